@@ -1,0 +1,399 @@
+"""Clips: which segments a range takes, and how ffmpeg cuts them to the frame without encoding anew."""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import contextlib
+import logging
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+
+from videostore.archive import Archive
+from videostore.const import (
+    CUT_NICENESS,
+    CUTS_AT_ONCE,
+    FASTSTART_BYTES,
+    FOREIGN_SLACK_US,
+    JOIN_US,
+    TOUCHING_US,
+    US_PER_SECOND,
+)
+from videostore.errors import NothingStoredError, RequestError
+from videostore.ffmpeg import loglevel, run_ffmpeg
+from videostore.segment import Segment, UnreadableError, frame_times_us
+from videostore.timeline import Range, merge_ranges
+from videostore.timestamps import format_utc_exact
+
+WORK_DIRECTORY = ".cuts"
+"""Below the storage path: lists, copies of the open segment, and clips on their way to the client."""
+_REENCODED = {"c:v": "libx264", "preset": "veryfast", "crf": 18, "bf": 0, "pix_fmt": "yuv420p"}
+_EXACT_TIMES = {"fps_mode": "passthrough", "enc_time_base": f"1/{US_PER_SECOND}"}
+_FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a clip takes of one segment."""
+
+    segment: Segment
+    path: Path
+    first_us: int
+    """Capture time of the first frame that is shown."""
+    stop_us: int | None = None
+    """Between the last frame that is shown and the next of the segment; None where all up to its end is shown."""
+    keyframe_us: int | None = None
+    """First keyframe at or after `first_us`; None where the first frame is the segment's own first."""
+    length_us: int = 0
+    """Distance from the segment's start to the next part's; of the last part, to the segment's end."""
+
+    @property
+    def skip_us(self) -> int:
+        """What is left out at the segment's start."""
+        return self.first_us - self.segment.start_us
+
+    @property
+    def trimmed(self) -> bool:
+        """Whether the segment is not taken whole."""
+        return self.skip_us > 0 or self.stop_us is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a clip will be made."""
+
+    asked: Range
+    parts: tuple[Part, ...]
+    ranges: tuple[Range, ...]
+    """What the clip holds of the range."""
+    estimated_bytes: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the range is there."""
+        return self.ranges == (self.asked,)
+
+    @property
+    def longest_us(self) -> int:
+        """Length of what is held, in microseconds."""
+        return sum(one.to_us - one.from_us for one in self.ranges)
+
+
+OpenSegments = Callable[[int, int], Awaitable[list[tuple[Segment, Path]]]]
+"""Segments that are not closed, or not yet in the index, and overlap a range."""
+
+
+class Clips:
+    """Cuts clips out of one storage directory. Owns its work directory and every ffmpeg that it starts."""
+
+    def __init__(
+        self, archive: Archive, binary: str, logger: logging.Logger, open_segments: OpenSegments
+    ) -> None:
+        self._archive = archive
+        self._directory = archive.directory
+        self._binary = binary
+        self._logger = logger
+        self._open_segments = open_segments
+        self._turn = asyncio.Semaphore(CUTS_AT_ONCE)
+        self._in_use: Counter[str] = Counter()
+
+    def in_use(self, file_name: str) -> bool:
+        """Whether a cut that is planned or under way needs this segment."""
+        return self._in_use[file_name] > 0
+
+    @contextlib.asynccontextmanager
+    async def plan(self, from_us: int, to_us: int) -> AsyncIterator[Plan]:
+        """Choose the segments of [from_us, to_us); until the context ends, they are in use.
+
+        Raises:
+            NothingStoredError: nothing at all is stored in the range; the sentence names the nearest that is.
+        """
+        async with self._workspace() as work:
+            found = await self._find(from_us, to_us, work)
+            names = [segment.file_name for segment, _ in found]
+            self._in_use.update(names)
+            try:
+                loop = asyncio.get_running_loop()
+                parts = await loop.run_in_executor(None, _choose_parts, found, from_us, to_us, self._logger)
+                if not parts:
+                    raise await self._nothing_stored(from_us, to_us)
+                asked = Range(from_us, to_us)
+                yield Plan(asked, tuple(parts), tuple(_held(parts, asked)), sum(map(_estimate_bytes, parts)))
+            finally:
+                self._in_use.subtract(names)
+                self._in_use += Counter()  # drop the names that nobody uses any more
+
+    async def cut(self, plan: Plan, output: Path, *, container: str = "mp4", comment: str = "") -> None:
+        """Write the clip of a plan to a file, which must not be there yet; waits its turn behind other cuts.
+
+        Raises:
+            FFmpegError: ffmpeg failed. No file is left then, nor when cancelled.
+        """
+        async with self._turn, self._workspace() as work:
+            try:
+                command = await self._command(plan, output, container, comment, work)
+                await self._run(command)
+                if not output.exists() or output.stat().st_size == 0:
+                    raise RequestError("The clip came out empty: the recording of this range cannot be read.")
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    output.unlink()
+                raise
+
+    @contextlib.asynccontextmanager
+    async def temporary(self) -> AsyncIterator[Path]:
+        """A path for a clip that nobody keeps; it is removed at the end."""
+        async with self._workspace() as work:
+            yield work / "clip.mp4"
+
+    def sweep(self) -> None:
+        """Remove what earlier processes left in the work directory. Blocking; for the start alone."""
+        shutil.rmtree(self._directory / WORK_DIRECTORY, ignore_errors=True)
+
+    @contextlib.asynccontextmanager
+    async def _workspace(self) -> AsyncIterator[Path]:
+        base = self._directory / WORK_DIRECTORY
+        base.mkdir(exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=base))
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    async def _find(self, from_us: int, to_us: int, work: Path) -> list[tuple[Segment, Path]]:
+        """Stored segments, and copies of the open ones: these grow, and change their names when they are closed."""
+        loop = asyncio.get_running_loop()
+        found = []
+        async with self._archive.steady():
+            for segment, path in await self._open_segments(from_us, to_us):
+                copy = work / segment.file_name
+                await loop.run_in_executor(None, _copy_head, path, copy, segment.size_bytes)
+                found.append((segment, copy))
+            for segment in await self._archive.index.select(from_us, to_us):
+                found.append((segment, self._directory / segment.file_name))
+        return sorted(found, key=lambda pair: pair[0].start_us)
+
+    async def _nothing_stored(self, from_us: int, to_us: int) -> NothingStoredError:
+        before, after = await self._archive.index.nearest(from_us)
+        known = [segment for segment in (before, after) if segment]
+        known += [segment for segment, _ in await self._open_segments(0, 1 << 62)]
+        asked = f"Nothing is stored in the range from {format_utc_exact(from_us)} to {format_utc_exact(to_us)}"
+        if not known:
+            return NothingStoredError(f"{asked}: the storage is empty.")
+        nearest = min(known, key=lambda s: max(s.start_us - to_us, from_us - s.end_us))
+        return NothingStoredError(
+            f"{asked}: the nearest stored range is around "
+            f"{format_utc_exact(nearest.start_us)} to {format_utc_exact(nearest.end_us)}."
+        )
+
+    async def _run(self, stream: Any) -> None:
+        command = stream.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(self._logger), "-y")
+        await run_ffmpeg(command.compile(cmd=self._binary), logger=self._logger, niceness=CUT_NICENESS)
+
+    async def _command(self, plan: Plan, output: Path, container: str, comment: str, work: Path) -> Any:
+        first_us = plan.parts[0].first_us
+        options: dict[str, Any] = {"f": "mp4", "map_metadata": 1}
+        if container == "fmp4":
+            options["movflags"] = _FRAGMENTED
+        elif plan.estimated_bytes <= FASTSTART_BYTES:
+            options["movflags"] = "+faststart"
+        tags = work / "tags.txt"
+        tags.write_text(_metadata_file({"comment": comment, "creation_time": _iso(first_us)}), encoding="utf-8")
+        extra = ffmpeg.input(str(tags), f="ffmetadata")
+
+        groups = _groups(plan.parts)
+        if len(groups) > 1:
+            video = _join_differing(groups, work)
+            options |= _REENCODED | _EXACT_TIMES
+            options["map_metadata"] = len(groups)
+        elif container == "fmp4" and plan.parts[0].skip_us > 0:
+            video = await self._head_and_rest(groups[0], work)
+            options["c"] = "copy"
+        else:
+            video = _concat_input(groups[0], work / "list.txt").video
+            options["c"] = "copy"
+        return ffmpeg.output(video, extra["v?"], str(output), **options)  # it has no video; ffmpeg-python must map it
+
+    async def _head_and_rest(self, parts: Sequence[Part], work: Path) -> Any:
+        """A fragmented clip cannot hide what lies between the keyframe and its first frame: encode that much anew."""
+        first = parts[0]
+        head_end_us = first.keyframe_us if first.keyframe_us is not None else first.segment.end_us
+        if first.stop_us is not None:
+            head_end_us = min(head_end_us, first.stop_us)
+        if head_end_us <= first.first_us:  # it begins at a keyframe
+            return _concat_input(parts, work / "list.txt").video
+        head = work / "head.mp4"
+        source = _concat_input([replace(first, stop_us=head_end_us - 1)], work / "head.txt")
+        await self._run(source.video.output(str(head), f="mp4", **_REENCODED, **_EXACT_TIMES))
+        lines = [_file_line(head), f"duration {_seconds(head_end_us - first.first_us)}"]
+        rest_us = head_end_us - first.segment.start_us
+        ended = first.keyframe_us is None or first.stop_us == head_end_us
+        if not ended:
+            lines += [_file_line(first.path), f"inpoint {_seconds(rest_us)}"]
+            lines.append(f"duration {_seconds(first.length_us - rest_us)}")
+        lines += _list_lines(parts[1:])
+        last = parts[-1]
+        options = {}
+        if last.stop_us is not None and not (ended and len(parts) == 1):
+            before_us = sum(part.length_us for part in parts[:-1])
+            options["t"] = _seconds(before_us + last.stop_us - last.segment.start_us - first.skip_us)
+        list_path = work / "list.txt"
+        list_path.write_text("\n".join(["ffconcat version 1.0", *lines, ""]), encoding="utf-8")
+        return ffmpeg.input(str(list_path), f="concat", safe=0, **options).video
+
+
+def _choose_parts(
+    found: Sequence[tuple[Segment, Path]], from_us: int, to_us: int, logger: logging.Logger
+) -> list[Part]:
+    """Find the first and last frame of the range in the segments at its ends; segments that hold none are left out."""
+    parts: list[Part] = []
+    for segment, path in found:
+        part = Part(segment, path, segment.start_us)
+        if segment.start_us < from_us or segment.end_us > to_us:
+            try:
+                times, keyframes = frame_times_us(segment, path)
+            except UnreadableError as error:
+                logger.warning("Segment %s cannot be read and is left out of a clip: %s", path.name, error)
+                continue
+            first, stop = bisect.bisect_left(times, from_us), bisect.bisect_left(times, to_us)
+            if first == stop:
+                continue
+            later = bisect.bisect_left(keyframes, times[first])
+            part = Part(
+                segment,
+                path,
+                times[first],
+                (times[stop - 1] + times[stop]) // 2 if stop < len(times) else None,
+                keyframes[later] if later < len(keyframes) else None,
+            )
+        elif not path.exists():
+            logger.warning("Segment %s has vanished and is left out of a clip.", path.name)
+            continue
+        parts.append(part)
+    return [replace(part, length_us=_length_us(part, after)) for part, after in zip(parts, [*parts[1:], None], strict=True)]
+
+
+def _length_us(part: Part, after: Part | None) -> int:
+    """What a part takes of the clip's time: up to the next one where they touch, for a last frame's length is a guess."""
+    segment = part.segment
+    if after is not None and part.stop_us is None and _touch(segment, after.segment) and segment.run_us is not None:
+        return after.segment.start_us - segment.start_us
+    return segment.duration_us
+
+
+def _touch(one: Segment, other: Segment) -> bool:
+    distance_us = other.start_us - one.end_us
+    if one.run_us is None or other.run_us is None:
+        return abs(distance_us) <= FOREIGN_SLACK_US
+    return abs(distance_us) <= (TOUCHING_US if one.run_us == other.run_us else JOIN_US)
+
+
+def _held(parts: Sequence[Part], asked: Range) -> list[Range]:
+    ranges = []
+    for part, after in zip(parts, [*parts[1:], None], strict=True):
+        end_us = part.segment.end_us
+        if after is not None and _touch(part.segment, after.segment):
+            end_us = max(end_us, after.segment.start_us)
+        ranges.append(Range(max(asked.from_us, part.segment.start_us), min(asked.to_us, end_us)))
+    return merge_ranges(ranges)
+
+
+def _estimate_bytes(part: Part) -> int:
+    segment = part.segment
+    shown_us = (part.stop_us or segment.end_us) - part.first_us
+    return segment.size_bytes * min(shown_us, segment.duration_us) // max(segment.duration_us, 1)
+
+
+def _groups(parts: Sequence[Part]) -> list[list[Part]]:
+    """Parts that ffmpeg can join without encoding: of one picture, one after the other, trimmed only at the outer ends."""
+    groups: list[list[Part]] = []
+    for part in parts:
+        if groups and _joins(groups[-1][-1], part):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return groups
+
+
+def _joins(one: Part, other: Part) -> bool:
+    if one.stop_us is not None or other.skip_us > 0:
+        return False
+    a, b = one.segment, other.segment
+    if (a.codec, a.width, a.height) != (b.codec, b.width, b.height):
+        return False
+    # The concat demuxer repeats H.264's parameter sets in the stream; those of other codecs must be the same.
+    return a.codec == "h264" or a.setup == b.setup
+
+
+def _concat_input(parts: Sequence[Part], list_path: Path) -> Any:
+    """An input that shows exactly the frames of the parts. `-ss` lies on the first, `-t` between two frames."""
+    list_path.write_text("\n".join(["ffconcat version 1.0", *_list_lines(parts), ""]), encoding="utf-8")
+    options: dict[str, Any] = {"f": "concat", "safe": 0}
+    skip_us = parts[0].skip_us
+    if skip_us > 0:
+        options["ss"] = _seconds(skip_us)
+    stop_us = parts[-1].stop_us
+    if stop_us is not None:
+        before_us = sum(part.length_us for part in parts[:-1])
+        options["t"] = _seconds(before_us + stop_us - parts[-1].segment.start_us - skip_us)
+    return ffmpeg.input(str(list_path), **options)
+
+
+def _list_lines(parts: Sequence[Part]) -> list[str]:
+    lines = []
+    for part in parts:  # every one: the demuxer seeks only where it knows all lengths
+        lines += [_file_line(part.path), f"duration {_seconds(part.length_us)}"]
+    return lines
+
+
+def _join_differing(groups: Sequence[Sequence[Part]], work: Path) -> Any:
+    """All of the range in one picture size, the largest, for a clip cannot change it midway; encoded anew."""
+    largest = max((part.segment for group in groups for part in group), key=lambda s: s.width * s.height)
+    width, height = largest.width + largest.width % 2, largest.height + largest.height % 2
+    videos = []
+    for number, group in enumerate(groups):
+        video = _concat_input(group, work / f"list{number}.txt").video
+        video = video.filter("scale", width, height, force_original_aspect_ratio="decrease")
+        videos.append(video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2").filter("setsar", 1))
+    return ffmpeg.concat(*videos, v=1, a=0)
+
+
+def _file_line(path: Path) -> str:
+    quoted = str(path.absolute()).replace("'", "'\\''")
+    return f"file '{quoted}'"
+
+
+def _seconds(time_us: int) -> str:
+    return f"{time_us / US_PER_SECOND:.6f}"
+
+
+def _iso(time_us: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=time_us)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _metadata_file(tags: dict[str, str]) -> str:
+    """ffmpeg's own format, which takes what a command line cannot: any length, any character but NUL."""
+    lines = [";FFMETADATA1"]
+    for name, value in tags.items():
+        escaped = "".join("\\" + c if c in "=;#\\\n" else c for c in value.replace("\0", ""))
+        if escaped:
+            lines.append(f"{name}={escaped}")
+    return "\n".join(lines) + "\n"
+
+
+def _copy_head(source: Path, target: Path, size_bytes: int) -> None:
+    """Copy the first bytes of a file. Blocking."""
+    with source.open("rb") as reader, target.open("wb") as writer:
+        left = size_bytes
+        while left > 0 and (block := reader.read(min(left, 1 << 20))):
+            writer.write(block)
+            left -= len(block)

@@ -1,0 +1,107 @@
+"""The figures that steer the recorder, each with its reason."""
+
+from __future__ import annotations
+
+US_PER_SECOND = 1_000_000
+"""Times inside videostore are whole microseconds since the Unix epoch, UTC."""
+
+# Recording ------------------------------------------------------------------------------------------------------------
+
+KEYFRAME_INTERVAL_S = 1
+"""A clip can begin decoding, and a killed recording can be read, to within this. Shorter costs bits, longer loses more."""
+
+CLOCK_STEP_US = 100_000
+"""Wall and monotonic clock drift apart by slewing at most 0.5 ms a second; more than this at once is a step, and a new run."""
+
+CAPTURED_AT_PLAUSIBLE_US = 5 * US_PER_SECOND
+"""A camera's own time this far from ours is not believed: the arrival is taken instead."""
+
+CAPTURED_AT_DISTRUST_S = 60.0
+"""Once a camera's time was not believed, arrivals are used this long: changing back and forth would shuffle frames."""
+
+CAMERA_SILENCE_S = 2.0
+"""No new frame for this long is a gap, unless the camera is known to be that slow."""
+
+CAMERA_ERROR_GAP_S = 1.0
+"""A camera that answers with errors or garbage for this long makes a gap: its last picture must not stand still."""
+
+CAMERA_SLOW_FACTOR = 3.0
+"""A camera whose usual frame interval is long may be silent this many intervals before it is a gap."""
+
+CAMERA_PATIENCE_S = 30.0
+"""The first request of a silent camera may take this long; later ones are repeated beside it."""
+
+CAMERA_RETRY_S = 0.2
+"""Pause after an answer with an error, so that a broken camera costs no busy loop."""
+
+BACKLOG_FRAMES = 20
+BACKLOG_BYTES = 32 * 1024 * 1024
+"""What waits for a slow ffmpeg, one second at the default frame rate; beyond either bound new frames are dropped and counted."""
+
+FFMPEG_STUCK_S = 10.0
+"""An ffmpeg that has not taken a byte for this long is killed, and a new run begins."""
+
+FFMPEG_FINISH_S = 2.0
+"""Time for ffmpeg to write what it holds at the end of a run; the module must be gone 3 s after SIGTERM."""
+
+FFMPEG_BACKOFF_S = (0.2, 30.0)
+"""First and longest pause before ffmpeg is started again after it failed."""
+
+FFMPEG_HEALTHY_S = 10.0
+"""A run that lasted this long resets the back-off."""
+
+PIPE_BYTES = 1024 * 1024
+"""Size asked for the pipe to ffmpeg (Linux): a whole picture per write instead of 64 KiB at a time."""
+
+SYNC_INTERVAL_S = 1.0
+"""How often the open segment is forced to stable storage; a power cut loses at most this and one keyframe interval."""
+
+# Index and quota --------------------------------------------------------------------------------------------------------
+
+RANGE_SLOP_US = 5 * US_PER_SECOND
+"""Neighbours whose gap is at most this are one range of `stored_video`, as in the Go module."""
+
+TOUCHING_US = 2 * US_PER_SECOND
+"""Segments of one run that lie no further apart belong together: the distance is the last frame's true duration."""
+
+RESCAN_INTERVAL_S = 600.0
+"""Slow walk over the directory behind the file events, which a full kernel queue drops silently."""
+
+UNREADABLE_AGE_S = 30 * 60
+"""A file that cannot be read is left alone while it is younger: somebody may still be writing it."""
+
+DELETE_BATCH = 50
+"""Segments deleted in one go before other work gets its turn."""
+
+# Clips ------------------------------------------------------------------------------------------------------------------
+
+CLOCK_LEEWAY_US = 5 * US_PER_SECOND
+"""`to` may lie this far ahead: clients' clocks differ from ours."""
+
+GRPC_MESSAGE_BYTES = 1 << 25
+"""viam-server carries messages up to 32 MiB."""
+
+FETCH_LIMIT_BYTES = 25_165_788
+"""Raw bytes that fit into such a message as base64 in JSON-like framing: (2^25 - 32 bytes of framing) x 3/4."""
+
+CUTS_AT_ONCE = 2
+"""ffmpeg children that cut clips at the same time; the rest wait in order. More would take the recorder's CPU."""
+
+CUT_NICENESS = 10
+"""Cutting yields to recording."""
+
+FASTSTART_BYTES = 256 * 1024 * 1024
+"""Up to this a clip's index is moved to its front, so that it plays while it loads; beyond, writing twice costs too much."""
+
+COVER_POLL_S = 0.1
+COVER_TIMEOUT_S = 60.0
+"""An asynchronous save looks this often whether the recording has reached its end, and gives up waiting after this."""
+
+CLOSE_SAVES_S = 0.7
+"""What pending saves get at the end of the module, out of its 3 s."""
+
+JOIN_US = 200_000
+"""Segments of different runs that lie no further apart (a change of picture size) play on without a gap."""
+
+FOREIGN_SLACK_US = 2 * US_PER_SECOND
+"""The Go module dates a segment by the second in its name: its neighbours overlap, or leave a gap, by up to this."""

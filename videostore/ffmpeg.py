@@ -1,0 +1,177 @@
+"""Finds ffmpeg, asks it what it can do, starts it, and passes on what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import sys
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+import imageio_ffmpeg
+import psutil
+
+from videostore.const import PIPE_BYTES
+from videostore.errors import FFmpegError
+
+BINARY_VARIABLE = "VIDEOSTORE_FFMPEG"
+"""Environment variable that names another ffmpeg."""
+
+_LEVELS = {
+    "panic": logging.CRITICAL,
+    "fatal": logging.CRITICAL,
+    "error": logging.ERROR,
+    "warning": logging.WARNING,
+    "info": logging.INFO,
+    "verbose": logging.DEBUG,
+    "debug": logging.DEBUG,
+    "trace": logging.DEBUG,
+}
+_EXPECTED = ("while the moov already has been written", "deprecated pixel format used")
+"""Warnings about what is meant: a segment's first time is absolute (`prft`); JPEG's colours are converted."""
+
+
+def find_ffmpeg() -> str:
+    """Return the path of the ffmpeg to use: `$VIDEOSTORE_FFMPEG`, else the bundled one, else the one on the PATH.
+
+    Raises:
+        FFmpegError: there is none, or the one that was named is not there.
+    """
+    named = os.environ.get(BINARY_VARIABLE)
+    if named:
+        found = shutil.which(named)
+        if found is None:
+            raise FFmpegError(f"{BINARY_VARIABLE} names {named!r}, which is not a program that can be run.")
+        return found
+    for folder in (Path(imageio_ffmpeg.__file__).parent / "binaries",):
+        for candidate in sorted(folder.glob("ffmpeg*")):
+            if os.access(candidate, os.X_OK):
+                return str(candidate)
+    found = shutil.which("ffmpeg")
+    if found is None:
+        raise FFmpegError(f"No ffmpeg was found: install the package imageio-ffmpeg, or name one in {BINARY_VARIABLE}.")
+    return found
+
+
+async def list_encoders(binary: str) -> list[str]:
+    """Return the names of the video encoders that this ffmpeg was built with.
+
+    Raises:
+        FFmpegError: it cannot be run.
+    """
+    output = await run_ffmpeg([binary, "-hide_banner", "-loglevel", "error", "-encoders"], timeout_s=20)
+    encoders = []
+    for line in output.decode(errors="replace").splitlines():
+        words = line.split()
+        if len(words) >= 2 and len(words[0]) == 6 and words[0].startswith("V") and words[1] != "=":
+            encoders.append(words[1])
+    return encoders
+
+
+async def start_ffmpeg(args: Sequence[str], *, stdin: bool, stdout: bool = False) -> asyncio.subprocess.Process:
+    """Start ffmpeg in a session of its own, so that signals for the module's group leave it to the module.
+
+    The caller owns the process: it must wait for it or kill it.
+
+    Raises:
+        FFmpegError: it cannot be started.
+    """
+    pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *args,
+            stdin=pipe if stdin else null,
+            stdout=pipe if stdout else null,
+            stderr=pipe,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise FFmpegError(f"ffmpeg cannot be started: {error}.") from error
+    if stdin and sys.platform == "linux":
+        _widen_pipe(process)
+    return process
+
+
+def _widen_pipe(process: asyncio.subprocess.Process) -> None:
+    import fcntl
+
+    assert process.stdin is not None
+    pipe = process.stdin.transport.get_extra_info("pipe")
+    # Without the right to it (the limit is shared by all pipes of a user) writing takes more turns, no more.
+    with contextlib.suppress(OSError, AttributeError):
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
+async def log_messages(stream: asyncio.StreamReader, logger: logging.Logger) -> list[str]:
+    """Pass on each line that ffmpeg writes, at its own level, until it ends; return the last few that matter."""
+    last: deque[str] = deque(maxlen=5)
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:  # longer than the reader's limit
+            continue
+        if not line:
+            return list(last)
+        level, text = _split_level(line.decode(errors="replace").rstrip())
+        if not text or any(expected in text for expected in _EXPECTED):
+            continue
+        if level >= logging.WARNING:
+            last.append(text)
+        logger.log(level, "ffmpeg: %s", text)
+
+
+def _split_level(line: str) -> tuple[int, str]:
+    """Take `[level]` out of a line of `-loglevel level+…`, wherever the component's name stands before it."""
+    for name, level in _LEVELS.items():
+        mark = f"[{name}]"
+        if mark in line:
+            component, _, text = line.partition(mark)
+            return level, (component.strip() + " " + text.strip()).strip()
+    return logging.INFO, line
+
+
+def loglevel(logger: logging.Logger) -> str:
+    """Value of `-loglevel`: warnings and worse, more when the logger is at debug; never the banner or statistics."""
+    return "level+verbose" if logger.isEnabledFor(logging.DEBUG) else "level+warning"
+
+
+async def run_ffmpeg(
+    args: Sequence[str], *, logger: logging.Logger | None = None, niceness: int = 0, timeout_s: float | None = None
+) -> bytes:
+    """Run ffmpeg to its end and return what it wrote to its output; cancelling, or the time-out, kills it.
+
+    Raises:
+        FFmpegError: it cannot be started, fails, or takes longer than `timeout_s` seconds.
+    """
+    process = await start_ffmpeg(args, stdin=False, stdout=True)
+    if niceness:
+        with contextlib.suppress(psutil.Error, OSError):
+            psutil.Process(process.pid).nice(niceness)
+    assert process.stdout is not None and process.stderr is not None
+    messages = asyncio.ensure_future(log_messages(process.stderr, logger or logging.getLogger("videostore.quiet")))
+    try:
+        output = await asyncio.wait_for(process.stdout.read(), timeout_s)
+        code = await process.wait()
+        said = await messages
+    except asyncio.TimeoutError as error:
+        raise FFmpegError(f"ffmpeg did not finish within {timeout_s:g} s.") from error
+    finally:
+        await end_process(process)
+        messages.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await messages
+    if code != 0:
+        raise FFmpegError(f"ffmpeg failed (exit code {code}): {'; '.join(said) or 'it gave no reason'}.")
+    return output
+
+
+async def end_process(process: asyncio.subprocess.Process) -> None:
+    """Kill the process if it still runs, and reap it, even while being cancelled."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await asyncio.shield(process.wait())

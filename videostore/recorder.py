@@ -1,0 +1,271 @@
+"""The recorder: takes packets from a source and keeps a run of ffmpeg writing them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from videostore.clock import Clock, SteadyClock
+from videostore.const import (
+    BACKLOG_BYTES,
+    BACKLOG_FRAMES,
+    FFMPEG_BACKOFF_S,
+    FFMPEG_HEALTHY_S,
+    SYNC_INTERVAL_S,
+    US_PER_SECOND,
+)
+from videostore.encoder import Encoder
+from videostore.errors import FFmpegError
+from videostore.packet import Gap, Packet, Source
+from videostore.run import Run
+
+_RATE_WINDOW_US = 5 * US_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderHealth:
+    """How the recorder is, for people."""
+
+    recording: bool
+    reason: str
+    """Why not; empty while recording."""
+    frames_per_second: float
+    """Recorded, over the last seconds."""
+    last_frame_age_s: float | None
+    """Since the capture of the last recorded frame; None before the first."""
+    open_segment: str | None
+    ffmpeg_restarts: int
+    dropped_frames: int
+    """Not recorded because ffmpeg was too slow, or away."""
+
+
+class Recorder:
+    """Records one source into one directory. `record` owns the source's iterator and every ffmpeg that it starts."""
+
+    def __init__(
+        self,
+        source: Source,
+        encoder: Encoder,
+        *,
+        binary: str,
+        directory: Path,
+        segment_seconds: float,
+        clock: Clock,
+        logger: logging.Logger,
+        on_run_end: Callable[[Run], Awaitable[None]],
+    ) -> None:
+        """`on_run_end` is awaited with each run after its ffmpeg has ended."""
+        self._source = source
+        self._encoder = encoder
+        self._binary = binary
+        self._directory = directory
+        self._segment_seconds = segment_seconds
+        self._clock = clock
+        self._steady = SteadyClock(clock)
+        self._logger = logger
+        self._on_run_end = on_run_end
+        self._backlog = Backlog(BACKLOG_FRAMES, BACKLOG_BYTES)
+        self._run: Run | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        """Ends with the run's ffmpeg."""
+        self._reason = "no picture has arrived yet"
+        self._last_us: int | None = None
+        self._recent: deque[int] = deque()
+        self._restarts = 0
+        self._dropped = 0
+        self._backoff_s = 0.0
+        self._retry_us = 0
+
+    @property
+    def run(self) -> Run | None:
+        """The current run, if one is going on."""
+        return self._run
+
+    def health(self) -> RecorderHealth:
+        """How it is right now."""
+        now_us = self._clock.monotonic_us()
+        while self._recent and now_us - self._recent[0] > _RATE_WINDOW_US:
+            self._recent.popleft()
+        span_us = now_us - self._recent[0] if self._recent else 0
+        age_s = None
+        if self._last_us is not None:
+            age_s = round((self._steady.now_us() - self._last_us) / US_PER_SECOND, 3)
+        open_paths = self._run.open_paths() if self._run else []
+        return RecorderHealth(
+            recording=self._run is not None,
+            reason="" if self._run else self._reason,
+            frames_per_second=round((len(self._recent) - 1) * US_PER_SECOND / span_us, 2) if span_us else 0.0,
+            last_frame_age_s=age_s,
+            open_segment=open_paths[-1].name if open_paths else None,
+            ffmpeg_restarts=self._restarts,
+            dropped_frames=self._dropped + self._backlog.dropped,
+        )
+
+    async def record(self) -> None:
+        """Record until cancelled; then finish the open segment. A fault ends a run, never the recording."""
+        helpers = [asyncio.create_task(self._pull()), asyncio.create_task(self._sync())]
+        try:
+            while True:
+                await self._take(await self._backlog.get())
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            await self._end_run("the recorder was stopped")
+
+    async def _pull(self) -> None:
+        while True:
+            try:
+                async with contextlib.aclosing(self._source.packets()) as packets:  # type: ignore[type-var]
+                    async for item in packets:
+                        self._backlog.put(item)
+                return
+            except Exception:
+                self._logger.exception("The camera's pictures cannot be taken; trying again.")
+                self._backlog.put(Gap("the source has failed"))
+                await asyncio.sleep(1)
+
+    async def _sync(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SYNC_INTERVAL_S)
+            if self._run is not None:
+                try:
+                    await loop.run_in_executor(None, self._run.sync)
+                except OSError as error:
+                    self._logger.warning("The open segment could not be forced to disk: %s", error)
+
+    async def _watch(self, run: Run) -> None:
+        """Let the recorder notice an ffmpeg that ends by itself, even while no pictures come."""
+        await run.wait()
+        self._backlog.put(run)
+
+    async def _take(self, item: Packet | Gap | Run) -> None:
+        if isinstance(item, Gap):
+            await self._end_run(item.reason)
+            return
+        if isinstance(item, Run):
+            if item is self._run:
+                await self._fail_run("ffmpeg has ended")
+            return
+        self._steady.now_us()  # follows a step of the clock, if there was one
+        run = self._run
+        if run is not None:
+            if run.format != item.format:
+                await self._end_run("the pictures' format has changed")
+            elif run.clock_steps != self._steady.steps:
+                await self._end_run("the clock was stepped")
+            elif item.captured_us <= run.last_us:
+                await self._end_run("the camera's time went back")
+        try:
+            await self._write(item)
+        except FFmpegError as error:
+            self._dropped += 1
+            await self._fail_run(str(error))
+
+    async def _write(self, packet: Packet) -> None:
+        if self._run is None:
+            if not packet.keyframe or self._clock.monotonic_us() < self._retry_us:
+                self._dropped += 1
+                return
+            self._run = await Run.start(
+                packet,
+                clock_steps=self._steady.steps,
+                binary=self._binary,
+                encoder=self._encoder,
+                directory=self._directory,
+                segment_seconds=self._segment_seconds,
+                logger=self._logger,
+            )
+            self._watcher = asyncio.create_task(self._watch(self._run))
+            self._logger.info("Recording %dx%d %s.", packet.format.width, packet.format.height, packet.format.codec)
+        await self._run.write(packet)
+        self._last_us = packet.captured_us
+        self._recent.append(self._clock.monotonic_us())
+        while self._recent[-1] - self._recent[0] > _RATE_WINDOW_US:
+            self._recent.popleft()
+        if self._backoff_s and self._run.age_us > FFMPEG_HEALTHY_S * US_PER_SECOND:
+            self._backoff_s = 0.0
+
+    async def _end_run(self, reason: str) -> None:
+        """Finish the run as it should end, also while being cancelled: its last pictures are still in ffmpeg."""
+        self._reason = reason
+        if self._run is None:
+            return
+        finishing = asyncio.ensure_future(self._finish_run(self._run))
+        try:
+            await asyncio.shield(finishing)
+        except asyncio.CancelledError:
+            await finishing
+            raise
+
+    async def _finish_run(self, run: Run) -> None:
+        try:
+            await run.finish()
+        except FFmpegError as error:
+            self._logger.warning("%s", error)
+        # Until its segments are closed it stays the current run, so that a clip finds them.
+        await self._on_run_end(run)
+        self._run = None
+        self._logger.info("The recording pauses: %s.", self._reason)
+
+    async def _fail_run(self, reason: str) -> None:
+        """Clear away a run whose ffmpeg failed, and wait longer before each new attempt."""
+        run = self._run
+        said = await run.kill() if run else []
+        first_s, longest_s = FFMPEG_BACKOFF_S
+        self._backoff_s = min(longest_s, self._backoff_s * 2 or first_s)
+        self._retry_us = self._clock.monotonic_us() + round(self._backoff_s * US_PER_SECOND)
+        self._restarts += 1
+        self._reason = " ".join([reason, *said])
+        self._logger.error("The recording was interrupted, trying again in %.1f s: %s", self._backoff_s, self._reason)
+        if run is not None:
+            await self._on_run_end(run)
+        self._run = None
+
+
+class Backlog:
+    """What waits for ffmpeg, bounded in frames and bytes: a new frame that does not fit is dropped and counted."""
+
+    def __init__(self, max_frames: int, max_bytes: int) -> None:
+        self._items: deque[Packet | Gap | Run] = deque()
+        self._max_frames = max_frames
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._filled = asyncio.Event()
+        self.dropped = 0
+
+    def put(self, item: Packet | Gap | Run) -> None:
+        """Append a packet if it fits. A gap, or a run that has ended, always fits; repeated gaps are one."""
+        if not isinstance(item, Packet):
+            if isinstance(item, Gap) and self._items and isinstance(self._items[-1], Gap):
+                self._items.pop()
+        elif self._items and (len(self._items) >= self._max_frames or self._bytes + len(item.data) > self._max_bytes):
+            self.dropped += 1
+            return
+        else:
+            self._bytes += len(item.data)
+        self._items.append(item)
+        self._filled.set()
+
+    def get_nowait(self) -> Packet | Gap | Run | None:
+        """Take the oldest item, or None."""
+        if not self._items:
+            return None
+        item = self._items.popleft()
+        if isinstance(item, Packet):
+            self._bytes -= len(item.data)
+        if not self._items:
+            self._filled.clear()
+        return item
+
+    async def get(self) -> Packet | Gap | Run:
+        """Take the oldest item, waiting for one."""
+        while (item := self.get_nowait()) is None:
+            await self._filled.wait()
+        return item

@@ -1,0 +1,239 @@
+"""One run: a long-running ffmpeg and the segments that it writes, contiguous in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import logging
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import ffmpeg
+
+from videostore.const import FFMPEG_FINISH_S, FFMPEG_STUCK_S, US_PER_SECOND
+from videostore.encoder import Encoder
+from videostore.errors import FFmpegError
+from videostore.ffmpeg import end_process, log_messages, loglevel, start_ffmpeg
+from videostore.packet import Packet, StreamFormat
+from videostore.segment import open_name, open_pattern, run_comment
+
+_TIME_BASE = Fraction(1, US_PER_SECOND)
+_PIXEL_FORMATS = {"rawvideo": "rgba", "png": "rgb24", "mjpeg": "yuvj420p"}
+
+
+class Run:
+    """Owns its ffmpeg from `start` to `finish` or `kill`. Its pts are capture times, counted from its first frame's."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, first: Packet, clock_steps: int, directory: Path, framerate: int
+    ) -> None:
+        """Use `start`."""
+        self.format: StreamFormat = first.format
+        self.clock_steps = clock_steps
+        """How many steps of the clock lay before it; a further one ends it."""
+        self.epoch_us = first.captured_us
+        """Capture time of the first frame, UTC; pts 0."""
+        self.last_us = first.captured_us - 1
+        self._directory = directory
+        self._first_open = 0
+        self._number = 0
+        self._process = process
+        self._bytes = _Bytes()
+        self._container = av.open(self._bytes, "w", format="nut", container_options={"flush_packets": "1"})
+        self._stream = _mux_stream(self._container, first.format, framerate)
+        self._messages: asyncio.Task[list[str]] | None = None
+
+    @classmethod
+    async def start(
+        cls,
+        first: Packet,
+        *,
+        clock_steps: int,
+        binary: str,
+        encoder: Encoder,
+        directory: Path,
+        segment_seconds: float,
+        logger: logging.Logger,
+    ) -> Run:
+        """Start ffmpeg for a run whose first packet this is; the packet itself is still to be written.
+
+        Raises:
+            FFmpegError: it cannot be started.
+        """
+        args = recording_command(
+            binary,
+            encoder=encoder,
+            directory=directory,
+            epoch_us=first.captured_us,
+            segment_seconds=segment_seconds,
+            logger=logger,
+        )
+        process = await start_ffmpeg(args, stdin=True)
+        run = cls(process, first, clock_steps, directory, encoder.framerate)
+        assert process.stderr is not None
+        run._messages = asyncio.create_task(log_messages(process.stderr, logger))
+        return run
+
+    @property
+    def alive(self) -> bool:
+        """Whether its ffmpeg still runs."""
+        return self._process.returncode is None
+
+    @property
+    def age_us(self) -> int:
+        """Distance between its first and its last frame."""
+        return max(0, self.last_us - self.epoch_us)
+
+    async def wait(self) -> None:
+        """Return when its ffmpeg has ended, for whatever reason."""
+        await self._process.wait()
+
+    async def write(self, packet: Packet) -> None:
+        """Hand a packet to ffmpeg; returns when the pipe has room again.
+
+        Raises:
+            FFmpegError: ffmpeg has ended, or takes nothing any more.
+        """
+        coded = av.Packet(packet.data)
+        coded.stream = self._stream
+        coded.time_base = _TIME_BASE
+        coded.pts = coded.dts = packet.captured_us - self.epoch_us
+        coded.is_keyframe = packet.keyframe
+        self._container.mux(coded)
+        await self._send()
+        self.last_us = packet.captured_us
+
+    async def finish(self) -> None:
+        """End of the run: let ffmpeg write all it has, and kill it if it does not come to an end.
+
+        Raises:
+            FFmpegError: it failed, with its reason.
+        """
+        try:
+            with contextlib.suppress(FFmpegError):  # it is told below, with the exit code
+                self._container.close()
+                await self._send()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            try:
+                await asyncio.wait_for(self._process.wait(), FFMPEG_FINISH_S)
+            except asyncio.TimeoutError as error:
+                raise FFmpegError(f"ffmpeg did not finish its segment within {FFMPEG_FINISH_S:g} s.") from error
+        finally:
+            said = await self.kill()
+        if self._process.returncode != 0:
+            raise FFmpegError(f"ffmpeg ended (exit code {self._process.returncode}): {'; '.join(said) or 'no reason given'}.")
+
+    async def kill(self) -> list[str]:
+        """End ffmpeg at once if it still runs; return the last of what it said."""
+        await end_process(self._process)
+        if self._messages is None:
+            return []
+        return await asyncio.shield(self._messages)
+
+    def open_paths(self) -> list[Path]:
+        """The segments of this run that still bear their open name: the one being written is the last."""
+        while self._open(self._number + 1).exists():
+            self._number += 1
+        while self._first_open < self._number and not self._open(self._first_open).exists():
+            self._first_open += 1
+        return [path for n in range(self._first_open, self._number + 1) if (path := self._open(n)).exists()]
+
+    def _open(self, number: int) -> Path:
+        return self._directory / open_name(self.epoch_us, number)
+
+    def sync(self) -> None:
+        """Force the open segment to stable storage. Blocking."""
+        for path in self.open_paths()[-1:]:
+            with contextlib.suppress(FileNotFoundError):  # it was closed and renamed meanwhile
+                sync_file(path)
+
+    async def _send(self) -> None:
+        stdin = self._process.stdin
+        assert stdin is not None
+        if not self.alive:
+            raise FFmpegError("ffmpeg has ended.")
+        stdin.write(self._bytes.take())
+        if stdin.transport.get_write_buffer_size() == 0:
+            return
+        try:
+            await asyncio.wait_for(stdin.drain(), FFMPEG_STUCK_S)
+        except asyncio.TimeoutError as error:
+            raise FFmpegError(f"ffmpeg has taken no picture for {FFMPEG_STUCK_S:g} s.") from error
+        except OSError as error:
+            raise FFmpegError("ffmpeg has ended.") from error
+
+
+class _Bytes(io.RawIOBase):
+    """Where the NUT muxer writes to, until the pipe takes it."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._buffer += data
+        return len(data)
+
+    def take(self) -> bytearray:
+        taken, self._buffer = self._buffer, bytearray()
+        return taken
+
+
+def _mux_stream(container: av.container.OutputContainer, format: StreamFormat, framerate: int) -> Any:
+    pixels = _PIXEL_FORMATS.get(format.codec, "yuv420p")
+    # The rate becomes the guessed length of a segment's last frame, nothing else.
+    stream: Any = container.add_mux_stream(
+        format.codec, rate=framerate, width=format.width, height=format.height, pix_fmt=pixels
+    )
+    stream.time_base = _TIME_BASE
+    return stream
+
+
+def recording_command(
+    binary: str, *, encoder: Encoder, directory: Path, epoch_us: int, segment_seconds: float, logger: logging.Logger
+) -> list[str]:
+    """The command line of a run's ffmpeg: NUT on its standard input, segments named after the run in the directory.
+
+    Fragments make the open segment readable, `prft` gives each its capture time, and every segment's own time starts
+    at 0 (`avoid_negative_ts`, `use_editlist`), so that any player shows a segment without an hour of blank before it.
+    """
+    epoch = f"{epoch_us // US_PER_SECOND}.{epoch_us % US_PER_SECOND:06d}"
+    options = {
+        "movflags": "+frag_keyframe+empty_moov+default_base_moof",
+        "write_prft": "pts",
+        "use_editlist": "0",
+        "avoid_negative_ts": "disabled",
+        "output_ts_offset": epoch,
+        "flush_packets": "1",
+    }
+    # One decoder thread: frame threads would hold pictures back.
+    source = ffmpeg.input("pipe:0", f="nut", fpsprobesize=0, probesize=32, analyzeduration=0, threads=1)
+    output = source.video.output(
+        str(directory).replace("%", "%%") + os.sep + open_pattern(epoch_us),
+        **encoder.options(),
+        f="segment",
+        segment_time=segment_seconds,
+        segment_format="mp4",
+        segment_format_options=":".join(f"{name}={value}" for name, value in options.items()),
+        metadata=f"comment={run_comment(epoch_us)}",
+    )
+    output = output.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(logger))
+    command: list[str] = output.compile(cmd=binary)
+    return command
+
+
+def sync_file(path: Path) -> None:
+    """Force a file's bytes to stable storage. Blocking."""
+    # Read-only: closing a descriptor that could write would tell the watcher that the segment was closed.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        getattr(os, "fdatasync", os.fsync)(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,198 @@
+"""A segment: one file of the recording, its names, and what can be read out of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import av.error
+
+from videostore.const import US_PER_SECOND
+from videostore.errors import TimestampError
+from videostore.fragments import FragmentedFile, NotOursError, read_fragments
+from videostore.timestamps import parse_timestamp
+
+SUFFIX = ".mp4"
+OPEN_SUFFIX = ".open"
+"""What a segment is called while it is being written; a file that ends in `.mp4` never changes."""
+_UNIX_NAME = re.compile(r"(-?\d{1,12})\.mp4")
+_DATE_NAME = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\dZ?)\.mp4")
+_OPEN_NAME = re.compile(r"(\d{1,18})-(\d{6,})\.open")
+_RUN_COMMENT = re.compile(r"videostore run (\d{1,18})")
+_CODECS = {"h265": "hevc"}
+
+
+class UnreadableError(Exception):
+    """Nothing can be read out of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One file of the recording, as the index knows it."""
+
+    file_name: str
+    start_us: int
+    """Capture time of its first frame, UTC."""
+    end_us: int
+    """End of its last frame."""
+    size_bytes: int
+    width: int
+    height: int
+    codec: str
+    setup: str | None = None
+    """Digest of the decoder's set-up; None where it is not known."""
+    run_us: int | None = None
+    """Epoch of the run that it belongs to; None for a file of another program."""
+
+    @property
+    def duration_us(self) -> int:
+        """Its length."""
+        return self.end_us - self.start_us
+
+
+def open_name(run_us: int, number: int) -> str:
+    """Name of the `number`th segment of a run while it is being written."""
+    return f"{run_us}-{number:06d}{OPEN_SUFFIX}"
+
+
+def open_pattern(run_us: int) -> str:
+    """The same for all segments of a run, as ffmpeg's segment muxer takes it."""
+    return f"{run_us}-%06d{OPEN_SUFFIX}"
+
+
+def parse_open_name(file_name: str) -> tuple[int, int] | None:
+    """Run and number of a segment that is being written, or None for any other name."""
+    match = _OPEN_NAME.fullmatch(file_name)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def run_comment(run_us: int) -> str:
+    """What a segment's `comment` tag says of its run."""
+    return f"videostore run {run_us}"
+
+
+def name_time_us(file_name: str) -> int | None:
+    """The time that a closed segment's name tells, or None where it is no segment's name.
+
+    Unix seconds, or a date (UTC with `Z`, else local), as the Go module writes them.
+    """
+    if match := _UNIX_NAME.fullmatch(file_name):
+        return int(match[1]) * US_PER_SECOND
+    if match := _DATE_NAME.fullmatch(file_name):
+        try:
+            return parse_timestamp(match[1], "name")
+        except TimestampError:
+            return None
+    return None
+
+
+def closed_name(start_us: int, taken: int = 0) -> str:
+    """Name of a closed segment: the Unix second of its first frame, or the `taken`th after it."""
+    return f"{start_us // US_PER_SECOND + taken}{SUFFIX}"
+
+
+def describe_fragments(file_name: str, content: FragmentedFile) -> Segment:
+    """The segment that a file of ours holds."""
+    run = _RUN_COMMENT.fullmatch(content.comment)
+    return Segment(
+        file_name=file_name,
+        start_us=content.start_us,
+        end_us=content.end_us,
+        size_bytes=content.size_bytes,
+        width=content.width,
+        height=content.height,
+        codec=content.codec,
+        setup=content.setup,
+        run_us=int(run[1]) if run else None,
+    )
+
+
+def probe(path: Path) -> Segment:
+    """Read what the index must know of a closed segment. Blocking.
+
+    Our own segments tell the true time of each frame; those of the Go module start at the second in their name.
+
+    Raises:
+        UnreadableError: the file is empty, damaged, without video, or named like no segment.
+    """
+    size_bytes = _size_bytes(path)
+    try:
+        segment = describe_fragments(path.name, read_fragments(path))
+    except NotOursError:
+        return _probe_foreign(path, size_bytes)
+    except OSError as error:
+        raise UnreadableError(str(error)) from error
+    return dataclasses.replace(segment, size_bytes=size_bytes)
+
+
+def frame_times_us(segment: Segment, path: Path) -> tuple[list[int], list[int]]:
+    """Capture times of all frames of a segment and of its keyframes, in order. Blocking.
+
+    Raises:
+        UnreadableError: the file is gone or damaged.
+    """
+    try:
+        content = read_fragments(path)
+    except NotOursError:
+        times, keyframes = _foreign_times(path)
+        return [segment.start_us + t for t in times], [segment.start_us + t for t in keyframes]
+    except OSError as error:
+        raise UnreadableError(str(error)) from error
+    return content.times_us, content.keyframes_us
+
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise UnreadableError(str(error)) from error
+
+
+def _probe_foreign(path: Path, size_bytes: int) -> Segment:
+    start_us = name_time_us(path.name)
+    if start_us is None:
+        raise UnreadableError("its name tells no time")
+    try:
+        with av.open(str(path), format="mp4") as container:
+            stream = container.streams.video[0]
+            duration_us = container.duration
+            if not duration_us or duration_us < 0:
+                raise UnreadableError("it has no length")
+            context = stream.codec_context
+            codec = context.name
+            return Segment(
+                file_name=path.name,
+                start_us=start_us,
+                end_us=start_us + duration_us,
+                size_bytes=size_bytes,
+                width=context.width,
+                height=context.height,
+                codec=_CODECS.get(codec, codec),
+            )
+    except (av.error.FFmpegError, OSError, IndexError) as error:
+        raise UnreadableError(str(error)) from error
+
+
+def _foreign_times(path: Path) -> tuple[list[int], list[int]]:
+    """Times from the start of a file that is not ours, in microseconds: all frames, and the keyframes."""
+    times, keyframes = [], []
+    try:
+        with av.open(str(path), format="mp4") as container:
+            stream = container.streams.video[0]
+            base = stream.time_base
+            assert base is not None
+            for packet in container.demux(stream):
+                if packet.pts is None or packet.size == 0:
+                    continue
+                time_us = int(packet.pts * base * US_PER_SECOND)
+                times.append(time_us)
+                if packet.is_keyframe:
+                    keyframes.append(time_us)
+    except (av.error.FFmpegError, OSError, IndexError) as error:
+        raise UnreadableError(str(error)) from error
+    first = min(times, default=0)
+    return sorted(t - first for t in times), sorted(t - first for t in keyframes)

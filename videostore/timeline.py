@@ -1,0 +1,69 @@
+"""What is stored, as ranges of time and sums: kept up to date per segment, so that asking for it costs nothing."""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass
+
+from videostore.const import RANGE_SLOP_US
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A stretch of time, [from_us, to_us), in microseconds UTC."""
+
+    from_us: int
+    to_us: int
+
+
+def merge_ranges(ranges: list[Range], slop_us: int = 0) -> list[Range]:
+    """Join ranges that overlap, touch, or lie at most `slop_us` apart; the result is in order."""
+    merged: list[Range] = []
+    for one in sorted(ranges, key=lambda r: r.from_us):
+        if merged and one.from_us <= merged[-1].to_us + slop_us:
+            merged[-1] = Range(merged[-1].from_us, max(merged[-1].to_us, one.to_us))
+        else:
+            merged.append(one)
+    return merged
+
+
+class Timeline:
+    """The ranges, bytes and seconds of all closed segments."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self.stored_bytes = 0
+        self.stored_us = 0
+        self.segments = 0
+
+    def add(self, start_us: int, end_us: int, size_bytes: int) -> None:
+        """Take in a segment; the usual one, after all others, costs next to nothing."""
+        self.stored_bytes += size_bytes
+        self.stored_us += end_us - start_us
+        self.segments += 1
+        # The ranges that lie within the slop of the new one become one with it.
+        first = bisect.bisect_left(self._ends, start_us - RANGE_SLOP_US)
+        last = bisect.bisect_right(self._starts, end_us + RANGE_SLOP_US)
+        if first < last:
+            start_us = min(start_us, self._starts[first])
+            end_us = max(end_us, self._ends[last - 1])
+        self._starts[first:last] = [start_us]
+        self._ends[first:last] = [end_us]
+
+    def remove_oldest(self, size_bytes: int, stored_us: int, segments: int, next_start_us: int | None) -> None:
+        """Forget the segments that began first; `next_start_us` is where the rest begins, None when none are left."""
+        self.stored_bytes -= size_bytes
+        self.stored_us -= stored_us
+        self.segments -= segments
+        if next_start_us is None:
+            self._starts, self._ends = [], []
+            return
+        gone = bisect.bisect_right(self._ends, next_start_us)
+        del self._starts[:gone], self._ends[:gone]
+        if self._starts:
+            self._starts[0] = max(self._starts[0], next_start_us)
+
+    def ranges(self) -> list[Range]:
+        """All ranges, in order."""
+        return [Range(start, end) for start, end in zip(self._starts, self._ends, strict=True)]

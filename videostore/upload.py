@@ -1,0 +1,114 @@
+"""The upload path: what a saved clip is called, and how it appears there complete or not at all.
+
+The data manager uploads what it finds and then deletes it, except for files that end in `.prog`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from videostore.errors import RequestError
+from videostore.run import sync_file
+from videostore.timestamps import format_local
+
+PROGRESS_SUFFIX = ".prog"
+_NAME_BYTES = 255
+"""What the usual file systems take for one name."""
+_TOKEN_BYTES = 4
+_RESERVED_BYTES = len(".mp4") + len("-99999") + len(".") + 2 * _TOKEN_BYTES + len(PROGRESS_SUFFIX)
+_PATH_BYTES = 4000
+_TAG_PREFIX = "tag="
+
+
+def clip_stem(name: str, from_us: int, metadata: str) -> str:
+    """`<name>_<from, local>_<metadata>`, with what a file name cannot hold replaced by `_`, and cut to its length."""
+    stem = f"{_clean(name)}_{format_local(from_us)}"
+    if metadata:
+        stem = f"{stem}_{_clean(metadata)}"
+    room = _NAME_BYTES - _RESERVED_BYTES
+    return stem.encode()[:room].decode(errors="ignore")
+
+
+def _clean(text: str) -> str:
+    text = text.encode(errors="replace").decode()  # lone surrogates
+    return "".join("_" if c in "/\\" or not c.isprintable() else c for c in text)
+
+
+def tag_directory(tags: Sequence[str]) -> Path:
+    """`tag=…` directories, sorted, each once; the data manager turns them into tags.
+
+    Raises:
+        RequestError: a tag is empty or cannot be the name of a directory; the sentence says which.
+    """
+    for number, tag in enumerate(tags):
+        problem = None
+        if not isinstance(tag, str):
+            problem = "it must be a string"
+        elif not tag:
+            problem = "it is empty"
+        elif "/" in tag or "\\" in tag or not tag.isprintable() or tag in (".", ".."):
+            problem = "a tag becomes a directory, and must be printable text without slashes"
+        elif len((_TAG_PREFIX + tag).encode(errors="replace")) > _NAME_BYTES:
+            problem = f"it is longer than {_NAME_BYTES - len(_TAG_PREFIX)} bytes"
+        if problem:
+            raise RequestError(f"tags[{number}] is {str(tag)[:60]!r}: {problem}.")
+    directory = Path(*(_TAG_PREFIX + tag for tag in sorted(set(tags))))
+    if len(str(directory).encode(errors="replace")) > _PATH_BYTES:
+        raise RequestError(f"tags holds {len(tags)} tags, which are too long together: a path takes {_PATH_BYTES} bytes.")
+    return directory
+
+
+class Uploads:
+    """Owns the names in the upload path. Every clip has a name of its own, given away before it is cut."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._promised: set[Path] = set()
+
+    def sweep(self) -> None:
+        """Remove the half-written clips of earlier processes. Blocking; for the start alone."""
+        for path in self._directory.rglob("*" + PROGRESS_SUFFIX):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    @contextlib.contextmanager
+    def promise(self, stem: str, tags: Path) -> Iterator[Path]:
+        """The path that a clip will have, which no other clip has or gets while the context lasts."""
+        directory = self._directory / tags
+        number = 1
+        while True:
+            path = directory / (f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")
+            if path not in self._promised and not path.exists():
+                break
+            number += 1
+        self._promised.add(path)
+        try:
+            yield path
+        finally:
+            self._promised.discard(path)
+
+
+def progress_path(path: Path) -> Path:
+    """Where a clip is written before it is complete."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(_TOKEN_BYTES)}{PROGRESS_SUFFIX}")
+
+
+def publish(progress: Path, path: Path) -> None:
+    """Give a complete clip its name, after its bytes are on stable storage. Blocking."""
+    sync_file(progress)
+    os.replace(progress, path)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Force a directory's names to stable storage. Blocking."""
+    with contextlib.suppress(OSError):  # some file systems cannot, and lose nothing by it
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

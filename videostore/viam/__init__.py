@@ -1,0 +1,1 @@
+"""The Viam module around the recorder: its process, its resource, its source of pictures."""

@@ -1,0 +1,121 @@
+"""The module's process: serves the resource, and ends in order however it is told to."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging as python_logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+
+from grpclib import Status
+from grpclib.metadata import Deadline
+from viam import logging
+from viam.components.camera import Camera
+from viam.errors import ViamGRPCError
+from viam.module.module import NO_MODULE_PARENT, Module
+from viam.proto.module import AddResourceRequest, ValidateConfigRequest, ValidateConfigResponse
+from viam.resource.registry import Registry, ResourceCreatorRegistration
+
+from videostore.errors import VideoStoreError
+from videostore.viam import data_manager
+from videostore.viam.camera import MODEL, StorageCamera, refused
+
+_PARENT_CHECK_S = 0.5
+_CLOSE_S = 2.6
+"""All must be gone 3 s after SIGTERM; viam-server kills after 3.3 s."""
+_LEVELS = ("debug", "info", "warning", "warn", "error", "critical", "fatal")
+
+LOGGER = logging.getLogger(__name__)
+
+
+class StorageModule(Module):
+    """The SDK's module, with resources that start before they are announced, and errors that are sentences."""
+
+    async def add_resource(self, request: AddResourceRequest, *, deadline: Deadline | None = None) -> None:
+        """Make, start and register a resource; what cannot be started is not registered."""
+        await super().add_resource(request, deadline=deadline)
+        name = Camera.get_resource_name(request.config.name)
+        resource = self.server.get_resource(StorageCamera, name)
+        try:
+            await resource.start()
+        except BaseException:
+            await self.server.remove_resource(name)
+            raise
+
+    async def validate_config(self, request: ValidateConfigRequest) -> ValidateConfigResponse:
+        """Check a config without the SDK's decoration of the error."""
+        try:
+            required, optional = StorageCamera.validate_config(request.config)
+        except VideoStoreError as error:
+            raise refused(error) from error
+        except ValueError as error:
+            raise ViamGRPCError(f"The attributes cannot be read: {error}.", Status.INVALID_ARGUMENT) from error
+        return ValidateConfigResponse(dependencies=required, optional_dependencies=optional)
+
+
+def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m videostore", description="Viam module viam:video:storage. viam-server starts it."
+    )
+    parser.add_argument("socket", metavar="SOCKET", help="Unix socket to serve on, or HOST:PORT with --tcp-mode")
+    parser.add_argument("--log-level", metavar="LEVEL", default="info", type=str.lower, choices=_LEVELS)
+    parser.add_argument("--tcp-mode", action="store_true", help="serve on TCP instead of a Unix socket")
+    return parser.parse_known_args(arguments)[0]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the module until it is told to stop or its parent is gone; never returns."""
+    options = _parse_arguments(sys.argv[1:] if arguments is None else arguments)
+    code = 1
+    try:
+        asyncio.run(_run(options))
+        code = 0
+    except SystemExit:  # the SDK's way to say that it lost the parent
+        code = 0
+    except Exception:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Threads of the SDK's logging may hang on a parent that is gone; everything of ours is closed.
+        os._exit(code)
+
+
+async def _run(options: argparse.Namespace) -> None:
+    data_manager.register()
+    Registry.register_resource_creator(
+        Camera.API, MODEL, ResourceCreatorRegistration(StorageCamera.new, StorageCamera.validate_config)
+    )
+    level = python_logging.getLevelName(options.log_level.upper())
+    module = StorageModule(options.socket, log_level=level, tcp_mode=options.tcp_mode)
+    serving = asyncio.create_task(module.start())
+    await asyncio.sleep(0)  # `start` has now set its own signal handlers, which wait for connections to end: replace them
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    watching = asyncio.create_task(_watch_parent(stop))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+    finally:
+        for task in (watching, stopping):
+            task.cancel()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(module.server.close(), _CLOSE_S)
+
+
+async def _watch_parent(stop: asyncio.Event) -> None:
+    """Stop when the process that started this one is gone: nobody would tell it to."""
+    parent = os.getppid()
+    while not NO_MODULE_PARENT and os.getppid() == parent:
+        await asyncio.sleep(_PARENT_CHECK_S)
+    if not NO_MODULE_PARENT:
+        LOGGER.warning("The parent process is gone; the module ends.")
+        stop.set()

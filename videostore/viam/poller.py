@@ -1,0 +1,223 @@
+"""Asks a camera for its pictures, one after the other, and dates each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import statistics
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from grpclib.exceptions import GRPCError, StreamTerminatedError
+from viam.components.camera import Camera
+from viam.media.video import NamedImage
+from viam.proto.common import ResponseMetadata
+
+from videostore.clock import Clock, SteadyClock
+from videostore.const import (
+    CAMERA_ERROR_GAP_S,
+    CAMERA_PATIENCE_S,
+    CAMERA_RETRY_S,
+    CAMERA_SILENCE_S,
+    CAMERA_SLOW_FACTOR,
+    CAPTURED_AT_DISTRUST_S,
+    CAPTURED_AT_PLAUSIBLE_US,
+    US_PER_SECOND,
+)
+from videostore.packet import Gap, Packet
+from videostore.picture import BadPictureError, read_picture
+
+_INTERVALS = 8
+"""So many frame intervals tell how slow a camera usually is."""
+
+
+class CameraError(Exception):
+    """The camera's answer holds no picture to record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The newest picture of the source, as the camera gave it."""
+
+    image: NamedImage
+    metadata: ResponseMetadata
+    captured_us: int
+    """UTC."""
+    width: int
+    height: int
+
+
+class FramePoller:
+    """A `Source` of the pictures of a Viam camera. Owns the requests that are under way while it is iterated."""
+
+    def __init__(
+        self, camera: Camera, source_name: str | None, framerate: int, clock: Clock, logger: logging.Logger
+    ) -> None:
+        """`framerate` is how many times a second the camera is asked, at most."""
+        self._camera = camera
+        self._source_name = source_name
+        self._interval_us = US_PER_SECOND // framerate
+        self._clock = clock
+        self._steady = SteadyClock(clock)
+        self._logger = logger
+        self._intervals: deque[int] = deque(maxlen=_INTERVALS)
+        self._last_us: int | None = None
+        self._distrusted = False
+        self._distrust_until_us = 0
+        self._fault: str | None = None
+        self._gap_told = False
+        self.latest: Picture | None = None
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the camera right now; None while its pictures come."""
+        return self._fault
+
+    async def packets(self) -> AsyncIterator[Packet | Gap]:
+        """Yield each new picture once, and a gap when none has come for too long."""
+        due_us = self._clock.monotonic_us()
+        requests = _Requests(self._ask)
+        try:
+            while True:
+                item = await self._next(requests)
+                if item is not None:
+                    yield item
+                due_us = max(due_us + self._interval_us, self._clock.monotonic_us() - self._interval_us)
+                pause_s = (due_us - self._clock.monotonic_us()) / US_PER_SECOND
+                await asyncio.sleep(max(0.0, pause_s, CAMERA_RETRY_S if self._fault else 0.0))
+        finally:
+            await requests.cancel()
+
+    async def _next(self, requests: _Requests) -> Packet | Gap | None:
+        try:
+            answer = await requests.first(CAMERA_SILENCE_S)
+            if answer is None:
+                raise CameraError(f"camera {self._camera.name!r} does not answer")
+            packet = self._packet(*answer)
+        except (CameraError, BadPictureError) as error:
+            return self._failed(str(error))
+        except (GRPCError, StreamTerminatedError, OSError, asyncio.TimeoutError) as error:
+            return self._failed(f"camera {self._camera.name!r} answers with an error: {_text(error)}")
+        if packet is None:
+            return self._gap(CAMERA_SILENCE_S, f"camera {self._camera.name!r} repeats its last picture")
+        if self._gap_told:
+            self._logger.info("Camera %r delivers again.", self._camera.name)
+        self._fault, self._gap_told = None, False
+        return packet
+
+    async def _ask(self) -> _Answer:
+        names = [self._source_name] if self._source_name else None
+        images, metadata = await self._camera.get_images(filter_source_names=names, timeout=CAMERA_PATIENCE_S)
+        return list(images), metadata
+
+    def _packet(self, images: list[NamedImage], metadata: ResponseMetadata) -> Packet | None:
+        """The picture as a packet; None where it is the one that was delivered before."""
+        image = self._choose(images)
+        arrival_us = self._steady.now_us()
+        captured_at_us = metadata.captured_at.ToNanoseconds() // 1000 if metadata.HasField("captured_at") else 0
+        last = self.latest
+        if (
+            captured_at_us
+            and last is not None
+            and captured_at_us == last.metadata.captured_at.ToNanoseconds() // 1000
+            and image.data == last.image.data
+        ):
+            return None
+        format, data = read_picture(image.data)
+        captured_us = self._date(captured_at_us, arrival_us)
+        if self._last_us is not None:
+            self._intervals.append(captured_us - self._last_us)
+        self._last_us = captured_us
+        self.latest = Picture(image, metadata, captured_us, format.width, format.height)
+        return Packet(format, data, captured_us)
+
+    def _choose(self, images: list[NamedImage]) -> NamedImage:
+        if not images:
+            raise CameraError(f"camera {self._camera.name!r} answers without a picture")
+        if self._source_name is None:
+            return images[0]
+        for image in images:
+            if image.name == self._source_name:
+                return image
+        names = ", ".join(repr(image.name) for image in images)
+        raise CameraError(f"camera {self._camera.name!r} has no source {self._source_name!r}, only {names}")
+
+    def _date(self, captured_at_us: int, arrival_us: int) -> int:
+        """Moment of capture: the camera's own where it can be believed, else the arrival."""
+        if not captured_at_us or arrival_us < self._distrust_until_us:
+            return arrival_us
+        age_us = arrival_us - captured_at_us
+        if abs(age_us) <= CAPTURED_AT_PLAUSIBLE_US and (self._last_us is None or captured_at_us > self._last_us):
+            self._distrusted = False
+            return captured_at_us
+        if not self._distrusted:
+            self._logger.warning(
+                "Camera %r dates a picture %.1f s before now; pictures are dated by their arrival.",
+                self._camera.name,
+                age_us / US_PER_SECOND,
+            )
+        self._distrusted = True
+        self._distrust_until_us = arrival_us + round(CAPTURED_AT_DISTRUST_S * US_PER_SECOND)
+        return arrival_us
+
+    def _failed(self, reason: str) -> Gap | None:
+        self._fault = reason
+        return self._gap(CAMERA_ERROR_GAP_S, reason)
+
+    def _gap(self, after_s: float, reason: str) -> Gap | None:
+        """A gap, once, when there has been no new picture for longer than this camera takes."""
+        if self._gap_told:
+            return None
+        usual_us = statistics.median(self._intervals) if self._intervals else 0
+        patience_us = max(after_s * US_PER_SECOND, CAMERA_SLOW_FACTOR * usual_us)
+        if self._last_us is not None and self._steady.now_us() - self._last_us < patience_us:
+            return None
+        self._gap_told = True
+        self._logger.warning("Not recording: %s.", reason)
+        return Gap(reason)
+
+
+_Answer = tuple[list[NamedImage], ResponseMetadata]
+
+
+class _Requests:
+    """The requests to a camera that are under way: usually one, and a second beside it when the first gets no answer."""
+
+    def __init__(self, ask: Callable[[], Coroutine[Any, Any, _Answer]]) -> None:
+        self._ask = ask
+        self._tasks: list[asyncio.Task[_Answer]] = []
+
+    async def first(self, within_s: float) -> _Answer | None:
+        """The first answer, or None when none has come in time; then the patient request stays, the other is renewed.
+
+        Raises:
+            Exception: what the camera's client raised.
+        """
+        if len(self._tasks) > 1:
+            await self._drop(self._tasks.pop())
+        self._tasks.append(asyncio.ensure_future(self._ask()))
+        done, _ = await asyncio.wait(self._tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            return None
+        self._tasks = [task for task in self._tasks if task not in done]
+        await self.cancel()
+        best = next((task for task in done if not task.cancelled() and task.exception() is None), None)
+        return (best or done.pop()).result()
+
+    async def cancel(self) -> None:
+        """End all that is under way."""
+        while self._tasks:
+            await self._drop(self._tasks.pop())
+
+    async def _drop(self, task: asyncio.Task[_Answer]) -> None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await task
+
+
+def _text(error: BaseException) -> str:
+    message = error.message if isinstance(error, GRPCError) else str(error)
+    return " ".join((message or type(error).__name__).split())[:200]
