@@ -189,7 +189,7 @@ def _close_segment(path: Path, finished_only: bool) -> Segment | None:
     content = read_fragments(path)
     if finished_only and not content.finished:
         return None
-    if not content.finished:  # cut off by a kill or a power failure: what is behind the last whole fragment is of no use
+    if not content.finished:  # cut off by a kill or a power failure, behind the last whole fragment
         os.truncate(path, content.size_bytes)
     sync_file(path)
     for taken in range(1_000_000):
@@ -224,7 +224,8 @@ def _list_directory(directory: Path) -> dict[str, int]:
         return {
             entry.name: entry.stat().st_size
             for entry in entries
-            if (parse_open_name(entry.name) or name_time_us(entry.name) is not None) and entry.is_file(follow_symlinks=False)
+            if (parse_open_name(entry.name) or name_time_us(entry.name) is not None)
+            and entry.is_file(follow_symlinks=False)
         }
 
 

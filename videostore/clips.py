@@ -94,9 +94,7 @@ OpenSegments = Callable[[int, int], Awaitable[list[tuple[Segment, Path]]]]
 class Clips:
     """Cuts clips out of one storage directory. Owns its work directory and every ffmpeg that it starts."""
 
-    def __init__(
-        self, archive: Archive, binary: str, logger: logging.Logger, open_segments: OpenSegments
-    ) -> None:
+    def __init__(self, archive: Archive, binary: str, logger: logging.Logger, open_segments: OpenSegments) -> None:
         self._archive = archive
         self._directory = archive.directory
         self._binary = binary
@@ -278,11 +276,12 @@ def _choose_parts(
             logger.warning("Segment %s has vanished and is left out of a clip.", path.name)
             continue
         parts.append(part)
-    return [replace(part, length_us=_length_us(part, after)) for part, after in zip(parts, [*parts[1:], None], strict=True)]
+    following = [*parts[1:], None]
+    return [replace(part, length_us=_length_us(part, after)) for part, after in zip(parts, following, strict=True)]
 
 
 def _length_us(part: Part, after: Part | None) -> int:
-    """What a part takes of the clip's time: up to the next one where they touch, for a last frame's length is a guess."""
+    """A part's share of the clip's time: up to the next one where they touch, for a last frame's length is a guess."""
     segment = part.segment
     if after is not None and part.stop_us is None and _touch(segment, after.segment) and segment.run_us is not None:
         return after.segment.start_us - segment.start_us
@@ -313,7 +312,7 @@ def _estimate_bytes(part: Part) -> int:
 
 
 def _groups(parts: Sequence[Part]) -> list[list[Part]]:
-    """Parts that ffmpeg can join without encoding: of one picture, one after the other, trimmed only at the outer ends."""
+    """Parts that ffmpeg can join without encoding: of one picture size, in sequence, trimmed only at the outer ends."""
     groups: list[list[Part]] = []
     for part in parts:
         if groups and _joins(groups[-1][-1], part):

@@ -5,13 +5,13 @@ from __future__ import annotations
 US_PER_SECOND = 1_000_000
 """Times inside videostore are whole microseconds since the Unix epoch, UTC."""
 
-# Recording ------------------------------------------------------------------------------------------------------------
+# Recording
 
 KEYFRAME_INTERVAL_S = 1
-"""A clip can begin decoding, and a killed recording can be read, to within this. Shorter costs bits, longer loses more."""
+"""To within this a clip can begin decoding, and a killed recording be read. Shorter costs bits, longer loses more."""
 
 CLOCK_STEP_US = 100_000
-"""Wall and monotonic clock drift apart by slewing at most 0.5 ms a second; more than this at once is a step, and a new run."""
+"""Slewing moves the wall clock against the monotonic one by 0.5 ms a second at most; more at once is a step."""
 
 CAPTURED_AT_PLAUSIBLE_US = 5 * US_PER_SECOND
 """A camera's own time this far from ours is not believed: the arrival is taken instead."""
@@ -36,7 +36,7 @@ CAMERA_RETRY_S = 0.2
 
 BACKLOG_FRAMES = 20
 BACKLOG_BYTES = 32 * 1024 * 1024
-"""What waits for a slow ffmpeg, one second at the default frame rate; beyond either bound new frames are dropped and counted."""
+"""What waits for a slow ffmpeg, one second at the default rate; beyond either bound new frames are dropped, counted."""
 
 FFMPEG_STUCK_S = 10.0
 """An ffmpeg that has not taken a byte for this long is killed, and a new run begins."""
@@ -54,9 +54,9 @@ PIPE_BYTES = 1024 * 1024
 """Size asked for the pipe to ffmpeg (Linux): a whole picture per write instead of 64 KiB at a time."""
 
 SYNC_INTERVAL_S = 1.0
-"""How often the open segment is forced to stable storage; a power cut loses at most this and one keyframe interval."""
+"""How often the open segment is forced to stable storage: a power cut loses this and one keyframe interval at most."""
 
-# Index and quota --------------------------------------------------------------------------------------------------------
+# Index and quota
 
 RANGE_SLOP_US = 5 * US_PER_SECOND
 """Neighbours whose gap is at most this are one range of `stored_video`, as in the Go module."""
@@ -73,7 +73,7 @@ UNREADABLE_AGE_S = 30 * 60
 DELETE_BATCH = 50
 """Segments deleted in one go before other work gets its turn."""
 
-# Clips ------------------------------------------------------------------------------------------------------------------
+# Clips
 
 CLOCK_LEEWAY_US = 5 * US_PER_SECOND
 """`to` may lie this far ahead: clients' clocks differ from ours."""
@@ -91,7 +91,7 @@ CUT_NICENESS = 10
 """Cutting yields to recording."""
 
 FASTSTART_BYTES = 256 * 1024 * 1024
-"""Up to this a clip's index is moved to its front, so that it plays while it loads; beyond, writing twice costs too much."""
+"""Up to this a clip's index is moved to its front, so that it plays while it loads; beyond, that costs too much."""
 
 COVER_POLL_S = 0.1
 COVER_TIMEOUT_S = 60.0

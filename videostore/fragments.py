@@ -132,7 +132,7 @@ def _read(file: BinaryIO, file_bytes: int) -> FragmentedFile:
 
 
 def _top_level(file: BinaryIO, file_bytes: int) -> Iterator[tuple[bytes, int, int, int]]:
-    """Kind, header size, begin and end of each box that is there to its last byte; the file stands behind the header."""
+    """Kind, header size, begin and end of each whole box; the file stands behind the header meanwhile."""
     begin = 0
     while begin + 8 <= file_bytes:
         file.seek(begin)
@@ -168,12 +168,12 @@ def _leaves(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _timescale(mdhd: bytes) -> int:
-    (scale,) = struct.unpack_from(">I", mdhd, 20 if mdhd[0] else 12)
-    return int(scale)
+    scale: int = struct.unpack_from(">I", mdhd, 20 if mdhd[0] else 12)[0]
+    return scale
 
 
 def _ntp_us(prft: bytes) -> int:
-    (ntp,) = struct.unpack_from(">Q", prft, 8)
+    ntp: int = struct.unpack_from(">Q", prft, 8)[0]
     return ((ntp >> 32) - _NTP_TO_UNIX_S) * US_PER_SECOND + round((ntp & 0xFFFFFFFF) * US_PER_SECOND / (1 << 32))
 
 

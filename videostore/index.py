@@ -1,6 +1,7 @@
 """The index: a cache in SQLite of what the segment files hold. One class owns every connection to it.
 
-The table is the Go module's, so that an upgrade keeps every recording and a way back stays open; our columns allow NULL.
+The table is the Go module's, so that an upgrade keeps every recording and a way back stays open: our columns allow
+NULL.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Index:
             if isinstance(error, sqlite3.OperationalError) or not path.exists():
                 raise
             aside = path.with_name(f"{FILE_NAME}.damaged-{int(time.time())}")
-            logger.error("The index is damaged (%s); it is rebuilt from the files, the old one is kept as %s.", error, aside.name)
+            logger.error("The index is damaged (%s): it is rebuilt from the files, and kept as %s.", error, aside.name)
             path.rename(aside)
             for suffix in ("-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
@@ -131,7 +132,8 @@ class Index:
     async def remove(self, file_names: Iterable[str]) -> None:
         """Delete the rows of these files, in one transaction."""
         async with self._transaction():
-            await self._connection.executemany("DELETE FROM files WHERE file_name = ?", [(name,) for name in file_names])
+            rows = [(name,) for name in file_names]
+            await self._connection.executemany("DELETE FROM files WHERE file_name = ?", rows)
 
     @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
@@ -149,7 +151,8 @@ class Index:
         """Segments that overlap [from_us, to_us), by start. Costs what it returns, not what is stored."""
         longest_us = await self._number("SELECT max(end_us - start_us) FROM files") or 0
         return await self._segments(
-            f"SELECT {_FIELDS} FROM files WHERE start_us > ? AND start_us < ? AND end_us > ? AND {_STORED} ORDER BY start_us",
+            f"SELECT {_FIELDS} FROM files WHERE start_us > ? AND start_us < ? AND end_us > ? AND {_STORED}"
+            " ORDER BY start_us",
             (from_us - longest_us - 1, to_us, from_us),
         )
 
@@ -165,7 +168,7 @@ class Index:
     async def sizes(self) -> dict[str, int]:
         """Size in bytes of every file in the index, by name. Grows with what is stored: for reconciling alone."""
         rows = await self._connection.execute_fetchall(f"SELECT file_name, size_bytes FROM files WHERE {_STORED}")
-        return dict((str(name), int(size)) for name, size in rows)
+        return {str(name): int(size) for name, size in rows}
 
     async def spans(self) -> AsyncIterator[list[tuple[int, int, int]]]:
         """Start, end and size of every segment by start, in batches. Grows with what is stored: for the start alone."""

@@ -126,7 +126,8 @@ class Run:
         finally:
             said = await self.kill()
         if self._process.returncode != 0:
-            raise FFmpegError(f"ffmpeg ended (exit code {self._process.returncode}): {'; '.join(said) or 'no reason given'}.")
+            reason = "; ".join(said) or "it gave no reason"
+            raise FFmpegError(f"ffmpeg ended (exit code {self._process.returncode}): {reason}.")
 
     async def kill(self) -> list[str]:
         """End ffmpeg at once if it still runs; return the last of what it said."""

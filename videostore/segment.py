@@ -144,7 +144,6 @@ def frame_times_us(segment: Segment, path: Path) -> tuple[list[int], list[int]]:
     return content.times_us, content.keyframes_us
 
 
-
 def _size_bytes(path: Path) -> int:
     try:
         return path.stat().st_size

@@ -173,7 +173,7 @@ class VideoStore:
             self._watcher.stop()
             await self._archive.close()
 
-    # Requests -----------------------------------------------------------------------------------------------------------
+    # Requests
 
     async def save(
         self, from_us: int, to_us: int, *, metadata: str = "", tags: Sequence[str] = (), wait: bool = True
@@ -200,7 +200,9 @@ class VideoStore:
             task.add_done_callback(self._saves.discard)
             return SavedClip(path.name, path, None)
 
-    async def fetch(self, from_us: int, to_us: int, *, container: str = "mp4", limit_bytes: int = FETCH_LIMIT_BYTES) -> FetchedClip:
+    async def fetch(
+        self, from_us: int, to_us: int, *, container: str = "mp4", limit_bytes: int = FETCH_LIMIT_BYTES
+    ) -> FetchedClip:
         """Return the clip of [from_us, to_us) as bytes: an MP4, or a fragmented one (`fmp4`).
 
         Raises:
@@ -253,7 +255,8 @@ class VideoStore:
         now_us = self._clock.wall_us()
         if from_us >= to_us:
             raise RequestError(
-                f"'from' ({format_utc_exact(from_us)}) must lie before 'to' ({format_utc_exact(to_us)}): the range is empty."
+                f"'from' ({format_utc_exact(from_us)}) must lie before 'to' ({format_utc_exact(to_us)}),"
+                " else the range is empty."
             )
         if to_us > now_us + CLOCK_LEEWAY_US:
             raise RequestError(
@@ -304,7 +307,7 @@ class VideoStore:
                 return
             await asyncio.sleep(COVER_POLL_S)
 
-    # Upkeep -------------------------------------------------------------------------------------------------------------
+    # Upkeep
 
     async def _open_segments(self, from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
         """The whole fragments of the current run's segments that are not closed yet."""
@@ -385,6 +388,6 @@ def _check_size(plan: Plan, size_bytes: int, limit_bytes: int) -> None:
         return
     fits_s = plan.longest_us / US_PER_SECOND * limit_bytes / size_bytes
     raise TooLargeError(
-        f"The clip would have about {size_bytes / 2**20:.1f} MiB, but a grpc answer carries {limit_bytes / 2**20:.1f} MiB: "
-        f"fetch at most {fits_s:.0f} s at once, or save it."
+        f"The clip would have about {size_bytes / 2**20:.1f} MiB, but a grpc answer carries "
+        f"{limit_bytes / 2**20:.1f} MiB: fetch at most {fits_s:.0f} s at once, or save it."
     )

@@ -38,7 +38,7 @@ def _clean(text: str) -> str:
     return "".join("_" if c in "/\\" or not c.isprintable() else c for c in text)
 
 
-def tag_directory(tags: Sequence[str]) -> Path:
+def tag_directory(tags: Sequence[object]) -> Path:
     """`tag=…` directories, sorted, each once; the data manager turns them into tags.
 
     Raises:
@@ -56,9 +56,9 @@ def tag_directory(tags: Sequence[str]) -> Path:
             problem = f"it is longer than {_NAME_BYTES - len(_TAG_PREFIX)} bytes"
         if problem:
             raise RequestError(f"tags[{number}] is {str(tag)[:60]!r}: {problem}.")
-    directory = Path(*(_TAG_PREFIX + tag for tag in sorted(set(tags))))
+    directory = Path(*(_TAG_PREFIX + tag for tag in sorted({str(tag) for tag in tags})))
     if len(str(directory).encode(errors="replace")) > _PATH_BYTES:
-        raise RequestError(f"tags holds {len(tags)} tags, which are too long together: a path takes {_PATH_BYTES} bytes.")
+        raise RequestError(f"tags holds {len(tags)} tags, together too long: a path takes {_PATH_BYTES} bytes.")
     return directory
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from watchdog.events import FileClosedEvent, FileDeletedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
 
 
 class Change(Enum):
@@ -31,7 +32,7 @@ class Watcher:
         self._directory = directory
         self._on_change = on_change
         self._logger = logger
-        self._observer: Observer | None = None  # type: ignore[valid-type]
+        self._observer: BaseObserver | None = None
 
     def start(self) -> None:
         """Begin to watch. Without any watch to be had, the recording goes on with the slow walk alone."""

@@ -144,7 +144,8 @@ class StorageCamera(Camera):
         age_s = (self._clock.wall_us() - picture.captured_us) / US_PER_SECOND if picture else None
         if picture is None or (age_s is not None and age_s > CAMERA_SILENCE_S and self._poller.fault):
             since = "yet" if age_s is None else f"for {age_s:.0f} s"
-            raise ViamGRPCError(f"No picture has come {since}: {self._poller.fault or 'the camera was only just asked'}.")
+            reason = self._poller.fault or "the camera was only just asked"
+            raise ViamGRPCError(f"No picture has come {since}: {reason}.")
         image = picture.image
         if filter_source_names and image.name not in filter_source_names:
             return [], picture.metadata

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from grpclib.client import Channel
+from viam.proto.common import DoCommandRequest, GetStatusRequest
 from viam.proto.service.datamanager import (
     DataManagerServiceStub,
     UnimplementedDataManagerServiceBase,
 )
-from viam.proto.common import DoCommandRequest, GetStatusRequest
 from viam.resource.registry import Registry, ResourceRegistration
 from viam.resource.rpc_client_base import ReconfigurableResourceRPCClientBase
 from viam.resource.rpc_service_base import ResourceRPCServiceBase
@@ -29,7 +29,7 @@ class DataManagerClient(DataManager, ReconfigurableResourceRPCClientBase):
 
     def __init__(self, name: str, channel: Channel) -> None:
         self.channel = channel
-        self.client = DataManagerServiceStub(channel)
+        self.client: Any = DataManagerServiceStub(channel)
         super().__init__(name)
 
     async def do_command(self, command: Any, *, timeout: float | None = None, **kwargs: Any) -> Any:
@@ -45,7 +45,7 @@ class DataManagerClient(DataManager, ReconfigurableResourceRPCClientBase):
 class DataManagerRPCService(UnimplementedDataManagerServiceBase, ResourceRPCServiceBase[DataManager]):
     """This module serves no data manager; the registry asks for the class."""
 
-    RESOURCE_TYPE = DataManager
+    RESOURCE_TYPE = DataManager  # type: ignore[assignment]
 
 
 def register() -> None:

@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 0
     except SystemExit:  # the SDK's way to say that it lost the parent
         code = 0
-    except Exception:
+    except Exception:  # noqa: BLE001 (printed whole; os._exit below would lose it)
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -93,8 +93,9 @@ async def _run(options: argparse.Namespace) -> None:
     )
     level = python_logging.getLevelName(options.log_level.upper())
     module = StorageModule(options.socket, log_level=level, tcp_mode=options.tcp_mode)
-    serving = asyncio.create_task(module.start())
-    await asyncio.sleep(0)  # `start` has now set its own signal handlers, which wait for connections to end: replace them
+    serving: asyncio.Task[None] = asyncio.create_task(module.start())  # type: ignore[no-untyped-call]
+    await asyncio.sleep(0)
+    # By now `start` has set its own signal handlers, which wait for connections to end: replace them.
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -108,14 +109,13 @@ async def _run(options: argparse.Namespace) -> None:
         for task in (watching, stopping):
             task.cancel()
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(module.server.close(), _CLOSE_S)
+            await asyncio.wait_for(module.server.close(), _CLOSE_S)  # type: ignore[no-untyped-call]
 
 
 async def _watch_parent(stop: asyncio.Event) -> None:
     """Stop when the process that started this one is gone: nobody would tell it to."""
     parent = os.getppid()
-    while not NO_MODULE_PARENT and os.getppid() == parent:
+    while NO_MODULE_PARENT or os.getppid() == parent:  # noqa: ASYNC110 (there is no event to wait for)
         await asyncio.sleep(_PARENT_CHECK_S)
-    if not NO_MODULE_PARENT:
-        LOGGER.warning("The parent process is gone; the module ends.")
-        stop.set()
+    LOGGER.warning("The parent process is gone; the module ends.")
+    stop.set()

@@ -184,7 +184,7 @@ _Answer = tuple[list[NamedImage], ResponseMetadata]
 
 
 class _Requests:
-    """The requests to a camera that are under way: usually one, and a second beside it when the first gets no answer."""
+    """The requests to a camera that are under way: one, and a second beside it when the first gets no answer."""
 
     def __init__(self, ask: Callable[[], Coroutine[Any, Any, _Answer]]) -> None:
         self._ask = ask
