@@ -46,14 +46,19 @@ class Part:
 
     segment: Segment
     path: Path
+    end_us: int
+    """Where its last frame ends: where the next segment begins if they touch, for the file's own word is a guess."""
     first_us: int
     """Capture time of the first frame that is shown."""
     stop_us: int | None = None
     """Between the last frame that is shown and the next of the segment; None where all up to its end is shown."""
     keyframe_us: int | None = None
     """First keyframe at or after `first_us`; None where the first frame is the segment's own first."""
-    length_us: int = 0
-    """Distance from the segment's start to the next part's; of the last part, to the segment's end."""
+
+    @property
+    def length_us(self) -> int:
+        """Its share of the clip's time, what is skipped included. Names date foreign segments only to the second."""
+        return (self.end_us if self.segment.run_us is not None else self.segment.end_us) - self.segment.start_us
 
     @property
     def skip_us(self) -> int:
@@ -120,11 +125,11 @@ class Clips:
             self._in_use.update(names)
             try:
                 loop = asyncio.get_running_loop()
-                parts = await loop.run_in_executor(None, _choose_parts, found, from_us, to_us, self._logger)
+                asked = Range(from_us, to_us)
+                parts, held = await loop.run_in_executor(None, _choose_parts, found, asked, self._logger)
                 if not parts:
                     raise await self._nothing_stored(from_us, to_us)
-                asked = Range(from_us, to_us)
-                yield Plan(asked, tuple(parts), tuple(_held(parts, asked)), sum(map(_estimate_bytes, parts)))
+                yield Plan(asked, tuple(parts), tuple(held), sum(map(_estimate_bytes, parts)))
             finally:
                 self._in_use.subtract(names)
                 self._in_use += Counter()  # drop the names that nobody uses any more
@@ -167,10 +172,11 @@ class Clips:
             shutil.rmtree(work, ignore_errors=True)
 
     async def _find(self, from_us: int, to_us: int, work: Path) -> list[tuple[Segment, Path]]:
-        """Stored segments, and copies of the open ones: these grow, and change their names when they are closed."""
+        """Stored segments and the neighbours of the range; copies of open ones, which grow and will change their names."""
         loop = asyncio.get_running_loop()
         found = []
         async with self._archive.steady():
+            from_us, to_us = from_us - TOUCHING_US, to_us + TOUCHING_US
             for segment, path in await self._open_segments(from_us, to_us):
                 copy = work / segment.file_name
                 await loop.run_in_executor(None, _copy_head, path, copy, segment.size_bytes)
@@ -223,7 +229,7 @@ class Clips:
     async def _head_and_rest(self, parts: Sequence[Part], work: Path) -> Any:
         """A fragmented clip cannot hide what lies between the keyframe and its first frame: encode that much anew."""
         first = parts[0]
-        head_end_us = first.keyframe_us if first.keyframe_us is not None else first.segment.end_us
+        head_end_us = first.keyframe_us if first.keyframe_us is not None else first.end_us
         if first.stop_us is not None:
             head_end_us = min(head_end_us, first.stop_us)
         if head_end_us <= first.first_us:  # it begins at a keyframe
@@ -249,25 +255,35 @@ class Clips:
 
 
 def _choose_parts(
-    found: Sequence[tuple[Segment, Path]], from_us: int, to_us: int, logger: logging.Logger
-) -> list[Part]:
-    """Find the first and last frame of the range in the segments at its ends; segments that hold none are left out."""
+    found: Sequence[tuple[Segment, Path]], asked: Range, logger: logging.Logger
+) -> tuple[list[Part], list[Range]]:
+    """Find the first and last frame of the range in the segments at its ends; tell also what of the range is held.
+
+    Neighbours outside of the range are among the segments found: they tell where the last frame before them ends.
+    """
+    from_us, to_us = asked.from_us, asked.to_us
     parts: list[Part] = []
-    for segment, path in found:
-        part = Part(segment, path, segment.start_us)
-        if segment.start_us < from_us or segment.end_us > to_us:
+    held: list[Range] = []
+    for (segment, path), after in zip(found, [*(segment for segment, _ in found[1:]), None], strict=True):
+        end_us = after.start_us if after is not None and _touch(segment, after) else segment.end_us
+        if end_us <= from_us or segment.start_us >= to_us:
+            continue
+        part = Part(segment, path, end_us, segment.start_us)
+        if segment.start_us < from_us or end_us > to_us:
             try:
                 times, keyframes = frame_times_us(segment, path)
             except UnreadableError as error:
                 logger.warning("Segment %s cannot be read and is left out of a clip: %s", path.name, error)
                 continue
+            held.append(Range(max(from_us, segment.start_us), min(to_us, end_us)))
             first, stop = bisect.bisect_left(times, from_us), bisect.bisect_left(times, to_us)
-            if first == stop:
+            if first == stop:  # its last frame lasts into the range, and was captured before it
                 continue
             later = bisect.bisect_left(keyframes, times[first])
             part = Part(
                 segment,
                 path,
+                end_us,
                 times[first],
                 (times[stop - 1] + times[stop]) // 2 if stop < len(times) else None,
                 keyframes[later] if later < len(keyframes) else None,
@@ -275,17 +291,10 @@ def _choose_parts(
         elif not path.exists():
             logger.warning("Segment %s has vanished and is left out of a clip.", path.name)
             continue
+        else:
+            held.append(Range(segment.start_us, end_us))
         parts.append(part)
-    following = [*parts[1:], None]
-    return [replace(part, length_us=_length_us(part, after)) for part, after in zip(parts, following, strict=True)]
-
-
-def _length_us(part: Part, after: Part | None) -> int:
-    """A part's share of the clip's time: up to the next one where they touch, for a last frame's length is a guess."""
-    segment = part.segment
-    if after is not None and part.stop_us is None and _touch(segment, after.segment) and segment.run_us is not None:
-        return after.segment.start_us - segment.start_us
-    return segment.duration_us
+    return parts, merge_ranges(held)
 
 
 def _touch(one: Segment, other: Segment) -> bool:
@@ -295,19 +304,9 @@ def _touch(one: Segment, other: Segment) -> bool:
     return abs(distance_us) <= (TOUCHING_US if one.run_us == other.run_us else JOIN_US)
 
 
-def _held(parts: Sequence[Part], asked: Range) -> list[Range]:
-    ranges = []
-    for part, after in zip(parts, [*parts[1:], None], strict=True):
-        end_us = part.segment.end_us
-        if after is not None and _touch(part.segment, after.segment):
-            end_us = max(end_us, after.segment.start_us)
-        ranges.append(Range(max(asked.from_us, part.segment.start_us), min(asked.to_us, end_us)))
-    return merge_ranges(ranges)
-
-
 def _estimate_bytes(part: Part) -> int:
     segment = part.segment
-    shown_us = (part.stop_us or segment.end_us) - part.first_us
+    shown_us = (part.stop_us or part.end_us) - part.first_us
     return segment.size_bytes * min(shown_us, segment.duration_us) // max(segment.duration_us, 1)
 
 
