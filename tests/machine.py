@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from grpclib import GRPCError
+
 from scripts.painted_camera import ClipCheck, PaintedCamera, check_clip, read_clip
 from scripts.parent import Parent
 from videostore.timestamps import format_utc_exact
@@ -86,7 +88,7 @@ class Machine:
         async def reached() -> bool:
             try:
                 answer = await self.command("fetch", from_us=time_us - US, to_us=time_us)
-            except Exception:
+            except GRPCError:
                 return False
             return "ranges" not in answer
 

@@ -264,7 +264,8 @@ def _choose_parts(
     from_us, to_us = asked.from_us, asked.to_us
     parts: list[Part] = []
     held: list[Range] = []
-    for (segment, path), after in zip(found, [*(segment for segment, _ in found[1:]), None], strict=True):
+    for number, (segment, path) in enumerate(found, 1):
+        after = found[number][0] if number < len(found) else None
         end_us = after.start_us if after is not None and _touch(segment, after) else segment.end_us
         if end_us <= from_us or segment.start_us >= to_us:
             continue

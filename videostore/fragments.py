@@ -24,6 +24,9 @@ _FULL_CONTAINERS = {b"meta": 4, b"stsd": 8}
 _MAX_HEADER_BYTES = 16 * 1024 * 1024
 """No `moov` or `moof` of a segment comes near this; a length beyond it is garbage."""
 
+_MAX_FRAMES = 100_000
+"""Nor has a fragment, one second, this many frames."""
+
 
 class NotOursError(ValueError):
     """The file does not carry the time of its frames: not one of our segments, or nothing whole in it yet."""
@@ -91,7 +94,7 @@ def read_fragments(path: Path) -> FragmentedFile:
     with path.open("rb", buffering=1024) as file:
         try:
             return _read(file, path.stat().st_size)
-        except (struct.error, IndexError, KeyError, UnicodeDecodeError) as error:
+        except (struct.error, IndexError, KeyError, UnicodeDecodeError, RecursionError) as error:
             raise NotOursError(f"{path.name} is damaged or of another kind") from error
 
 
@@ -174,7 +177,10 @@ def _timescale(mdhd: bytes) -> int:
 
 def _ntp_us(prft: bytes) -> int:
     ntp: int = struct.unpack_from(">Q", prft, 8)[0]
-    return ((ntp >> 32) - _NTP_TO_UNIX_S) * US_PER_SECOND + round((ntp & 0xFFFFFFFF) * US_PER_SECOND / (1 << 32))
+    seconds = (ntp >> 32) - _NTP_TO_UNIX_S
+    if seconds < 0:  # nothing was recorded before 1970: it is NTP's second era, from February 2036 on
+        seconds += 1 << 32
+    return seconds * US_PER_SECOND + round((ntp & 0xFFFFFFFF) * US_PER_SECOND / (1 << 32))
 
 
 def _fragment(moof: dict[bytes, bytes], start_us: int, timescale: int, end_byte: int) -> Fragment:
@@ -188,6 +194,8 @@ def _fragment(moof: dict[bytes, bytes], start_us: int, timescale: int, end_byte:
     at = 8 + 4 * bool(flags & 0x1) + 4 * bool(flags & 0x4)
     fields = [bool(flags & bit) for bit in (0x100, 0x200, 0x400, 0x800)]
     stride = 4 * sum(fields)
+    if not 0 < count <= _MAX_FRAMES or at + count * stride > len(trun):
+        raise NotOursError(f"a fragment of {count} frames")
     times, elapsed = [], 0
     for sample in range(count):
         times.append(start_us + elapsed * US_PER_SECOND // timescale)

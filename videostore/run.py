@@ -22,7 +22,6 @@ from videostore.packet import Packet, StreamFormat
 from videostore.segment import open_name, open_pattern, run_comment
 
 _TIME_BASE = Fraction(1, US_PER_SECOND)
-_PIXEL_FORMATS = {"rawvideo": "rgba", "png": "rgb24", "mjpeg": "yuvj420p"}
 
 
 class Run:
@@ -188,11 +187,14 @@ class _Bytes(io.RawIOBase):
 
 
 def _mux_stream(container: av.container.OutputContainer, format: StreamFormat, framerate: int) -> Any:
-    pixels = _PIXEL_FORMATS.get(format.codec, "yuv420p")
     # The rate becomes the guessed length of a segment's last frame, nothing else.
-    stream: Any = container.add_mux_stream(
-        format.codec, rate=framerate, width=format.width, height=format.height, pix_fmt=pixels
-    )
+    stream: Any
+    if format.codec == "rawvideo":  # only an encoder puts the pixels' layout into the stream's header
+        stream = container.add_stream("rawvideo", rate=framerate)
+        stream.width, stream.height, stream.pix_fmt = format.width, format.height, "rgba"
+        stream.codec_context.time_base = _TIME_BASE
+    else:
+        stream = container.add_mux_stream(format.codec, rate=framerate, width=format.width, height=format.height)
     stream.time_base = _TIME_BASE
     return stream
 

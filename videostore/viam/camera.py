@@ -32,7 +32,8 @@ MODEL = Model(ModelFamily("viam", "video"), "storage")
 
 def refused(error: VideoStoreError) -> ViamGRPCError:
     """The same sentence, as the SDK passes it on to a client without adornment."""
-    return ViamGRPCError(str(error), Status.INVALID_ARGUMENT)
+    sentence = str(error)
+    return ViamGRPCError(sentence if sentence.endswith(".") else sentence + ".", Status.INVALID_ARGUMENT)
 
 
 class StorageCamera(Camera):

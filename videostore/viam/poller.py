@@ -97,8 +97,10 @@ class FramePoller:
             if answer is None:
                 raise CameraError(f"camera {self._camera.name!r} does not answer")
             packet = self._packet(*answer)
-        except (CameraError, BadPictureError) as error:
+        except CameraError as error:
             return self._failed(str(error))
+        except BadPictureError as error:
+            return self._failed(f"camera {self._camera.name!r} delivers {error}")
         except (GRPCError, StreamTerminatedError, OSError, asyncio.TimeoutError) as error:
             return self._failed(f"camera {self._camera.name!r} answers with an error: {_text(error)}")
         if packet is None:

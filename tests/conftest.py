@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.recording import LOGGER, Cutter, Stores, capture_times, nothing_open, record, take_over
+from videostore.archive import Archive
+from videostore.clips import Clips
+from videostore.ffmpeg import find_ffmpeg
+
+
+@pytest.fixture(scope="session")
+def binary() -> str:
+    """The ffmpeg to test with."""
+    return find_ffmpeg()
+
+
+@pytest.fixture(scope="session")
+def times() -> list[int]:
+    """Capture times of `recording`."""
+    return capture_times(7)
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory, times: list[int]) -> Path:
+    """A directory with one run of 7 s in segments of 2 s, closed and indexed. Not to be changed."""
+
+    async def build() -> None:
+        await record(directory, times)
+        await take_over(directory)
+
+    directory = tmp_path_factory.mktemp("recording")
+    asyncio.run(build())
+    return directory
+
+
+@pytest.fixture
+async def cutter(binary: str) -> AsyncIterator[Callable[[Path], Awaitable[Cutter]]]:
+    """Opens clips over a directory, after taking all in it over."""
+    opened: list[Archive] = []
+
+    async def open_over(directory: Path) -> Cutter:
+        archive = await Archive.open(directory, LOGGER)
+        opened.append(archive)
+        await archive.reconcile(lambda _: False)
+        return Cutter(archive, Clips(archive, binary, LOGGER, nothing_open))
+
+    yield open_over
+    for archive in opened:
+        await archive.close()
+
+
+@pytest.fixture
+async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
+    """Makes stores in a directory of the test's own."""
+    stores = Stores(tmp_path)
+    yield stores
+    for store in stores.opened:
+        await store.close()

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.recording import US
+from videostore.timeline import Range, Timeline, merge_ranges
+
+
+def timeline_of(*spans: tuple[int, int], size_bytes: int = 10) -> Timeline:
+    """A timeline of segments, whose ends are given in seconds."""
+    timeline = Timeline()
+    for start, end in spans:
+        timeline.add(start * US, end * US, size_bytes)
+    return timeline
+
+
+def seconds(timeline: Timeline) -> list[tuple[float, float]]:
+    return [(one.from_us / US, one.to_us / US) for one in timeline.ranges()]
+
+
+def test_neighbours_at_most_five_seconds_apart_are_one_range() -> None:
+    assert seconds(timeline_of((0, 30), (30, 60), (65, 90))) == [(0, 90)]
+    assert seconds(timeline_of((0, 30), (36, 60))) == [(0, 30), (36, 60)]
+
+
+def test_a_gap_of_one_microsecond_more_than_five_seconds_divides() -> None:
+    timeline = timeline_of((0, 30))
+    timeline.add(35 * US + 1, 40 * US, 10)
+    assert len(timeline.ranges()) == 2
+
+
+def test_segments_are_taken_in_in_any_order() -> None:
+    assert seconds(timeline_of((60, 90), (0, 30), (100, 130), (30, 60))) == [(0, 90), (100, 130)]
+
+
+def test_a_segment_that_fills_a_gap_joins_both_sides() -> None:
+    assert seconds(timeline_of((0, 30), (60, 90), (32, 58))) == [(0, 90)]
+
+
+def test_sums_follow_what_is_added_and_removed() -> None:
+    timeline = timeline_of((0, 30), (30, 60), (100, 110))
+    assert (timeline.stored_bytes, timeline.stored_us, timeline.segments) == (30, 70 * US, 3)
+    timeline.remove_oldest(10, 30 * US, 1, 30 * US)
+    assert (timeline.stored_bytes, timeline.stored_us, timeline.segments) == (20, 40 * US, 2)
+    assert seconds(timeline) == [(30, 60), (100, 110)]
+
+
+def test_removing_the_oldest_takes_whole_ranges_and_the_front_of_the_next() -> None:
+    timeline = timeline_of((0, 30), (100, 130), (130, 160))
+    timeline.remove_oldest(20, 60 * US, 2, 130 * US)
+    assert seconds(timeline) == [(130, 160)]
+    timeline.remove_oldest(10, 30 * US, 1, None)
+    assert timeline.ranges() == []
+    assert (timeline.stored_bytes, timeline.stored_us, timeline.segments) == (0, 0, 0)
+
+
+spans = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 40)), max_size=25)
+
+
+@given(spans)
+def test_what_was_added_one_by_one_is_what_merging_all_at_once_gives(given_spans: list[tuple[int, int]]) -> None:
+    timeline = timeline_of(*((start, start + length) for start, length in given_spans))
+    expected = merge_ranges([Range(s * US, (s + n) * US) for s, n in given_spans], 5 * US)
+    assert timeline.ranges() == expected
+
+
+def test_merging_keeps_order_and_takes_in_what_lies_inside() -> None:
+    assert merge_ranges([Range(5, 6), Range(0, 4), Range(1, 2), Range(4, 5)]) == [Range(0, 6)]
+    assert merge_ranges([Range(5, 6), Range(0, 4)]) == [Range(0, 4), Range(5, 6)]
+    assert merge_ranges([]) == []
