@@ -107,7 +107,7 @@ def test_a_config_cannot_be_changed() -> None:
     ],
 )
 def test_a_missing_required_attribute_is_named(given: dict[str, Any], missing: str) -> None:
-    assert refusal(given).startswith(f"the attribute {missing} is missing: it must be ")
+    assert refusal(given).startswith(f"The attribute {missing} is missing: it must be ")
 
 
 @pytest.mark.parametrize(
@@ -125,57 +125,57 @@ def test_a_missing_required_attribute_that_was_misspelt_is_found(given: dict[str
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (attributes(camera=5), "the attribute camera is 5, but must be a string"),
+        (attributes(camera=5), "The attribute camera is 5, but must be a string"),
         (attributes(camera="x" * 256), "a name of at most 255 characters, not 256"),
-        (attributes(source_name=["color"]), "the attribute source_name is ['color'], but must be a string"),
-        (attributes(sync=True), "the attribute sync is True, but must be a string"),
-        (attributes(sync="a\0b"), "the attribute sync is 'a\\x00b', but must be a string without NUL"),
-        (attributes(sync="\ud800"), "the attribute sync is '\\ud800', but must be a string without"),
-        ({"sync": "s", "storage": 5.0}, "the attribute storage is 5, but must be an object"),
-        ({"sync": "s", "storage": "x"}, "the attribute storage is 'x', but must be an object"),
-        (attributes({"size_gb": 0}), "the attribute storage.size_gb is 0, but must be a number of GiB greater than 0"),
-        (attributes({"size_gb": -1.0}), "the attribute storage.size_gb is -1, but must be a number of GiB"),
-        (attributes({"size_gb": 2e9}), "the attribute storage.size_gb is 2000000000, but must be a number of GiB"),
-        (attributes({"size_gb": "10"}), "the attribute storage.size_gb is '10', but must be a number"),
-        (attributes({"size_gb": True}), "the attribute storage.size_gb is True, but must be a number"),
-        (attributes({"size_gb": math.nan}), "the attribute storage.size_gb is nan, but must be a finite number"),
-        (attributes({"size_gb": math.inf}), "the attribute storage.size_gb is inf, but must be a finite number"),
-        (attributes({"size_gb": 10**9999}), "the attribute storage.size_gb is an endless number, but must be"),
-        (attributes({"segment_seconds": 0.5}), "the attribute storage.segment_seconds is 0.5, but must be a number of"),
+        (attributes(source_name=["color"]), "The attribute source_name is ['color'], but must be a string"),
+        (attributes(sync=True), "The attribute sync is True, but must be a string"),
+        (attributes(sync="a\0b"), "The attribute sync is 'a\\x00b', but must be a string without NUL"),
+        (attributes(sync="\ud800"), "The attribute sync is '\\ud800', but must be a string without"),
+        ({"sync": "s", "storage": 5.0}, "The attribute storage is 5, but must be an object"),
+        ({"sync": "s", "storage": "x"}, "The attribute storage is 'x', but must be an object"),
+        (attributes({"size_gb": 0}), "The attribute storage.size_gb is 0, but must be a number of GiB greater than 0"),
+        (attributes({"size_gb": -1.0}), "The attribute storage.size_gb is -1, but must be a number of GiB"),
+        (attributes({"size_gb": 2e9}), "The attribute storage.size_gb is 2000000000, but must be a number of GiB"),
+        (attributes({"size_gb": "10"}), "The attribute storage.size_gb is '10', but must be a number"),
+        (attributes({"size_gb": True}), "The attribute storage.size_gb is True, but must be a number"),
+        (attributes({"size_gb": math.nan}), "The attribute storage.size_gb is nan, but must be a finite number"),
+        (attributes({"size_gb": math.inf}), "The attribute storage.size_gb is inf, but must be a finite number"),
+        (attributes({"size_gb": 10**9999}), "The attribute storage.size_gb is an endless number, but must be"),
+        (attributes({"segment_seconds": 0.5}), "The attribute storage.segment_seconds is 0.5, but must be a number of"),
         (attributes({"segment_seconds": 0}), "a number of seconds from 1 to 3600"),
         (attributes({"segment_seconds": 3601}), "a number of seconds from 1 to 3600"),
         (
             attributes({"storage_path": "rec"}),
-            "the attribute storage.storage_path is 'rec', but must be an absolute path",
+            "The attribute storage.storage_path is 'rec', but must be an absolute path",
         ),
         (
             attributes({"upload_path": "./up"}),
-            "the attribute storage.upload_path is './up', but must be an absolute path",
+            "The attribute storage.upload_path is './up', but must be an absolute path",
         ),
         (attributes({"upload_path": "~nobody-of-this-name/up"}), "but must be an absolute path"),
-        (attributes({"storage_path": "/srv/\0"}), "the attribute storage.storage_path is '/srv/\\x00', but must be"),
+        (attributes({"storage_path": "/srv/\0"}), "The attribute storage.storage_path is '/srv/\\x00', but must be"),
         (attributes({"storage_path": "/" + "x" * 256}), "whose names have at most 255 bytes"),
         (attributes({"storage_path": "/x" * 2000}), "a path of at most 3840 bytes"),
-        (attributes(video=[]), "the attribute video is [], but must be an object"),
-        (attributes(video={"format": "avi"}), "the attribute video.format is 'avi', but must be mp4"),
-        (attributes(video={"codec": "H.264"}), "the attribute video.codec is 'H.264', but must be h264, h265 or"),
-        (attributes(video={"codec": "libx264 -y /x"}), "the attribute video.codec is 'libx264 -y /x', but must be"),
-        (attributes(video={"codec": "h264\n"}), "the attribute video.codec is 'h264\\n', but must be"),
+        (attributes(video=[]), "The attribute video is [], but must be an object"),
+        (attributes(video={"format": "avi"}), "The attribute video.format is 'avi', but must be mp4"),
+        (attributes(video={"codec": "H.264"}), "The attribute video.codec is 'H.264', but must be h264, h265 or"),
+        (attributes(video={"codec": "libx264 -y /x"}), "The attribute video.codec is 'libx264 -y /x', but must be"),
+        (attributes(video={"codec": "h264\n"}), "The attribute video.codec is 'h264\\n', but must be"),
         (
             attributes(video={"bitrate": -1}),
-            "the attribute video.bitrate is -1, but must be a whole number greater than 0",
+            "The attribute video.bitrate is -1, but must be a whole number greater than 0",
         ),
         (attributes(video={"bitrate": 1e10}), "a whole number greater than 0 and at most 1000000000"),
-        (attributes(video={"bitrate": "1M"}), "the attribute video.bitrate is '1M', but must be a number"),
+        (attributes(video={"bitrate": "1M"}), "The attribute video.bitrate is '1M', but must be a number"),
         (
             attributes(video={"preset": "fastest"}),
-            "the attribute video.preset is 'fastest', but must be one of ultrafast,",
+            "The attribute video.preset is 'fastest', but must be one of ultrafast,",
         ),
-        (attributes(framerate=20.5), "the attribute framerate is 20.5, but must be a whole number greater than 0"),
-        (attributes(framerate=-20.0), "the attribute framerate is -20, but must be a whole number greater than 0"),
-        (attributes(framerate=1001), "the attribute framerate is 1001, but must be a whole number"),
-        (attributes(framerate=True), "the attribute framerate is True, but must be a number"),
-        (attributes(framerate=math.nan), "the attribute framerate is nan, but must be a finite number"),
+        (attributes(framerate=20.5), "The attribute framerate is 20.5, but must be a whole number greater than 0"),
+        (attributes(framerate=-20.0), "The attribute framerate is -20, but must be a whole number greater than 0"),
+        (attributes(framerate=1001), "The attribute framerate is 1001, but must be a whole number"),
+        (attributes(framerate=True), "The attribute framerate is True, but must be a number"),
+        (attributes(framerate=math.nan), "The attribute framerate is nan, but must be a finite number"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name_and_what_is_right(given: dict[str, Any], expected: str) -> None:
@@ -262,22 +262,22 @@ def test_a_quota_below_two_segments_gives_a_warning() -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (attributes(nonsense=1), "the attribute nonsense is not known and is ignored"),
-        (attributes(frame_rate=1), "the attribute frame_rate is not known and is ignored; did you mean framerate?"),
+        (attributes(nonsense=1), "The attribute nonsense is not known and is ignored"),
+        (attributes(frame_rate=1), "The attribute frame_rate is not known and is ignored; did you mean framerate?"),
         (
             attributes({"segment_second": 1}),
-            "the attribute storage.segment_second is not known and is ignored; did you mean storage.segment_seconds?",
+            "The attribute storage.segment_second is not known and is ignored; did you mean storage.segment_seconds?",
         ),
         (
             attributes(video={"Preset": "fast"}),
-            "the attribute video.Preset is not known and is ignored; did you mean video.preset?",
+            "The attribute video.Preset is not known and is ignored; did you mean video.preset?",
         ),
-        (attributes(bitrate=1), "the attribute bitrate is not known and is ignored; did you mean video.bitrate?"),
+        (attributes(bitrate=1), "The attribute bitrate is not known and is ignored; did you mean video.bitrate?"),
         (
             attributes({"framerate": 1}),
-            "the attribute storage.framerate is not known and is ignored; did you mean framerate?",
+            "The attribute storage.framerate is not known and is ignored; did you mean framerate?",
         ),
-        (attributes(yuyv=False), "the attribute yuyv has no effect any more and can be removed"),
+        (attributes(yuyv=False), "The attribute yuyv has no effect any more and can be removed"),
     ],
 )
 def test_an_unknown_attribute_gives_a_warning_with_the_one_that_may_be_meant(
@@ -297,7 +297,7 @@ def test_a_component_cannot_record_itself() -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "a\0b", "\ud800", "x" * 201, "ü" * 101])
 def test_a_component_whose_name_cannot_be_a_files_is_refused(name: str) -> None:
-    assert refusal(attributes(), name).startswith("the component's name ")
+    assert refusal(attributes(), name).startswith("The component's name ")
 
 
 def test_a_name_in_any_script_is_taken(home: Path) -> None:

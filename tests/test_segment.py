@@ -22,7 +22,7 @@ from videostore.segment import (
 @pytest.fixture
 def two_hours_east() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TZ", "X-2")
+        patch.setenv("TZ", "EET-2")
         time.tzset()
         yield
     time.tzset()
@@ -105,7 +105,7 @@ async def test_a_plain_file_that_was_cut_off_is_unreadable(tmp_path: Path) -> No
     path = tmp_path / "1725634833.mp4"
     await write_foreign(path, seconds=1)
     data = path.read_bytes()
-    for size in (len(data) // 2, 40, len(data) - 200):
+    for size in (40, len(data) // 2):
         path.write_bytes(data[:size])
         with pytest.raises(UnreadableError):
             probe(path)

@@ -24,6 +24,8 @@ from videostore.const import (
     FASTSTART_BYTES,
     FOREIGN_SLACK_US,
     JOIN_US,
+    NEIGHBOUR_US,
+    RANGE_SLOP_US,
     TOUCHING_US,
     US_PER_SECOND,
 )
@@ -35,6 +37,7 @@ from videostore.timestamps import format_utc_exact
 
 WORK_DIRECTORY = ".cuts"
 """Below the storage path: lists, copies of the open segment, and clips on their way to the client."""
+_TOLD_US = 1000
 _REENCODED = {"c:v": "libx264", "preset": "veryfast", "crf": 18, "bf": 0, "pix_fmt": "yuv420p"}
 _EXACT_TIMES = {"fps_mode": "passthrough", "enc_time_base": f"1/{US_PER_SECOND}"}
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
@@ -83,8 +86,9 @@ class Plan:
 
     @property
     def complete(self) -> bool:
-        """Whether all of the range is there."""
-        return self.ranges == (self.asked,)
+        """Whether all of the range is there, to the millisecond in which it is told."""
+        missing_us = self.asked.to_us - self.asked.from_us - self.longest_us
+        return len(self.ranges) == 1 and missing_us < _TOLD_US
 
     @property
     def longest_us(self) -> int:
@@ -172,11 +176,11 @@ class Clips:
             shutil.rmtree(work, ignore_errors=True)
 
     async def _find(self, from_us: int, to_us: int, work: Path) -> list[tuple[Segment, Path]]:
-        """Stored segments and the neighbours of the range; copies of open ones, which grow and will change their names."""
+        """Stored segments and the neighbours of the range; copies of open ones, which grow and are renamed."""
         loop = asyncio.get_running_loop()
         found = []
         async with self._archive.steady():
-            from_us, to_us = from_us - TOUCHING_US, to_us + TOUCHING_US
+            from_us, to_us = from_us - NEIGHBOUR_US, to_us + NEIGHBOUR_US
             for segment, path in await self._open_segments(from_us, to_us):
                 copy = work / segment.file_name
                 await loop.run_in_executor(None, _copy_head, path, copy, segment.size_bytes)
@@ -186,16 +190,15 @@ class Clips:
         return sorted(found, key=lambda pair: pair[0].start_us)
 
     async def _nothing_stored(self, from_us: int, to_us: int) -> NothingStoredError:
-        before, after = await self._archive.index.nearest(from_us)
-        known = [segment for segment in (before, after) if segment]
-        known += [segment for segment, _ in await self._open_segments(0, 1 << 62)]
         asked = f"Nothing is stored in the range from {format_utc_exact(from_us)} to {format_utc_exact(to_us)}"
+        open_ranges = [Range(s.start_us, s.end_us) for s, _ in await self._open_segments(0, 1 << 62)]
+        known = merge_ranges([*self._archive.timeline.ranges(), *open_ranges], RANGE_SLOP_US)
         if not known:
             return NothingStoredError(f"{asked}: the storage is empty.")
-        nearest = min(known, key=lambda s: max(s.start_us - to_us, from_us - s.end_us))
+        nearest = min(known, key=lambda r: max(r.from_us - to_us, from_us - r.to_us))
         return NothingStoredError(
-            f"{asked}: the nearest stored range is around "
-            f"{format_utc_exact(nearest.start_us)} to {format_utc_exact(nearest.end_us)}."
+            f"{asked}: the nearest stored range is {format_utc_exact(nearest.from_us)} "
+            f"to {format_utc_exact(nearest.to_us)}."
         )
 
     async def _run(self, stream: Any) -> None:
@@ -204,7 +207,8 @@ class Clips:
 
     async def _command(self, plan: Plan, output: Path, container: str, comment: str, work: Path) -> Any:
         first_us = plan.parts[0].first_us
-        options: dict[str, Any] = {"f": "mp4", "map_metadata": 1}
+        # ffmpeg 5.1 gives the last frame no length; in milliseconds, its default, the edit list would end before it.
+        options: dict[str, Any] = {"f": "mp4", "map_metadata": 1, "movie_timescale": US_PER_SECOND}
         if container == "fmp4":
             options["movflags"] = _FRAGMENTED
         elif plan.estimated_bytes <= FASTSTART_BYTES:
@@ -214,10 +218,11 @@ class Clips:
         extra = ffmpeg.input(str(tags), f="ffmetadata")
 
         groups = _groups(plan.parts)
-        if len(groups) > 1:
-            video = _join_differing(groups, work)
-            options |= _REENCODED | _EXACT_TIMES
-            options["map_metadata"] = len(groups)
+        # A head encoded anew can be joined with what was recorded in H.264 alone.
+        inexact = container == "fmp4" and plan.parts[0].skip_us > 0 and plan.parts[0].segment.codec != "h264"
+        if len(groups) > 1 or inexact:
+            video = await self._join_differing(groups, work)
+            options["c"] = "copy"
         elif container == "fmp4" and plan.parts[0].skip_us > 0:
             video = await self._head_and_rest(groups[0], work)
             options["c"] = "copy"
@@ -252,6 +257,26 @@ class Clips:
         list_path = work / "list.txt"
         list_path.write_text("\n".join(["ffconcat version 1.0", *lines, ""]), encoding="utf-8")
         return ffmpeg.input(str(list_path), f="concat", safe=0, **options).video
+
+    async def _join_differing(self, groups: Sequence[Sequence[Part]], work: Path) -> Any:
+        """All of the range in one picture size, the largest, for a clip cannot change it midway; encoded anew.
+
+        Each group by itself, for ffmpeg's filter that joins them guesses how long the last frame of each is shown.
+        """
+        largest = max((part.segment for group in groups for part in group), key=lambda s: s.width * s.height)
+        width, height = largest.width + largest.width % 2, largest.height + largest.height % 2
+        lines = []
+        for number, group in enumerate(groups):
+            encoded = work / f"group{number}.mp4"
+            video = _concat_input(group, work / f"list{number}.txt").video
+            video = video.filter("scale", width, height, force_original_aspect_ratio="decrease")
+            video = video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2").filter("setsar", 1)
+            await self._run(video.output(str(encoded), f="mp4", **_REENCODED, **_EXACT_TIMES))
+            length_us = sum(part.length_us for part in group) - group[0].skip_us
+            lines += [_file_line(encoded), f"duration {_seconds(length_us)}"]
+        list_path = work / "list.txt"
+        list_path.write_text("\n".join(["ffconcat version 1.0", *lines, ""]), encoding="utf-8")
+        return ffmpeg.input(str(list_path), f="concat", safe=0).video
 
 
 def _choose_parts(
@@ -302,7 +327,10 @@ def _touch(one: Segment, other: Segment) -> bool:
     distance_us = other.start_us - one.end_us
     if one.run_us is None or other.run_us is None:
         return abs(distance_us) <= FOREIGN_SLACK_US
-    return abs(distance_us) <= (TOUCHING_US if one.run_us == other.run_us else JOIN_US)
+    if one.run_us != other.run_us:
+        return abs(distance_us) <= JOIN_US
+    # A run has no gaps: what lies further apart is a slow camera's interval, or a segment that was deleted between.
+    return abs(distance_us) <= max(TOUCHING_US, one.duration_us // 2)
 
 
 def _estimate_bytes(part: Part) -> int:
@@ -353,18 +381,6 @@ def _list_lines(parts: Sequence[Part]) -> list[str]:
     return lines
 
 
-def _join_differing(groups: Sequence[Sequence[Part]], work: Path) -> Any:
-    """All of the range in one picture size, the largest, for a clip cannot change it midway; encoded anew."""
-    largest = max((part.segment for group in groups for part in group), key=lambda s: s.width * s.height)
-    width, height = largest.width + largest.width % 2, largest.height + largest.height % 2
-    videos = []
-    for number, group in enumerate(groups):
-        video = _concat_input(group, work / f"list{number}.txt").video
-        video = video.filter("scale", width, height, force_original_aspect_ratio="decrease")
-        videos.append(video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2").filter("setsar", 1))
-    return ffmpeg.concat(*videos, v=1, a=0)
-
-
 def _file_line(path: Path) -> str:
     quoted = str(path.absolute()).replace("'", "'\\''")
     return f"file '{quoted}'"
@@ -383,7 +399,7 @@ def _metadata_file(tags: dict[str, str]) -> str:
     """ffmpeg's own format, which takes what a command line cannot: any length, any character but NUL."""
     lines = [";FFMETADATA1"]
     for name, value in tags.items():
-        escaped = "".join("\\" + c if c in "=;#\\\n" else c for c in value.replace("\0", ""))
+        escaped = "".join("\\" + c if c in "=;#\\\n\r" else c for c in value.replace("\0", ""))
         if escaped:
             lines.append(f"{name}={escaped}")
     return "\n".join(lines) + "\n"

@@ -32,7 +32,7 @@ async def execute(store: VideoStore, command: Mapping[str, Any]) -> dict[str, An
         return _describe_state(await store.state())
     if name is None:
         raise RequestError(f"The field 'command' is missing: it must be one of {', '.join(NAMES)}.")
-    raise RequestError(f"'command' is {str(name)[:60]!r}, which is unknown: it must be one of {', '.join(NAMES)}.")
+    raise RequestError(f"'command' is {repr(name)[:60]}, which is unknown: it must be one of {', '.join(NAMES)}.")
 
 
 async def _save(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _range(command: Mapping[str, Any]) -> tuple[int, int]:
 def _optional(command: Mapping[str, Any], field: str, kind: type | tuple[type, ...], right: str) -> Any:
     value = command.get(field)
     if value is not None and not isinstance(value, kind):
-        raise RequestError(f"{field!r} is {str(value)[:60]!r}: it must be {right}.")
+        raise RequestError(f"{field!r} is {repr(value)[:60]}: it must be {right}.")
     return value
 
 
@@ -99,11 +99,12 @@ def describe_health(health: Health) -> dict[str, Any]:
     }
     if recorder is None:
         return status | {"reason": "no camera is configured"}
+    if recorder.last_frame_age_s is not None:
+        status["last_frame_age_s"] = recorder.last_frame_age_s
     return status | {
         "reason": recorder.reason,
         "frames_per_second": recorder.frames_per_second,
-        "last_frame_age_s": recorder.last_frame_age_s,
-        "open_segment": recorder.open_segment,
+        "open_segment": recorder.open_segment or "",
         "ffmpeg_restarts": recorder.ffmpeg_restarts,
         "dropped_frames": recorder.dropped_frames,
     }

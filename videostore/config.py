@@ -270,9 +270,9 @@ class _Section:
             if key not in _KNOWN[self._prefix]:
                 meant = _meant(self._prefix, key)
                 hint = f"; did you mean {meant}?" if meant else ""
-                warnings.append(f"the attribute {_shown_key(self._dotted(key))} is not known and is ignored{hint}")
+                warnings.append(f"The attribute {_shown_key(self._dotted(key))} is not known and is ignored{hint}")
             elif key in _WITHOUT_EFFECT and self.get(key) is not None:
-                warnings.append(f"the attribute {self._dotted(key)} has no effect any more and can be removed")
+                warnings.append(f"The attribute {self._dotted(key)} has no effect any more and can be removed")
         return warnings
 
     def missing(self, key: str, right: str) -> NoReturn:
@@ -280,11 +280,11 @@ class _Section:
         dotted = self._dotted(key)
         misspelt = next((other for other in self._values if _meant(self._prefix, other) == dotted), None)
         hint = f"; is {_shown_key(self._dotted(misspelt))} a misspelling of it?" if misspelt is not None else ""
-        raise ConfigError(f"the attribute {dotted} is missing: it must be {right}{hint}")
+        raise ConfigError(f"The attribute {dotted} is missing: it must be {right}{hint}")
 
     def refuse(self, key: str, value: object, right: str) -> NoReturn:
         """Raise ConfigError for an attribute with a wrong value."""
-        raise ConfigError(f"the attribute {self._dotted(key)} is {_shown(value)}, but must be {right}")
+        raise ConfigError(f"The attribute {self._dotted(key)} is {_shown(value)}, but must be {right}")
 
     def _dotted(self, key: str) -> str:
         return f"{self._prefix}.{key}" if self._prefix else str(key)
@@ -294,11 +294,11 @@ def _check_component_name(name: str) -> None:
     # The name becomes a directory and the beginning of files' names.
     if not name or name in (".", "..") or "/" in name or "\0" in name or not _is_unicode(name):
         raise ConfigError(
-            f"the component's name {_shown(name)} cannot be the name of a directory: rename the component"
+            f"The component's name {_shown(name)} cannot be the name of a directory: rename the component"
         )
     if len(name.encode()) > MAX_COMPONENT_NAME_BYTES:
         raise ConfigError(
-            f"the component's name {_shown(name)} is {len(name.encode())} bytes long, but must have at most "
+            f"The component's name {_shown(name)} is {len(name.encode())} bytes long, but must have at most "
             f"{MAX_COMPONENT_NAME_BYTES}"
         )
 

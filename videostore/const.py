@@ -64,6 +64,9 @@ RANGE_SLOP_US = 5 * US_PER_SECOND
 TOUCHING_US = 2 * US_PER_SECOND
 """Segments of one run that lie no further apart belong together: the distance is the last frame's true duration."""
 
+NEIGHBOUR_US = 30 * US_PER_SECOND
+"""How far beyond a range its neighbours are looked for, which tell how long the last frames before them lasted."""
+
 RESCAN_INTERVAL_S = 600.0
 """Slow walk over the directory behind the file events, which a full kernel queue drops silently."""
 

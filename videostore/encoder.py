@@ -48,6 +48,8 @@ class Encoder:
             options |= {
                 "preset": self.preset,
                 "tag:v": "hvc1",
+                # Else a forced keyframe that comes early, as with a camera slower than `framerate`, is none.
+                "forced-idr": 1,
                 # x265 would take the time base for the frame rate and starve every picture.
                 "x265-params": f"fps={self.framerate}:bframes=0:rc-lookahead=0:frame-threads=1:log-level=error",
             }

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import shutil
 import sys
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,6 +31,9 @@ _LEVELS = {
     "debug": logging.DEBUG,
     "trace": logging.DEBUG,
 }
+_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
+_REASONS = 3
+"""What ffmpeg says first tells why it fails; the rest follows from it."""
 _EXPECTED = ("while the moov already has been written", "deprecated pixel format used")
 """Warnings about what is meant: a segment's first time is absolute (`prft`); JPEG's colours are converted."""
 
@@ -101,26 +104,27 @@ def _widen_pipe(process: asyncio.subprocess.Process) -> None:
 
     assert process.stdin is not None
     pipe = process.stdin.transport.get_extra_info("pipe")
-    # Without the right to it (the limit is shared by all pipes of a user) writing takes more turns, no more.
-    with contextlib.suppress(OSError, AttributeError):
+    # Without the right to it (the limit is shared by all pipes of a user) writing takes more turns, no more. The pipe
+    # of a process that has ended already is closed: ValueError.
+    with contextlib.suppress(OSError, AttributeError, ValueError):
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 async def log_messages(stream: asyncio.StreamReader, logger: logging.Logger) -> list[str]:
-    """Pass on each line that ffmpeg writes, at its own level, until it ends; return the last few that matter."""
-    last: deque[str] = deque(maxlen=5)
+    """Pass on each line that ffmpeg writes, at its own level, until it ends; return the first few that matter."""
+    first: list[str] = []
     while True:
         try:
             line = await stream.readline()
         except ValueError:  # longer than the reader's limit
             continue
         if not line:
-            return list(last)
+            return first
         level, text = _split_level(line.decode(errors="replace").rstrip())
         if not text or any(expected in text for expected in _EXPECTED):
             continue
-        if level >= logging.WARNING:
-            last.append(text)
+        if level >= logging.WARNING and len(first) < _REASONS:
+            first.append(text)
         logger.log(level, "ffmpeg: %s", text)
 
 
@@ -130,7 +134,7 @@ def _split_level(line: str) -> tuple[int, str]:
         mark = f"[{name}]"
         if mark in line:
             component, _, text = line.partition(mark)
-            return level, (component.strip() + " " + text.strip()).strip()
+            return level, (_ADDRESS.sub("", component).strip() + " " + text.strip()).strip()
     return logging.INFO, line
 
 

@@ -177,16 +177,6 @@ class Index:
             while batch := await cursor.fetchmany(_BATCH):
                 yield [(int(start), int(end), int(size)) for start, end, size in batch]
 
-    async def nearest(self, time_us: int) -> tuple[Segment | None, Segment | None]:
-        """The last segment that begins before a moment, and the first that begins at or after it."""
-        before = await self._segments(
-            f"SELECT {_FIELDS} FROM files WHERE start_us < ? AND {_STORED} ORDER BY start_us DESC LIMIT 1", (time_us,)
-        )
-        after = await self._segments(
-            f"SELECT {_FIELDS} FROM files WHERE start_us >= ? AND {_STORED} ORDER BY start_us LIMIT 1", (time_us,)
-        )
-        return before[0] if before else None, after[0] if after else None
-
     async def _segments(self, query: str, parameters: Sequence[object]) -> list[Segment]:
         return [Segment(*row) for row in await self._connection.execute_fetchall(query, parameters)]
 

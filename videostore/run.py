@@ -68,6 +68,7 @@ class Run:
             encoder=encoder,
             directory=directory,
             epoch_us=first.captured_us,
+            pad_to_even=bool(first.format.width % 2 or first.format.height % 2),
             segment_seconds=segment_seconds,
             logger=logger,
         )
@@ -200,7 +201,14 @@ def _mux_stream(container: av.container.OutputContainer, format: StreamFormat, f
 
 
 def recording_command(
-    binary: str, *, encoder: Encoder, directory: Path, epoch_us: int, segment_seconds: float, logger: logging.Logger
+    binary: str,
+    *,
+    encoder: Encoder,
+    directory: Path,
+    epoch_us: int,
+    segment_seconds: float,
+    logger: logging.Logger,
+    pad_to_even: bool = False,
 ) -> list[str]:
     """The command line of a run's ffmpeg: NUT on its standard input, segments named after the run in the directory.
 
@@ -218,7 +226,10 @@ def recording_command(
     }
     # One decoder thread: frame threads would hold pictures back.
     source = ffmpeg.input("pipe:0", f="nut", fpsprobesize=0, probesize=32, analyzeduration=0, threads=1)
-    output = source.video.output(
+    video = source.video
+    if pad_to_even:  # encoders need it, for colour has half the size
+        video = video.filter("pad", "ceil(iw/2)*2", "ceil(ih/2)*2")
+    output = video.output(
         str(directory).replace("%", "%%") + os.sep + open_pattern(epoch_us),
         **encoder.options(),
         f="segment",

@@ -26,7 +26,7 @@ from videostore.const import (
     US_PER_SECOND,
 )
 from videostore.encoder import Encoder
-from videostore.errors import RequestError, TooLargeError, VideoStoreError
+from videostore.errors import RequestError, TooLargeError, VideoStoreError, reason_of
 from videostore.fragments import NotOursError, read_fragments
 from videostore.packet import Source
 from videostore.recorder import Recorder, RecorderHealth
@@ -128,7 +128,7 @@ class VideoStore:
             self._storage.upload_path.mkdir(parents=True, exist_ok=True)
             self._archive = await Archive.open(directory, self._logger)
         except (OSError, sqlite3.Error) as error:
-            raise VideoStoreError(f"The storage at {directory} cannot be used: {error}.") from error
+            raise VideoStoreError(f"The storage at {directory} cannot be used: {reason_of(error)}.") from error
         self._clips = Clips(self._archive, self._binary, self._logger, self._open_segments)
         self._retention = Retention(
             self._archive,
@@ -279,7 +279,9 @@ class VideoStore:
             finally:
                 progress.unlink(missing_ok=True)
         except OSError as error:
-            raise VideoStoreError(f"The clip cannot be written to the upload path {path.parent}: {error}.") from error
+            raise VideoStoreError(
+                f"The clip cannot be written to the upload path {path.parent}: {reason_of(error)}."
+            ) from error
 
     async def _save_later(
         self, from_us: int, to_us: int, path: Path, metadata: str, promise: contextlib.ExitStack
@@ -389,5 +391,5 @@ def _check_size(plan: Plan, size_bytes: int, limit_bytes: int) -> None:
     fits_s = plan.longest_us / US_PER_SECOND * limit_bytes / size_bytes
     raise TooLargeError(
         f"The clip would have about {size_bytes / 2**20:.1f} MiB, but a grpc answer carries "
-        f"{limit_bytes / 2**20:.1f} MiB: fetch at most {fits_s:.0f} s at once, or save it."
+        f"{limit_bytes / 2**20:.1f} MiB: fetch at most {int(fits_s * 10) / 10:g} s at once, or save it."
     )

@@ -55,7 +55,7 @@ def tag_directory(tags: Sequence[object]) -> Path:
         elif len((_TAG_PREFIX + tag).encode(errors="replace")) > _NAME_BYTES:
             problem = f"it is longer than {_NAME_BYTES - len(_TAG_PREFIX)} bytes"
         if problem:
-            raise RequestError(f"tags[{number}] is {str(tag)[:60]!r}: {problem}.")
+            raise RequestError(f"tags[{number}] is {repr(tag)[:60]}: {problem}.")
     directory = Path(*(_TAG_PREFIX + tag for tag in sorted({str(tag) for tag in tags})))
     if len(str(directory).encode(errors="replace")) > _PATH_BYTES:
         raise RequestError(f"tags holds {len(tags)} tags, together too long: a path takes {_PATH_BYTES} bytes.")

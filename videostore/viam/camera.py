@@ -21,19 +21,34 @@ from videostore.commands import describe_health, execute
 from videostore.config import Config, parse_config
 from videostore.const import CAMERA_SILENCE_S, US_PER_SECOND
 from videostore.encoder import Encoder, choose_encoder
-from videostore.errors import ConfigError, VideoStoreError
+from videostore.errors import (
+    ConfigError,
+    NothingStoredError,
+    RequestError,
+    TooLargeError,
+    VideoStoreError,
+    reason_of,
+)
 from videostore.ffmpeg import find_ffmpeg, list_encoders
 from videostore.store import VideoStore
 from videostore.viam.data_manager import DataManager
 from videostore.viam.poller import FramePoller
 
+_STATUS: dict[type[VideoStoreError], Status] = {
+    NothingStoredError: Status.NOT_FOUND,
+    TooLargeError: Status.RESOURCE_EXHAUSTED,
+}
 MODEL = Model(ModelFamily("viam", "video"), "storage")
 
 
 def refused(error: VideoStoreError) -> ViamGRPCError:
     """The same sentence, as the SDK passes it on to a client without adornment."""
     sentence = str(error)
-    return ViamGRPCError(sentence if sentence.endswith(".") else sentence + ".", Status.INVALID_ARGUMENT)
+    if not isinstance(error, (ConfigError, RequestError)):
+        status = Status.INTERNAL
+    else:
+        status = _STATUS.get(type(error), Status.INVALID_ARGUMENT)
+    return ViamGRPCError(sentence if sentence.endswith(".") else sentence + ".", status)
 
 
 class StorageCamera(Camera):
@@ -124,7 +139,7 @@ class StorageCamera(Camera):
             raise ViamGRPCError("The command took longer than the client waits.", Status.DEADLINE_EXCEEDED) from error
         except (OSError, ValueError) as error:
             self.logger.exception("A command failed.")
-            raise ViamGRPCError(f"The command could not be carried out: {error}.") from error
+            raise ViamGRPCError(f"The command could not be carried out: {reason_of(error)}.") from error
 
     async def get_images(
         self,

@@ -104,7 +104,9 @@ class FramePoller:
         except (GRPCError, StreamTerminatedError, OSError, asyncio.TimeoutError) as error:
             return self._failed(f"camera {self._camera.name!r} answers with an error: {_text(error)}")
         if packet is None:
-            return self._gap(CAMERA_SILENCE_S, f"camera {self._camera.name!r} repeats its last picture")
+            gap = self._gap(CAMERA_SILENCE_S, f"camera {self._camera.name!r} repeats its last picture")
+            self._fault = gap.reason if gap else self._fault
+            return gap
         if self._gap_told:
             self._logger.info("Camera %r delivers again.", self._camera.name)
         self._fault, self._gap_told = None, False

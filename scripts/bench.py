@@ -1,0 +1,51 @@
+"""`make bench`: measures the module as a process on this machine, each row against bare ffmpeg or what is wanted.
+
+Everything is written to temporary directories, which go with the processes that were started. A figure that is missed
+is marked in the table and is no failure of the program.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+
+from scripts import bench_archive, bench_recording
+from scripts.bench_table import Row, describe_machine, format_table
+from videostore.ffmpeg import find_ffmpeg
+
+ROWS = tuple(dict.fromkeys((*bench_recording.ROWS, *bench_archive.ROWS)))
+
+
+async def run(names: Sequence[str], *, quick: bool) -> list[Row]:
+    """Measures the rows of these names, all without any."""
+    binary = find_ffmpeg()
+    found = []
+    for part in (bench_recording, bench_archive):
+        rows = [row for row in part.ROWS if row in (names or ROWS)]
+        if rows:
+            found += await part.measure(rows, binary, quick=quick, say=_say)
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parses the command line, measures and prints the table."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="ROW", help=f"rows to measure: {', '.join(ROWS)}; default all")
+    parser.add_argument("--quick", action="store_true", help="measure shorter and less often: the figures are rougher")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.names) - set(ROWS):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    machine, began = describe_machine(find_ffmpeg()), time.monotonic()
+    rows = asyncio.run(run(options.names, quick=options.quick))
+    print(f"\n{machine}\n\n{format_table(rows)}\n\nMeasured in {time.monotonic() - began:.0f} s.")
+    missed = [row.name for row in rows if row.ok is False]
+    print(f"Missed: {', '.join(missed)}." if missed else "Nothing that is wanted was missed.")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

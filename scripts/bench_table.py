@@ -1,0 +1,52 @@
+"""What a benchmark measured, as one table, and the machine that it was measured on."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+HEADINGS = ("row", "ours", "bare ffmpeg / wanted", "ratio", "ok?")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; `ok` is None where nothing is wanted."""
+
+    name: str
+    ours: str
+    against: str
+    ratio: float | None
+    ok: bool | None
+
+
+def format_table(rows: Sequence[Row]) -> str:
+    """The rows under their headings, in columns."""
+    lines = [HEADINGS, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    written = [" | ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    return "\n".join([written[0], "-+-".join("-" * width for width in widths), *written[1:]])
+
+
+def describe_machine(binary: str) -> str:
+    """Cores, Python and ffmpeg, and how busy the machine is besides."""
+    version = subprocess.run([binary, "-version"], capture_output=True, text=True, check=True, timeout=20).stdout
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return (
+        f"{os.cpu_count()} cores of {_processor()}{load}, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}, ffmpeg {version.split()[2]}"
+    )
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    ok = {True: "yes", False: "NO", None: "-"}[row.ok]
+    return row.name, row.ours, row.against, "-" if row.ratio is None else f"{row.ratio:.2f}", ok
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as info:
+            names = [line.partition(":")[2].strip() for line in info if line.startswith("model name")]
+    except OSError:
+        names = []
+    return next(iter(names), None) or platform.processor() or "unknown make"

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.recording import LOGGER, US
+from videostore.archive import Archive
+from videostore.retention import Retention
+from videostore.segment import Segment
+
+
+@dataclass
+class Keeper:
+    """An archive of segments that are files of 1000 bytes each, and retention over it."""
+
+    archive: Archive
+    open_bytes: int = 0
+    needed: set[str] = field(default_factory=set)
+
+    async def fill(self, count: int) -> None:
+        segments = []
+        for number in range(count):
+            start_us = (1000 + 30 * number) * US
+            name = f"{start_us // US}.mp4"
+            (self.archive.directory / name).write_bytes(bytes(1000))
+            segments.append(Segment(name, start_us, start_us + 30 * US, 1000, 640, 480, "h264"))
+        await self.archive.index.add(segments)
+        for segment in segments:
+            self.archive.timeline.add(segment.start_us, segment.end_us, segment.size_bytes)
+
+    def retention(self, quota_bytes: int) -> Retention:
+        return Retention(
+            self.archive,
+            quota_bytes,
+            open_bytes=lambda: self.open_bytes,
+            in_use=lambda name: name in self.needed,
+            logger=LOGGER,
+        )
+
+    def files(self) -> list[int]:
+        """Numbers of the segments that are there."""
+        return sorted((int(path.stem) - 1000) // 30 for path in self.archive.directory.glob("*.mp4"))
+
+
+@pytest.fixture
+async def keeper(tmp_path: Path) -> AsyncIterator[Keeper]:
+    archive = await Archive.open(tmp_path, LOGGER)
+    yield Keeper(archive)
+    await archive.close()
+
+
+async def test_nothing_is_deleted_while_the_quota_holds(keeper: Keeper) -> None:
+    await keeper.fill(5)
+    await keeper.retention(5000).enforce()
+    assert keeper.files() == [0, 1, 2, 3, 4]
+
+
+async def test_the_oldest_go_first_and_no_more_of_them_than_needed(keeper: Keeper) -> None:
+    await keeper.fill(5)
+    await keeper.retention(4999).enforce()
+    assert keeper.files() == [1, 2, 3, 4]
+    await keeper.retention(2500).enforce()
+    assert keeper.files() == [3, 4]
+    assert keeper.archive.timeline.stored_bytes == 2000
+    assert [s.file_name for s in await keeper.archive.index.oldest(10)] == ["1090.mp4", "1120.mp4"]
+
+
+async def test_what_is_being_written_counts(keeper: Keeper) -> None:
+    await keeper.fill(5)
+    keeper.open_bytes = 1500
+    await keeper.retention(5000).enforce()
+    assert keeper.files() == [2, 3, 4]
+
+
+async def test_a_much_lower_quota_is_reached_in_slices(keeper: Keeper) -> None:
+    await keeper.fill(173)
+    await keeper.retention(10_000).enforce()
+    assert keeper.files() == list(range(163, 173))
+
+
+async def test_a_quota_smaller_than_one_segment_leaves_nothing_and_comes_to_an_end(keeper: Keeper) -> None:
+    await keeper.fill(3)
+    keeper.open_bytes = 10_000
+    await asyncio.wait_for(keeper.retention(1).enforce(), 5)
+    assert keeper.files() == []
+
+
+async def test_a_segment_in_use_is_kept_until_it_is_free(keeper: Keeper) -> None:
+    await keeper.fill(5)
+    keeper.needed = {"1060.mp4"}
+    retention = keeper.retention(1000)
+    await retention.enforce()
+    assert keeper.files() == [2, 3, 4]
+    keeper.needed = set()
+    await retention.enforce()
+    assert keeper.files() == [4]
+
+
+async def test_files_that_the_index_does_not_know_stay(keeper: Keeper) -> None:
+    await keeper.fill(2)
+    for name in ("500.mp4", "notes.txt", "5-000000.open"):
+        (keeper.archive.directory / name).write_bytes(bytes(5000))
+    await keeper.retention(1).enforce()
+    assert sorted(path.name for path in keeper.archive.directory.glob("[!i]*")) == [
+        "5-000000.open",
+        "500.mp4",
+        "notes.txt",
+    ]
+
+
+async def test_a_file_that_was_deleted_by_somebody_else_does_no_harm(keeper: Keeper) -> None:
+    await keeper.fill(3)
+    (keeper.archive.directory / "1000.mp4").unlink()
+    await keeper.retention(1000).enforce()
+    assert keeper.files() == [2]
+
+
+async def test_two_at_the_same_time_do_not_delete_too_much(keeper: Keeper) -> None:
+    await keeper.fill(100)
+    retention = keeper.retention(50_000)
+    await asyncio.gather(*(retention.enforce() for _ in range(5)))
+    assert keeper.files() == list(range(50, 100))
+
+
+async def test_a_segment_that_comes_into_use_meanwhile_is_seen(keeper: Keeper) -> None:
+    """A cut that is planned between two slices protects what it needs."""
+    await keeper.fill(120)
+    retention = keeper.retention(1000)
+    deleting = asyncio.create_task(retention.enforce())
+    while len(keeper.files()) == 120:  # noqa: ASYNC110 (the moment between two slices is short)
+        await asyncio.sleep(0)
+    keeper.needed = {f"{1000 + 30 * 110}.mp4"}
+    await deleting
+    assert keeper.files() == list(range(110, 120))

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.recording import US
+from videostore.errors import RequestError
+from videostore.upload import Uploads, clip_stem, progress_path, publish, tag_directory
+
+TIME_US = 1_725_634_833 * US
+LOCAL = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(TIME_US // US))
+STEM = f"cam_{LOCAL}"
+
+
+def test_a_clip_is_named_by_camera_local_time_and_metadata() -> None:
+    assert clip_stem("cam", TIME_US + 999_999, "") == STEM
+    assert clip_stem("cam", TIME_US, "front door") == f"{STEM}_front door"
+
+
+def test_metadata_may_be_json() -> None:
+    metadata = json.dumps({"id": "x-1", "tags": ["a"]})
+    assert clip_stem("cam", TIME_US, metadata) == f"{STEM}_{metadata}"
+
+
+@pytest.mark.parametrize("metadata", ["../../etc/passwd", "a/b\\c", "..\\..\\x", "/", "a\0b", "a\nb\tc", "\x7f\u202e"])
+def test_what_a_file_name_cannot_hold_is_replaced(metadata: str) -> None:
+    stem = clip_stem("cam", TIME_US, metadata)
+    assert not set(stem) & set("/\\\0\n\t\u202e\x7f")
+    assert stem.startswith(f"{STEM}_")
+    assert len(stem) == len(f"{STEM}_{metadata}")
+
+
+@given(st.text(alphabet=st.characters(codec=None)), st.text(max_size=200))
+def test_any_metadata_makes_a_name_that_file_systems_take(metadata: str, name: str) -> None:
+    stem = clip_stem(name, TIME_US, metadata)
+    longest = progress_path(Path(f"{stem}-99999.mp4")).name.encode()
+    assert len(longest) <= 255
+    assert b"/" not in longest and b"\0" not in longest
+
+
+def test_long_metadata_is_shortened_between_characters() -> None:
+    stem = clip_stem("cam", TIME_US, "é🚪" * 5000)
+    assert 200 < len(stem.encode()) <= 240
+    assert stem.rstrip("é🚪") == f"{STEM}_"
+
+
+def test_tags_become_sorted_directories_each_once() -> None:
+    assert tag_directory(["night", "alarm", "night"]) == Path("tag=alarm/tag=night")
+    assert tag_directory([]) == Path()
+    assert tag_directory(["..hidden", "a=b", "é 🚪"]) == Path("tag=..hidden/tag=a=b/tag=é 🚪")
+
+
+@pytest.mark.parametrize(
+    "tag", ["", "a/b", "..", ".", "/", "..\\x", "a\0", "a\n", "x" * 252, "é" * 126, 7, None, ["a"], {}]
+)
+def test_a_bad_tag_is_refused_and_named(tag: object) -> None:
+    with pytest.raises(RequestError) as error:
+        tag_directory(["good", tag])
+    assert str(error.value).startswith("tags[1] is ")
+    assert "\n" not in str(error.value)
+
+
+def test_too_many_tags_are_refused() -> None:
+    with pytest.raises(RequestError, match="together too long"):
+        tag_directory([f"{n:0200}" for n in range(30)])
+
+
+def test_each_promised_name_is_another_one(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path)
+    (tmp_path / "clip.mp4").write_bytes(b"old")
+    with uploads.promise("clip", Path()) as one, uploads.promise("clip", Path()) as two:
+        assert [one.name, two.name] == ["clip-2.mp4", "clip-3.mp4"]
+        with uploads.promise("clip", Path("tag=x")) as three:
+            assert three == tmp_path / "tag=x" / "clip.mp4"
+    with uploads.promise("clip", Path()) as again:
+        assert again.name == "clip-2.mp4"
+
+
+def test_what_is_written_bears_a_name_that_is_not_uploaded_until_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    one, two = progress_path(path), progress_path(path)
+    assert one != two
+    assert one.suffix == ".prog"
+    one.write_bytes(b"whole")
+    publish(one, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
+    assert path.read_bytes() == b"whole"
+
+
+def test_half_written_clips_of_earlier_processes_are_swept_and_whole_ones_stay(tmp_path: Path) -> None:
+    tagged = tmp_path / "tag=a" / "tag=b"
+    tagged.mkdir(parents=True)
+    for directory in (tmp_path, tagged):
+        (directory / "clip.mp4.12345678.prog").write_bytes(b"half")
+        (directory / "clip.mp4").write_bytes(b"whole")
+    Uploads(tmp_path).sweep()
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*")) == ["clip.mp4", "tag=a/tag=b/clip.mp4"]
