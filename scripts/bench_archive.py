@@ -159,7 +159,6 @@ async def _encode(directory: Path, binary: str, jpegs: Sequence[bytes], times_us
     packets = [Packet(format, jpegs[number % len(jpegs)], time_us) for number, time_us in enumerate(times_us)]
     run = await Run.start(
         packets[0],
-        clock_steps=0,
         binary=binary,
         encoder=encoder,
         directory=directory,

@@ -92,7 +92,6 @@ async def record(
     packets = [packet(time_us, size) for time_us in times]
     run = await Run.start(
         packets[0],
-        clock_steps=0,
         binary=find_ffmpeg(),
         encoder=encoder,
         directory=directory,

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import resource
 import shutil
 import sqlite3
 import time
@@ -13,6 +15,7 @@ import pytest
 from tests.recording import LOGGER, START_US, US, capture_times, record, write_foreign
 from tests.test_index import GO_INSERT, GO_TABLE
 from videostore.archive import Archive
+from videostore.errors import VideoStoreError
 from videostore.fragments import read_fragments
 from videostore.index import FILE_NAME
 
@@ -216,6 +219,7 @@ async def test_after_opening_again_the_sums_are_those_of_before(archive: Archive
     for path in recording.glob("*.mp4"):
         shutil.copy(path, archive.directory)
     await reconcile(archive)
+    await archive.close()
     again = await Archive.open(archive.directory, LOGGER)
     for one in (again.timeline, archive.timeline):
         assert one.stored_bytes == sum(path.stat().st_size for path in recording.glob("*.mp4"))
@@ -268,6 +272,9 @@ async def test_a_segment_that_is_told_of_by_name_is_taken_in(archive: Archive, r
     assert await indexed(archive) == [FIRST]
     assert archive.timeline.segments == 1
     await archive.forget([FIRST])
+    assert await indexed(archive) == [FIRST]  # its file is there
+    (archive.directory / FIRST).unlink()
+    await archive.forget([FIRST])
     assert await indexed(archive) == []
     assert archive.timeline.segments == 0
 
@@ -310,12 +317,47 @@ async def test_a_directory_of_the_go_module_is_taken_over_with_its_index(tmp_pat
 # Deleting
 
 
+async def test_a_passing_error_of_the_system_deletes_nothing(archive: Archive, recording: Path) -> None:
+    """No file descriptors are left while old recordings are read for the first time: they are read the next time."""
+    path = archive.directory / "1725634833.mp4"
+    shutil.copy(min(recording.glob("*.mp4")), path)
+    os.utime(path, (0, 0))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(int(name) for name in os.listdir("/dev/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1, hard))
+    held = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        segments = archive._probe_all([path.name])
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert segments == [] and path.exists()
+    assert [s.file_name for s in archive._probe_all([path.name])] == [path.name]
+
+
+async def test_a_file_that_only_looks_like_a_recording_is_left_alone(archive: Archive) -> None:
+    await write_foreign(archive.directory / "1.mp4")
+    await reconcile(archive)
+    assert await indexed(archive) == [] and (archive.directory / "1.mp4").exists()
+
+
+async def test_a_second_recorder_on_the_same_directory_is_refused_with_a_sentence(archive: Archive) -> None:
+    with pytest.raises(VideoStoreError, match="in use by another recorder"):
+        await Archive.open(archive.directory, LOGGER)
+    await reconcile(archive)  # the first one goes on
+
+
 async def test_deleting_the_oldest_removes_files_rows_and_sums(archive: Archive, recording: Path) -> None:
     for path in recording.glob("*.mp4"):
         shutil.copy(path, archive.directory)
     await reconcile(archive)
     segments = await archive.index.oldest(10)
-    await archive.delete_oldest(segments[:2])
+    wanted_bytes = segments[0].size_bytes + 1
+    assert await archive.delete_oldest(wanted_bytes, 10, lambda name: False) == 2
     assert await indexed(archive) == [s.file_name for s in segments[2:]]
     assert sorted(contents(archive.directory)) == [s.file_name for s in segments[2:]]
     assert archive.timeline.stored_bytes == sum(s.size_bytes for s in segments[2:])

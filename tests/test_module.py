@@ -451,3 +451,48 @@ def _assert_plain(error: GRPCError, *words: str) -> None:
     for noise in ("Traceback", "file_name", "Error(", "<class", ".py", "func_name", "None -"):
         assert noise not in message, message
     assert "\n" not in message and message.endswith(".")
+
+
+async def test_sigterm_is_obeyed_in_three_seconds_although_ffmpeg_is_stuck(machine: Machine) -> None:
+    machine.camera.width, machine.camera.height = 1280, 720
+    await machine.add(storage={"segment_seconds": 30})
+    await machine.record(2)
+    (ffmpeg,) = machine.parent.children()
+    ffmpeg.suspend()
+    await machine.record(2)  # the pipe fills
+    assert await machine.parent.terminate() < 3
+    assert not machine.parent.leftovers()
+
+
+async def test_a_reconfigure_in_the_midst_of_requests_ends_them_and_hangs_nowhere(machine: Machine) -> None:
+    await machine.add()
+    await machine.record(4)
+    from_us = machine.camera.delivered[0]
+    requests = [
+        asyncio.ensure_future(machine.command("save", from_us=from_us, to_us=from_us + 2 * US, metadata=str(number)))
+        for number in range(12)
+    ]
+    await asyncio.sleep(0.1)
+    began = time.monotonic()
+    await machine.parent.reconfigure(NAME, machine.attributes())
+    assert time.monotonic() - began < 3
+    for outcome in await asyncio.gather(*requests, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            assert isinstance(outcome, GRPCError)
+            _assert_plain(outcome, "closed")
+        else:
+            clip = machine.upload / outcome["filename"]
+            assert check_clip(read_clip(clip), machine.camera.delivered, from_us, from_us + 2 * US).flawless
+    assert not list(machine.upload.rglob("*.prog"))
+    await machine.record(1)
+    assert (await machine.status())["recording"] is True
+
+
+async def test_two_components_on_one_storage_path_are_refused_and_the_first_goes_on(machine: Machine) -> None:
+    await machine.add()
+    await machine.record(1)
+    with pytest.raises(GRPCError) as refused:
+        await machine.parent.add("second", machine.attributes())
+    _assert_plain(refused.value, "storage.storage_path", "another recorder")
+    await machine.record(1)
+    assert (await machine.status())["recording"] is True

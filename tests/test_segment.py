@@ -9,6 +9,7 @@ import pytest
 from tests.recording import SMALL, US, write_foreign
 from videostore.fragments import read_fragments
 from videostore.segment import (
+    UnknownFileError,
     UnreadableError,
     closed_name,
     frame_times_us,
@@ -87,10 +88,11 @@ async def test_a_segment_of_the_go_module_starts_at_the_second_of_its_name(tmp_p
     assert keyframes == [segment.start_us, segment.start_us + US]
 
 
-async def test_a_foreign_file_without_the_time_in_its_name_is_unreadable(tmp_path: Path) -> None:
-    await write_foreign(tmp_path / "holiday.mp4", seconds=1)
-    with pytest.raises(UnreadableError):
-        probe(tmp_path / "holiday.mp4")
+@pytest.mark.parametrize("name", ["holiday.mp4", "1.mp4"])
+async def test_a_foreign_file_without_the_time_of_a_recording_in_its_name_is_unknown(tmp_path: Path, name: str) -> None:
+    await write_foreign(tmp_path / name, seconds=1)
+    with pytest.raises(UnknownFileError):
+        probe(tmp_path / name)
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\0" * 5000, b"\0\0\0\x18ftypisom" + b"x" * 100])
@@ -111,9 +113,9 @@ async def test_a_plain_file_that_was_cut_off_is_unreadable(tmp_path: Path) -> No
             probe(path)
 
 
-def test_a_file_that_has_vanished_is_unreadable(recording: Path, tmp_path: Path) -> None:
+def test_a_file_that_has_vanished_is_not_taken_for_a_damaged_one(recording: Path, tmp_path: Path) -> None:
     segment = probe(min(recording.glob("*.mp4")))
-    with pytest.raises(UnreadableError):
+    with pytest.raises(FileNotFoundError):
         probe(tmp_path / "1725634833.mp4")
     with pytest.raises(UnreadableError):
         frame_times_us(segment, tmp_path / "1725634833.mp4")

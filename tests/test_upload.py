@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.recording import US
+from tests.recording import START_US, US
 from videostore.errors import RequestError
 from videostore.upload import Uploads, clip_stem, progress_path, publish, tag_directory
 
@@ -65,20 +65,22 @@ def test_a_bad_tag_is_refused_and_named(tag: object) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_too_many_tags_are_refused() -> None:
-    with pytest.raises(RequestError, match="together too long"):
-        tag_directory([f"{n:0200}" for n in range(30)])
+def test_too_many_tags_are_refused(tmp_path: Path) -> None:
+    tags = tag_directory([f"{n:0200}" for n in range(30)])
+    with pytest.raises(RequestError, match="too long together"), Uploads(tmp_path, "cam").promise(START_US, "", tags):
+        pass
 
 
 def test_each_promised_name_is_another_one(tmp_path: Path) -> None:
-    uploads = Uploads(tmp_path)
-    (tmp_path / "clip.mp4").write_bytes(b"old")
-    with uploads.promise("clip", Path()) as one, uploads.promise("clip", Path()) as two:
-        assert [one.name, two.name] == ["clip-2.mp4", "clip-3.mp4"]
-        with uploads.promise("clip", Path("tag=x")) as three:
-            assert three == tmp_path / "tag=x" / "clip.mp4"
-    with uploads.promise("clip", Path()) as again:
-        assert again.name == "clip-2.mp4"
+    uploads = Uploads(tmp_path, "cam")
+    stem = clip_stem("cam", START_US, "x")
+    (tmp_path / f"{stem}.mp4").write_bytes(b"old")
+    with uploads.promise(START_US, "x", Path()) as one, uploads.promise(START_US, "x", Path()) as two:
+        assert [one.name, two.name] == [f"{stem}-2.mp4", f"{stem}-3.mp4"]
+        with uploads.promise(START_US, "x", Path("tag=x")) as three:
+            assert three == tmp_path / "tag=x" / f"{stem}.mp4"
+    with uploads.promise(START_US, "x", Path()) as again:
+        assert again.name == f"{stem}-2.mp4"
 
 
 def test_what_is_written_bears_a_name_that_is_not_uploaded_until_it_is_complete(tmp_path: Path) -> None:
@@ -96,7 +98,10 @@ def test_half_written_clips_of_earlier_processes_are_swept_and_whole_ones_stay(t
     tagged = tmp_path / "tag=a" / "tag=b"
     tagged.mkdir(parents=True)
     for directory in (tmp_path, tagged):
-        (directory / "clip.mp4.12345678.prog").write_bytes(b"half")
-        (directory / "clip.mp4").write_bytes(b"whole")
-    Uploads(tmp_path).sweep()
-    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*")) == ["clip.mp4", "tag=a/tag=b/clip.mp4"]
+        (directory / "cam_x.mp4.12345678.prog").write_bytes(b"half")
+        (directory / "cam_x.mp4").write_bytes(b"whole")
+    for others in ("other_x.mp4.12345678.prog", "cam_capture.prog"):  # another component's, and the data manager's
+        (tmp_path / others).write_bytes(b"half")
+    Uploads(tmp_path, "cam").sweep()
+    left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*"))
+    assert left == ["cam_capture.prog", "cam_x.mp4", "other_x.mp4.12345678.prog", "tag=a/tag=b/cam_x.mp4"]

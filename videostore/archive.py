@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import time
@@ -15,12 +16,17 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import av
+import av.error
+
 from videostore.const import UNREADABLE_AGE_S
+from videostore.errors import VideoStoreError
 from videostore.fragments import NotOursError, read_fragments
 from videostore.index import Index
 from videostore.run import sync_file
 from videostore.segment import (
     Segment,
+    UnknownFileError,
     UnreadableError,
     closed_name,
     describe_fragments,
@@ -31,14 +37,16 @@ from videostore.segment import (
 from videostore.timeline import Timeline
 from videostore.upload import sync_directory
 
-_BATCH = 200
+_BATCH = 50
+"""Files probed in one go: the end of the module waits for no more than that."""
 
 
 class Archive:
     """The closed segments of one directory. Owns the index."""
 
-    def __init__(self, directory: Path, index: Index, logger: logging.Logger) -> None:
+    def __init__(self, directory: Path, index: Index, logger: logging.Logger, lock: int) -> None:
         """Use `open`."""
+        self._lock = lock
         self.directory = directory
         self.index = index
         self.timeline = Timeline()
@@ -51,15 +59,28 @@ class Archive:
 
         Raises:
             OSError, sqlite3.Error: the directory or its index cannot be used.
+            VideoStoreError: another recorder is using it.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        archive = cls(directory, await Index.open(directory, logger), logger)
-        await archive._load_timeline()
+        lock = _lock(directory)
+        try:
+            archive = cls(directory, await Index.open(directory, logger), logger, lock)
+        except BaseException:
+            os.close(lock)
+            raise
+        try:
+            await archive._load_timeline()
+        except BaseException:
+            await archive.close()
+            raise
         return archive
 
     async def close(self) -> None:
-        """Close the index."""
+        """Close the index, and leave the directory to others."""
         await self.index.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     async def _load_timeline(self) -> None:
         timeline = Timeline()
@@ -90,15 +111,7 @@ class Archive:
         if name_time_us(file_name) is None:
             return
         async with self._taking:
-            path = self.directory / file_name
-            loop = asyncio.get_running_loop()
-            try:
-                segment = await loop.run_in_executor(None, probe, path)
-            except UnreadableError:
-                if path.exists():
-                    await loop.run_in_executor(None, self._discard_unreadable, path)
-                return
-            await self._add([segment])
+            await self._add(await asyncio.get_running_loop().run_in_executor(None, self._probe_all, [file_name]))
 
     @contextlib.asynccontextmanager
     async def steady(self) -> AsyncIterator[None]:
@@ -107,10 +120,14 @@ class Archive:
             yield
 
     async def forget(self, file_names: Iterable[str]) -> None:
-        """Drop segments from the index whose files have vanished."""
+        """Drop those of these segments from the index whose files have vanished."""
         async with self._taking:
-            await self.index.remove(file_names)
-            await self._load_timeline()
+            gone = [name for name in file_names if not (self.directory / name).exists()]
+            gone = [name for name in gone if await self.index.get(name) is not None]
+            if gone:
+                self._logger.warning("%d segments have no file any more; they are forgotten.", len(gone))
+                await self.index.remove(gone)
+                await self._load_timeline()
 
     async def reconcile(self, being_written: Callable[[int], bool]) -> None:
         """Compare the directory with the index, both ways, newest first. Walks the directory once.
@@ -131,16 +148,22 @@ class Archive:
             segments = await loop.run_in_executor(None, self._probe_all, batch)
             async with self._taking:
                 await self._add(segments)
-        missing = [name for name in indexed if name not in on_disk]
-        # What was deleted since the listing is no longer in the index either; what was added has a file.
-        missing = [name for name in missing if not (self.directory / name).exists()]
-        if missing:
-            self._logger.warning("%d segments of the index have no file any more; they are forgotten.", len(missing))
-            await self.forget(missing)
+        await self.forget([name for name in indexed if name not in on_disk])
 
-    async def delete_oldest(self, segments: list[Segment]) -> None:
-        """Delete the segments that begin first, which these must be: rows and files."""
+    async def delete_oldest(self, wanted_bytes: int, limit: int, in_use: Callable[[str], bool]) -> int:
+        """Delete segments, the oldest first, until so many bytes are freed; returns how many.
+
+        Rows and files go, at most `limit` of them. One in use stops it: what is newer is not deleted in its place.
+        """
         async with self._taking:
+            segments: list[Segment] = []
+            for segment in await self.index.oldest(limit):
+                if wanted_bytes <= 0 or in_use(segment.file_name):
+                    break
+                segments.append(segment)
+                wanted_bytes -= segment.size_bytes
+            if not segments:
+                return 0
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(None, _unlink_all, [self.directory / s.file_name for s in segments])
             await self.index.remove([s.file_name for s in segments])
@@ -151,6 +174,7 @@ class Archive:
                 len(segments),
                 rest[0].start_us if rest else None,
             )
+            return len(segments)
 
     async def _add(self, segments: list[Segment]) -> None:
         known = [s for s in segments if await self.index.get(s.file_name) is not None]
@@ -168,6 +192,12 @@ class Archive:
                 segments.append(probe(self.directory / name))
             except UnreadableError:
                 self._discard_unreadable(self.directory / name)
+            except UnknownFileError as error:
+                self._logger.debug("%s is left alone: %s.", name, error)
+            except FileNotFoundError:
+                continue  # deleted since
+            except (OSError, av.error.FFmpegError) as error:  # tried again at the next walk
+                self._logger.warning("%s cannot be read just now: %s", name, error)
         return segments
 
     def _discard_unreadable(self, path: Path) -> None:
@@ -184,6 +214,21 @@ class Archive:
             path.unlink()
 
 
+def _lock(directory: Path) -> int:
+    """Claim a directory for this process; the system gives it back when the process ends, however it does."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise VideoStoreError(
+            f"storage.storage_path {str(directory)!r} is in use by another recorder: give each its own directory."
+        ) from error
+    except OSError:  # a file system without locks
+        pass
+    return descriptor
+
+
 def _close_segment(path: Path, finished_only: bool) -> Segment | None:
     """Put a segment's bytes on stable storage and give it the first free name. Blocking."""
     content = read_fragments(path)
@@ -197,7 +242,9 @@ def _close_segment(path: Path, finished_only: bool) -> Segment | None:
         if _rename_to_free(path, target):
             break
     sync_directory(path.parent)
-    return replace(describe_fragments(target.name, content), size_bytes=target.stat().st_size)
+    run = parse_open_name(path.name)
+    segment = describe_fragments(target.name, content, run[1] if run else None)
+    return replace(segment, size_bytes=target.stat().st_size)
 
 
 def _rename_to_free(path: Path, target: Path) -> bool:

@@ -20,16 +20,17 @@ import ffmpeg
 from videostore.archive import Archive
 from videostore.const import (
     CUT_NICENESS,
-    CUTS_AT_ONCE,
     FASTSTART_BYTES,
+    FETCHES_AT_ONCE,
     FOREIGN_SLACK_US,
     JOIN_US,
     NEIGHBOUR_US,
     RANGE_SLOP_US,
+    SAVES_AT_ONCE,
     TOUCHING_US,
     US_PER_SECOND,
 )
-from videostore.errors import NothingStoredError, RequestError
+from videostore.errors import FFmpegError, NothingStoredError, RequestError
 from videostore.ffmpeg import loglevel, run_ffmpeg
 from videostore.segment import Segment, UnreadableError, frame_times_us
 from videostore.timeline import Range, merge_ranges
@@ -109,7 +110,8 @@ class Clips:
         self._binary = binary
         self._logger = logger
         self._open_segments = open_segments
-        self._turn = asyncio.Semaphore(CUTS_AT_ONCE)
+        self._save_turn = asyncio.Semaphore(SAVES_AT_ONCE)
+        self._fetch_turn = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._in_use: Counter[str] = Counter()
 
     def in_use(self, file_name: str) -> bool:
@@ -138,13 +140,15 @@ class Clips:
                 self._in_use.subtract(names)
                 self._in_use += Counter()  # drop the names that nobody uses any more
 
-    async def cut(self, plan: Plan, output: Path, *, container: str = "mp4", comment: str = "") -> None:
-        """Write the clip of a plan to a file, which must not be there yet; waits its turn behind other cuts.
+    async def cut(
+        self, plan: Plan, output: Path, *, container: str = "mp4", comment: str = "", for_save: bool = False
+    ) -> None:
+        """Write the clip of a plan to a file, which must not be there yet; waits its turn behind others of its kind.
 
         Raises:
             FFmpegError: ffmpeg failed. No file is left then, nor when cancelled.
         """
-        async with self._turn, self._workspace() as work:
+        async with self._save_turn if for_save else self._fetch_turn, self._workspace() as work:
             try:
                 command = await self._command(plan, output, container, comment, work)
                 await self._run(command)
@@ -180,10 +184,12 @@ class Clips:
         loop = asyncio.get_running_loop()
         found = []
         async with self._archive.steady():
+            asked = Range(from_us, to_us)
             from_us, to_us = from_us - NEIGHBOUR_US, to_us + NEIGHBOUR_US
             for segment, path in await self._open_segments(from_us, to_us):
                 copy = work / segment.file_name
-                await loop.run_in_executor(None, _copy_head, path, copy, segment.size_bytes)
+                if segment.start_us < asked.to_us and segment.end_us > asked.from_us:
+                    await loop.run_in_executor(None, _copy_head, path, copy, segment.size_bytes)
                 found.append((segment, copy))
             for segment in await self._archive.index.select(from_us, to_us):
                 found.append((segment, self._directory / segment.file_name))
@@ -203,7 +209,11 @@ class Clips:
 
     async def _run(self, stream: Any) -> None:
         command = stream.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(self._logger), "-y")
-        await run_ffmpeg(command.compile(cmd=self._binary), logger=self._logger, niceness=CUT_NICENESS)
+        try:
+            await run_ffmpeg(command.compile(cmd=self._binary), logger=self._logger, niceness=CUT_NICENESS)
+        except FFmpegError as error:
+            self._logger.error("A clip could not be cut: %s", error)
+            raise FFmpegError("The clip could not be cut; the module's log tells why.") from error
 
     async def _command(self, plan: Plan, output: Path, container: str, comment: str, work: Path) -> Any:
         first_us = plan.parts[0].first_us
@@ -214,7 +224,7 @@ class Clips:
         elif plan.estimated_bytes <= FASTSTART_BYTES:
             options["movflags"] = "+faststart"
         tags = work / "tags.txt"
-        tags.write_text(_metadata_file({"comment": comment, "creation_time": _iso(first_us)}), encoding="utf-8")
+        tags.write_text(_metadata_file({"creation_time": _iso(first_us), "comment": comment}), encoding="utf-8")
         extra = ffmpeg.input(str(tags), f="ffmetadata")
 
         groups = _groups(plan.parts)
@@ -329,7 +339,9 @@ def _touch(one: Segment, other: Segment) -> bool:
         return abs(distance_us) <= FOREIGN_SLACK_US
     if one.run_us != other.run_us:
         return abs(distance_us) <= JOIN_US
-    # A run has no gaps: what lies further apart is a slow camera's interval, or a segment that was deleted between.
+    # A run has no gaps, but a segment between the two may have been deleted.
+    if one.run_number is not None and other.run_number is not None:
+        return other.run_number == one.run_number + 1
     return abs(distance_us) <= max(TOUCHING_US, one.duration_us // 2)
 
 
@@ -396,13 +408,16 @@ def _iso(time_us: int) -> str:
 
 
 def _metadata_file(tags: dict[str, str]) -> str:
-    """ffmpeg's own format, which takes what a command line cannot: any length, any character but NUL."""
+    """ffmpeg's own format, which takes what a command line cannot: any length, any character but NUL.
+
+    The last line goes without an end: its reader takes that for escaped behind a value that ends in a backslash.
+    """
     lines = [";FFMETADATA1"]
     for name, value in tags.items():
         escaped = "".join("\\" + c if c in "=;#\\\n\r" else c for c in value.replace("\0", ""))
         if escaped:
             lines.append(f"{name}={escaped}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _copy_head(source: Path, target: Path, size_bytes: int) -> None:

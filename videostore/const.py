@@ -73,6 +73,10 @@ RESCAN_INTERVAL_S = 600.0
 UNREADABLE_AGE_S = 30 * 60
 """A file that cannot be read is left alone while it is younger: somebody may still be writing it."""
 
+MIN_FREE_BYTES = 256 * 1024 * 1024
+MIN_FREE_SHARE = 0.05
+"""The smaller of the two stays free on the device: the index, clips and the rest of the machine need room as well."""
+
 DELETE_BATCH = 50
 """Segments deleted in one go before other work gets its turn."""
 
@@ -87,14 +91,18 @@ GRPC_MESSAGE_BYTES = 1 << 25
 FETCH_LIMIT_BYTES = 25_165_788
 """Raw bytes that fit into such a message as base64 in JSON-like framing: (2^25 - 32 bytes of framing) x 3/4."""
 
-CUTS_AT_ONCE = 2
-"""ffmpeg children that cut clips at the same time; the rest wait in order. More would take the recorder's CPU."""
+FETCHES_AT_ONCE = 2
+SAVES_AT_ONCE = 1
+"""ffmpeg children that cut clips at the same time; the rest wait in order. Long saves must not keep fetches waiting."""
 
 CUT_NICENESS = 10
 """Cutting yields to recording."""
 
 FASTSTART_BYTES = 256 * 1024 * 1024
 """Up to this a clip's index is moved to its front, so that it plays while it loads; beyond, that costs too much."""
+
+MAX_STEP_IN_RUN_US = 60 * US_PER_SECOND
+"""No camera is waited for so long: a packet this far behind the last was dated by a clock that was stepped."""
 
 COVER_POLL_S = 0.1
 COVER_TIMEOUT_S = 60.0

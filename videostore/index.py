@@ -35,7 +35,13 @@ CREATE TABLE IF NOT EXISTS files (
     deleted_at TIMESTAMP
 );
 """
-_OUR_COLUMNS = {"start_us": "INTEGER", "end_us": "INTEGER", "setup": "TEXT", "run_us": "INTEGER"}
+_OUR_COLUMNS = {
+    "start_us": "INTEGER",
+    "end_us": "INTEGER",
+    "setup": "TEXT",
+    "run_us": "INTEGER",
+    "run_number": "INTEGER",
+}
 _ADOPT_ROWS = """
 UPDATE files SET start_us = start_time_unix * 1000000, end_us = start_time_unix * 1000000 + duration_ms * 1000
 WHERE start_us IS NULL OR end_us IS NULL;
@@ -44,7 +50,7 @@ _INDEXES = """
 CREATE INDEX IF NOT EXISTS files_by_start ON files (start_us);
 CREATE INDEX IF NOT EXISTS files_by_length ON files (end_us - start_us);
 """
-_FIELDS = "file_name, start_us, end_us, size_bytes, width, height, codec, setup, run_us"
+_FIELDS = "file_name, start_us, end_us, size_bytes, width, height, codec, setup, run_us, run_number"
 _STORED = "deleted_at IS NULL"
 _BATCH = 500
 
@@ -115,17 +121,19 @@ class Index:
                 s.end_us,
                 s.setup,
                 s.run_us,
+                s.run_number,
             )
             for s in segments
         ]
         async with self._transaction():
             await self._connection.executemany(
                 "INSERT INTO files (file_name, start_time_unix, duration_ms, size_bytes, width, height, codec,"
-                " start_us, end_us, setup, run_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " start_us, end_us, setup, run_us, run_number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (file_name) DO UPDATE SET start_time_unix = excluded.start_time_unix,"
                 " duration_ms = excluded.duration_ms, size_bytes = excluded.size_bytes, width = excluded.width,"
                 " height = excluded.height, codec = excluded.codec, start_us = excluded.start_us,"
-                " end_us = excluded.end_us, setup = excluded.setup, run_us = excluded.run_us, deleted_at = NULL",
+                " end_us = excluded.end_us, setup = excluded.setup, run_us = excluded.run_us,"
+                " run_number = coalesce(excluded.run_number, run_number), deleted_at = NULL",
                 rows,
             )
 

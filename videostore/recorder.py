@@ -16,6 +16,7 @@ from videostore.const import (
     BACKLOG_FRAMES,
     FFMPEG_BACKOFF_S,
     FFMPEG_HEALTHY_S,
+    MAX_STEP_IN_RUN_US,
     SYNC_INTERVAL_S,
     US_PER_SECOND,
 )
@@ -111,7 +112,7 @@ class Recorder:
         helpers = [asyncio.create_task(self._pull()), asyncio.create_task(self._sync())]
         try:
             while True:
-                await self._take(await self._backlog.get())
+                await self._take_safely(await self._backlog.get())
         finally:
             for helper in helpers:
                 helper.cancel()
@@ -119,10 +120,16 @@ class Recorder:
             await self._end_run("the recorder was stopped")
 
     async def _pull(self) -> None:
+        steps = self._steady.steps
         while True:
             try:
                 async with contextlib.aclosing(self._source.packets()) as packets:  # type: ignore[type-var]
                     async for item in packets:
+                        self._steady.now_us()  # follows a step of the clock, if there was one
+                        if self._steady.steps != steps:
+                            steps = self._steady.steps
+                            self._logger.warning("The clock was stepped; a new run begins.")
+                            self._backlog.put(Gap("the clock was stepped"))
                         self._backlog.put(item)
                 return
             except Exception:
@@ -145,6 +152,13 @@ class Recorder:
         await run.wait()
         self._backlog.put(run)
 
+    async def _take_safely(self, item: Packet | Gap | Run) -> None:
+        try:
+            await self._take(item)
+        except Exception as error:
+            self._logger.exception("A picture could not be recorded.")
+            await self._fail_run(f"an error of the recorder: {error}")
+
     async def _take(self, item: Packet | Gap | Run) -> None:
         if isinstance(item, Gap):
             await self._end_run(item.reason)
@@ -153,15 +167,12 @@ class Recorder:
             if item is self._run:
                 await self._fail_run("ffmpeg has ended")
             return
-        self._steady.now_us()  # follows a step of the clock, if there was one
         run = self._run
         if run is not None:
             if run.format != item.format:
                 await self._end_run("the pictures' format has changed")
-            elif run.clock_steps != self._steady.steps:
-                await self._end_run("the clock was stepped")
-            elif item.captured_us <= run.last_us:
-                await self._end_run("the camera's time went back")
+            elif not run.last_us < item.captured_us < run.last_us + MAX_STEP_IN_RUN_US:
+                await self._end_run("the pictures' time leaped")
         try:
             await self._write(item)
         except FFmpegError as error:
@@ -175,7 +186,6 @@ class Recorder:
                 return
             self._run = await Run.start(
                 packet,
-                clock_steps=self._steady.steps,
                 binary=self._binary,
                 encoder=self._encoder,
                 directory=self._directory,
@@ -209,9 +219,10 @@ class Recorder:
             await run.finish()
         except FFmpegError as error:
             self._logger.warning("%s", error)
-        # Until its segments are closed it stays the current run, so that a clip finds them.
-        await self._on_run_end(run)
-        self._run = None
+        finally:
+            # Until its segments are closed it stays the current run, so that a clip finds them.
+            await self._on_run_end(run)
+            self._run = None
         self._logger.info("The recording pauses: %s.", self._reason)
 
     async def _fail_run(self, reason: str) -> None:
@@ -224,9 +235,11 @@ class Recorder:
         self._restarts += 1
         self._reason = " ".join([reason, *said])
         self._logger.error("The recording was interrupted, trying again in %.1f s: %s", self._backoff_s, self._reason)
-        if run is not None:
-            await self._on_run_end(run)
-        self._run = None
+        try:
+            if run is not None:
+                await self._on_run_end(run)
+        finally:
+            self._run = None
 
 
 class Backlog:

@@ -20,9 +20,14 @@ class Retention:
         *,
         open_bytes: Callable[[], int],
         in_use: Callable[[str], bool],
+        shortage_bytes: Callable[[], int] = lambda: 0,
         logger: logging.Logger,
     ) -> None:
-        """`open_bytes` tells the size of what is being written, `in_use` whether a cut needs a segment."""
+        """`open_bytes` tells the size of what is being written, `in_use` whether a cut needs a segment.
+
+        `shortage_bytes` tells what the device lacks of the room that must stay free, whatever the quota says.
+        """
+        self._shortage_bytes = shortage_bytes
         self._archive = archive
         self._quota_bytes = quota_bytes
         self._open_bytes = open_bytes
@@ -34,16 +39,11 @@ class Retention:
         """Delete the oldest segments until the quota holds, in slices; segments that a cut needs wait for its end."""
         async with self._enforcing:
             while (excess := self._excess_bytes()) > 0:
-                batch = []
-                for segment in await self._archive.index.oldest(DELETE_BATCH):
-                    if excess <= 0 or self._in_use(segment.file_name):
-                        break
-                    batch.append(segment)
-                    excess -= segment.size_bytes
-                if not batch:
+                deleted = await self._archive.delete_oldest(excess, DELETE_BATCH, self._in_use)
+                if not deleted:
                     return
-                await self._archive.delete_oldest(batch)
-                self._logger.debug("Quota: deleted %d segments, the last %s.", len(batch), batch[-1].file_name)
+                self._logger.debug("Retention: deleted %d segments.", deleted)
 
     def _excess_bytes(self) -> int:
-        return self._archive.timeline.stored_bytes + self._open_bytes() - self._quota_bytes
+        over_quota = self._archive.timeline.stored_bytes + self._open_bytes() - self._quota_bytes
+        return max(over_quota, self._shortage_bytes())

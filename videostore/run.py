@@ -7,6 +7,7 @@ import contextlib
 import io
 import logging
 import os
+import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,17 +28,14 @@ _TIME_BASE = Fraction(1, US_PER_SECOND)
 class Run:
     """Owns its ffmpeg from `start` to `finish` or `kill`. Its pts are capture times, counted from its first frame's."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, first: Packet, clock_steps: int, directory: Path, framerate: int
-    ) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, first: Packet, directory: Path, framerate: int) -> None:
         """Use `start`."""
         self.format: StreamFormat = first.format
-        self.clock_steps = clock_steps
-        """How many steps of the clock lay before it; a further one ends it."""
         self.epoch_us = first.captured_us
         """Capture time of the first frame, UTC; pts 0."""
         self.last_us = first.captured_us - 1
         self._directory = directory
+        self._numbering = threading.Lock()  # the loop and the executor's threads ask
         self._first_open = 0
         self._number = 0
         self._process = process
@@ -51,7 +49,6 @@ class Run:
         cls,
         first: Packet,
         *,
-        clock_steps: int,
         binary: str,
         encoder: Encoder,
         directory: Path,
@@ -73,8 +70,12 @@ class Run:
             logger=logger,
         )
         process = await start_ffmpeg(args, stdin=True)
-        run = cls(process, first, clock_steps, directory, encoder.framerate)
         assert process.stderr is not None
+        try:
+            run = cls(process, first, directory, encoder.framerate)
+        except BaseException:
+            await end_process(process)
+            raise
         run._messages = asyncio.create_task(log_messages(process.stderr, logger))
         return run
 
@@ -114,23 +115,25 @@ class Run:
             FFmpegError: it failed, with its reason.
         """
         try:
-            with contextlib.suppress(FFmpegError):  # it is told below, with the exit code
-                self._container.close()
-                await self._send()
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-            try:
-                await asyncio.wait_for(self._process.wait(), FFMPEG_FINISH_S)
-            except asyncio.TimeoutError as error:
-                raise FFmpegError(f"ffmpeg did not finish its segment within {FFMPEG_FINISH_S:g} s.") from error
+            await asyncio.wait_for(self._flush(), FFMPEG_FINISH_S)
+        except asyncio.TimeoutError as error:
+            raise FFmpegError(f"ffmpeg did not finish its segment within {FFMPEG_FINISH_S:g} s.") from error
         finally:
             said = await self.kill()
         if self._process.returncode != 0:
             reason = "; ".join(said) or "it gave no reason"
             raise FFmpegError(f"ffmpeg ended (exit code {self._process.returncode}): {reason}.")
 
+    async def _flush(self) -> None:
+        with contextlib.suppress(FFmpegError):  # the exit code tells
+            self._container.close()
+            await self._send()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+
     async def kill(self) -> list[str]:
-        """End ffmpeg at once if it still runs; return the last of what it said."""
+        """End ffmpeg at once if it still runs; return the first of what it complained of."""
         await end_process(self._process)
         if self._messages is None:
             return []
@@ -138,11 +141,12 @@ class Run:
 
     def open_paths(self) -> list[Path]:
         """The segments of this run that still bear their open name: the one being written is the last."""
-        while self._open(self._number + 1).exists():
-            self._number += 1
-        while self._first_open < self._number and not self._open(self._first_open).exists():
-            self._first_open += 1
-        return [path for n in range(self._first_open, self._number + 1) if (path := self._open(n)).exists()]
+        with self._numbering:
+            while self._open(self._number + 1).exists():
+                self._number += 1
+            while self._first_open < self._number and not self._open(self._first_open).exists():
+                self._first_open += 1
+            return [path for n in range(self._first_open, self._number + 1) if (path := self._open(n)).exists()]
 
     def _open(self, number: int) -> Path:
         return self._directory / open_name(self.epoch_us, number)

@@ -23,10 +23,16 @@ _DATE_NAME = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\dZ?)\.mp4")
 _OPEN_NAME = re.compile(r"(\d{1,18})-(\d{6,})\.open")
 _RUN_COMMENT = re.compile(r"videostore run (\d{1,18})")
 _CODECS = {"h265": "hevc"}
+_EARLIEST_US = 1_000_000_000 * US_PER_SECOND
+"""September 2001: a file that is dated before by its name alone is somebody's `1.mp4`."""
 
 
 class UnreadableError(Exception):
-    """Nothing can be read out of the file."""
+    """The file is damaged, or not complete yet: nothing can be read out of it."""
+
+
+class UnknownFileError(Exception):
+    """The file is no recording that this project could have made, or can play: it is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,8 @@ class Segment:
     """Digest of the decoder's set-up; None where it is not known."""
     run_us: int | None = None
     """Epoch of the run that it belongs to; None for a file of another program."""
+    run_number: int | None = None
+    """Its place in the run, from 0; None where only the file, which does not tell it, was there to ask."""
 
     @property
     def duration_us(self) -> int:
@@ -94,7 +102,7 @@ def closed_name(start_us: int, taken: int = 0) -> str:
     return f"{start_us // US_PER_SECOND + taken}{SUFFIX}"
 
 
-def describe_fragments(file_name: str, content: FragmentedFile) -> Segment:
+def describe_fragments(file_name: str, content: FragmentedFile, run_number: int | None = None) -> Segment:
     """The segment that a file of ours holds."""
     run = _RUN_COMMENT.fullmatch(content.comment)
     return Segment(
@@ -107,6 +115,7 @@ def describe_fragments(file_name: str, content: FragmentedFile) -> Segment:
         codec=content.codec,
         setup=content.setup,
         run_us=int(run[1]) if run else None,
+        run_number=run_number,
     )
 
 
@@ -116,15 +125,15 @@ def probe(path: Path) -> Segment:
     Our own segments tell the true time of each frame; those of the Go module start at the second in their name.
 
     Raises:
-        UnreadableError: the file is empty, damaged, without video, or named like no segment.
+        UnreadableError: the file is empty, damaged, or not complete yet.
+        UnknownFileError: it holds something else than a recording.
+        OSError: it cannot be read just now, which says nothing about what it holds.
     """
-    size_bytes = _size_bytes(path)
+    size_bytes = path.stat().st_size
     try:
         segment = describe_fragments(path.name, read_fragments(path))
     except NotOursError:
         return _probe_foreign(path, size_bytes)
-    except OSError as error:
-        raise UnreadableError(str(error)) from error
     return dataclasses.replace(segment, size_bytes=size_bytes)
 
 
@@ -144,17 +153,10 @@ def frame_times_us(segment: Segment, path: Path) -> tuple[list[int], list[int]]:
     return content.times_us, content.keyframes_us
 
 
-def _size_bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise UnreadableError(str(error)) from error
-
-
 def _probe_foreign(path: Path, size_bytes: int) -> Segment:
     start_us = name_time_us(path.name)
-    if start_us is None:
-        raise UnreadableError("its name tells no time")
+    if start_us is None or start_us < _EARLIEST_US:
+        raise UnknownFileError("its name tells no time of a recording")
     try:
         with av.open(str(path), format="mp4") as container:
             stream = container.streams.video[0]
@@ -162,6 +164,8 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
             if not duration_us or duration_us < 0:
                 raise UnreadableError("it has no length")
             context = stream.codec_context
+            if context is None:
+                raise UnknownFileError("its codec is not known")
             codec = context.name
             return Segment(
                 file_name=path.name,
@@ -172,8 +176,10 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
                 height=context.height,
                 codec=_CODECS.get(codec, codec),
             )
-    except (av.error.FFmpegError, OSError, IndexError) as error:
+    except (av.error.InvalidDataError, av.error.EOFError) as error:
         raise UnreadableError(str(error)) from error
+    except IndexError as error:
+        raise UnknownFileError("it has no video") from error
 
 
 def _foreign_times(path: Path) -> tuple[list[int], list[int]]:

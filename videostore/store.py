@@ -7,9 +7,10 @@ import contextlib
 import logging
 import shutil
 import sqlite3
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from videostore.archive import Archive
 from videostore.clips import Clips, Plan
@@ -21,6 +22,9 @@ from videostore.const import (
     COVER_POLL_S,
     COVER_TIMEOUT_S,
     FETCH_LIMIT_BYTES,
+    FFMPEG_FINISH_S,
+    MIN_FREE_BYTES,
+    MIN_FREE_SHARE,
     RANGE_SLOP_US,
     RESCAN_INTERVAL_S,
     US_PER_SECOND,
@@ -35,10 +39,14 @@ from videostore.run import Run
 from videostore.segment import Segment, describe_fragments, name_time_us, parse_open_name
 from videostore.timeline import Range, merge_ranges
 from videostore.timestamps import format_utc_exact
-from videostore.upload import Uploads, clip_stem, progress_path, publish, tag_directory
+from videostore.upload import Uploads, progress_path, publish, tag_directory
 from videostore.watcher import Change, Watcher
 
+_T = TypeVar("_T")
 _TICK_S = 2.0
+_CANCEL_AGAIN_S = FFMPEG_FINISH_S + 1
+_RANGE_BYTES = 128
+"""What one of `ranges` takes of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +114,12 @@ class VideoStore:
         self._encoder = encoder
         self._clock = clock or SystemClock()
         self._logger = logger or logging.getLogger("videostore")
-        self._uploads = Uploads(storage.upload_path)
+        self._uploads = Uploads(storage.upload_path, name)
         self._changes: asyncio.Queue[tuple[Change, str]] = asyncio.Queue()
         self._saves: set[asyncio.Task[None]] = set()
-        self._workers: list[asyncio.Task[None]] = []
-        self._recording: asyncio.Task[None] | None = None
+        self._requests: set[asyncio.Task[Any]] = set()
+        self._closing = False
+        self._owned = contextlib.AsyncExitStack()
         self._recorder: Recorder | None = None
         self._archive: Archive
         self._clips: Clips
@@ -123,18 +132,27 @@ class VideoStore:
         Raises:
             VideoStoreError: the storage or upload path cannot be used.
         """
+        try:
+            await self._start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _start(self) -> None:
         directory = self._storage.storage_path
         try:
             self._storage.upload_path.mkdir(parents=True, exist_ok=True)
             self._archive = await Archive.open(directory, self._logger)
         except (OSError, sqlite3.Error) as error:
             raise VideoStoreError(f"The storage at {directory} cannot be used: {reason_of(error)}.") from error
+        self._owned.push_async_callback(self._archive.close)
         self._clips = Clips(self._archive, self._binary, self._logger, self._open_segments)
         self._retention = Retention(
             self._archive,
             self._storage.quota_bytes,
             open_bytes=self._open_bytes,
             in_use=self._clips.in_use,
+            shortage_bytes=lambda: _shortage_bytes(directory),
             logger=self._logger,
         )
         self._watcher = Watcher(directory, lambda change, name: self._changes.put_nowait((change, name)), self._logger)
@@ -142,6 +160,8 @@ class VideoStore:
         await loop.run_in_executor(None, self._clips.sweep)
         await loop.run_in_executor(None, self._uploads.sweep)
         self._watcher.start()
+        self._owned.callback(self._watcher.stop)
+        self._owned.push_async_callback(self._end_requests)
         if self._source is not None and self._encoder is not None:
             self._recorder = Recorder(
                 self._source,
@@ -153,25 +173,38 @@ class VideoStore:
                 logger=self._logger,
                 on_run_end=self._take_run,
             )
-            self._recording = asyncio.create_task(self._recorder.record())
-        self._workers = [asyncio.create_task(self._follow_changes()), asyncio.create_task(self._upkeep())]
+            self._own(self._recorder.record())
+        self._own(self._follow_changes())
+        self._own(self._upkeep())
 
     async def close(self) -> None:
         """Finish the open segment, end every process and task. May be called again."""
-        if self._recording is not None:
-            self._recording.cancel()
-            await asyncio.gather(self._recording, return_exceptions=True)
-            self._recording = None
-        if self._saves:
-            await asyncio.wait(self._saves, timeout=CLOSE_SAVES_S)
-        tasks = [*self._saves, *self._workers]
-        self._workers = []
+        self._closing = True
+        await self._owned.aclose()
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        self._owned.push_async_callback(_end_task, asyncio.create_task(work))
+
+    async def _end_requests(self) -> None:
+        """Let what clients wait for come to its end, for a moment; the recording is complete by now."""
+        tasks = [*self._saves, *self._requests]
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_SAVES_S)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if hasattr(self, "_watcher"):
-            self._watcher.stop()
-            await self._archive.close()
+
+    async def _attend(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do a request's work in a task that ends with the request or with the store, whichever comes first."""
+        task = asyncio.ensure_future(work)
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if self._closing:
+                raise VideoStoreError("The recorder was closed before the clip was done: ask again.") from None
+            raise
 
     # Requests
 
@@ -188,13 +221,11 @@ class VideoStore:
         """
         from_us, to_us = self._check_range(from_us, to_us)
         directory = tag_directory(tags)
-        stem = clip_stem(self._name, from_us, metadata)
         with contextlib.ExitStack() as promises:
-            path = promises.enter_context(self._uploads.promise(stem, directory))
+            path = promises.enter_context(self._uploads.promise(from_us, metadata, directory))
             if wait:
-                async with self._clips.plan(from_us, to_us) as plan:
-                    await self._write_clip(plan, path, metadata)
-                    return SavedClip(path.name, path, None if plan.complete else plan.ranges)
+                ranges = await self._attend(self._write_clip(from_us, to_us, path, metadata))
+                return SavedClip(path.name, path, ranges)
             task = asyncio.create_task(self._save_later(from_us, to_us, path, metadata, promises.pop_all()))
             self._saves.add(task)
             task.add_done_callback(self._saves.discard)
@@ -211,7 +242,12 @@ class VideoStore:
             FFmpegError: the clip could not be cut.
         """
         from_us, to_us = self._check_range(from_us, to_us)
+        return await self._attend(self._read_clip(from_us, to_us, container, limit_bytes))
+
+    async def _read_clip(self, from_us: int, to_us: int, container: str, limit_bytes: int) -> FetchedClip:
         async with self._clips.plan(from_us, to_us) as plan, self._clips.temporary() as path:
+            if not plan.complete:
+                limit_bytes -= _RANGE_BYTES * len(plan.ranges)
             _check_size(plan, plan.estimated_bytes, limit_bytes)
             await self._clips.cut(plan, path, container=container)
             size_bytes = path.stat().st_size
@@ -268,16 +304,19 @@ class VideoStore:
             )
         return from_us, min(to_us, now_us)
 
-    async def _write_clip(self, plan: Plan, path: Path, metadata: str) -> None:
+    async def _write_clip(self, from_us: int, to_us: int, path: Path, metadata: str) -> tuple[Range, ...] | None:
+        """Cut a clip to its place in the upload path; tell what it holds, where that is not all."""
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(None, lambda: path.parent.mkdir(parents=True, exist_ok=True))
-            progress = progress_path(path)
-            try:
-                await self._clips.cut(plan, progress, comment=metadata)
-                await loop.run_in_executor(None, publish, progress, path)
-            finally:
-                progress.unlink(missing_ok=True)
+            async with self._clips.plan(from_us, to_us) as plan:
+                await loop.run_in_executor(None, lambda: path.parent.mkdir(parents=True, exist_ok=True))
+                progress = progress_path(path)
+                try:
+                    await self._clips.cut(plan, progress, comment=metadata, for_save=True)
+                    await loop.run_in_executor(None, publish, progress, path)
+                finally:
+                    progress.unlink(missing_ok=True)
+                return None if plan.complete else plan.ranges
         except OSError as error:
             raise VideoStoreError(
                 f"The clip cannot be written to the upload path {path.parent}: {reason_of(error)}."
@@ -289,10 +328,12 @@ class VideoStore:
         with promise:
             try:
                 await self._wait_until_covered(to_us)
-                async with self._clips.plan(from_us, to_us) as plan:
-                    await self._write_clip(plan, path, metadata)
+                await self._write_clip(from_us, to_us, path, metadata)
             except VideoStoreError as error:
                 self._logger.error("The asynchronous save of %s failed: %s", path.name, error)
+            except asyncio.CancelledError:
+                self._logger.error("The asynchronous save of %s was cut short: the recorder was closed.", path.name)
+                raise
             except Exception:
                 self._logger.exception("The asynchronous save of %s failed.", path.name)
             else:
@@ -332,21 +373,25 @@ class VideoStore:
 
     async def _follow_changes(self) -> None:
         while True:
-            change, name = await self._changes.get()
-            await self._guard(self._follow(change, name))
+            changes = [await self._changes.get()]
+            while not self._changes.empty():
+                changes.append(self._changes.get_nowait())
+            deleted = [name for change, name in changes if change is Change.DELETED and name_time_us(name) is not None]
+            if deleted:
+                await self._guard(self._archive.forget(deleted))
+            closed = [name for change, name in changes if change is Change.CLOSED]
+            for name in closed:
+                await self._guard(self._take(name))
+            if closed:
+                await self._guard(self._retention.enforce())
 
-    async def _follow(self, change: Change, name: str) -> None:
+    async def _take(self, name: str) -> None:
         path = self._storage.storage_path / name
-        if change is Change.DELETED:
-            if name_time_us(name) is not None and not path.exists() and await self._archive.index.get(name):
-                await self._archive.forget([name])
-        elif parse_open_name(name):
+        if parse_open_name(name):
             run = self._run
             await self._archive.take_open(path, finished_only=run is not None and path in run.open_paths()[-1:])
-            await self._retention.enforce()
         elif name_time_us(name) is not None and await self._archive.index.get(name) is None:
             await self._archive.take_closed(name)
-            await self._retention.enforce()
 
     async def _upkeep(self) -> None:
         """What events may have missed: closed segments at each tick, everything at long intervals."""
@@ -373,11 +418,24 @@ class VideoStore:
             self._logger.exception("Upkeep of the storage failed.")
 
 
+async def _end_task(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it has ended: on Python before 3.12 `wait_for` may lose a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
+
+
+def _shortage_bytes(directory: Path) -> int:
+    usage = shutil.disk_usage(directory)
+    return int(min(MIN_FREE_BYTES, usage.total * MIN_FREE_SHARE)) - usage.free
+
+
 def _read_open(run: Run, from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
     found = []
     for path in run.open_paths():
         try:
-            segment = describe_fragments(path.name, read_fragments(path))
+            name = parse_open_name(path.name)
+            segment = describe_fragments(path.name, read_fragments(path), name[1] if name else None)
         except (NotOursError, FileNotFoundError):
             continue
         if segment.start_us < to_us and segment.end_us > from_us:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ _TOKEN_BYTES = 4
 _RESERVED_BYTES = len(".mp4") + len("-99999") + len(".") + 2 * _TOKEN_BYTES + len(PROGRESS_SUFFIX)
 _PATH_BYTES = 4000
 _TAG_PREFIX = "tag="
+_PROGRESS_NAME = re.compile(rf"\.mp4\.[0-9a-f]{{{2 * _TOKEN_BYTES}}}\{PROGRESS_SUFFIX}$")
 
 
 def clip_stem(name: str, from_us: int, metadata: str) -> str:
@@ -56,29 +58,39 @@ def tag_directory(tags: Sequence[object]) -> Path:
             problem = f"it is longer than {_NAME_BYTES - len(_TAG_PREFIX)} bytes"
         if problem:
             raise RequestError(f"tags[{number}] is {repr(tag)[:60]}: {problem}.")
-    directory = Path(*(_TAG_PREFIX + tag for tag in sorted({str(tag) for tag in tags})))
-    if len(str(directory).encode(errors="replace")) > _PATH_BYTES:
-        raise RequestError(f"tags holds {len(tags)} tags, together too long: a path takes {_PATH_BYTES} bytes.")
-    return directory
+    return Path(*(_TAG_PREFIX + tag for tag in sorted({str(tag) for tag in tags})))
 
 
 class Uploads:
     """Owns the names in the upload path. Every clip has a name of its own, given away before it is cut."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, name: str) -> None:
+        """`name` is the component's, with which the names of its clips begin."""
         self._directory = directory
+        self._name = name
         self._promised: set[Path] = set()
 
     def sweep(self) -> None:
-        """Remove the half-written clips of earlier processes. Blocking; for the start alone."""
+        """Remove the half-written clips of this component's earlier processes. Blocking; for the start alone.
+
+        The data manager's own files end in `.prog` as well, and other components may share the path.
+        """
         for path in self._directory.rglob("*" + PROGRESS_SUFFIX):
-            with contextlib.suppress(OSError):
-                path.unlink()
+            if path.name.startswith(_clean(self._name) + "_") and _PROGRESS_NAME.search(path.name):
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     @contextlib.contextmanager
-    def promise(self, stem: str, tags: Path) -> Iterator[Path]:
-        """The path that a clip will have, which no other clip has or gets while the context lasts."""
+    def promise(self, from_us: int, metadata: str, tags: Path) -> Iterator[Path]:
+        """The path that a clip will have, which no other clip has or gets while the context lasts.
+
+        Raises:
+            RequestError: it would be longer than a path can be.
+        """
+        stem = clip_stem(self._name, from_us, metadata)
         directory = self._directory / tags
+        if len(os.fsencode(directory)) + _NAME_BYTES > _PATH_BYTES:
+            raise RequestError(f"tags are too long together: with the upload path, a path takes {_PATH_BYTES} bytes.")
         number = 1
         while True:
             path = directory / (f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")

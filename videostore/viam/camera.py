@@ -137,7 +137,7 @@ class StorageCamera(Camera):
             raise refused(error) from error
         except asyncio.TimeoutError as error:
             raise ViamGRPCError("The command took longer than the client waits.", Status.DEADLINE_EXCEEDED) from error
-        except (OSError, ValueError) as error:
+        except Exception as error:
             self.logger.exception("A command failed.")
             raise ViamGRPCError(f"The command could not be carried out: {reason_of(error)}.") from error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import logging as python_logging
 import os
@@ -12,6 +11,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 from grpclib import Status
 from grpclib.metadata import Deadline
@@ -29,6 +29,8 @@ from videostore.viam.camera import MODEL, StorageCamera, refused
 _PARENT_CHECK_S = 0.5
 _CLOSE_S = 2.6
 """All must be gone 3 s after SIGTERM; viam-server kills after 3.3 s."""
+_LAST_WORDS_S = 0.05
+"""The SDK sends log lines to the parent from a thread of its own; the last ones get this long."""
 _LEVELS = ("debug", "info", "warning", "warn", "error", "critical", "fatal")
 
 LOGGER = logging.getLogger(__name__)
@@ -76,16 +78,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _spare_collections()
     try:
         asyncio.run(_run(options))
-        code = 0
     except SystemExit:  # the SDK's way to say that it lost the parent
         code = 0
     except Exception:  # noqa: BLE001 (printed whole; os._exit below would lose it)
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # Threads of the SDK's logging may hang on a parent that is gone; everything of ours is closed.
-        os._exit(code)
+        _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process now. Everything of ours is closed; threads that wait for a slow disk or a lost parent are not."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _spare_collections() -> None:
@@ -120,8 +125,12 @@ async def _run(options: argparse.Namespace) -> None:
     finally:
         for task in (watching, stopping):
             task.cancel()
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(module.server.close(), _CLOSE_S)  # type: ignore[no-untyped-call]
+        # All at once: the SDK closes one after the other, and each may need its time.
+        ours = {resource for resource in module.server.resources.values() if isinstance(resource, StorageCamera)}
+        if ours:
+            await asyncio.wait([asyncio.ensure_future(resource.close()) for resource in ours], timeout=_CLOSE_S)
+    await asyncio.sleep(_LAST_WORDS_S)
+    _leave(0)
 
 
 async def _watch_parent(stop: asyncio.Event) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import statistics
 from collections import deque
@@ -65,6 +64,9 @@ class FramePoller:
         self._logger = logger
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
         self._last_us: int | None = None
+        self._delivered_us: int | None = None
+        """When the last new picture came, on the monotonic clock."""
+        self._steps = 0
         self._distrusted = False
         self._distrust_until_us = 0
         self._fault: str | None = None
@@ -121,6 +123,8 @@ class FramePoller:
         """The picture as a packet; None where it is the one that was delivered before."""
         image = self._choose(images)
         arrival_us = self._steady.now_us()
+        if self._steps != self._steady.steps:  # what was dated by the clock before its step is no measure any more
+            self._steps, self._last_us = self._steady.steps, None
         captured_at_us = metadata.captured_at.ToNanoseconds() // 1000 if metadata.HasField("captured_at") else 0
         last = self.latest
         if (
@@ -132,9 +136,10 @@ class FramePoller:
             return None
         format, data = read_picture(image.data)
         captured_us = self._date(captured_at_us, arrival_us)
-        if self._last_us is not None:
-            self._intervals.append(captured_us - self._last_us)
-        self._last_us = captured_us
+        delivered_us = self._clock.monotonic_us()
+        if self._delivered_us is not None:
+            self._intervals.append(delivered_us - self._delivered_us)
+        self._last_us, self._delivered_us = captured_us, delivered_us
         self.latest = Picture(image, metadata, captured_us, format.width, format.height)
         return Packet(format, data, captured_us)
 
@@ -177,7 +182,7 @@ class FramePoller:
             return None
         usual_us = statistics.median(self._intervals) if self._intervals else 0
         patience_us = max(after_s * US_PER_SECOND, CAMERA_SLOW_FACTOR * usual_us)
-        if self._last_us is not None and self._steady.now_us() - self._last_us < patience_us:
+        if self._delivered_us is not None and self._clock.monotonic_us() - self._delivered_us < patience_us:
             return None
         self._gap_told = True
         self._logger.warning("Not recording: %s.", reason)
@@ -218,8 +223,9 @@ class _Requests:
 
     async def _drop(self, task: asyncio.Task[_Answer]) -> None:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await task
+        await asyncio.wait([task])  # not `await task`: that could not tell its cancellation from the caller's
+        if not task.cancelled():
+            task.exception()
 
 
 def _text(error: BaseException) -> str:
