@@ -160,6 +160,7 @@ async def test_a_save_answers_with_the_name_of_the_clip(store: VideoStore, store
         " = ; # \\ [x] \t",
         "%d %s %% {}",
         "-y",
+        "ends in a backslash \\",
     ],
 )
 async def test_any_metadata_is_accepted_and_stands_whole_in_the_comment(

@@ -96,6 +96,29 @@ async def test_every_frame_is_recorded_at_its_time_in_segments_of_the_length_ask
     assert len(recording.ended) == 1
 
 
+async def test_an_unforeseen_error_ends_a_run_and_not_the_recording(start: Start) -> None:
+    times = capture_times(3)
+    odd = Packet(StreamFormat("no-such-codec", 2, 2), b"x", times[0] - US)
+    recording = start(odd)
+    await until(lambda: recording.recorder.health().ffmpeg_restarts == 1)
+    assert "no-such-codec" in recording.recorder.health().reason
+    recording.clock.advance(1)
+    recording.feed.put(*packets(times))
+    await recording.reaches(times[-1])
+    await recording.stop()
+    assert recording.runs() == [times]
+
+
+async def test_a_leap_of_the_pictures_time_begins_a_new_run(start: Start) -> None:
+    """As when the clock is stepped while a picture waits for ffmpeg: an hour must not become thousands of segments."""
+    before = capture_times(2)
+    after = [time_us + 3600 * US for time_us in capture_times(2, START_US + 3 * US)]
+    recording = start(*packets(before), *packets(after))
+    await recording.reaches(after[-1])
+    await recording.stop()
+    assert recording.runs() == [before, after]
+
+
 async def test_the_open_segment_can_be_read_up_to_its_last_whole_second(start: Start) -> None:
     times = capture_times(1.95)
     recording = start(*packets(times))

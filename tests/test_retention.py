@@ -19,6 +19,8 @@ class Keeper:
 
     archive: Archive
     open_bytes: int = 0
+    room_bytes: int | None = None
+    """What fits on the device besides what must stay free; None for any amount."""
     needed: set[str] = field(default_factory=set)
 
     async def fill(self, count: int) -> None:
@@ -38,8 +40,13 @@ class Keeper:
             quota_bytes,
             open_bytes=lambda: self.open_bytes,
             in_use=lambda name: name in self.needed,
+            shortage_bytes=self.shortage_bytes,
             logger=LOGGER,
         )
+
+    def shortage_bytes(self) -> int:
+        stored = sum(path.stat().st_size for path in self.archive.directory.glob("*.mp4"))
+        return 0 if self.room_bytes is None else stored - self.room_bytes
 
     def files(self) -> list[int]:
         """Numbers of the segments that are there."""
@@ -67,6 +74,13 @@ async def test_the_oldest_go_first_and_no_more_of_them_than_needed(keeper: Keepe
     assert keeper.files() == [3, 4]
     assert keeper.archive.timeline.stored_bytes == 2000
     assert [s.file_name for s in await keeper.archive.index.oldest(10)] == ["1090.mp4", "1120.mp4"]
+
+
+async def test_room_on_the_device_is_made_whatever_the_quota_says(keeper: Keeper) -> None:
+    await keeper.fill(5)
+    keeper.room_bytes = 2500
+    await keeper.retention(1_000_000).enforce()
+    assert keeper.files() == [3, 4]
 
 
 async def test_what_is_being_written_counts(keeper: Keeper) -> None:
