@@ -332,7 +332,12 @@ class Parent:
             await asyncio.sleep(0.02)
         run.channel = Channel(path=str(run.socket), config=_windows())
         listen(run.channel, RecvMessage, _refuse_large_message)
-        response = await self._module.Ready(ReadyRequest(parent_address=str(self.socket)))
+        while True:
+            try:
+                response = await self._module.Ready(ReadyRequest(parent_address=str(self.socket)))
+                break
+            except ConnectionRefusedError:  # the socket is there a moment before anybody listens
+                await asyncio.sleep(0.02)
         models = {model for handler in response.handlermap.handlers for model in handler.models}
         if not response.ready or self.model not in models:
             raise ConnectionError(f"it serves {sorted(models)} and not {self.model}")

@@ -117,7 +117,10 @@ def _read(file: BinaryIO, file_bytes: int) -> FragmentedFile:
         elif kind == b"mfra":
             finished = True
         elif kind == b"mdat" and moof and start_us is not None and timescale:
-            fragments.append(_fragment(moof, start_us, timescale, end))
+            fragment = _fragment(moof, start_us, timescale, end)
+            if fragments and fragment.times_us[0] <= fragments[-1].times_us[-1]:
+                break  # time runs forward: from here on the file is damaged
+            fragments.append(fragment)
             moof, start_us = {}, None
     if not fragments or not moov:
         raise NotOursError("no fragment that carries its time")

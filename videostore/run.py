@@ -22,6 +22,14 @@ from videostore.ffmpeg import end_process, log_messages, loglevel, start_ffmpeg
 from videostore.packet import Packet, StreamFormat
 from videostore.segment import open_name, open_pattern, run_comment
 
+_NUT_OPTIONS = {
+    "flush_packets": "1",
+    # A run may last for months. Of each synchronisation point and index entry the muxer here and the demuxer in ffmpeg
+    # keep 200 to 250 bytes for ever, which is 400 MB a day; a pipe needs neither. The mode is called experimental.
+    "write_index": "0",
+    "syncpoints": "none",
+    "strict": "experimental",
+}
 _TIME_BASE = Fraction(1, US_PER_SECOND)
 
 
@@ -40,7 +48,7 @@ class Run:
         self._number = 0
         self._process = process
         self._bytes = _Bytes()
-        self._container = av.open(self._bytes, "w", format="nut", container_options={"flush_packets": "1"})
+        self._container = av.open(self._bytes, "w", format="nut", container_options=_NUT_OPTIONS)
         self._stream = _mux_stream(self._container, first.format, framerate)
         self._messages: asyncio.Task[list[str]] | None = None
 
