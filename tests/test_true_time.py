@@ -35,6 +35,7 @@ async def test_clips_show_exactly_the_frames_of_their_range_at_their_time(machin
     ranges += [(start * US + 1_300_000, start * US + 1_700_000) for start in starts[1:3]]  # inside a segment
     ranges += [sorted(dice.sample([t for t in delivered if t <= last_us], 2)) for _ in range(5)]  # type: ignore[misc]
     ranges += [(last_us - 3 * US, last_us)]  # into the open segment
+    checks = []
     for from_us, to_us in ranges:
         if not any(from_us <= t < to_us for t in delivered):
             continue
@@ -42,6 +43,11 @@ async def test_clips_show_exactly_the_frames_of_their_range_at_their_time(machin
         assert check.flawless, (from_us, to_us, check)
         assert check.drift_ms <= MAX_DRIFT_MS
         assert "ranges" not in answer
+        checks.append(check)
+    print(
+        f"{len(checks)} clips out of {len(starts)} segments and the open one, {sum(c.shown for c in checks)} frames: "
+        f"none doubled, none missing, none outside; largest drift {max(c.drift_ms for c in checks):.3f} ms"
+    )
 
 
 async def test_a_fragmented_clip_is_as_exact_and_starts_with_its_first_frame(machine: Machine) -> None:

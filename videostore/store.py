@@ -173,17 +173,19 @@ class VideoStore:
                 logger=self._logger,
                 on_run_end=self._take_run,
             )
-            self._own(self._recorder.record())
-        self._own(self._follow_changes())
-        self._own(self._upkeep())
+            self._owned.push_async_callback(_end_task, asyncio.create_task(self._recorder.record()))
+        for work in (self._follow_changes(), self._upkeep()):
+            self._owned.push_async_callback(self._end_worker, asyncio.create_task(work))
 
     async def close(self) -> None:
         """Finish the open segment, end every process and task. May be called again."""
         self._closing = True
         await self._owned.aclose()
 
-    def _own(self, work: Coroutine[Any, Any, None]) -> None:
-        self._owned.push_async_callback(_end_task, asyncio.create_task(work))
+    async def _end_worker(self, task: asyncio.Task[None]) -> None:
+        async with self._archive.steady():  # not between a file's new name and its row in the index
+            task.cancel()
+        await _end_task(task)
 
     async def _end_requests(self) -> None:
         """Let what clients wait for come to its end, for a moment; the recording is complete by now."""
