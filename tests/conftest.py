@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.machine import Machine, run_machine
 from tests.recording import LOGGER, Cutter, Stores, capture_times, nothing_open, record, take_over
 from videostore.archive import Archive
 from videostore.clips import Clips
@@ -60,3 +61,10 @@ async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
     yield stores
     for store in stores.opened:
         await store.close()
+
+
+@pytest.fixture
+async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
+    """A machine whose module is ready, without a resource yet."""
+    async with run_machine(tmp_path) as machine:
+        yield machine

@@ -119,3 +119,13 @@ def now_us() -> int:
 def exact(time_us: int) -> str:
     """A timestamp to the microsecond."""
     return f"{format_utc_exact(time_us)[:-5]}.{time_us % US:06d}Z"
+
+
+def assert_plain(error: GRPCError, *words: str) -> None:
+    """An error is one sentence for a person, with these words in it."""
+    message = error.message or ""
+    for word in words:
+        assert word in message, message
+    for noise in ("Traceback", "file_name", "Error(", "<class", ".py", "func_name", "None -"):
+        assert noise not in message, message
+    assert "\n" not in message and message.endswith(".")

@@ -7,8 +7,9 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from videostore.answer import Health, StorageState
 from videostore.errors import RequestError
-from videostore.store import Health, StorageState, VideoStore
+from videostore.store import VideoStore
 from videostore.timeline import Range
 from videostore.timestamps import format_utc, format_utc_exact, parse_timestamp
 

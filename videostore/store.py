@@ -8,10 +8,10 @@ import logging
 import shutil
 import sqlite3
 from collections.abc import Awaitable, Coroutine, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from videostore.answer import FetchedClip, Health, SavedClip, StorageState
 from videostore.archive import Archive
 from videostore.clips import Clips, Plan
 from videostore.clock import Clock, SystemClock
@@ -33,7 +33,7 @@ from videostore.encoder import Encoder
 from videostore.errors import RequestError, TooLargeError, VideoStoreError, reason_of
 from videostore.fragments import NotOursError, read_fragments
 from videostore.packet import Source
-from videostore.recorder import Recorder, RecorderHealth
+from videostore.recorder import Recorder
 from videostore.retention import Retention
 from videostore.run import Run
 from videostore.segment import Segment, describe_fragments, name_time_us, parse_open_name
@@ -47,47 +47,6 @@ _TICK_S = 2.0
 _CANCEL_AGAIN_S = FFMPEG_FINISH_S + 1
 _RANGE_BYTES = 128
 """What one of `ranges` takes of an answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class SavedClip:
-    """Answer to a save."""
-
-    file_name: str
-    path: Path
-    ranges: tuple[Range, ...] | None
-    """What the clip holds, where that is not all of the range; None where it is, or is not known yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class FetchedClip:
-    """Answer to a fetch."""
-
-    data: bytes
-    ranges: tuple[Range, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class StorageState:
-    """What is stored, and what room there is."""
-
-    ranges: tuple[Range, ...]
-    storage_path: Path
-    used_bytes: int
-    limit_bytes: int
-    device_free_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How the store is, for people."""
-
-    recorder: RecorderHealth | None
-    """None where nothing is to be recorded."""
-    stored_seconds: float
-    stored_bytes: int
-    segments: int
-    pending_saves: int
 
 
 class VideoStore:

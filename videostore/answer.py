@@ -1,0 +1,50 @@
+"""What the store answers: values, complete and unchanging."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from videostore.recorder import RecorderHealth
+from videostore.timeline import Range
+
+
+@dataclass(frozen=True, slots=True)
+class SavedClip:
+    """Answer to a save."""
+
+    file_name: str
+    path: Path
+    ranges: tuple[Range, ...] | None
+    """What the clip holds, where that is not all of the range; None where it is, or is not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedClip:
+    """Answer to a fetch."""
+
+    data: bytes
+    ranges: tuple[Range, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StorageState:
+    """What is stored, and what room there is."""
+
+    ranges: tuple[Range, ...]
+    storage_path: Path
+    used_bytes: int
+    limit_bytes: int
+    device_free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the store is, for people."""
+
+    recorder: RecorderHealth | None
+    """None where nothing is to be recorded."""
+    stored_seconds: float
+    stored_bytes: int
+    segments: int
+    pending_saves: int
