@@ -113,6 +113,7 @@ async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callabl
                 for _ in range(repetitions if "fetch-60s" in rows else 10):
                     timed.grpc.append(await _fetch(client, stored))
                     timed.grpc_bare.append(await _cut_bare(stored, binary))
+                await asyncio.sleep(SETTLE_S)  # the module gives the memory of its answers back
                 rss_mb, text = describe_memory(module)
                 ok = rss_mb <= WANTED_RSS_MB
                 text += f" after {len(timed.grpc)} fetches"

@@ -32,6 +32,7 @@ from videostore.errors import (
 from videostore.ffmpeg import find_ffmpeg, list_encoders
 from videostore.store import VideoStore
 from videostore.viam.data_manager import DataManager
+from videostore.viam.memory import MemoryReturn
 from videostore.viam.poller import FramePoller
 
 _STATUS: dict[type[VideoStoreError], Status] = {
@@ -65,6 +66,7 @@ class StorageCamera(Camera):
             FramePoller(source, config.source_name, config.framerate, self._clock, self.logger) if source else None
         )
         self._store: VideoStore | None = None
+        self._memory = MemoryReturn()
 
     @classmethod
     def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
@@ -122,6 +124,7 @@ class StorageCamera(Camera):
 
     async def close(self) -> None:
         """Finish the open segment and end all that was started."""
+        self._memory.cancel()
         store, self._store = self._store, None
         if store is not None:
             await store.close()
@@ -140,6 +143,9 @@ class StorageCamera(Camera):
         except Exception as error:
             self.logger.exception("A command failed.")
             raise ViamGRPCError(f"The command could not be carried out: {reason_of(error)}.") from error
+        finally:
+            if command.get("command") == "fetch":
+                self._memory.soon()
 
     async def get_images(
         self,
