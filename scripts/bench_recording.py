@@ -25,6 +25,7 @@ import psutil
 from PIL import Image, ImageDraw
 from viam.components.camera import Camera
 from viam.components.camera.client import CameraClient
+from viam.errors import NotSupportedError
 from viam.media.video import CameraMimeType, NamedImage
 from viam.proto.common import ResponseMetadata
 from viam.utils import ValueTypes
@@ -94,7 +95,7 @@ class StillCamera(Camera):
         return Camera.Properties(supports_pcd=False, mime_types=[CameraMimeType.JPEG])
 
     async def get_point_cloud(self, **kwargs: Any) -> tuple[bytes, str]:
-        raise NotImplementedError
+        raise NotSupportedError("no point clouds")
 
 
 @functools.lru_cache(maxsize=1)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from grpclib import GRPCError, Status
 from viam.components.camera import Camera
+from viam.errors import NotSupportedError
 from viam.media.video import CameraMimeType, NamedImage
 from viam.proto.common import ResponseMetadata
 
@@ -52,7 +53,7 @@ class ScriptedCamera(Camera):
         return Camera.Properties()
 
     async def get_point_cloud(self, **kwargs: Any) -> tuple[bytes, str]:
-        raise NotImplementedError
+        raise NotSupportedError("no point clouds")
 
 
 async def hang() -> Answer:
