@@ -3,13 +3,16 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.recording import LOGGER, US
 from videostore.index import FILE_NAME, Index
+from videostore.saved import Save, SaveStatus
 from videostore.segment import Segment
+from videostore.timeline import Range
 
 GO_TABLE = """
 CREATE TABLE files (
@@ -29,6 +32,7 @@ GO_INSERT = (
     "INSERT INTO files (file_name, start_time_unix, duration_ms, size_bytes, width, height, codec, deleted_at)"
     " VALUES (?, ?, ?, ?, 640, 480, 'h264', ?)"
 )
+SAVE = Save("cam_1.mp4", "tag=a", 10 * US, 20 * US, '{"why": "test"}', 30 * US)
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def names(segments: list[Segment]) -> list[str]:
 async def test_what_was_added_is_found_unchanged(index: Index) -> None:
     given = Segment("100.mp4", 100_123_457, 130_000_001, 12345, 640, 480, "hevc", "abc", 99)
     await index.add([given])
-    assert await index.get("100.mp4") == given
+    assert await index.get(["100.mp4", "200.mp4"]) == [given]
     assert await index.select(0, 1 << 62) == [given]
     assert await index.sizes() == {"100.mp4": 12345}
 
@@ -142,7 +146,8 @@ async def test_tasks_that_write_at_the_same_time_do_not_disturb_each_other(index
     assert names(await index.oldest(100)) == [f"{start}.mp4" for start in range(300, 600, 30)]
 
 
-async def test_spans_come_by_start_and_in_batches(index: Index) -> None:
+async def test_spans_come_by_start_and_in_batches(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("videostore.index._BATCH", 500)
     await index.add([segment(start, size_bytes=start) for start in range(36_000, 0, -30)])
     batches = [batch async for batch in index.spans()]
     assert len(batches) > 1
@@ -207,13 +212,118 @@ async def test_an_index_damaged_in_its_middle_is_put_aside(tmp_path: Path) -> No
     data[4096:] = b"\xa5" * (len(data) - 4096)
     path.write_bytes(data)
     index = await Index.open(tmp_path, LOGGER)
-    assert await index.oldest(10) == []
+    assert await index.oldest(10) == [] and index.incomplete
+    await index.keep_to_file()
+    assert index.trouble is None
     await index.close()
     assert list(tmp_path.glob(FILE_NAME + ".damaged-*"))
 
 
-async def test_an_index_that_cannot_be_opened_is_an_error_and_is_left_where_it_is(tmp_path: Path) -> None:
+async def test_an_index_that_cannot_be_opened_begins_in_memory_and_is_left_where_it_is(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).mkdir()
-    with pytest.raises(sqlite3.OperationalError):
-        await Index.open(tmp_path, LOGGER)
+    index = await Index.open(tmp_path, LOGGER)
+    assert index.trouble is not None and index.incomplete
+    await index.add([segment(0)])
+    assert await index.keep_to_file() is False
+    assert names(await index.oldest(10)) == ["0.mp4"]
     assert (tmp_path / FILE_NAME).is_dir()
+    (tmp_path / FILE_NAME).rmdir()
+    assert await index.keep_to_file() is True
+    await index.close()
+    again = await Index.open(tmp_path, LOGGER)
+    assert names(await again.oldest(10)) == ["0.mp4"]
+    await again.close()
+
+
+async def test_an_index_that_is_deleted_while_in_use_is_made_anew_with_all_that_it_knew(tmp_path: Path) -> None:
+    index = await Index.open(tmp_path, LOGGER)
+    await index.add([segment(start) for start in range(0, 300, 30)])
+    await index.put_save(SAVE)
+    for path in tmp_path.glob(FILE_NAME + "*"):
+        path.unlink()
+    assert await index.keep_to_file() is True
+    assert not index.incomplete and index.trouble is None
+    await index.add([segment(300)])
+    await index.close()
+    again = await Index.open(tmp_path, LOGGER)
+    assert len(await again.oldest(100)) == 11
+    assert await again.saves(SaveStatus.PENDING) == [SAVE]
+    await again.close()
+
+
+async def test_an_index_that_another_process_locks_goes_on_in_memory_and_comes_back(tmp_path: Path) -> None:
+    index = await Index.open(tmp_path, LOGGER)
+    await index.add([segment(0)])
+    other = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    await index.add([segment(30)])
+    await index.remove(["0.mp4"])
+    assert index.trouble is not None and "locked" in index.trouble
+    assert names(await index.oldest(10)) == ["30.mp4"]
+    assert await index.keep_to_file() is False
+    other.execute("ROLLBACK")
+    other.close()
+    assert await index.keep_to_file() is True
+    assert names(await index.oldest(10)) == ["30.mp4"] and not index.incomplete
+    await index.close()
+    again = await Index.open(tmp_path, LOGGER)
+    assert names(await again.oldest(10)) == ["30.mp4"]
+    await again.close()
+
+
+async def test_an_index_that_is_locked_at_the_start_keeps_its_rows_and_promises(tmp_path: Path) -> None:
+    index = await Index.open(tmp_path, LOGGER)
+    await index.add([segment(0)])
+    await index.put_save(SAVE)
+    await index.close()
+    other = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    index = await Index.open(tmp_path, LOGGER)
+    assert index.trouble is not None and index.incomplete
+    index.incomplete = False
+    await index.add([segment(30)])
+    other.close()
+    assert await index.keep_to_file() is True
+    assert names(await index.oldest(10)) == ["0.mp4", "30.mp4"]
+    assert index.incomplete  # what came back has to be compared with the files
+    assert await index.saves(SaveStatus.PENDING) == [SAVE]
+    await index.close()
+
+
+async def test_a_damaged_index_keeps_the_promises_that_can_still_be_read(tmp_path: Path) -> None:
+    index = await Index.open(tmp_path, LOGGER)
+    await index.put_save(SAVE)
+    await index.add([segment(start) for start in range(0, 60_000, 30)])
+    await index.close()
+    path = tmp_path / FILE_NAME
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 :] = b"\xa5" * (len(data) - len(data) // 2)
+    path.write_bytes(data)
+    index = await Index.open(tmp_path, LOGGER)
+    await index.sizes()
+    assert index.incomplete
+    assert await index.saves(SaveStatus.PENDING) == [SAVE]
+    assert await index.keep_to_file() is True
+    assert await index.saves(SaveStatus.PENDING) == [SAVE]
+    await index.close()
+
+
+async def test_saves_are_found_by_their_names_and_the_oldest_that_ended_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.index.SAVES_REMEMBERED", 3)
+    index = await Index.open(tmp_path, LOGGER)
+    await index.put_save(SAVE)
+    for number in range(5):
+        await index.put_save(
+            replace(SAVE, file_name=f"{number}.mp4", status=SaveStatus.FAILED, reason="no room", ranges=(Range(1, 2),))
+        )
+    assert await index.get_save(SAVE.file_name) == SAVE  # pending ones are never forgotten
+    assert [save.file_name for save in await index.saves(SaveStatus.FAILED)] == ["4.mp4", "3.mp4", "2.mp4"]
+    found = await index.get_save("4.mp4")
+    assert found is not None and found.ranges == (Range(1, 2),) and found.reason == "no room"
+    assert await index.get_save("0.mp4") is None
+    await index.put_save(replace(found, status=SaveStatus.DONE))
+    assert [save.file_name for save in await index.saves(SaveStatus.FAILED, 1)] == ["3.mp4"]
+    await index.close()

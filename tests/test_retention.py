@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.recording import LOGGER, US
+from tests.recording import LOGGER, US, FixedClock
 from videostore.archive import Archive
+from videostore.holds import Holds
 from videostore.retention import Retention
 from videostore.segment import Segment
 
@@ -21,25 +23,34 @@ class Keeper:
     open_bytes: int = 0
     room_bytes: int | None = None
     """What fits on the device besides what must stay free; None for any amount."""
-    needed: set[str] = field(default_factory=set)
+    clock: FixedClock = field(default_factory=lambda: FixedClock(wall=100_000 * US))
+    holds: Holds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.holds = Holds(self.clock)
 
     async def fill(self, count: int) -> None:
-        segments = []
         for number in range(count):
-            start_us = (1000 + 30 * number) * US
-            name = f"{start_us // US}.mp4"
-            (self.archive.directory / name).write_bytes(bytes(1000))
-            segments.append(Segment(name, start_us, start_us + 30 * US, 1000, 640, 480, "h264"))
-        await self.archive.index.add(segments)
-        for segment in segments:
-            self.archive.timeline.add(segment.start_us, segment.end_us, segment.size_bytes)
+            await self.fill_one(number)
+
+    async def fill_one(self, number: int) -> None:
+        start_us = (1000 + 30 * number) * US
+        name = f"{start_us // US}.mp4"
+        (self.archive.directory / name).write_bytes(bytes(1000))
+        segment = Segment(name, start_us, start_us + 30 * US, 1000, 640, 480, "h264")
+        await self.archive.index.add([segment])
+        self.archive.timeline.add(segment.start_us, segment.end_us, segment.size_bytes)
+
+    def hold(self, number: int) -> contextlib.AbstractContextManager[None]:
+        """A clip needs this segment."""
+        return self.holds.hold((1010 + 30 * number) * US, (1020 + 30 * number) * US)
 
     def retention(self, quota_bytes: int) -> Retention:
         return Retention(
             self.archive,
             quota_bytes,
             open_bytes=lambda: self.open_bytes,
-            in_use=lambda name: name in self.needed,
+            holds=self.holds,
             shortage_bytes=self.shortage_bytes,
             logger=LOGGER,
         )
@@ -103,15 +114,49 @@ async def test_a_quota_smaller_than_one_segment_leaves_nothing_and_comes_to_an_e
     assert keeper.files() == []
 
 
-async def test_a_segment_in_use_is_kept_until_it_is_free(keeper: Keeper) -> None:
+async def test_what_a_clip_needs_is_kept_until_it_is_free_and_the_next_oldest_goes_instead(keeper: Keeper) -> None:
     await keeper.fill(5)
-    keeper.needed = {"1060.mp4"}
-    retention = keeper.retention(1000)
+    retention = keeper.retention(2000)
+    with keeper.hold(1):
+        await retention.enforce()
+        assert keeper.files() == [1, 4]
+        assert [(r.from_us // US, r.to_us // US) for r in keeper.archive.timeline.ranges()] == [
+            (1030, 1060),
+            (1120, 1150),
+        ]
+    await keeper.fill_one(5)
     await retention.enforce()
-    assert keeper.files() == [2, 3, 4]
-    keeper.needed = set()
-    await retention.enforce()
-    assert keeper.files() == [4]
+    assert keeper.files() == [4, 5]
+
+
+async def test_a_clip_that_needs_all_costs_no_new_recording(keeper: Keeper) -> None:
+    """The quota is exceeded for as long as it takes; what is recorded meanwhile stays."""
+    await keeper.fill(5)
+    keeper.clock.wall = 1150 * US
+    with keeper.holds.hold(0, 1150 * US):
+        await keeper.fill_one(5)
+        await keeper.retention(3000).enforce()
+        assert keeper.files() == [0, 1, 2, 3, 4, 5]
+    await keeper.retention(3000).enforce()
+    assert keeper.files() == [3, 4, 5]
+
+
+async def test_room_on_the_device_is_made_of_what_no_clip_needs(keeper: Keeper) -> None:
+    await keeper.fill(5)
+    keeper.clock.wall = 1090 * US
+    keeper.room_bytes = 3000
+    with keeper.holds.hold(0, 1090 * US):
+        await keeper.retention(1_000_000).enforce()
+        assert keeper.files() == [0, 1, 2]
+
+
+async def test_a_file_that_cannot_be_deleted_is_passed_over(keeper: Keeper) -> None:
+    await keeper.fill(5)
+    stubborn = keeper.archive.directory / "1000.mp4"
+    stubborn.unlink()
+    stubborn.mkdir()  # no `unlink` deletes a directory, whoever asks
+    await keeper.retention(3000).enforce()
+    assert keeper.files() == [0, 3, 4]
 
 
 async def test_files_that_the_index_does_not_know_stay(keeper: Keeper) -> None:
@@ -147,6 +192,6 @@ async def test_a_segment_that_comes_into_use_meanwhile_is_seen(keeper: Keeper) -
     deleting = asyncio.create_task(retention.enforce())
     while len(keeper.files()) == 120:  # noqa: ASYNC110 (the moment between two slices is short)
         await asyncio.sleep(0)
-    keeper.needed = {f"{1000 + 30 * 110}.mp4"}
-    await deleting
-    assert keeper.files() == list(range(110, 120))
+    with keeper.hold(110):
+        await deleting
+        assert keeper.files() == [110]

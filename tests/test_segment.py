@@ -12,7 +12,7 @@ from videostore.segment import (
     UnknownFileError,
     UnreadableError,
     closed_name,
-    frame_times_us,
+    frame_times,
     name_time_us,
     open_name,
     parse_open_name,
@@ -83,7 +83,8 @@ async def test_a_segment_of_the_go_module_starts_at_the_second_of_its_name(tmp_p
     segment = probe(path)
     assert (segment.start_us, segment.end_us) == (1_725_634_833 * US, 1_725_634_835 * US)
     assert (segment.width, segment.height, segment.codec, segment.run_us) == (*SMALL, "h264", None)
-    times, keyframes = frame_times_us(segment, path)
+    read = frame_times(segment, path)
+    times, keyframes = read.all_us, read.keyframes_us
     assert times == [segment.start_us + n * US // 10 for n in range(20)]
     assert keyframes == [segment.start_us, segment.start_us + US]
 
@@ -118,4 +119,4 @@ def test_a_file_that_has_vanished_is_not_taken_for_a_damaged_one(recording: Path
     with pytest.raises(FileNotFoundError):
         probe(tmp_path / "1725634833.mp4")
     with pytest.raises(UnreadableError):
-        frame_times_us(segment, tmp_path / "1725634833.mp4")
+        frame_times(segment, tmp_path / "1725634833.mp4")

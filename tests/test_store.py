@@ -266,10 +266,11 @@ async def test_what_a_cut_needs_is_not_deleted_by_the_quota_meanwhile(
 ) -> None:
     store = await stores.over(recording)
     async with store._clips.plan(times[3], times[9]) as plan:
-        store._retention._quota_bytes = 1
-        await store._retention.enforce()
-        assert plan.parts[0].path.exists()
-    await store._retention.enforce()
+        retention = store._upkeep._retention
+        retention._quota_bytes = 1
+        await retention.enforce()
+        assert (stores.storage / plan.parts[0].segment.file_name).exists()
+    await retention.enforce()
     assert not list(stores.storage.glob("*.mp4"))
     assert (await store.state()).ranges == ()
 

@@ -41,16 +41,16 @@ def test_a_segment_that_fills_a_gap_joins_both_sides() -> None:
 def test_sums_follow_what_is_added_and_removed() -> None:
     timeline = timeline_of((0, 30), (30, 60), (100, 110))
     assert (timeline.stored_bytes, timeline.stored_us, timeline.segments) == (30, 70 * US, 3)
-    timeline.remove_oldest(10, 30 * US, 1, 30 * US)
+    timeline.remove([(0, 30 * US, 10)], [(30 * US, 60 * US)])
     assert (timeline.stored_bytes, timeline.stored_us, timeline.segments) == (20, 40 * US, 2)
     assert seconds(timeline) == [(30, 60), (100, 110)]
 
 
 def test_removing_the_oldest_takes_whole_ranges_and_the_front_of_the_next() -> None:
     timeline = timeline_of((0, 30), (100, 130), (130, 160))
-    timeline.remove_oldest(20, 60 * US, 2, 130 * US)
+    timeline.remove([(0, 30 * US, 10), (100 * US, 130 * US, 10)], [(130 * US, 160 * US)])
     assert seconds(timeline) == [(130, 160)]
-    timeline.remove_oldest(10, 30 * US, 1, None)
+    timeline.remove([(130 * US, 160 * US, 10)], [])
     assert timeline.ranges() == []
     assert (timeline.stored_bytes, timeline.stored_us, timeline.segments) == (0, 0, 0)
 
@@ -63,6 +63,23 @@ def test_what_was_added_one_by_one_is_what_merging_all_at_once_gives(given_spans
     timeline = timeline_of(*((start, start + length) for start, length in given_spans))
     expected = merge_ranges([Range(s * US, (s + n) * US) for s, n in given_spans], 5 * US)
     assert timeline.ranges() == expected
+
+
+@given(spans, st.data())
+def test_what_is_left_after_removing_is_what_the_rest_makes(
+    given_spans: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    segments = [(start * US, (start + length) * US) for start, length in given_spans]
+    timeline = timeline_of(*((start, start + length) for start, length in given_spans))
+    gone = data.draw(st.sets(st.integers(0, len(segments) - 1))) if segments else set()
+    rest = [span for number, span in enumerate(segments) if number not in gone]
+    for number in gone:
+        start_us, end_us = segments[number]
+        others = [span for other, span in enumerate(segments) if other not in gone or other > number]
+        near = [(s, e) for s, e in others if s < end_us + 5 * US and e > start_us - 5 * US]
+        timeline.remove([(start_us, end_us, 10)], near)
+    assert timeline.ranges() == merge_ranges([Range(*span) for span in rest], 5 * US)
+    assert timeline.segments == len(rest) and timeline.stored_bytes == 10 * len(rest)
 
 
 def test_merging_keeps_order_and_takes_in_what_lies_inside() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videostore.recorder import RecorderHealth
+from videostore.saved import Save
 from videostore.timeline import Range
 
 
@@ -47,4 +48,10 @@ class Health:
     stored_seconds: float
     stored_bytes: int
     segments: int
+    unknown_segments: int
+    """Files that are still to be read into the index."""
     pending_saves: int
+    failed_saves: list[Save]
+    """The last ones, the newest first."""
+    storage_trouble: str | None
+    index_trouble: str | None

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
+import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import av
 import av.error
 
-from videostore.const import UNREADABLE_AGE_S
-from videostore.errors import VideoStoreError
+from videostore.claim import Claim
+from videostore.const import RANGE_SLOP_US, UNREADABLE_AGE_S, US_PER_SECOND
+from videostore.errors import reason_of
 from videostore.fragments import NotOursError, read_fragments
 from videostore.index import Index
 from videostore.run import sync_file
 from videostore.segment import (
+    SUFFIX,
     Segment,
     UnknownFileError,
     UnreadableError,
@@ -34,39 +37,50 @@ from videostore.segment import (
     parse_open_name,
     probe,
 )
-from videostore.timeline import Timeline
+from videostore.timeline import Range, Timeline
 from videostore.upload import sync_directory
 
 _BATCH = 50
 """Files probed in one go: the end of the module waits for no more than that."""
+_KNOWN_POLL_S = 0.1
+_LONGEST_US = 3600 * US_PER_SECOND
+"""No segment is longer."""
+_LAST_NAME = "\U0010ffff"
+"""Comes behind every file name."""
 
 
 class Archive:
-    """The closed segments of one directory. Owns the index."""
+    """The closed segments of one directory. Owns the index, and the claim on the directory."""
 
-    def __init__(self, directory: Path, index: Index, logger: logging.Logger, lock: int) -> None:
+    def __init__(self, directory: Path, index: Index, logger: logging.Logger, claim: Claim) -> None:
         """Use `open`."""
-        self._lock = lock
         self.directory = directory
         self.index = index
         self.timeline = Timeline()
+        self.reconciled = asyncio.Event()
+        """Set while everything in the directory is known."""
+        self._claim = claim
         self._logger = logger
         self._taking = asyncio.Lock()
+        self._unknown: deque[tuple[str, int]] = deque()
+        """Name and size of what is still to be read, the newest first."""
+        self._unknown_bytes = 0
+        self._listed = False
+        self._undeletable: set[str] = set()
 
     @classmethod
     async def open(cls, directory: Path, logger: logging.Logger) -> Archive:
         """Open a storage directory as its index knows it; `reconcile` then compares the two.
 
         Raises:
-            OSError, sqlite3.Error: the directory or its index cannot be used.
+            OSError, sqlite3.Error: the directory cannot be used.
             VideoStoreError: another recorder is using it.
         """
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = _lock(directory)
+        claim = Claim(directory)
         try:
-            archive = cls(directory, await Index.open(directory, logger), logger, lock)
+            archive = cls(directory, await Index.open(directory, logger), logger, claim)
         except BaseException:
-            os.close(lock)
+            claim.release()
             raise
         try:
             await archive._load_timeline()
@@ -78,16 +92,52 @@ class Archive:
     async def close(self) -> None:
         """Close the index, and leave the directory to others."""
         await self.index.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._claim.release()
+
+    async def revive(self) -> bool:
+        """Make the directory anew where somebody removed or replaced it; tell whether that was so.
+
+        Raises:
+            VideoStoreError: its device is gone, or another recorder uses what is there now.
+            OSError: it cannot be made.
+        """
+        async with self._taking:
+            if not await asyncio.get_running_loop().run_in_executor(None, self._claim.renew):
+                return False
+            self._logger.error("The storage directory %s was removed or replaced; it is made anew.", self.directory)
+            self.reconciled.clear()
+            self._listed = False
+            return True
 
     async def _load_timeline(self) -> None:
-        timeline = Timeline()
-        async for batch in self.index.spans():
-            for start_us, end_us, size_bytes in batch:
-                timeline.add(start_us, end_us, size_bytes)
+        for _ in range(2):
+            timeline = Timeline()
+            try:
+                async for batch in self.index.spans():
+                    for start_us, end_us, size_bytes in batch:
+                        timeline.add(start_us, end_us, size_bytes)
+                break
+            except sqlite3.Error as error:
+                await self.index.leave_file(error)
         self.timeline = timeline
+
+    @property
+    def unknown_segments(self) -> int:
+        """How many files are still to be read."""
+        return len(self._unknown)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Size of all closed segments, those still to be read included."""
+        return self.timeline.stored_bytes + self._unknown_bytes
+
+    async def known(self, from_us: int) -> None:
+        """Wait until everything that was recorded since a moment is in the index: a lost one is rebuilt backwards."""
+        while not self.reconciled.is_set():
+            newest_us = name_time_us(self._unknown[0][0]) if self._unknown else None
+            if self._listed and (newest_us or 0) < from_us - _LONGEST_US:
+                return
+            await asyncio.sleep(_KNOWN_POLL_S)
 
     async def take_open(self, path: Path, *, finished_only: bool = False) -> None:
         """Close a segment that ffmpeg has finished, or left behind: give it its name and take it into the index.
@@ -111,7 +161,7 @@ class Archive:
         if name_time_us(file_name) is None:
             return
         async with self._taking:
-            await self._add(await asyncio.get_running_loop().run_in_executor(None, self._probe_all, [file_name]))
+            await self._take_in([file_name])
 
     @contextlib.asynccontextmanager
     async def steady(self) -> AsyncIterator[None]:
@@ -122,12 +172,15 @@ class Archive:
     async def forget(self, file_names: Iterable[str]) -> None:
         """Drop those of these segments from the index whose files have vanished."""
         async with self._taking:
-            gone = [name for name in file_names if not (self.directory / name).exists()]
-            gone = [name for name in gone if await self.index.get(name) is not None]
-            if gone:
-                self._logger.warning("%d segments have no file any more; they are forgotten.", len(gone))
-                await self.index.remove(gone)
-                await self._load_timeline()
+            loop = asyncio.get_running_loop()
+            gone = await loop.run_in_executor(None, self._vanished, list(file_names))
+            for begin in range(0, len(gone), _BATCH):
+                segments = await self.index.get(gone[begin : begin + _BATCH])
+                if segments:
+                    self._logger.warning("%d segments have no file any more; they are forgotten.", len(segments))
+                    await self.index.remove([segment.file_name for segment in segments])
+                    for segment in segments:
+                        await self._remove_span([segment])
 
     async def reconcile(self, being_written: Callable[[int], bool]) -> None:
         """Compare the directory with the index, both ways, newest first. Walks the directory once.
@@ -135,55 +188,109 @@ class Archive:
         `being_written` tells of a run's epoch whether its ffmpeg is at work.
         """
         loop = asyncio.get_running_loop()
+        if self.index.incomplete:
+            self.index.incomplete = False
+            self.reconciled.clear()
+            self._listed = False
+            async with self._taking:
+                await self._load_timeline()
         on_disk = await loop.run_in_executor(None, _list_directory, self.directory)
-        indexed = await self.index.sizes()
-        for name in sorted(on_disk):
+        for name in sorted(name for name in on_disk if not name.endswith(SUFFIX)):
             run = parse_open_name(name)
             if run and not being_written(run[0]):
                 await self.take_open(self.directory / name)
-        unknown = [name for name, size in on_disk.items() if name.endswith(".mp4") and indexed.get(name) != size]
-        unknown.sort(key=lambda name: name_time_us(name) or 0, reverse=True)
-        for begin in range(0, len(unknown), _BATCH):
-            batch = unknown[begin : begin + _BATCH]
-            segments = await loop.run_in_executor(None, self._probe_all, batch)
+        indexed = await self.index.sizes()
+        unknown, vanished = await loop.run_in_executor(None, _compare, on_disk, indexed)
+        self._unknown, self._unknown_bytes = unknown, sum(size_bytes for _, size_bytes in unknown)
+        self._listed = True
+        self._undeletable.clear()
+        if len(unknown) > _BATCH:
+            self._logger.warning("%d segments are not in the index; they are read, the newest first.", len(unknown))
+        while self._unknown:
             async with self._taking:
-                await self._add(segments)
-        await self.forget([name for name in indexed if name not in on_disk])
+                await self._take_in(self._next_unknown(self._unknown.popleft))
+        await self.forget(vanished)
+        self.reconciled.set()
 
-    async def delete_oldest(self, wanted_bytes: int, limit: int, in_use: Callable[[str], bool]) -> int:
-        """Delete segments, the oldest first, until so many bytes are freed; returns how many.
+    async def delete_oldest(
+        self, wanted_bytes: int, limit: int, held: Sequence[Range] = (), before_us: int | None = None
+    ) -> int:
+        """Delete at most `limit` segments, the oldest first, until so many bytes are freed; returns how many were.
 
-        Rows and files go, at most `limit` of them. One in use stops it: what is newer is not deleted in its place.
+        Those that overlap a range of `held` stay, and so does what begins at `before_us` or later.
         """
         async with self._taking:
-            segments: list[Segment] = []
-            for segment in await self.index.oldest(limit):
-                if wanted_bytes <= 0 or in_use(segment.file_name):
-                    break
-                segments.append(segment)
-                wanted_bytes -= segment.size_bytes
-            if not segments:
-                return 0
+            if self._unknown:  # the index does not know what is oldest before these are in it
+                await self._take_in(self._next_unknown(self._unknown.pop))
+            if self._unknown:
+                oldest_us = name_time_us(self._unknown[-1][0]) or 0
+                before_us = oldest_us if before_us is None else min(before_us, oldest_us)
+            groups = await self._choose_oldest(wanted_bytes, limit, held, before_us)
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(None, _unlink_all, [self.directory / s.file_name for s in segments])
-            await self.index.remove([s.file_name for s in segments])
-            rest = await self.index.oldest(1)
-            self.timeline.remove_oldest(
-                sum(s.size_bytes for s in segments),
-                sum(s.duration_us for s in segments),
-                len(segments),
-                rest[0].start_us if rest else None,
+            freed_bytes = 0
+            for group in groups:
+                kept = await loop.run_in_executor(None, self._unlink_all, group)
+                gone = [segment for segment in group if segment.file_name not in kept]
+                await self.index.remove([segment.file_name for segment in gone])
+                await self._remove_span(gone)
+                freed_bytes += sum(segment.size_bytes for segment in gone)
+            return freed_bytes
+
+    def _next_unknown(self, pop: Callable[[], tuple[str, int]]) -> list[str]:
+        names = []
+        for _ in range(min(_BATCH, len(self._unknown))):
+            name, size_bytes = pop()
+            names.append(name)
+            self._unknown_bytes -= size_bytes
+        return names
+
+    async def _choose_oldest(
+        self, wanted_bytes: int, limit: int, held: Sequence[Range], before_us: int | None
+    ) -> list[list[Segment]]:
+        """The segments to delete, in groups between which others stay."""
+        groups: list[list[Segment]] = [[]]
+        after: tuple[int, str] | None = None
+        while wanted_bytes > 0 and limit > 0 and (batch := await self.index.oldest(limit, after)):
+            for segment in batch:
+                after = segment.start_us, segment.file_name
+                if wanted_bytes <= 0 or limit <= 0 or (before_us is not None and segment.start_us >= before_us):
+                    return groups
+                holding = next((r for r in held if r.from_us < segment.end_us and segment.start_us < r.to_us), None)
+                if holding is not None:
+                    groups.append([])
+                    after = max(after, (holding.to_us - 1, _LAST_NAME))
+                    break
+                if segment.file_name in self._undeletable:
+                    groups.append([])
+                    continue
+                groups[-1].append(segment)
+                wanted_bytes -= segment.size_bytes
+                limit -= 1
+        return groups
+
+    async def _remove_span(self, gone: Sequence[Segment]) -> None:
+        """Take segments that are not in the index any more, and lie together, out of the timeline."""
+        if gone:
+            from_us, to_us = min(s.start_us for s in gone), max(s.end_us for s in gone)
+            left = await self.index.select(from_us - RANGE_SLOP_US, to_us + RANGE_SLOP_US)
+            self.timeline.remove(
+                [(s.start_us, s.end_us, s.size_bytes) for s in gone], [(s.start_us, s.end_us) for s in left]
             )
-            return len(segments)
+
+    async def _take_in(self, file_names: list[str]) -> None:
+        await self._add(await asyncio.get_running_loop().run_in_executor(None, self._probe_all, file_names))
 
     async def _add(self, segments: list[Segment]) -> None:
-        known = [s for s in segments if await self.index.get(s.file_name) is not None]
+        known = await self.index.get([s.file_name for s in segments])
         await self.index.add(segments)
         if known:  # a file that has changed: rare, and not worth a cleverer way
             await self._load_timeline()
             return
         for segment in segments:
             self.timeline.add(segment.start_us, segment.end_us, segment.size_bytes)
+
+    def _vanished(self, file_names: list[str]) -> list[str]:
+        return [name for name in file_names if not os.path.lexists(self.directory / name)]
 
     def _probe_all(self, file_names: list[str]) -> list[Segment]:
         segments = []
@@ -200,6 +307,18 @@ class Archive:
                 self._logger.warning("%s cannot be read just now: %s", name, error)
         return segments
 
+    def _unlink_all(self, segments: list[Segment]) -> set[str]:
+        """Delete files; return the names of those that cannot be deleted. Blocking."""
+        kept = set()
+        for segment in segments:
+            try:
+                (self.directory / segment.file_name).unlink(missing_ok=True)
+            except OSError as error:
+                kept.add(segment.file_name)
+                self._logger.error("%s cannot be deleted: %s.", segment.file_name, reason_of(error))
+        self._undeletable |= kept
+        return kept
+
     def _discard_unreadable(self, path: Path) -> None:
         """Remove a file that cannot be read, once nobody can be writing it any more."""
         try:
@@ -212,21 +331,6 @@ class Archive:
         self._logger.warning("%s (%d bytes) cannot be read and is removed.", path.name, status.st_size)
         with contextlib.suppress(OSError):
             path.unlink()
-
-
-def _lock(directory: Path) -> int:
-    """Claim a directory for this process; the system gives it back when the process ends, however it does."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise VideoStoreError(
-            f"storage.storage_path {str(directory)!r} is in use by another recorder: give each its own directory."
-        ) from error
-    except OSError:  # a file system without locks
-        pass
-    return descriptor
 
 
 def _close_segment(path: Path, finished_only: bool) -> Segment | None:
@@ -276,6 +380,8 @@ def _list_directory(directory: Path) -> dict[str, int]:
         }
 
 
-def _unlink_all(paths: list[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
+def _compare(on_disk: dict[str, int], indexed: dict[str, int]) -> tuple[deque[tuple[str, int]], list[str]]:
+    """What the index does not know, by name and size, the newest first; and what has no file."""
+    unknown = [(name, size) for name, size in on_disk.items() if name.endswith(SUFFIX) and indexed.get(name) != size]
+    unknown.sort(key=lambda found: name_time_us(found[0]) or 0, reverse=True)
+    return deque(unknown), [name for name in indexed if name not in on_disk]

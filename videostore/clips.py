@@ -1,16 +1,16 @@
-"""Clips: which segments a range takes, and how ffmpeg cuts them to the frame without encoding anew."""
+"""Clips: how ffmpeg cuts a range of the recording to the frame, without encoding anew."""
 
 from __future__ import annotations
 
 import asyncio
-import bisect
 import contextlib
+import functools
 import logging
+import os
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -22,80 +22,28 @@ from videostore.const import (
     CUT_NICENESS,
     FASTSTART_BYTES,
     FETCHES_AT_ONCE,
-    FOREIGN_SLACK_US,
-    JOIN_US,
     NEIGHBOUR_US,
     RANGE_SLOP_US,
     SAVES_AT_ONCE,
-    TOUCHING_US,
     US_PER_SECOND,
 )
 from videostore.errors import FFmpegError, NothingStoredError, RequestError
-from videostore.ffmpeg import loglevel, run_ffmpeg
-from videostore.segment import Segment, UnreadableError, frame_times_us
+from videostore.ffmpeg import loglevel, mortal, run_ffmpeg
+from videostore.holds import Holds
+from videostore.plan import Part, Plan, groups_of, in_order, make_plan
+from videostore.segment import Segment
 from videostore.timeline import Range, merge_ranges
 from videostore.timestamps import format_utc_exact
 
 WORK_DIRECTORY = ".cuts"
 """Below the storage path: lists, copies of the open segment, and clips on their way to the client."""
-_TOLD_US = 1000
 _REENCODED = {"c:v": "libx264", "preset": "veryfast", "crf": 18, "bf": 0, "pix_fmt": "yuv420p"}
 _EXACT_TIMES = {"fps_mode": "passthrough", "enc_time_base": f"1/{US_PER_SECOND}"}
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What a clip takes of one segment."""
-
-    segment: Segment
-    path: Path
-    end_us: int
-    """Where its last frame ends: where the next segment begins if they touch, for the file's own word is a guess."""
-    first_us: int
-    """Capture time of the first frame that is shown."""
-    stop_us: int | None = None
-    """Between the last frame that is shown and the next of the segment; None where all up to its end is shown."""
-    keyframe_us: int | None = None
-    """First keyframe at or after `first_us`; None where the first frame is the segment's own first."""
-
-    @property
-    def length_us(self) -> int:
-        """Its share of the clip's time, what is skipped included. Names date foreign segments only to the second."""
-        return (self.end_us if self.segment.run_us is not None else self.segment.end_us) - self.segment.start_us
-
-    @property
-    def skip_us(self) -> int:
-        """What is left out at the segment's start."""
-        return self.first_us - self.segment.start_us
-
-    @property
-    def trimmed(self) -> bool:
-        """Whether the segment is not taken whole."""
-        return self.skip_us > 0 or self.stop_us is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a clip will be made."""
-
-    asked: Range
-    parts: tuple[Part, ...]
-    ranges: tuple[Range, ...]
-    """What the clip holds of the range."""
-    estimated_bytes: int
-
-    @property
-    def complete(self) -> bool:
-        """Whether all of the range is there, to the millisecond in which it is told."""
-        missing_us = self.asked.to_us - self.asked.from_us - self.longest_us
-        return len(self.ranges) == 1 and missing_us < _TOLD_US
-
-    @property
-    def longest_us(self) -> int:
-        """Length of what is held, in microseconds."""
-        return sum(one.to_us - one.from_us for one in self.ranges)
-
+CheckSize = Callable[[int, int], None]
+"""Gets the bytes that a clip is about to take, and its length in microseconds; raises RequestError if it may not."""
 
 OpenSegments = Callable[[int, int], Awaitable[list[tuple[Segment, Path]]]]
 """Segments that are not closed, or not yet in the index, and overlap a range."""
@@ -104,65 +52,95 @@ OpenSegments = Callable[[int, int], Awaitable[list[tuple[Segment, Path]]]]
 class Clips:
     """Cuts clips out of one storage directory. Owns its work directory and every ffmpeg that it starts."""
 
-    def __init__(self, archive: Archive, binary: str, logger: logging.Logger, open_segments: OpenSegments) -> None:
+    def __init__(
+        self, archive: Archive, holds: Holds, binary: str, logger: logging.Logger, open_segments: OpenSegments
+    ) -> None:
         self._archive = archive
+        self._holds = holds
         self._directory = archive.directory
         self._binary = binary
         self._logger = logger
         self._open_segments = open_segments
         self._save_turn = asyncio.Semaphore(SAVES_AT_ONCE)
         self._fetch_turn = asyncio.Semaphore(FETCHES_AT_ONCE)
-        self._in_use: Counter[str] = Counter()
-
-    def in_use(self, file_name: str) -> bool:
-        """Whether a cut that is planned or under way needs this segment."""
-        return self._in_use[file_name] > 0
 
     @contextlib.asynccontextmanager
-    async def plan(self, from_us: int, to_us: int) -> AsyncIterator[Plan]:
-        """Choose the segments of [from_us, to_us); until the context ends, they are in use.
+    async def plan(self, from_us: int, to_us: int, check_size: CheckSize | None = None) -> AsyncIterator[Plan]:
+        """Choose the segments of [from_us, to_us); until the context ends, nobody can take them away.
 
         Raises:
             NothingStoredError: nothing at all is stored in the range; the sentence names the nearest that is.
+            RequestError: `check_size` refuses the clip, before any work where its size is far beyond.
         """
-        async with self._workspace() as work:
-            found = await self._find(from_us, to_us, work)
-            names = [segment.file_name for segment, _ in found]
-            self._in_use.update(names)
-            try:
-                loop = asyncio.get_running_loop()
+        if check_size is not None:
+            total_bytes, largest_bytes, length_us = await self._archive.index.amount(from_us, to_us)
+            # Of the first and the last the clip may take next to nothing: what lies far beyond is refused at once.
+            if total_bytes > 4 * largest_bytes:
+                asked_us = min(length_us, to_us - from_us)
+                check_size(min(total_bytes - 2 * largest_bytes, total_bytes * asked_us // length_us), asked_us)
+        with self._holds.hold(from_us, to_us):
+            async with self._workspace() as work:
                 asked = Range(from_us, to_us)
-                parts, held = await loop.run_in_executor(None, _choose_parts, found, asked, self._logger)
-                if not parts:
-                    raise await self._nothing_stored(from_us, to_us)
-                yield Plan(asked, tuple(parts), tuple(held), sum(map(_estimate_bytes, parts)))
-            finally:
-                self._in_use.subtract(names)
-                self._in_use += Counter()  # drop the names that nobody uses any more
+                plan = await self._plan(asked, await self._find(asked, work))
+                if not plan.parts:
+                    raise await self._nothing_stored(plan)
+                if check_size is not None:
+                    check_size(plan.estimated_bytes, plan.longest_us)
+                yield plan
+
+    async def estimate(self, from_us: int, to_us: int) -> tuple[int, int]:
+        """At most so many bytes and microseconds has a clip of what is closed; costs no reading of files."""
+        total_bytes, _, length_us = await self._archive.index.amount(from_us, to_us)
+        return total_bytes, length_us
+
+    async def _plan(self, asked: Range, found: Sequence[tuple[Segment, Path]], *, doubting: bool = False) -> Plan:
+        make = functools.partial(make_plan, found, asked, self._logger, doubting=doubting)
+        return await asyncio.get_running_loop().run_in_executor(None, make)
 
     async def cut(
         self, plan: Plan, output: Path, *, container: str = "mp4", comment: str = "", for_save: bool = False
-    ) -> None:
+    ) -> Plan:
         """Write the clip of a plan to a file, which must not be there yet; waits its turn behind others of its kind.
+
+        Returns the plan that was carried out: what could not be read after all is not in it.
 
         Raises:
             FFmpegError: ffmpeg failed. No file is left then, nor when cancelled.
         """
         async with self._save_turn if for_save else self._fetch_turn, self._workspace() as work:
             try:
-                command = await self._command(plan, output, container, comment, work)
-                await self._run(command)
+                complaints: list[str] = []
+                try:
+                    await self._run(await self._command(plan, output, container, comment, work), complaints)
+                except FFmpegError:
+                    if (better := await self._doubt(plan)) is None:
+                        raise
+                else:
+                    better = await self._doubt(plan) if complaints else None
+                if better is not None:
+                    plan = better
+                    await self._run(await self._command(plan, output, container, comment, work))
                 if not output.exists() or output.stat().st_size == 0:
                     raise RequestError("The clip came out empty: the recording of this range cannot be read.")
             except BaseException:
                 with contextlib.suppress(FileNotFoundError):
                     output.unlink()
                 raise
+            return plan
+
+    async def _doubt(self, plan: Plan) -> Plan | None:
+        """A plan without the segments that turn out to be damaged, now that ffmpeg complains; None if none is."""
+        better = await self._plan(plan.asked, plan.found, doubting=True)
+        if better.parts == plan.parts:
+            return None
+        if not better.parts:
+            raise await self._nothing_stored(better)
+        return better
 
     @contextlib.asynccontextmanager
-    async def temporary(self) -> AsyncIterator[Path]:
-        """A path for a clip that nobody keeps; it is removed at the end."""
-        async with self._workspace() as work:
+    async def temporary(self, size_bytes: int = 0) -> AsyncIterator[Path]:
+        """A path for a clip of about this size that nobody keeps; it is removed at the end."""
+        async with self._workspace(size_bytes) as work:
             yield work / "clip.mp4"
 
     def sweep(self) -> None:
@@ -170,33 +148,39 @@ class Clips:
         shutil.rmtree(self._directory / WORK_DIRECTORY, ignore_errors=True)
 
     @contextlib.asynccontextmanager
-    async def _workspace(self) -> AsyncIterator[Path]:
-        base = self._directory / WORK_DIRECTORY
-        base.mkdir(exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=base))
+    async def _workspace(self, size_bytes: int = 0) -> AsyncIterator[Path]:
+        work = _make_workspace(self._directory / WORK_DIRECTORY, size_bytes)
         try:
             yield work
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
-    async def _find(self, from_us: int, to_us: int, work: Path) -> list[tuple[Segment, Path]]:
-        """Stored segments and the neighbours of the range; copies of open ones, which grow and are renamed."""
+    async def _find(self, asked: Range, work: Path) -> list[tuple[Segment, Path]]:
+        """Stored segments and the neighbours of the range, under names that last as long as the workspace.
+
+        Open ones are copied, for they grow; of closed ones a second name survives whoever deletes the first.
+        """
         loop = asyncio.get_running_loop()
-        found = []
+        from_us, to_us = asked.from_us - NEIGHBOUR_US, asked.to_us + NEIGHBOUR_US
         async with self._archive.steady():
-            asked = Range(from_us, to_us)
-            from_us, to_us = from_us - NEIGHBOUR_US, to_us + NEIGHBOUR_US
+            found = []
             for segment, path in await self._open_segments(from_us, to_us):
                 copy = work / segment.file_name
                 if segment.start_us < asked.to_us and segment.end_us > asked.from_us:
                     await loop.run_in_executor(None, _copy_head, path, copy, segment.size_bytes)
                 found.append((segment, copy))
-            for segment in await self._archive.index.select(from_us, to_us):
-                found.append((segment, self._directory / segment.file_name))
-        return sorted(found, key=lambda pair: pair[0].start_us)
+            closed = await self._archive.index.select(from_us, to_us)
+            found += await loop.run_in_executor(None, _pin, closed, self._directory, work)
+        return in_order(found)
 
-    async def _nothing_stored(self, from_us: int, to_us: int) -> NothingStoredError:
-        asked = f"Nothing is stored in the range from {format_utc_exact(from_us)} to {format_utc_exact(to_us)}"
+    async def _nothing_stored(self, plan: Plan) -> NothingStoredError:
+        from_us, to_us = plan.asked.from_us, plan.asked.to_us
+        asked = f"the range from {format_utc_exact(from_us)} to {format_utc_exact(to_us)}"
+        if any(segment.start_us < to_us and segment.end_us > from_us for segment, _ in plan.found) and not plan.ranges:
+            return NothingStoredError(f"The recording of {asked} cannot be read: its files are damaged or gone.")
+        asked = f"Nothing is stored in {asked}"
+        if unknown := self._archive.unknown_segments:
+            asked += f", as far as is known while {unknown} more segments are being read into a new index"
         open_ranges = [Range(s.start_us, s.end_us) for s, _ in await self._open_segments(0, 1 << 62)]
         known = merge_ranges([*self._archive.timeline.ranges(), *open_ranges], RANGE_SLOP_US)
         if not known:
@@ -207,10 +191,11 @@ class Clips:
             f"to {format_utc_exact(nearest.to_us)}."
         )
 
-    async def _run(self, stream: Any) -> None:
+    async def _run(self, stream: Any, complaints: list[str] | None = None) -> None:
         command = stream.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(self._logger), "-y")
+        command = mortal(command.compile(cmd=self._binary))
         try:
-            await run_ffmpeg(command.compile(cmd=self._binary), logger=self._logger, niceness=CUT_NICENESS)
+            await run_ffmpeg(command, logger=self._logger, niceness=CUT_NICENESS, complaints=complaints)
         except FFmpegError as error:
             self._logger.error("A clip could not be cut: %s", error)
             raise FFmpegError("The clip could not be cut; the module's log tells why.") from error
@@ -227,7 +212,7 @@ class Clips:
         tags.write_text(_metadata_file({"creation_time": _iso(first_us), "comment": comment}), encoding="utf-8")
         extra = ffmpeg.input(str(tags), f="ffmetadata")
 
-        groups = _groups(plan.parts)
+        groups = groups_of(plan.parts)
         # A head encoded anew can be joined with what was recorded in H.264 alone.
         inexact = container == "fmp4" and plan.parts[0].skip_us > 0 and plan.parts[0].segment.codec != "h264"
         if len(groups) > 1 or inexact:
@@ -289,89 +274,6 @@ class Clips:
         return ffmpeg.input(str(list_path), f="concat", safe=0).video
 
 
-def _choose_parts(
-    found: Sequence[tuple[Segment, Path]], asked: Range, logger: logging.Logger
-) -> tuple[list[Part], list[Range]]:
-    """Find the first and last frame of the range in the segments at its ends; tell also what of the range is held.
-
-    Neighbours outside of the range are among the segments found: they tell where the last frame before them ends.
-    """
-    from_us, to_us = asked.from_us, asked.to_us
-    parts: list[Part] = []
-    held: list[Range] = []
-    for number, (segment, path) in enumerate(found, 1):
-        after = found[number][0] if number < len(found) else None
-        end_us = after.start_us if after is not None and _touch(segment, after) else segment.end_us
-        if end_us <= from_us or segment.start_us >= to_us:
-            continue
-        part = Part(segment, path, end_us, segment.start_us)
-        if segment.start_us < from_us or end_us > to_us:
-            try:
-                times, keyframes = frame_times_us(segment, path)
-            except UnreadableError as error:
-                logger.warning("Segment %s cannot be read and is left out of a clip: %s", path.name, error)
-                continue
-            held.append(Range(max(from_us, segment.start_us), min(to_us, end_us)))
-            first, stop = bisect.bisect_left(times, from_us), bisect.bisect_left(times, to_us)
-            if first == stop:  # its last frame lasts into the range, and was captured before it
-                continue
-            later = bisect.bisect_left(keyframes, times[first])
-            part = Part(
-                segment,
-                path,
-                end_us,
-                times[first],
-                (times[stop - 1] + times[stop]) // 2 if stop < len(times) else None,
-                keyframes[later] if later < len(keyframes) else None,
-            )
-        elif not path.exists():
-            logger.warning("Segment %s has vanished and is left out of a clip.", path.name)
-            continue
-        else:
-            held.append(Range(segment.start_us, end_us))
-        parts.append(part)
-    return parts, merge_ranges(held)
-
-
-def _touch(one: Segment, other: Segment) -> bool:
-    distance_us = other.start_us - one.end_us
-    if one.run_us is None or other.run_us is None:
-        return abs(distance_us) <= FOREIGN_SLACK_US
-    if one.run_us != other.run_us:
-        return abs(distance_us) <= JOIN_US
-    # A run has no gaps, but a segment between the two may have been deleted.
-    if one.run_number is not None and other.run_number is not None:
-        return other.run_number == one.run_number + 1
-    return abs(distance_us) <= max(TOUCHING_US, one.duration_us // 2)
-
-
-def _estimate_bytes(part: Part) -> int:
-    segment = part.segment
-    shown_us = (part.stop_us or part.end_us) - part.first_us
-    return segment.size_bytes * min(shown_us, segment.duration_us) // max(segment.duration_us, 1)
-
-
-def _groups(parts: Sequence[Part]) -> list[list[Part]]:
-    """Parts that ffmpeg can join without encoding: of one picture size, in sequence, trimmed only at the outer ends."""
-    groups: list[list[Part]] = []
-    for part in parts:
-        if groups and _joins(groups[-1][-1], part):
-            groups[-1].append(part)
-        else:
-            groups.append([part])
-    return groups
-
-
-def _joins(one: Part, other: Part) -> bool:
-    if one.stop_us is not None or other.skip_us > 0:
-        return False
-    a, b = one.segment, other.segment
-    if (a.codec, a.width, a.height) != (b.codec, b.width, b.height):
-        return False
-    # The concat demuxer repeats H.264's parameter sets in the stream; those of other codecs must be the same.
-    return a.codec == "h264" or a.setup == b.setup
-
-
 def _concat_input(parts: Sequence[Part], list_path: Path) -> Any:
     """An input that shows exactly the frames of the parts. `-ss` lies on the first, `-t` between two frames."""
     list_path.write_text("\n".join(["ffconcat version 1.0", *_list_lines(parts), ""]), encoding="utf-8")
@@ -418,6 +320,30 @@ def _metadata_file(tags: dict[str, str]) -> str:
         if escaped:
             lines.append(f"{name}={escaped}")
     return "\n".join(lines)
+
+
+def _make_workspace(base: Path, size_bytes: int) -> Path:
+    """A new directory below `base`, or elsewhere if its device is full, read-only or gone."""
+    try:
+        base.mkdir(exist_ok=True)
+        if size_bytes == 0 or shutil.disk_usage(base).free > size_bytes:
+            return Path(tempfile.mkdtemp(dir=base))
+    except OSError:
+        pass
+    return Path(tempfile.mkdtemp(prefix="videostore-"))
+
+
+def _pin(segments: Sequence[Segment], directory: Path, work: Path) -> list[tuple[Segment, Path]]:
+    """Give each segment a second name in the workspace, if the file system can. Blocking."""
+    pinned = []
+    for segment in segments:
+        path, link = directory / segment.file_name, work / segment.file_name
+        try:
+            os.link(path, link)
+        except OSError:  # no hard links here; or the file is gone, which is noticed when it is read
+            link = path
+        pinned.append((segment, link))
+    return pinned
 
 
 def _copy_head(source: Path, target: Path, size_bytes: int) -> None:

@@ -13,7 +13,7 @@ from videostore.store import VideoStore
 from videostore.timeline import Range
 from videostore.timestamps import format_utc, format_utc_exact, parse_timestamp
 
-NAMES = ("save", "fetch", "get-storage-state")
+NAMES = ("save", "fetch", "get-storage-state", "get-save-status")
 CONTAINERS = ("mp4", "fmp4")
 _GIB = 1 << 30
 
@@ -31,6 +31,8 @@ async def execute(store: VideoStore, command: Mapping[str, Any]) -> dict[str, An
         return await _fetch(store, command)
     if name == "get-storage-state":
         return _describe_state(await store.state())
+    if name == "get-save-status":
+        return await _save_status(store, command)
     if name is None:
         raise RequestError(f"The field 'command' is missing: it must be one of {', '.join(NAMES)}.")
     raise RequestError(f"'command' is {repr(name)[:60]}, which is unknown: it must be one of {', '.join(NAMES)}.")
@@ -56,6 +58,17 @@ async def _fetch(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any
     clip = await store.fetch(from_us, to_us, container=container)
     video = await asyncio.get_running_loop().run_in_executor(None, base64.b64encode, clip.data)
     return {"command": "fetch", "video": video.decode("ascii")} | _ranges(clip.ranges)
+
+
+async def _save_status(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
+    file_name = _optional(command, "filename", str, "the 'filename' that a save answered")
+    if not file_name:
+        raise RequestError("The field 'filename' is missing: it must be the 'filename' that a save answered.")
+    save = await store.save_status(file_name)
+    answer = {"command": "get-save-status", "filename": save.file_name, "status": save.status.value}
+    if save.reason:
+        answer["reason"] = save.reason
+    return answer | _ranges(save.ranges)
 
 
 def _range(command: Mapping[str, Any]) -> tuple[int, int]:
@@ -97,7 +110,14 @@ def describe_health(health: Health) -> dict[str, Any]:
         "stored_bytes": health.stored_bytes,
         "stored_segments": health.segments,
         "pending_saves": health.pending_saves,
+        "failed_saves": [{"filename": save.file_name, "reason": save.reason} for save in health.failed_saves],
     }
+    if health.unknown_segments:
+        status["segments_to_be_indexed"] = health.unknown_segments
+    if health.storage_trouble:
+        status["storage_trouble"] = health.storage_trouble
+    if health.index_trouble:
+        status["index_trouble"] = f"The index works in memory until its file can be used: {health.index_trouble}."
     if recorder is None:
         return status | {"reason": "no camera is configured"}
     if recorder.last_frame_age_s is not None:

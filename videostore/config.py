@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from videostore.const import MIN_FREE_BYTES, MIN_FREE_SHARE
 from videostore.errors import ConfigError
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -40,9 +41,10 @@ SEGMENT_SECONDS = (1.0, 3600.0)
 
 _KNOWN = {
     "": ("camera", "source_name", "sync", "storage", "video", "framerate", "yuyv"),
-    "storage": ("size_gb", "storage_path", "upload_path", "segment_seconds"),
+    "storage": ("size_gb", "storage_path", "upload_path", "segment_seconds", "min_free_gb"),
     "video": ("format", "codec", "bitrate", "preset"),
 }
+_GIB = 1 << 30
 _WITHOUT_EFFECT = ("yuyv",)
 _SHOWN_CHARS = 60
 
@@ -56,11 +58,19 @@ class StorageConfig:
     storage_path: Path
     upload_path: Path
     segment_seconds: float
+    min_free_gb: float | None = None
+    """What stays free on the device, in GiB, whatever the quota says; None: what the device can spare."""
 
     @property
     def quota_bytes(self) -> int:
         """The quota in bytes."""
-        return int(self.size_gb * (1 << 30))
+        return int(self.size_gb * _GIB)
+
+    def min_free_bytes(self, device_bytes: int) -> int:
+        """What stays free on a device of this size, in bytes."""
+        if self.min_free_gb is None:
+            return int(min(MIN_FREE_BYTES, device_bytes * MIN_FREE_SHARE))
+        return int(self.min_free_gb * _GIB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +111,8 @@ def parse_config(name: str, attributes: Mapping[str, Any]) -> tuple[Config, list
     """
     _check_component_name(name)
     root = _Section("", attributes)
-    storage = root.section("storage")
-    video = root.section("video")
+    storage_section = root.section("storage")
+    video_section = root.section("video")
 
     camera = root.name("camera")
     if camera == name:
@@ -114,19 +124,20 @@ def parse_config(name: str, attributes: Mapping[str, Any]) -> tuple[Config, list
     if root.get("storage") is None:
         root.missing("storage", 'an object with at least the quota, for example {"size_gb": 10}')
 
+    video = _parse_video(video_section)
     config = Config(
         name=name,
         camera=camera,
         source_name=source_name,
         sync=sync,
-        storage=_parse_storage(name, storage),
-        video=_parse_video(video),
+        storage=_parse_storage(name, storage_section, video),
+        video=video,
         framerate=root.integer("framerate", MAX_FRAMERATE) or DEFAULT_FRAMERATE,
     )
-    return config, [*root.warnings(), *storage.warnings(), *video.warnings(), *_doubts(config)]
+    return config, [*root.warnings(), *storage_section.warnings(), *video_section.warnings(), *_doubts(config)]
 
 
-def _parse_storage(name: str, section: _Section) -> StorageConfig:
+def _parse_storage(name: str, section: _Section, video: VideoConfig) -> StorageConfig:
     size_gb = section.number("size_gb")
     if size_gb is None:
         section.missing("size_gb", "the quota in GiB, a number greater than 0")
@@ -138,6 +149,17 @@ def _parse_storage(name: str, section: _Section) -> StorageConfig:
         segment_seconds = DEFAULT_SEGMENT_SECONDS
     elif not shortest <= segment_seconds <= longest:
         section.refuse("segment_seconds", segment_seconds, f"a number of seconds from {shortest:.0f} to {longest:.0f}")
+    segment_bytes = video.bitrate / 8 * segment_seconds
+    if size_gb * _GIB < segment_bytes:
+        section.refuse(
+            "size_gb",
+            size_gb,
+            f"at least {segment_bytes / _GIB:.2g} GiB, which is one segment of {_shown(segment_seconds)} s at "
+            f"{video.bitrate} bits per second",
+        )
+    min_free_gb = section.number("min_free_gb")
+    if min_free_gb is not None and not 0 < min_free_gb <= MAX_SIZE_GB:
+        section.refuse("min_free_gb", min_free_gb, f"a number of GiB greater than 0 and at most {MAX_SIZE_GB:.0f}")
     storage_path = section.path("storage_path", f"{DEFAULT_STORAGE_PATH}/{name}")
     upload_path = section.path("upload_path", f"{DEFAULT_UPLOAD_PATH}/{name}")
     if _is_inside(storage_path, upload_path) or _is_inside(upload_path, storage_path):
@@ -146,7 +168,7 @@ def _parse_storage(name: str, section: _Section) -> StorageConfig:
             "be two directories of which neither lies inside the other, because the data manager deletes what it has "
             "uploaded"
         )
-    return StorageConfig(size_gb, storage_path, upload_path, segment_seconds)
+    return StorageConfig(size_gb, storage_path, upload_path, segment_seconds, min_free_gb)
 
 
 def _parse_video(section: _Section) -> VideoConfig:

@@ -58,6 +58,12 @@ SYNC_INTERVAL_S = 1.0
 
 # Index and quota
 
+INDEX_BUSY_S = 2.0
+"""Another process may lock the index this long; after that it goes on in memory."""
+
+INDEX_RETRY_S = 10.0
+"""An index that works in memory tries this often to return to its file."""
+
 RANGE_SLOP_US = 5 * US_PER_SECOND
 """Neighbours whose gap is at most this are one range of `stored_video`, as in the Go module."""
 
@@ -75,7 +81,8 @@ UNREADABLE_AGE_S = 30 * 60
 
 MIN_FREE_BYTES = 256 * 1024 * 1024
 MIN_FREE_SHARE = 0.05
-"""The smaller of the two stays free on the device: the index, clips and the rest of the machine need room as well."""
+"""Unless the config says otherwise, the smaller of the two stays free on the device: the index, clips and the rest of
+the machine need room as well."""
 
 DELETE_BATCH = 50
 """Segments deleted in one go before other work gets its turn."""
@@ -109,7 +116,19 @@ COVER_TIMEOUT_S = 60.0
 """An asynchronous save looks this often whether the recording has reached its end, and gives up waiting after this."""
 
 CLOSE_SAVES_S = 0.7
-"""What pending saves get at the end of the module, out of its 3 s."""
+"""What requests get at the end of the module, out of its 3 s."""
+
+SAVE_RETRIES_S = (5.0, 30.0, 120.0, 600.0)
+"""Pauses between the attempts at a promised save: a full or slow disk gets its time, then the save has failed."""
+
+SAVES_REMEMBERED = 1000
+"""Of so many saves that have ended it is known how."""
+
+FAILED_SAVES_SHOWN = 5
+"""The last failures that `get_status` names."""
+
+CLIP_RESERVE_BYTES = 16 * 1024 * 1024
+"""Room that a clip must leave on its device: the recording goes on while it is written."""
 
 JOIN_US = 200_000
 """Segments of different runs that lie no further apart (a change of picture size) play on without a gap."""

@@ -29,6 +29,14 @@ class TooLargeError(RequestError):
     """The clip would be larger than an answer can carry."""
 
 
+class NoRoomError(RequestError):
+    """The disk has no room for the clip."""
+
+
+class UnknownSaveError(RequestError):
+    """No save of this name is known."""
+
+
 class FFmpegError(VideoStoreError):
     """An ffmpeg could not be found, lacks what is needed, or failed."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -20,6 +21,12 @@ from videostore.errors import FFmpegError
 
 BINARY_VARIABLE = "VIDEOSTORE_FFMPEG"
 """Environment variable that names another ffmpeg."""
+
+OLDEST_VERSION = (5, 1)
+"""The first with `-fps_mode` and a time base of the encoder of one's own choice."""
+
+_ANSWER_S = 20.0
+"""A slow machine's storage may take long to load the program."""
 
 _LEVELS = {
     "panic": logging.CRITICAL,
@@ -60,13 +67,31 @@ def find_ffmpeg() -> str:
     return found
 
 
+async def check_version(binary: str) -> None:
+    """Refuse an ffmpeg that is too old to keep true time. One built from a checkout tells no version, and is believed.
+
+    Raises:
+        FFmpegError: it is too old, or cannot be run.
+    """
+    first_line = (
+        (await run_ffmpeg([binary, "-version"], timeout_s=_ANSWER_S)).decode(errors="replace").partition("\n")[0]
+    )
+    version = re.match(r"ffmpeg version n?(\d+)\.(\d+)", first_line)
+    if version and (int(version[1]), int(version[2])) < OLDEST_VERSION:
+        oldest = ".".join(map(str, OLDEST_VERSION))
+        raise FFmpegError(
+            f"The ffmpeg at {binary} is version {version[1]}.{version[2]}, but must be {oldest} or later: name another "
+            f"one in {BINARY_VARIABLE}, or leave that empty for the one that is bundled."
+        )
+
+
 async def list_encoders(binary: str) -> list[str]:
     """Return the names of the video encoders that this ffmpeg was built with.
 
     Raises:
         FFmpegError: it cannot be run.
     """
-    output = await run_ffmpeg([binary, "-hide_banner", "-loglevel", "error", "-encoders"], timeout_s=20)
+    output = await run_ffmpeg([binary, "-hide_banner", "-loglevel", "error", "-encoders"], timeout_s=_ANSWER_S)
     encoders = []
     for line in output.decode(errors="replace").splitlines():
         words = line.split()
@@ -99,6 +124,17 @@ async def start_ffmpeg(args: Sequence[str], *, stdin: bool, stdout: bool = False
     return process
 
 
+def mortal(command: list[str]) -> list[str]:
+    """The command so that it does not outlive this process, where the system can have that (Linux, util-linux)."""
+    setpriv = _find_setpriv()
+    return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
+
+
+@functools.cache
+def _find_setpriv() -> str | None:
+    return shutil.which("setpriv") if sys.platform == "linux" else None
+
+
 def _widen_pipe(process: asyncio.subprocess.Process) -> None:
     import fcntl
 
@@ -110,8 +146,13 @@ def _widen_pipe(process: asyncio.subprocess.Process) -> None:
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-async def log_messages(stream: asyncio.StreamReader, logger: logging.Logger) -> list[str]:
-    """Pass on each line that ffmpeg writes, at its own level, until it ends; return the first few that matter."""
+async def log_messages(
+    stream: asyncio.StreamReader, logger: logging.Logger, complaints: list[str] | None = None
+) -> list[str]:
+    """Pass on each line that ffmpeg writes, at its own level, until it ends; return the first few that matter.
+
+    `complaints` gets the first few that are errors.
+    """
     first: list[str] = []
     while True:
         try:
@@ -125,6 +166,8 @@ async def log_messages(stream: asyncio.StreamReader, logger: logging.Logger) -> 
             continue
         if level >= logging.WARNING and len(first) < _REASONS:
             first.append(text)
+        if complaints is not None and level >= logging.ERROR and len(complaints) < _REASONS:
+            complaints.append(text)
         logger.log(level, "ffmpeg: %s", text)
 
 
@@ -144,9 +187,16 @@ def loglevel(logger: logging.Logger) -> str:
 
 
 async def run_ffmpeg(
-    args: Sequence[str], *, logger: logging.Logger | None = None, niceness: int = 0, timeout_s: float | None = None
+    args: Sequence[str],
+    *,
+    logger: logging.Logger | None = None,
+    niceness: int = 0,
+    timeout_s: float | None = None,
+    complaints: list[str] | None = None,
 ) -> bytes:
     """Run ffmpeg to its end and return what it wrote to its output; cancelling, or the time-out, kills it.
+
+    `complaints` gets the first few errors that it names, which need not have made it fail.
 
     Raises:
         FFmpegError: it cannot be started, fails, or takes longer than `timeout_s` seconds.
@@ -156,7 +206,8 @@ async def run_ffmpeg(
         with contextlib.suppress(psutil.Error, OSError):
             psutil.Process(process.pid).nice(niceness)
     assert process.stdout is not None and process.stderr is not None
-    messages = asyncio.ensure_future(log_messages(process.stderr, logger or logging.getLogger("videostore.quiet")))
+    logger = logger or logging.getLogger("videostore.quiet")
+    messages = asyncio.ensure_future(log_messages(process.stderr, logger, complaints))
     try:
         output = await asyncio.wait_for(process.stdout.read(), timeout_s)
         code = await process.wait()

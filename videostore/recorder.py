@@ -21,7 +21,7 @@ from videostore.const import (
     US_PER_SECOND,
 )
 from videostore.encoder import Encoder
-from videostore.errors import FFmpegError
+from videostore.errors import FFmpegError, VideoStoreError, reason_of
 from videostore.packet import Gap, Packet, Source
 from videostore.run import Run
 
@@ -59,8 +59,12 @@ class Recorder:
         clock: Clock,
         logger: logging.Logger,
         on_run_end: Callable[[Run], Awaitable[None]],
+        prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`on_run_end` is awaited with each run after its ffmpeg has ended."""
+        """`on_run_end` is awaited with each run after its ffmpeg has ended, `prepare` before each is started.
+
+        `prepare` may raise VideoStoreError or OSError: then it is tried again, like an ffmpeg that fails.
+        """
         self._source = source
         self._encoder = encoder
         self._binary = binary
@@ -70,6 +74,7 @@ class Recorder:
         self._steady = SteadyClock(clock)
         self._logger = logger
         self._on_run_end = on_run_end
+        self._prepare = prepare
         self._backlog = Backlog(BACKLOG_FRAMES, BACKLOG_BYTES)
         self._run: Run | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -86,6 +91,10 @@ class Recorder:
     def run(self) -> Run | None:
         """The current run, if one is going on."""
         return self._run
+
+    def interrupt(self, reason: str) -> None:
+        """Let the next picture begin a new run."""
+        self._backlog.put(Gap(reason))
 
     def health(self) -> RecorderHealth:
         """How it is right now."""
@@ -175,15 +184,17 @@ class Recorder:
                 await self._end_run("the pictures' time leaped")
         try:
             await self._write(item)
-        except FFmpegError as error:
+        except (VideoStoreError, OSError) as error:
             self._dropped += 1
-            await self._fail_run(str(error))
+            await self._fail_run(f"{reason_of(error).rstrip('.')}.")
 
     async def _write(self, packet: Packet) -> None:
         if self._run is None:
             if not packet.keyframe or self._clock.monotonic_us() < self._retry_us:
                 self._dropped += 1
                 return
+            if self._prepare is not None:
+                await self._prepare()
             self._run = await Run.start(
                 packet,
                 binary=self._binary,

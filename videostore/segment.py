@@ -137,8 +137,18 @@ def probe(path: Path) -> Segment:
     return dataclasses.replace(segment, size_bytes=size_bytes)
 
 
-def frame_times_us(segment: Segment, path: Path) -> tuple[list[int], list[int]]:
-    """Capture times of all frames of a segment and of its keyframes, in order. Blocking.
+@dataclass(frozen=True, slots=True)
+class FrameTimes:
+    """When the frames of a segment were captured, UTC, in order."""
+
+    all_us: list[int]
+    keyframes_us: list[int]
+    end_us: int
+    """End of the last frame: before that of the segment where the file has lost its end."""
+
+
+def frame_times(segment: Segment, path: Path) -> FrameTimes:
+    """Read when the frames of a segment were captured. Blocking.
 
     Raises:
         UnreadableError: the file is gone or damaged.
@@ -147,10 +157,11 @@ def frame_times_us(segment: Segment, path: Path) -> tuple[list[int], list[int]]:
         content = read_fragments(path)
     except NotOursError:
         times, keyframes = _foreign_times(path)
-        return [segment.start_us + t for t in times], [segment.start_us + t for t in keyframes]
+        start_us = segment.start_us
+        return FrameTimes([start_us + t for t in times], [start_us + t for t in keyframes], segment.end_us)
     except OSError as error:
         raise UnreadableError(str(error)) from error
-    return content.times_us, content.keyframes_us
+    return FrameTimes(content.times_us, content.keyframes_us, content.end_us)
 
 
 def _probe_foreign(path: Path, size_bytes: int) -> Segment:

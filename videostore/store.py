@@ -7,44 +7,44 @@ import contextlib
 import logging
 import shutil
 import sqlite3
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from videostore.answer import FetchedClip, Health, SavedClip, StorageState
 from videostore.archive import Archive
-from videostore.clips import Clips, Plan
+from videostore.clips import Clips
 from videostore.clock import Clock, SystemClock
 from videostore.config import StorageConfig
 from videostore.const import (
+    CLIP_RESERVE_BYTES,
     CLOCK_LEEWAY_US,
     CLOSE_SAVES_S,
     COVER_POLL_S,
     COVER_TIMEOUT_S,
     FETCH_LIMIT_BYTES,
     FFMPEG_FINISH_S,
-    MIN_FREE_BYTES,
-    MIN_FREE_SHARE,
     RANGE_SLOP_US,
-    RESCAN_INTERVAL_S,
     US_PER_SECOND,
 )
 from videostore.encoder import Encoder
-from videostore.errors import RequestError, TooLargeError, VideoStoreError, reason_of
+from videostore.errors import ConfigError, NoRoomError, RequestError, TooLargeError, VideoStoreError, reason_of
 from videostore.fragments import NotOursError, read_fragments
+from videostore.holds import Holds
 from videostore.packet import Source
 from videostore.recorder import Recorder
 from videostore.retention import Retention
 from videostore.run import Run
-from videostore.segment import Segment, describe_fragments, name_time_us, parse_open_name
+from videostore.saved import Save
+from videostore.saves import Saves
+from videostore.segment import Segment, describe_fragments, parse_open_name
 from videostore.timeline import Range, merge_ranges
 from videostore.timestamps import format_utc_exact
+from videostore.upkeep import Upkeep, end_task
 from videostore.upload import Uploads, progress_path, publish, tag_directory
-from videostore.watcher import Change, Watcher
 
 _T = TypeVar("_T")
-_TICK_S = 2.0
-_CANCEL_AGAIN_S = FFMPEG_FINISH_S + 1
 _RANGE_BYTES = 128
 """What one of `ranges` takes of an answer."""
 
@@ -74,16 +74,15 @@ class VideoStore:
         self._clock = clock or SystemClock()
         self._logger = logger or logging.getLogger("videostore")
         self._uploads = Uploads(storage.upload_path, name)
-        self._changes: asyncio.Queue[tuple[Change, str]] = asyncio.Queue()
-        self._saves: set[asyncio.Task[None]] = set()
+        self._holds = Holds(self._clock)
         self._requests: set[asyncio.Task[Any]] = set()
         self._closing = False
         self._owned = contextlib.AsyncExitStack()
         self._recorder: Recorder | None = None
         self._archive: Archive
         self._clips: Clips
-        self._retention: Retention
-        self._watcher: Watcher
+        self._saves: Saves
+        self._upkeep: Upkeep
 
     async def start(self) -> None:
         """Open the directory, and begin to record; what the index does not know is found in the background.
@@ -99,28 +98,38 @@ class VideoStore:
 
     async def _start(self) -> None:
         directory = self._storage.storage_path
+        loop = asyncio.get_running_loop()
         try:
             self._storage.upload_path.mkdir(parents=True, exist_ok=True)
             self._archive = await Archive.open(directory, self._logger)
+            self._owned.push_async_callback(self._archive.close)
+            await loop.run_in_executor(None, self._check_floor)
         except (OSError, sqlite3.Error) as error:
             raise VideoStoreError(f"The storage at {directory} cannot be used: {reason_of(error)}.") from error
-        self._owned.push_async_callback(self._archive.close)
-        self._clips = Clips(self._archive, self._binary, self._logger, self._open_segments)
-        self._retention = Retention(
+        self._clips = Clips(self._archive, self._holds, self._binary, self._logger, self._open_segments)
+        retention = Retention(
             self._archive,
             self._storage.quota_bytes,
             open_bytes=self._open_bytes,
-            in_use=self._clips.in_use,
-            shortage_bytes=lambda: _shortage_bytes(directory),
+            holds=self._holds,
+            shortage_bytes=self._shortage_bytes,
             logger=self._logger,
         )
-        self._watcher = Watcher(directory, lambda change, name: self._changes.put_nowait((change, name)), self._logger)
-        loop = asyncio.get_running_loop()
+        self._upkeep = Upkeep(
+            self._archive,
+            retention,
+            self._clock,
+            self._logger,
+            current_run=lambda: self._run,
+            on_replaced=self._directory_replaced,
+            on_index_changed=self._index_changed,
+        )
         await loop.run_in_executor(None, self._clips.sweep)
         await loop.run_in_executor(None, self._uploads.sweep)
-        self._watcher.start()
-        self._owned.callback(self._watcher.stop)
+        self._saves = Saves(self._archive.index, self._uploads, self._holds, self._logger, self._write_promised)
         self._owned.push_async_callback(self._end_requests)
+        self._owned.push_async_callback(self._saves.close)
+        await self._saves.resume()
         if self._source is not None and self._encoder is not None:
             self._recorder = Recorder(
                 self._source,
@@ -130,33 +139,40 @@ class VideoStore:
                 segment_seconds=self._storage.segment_seconds,
                 clock=self._clock,
                 logger=self._logger,
-                on_run_end=self._take_run,
+                on_run_end=self._upkeep.take_run,
+                prepare=self._upkeep.revive,
             )
-            self._owned.push_async_callback(_end_task, asyncio.create_task(self._recorder.record()))
-        for work in (self._follow_changes(), self._upkeep()):
-            self._owned.push_async_callback(self._end_worker, asyncio.create_task(work))
+            recording = asyncio.create_task(self._recorder.record())
+            self._owned.push_async_callback(end_task, recording, FFMPEG_FINISH_S + 1)
+        self._upkeep.start()
+        self._owned.push_async_callback(self._upkeep.close)
 
     async def close(self) -> None:
         """Finish the open segment, end every process and task. May be called again."""
         self._closing = True
         await self._owned.aclose()
 
-    async def _end_worker(self, task: asyncio.Task[None]) -> None:
-        async with self._archive.steady():  # not between a file's new name and its row in the index
-            task.cancel()
-        await _end_task(task)
-
     async def _end_requests(self) -> None:
         """Let what clients wait for come to its end, for a moment; the recording is complete by now."""
-        tasks = [*self._saves, *self._requests]
-        if tasks:
-            await asyncio.wait(tasks, timeout=CLOSE_SAVES_S)
-        for task in tasks:
+        if self._requests:
+            await asyncio.wait(self._requests, timeout=CLOSE_SAVES_S)
+        for task in self._requests:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._requests, return_exceptions=True)
+
+    def _directory_replaced(self) -> None:
+        if self._recorder is not None and self._recorder.run is not None:
+            self._recorder.interrupt("the storage directory was removed or replaced")
+
+    async def _index_changed(self) -> None:
+        await self._saves.rewrite()
+        await self._saves.resume()
 
     async def _attend(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Do a request's work in a task that ends with the request or with the store, whichever comes first."""
+        if self._closing:
+            work.close()
+            raise _closed()
         task = asyncio.ensure_future(work)
         self._requests.add(task)
         task.add_done_callback(self._requests.discard)
@@ -164,7 +180,7 @@ class VideoStore:
             return await task
         except asyncio.CancelledError:
             if self._closing:
-                raise VideoStoreError("The recorder was closed before the clip was done: ask again.") from None
+                raise _closed() from None
             raise
 
     # Requests
@@ -182,15 +198,20 @@ class VideoStore:
         """
         from_us, to_us = self._check_range(from_us, to_us)
         directory = tag_directory(tags)
-        with contextlib.ExitStack() as promises:
-            path = promises.enter_context(self._uploads.promise(from_us, metadata, directory))
+        with contextlib.ExitStack() as promise:
+            path = promise.enter_context(self._uploads.promise(from_us, metadata, directory))
+            save = Save(path.name, str(directory), from_us, to_us, metadata, self._clock.wall_us())
             if wait:
-                ranges = await self._attend(self._write_clip(from_us, to_us, path, metadata))
-                return SavedClip(path.name, path, ranges)
-            task = asyncio.create_task(self._save_later(from_us, to_us, path, metadata, promises.pop_all()))
-            self._saves.add(task)
-            task.add_done_callback(self._saves.discard)
-            return SavedClip(path.name, path, None)
+                return await self._attend(self._save_now(save, path))
+            return await self._attend(self._save_later(save, path, promise.pop_all()))
+
+    async def save_status(self, file_name: str) -> Save:
+        """Tell what has become of a save, by the name that it answered.
+
+        Raises:
+            UnknownSaveError: there was none of this name, or it is long forgotten.
+        """
+        return await self._attend(self._saves.status(file_name))
 
     async def fetch(
         self, from_us: int, to_us: int, *, container: str = "mp4", limit_bytes: int = FETCH_LIMIT_BYTES
@@ -206,18 +227,26 @@ class VideoStore:
         return await self._attend(self._read_clip(from_us, to_us, container, limit_bytes))
 
     async def _read_clip(self, from_us: int, to_us: int, container: str, limit_bytes: int) -> FetchedClip:
-        async with self._clips.plan(from_us, to_us) as plan, self._clips.temporary() as path:
+        def check(size_bytes: int, length_us: int) -> None:
+            _check_size(size_bytes, length_us, limit_bytes)
+
+        async with (
+            self._clips.plan(from_us, to_us, check) as plan,
+            self._clips.temporary(plan.needed_bytes) as path,
+        ):
+            self._check_room(path.parent, plan.needed_bytes, plan.longest_us)
+            plan = await self._clips.cut(plan, path, container=container)
             if not plan.complete:
                 limit_bytes -= _RANGE_BYTES * len(plan.ranges)
-            _check_size(plan, plan.estimated_bytes, limit_bytes)
-            await self._clips.cut(plan, path, container=container)
-            size_bytes = path.stat().st_size
-            _check_size(plan, size_bytes, limit_bytes)
+            check(path.stat().st_size, plan.longest_us)
             data = await asyncio.get_running_loop().run_in_executor(None, path.read_bytes)
             return FetchedClip(data, None if plan.complete else plan.ranges)
 
     async def state(self) -> StorageState:
         """What is stored, the open segment included, and the room that is left."""
+        return await self._attend(self._state())
+
+    async def _state(self) -> StorageState:
         async with self._archive.steady():
             ranges = self._archive.timeline.ranges()
             open_ranges = [Range(s.start_us, s.end_us) for s, _ in await self._open_segments(0, 1 << 62)]
@@ -228,7 +257,7 @@ class VideoStore:
         return StorageState(
             ranges=tuple(ranges),
             storage_path=self._storage.storage_path,
-            used_bytes=self._archive.timeline.stored_bytes + self._open_bytes(),
+            used_bytes=self._archive.stored_bytes + self._open_bytes(),
             limit_bytes=self._storage.quota_bytes,
             device_free_bytes=usage.free,
         )
@@ -241,7 +270,11 @@ class VideoStore:
             stored_seconds=round(timeline.stored_us / US_PER_SECOND, 3),
             stored_bytes=timeline.stored_bytes + self._open_bytes(),
             segments=timeline.segments,
-            pending_saves=len(self._saves),
+            unknown_segments=self._archive.unknown_segments,
+            pending_saves=self._saves.pending,
+            failed_saves=self._saves.failed,
+            storage_trouble=self._upkeep.trouble,
+            index_trouble=self._archive.index.trouble,
         )
 
     @property
@@ -265,15 +298,31 @@ class VideoStore:
             )
         return from_us, min(to_us, now_us)
 
-    async def _write_clip(self, from_us: int, to_us: int, path: Path, metadata: str) -> tuple[Range, ...] | None:
+    async def _save_now(self, save: Save, path: Path) -> SavedClip:
+        ranges = await self._write_clip(save, path)
+        await self._saves.finished(replace(save, ranges=ranges))
+        return SavedClip(path.name, path, ranges)
+
+    async def _save_later(self, save: Save, path: Path, promise: contextlib.ExitStack) -> SavedClip:
+        with promise as kept:
+            self._check_room(self._storage.upload_path, *(await self._clips.estimate(save.from_us, save.to_us)))
+            await self._saves.accept(save, kept.pop_all())
+        return SavedClip(path.name, path, None)
+
+    async def _write_clip(self, save: Save, path: Path) -> tuple[Range, ...] | None:
         """Cut a clip to its place in the upload path; tell what it holds, where that is not all."""
         loop = asyncio.get_running_loop()
+
+        def check(size_bytes: int, length_us: int) -> None:
+            self._check_room(self._storage.upload_path, size_bytes, length_us)
+
         try:
-            async with self._clips.plan(from_us, to_us) as plan:
+            async with self._clips.plan(save.from_us, save.to_us, check) as plan:
+                check(plan.needed_bytes, plan.longest_us)
                 await loop.run_in_executor(None, lambda: path.parent.mkdir(parents=True, exist_ok=True))
                 progress = progress_path(path)
                 try:
-                    await self._clips.cut(plan, progress, comment=metadata, for_save=True)
+                    plan = await self._clips.cut(plan, progress, comment=save.metadata, for_save=True)
                     await loop.run_in_executor(None, publish, progress, path)
                 finally:
                     progress.unlink(missing_ok=True)
@@ -283,22 +332,21 @@ class VideoStore:
                 f"The clip cannot be written to the upload path {path.parent}: {reason_of(error)}."
             ) from error
 
-    async def _save_later(
-        self, from_us: int, to_us: int, path: Path, metadata: str, promise: contextlib.ExitStack
-    ) -> None:
-        with promise:
-            try:
-                await self._wait_until_covered(to_us)
-                await self._write_clip(from_us, to_us, path, metadata)
-            except VideoStoreError as error:
-                self._logger.error("The asynchronous save of %s failed: %s", path.name, error)
-            except asyncio.CancelledError:
-                self._logger.error("The asynchronous save of %s was cut short: the recorder was closed.", path.name)
-                raise
-            except Exception:
-                self._logger.exception("The asynchronous save of %s failed.", path.name)
-            else:
-                self._logger.info("Saved %s.", path.name)
+    async def _write_promised(self, save: Save, path: Path) -> tuple[Range, ...] | None:
+        await self._archive.known(save.from_us)
+        await self._wait_until_covered(save.to_us)
+        return await self._write_clip(save, path)
+
+    def _check_room(self, directory: Path, size_bytes: int, length_us: int) -> None:
+        while not directory.exists():
+            directory = directory.parent
+        room_bytes = max(0, shutil.disk_usage(directory).free - CLIP_RESERVE_BYTES)
+        if size_bytes > room_bytes:
+            fits_s = length_us / US_PER_SECOND * room_bytes / size_bytes
+            raise NoRoomError(
+                f"The clip of this range would take about {size_bytes / 2**20:.1f} MiB, but the disk of {directory} "
+                f"has room for {room_bytes / 2**20:.1f} MiB: ask for at most {int(fits_s * 10) / 10:g} s, or make room."
+            )
 
     async def _wait_until_covered(self, to_us: int) -> None:
         """Wait until the recording reaches a moment that has passed: about a keyframe interval, for files tell it."""
@@ -310,8 +358,6 @@ class VideoStore:
             if run.epoch_us >= to_us:
                 return
             await asyncio.sleep(COVER_POLL_S)
-
-    # Upkeep
 
     async def _open_segments(self, from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
         """The whole fragments of the current run's segments that are not closed yet."""
@@ -327,68 +373,21 @@ class VideoStore:
                 total += path.stat().st_size
         return total
 
-    async def _take_run(self, run: Run) -> None:
-        for path in run.open_paths():
-            await self._guard(self._archive.take_open(path))
-        await self._guard(self._retention.enforce())
+    def _check_floor(self) -> None:
+        total_bytes = shutil.disk_usage(self._storage.storage_path).total
+        if self._storage.min_free_bytes(total_bytes) >= total_bytes:
+            raise ConfigError(
+                f"The attribute storage.min_free_gb is {self._storage.min_free_gb}, but must be less than the size of "
+                f"the device of {self._storage.storage_path}, {total_bytes / 2**30:.2f} GiB."
+            )
 
-    async def _follow_changes(self) -> None:
-        while True:
-            changes = [await self._changes.get()]
-            while not self._changes.empty():
-                changes.append(self._changes.get_nowait())
-            deleted = [name for change, name in changes if change is Change.DELETED and name_time_us(name) is not None]
-            if deleted:
-                await self._guard(self._archive.forget(deleted))
-            closed = [name for change, name in changes if change is Change.CLOSED]
-            for name in closed:
-                await self._guard(self._take(name))
-            if closed:
-                await self._guard(self._retention.enforce())
-
-    async def _take(self, name: str) -> None:
-        path = self._storage.storage_path / name
-        if parse_open_name(name):
-            run = self._run
-            await self._archive.take_open(path, finished_only=run is not None and path in run.open_paths()[-1:])
-        elif name_time_us(name) is not None and await self._archive.index.get(name) is None:
-            await self._archive.take_closed(name)
-
-    async def _upkeep(self) -> None:
-        """What events may have missed: closed segments at each tick, everything at long intervals."""
-        rescan_us = 0
-        while True:
-            if self._clock.monotonic_us() >= rescan_us:
-                await self._guard(self._rescan())
-                rescan_us = self._clock.monotonic_us() + round(RESCAN_INTERVAL_S * US_PER_SECOND)
-            for path in self._run.open_paths()[:-1] if self._run else []:
-                await self._guard(self._archive.take_open(path))
-            await self._guard(self._retention.enforce())
-            await asyncio.sleep(_TICK_S)
-
-    async def _rescan(self) -> None:
-        await self._archive.reconcile(lambda run_us: (run := self._run) is not None and run.epoch_us == run_us)
-
-    async def _guard(self, work: Awaitable[None]) -> None:
-        """Upkeep that fails is reported and comes round again; it never ends the recording."""
-        try:
-            await work
-        except (OSError, sqlite3.Error) as error:
-            self._logger.error("The storage at %s is in trouble: %s", self._storage.storage_path, error)
-        except Exception:
-            self._logger.exception("Upkeep of the storage failed.")
+    def _shortage_bytes(self) -> int:
+        usage = shutil.disk_usage(self._storage.storage_path)
+        return self._storage.min_free_bytes(usage.total) - usage.free
 
 
-async def _end_task(task: asyncio.Task[None]) -> None:
-    """Cancel a task until it has ended: on Python before 3.12 `wait_for` may lose a cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
-
-
-def _shortage_bytes(directory: Path) -> int:
-    usage = shutil.disk_usage(directory)
-    return int(min(MIN_FREE_BYTES, usage.total * MIN_FREE_SHARE)) - usage.free
+def _closed() -> VideoStoreError:
+    return VideoStoreError("The recorder was closed before the request was done: ask again.")
 
 
 def _read_open(run: Run, from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
@@ -404,10 +403,10 @@ def _read_open(run: Run, from_us: int, to_us: int) -> list[tuple[Segment, Path]]
     return found
 
 
-def _check_size(plan: Plan, size_bytes: int, limit_bytes: int) -> None:
+def _check_size(size_bytes: int, length_us: int, limit_bytes: int) -> None:
     if size_bytes <= limit_bytes:
         return
-    fits_s = plan.longest_us / US_PER_SECOND * limit_bytes / size_bytes
+    fits_s = length_us / US_PER_SECOND * limit_bytes / size_bytes
     raise TooLargeError(
         f"The clip would have about {size_bytes / 2**20:.1f} MiB, but a grpc answer carries "
         f"{limit_bytes / 2**20:.1f} MiB: fetch at most {int(fits_s * 10) / 10:g} s at once, or save it."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from videostore.const import RANGE_SLOP_US
@@ -42,6 +43,30 @@ class Timeline:
         self.stored_bytes += size_bytes
         self.stored_us += end_us - start_us
         self.segments += 1
+        self._cover(start_us, end_us)
+
+    def remove(self, gone: Iterable[tuple[int, int, int]], left: Iterable[tuple[int, int]]) -> None:
+        """Forget segments, by start, end and size.
+
+        `left` are start and end of those that remain within `RANGE_SLOP_US` of the stretch that the others cover.
+        """
+        from_us, to_us = 1 << 62, -(1 << 62)
+        for start_us, end_us, size_bytes in gone:
+            self.stored_bytes -= size_bytes
+            self.stored_us -= end_us - start_us
+            self.segments -= 1
+            from_us, to_us = min(from_us, start_us), max(to_us, end_us)
+        if from_us > to_us:
+            return
+        self._uncover(from_us - RANGE_SLOP_US, to_us + RANGE_SLOP_US)
+        for start_us, end_us in left:
+            self._cover(start_us, end_us)
+
+    def ranges(self) -> list[Range]:
+        """All ranges, in order."""
+        return [Range(start, end) for start, end in zip(self._starts, self._ends, strict=True)]
+
+    def _cover(self, start_us: int, end_us: int) -> None:
         # The ranges that lie within the slop of the new one become one with it.
         first = bisect.bisect_left(self._ends, start_us - RANGE_SLOP_US)
         last = bisect.bisect_right(self._starts, end_us + RANGE_SLOP_US)
@@ -51,19 +76,13 @@ class Timeline:
         self._starts[first:last] = [start_us]
         self._ends[first:last] = [end_us]
 
-    def remove_oldest(self, size_bytes: int, stored_us: int, segments: int, next_start_us: int | None) -> None:
-        """Forget the segments that began first; `next_start_us` is where the rest begins, None when none are left."""
-        self.stored_bytes -= size_bytes
-        self.stored_us -= stored_us
-        self.segments -= segments
-        if next_start_us is None:
-            self._starts, self._ends = [], []
+    def _uncover(self, start_us: int, end_us: int) -> None:
+        first = bisect.bisect_right(self._ends, start_us)
+        last = bisect.bisect_left(self._starts, end_us)
+        if first >= last:
             return
-        gone = bisect.bisect_right(self._ends, next_start_us)
-        del self._starts[:gone], self._ends[:gone]
-        if self._starts:
-            self._starts[0] = max(self._starts[0], next_start_us)
-
-    def ranges(self) -> list[Range]:
-        """All ranges, in order."""
-        return [Range(start, end) for start, end in zip(self._starts, self._ends, strict=True)]
+        before, after = self._starts[first], self._ends[last - 1]
+        kept = [(before, start_us)] if before < start_us else []
+        kept += [(end_us, after)] if after > end_us else []
+        self._starts[first:last] = [start for start, _ in kept]
+        self._ends[first:last] = [end for _, end in kept]

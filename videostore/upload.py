@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from videostore.errors import RequestError
 from videostore.run import sync_file
@@ -68,7 +68,7 @@ class Uploads:
         """`name` is the component's, with which the names of its clips begin."""
         self._directory = directory
         self._name = name
-        self._promised: set[Path] = set()
+        self._promised: set[str] = set()
 
     def sweep(self) -> None:
         """Remove the half-written clips of this component's earlier processes. Blocking; for the start alone.
@@ -82,7 +82,7 @@ class Uploads:
 
     @contextlib.contextmanager
     def promise(self, from_us: int, metadata: str, tags: Path) -> Iterator[Path]:
-        """The path that a clip will have, which no other clip has or gets while the context lasts.
+        """The path that a clip will have; its name is no other clip's while the context lasts, whatever its tags are.
 
         Raises:
             RequestError: it would be longer than a path can be.
@@ -94,14 +94,24 @@ class Uploads:
         number = 1
         while True:
             path = directory / (f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")
-            if path not in self._promised and not path.exists():
+            if path.name not in self._promised and not path.exists():
                 break
             number += 1
-        self._promised.add(path)
-        try:
+        with self.keep(path.relative_to(self._directory)):
             yield path
+
+    @contextlib.contextmanager
+    def keep(self, relative_path: PurePath) -> Iterator[None]:
+        """Give the name of a clip that was promised to no other one while the context lasts."""
+        self._promised.add(relative_path.name)
+        try:
+            yield
         finally:
-            self._promised.discard(path)
+            self._promised.discard(relative_path.name)
+
+    def path(self, relative_path: PurePath) -> Path:
+        """The whole path of a clip."""
+        return self._directory / relative_path
 
 
 def progress_path(path: Path) -> Path:

@@ -23,13 +23,15 @@ from videostore.const import CAMERA_SILENCE_S, US_PER_SECOND
 from videostore.encoder import Encoder, choose_encoder
 from videostore.errors import (
     ConfigError,
+    NoRoomError,
     NothingStoredError,
     RequestError,
     TooLargeError,
+    UnknownSaveError,
     VideoStoreError,
     reason_of,
 )
-from videostore.ffmpeg import find_ffmpeg, list_encoders
+from videostore.ffmpeg import check_version, find_ffmpeg, list_encoders
 from videostore.store import VideoStore
 from videostore.viam.data_manager import DataManager
 from videostore.viam.memory import MemoryReturn
@@ -37,7 +39,9 @@ from videostore.viam.poller import FramePoller
 
 _STATUS: dict[type[VideoStoreError], Status] = {
     NothingStoredError: Status.NOT_FOUND,
+    UnknownSaveError: Status.NOT_FOUND,
     TooLargeError: Status.RESOURCE_EXHAUSTED,
+    NoRoomError: Status.RESOURCE_EXHAUSTED,
 }
 MODEL = Model(ModelFamily("viam", "video"), "storage")
 
@@ -104,6 +108,7 @@ class StorageCamera(Camera):
         config = self._config
         try:
             binary = find_ffmpeg()
+            await check_version(binary)
             encoder = None
             if self._poller is not None:
                 name = choose_encoder(config.video.codec, await list_encoders(binary))
@@ -132,7 +137,7 @@ class StorageCamera(Camera):
     async def do_command(
         self, command: Mapping[str, Any], *, timeout: float | None = None, **kwargs: Any
     ) -> Mapping[str, Any]:
-        """Carry out `save`, `fetch` or `get-storage-state`."""
+        """Carry out `save`, `fetch`, `get-storage-state` or `get-save-status`."""
         store = self._started()
         try:
             return await asyncio.wait_for(execute(store, command), timeout)

@@ -1,0 +1,202 @@
+"""A plan: which frames of which segments make a clip, chosen to the microsecond, and whether they join unencoded."""
+
+from __future__ import annotations
+
+import bisect
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from videostore.const import FOREIGN_SLACK_US, JOIN_US, TOUCHING_US, US_PER_SECOND
+from videostore.errors import reason_of
+from videostore.segment import FrameTimes, Segment, UnreadableError, frame_times
+from videostore.timeline import Range, merge_ranges
+
+_TOLD_US = 1000
+"""Answers name times to the millisecond."""
+_LOST_END_US = US_PER_SECOND // 2
+"""A segment's last frame may be read to last otherwise than it was recorded, but not by so much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a clip takes of one segment."""
+
+    segment: Segment
+    path: Path
+    end_us: int
+    """Where its last frame ends: where the next segment begins if they touch, for the file's own word is a guess."""
+    first_us: int
+    """Capture time of the first frame that is shown."""
+    stop_us: int | None = None
+    """Between the last frame that is shown and the next of the segment; None where all up to its end is shown."""
+    keyframe_us: int | None = None
+    """First keyframe at or after `first_us`; None where the first frame is the segment's own first."""
+
+    @property
+    def length_us(self) -> int:
+        """Its share of the clip's time, what is skipped included. Names date foreign segments only to the second."""
+        return (self.end_us if self.segment.run_us is not None else self.segment.end_us) - self.segment.start_us
+
+    @property
+    def skip_us(self) -> int:
+        """What is left out at the segment's start."""
+        return self.first_us - self.segment.start_us
+
+    @property
+    def trimmed(self) -> bool:
+        """Whether the segment is not taken whole."""
+        return self.skip_us > 0 or self.stop_us is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a clip will be made."""
+
+    asked: Range
+    found: tuple[tuple[Segment, Path], ...]
+    """The segments that it was made of, and their neighbours; what of them cannot be read is in no part."""
+    parts: tuple[Part, ...]
+    ranges: tuple[Range, ...]
+    """What the clip holds of the range."""
+    estimated_bytes: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the range is there, to the millisecond in which it is told."""
+        missing_us = self.asked.to_us - self.asked.from_us - self.longest_us
+        return len(self.ranges) == 1 and missing_us < _TOLD_US
+
+    @property
+    def needed_bytes(self) -> int:
+        """Room that making it takes: a clip of differing pictures is encoded before it is joined."""
+        return self.estimated_bytes * (2 if len(groups_of(self.parts)) > 1 else 1)
+
+    @property
+    def longest_us(self) -> int:
+        """Length of what is held, in microseconds."""
+        return sum(one.to_us - one.from_us for one in self.ranges)
+
+
+def make_plan(
+    found: Sequence[tuple[Segment, Path]], asked: Range, logger: logging.Logger, *, doubting: bool = False
+) -> Plan:
+    """Find the first and last frame of the range in the segments at its ends. Blocking: reads their headers.
+
+    Neighbours outside of the range are among the segments found: they tell where the last frame before them ends.
+    When `doubting`, segments of other programs that are taken whole are read as well.
+    """
+    from_us, to_us = asked.from_us, asked.to_us
+    parts: list[Part] = []
+    held: list[Range] = []
+    for number, (segment, path) in enumerate(found, 1):
+        after = found[number][0] if number < len(found) else None
+        end_us = after.start_us if after is not None and _touch(segment, after) else segment.end_us
+        if end_us <= from_us or segment.start_us >= to_us:
+            continue
+        part = Part(segment, path, end_us, segment.start_us)
+        try:
+            times = _readable_times(part, asked, doubting)
+        except UnreadableError as error:
+            logger.warning("Segment %s cannot be read and is left out of a clip: %s", path.name, error)
+            continue
+        if times is not None:
+            if times.end_us < segment.end_us - _LOST_END_US:
+                logger.warning("Segment %s has lost its end.", path.name)
+                end_us = times.end_us
+                part = replace(part, segment=replace(segment, end_us=end_us), end_us=end_us)
+            held.append(Range(max(from_us, segment.start_us), min(to_us, end_us)))
+            first = bisect.bisect_left(times.all_us, from_us)
+            stop = bisect.bisect_left(times.all_us, to_us)
+            if first == stop:  # its last frame lasts into the range, and was captured before it
+                continue
+            later = bisect.bisect_left(times.keyframes_us, times.all_us[first])
+            part = replace(
+                part,
+                first_us=times.all_us[first],
+                stop_us=(times.all_us[stop - 1] + times.all_us[stop]) // 2 if stop < len(times.all_us) else None,
+                keyframe_us=times.keyframes_us[later] if later < len(times.keyframes_us) else None,
+            )
+        else:
+            held.append(Range(segment.start_us, end_us))
+        parts.append(part)
+    ranges = merge_ranges([one for one in held if one.from_us < one.to_us])
+    return Plan(asked, tuple(found), tuple(parts), tuple(ranges), sum(map(_estimate_bytes, parts)))
+
+
+def _readable_times(part: Part, asked: Range, doubting: bool) -> FrameTimes | None:
+    """When the frames of a segment were captured; None for one of another program that is taken whole, and is dear.
+
+    Raises:
+        UnreadableError: it is gone or damaged.
+    """
+    segment, path = part.segment, part.path
+    whole = segment.start_us >= asked.from_us and part.end_us <= asked.to_us
+    if segment.run_us is not None or not whole or doubting:
+        return frame_times(segment, path)
+    try:
+        size_bytes = path.stat().st_size
+    except OSError as error:
+        raise UnreadableError(reason_of(error)) from error
+    if size_bytes != segment.size_bytes:
+        raise UnreadableError(f"it has {size_bytes} bytes instead of {segment.size_bytes}")
+    return None
+
+
+def in_order(found: Sequence[tuple[Segment, Path]]) -> list[tuple[Segment, Path]]:
+    """Segments by start; but where the clock was set back and runs overlap, one run after the other."""
+    by_start = sorted(found, key=lambda pair: pair[0].start_us)
+    ordered: list[tuple[Segment, Path]] = []
+    cluster: list[tuple[Segment, Path]] = []
+    end_us = -(1 << 62)
+    for pair in [*by_start, None]:
+        if pair is None or pair[0].start_us > end_us - FOREIGN_SLACK_US:
+            runs: dict[int | None, list[tuple[Segment, Path]]] = {}
+            for one in cluster:
+                runs.setdefault(one[0].run_us, []).append(one)
+            ordered += [one for run in runs.values() for one in run]
+            cluster = []
+        if pair is not None:
+            cluster.append(pair)
+            end_us = max(end_us, pair[0].end_us)
+    return ordered
+
+
+def _touch(one: Segment, other: Segment) -> bool:
+    distance_us = other.start_us - one.end_us
+    if one.run_us is None or other.run_us is None:
+        return abs(distance_us) <= FOREIGN_SLACK_US
+    if one.run_us != other.run_us:
+        return abs(distance_us) <= JOIN_US
+    # A run has no gaps, but a segment between the two may have been deleted.
+    if one.run_number is not None and other.run_number is not None:
+        return other.run_number == one.run_number + 1
+    return abs(distance_us) <= max(TOUCHING_US, one.duration_us // 2)
+
+
+def _estimate_bytes(part: Part) -> int:
+    segment = part.segment
+    shown_us = (part.stop_us or part.end_us) - part.first_us
+    return segment.size_bytes * min(shown_us, segment.duration_us) // max(segment.duration_us, 1)
+
+
+def groups_of(parts: Sequence[Part]) -> list[list[Part]]:
+    """Parts that ffmpeg can join without encoding: of one picture size, in sequence, trimmed only at the outer ends."""
+    groups: list[list[Part]] = []
+    for part in parts:
+        if groups and _joins(groups[-1][-1], part):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return groups
+
+
+def _joins(one: Part, other: Part) -> bool:
+    if one.stop_us is not None or other.skip_us > 0:
+        return False
+    a, b = one.segment, other.segment
+    if (a.codec, a.width, a.height) != (b.codec, b.width, b.height):
+        return False
+    # The concat demuxer repeats H.264's parameter sets in the stream; those of other codecs must be the same.
+    return a.codec == "h264" or a.setup == b.setup

@@ -1,0 +1,153 @@
+"""Saves: clips that were promised to be written later. A promise outlives the process, and its outcome is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+from videostore.const import CLOSE_SAVES_S, FAILED_SAVES_SHOWN, SAVE_RETRIES_S
+from videostore.errors import NothingStoredError, UnknownSaveError, VideoStoreError, reason_of
+from videostore.holds import Holds
+from videostore.index import Index
+from videostore.saved import Save, SaveStatus
+from videostore.timeline import Range
+from videostore.upload import Uploads
+
+_SHOWN_CHARS = 100
+
+
+class Saves:
+    """Keeps its promises in the index, and what they need from being deleted. Owns a task for each until `close`."""
+
+    def __init__(
+        self,
+        index: Index,
+        uploads: Uploads,
+        holds: Holds,
+        logger: logging.Logger,
+        write: Callable[[Save, Path], Awaitable[tuple[Range, ...] | None]],
+    ) -> None:
+        """`write` writes the clip of a save, and tells what it holds where that is not all."""
+        self._index = index
+        self._uploads = uploads
+        self._holds = holds
+        self._logger = logger
+        self._write = write
+        self._pending: dict[str, Save] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: deque[Save] = deque(maxlen=FAILED_SAVES_SHOWN)
+
+    @property
+    def pending(self) -> int:
+        """How many are still to be written."""
+        return len(self._pending)
+
+    @property
+    def failed(self) -> list[Save]:
+        """The last ones that failed, the newest first."""
+        return list(self._failed)
+
+    async def accept(self, save: Save, promise: contextlib.ExitStack) -> None:
+        """Promise a save: it is on stable storage when this returns. `promise` is closed at its end."""
+        with contextlib.ExitStack() as kept:
+            kept.push(promise)
+            self._hold(save, kept)
+            await self._index.put_save(save)
+            self._begin(save, kept.pop_all())
+
+    async def resume(self) -> None:
+        """Take up what earlier processes promised, or the index brought back, and did not come to do."""
+        for save in reversed(await self._index.saves(SaveStatus.FAILED, FAILED_SAVES_SHOWN)):
+            if save not in self._failed:
+                self._failed.appendleft(save)
+        for save in reversed(await self._index.saves(SaveStatus.PENDING)):
+            if save.file_name not in self._pending:
+                self._logger.info("The save of %s is resumed.", save.file_name)
+                with contextlib.ExitStack() as kept:
+                    kept.enter_context(self._uploads.keep(save.relative_path))
+                    self._hold(save, kept)
+                    self._begin(save, kept.pop_all())
+
+    async def rewrite(self) -> None:
+        """Put all promises into an index that was lost."""
+        for save in list(self._pending.values()):
+            await self._index.put_save(save)
+
+    async def finished(self, save: Save) -> None:
+        """Remember a save that nobody had to be promised."""
+        await self._index.put_save(replace(save, status=SaveStatus.DONE))
+
+    async def status(self, file_name: str) -> Save:
+        """What has become of a save.
+
+        Raises:
+            UnknownSaveError: there was none of this name, or it is long forgotten.
+        """
+        save = self._pending.get(file_name) or await self._index.get_save(file_name)
+        if save is None:
+            raise UnknownSaveError(
+                f"'filename' is {file_name[:_SHOWN_CHARS]!r}: no save of this name is known here; it must be the"
+                " 'filename' that a save answered."
+            )
+        return save
+
+    async def close(self) -> None:
+        """Give those under way a moment to come to their end; the others are resumed by the next process."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_SAVES_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._pending:
+            self._logger.warning("%d promised saves are resumed at the next start.", len(self._pending))
+
+    def _hold(self, save: Save, kept: contextlib.ExitStack) -> None:
+        self._pending[save.file_name] = save
+        kept.callback(self._pending.pop, save.file_name, None)
+        kept.enter_context(self._holds.hold(save.from_us, save.to_us, save.accepted_us))
+
+    def _begin(self, save: Save, kept: contextlib.ExitStack) -> None:
+        task = asyncio.create_task(self._carry_out(save, kept))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _carry_out(self, save: Save, kept: contextlib.ExitStack) -> None:
+        try:
+            ended = await self._try_repeatedly(save)
+            await self._index.put_save(ended)
+        except asyncio.CancelledError:
+            kept.pop_all()  # neither done nor failed: it stays among the pending ones
+            raise
+        except Exception:
+            self._logger.exception("What became of the save of %s cannot be noted.", save.file_name)
+        else:
+            if ended.status is SaveStatus.FAILED:
+                self._failed.appendleft(ended)
+                self._logger.error("The asynchronous save of %s failed: %s", save.file_name, ended.reason)
+            else:
+                self._logger.info("Saved %s.", save.file_name)
+        kept.close()
+
+    async def _try_repeatedly(self, save: Save) -> Save:
+        path = self._uploads.path(save.relative_path)
+        for pause_s in (*SAVE_RETRIES_S, None):
+            try:
+                if path.exists():  # an earlier process came so far, and no further
+                    return replace(save, status=SaveStatus.DONE)
+                return replace(save, status=SaveStatus.DONE, ranges=await self._write(save, path))
+            except Exception as error:
+                if not isinstance(error, VideoStoreError):
+                    self._logger.exception("The asynchronous save of %s failed unexpectedly.", save.file_name)
+                reason = reason_of(error)
+                if pause_s is None or isinstance(error, NothingStoredError):
+                    return replace(save, status=SaveStatus.FAILED, reason=reason)
+                reason = f"{reason} It is tried again after {pause_s:g} s."
+                self._pending[save.file_name] = replace(save, reason=reason)
+                self._logger.warning("The asynchronous save of %s has to wait: %s", save.file_name, reason)
+                await asyncio.sleep(pause_s)
+        raise AssertionError("the last attempt has no pause")

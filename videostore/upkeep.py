@@ -1,0 +1,169 @@
+"""Upkeep: keeps the archive in step with its directory, and both alive, while it is recorded into."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+
+from videostore.archive import Archive
+from videostore.clock import Clock
+from videostore.const import INDEX_RETRY_S, RESCAN_INTERVAL_S, US_PER_SECOND
+from videostore.errors import VideoStoreError, reason_of
+from videostore.retention import Retention
+from videostore.run import Run
+from videostore.segment import name_time_us, parse_open_name
+from videostore.watcher import Change, Watcher
+
+_TICK_S = 2.0
+_CANCEL_AGAIN_S = 1.0
+_REPEAT_S = 60.0
+"""A trouble that lasts is told again this often."""
+
+
+class Upkeep:
+    """Owns the watcher and the tasks that follow the directory, between `start` and `close`."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        retention: Retention,
+        clock: Clock,
+        logger: logging.Logger,
+        *,
+        current_run: Callable[[], Run | None],
+        on_replaced: Callable[[], None],
+        on_index_changed: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`on_replaced` is called when another directory has come in the place of the one that was written to.
+
+        `on_index_changed` is awaited when the index has lost rows, or has come back to its file.
+        """
+        self._archive = archive
+        self._retention = retention
+        self._clock = clock
+        self._logger = logger
+        self._current_run = current_run
+        self._on_replaced = on_replaced
+        self._on_index_changed = on_index_changed
+        self._changes: asyncio.Queue[tuple[Change, str]] = asyncio.Queue()
+        self._watcher = Watcher(
+            archive.directory, lambda change, name: self._changes.put_nowait((change, name)), logger
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._rescan: asyncio.Task[None] | None = None
+        self._rescan_us = 0
+        self._index_retry_us = 0
+        self._told: dict[str, float] = {}
+        self.trouble: str | None = None
+        """What is wrong with the storage right now, for people."""
+
+    def start(self) -> None:
+        """Begin to watch the directory, and to compare it with the index."""
+        self._watcher.start()
+        self._tasks = [asyncio.create_task(work) for work in (self._follow_changes(), self._attend())]
+
+    async def close(self) -> None:
+        """End the tasks, between pieces of their work, and the watcher."""
+        async with self._archive.steady():  # not between a file's new name and its row in the index
+            tasks = [*self._tasks, *([self._rescan] if self._rescan else [])]
+            for task in tasks:
+                task.cancel()
+        for task in tasks:
+            await end_task(task)
+        self._watcher.stop()
+
+    async def take_run(self, run: Run) -> None:
+        """Close the segments of a run that has ended."""
+        for path in run.open_paths():
+            await self._guard(self._archive.take_open(path))
+        await self._guard(self._retention.enforce())
+
+    async def revive(self) -> None:
+        """See to it that there is a directory to write to.
+
+        Raises:
+            VideoStoreError, OSError: there can be none just now.
+        """
+        if await self._archive.revive():
+            self._watcher.stop()
+            self._watcher.start()
+            self._rescan_us = self._index_retry_us = 0
+            self._on_replaced()
+
+    async def _follow_changes(self) -> None:
+        while True:
+            changes = [await self._changes.get()]
+            while not self._changes.empty():
+                changes.append(self._changes.get_nowait())
+            deleted = [name for change, name in changes if change is Change.DELETED and name_time_us(name) is not None]
+            if deleted:
+                await self._guard(self._archive.forget(deleted))
+            closed = [name for change, name in changes if change is Change.CLOSED]
+            for name in closed:
+                await self._guard(self._take(name))
+            if closed:
+                await self._guard(self._retention.enforce())
+
+    async def _take(self, name: str) -> None:
+        path = self._archive.directory / name
+        if parse_open_name(name):
+            run = self._current_run()
+            await self._archive.take_open(path, finished_only=run is not None and path in run.open_paths()[-1:])
+        elif not await self._archive.index.get([name]):
+            await self._archive.take_closed(name)
+
+    async def _attend(self) -> None:
+        """What events may have missed: closed segments at each tick, everything at long intervals."""
+        while True:
+            trouble = await self._guard(self.revive())
+            trouble = await self._guard(self._keep_index()) or trouble
+            if self._clock.monotonic_us() >= self._rescan_us and (self._rescan is None or self._rescan.done()):
+                self._rescan_us = self._clock.monotonic_us() + round(RESCAN_INTERVAL_S * US_PER_SECOND)
+                self._rescan = asyncio.create_task(self._walk())
+            run = self._current_run()
+            for path in run.open_paths()[:-1] if run else []:
+                trouble = await self._guard(self._archive.take_open(path)) or trouble
+            self.trouble = await self._guard(self._retention.enforce()) or trouble
+            await asyncio.sleep(_TICK_S)
+
+    async def _keep_index(self) -> None:
+        index = self._archive.index
+        changed = index.incomplete
+        if index.trouble is None or self._clock.monotonic_us() >= self._index_retry_us:
+            self._index_retry_us = self._clock.monotonic_us() + round(INDEX_RETRY_S * US_PER_SECOND)
+            changed = await index.keep_to_file() or changed
+        if index.incomplete:
+            self._rescan_us = 0
+        if changed:
+            await self._on_index_changed()
+
+    async def _walk(self) -> None:
+        await self._guard(
+            self._archive.reconcile(lambda run_us: (run := self._current_run()) is not None and run.epoch_us == run_us)
+        )
+
+    async def _guard(self, work: Awaitable[None]) -> str | None:
+        """Upkeep that fails is reported and comes round again; it never ends the recording. Returns what it said."""
+        try:
+            await work
+        except (OSError, sqlite3.Error, VideoStoreError) as error:
+            trouble = f"The storage at {self._archive.directory} is in trouble: {reason_of(error).rstrip('.')}."
+            now = time.monotonic()
+            if now - self._told.get(trouble, -_REPEAT_S) >= _REPEAT_S:
+                self._told = {trouble: now}
+                self._logger.error("%s", trouble)
+            return trouble
+        except Exception as error:
+            self._logger.exception("Upkeep of the storage failed.")
+            return f"Upkeep of the storage failed: {reason_of(error)}."
+        return None
+
+
+async def end_task(task: asyncio.Task[None], again_s: float = _CANCEL_AGAIN_S) -> None:
+    """Cancel a task until it has ended: on Python before 3.12 `wait_for` may lose a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=again_s)
