@@ -15,10 +15,11 @@ from pathlib import Path
 from scripts.painted_camera import paint
 from videostore.archive import Archive
 from videostore.clips import Clips
+from videostore.clock import Clock, SystemClock
 from videostore.config import StorageConfig
 from videostore.encoder import Encoder
 from videostore.ffmpeg import find_ffmpeg, run_ffmpeg
-from videostore.packet import Gap, Packet
+from videostore.packet import Gap, Packet, Source
 from videostore.picture import read_picture
 from videostore.run import Run
 from videostore.segment import Segment
@@ -152,6 +153,27 @@ class Feed:
             await asyncio.sleep(_PACE_S)
 
 
+class Pulse:
+    """A source that paints a picture whenever its interval has passed, until it is stopped. `delivered` tells which."""
+
+    def __init__(self, interval_s: float = 0.1, size: tuple[int, int] = SMALL) -> None:
+        self.interval_s = interval_s
+        self.size = size
+        self.delivered: list[int] = []
+        self.stopped = False
+
+    async def packets(self) -> AsyncIterator[Packet | Gap]:
+        due = time.monotonic()
+        while True:
+            if not self.stopped:
+                captured_us = time.time_ns() // 1000
+                painted = await asyncio.to_thread(packet, captured_us, self.size)
+                self.delivered.append(captured_us)
+                yield painted
+            due = max(due + self.interval_s, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+
+
 async def nothing_open(_from_us: int, _to_us: int) -> list[tuple[Segment, Path]]:
     """For clips of a directory to which nobody records."""
     return []
@@ -178,6 +200,11 @@ class Stores:
     directory: Path
     opened: list[VideoStore] = field(default_factory=list)
 
+    async def close(self) -> None:
+        """End all of them."""
+        while self.opened:
+            await self.opened.pop().close()
+
     @property
     def storage(self) -> Path:
         return self.directory / "storage"
@@ -188,22 +215,23 @@ class Stores:
 
     async def open(
         self,
-        source: Feed | None = None,
+        source: Source | None = None,
         *,
-        clock: FixedClock | None = None,
+        clock: Clock | None = None,
         size_gb: float = 1,
         segment_seconds: float = 2,
+        min_free_gb: float | None = None,
         binary: str | None = None,
         name: str = "cam",
     ) -> VideoStore:
         """A store that has started."""
         store = VideoStore(
             name,
-            StorageConfig(size_gb, self.storage, self.upload, segment_seconds),
+            StorageConfig(size_gb, self.storage, self.upload, segment_seconds, min_free_gb),
             binary=binary or find_ffmpeg(),
             source=source,
             encoder=H264 if source else None,
-            clock=clock or FixedClock(),
+            clock=clock or (SystemClock() if isinstance(source, Pulse) else FixedClock()),
             logger=LOGGER,
         )
         self.opened.append(store)

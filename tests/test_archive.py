@@ -184,15 +184,20 @@ async def test_files_without_rows_are_found_and_rows_without_files_forgotten(arc
     assert archive.timeline.segments == 3
 
 
-async def test_a_file_that_has_changed_is_probed_again(archive: Archive, recording: Path) -> None:
+async def test_a_file_that_has_changed_since_the_last_process_is_probed_again(
+    archive: Archive, recording: Path
+) -> None:
     first, second = sorted(recording.glob("*.mp4"))[:2]
     (archive.directory / FIRST).write_bytes(first.read_bytes())
     await reconcile(archive)
     (archive.directory / FIRST).write_bytes(second.read_bytes())
-    await reconcile(archive)
-    (segment,) = await archive.index.oldest(10)
+    await archive.close()
+    again = await Archive.open(archive.directory, LOGGER)
+    await reconcile(again)
+    (segment,) = await again.index.oldest(10)
     assert segment.start_us == read_fragments(second).start_us
-    assert archive.timeline.stored_bytes == second.stat().st_size
+    assert again.timeline.stored_bytes == second.stat().st_size
+    await again.close()
 
 
 async def test_what_the_index_knows_is_not_probed_again(archive: Archive, recording: Path) -> None:

@@ -355,6 +355,37 @@ async def test_of_a_truncated_segment_the_clip_holds_what_can_be_read(whole: Cut
     await check(whole, rest, times[3], times[-1])
 
 
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+async def test_of_a_segment_that_lost_its_end_in_the_middle_of_a_clip_only_that_end_is_missing(
+    whole: Cutter, times: list[int], container: str
+) -> None:
+    """ffmpeg would stop at the first broken fragment and show nothing of the segments that follow."""
+    damaged = (await whole.archive.index.oldest(10))[1]
+    path = whole.archive.directory / damaged.file_name
+    fragment, following = read_fragments(path).fragments[:2]
+    with path.open("r+b") as file:
+        file.truncate(fragment.end_byte + (following.end_byte - fragment.end_byte) * 2 // 3)
+    rest = [t for t in times if not fragment.end_us <= t < damaged.end_us]
+    clip = await whole.cut(times[3], times[-3], container)
+    assert check_clip(read_clip(clip), rest, times[3], times[-3]).flawless
+
+
+async def test_of_a_segment_with_garbage_in_its_middle_the_clip_holds_what_comes_before(
+    whole: Cutter, times: list[int]
+) -> None:
+    damaged = (await whole.archive.index.oldest(10))[1]
+    path = whole.archive.directory / damaged.file_name
+    fragment = read_fragments(path).fragments[0]
+    with path.open("r+b") as file:
+        file.seek(fragment.end_byte)
+        file.write(b"\xa5" * 2000)
+    rest = [t for t in times if not fragment.end_us <= t < damaged.end_us]
+    async with whole.clips.plan(times[3], times[-3]) as plan, whole.clips.temporary() as output:
+        done = await whole.clips.cut(plan, output)
+        assert check_clip(read_clip(output), rest, times[3], times[-3]).flawless
+    assert [r.to_us for r in done.ranges] == [fragment.end_us, times[-3]]
+
+
 async def test_where_nothing_can_be_read_the_range_counts_as_not_stored(whole: Cutter, times: list[int]) -> None:
     for path in whole.archive.directory.glob("*.mp4"):
         path.unlink()

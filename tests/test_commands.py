@@ -60,7 +60,7 @@ def uploaded(stores: Stores) -> list[Path]:
         ({"command": "save"}, ["parsing time", '"from"', "missing"]),
         ({"command": "fetch", "from": RANGE["from"]}, ["parsing time", '"to"', "missing"]),
         ({"command": "fetch", **RANGE, "to": "yesterday"}, ["parsing time", "yesterday", "-SS (local", "-SSZ (UTC)"]),
-        ({"command": "fetch", **RANGE, "from": 5.0}, ["parsing time", "5.0"]),
+        ({"command": "fetch", **RANGE, "from": 5.0}, ["parsing time", "5"]),
         ({"command": "fetch", **RANGE, "from": "x" * 10_000}, ["parsing time"]),
         ({"command": "save", "from": RANGE["to"], "to": RANGE["from"]}, ["'from'", "before 'to'", "range"]),
         ({"command": "save", "from": RANGE["to"], "to": RANGE["to"]}, ["'from'", "before 'to'", "range"]),

@@ -301,8 +301,9 @@ async def test_a_damaged_index_keeps_the_promises_that_can_still_be_read(tmp_pat
     data[len(data) // 2 :] = b"\xa5" * (len(data) - len(data) // 2)
     path.write_bytes(data)
     index = await Index.open(tmp_path, LOGGER)
-    await index.sizes()
-    assert index.incomplete
+    with pytest.raises(sqlite3.DatabaseError):
+        await index.sizes()
+    assert index.incomplete and await index.sizes() == {}
     assert await index.saves(SaveStatus.PENDING) == [SAVE]
     assert await index.keep_to_file() is True
     assert await index.saves(SaveStatus.PENDING) == [SAVE]

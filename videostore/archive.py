@@ -12,19 +12,20 @@ import logging
 import os
 import sqlite3
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import av
 import av.error
+import psutil
 
 from videostore.claim import Claim
 from videostore.const import RANGE_SLOP_US, UNREADABLE_AGE_S, US_PER_SECOND
 from videostore.errors import reason_of
 from videostore.fragments import NotOursError, read_fragments
 from videostore.index import Index
+from videostore.orphans import find_orphans
 from videostore.run import sync_file
 from videostore.segment import (
     SUFFIX,
@@ -38,8 +39,11 @@ from videostore.segment import (
     probe,
 )
 from videostore.timeline import Range, Timeline
+from videostore.unread import Unread
 from videostore.upload import sync_directory
 
+_MEASURED = 2000
+"""Files whose sizes are asked for in one go."""
 _BATCH = 50
 """Files probed in one go: the end of the module waits for no more than that."""
 _KNOWN_POLL_S = 0.1
@@ -62,11 +66,11 @@ class Archive:
         self._claim = claim
         self._logger = logger
         self._taking = asyncio.Lock()
-        self._unknown: deque[tuple[str, int]] = deque()
-        """Name and size of what is still to be read, the newest first."""
-        self._unknown_bytes = 0
+        self._unread = Unread()
         self._listed = False
         self._undeletable: set[str] = set()
+        self._compared = False
+        """Whether the sizes of all files have been compared with the index."""
 
     @classmethod
     async def open(cls, directory: Path, logger: logging.Logger) -> Archive:
@@ -106,7 +110,7 @@ class Archive:
                 return False
             self._logger.error("The storage directory %s was removed or replaced; it is made anew.", self.directory)
             self.reconciled.clear()
-            self._listed = False
+            self._listed = self._compared = False
             return True
 
     async def _load_timeline(self) -> None:
@@ -118,24 +122,23 @@ class Archive:
                         timeline.add(start_us, end_us, size_bytes)
                 break
             except sqlite3.Error as error:
-                await self.index.leave_file(error)
+                self._logger.error("The index cannot be read to its end: %s.", error)
         self.timeline = timeline
 
     @property
     def unknown_segments(self) -> int:
         """How many files are still to be read."""
-        return len(self._unknown)
+        return len(self._unread)
 
     @property
     def stored_bytes(self) -> int:
-        """Size of all closed segments, those still to be read included."""
-        return self.timeline.stored_bytes + self._unknown_bytes
+        """Size of all closed segments, of those still to be read as far as it is known."""
+        return self.timeline.stored_bytes + self._unread.known_bytes
 
     async def known(self, from_us: int) -> None:
         """Wait until everything that was recorded since a moment is in the index: a lost one is rebuilt backwards."""
         while not self.reconciled.is_set():
-            newest_us = name_time_us(self._unknown[0][0]) if self._unknown else None
-            if self._listed and (newest_us or 0) < from_us - _LONGEST_US:
+            if self._listed and (self._unread.newest_us or 0) < from_us - _LONGEST_US:
                 return
             await asyncio.sleep(_KNOWN_POLL_S)
 
@@ -182,10 +185,11 @@ class Archive:
                     for segment in segments:
                         await self._remove_span([segment])
 
-    async def reconcile(self, being_written: Callable[[int], bool]) -> None:
+    async def reconcile(self, being_written: Callable[[int], bool]) -> list[psutil.Process]:
         """Compare the directory with the index, both ways, newest first. Walks the directory once.
 
-        `being_written` tells of a run's epoch whether its ffmpeg is at work.
+        `being_written` tells of a run's epoch whether its ffmpeg is at work. Returns the ffmpeg processes of a killed
+        module that still are: their segments are left to them.
         """
         loop = asyncio.get_running_loop()
         if self.index.incomplete:
@@ -194,23 +198,42 @@ class Archive:
             self._listed = False
             async with self._taking:
                 await self._load_timeline()
-        on_disk = await loop.run_in_executor(None, _list_directory, self.directory)
-        for name in sorted(name for name in on_disk if not name.endswith(SUFFIX)):
-            run = parse_open_name(name)
-            if run and not being_written(run[0]):
-                await self.take_open(self.directory / name)
+        opened, closed = await loop.run_in_executor(None, _list_directory, self.directory)
+        runs = {name: run[0] for name in sorted(opened) if (run := parse_open_name(name)) and not being_written(run[0])}
+        orphans = await loop.run_in_executor(None, find_orphans, self.directory, set(runs.values()))
+        for name, run_us in runs.items():
+            if run_us not in orphans:
+                try:
+                    await self.take_open(self.directory / name)
+                except OSError as error:  # tried again at the next walk
+                    self._logger.error("%s cannot be closed just now: %s.", name, reason_of(error))
         indexed = await self.index.sizes()
-        unknown, vanished = await loop.run_in_executor(None, _compare, on_disk, indexed)
-        self._unknown, self._unknown_bytes = unknown, sum(size_bytes for _, size_bytes in unknown)
+        unknown, vanished = await loop.run_in_executor(None, _compare, closed, indexed)
+        self._unread = unread = await loop.run_in_executor(None, Unread, unknown)
         self._listed = True
         self._undeletable.clear()
-        if len(unknown) > _BATCH:
-            self._logger.warning("%d segments are not in the index; they are read, the newest first.", len(unknown))
-        while self._unknown:
-            async with self._taking:
-                await self._take_in(self._next_unknown(self._unknown.popleft))
+        if len(unread) > _BATCH:
+            self._logger.warning("%d segments are not in the index; they are read, the newest first.", len(unread))
+        await self._take_newest(unread)  # before anything that costs time per file
+        for begin in range(0, len(names := unread.names), _MEASURED):
+            sizes = await loop.run_in_executor(None, self._measure, names[begin : begin + _MEASURED])
+            for name, size_bytes in sizes.items():
+                unread.measured(name, size_bytes)
+        while unread:
+            await self._take_newest(unread)
         await self.forget(vanished)
+        if not self._compared:  # closed segments do not change while a recorder owns them
+            changed = await loop.run_in_executor(None, self._changed, closed, indexed)
+            for begin in range(0, len(changed), _BATCH):
+                async with self._taking:
+                    await self._take_in(changed[begin : begin + _BATCH])
+            self._compared = True
         self.reconciled.set()
+        return list(orphans.values())
+
+    async def _take_newest(self, unread: Unread) -> None:
+        async with self._taking:
+            await self._take_in(unread.take_newest(_BATCH))
 
     async def delete_oldest(
         self, wanted_bytes: int, limit: int, held: Sequence[Range] = (), before_us: int | None = None
@@ -220,10 +243,9 @@ class Archive:
         Those that overlap a range of `held` stay, and so does what begins at `before_us` or later.
         """
         async with self._taking:
-            if self._unknown:  # the index does not know what is oldest before these are in it
-                await self._take_in(self._next_unknown(self._unknown.pop))
-            if self._unknown:
-                oldest_us = name_time_us(self._unknown[-1][0]) or 0
+            if self._unread:  # the index does not know what is oldest before these are in it
+                await self._take_in(self._unread.take_oldest(_BATCH))
+            if (oldest_us := self._unread.oldest_us) is not None:
                 before_us = oldest_us if before_us is None else min(before_us, oldest_us)
             groups = await self._choose_oldest(wanted_bytes, limit, held, before_us)
             loop = asyncio.get_running_loop()
@@ -235,14 +257,6 @@ class Archive:
                 await self._remove_span(gone)
                 freed_bytes += sum(segment.size_bytes for segment in gone)
             return freed_bytes
-
-    def _next_unknown(self, pop: Callable[[], tuple[str, int]]) -> list[str]:
-        names = []
-        for _ in range(min(_BATCH, len(self._unknown))):
-            name, size_bytes = pop()
-            names.append(name)
-            self._unknown_bytes -= size_bytes
-        return names
 
     async def _choose_oldest(
         self, wanted_bytes: int, limit: int, held: Sequence[Range], before_us: int | None
@@ -278,6 +292,8 @@ class Archive:
             )
 
     async def _take_in(self, file_names: list[str]) -> None:
+        if not file_names:
+            return
         await self._add(await asyncio.get_running_loop().run_in_executor(None, self._probe_all, file_names))
 
     async def _add(self, segments: list[Segment]) -> None:
@@ -288,6 +304,23 @@ class Archive:
             return
         for segment in segments:
             self.timeline.add(segment.start_us, segment.end_us, segment.size_bytes)
+
+    def _measure(self, file_names: list[str]) -> dict[str, int]:
+        sizes = {}
+        for name in file_names:
+            with contextlib.suppress(OSError):
+                sizes[name] = (self.directory / name).stat().st_size
+        return sizes
+
+    def _changed(self, file_names: list[str], indexed: dict[str, int]) -> list[str]:
+        """Those that have another size than the index says. Blocking."""
+        changed = []
+        for name in file_names:
+            if name in indexed:
+                with contextlib.suppress(OSError):
+                    if os.stat(os.path.join(self.directory, name)).st_size != indexed[name]:
+                        changed.append(name)
+        return changed
 
     def _vanished(self, file_names: list[str]) -> list[str]:
         return [name for name in file_names if not os.path.lexists(self.directory / name)]
@@ -369,19 +402,30 @@ def _rename_to_free(path: Path, target: Path) -> bool:
     return True
 
 
-def _list_directory(directory: Path) -> dict[str, int]:
-    """Names and sizes of the segments in a directory; other files and all directories are not ours."""
+def _list_directory(directory: Path) -> tuple[list[str], list[str]]:
+    """Names of the open and of the closed segments in a directory; other files and all directories are not ours.
+
+    Blocking, and without a question to the disk for each file.
+    """
+    opened, closed = [], []
     with os.scandir(directory) as entries:
-        return {
-            entry.name: entry.stat().st_size
-            for entry in entries
-            if (parse_open_name(entry.name) or name_time_us(entry.name) is not None)
-            and entry.is_file(follow_symlinks=False)
-        }
+        for entry in entries:
+            name = entry.name
+            if name.endswith(SUFFIX):
+                if (name[: -len(SUFFIX)].isdecimal() or name_time_us(name) is not None) and _is_file(entry):
+                    closed.append(name)
+            elif parse_open_name(name) and _is_file(entry):
+                opened.append(name)
+    return opened, closed
 
 
-def _compare(on_disk: dict[str, int], indexed: dict[str, int]) -> tuple[deque[tuple[str, int]], list[str]]:
-    """What the index does not know, by name and size, the newest first; and what has no file."""
-    unknown = [(name, size) for name, size in on_disk.items() if name.endswith(SUFFIX) and indexed.get(name) != size]
-    unknown.sort(key=lambda found: name_time_us(found[0]) or 0, reverse=True)
-    return deque(unknown), [name for name in indexed if name not in on_disk]
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False)
+
+
+def _compare(closed: list[str], indexed: dict[str, int]) -> tuple[list[str], list[str]]:
+    """What the index does not know, and what has no file."""
+    on_disk = set()
+    for name in closed:  # one by one: a single call over all would hold up every other thread
+        on_disk.add(name)
+    return [name for name in closed if name not in indexed], [name for name in indexed if name not in on_disk]

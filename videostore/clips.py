@@ -27,8 +27,8 @@ from videostore.const import (
     SAVES_AT_ONCE,
     US_PER_SECOND,
 )
-from videostore.errors import FFmpegError, NothingStoredError, RequestError
-from videostore.ffmpeg import loglevel, mortal, run_ffmpeg
+from videostore.errors import FFmpegError, NothingStoredError, RequestError, shown
+from videostore.ffmpeg import loglevel, run_ffmpeg
 from videostore.holds import Holds
 from videostore.plan import Part, Plan, groups_of, in_order, make_plan
 from videostore.segment import Segment
@@ -37,6 +37,8 @@ from videostore.timestamps import format_utc_exact
 
 WORK_DIRECTORY = ".cuts"
 """Below the storage path: lists, copies of the open segment, and clips on their way to the client."""
+_WORK_BYTES = 1 << 20
+"""What lists and tags take, with room to spare."""
 _REENCODED = {"c:v": "libx264", "preset": "veryfast", "crf": 18, "bf": 0, "pix_fmt": "yuv420p"}
 _EXACT_TIMES = {"fps_mode": "passthrough", "enc_time_base": f"1/{US_PER_SECOND}"}
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
@@ -81,7 +83,7 @@ class Clips:
         with self._holds.hold(from_us, to_us):
             async with self._workspace() as work:
                 asked = Range(from_us, to_us)
-                plan = await self._plan(asked, await self._find(asked, work))
+                plan = await self._plan(asked, await self._find(asked, work), work)
                 if not plan.parts:
                     raise await self._nothing_stored(plan)
                 if check_size is not None:
@@ -93,9 +95,13 @@ class Clips:
         total_bytes, _, length_us = await self._archive.index.amount(from_us, to_us)
         return total_bytes, length_us
 
-    async def _plan(self, asked: Range, found: Sequence[tuple[Segment, Path]], *, doubting: bool = False) -> Plan:
+    async def _plan(
+        self, asked: Range, found: Sequence[tuple[Segment, Path]], work: Path, *, doubting: bool = False
+    ) -> Plan:
+        loop = asyncio.get_running_loop()
         make = functools.partial(make_plan, found, asked, self._logger, doubting=doubting)
-        return await asyncio.get_running_loop().run_in_executor(None, make)
+        plan = await loop.run_in_executor(None, make)
+        return replace(plan, parts=tuple([await loop.run_in_executor(None, _mend, part, work) for part in plan.parts]))
 
     async def cut(
         self, plan: Plan, output: Path, *, container: str = "mp4", comment: str = "", for_save: bool = False
@@ -113,10 +119,10 @@ class Clips:
                 try:
                     await self._run(await self._command(plan, output, container, comment, work), complaints)
                 except FFmpegError:
-                    if (better := await self._doubt(plan)) is None:
+                    if (better := await self._doubt(plan, work)) is None:
                         raise
                 else:
-                    better = await self._doubt(plan) if complaints else None
+                    better = await self._doubt(plan, work) if complaints else None
                 if better is not None:
                     plan = better
                     await self._run(await self._command(plan, output, container, comment, work))
@@ -128,10 +134,10 @@ class Clips:
                 raise
             return plan
 
-    async def _doubt(self, plan: Plan) -> Plan | None:
+    async def _doubt(self, plan: Plan, work: Path) -> Plan | None:
         """A plan without the segments that turn out to be damaged, now that ffmpeg complains; None if none is."""
-        better = await self._plan(plan.asked, plan.found, doubting=True)
-        if better.parts == plan.parts:
+        better = await self._plan(plan.asked, plan.found, work, doubting=True)
+        if [replace(part, path=Path()) for part in better.parts] == [replace(part, path=Path()) for part in plan.parts]:
             return None
         if not better.parts:
             raise await self._nothing_stored(better)
@@ -193,7 +199,7 @@ class Clips:
 
     async def _run(self, stream: Any, complaints: list[str] | None = None) -> None:
         command = stream.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(self._logger), "-y")
-        command = mortal(command.compile(cmd=self._binary))
+        command = command.compile(cmd=self._binary)
         try:
             await run_ffmpeg(command, logger=self._logger, niceness=CUT_NICENESS, complaints=complaints)
         except FFmpegError as error:
@@ -297,6 +303,8 @@ def _list_lines(parts: Sequence[Part]) -> list[str]:
 
 def _file_line(path: Path) -> str:
     quoted = str(path.absolute()).replace("'", "'\\''")
+    if "\n" in quoted or "\r" in quoted:
+        raise RequestError(f"The path {shown(quoted)} has a line break, which ffmpeg's lists cannot hold.")
     return f"file '{quoted}'"
 
 
@@ -326,11 +334,20 @@ def _make_workspace(base: Path, size_bytes: int) -> Path:
     """A new directory below `base`, or elsewhere if its device is full, read-only or gone."""
     try:
         base.mkdir(exist_ok=True)
-        if size_bytes == 0 or shutil.disk_usage(base).free > size_bytes:
+        if shutil.disk_usage(base).free > size_bytes + _WORK_BYTES:
             return Path(tempfile.mkdtemp(dir=base))
     except OSError:
         pass
     return Path(tempfile.mkdtemp(prefix="videostore-"))
+
+
+def _mend(part: Part, work: Path) -> Part:
+    """Replace a file that has lost its end by a copy of what is whole of it. Blocking."""
+    if part.lost_end_at is None:
+        return part
+    copy = work / f"mended-{part.path.name}"
+    _copy_head(part.path, copy, part.lost_end_at)
+    return replace(part, path=copy)
 
 
 def _pin(segments: Sequence[Segment], directory: Path, work: Path) -> list[tuple[Segment, Path]]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from videostore.answer import Health, StorageState
-from videostore.errors import RequestError
+from videostore.errors import RequestError, shown
 from videostore.store import VideoStore
 from videostore.timeline import Range
 from videostore.timestamps import format_utc, format_utc_exact, parse_timestamp
@@ -35,7 +35,7 @@ async def execute(store: VideoStore, command: Mapping[str, Any]) -> dict[str, An
         return await _save_status(store, command)
     if name is None:
         raise RequestError(f"The field 'command' is missing: it must be one of {', '.join(NAMES)}.")
-    raise RequestError(f"'command' is {repr(name)[:60]}, which is unknown: it must be one of {', '.join(NAMES)}.")
+    raise RequestError(f"'command' is {shown(name)}, which is unknown: it must be one of {', '.join(NAMES)}.")
 
 
 async def _save(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +54,7 @@ async def _fetch(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any
     from_us, to_us = _range(command)
     container = _optional(command, "container", str, "a string") or CONTAINERS[0]
     if container not in CONTAINERS:
-        raise RequestError(f"'container' is {container[:60]!r}: it must be one of {', '.join(CONTAINERS)}.")
+        raise RequestError(f"'container' is {shown(container)}: it must be one of {', '.join(CONTAINERS)}.")
     clip = await store.fetch(from_us, to_us, container=container)
     video = await asyncio.get_running_loop().run_in_executor(None, base64.b64encode, clip.data)
     return {"command": "fetch", "video": video.decode("ascii")} | _ranges(clip.ranges)
@@ -78,7 +78,7 @@ def _range(command: Mapping[str, Any]) -> tuple[int, int]:
 def _optional(command: Mapping[str, Any], field: str, kind: type | tuple[type, ...], right: str) -> Any:
     value = command.get(field)
     if value is not None and not isinstance(value, kind):
-        raise RequestError(f"{field!r} is {repr(value)[:60]}: it must be {right}.")
+        raise RequestError(f"{field!r} is {shown(value)}: it must be {right}.")
     return value
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from videostore.const import MIN_FREE_BYTES, MIN_FREE_SHARE
-from videostore.errors import ConfigError
+from videostore.errors import ConfigError, shown
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 FORMATS = ("mp4",)
@@ -46,7 +46,8 @@ _KNOWN = {
 }
 _GIB = 1 << 30
 _WITHOUT_EFFECT = ("yuyv",)
-_SHOWN_CHARS = 60
+_SHOWN_KEY_CHARS = 60
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def _parse_storage(name: str, section: _Section, video: VideoConfig) -> StorageC
         section.refuse(
             "size_gb",
             size_gb,
-            f"at least {segment_bytes / _GIB:.2g} GiB, which is one segment of {_shown(segment_seconds)} s at "
+            f"at least {segment_bytes / _GIB:.2g} GiB, which is one segment of {shown(segment_seconds)} s at "
             f"{video.bitrate} bits per second",
         )
     min_free_gb = section.number("min_free_gb")
@@ -164,7 +165,7 @@ def _parse_storage(name: str, section: _Section, video: VideoConfig) -> StorageC
     upload_path = section.path("upload_path", f"{DEFAULT_UPLOAD_PATH}/{name}")
     if _is_inside(storage_path, upload_path) or _is_inside(upload_path, storage_path):
         raise ConfigError(
-            f"storage.storage_path {_shown(str(storage_path))} and storage.upload_path {_shown(str(upload_path))} must "
+            f"storage.storage_path {shown(str(storage_path))} and storage.upload_path {shown(str(upload_path))} must "
             "be two directories of which neither lies inside the other, because the data manager deletes what it has "
             "uploaded"
         )
@@ -190,12 +191,12 @@ def _doubts(config: Config) -> list[str]:
     segment_bytes = config.video.bitrate / 8 * storage.segment_seconds
     if storage.quota_bytes < 2 * segment_bytes:
         doubts.append(
-            f"storage.size_gb {_shown(storage.size_gb)} is less than two segments of "
-            f"{_shown(storage.segment_seconds)} s at {config.video.bitrate} bits per second: hardly anything is kept"
+            f"storage.size_gb {shown(storage.size_gb)} is less than two segments of "
+            f"{shown(storage.segment_seconds)} s at {config.video.bitrate} bits per second: hardly anything is kept"
         )
     if _is_inside(storage.storage_path, Path(os.path.expanduser(CAPTURE_PATH))):
         doubts.append(
-            f"storage.storage_path {_shown(str(storage.storage_path))} lies inside {CAPTURE_PATH}, which a data "
+            f"storage.storage_path {shown(str(storage.storage_path))} lies inside {CAPTURE_PATH}, which a data "
             "manager uploads and then deletes unless its capture_dir is another: the recording may be lost"
         )
     return doubts
@@ -274,6 +275,8 @@ class _Section:
         """An absolute path, with `~` expanded."""
         given = self.text(key)
         expanded = os.path.expanduser(given or default)
+        if _CONTROL.search(expanded):  # a line break would end the line of a list for ffmpeg
+            self.refuse(key, expanded, "a path without line breaks and other control characters")
         if not os.path.isabs(expanded):
             if given is None:
                 self.missing(key, f"an absolute path, because there is no home directory for the default {default}")
@@ -306,7 +309,7 @@ class _Section:
 
     def refuse(self, key: str, value: object, right: str) -> NoReturn:
         """Raise ConfigError for an attribute with a wrong value."""
-        raise ConfigError(f"The attribute {self._dotted(key)} is {_shown(value)}, but must be {right}")
+        raise ConfigError(f"The attribute {self._dotted(key)} is {shown(value)}, but must be {right}")
 
     def _dotted(self, key: str) -> str:
         return f"{self._prefix}.{key}" if self._prefix else str(key)
@@ -314,13 +317,11 @@ class _Section:
 
 def _check_component_name(name: str) -> None:
     # The name becomes a directory and the beginning of files' names.
-    if not name or name in (".", "..") or "/" in name or "\0" in name or not _is_unicode(name):
-        raise ConfigError(
-            f"The component's name {_shown(name)} cannot be the name of a directory: rename the component"
-        )
+    if not name or name in (".", "..") or "/" in name or _CONTROL.search(name) or not _is_unicode(name):
+        raise ConfigError(f"The component's name {shown(name)} cannot be the name of a directory: rename the component")
     if len(name.encode()) > MAX_COMPONENT_NAME_BYTES:
         raise ConfigError(
-            f"The component's name {_shown(name)} is {len(name.encode())} bytes long, but must have at most "
+            f"The component's name {shown(name)} is {len(name.encode())} bytes long, but must have at most "
             f"{MAX_COMPONENT_NAME_BYTES}"
         )
 
@@ -350,16 +351,5 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _shown(value: object) -> str:
-    """The value as a message quotes it: at most about 60 characters, and 20 where protobuf has made 20.0 of it."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        value = int(value)
-    try:
-        quoted = repr(value[: _SHOWN_CHARS + 1] if isinstance(value, str) else value)
-    except ValueError:  # Python refuses to write out integers of thousands of digits.
-        quoted = "an endless number"
-    return quoted if len(quoted) <= _SHOWN_CHARS + 2 else quoted[:_SHOWN_CHARS] + "…"
-
-
 def _shown_key(dotted: str) -> str:
-    return dotted if len(dotted) <= _SHOWN_CHARS and dotted.isprintable() else _shown(dotted)
+    return dotted if len(dotted) <= _SHOWN_KEY_CHARS and dotted.isprintable() else shown(dotted)

@@ -128,7 +128,7 @@ FAILED_SAVES_SHOWN = 5
 """The last failures that `get_status` names."""
 
 CLIP_RESERVE_BYTES = 16 * 1024 * 1024
-"""Room that a clip must leave on its device: the recording goes on while it is written."""
+"""Room that a clip must leave on its device, at most 2 % of it: the recording goes on while it is written."""
 
 JOIN_US = 200_000
 """Segments of different runs that lie no further apart (a change of picture size) play on without a gap."""

@@ -44,3 +44,22 @@ class FFmpegError(VideoStoreError):
 def reason_of(error: BaseException) -> str:
     """What went wrong, without the number and the path that the system puts around it."""
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+
+
+_SHOWN_CHARS = 60
+
+
+def shown(value: object) -> str:
+    """A value as a message quotes it: at most about 60 characters, and 20 where protobuf has made 20.0 of it."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        value = int(value)
+    try:
+        quoted = repr(value[: _SHOWN_CHARS + 1] if isinstance(value, str) else value)
+    except ValueError:  # Python refuses to write out integers of thousands of digits.
+        quoted = "an endless number"
+    return quoted if len(quoted) <= _SHOWN_CHARS + 2 else quoted[:_SHOWN_CHARS] + "…"
+
+
+def whole_characters(text: str) -> str:
+    """The text with every half character (a lone surrogate) replaced, which no file and no database takes."""
+    return text.encode(errors="replace").decode()

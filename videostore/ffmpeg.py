@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import imageio_ffmpeg
-import psutil
 
 from videostore.const import PIPE_BYTES
 from videostore.errors import FFmpegError
@@ -124,15 +123,19 @@ async def start_ffmpeg(args: Sequence[str], *, stdin: bool, stdout: bool = False
     return process
 
 
-def mortal(command: list[str]) -> list[str]:
-    """The command so that it does not outlive this process, where the system can have that (Linux, util-linux)."""
-    setpriv = _find_setpriv()
-    return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
+def _subordinate(args: Sequence[str], niceness: int) -> list[str]:
+    """The command at a lower priority, and so that it does not outlive this process where the system can have that.
+
+    Both have to hold before ffmpeg begins: a priority that is set later does not reach the threads that it has by then.
+    """
+    nice, setpriv = _find_program("nice"), _find_program("setpriv") if sys.platform == "linux" else None
+    prefix = [nice, "-n", str(niceness)] if nice else []
+    return [*prefix, *([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []), *args]
 
 
 @functools.cache
-def _find_setpriv() -> str | None:
-    return shutil.which("setpriv") if sys.platform == "linux" else None
+def _find_program(name: str) -> str | None:
+    return shutil.which(name)
 
 
 def _widen_pipe(process: asyncio.subprocess.Process) -> None:
@@ -196,15 +199,15 @@ async def run_ffmpeg(
 ) -> bytes:
     """Run ffmpeg to its end and return what it wrote to its output; cancelling, or the time-out, kills it.
 
-    `complaints` gets the first few errors that it names, which need not have made it fail.
+    With a niceness it yields to others, and ends with this process. `complaints` gets the first few errors that it
+    names, which need not have made it fail.
 
     Raises:
         FFmpegError: it cannot be started, fails, or takes longer than `timeout_s` seconds.
     """
-    process = await start_ffmpeg(args, stdin=False, stdout=True)
     if niceness:
-        with contextlib.suppress(psutil.Error, OSError):
-            psutil.Process(process.pid).nice(niceness)
+        args = _subordinate(args, niceness)
+    process = await start_ffmpeg(args, stdin=False, stdout=True)
     assert process.stdout is not None and process.stderr is not None
     logger = logger or logging.getLogger("videostore.quiet")
     messages = asyncio.ensure_future(log_messages(process.stderr, logger, complaints))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +23,10 @@ _CONTAINERS = frozenset({b"trak", b"mdia", b"minf", b"stbl", b"traf", b"udta", b
 _FULL_CONTAINERS = {b"meta": 4, b"stsd": 8}
 _MAX_HEADER_BYTES = 16 * 1024 * 1024
 """No `moov` or `moof` of a segment comes near this; a length beyond it is garbage."""
+
+_MFRO_BYTES = 16
+_PRFT_BYTES = 32
+"""As ffmpeg writes it, with 64 bits of media time."""
 
 _MAX_FRAMES = 100_000
 """Nor has a fragment, one second, this many frames."""
@@ -98,13 +102,61 @@ def read_fragments(path: Path) -> FragmentedFile:
             raise NotOursError(f"{path.name} is damaged or of another kind") from error
 
 
-def _read(file: BinaryIO, file_bytes: int) -> FragmentedFile:
+def read_ends(path: Path) -> FragmentedFile:
+    """Read the first and the last fragment alone, where ffmpeg's table of fragments at the end of the file tells of it.
+
+    Blocking; costs three reads, however long the segment is. A file without that table is read whole.
+
+    Raises:
+        NotOursError: no `prft`, or no whole fragment, or not an MP4.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb", buffering=4096) as file:
+        try:
+            file_bytes = path.stat().st_size
+            last_moof = _last_fragment(file, file_bytes)
+            file.seek(0)
+            return _read(file, file_bytes, last_moof)
+        except (struct.error, IndexError, KeyError, UnicodeDecodeError, RecursionError) as error:
+            raise NotOursError(f"{path.name} is damaged or of another kind") from error
+
+
+def _last_fragment(file: BinaryIO, file_bytes: int) -> int | None:
+    """Where the last fragment's `prft` begins, from `mfra` (8.8.9); None where the file does not end with one."""
+    if file_bytes < _MFRO_BYTES:
+        return None
+    file.seek(file_bytes - _MFRO_BYTES)
+    size, kind, _, mfra_bytes = struct.unpack(">I4sII", file.read(_MFRO_BYTES))
+    if (size, kind) != (_MFRO_BYTES, b"mfro") or not _MFRO_BYTES < mfra_bytes <= min(file_bytes, _MAX_HEADER_BYTES):
+        return None
+    file.seek(file_bytes - mfra_bytes)
+    mfra = file.read(mfra_bytes)
+    if mfra[4:8] != b"mfra":
+        return None
+    tfra = dict(_leaves(mfra[8:])).get(b"tfra")
+    if tfra is None:
+        return None
+    lengths, count = struct.unpack_from(">II", tfra, 8)
+    offset_bytes = 8 if tfra[0] else 4
+    entry_bytes = 2 * offset_bytes + (lengths >> 4 & 3) + (lengths >> 2 & 3) + (lengths & 3) + 3
+    if count < 1:
+        return None
+    at = 16 + (count - 1) * entry_bytes + offset_bytes
+    begin = int.from_bytes(tfra[at : at + offset_bytes], "big") - _PRFT_BYTES
+    file.seek(max(0, begin))
+    size, kind = struct.unpack(">I4s", file.read(8))
+    return begin if (size, kind) == (_PRFT_BYTES, b"prft") else None
+
+
+def _read(file: BinaryIO, file_bytes: int, last_fragment: int | None = None) -> FragmentedFile:
+    """With `last_fragment`, where that begins, the fragments between the first and the last are left out."""
     moov: dict[bytes, bytes] = {}
     fragments: list[Fragment] = []
     start_us: int | None = None
     moof: dict[bytes, bytes] = {}
     timescale, finished = 0, False
-    for kind, header_bytes, begin, end in _top_level(file, file_bytes):
+    boxes = _top_level(file, file_bytes, lambda: last_fragment if len(fragments) == 1 else None)
+    for kind, header_bytes, begin, end in boxes:
         if kind in (b"moov", b"moof", b"prft") and end - begin > _MAX_HEADER_BYTES:
             break
         if kind == b"moov":
@@ -137,8 +189,13 @@ def _read(file: BinaryIO, file_bytes: int) -> FragmentedFile:
     )
 
 
-def _top_level(file: BinaryIO, file_bytes: int) -> Iterator[tuple[bytes, int, int, int]]:
-    """Kind, header size, begin and end of each whole box; the file stands behind the header meanwhile."""
+def _top_level(
+    file: BinaryIO, file_bytes: int, leap: Callable[[], int | None]
+) -> Iterator[tuple[bytes, int, int, int]]:
+    """Kind, header size, begin and end of each whole box; the file stands behind the header meanwhile.
+
+    Where `leap` tells a place further on, the boxes before it are left out.
+    """
     begin = 0
     while begin + 8 <= file_bytes:
         file.seek(begin)
@@ -151,7 +208,7 @@ def _top_level(file: BinaryIO, file_bytes: int) -> Iterator[tuple[bytes, int, in
         if size < header_bytes or end > file_bytes:
             return
         yield kind, header_bytes, begin, end
-        begin = end
+        begin = max(end, leap() or 0)
 
 
 def _leaves(data: bytes) -> Iterator[tuple[bytes, bytes]]:

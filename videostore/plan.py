@@ -33,6 +33,8 @@ class Part:
     """Between the last frame that is shown and the next of the segment; None where all up to its end is shown."""
     keyframe_us: int | None = None
     """First keyframe at or after `first_us`; None where the first frame is the segment's own first."""
+    lost_end_at: int | None = None
+    """Where what can be read of the file ends, in bytes, if the rest was lost: ffmpeg would stop there."""
 
     @property
     def length_us(self) -> int:
@@ -105,7 +107,8 @@ def make_plan(
             if times.end_us < segment.end_us - _LOST_END_US:
                 logger.warning("Segment %s has lost its end.", path.name)
                 end_us = times.end_us
-                part = replace(part, segment=replace(segment, end_us=end_us), end_us=end_us)
+                shorter = replace(segment, end_us=end_us, size_bytes=times.size_bytes)
+                part = replace(part, segment=shorter, end_us=end_us, lost_end_at=times.size_bytes)
             held.append(Range(max(from_us, segment.start_us), min(to_us, end_us)))
             first = bisect.bisect_left(times.all_us, from_us)
             stop = bisect.bisect_left(times.all_us, to_us)

@@ -242,7 +242,7 @@ def recording_command(
     if pad_to_even:  # encoders need it, for colour has half the size
         video = video.filter("pad", "ceil(iw/2)*2", "ceil(ih/2)*2")
     output = video.output(
-        str(directory).replace("%", "%%") + os.sep + open_pattern(epoch_us),
+        output_pattern(directory, epoch_us),
         **encoder.options(),
         f="segment",
         segment_time=segment_seconds,
@@ -253,6 +253,11 @@ def recording_command(
     output = output.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(logger))
     command: list[str] = output.compile(cmd=binary)
     return command
+
+
+def output_pattern(directory: Path, epoch_us: int) -> str:
+    """What a run's ffmpeg is told to write, and by which its process can be known."""
+    return str(directory).replace("%", "%%") + os.sep + open_pattern(epoch_us)
 
 
 def sync_file(path: Path) -> None:

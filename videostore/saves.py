@@ -11,14 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from videostore.const import CLOSE_SAVES_S, FAILED_SAVES_SHOWN, SAVE_RETRIES_S
-from videostore.errors import NothingStoredError, UnknownSaveError, VideoStoreError, reason_of
+from videostore.errors import NothingStoredError, UnknownSaveError, VideoStoreError, reason_of, shown
 from videostore.holds import Holds
 from videostore.index import Index
 from videostore.saved import Save, SaveStatus
 from videostore.timeline import Range
 from videostore.upload import Uploads
-
-_SHOWN_CHARS = 100
 
 
 class Saves:
@@ -91,7 +89,7 @@ class Saves:
         save = self._pending.get(file_name) or await self._index.get_save(file_name)
         if save is None:
             raise UnknownSaveError(
-                f"'filename' is {file_name[:_SHOWN_CHARS]!r}: no save of this name is known here; it must be the"
+                f"'filename' is {shown(file_name)}: no save of this name is known here; it must be the"
                 " 'filename' that a save answered."
             )
         return save

@@ -12,7 +12,7 @@ import av.error
 
 from videostore.const import US_PER_SECOND
 from videostore.errors import TimestampError
-from videostore.fragments import FragmentedFile, NotOursError, read_fragments
+from videostore.fragments import FragmentedFile, NotOursError, read_ends, read_fragments
 from videostore.timestamps import parse_timestamp
 
 SUFFIX = ".mp4"
@@ -131,7 +131,7 @@ def probe(path: Path) -> Segment:
     """
     size_bytes = path.stat().st_size
     try:
-        segment = describe_fragments(path.name, read_fragments(path))
+        segment = describe_fragments(path.name, read_ends(path))
     except NotOursError:
         return _probe_foreign(path, size_bytes)
     return dataclasses.replace(segment, size_bytes=size_bytes)
@@ -145,6 +145,8 @@ class FrameTimes:
     keyframes_us: list[int]
     end_us: int
     """End of the last frame: before that of the segment where the file has lost its end."""
+    size_bytes: int
+    """Up to the end of the last whole fragment."""
 
 
 def frame_times(segment: Segment, path: Path) -> FrameTimes:
@@ -157,11 +159,11 @@ def frame_times(segment: Segment, path: Path) -> FrameTimes:
         content = read_fragments(path)
     except NotOursError:
         times, keyframes = _foreign_times(path)
-        start_us = segment.start_us
-        return FrameTimes([start_us + t for t in times], [start_us + t for t in keyframes], segment.end_us)
+        all_us, keyframes_us = [segment.start_us + t for t in times], [segment.start_us + t for t in keyframes]
+        return FrameTimes(all_us, keyframes_us, segment.end_us, segment.size_bytes)
     except OSError as error:
         raise UnreadableError(str(error)) from error
-    return FrameTimes(content.times_us, content.keyframes_us, content.end_us)
+    return FrameTimes(content.times_us, content.keyframes_us, content.end_us, content.size_bytes)
 
 
 def _probe_foreign(path: Path, size_bytes: int) -> Segment:

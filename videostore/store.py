@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import shutil
 import sqlite3
@@ -29,7 +30,15 @@ from videostore.const import (
     US_PER_SECOND,
 )
 from videostore.encoder import Encoder
-from videostore.errors import ConfigError, NoRoomError, RequestError, TooLargeError, VideoStoreError, reason_of
+from videostore.errors import (
+    ConfigError,
+    NoRoomError,
+    RequestError,
+    TooLargeError,
+    VideoStoreError,
+    reason_of,
+    whole_characters,
+)
 from videostore.fragments import NotOursError, read_fragments
 from videostore.holds import Holds
 from videostore.packet import Source
@@ -100,7 +109,7 @@ class VideoStore:
         directory = self._storage.storage_path
         loop = asyncio.get_running_loop()
         try:
-            self._storage.upload_path.mkdir(parents=True, exist_ok=True)
+            self._make_upload_path()
             self._archive = await Archive.open(directory, self._logger)
             self._owned.push_async_callback(self._archive.close)
             await loop.run_in_executor(None, self._check_floor)
@@ -197,6 +206,7 @@ class VideoStore:
             FFmpegError: the clip could not be cut.
         """
         from_us, to_us = self._check_range(from_us, to_us)
+        metadata = whole_characters(metadata)
         directory = tag_directory(tags)
         with contextlib.ExitStack() as promise:
             path = promise.enter_context(self._uploads.promise(from_us, metadata, directory))
@@ -211,7 +221,7 @@ class VideoStore:
         Raises:
             UnknownSaveError: there was none of this name, or it is long forgotten.
         """
-        return await self._attend(self._saves.status(file_name))
+        return await self._attend(self._saves.status(whole_characters(file_name)))
 
     async def fetch(
         self, from_us: int, to_us: int, *, container: str = "mp4", limit_bytes: int = FETCH_LIMIT_BYTES
@@ -340,7 +350,8 @@ class VideoStore:
     def _check_room(self, directory: Path, size_bytes: int, length_us: int) -> None:
         while not directory.exists():
             directory = directory.parent
-        room_bytes = max(0, shutil.disk_usage(directory).free - CLIP_RESERVE_BYTES)
+        usage = shutil.disk_usage(directory)
+        room_bytes = max(0, usage.free - min(CLIP_RESERVE_BYTES, usage.total // 50))
         if size_bytes > room_bytes:
             fits_s = length_us / US_PER_SECOND * room_bytes / size_bytes
             raise NoRoomError(
@@ -372,6 +383,14 @@ class VideoStore:
             with contextlib.suppress(FileNotFoundError):
                 total += path.stat().st_size
         return total
+
+    def _make_upload_path(self) -> None:
+        try:
+            self._storage.upload_path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.ENOSPC):
+                raise
+            self._logger.error("Nothing can be saved to %s just now: %s.", self._storage.upload_path, reason_of(error))
 
     def _check_floor(self) -> None:
         total_bytes = shutil.disk_usage(self._storage.storage_path).total

@@ -9,7 +9,7 @@ import re
 from datetime import datetime, timedelta, timezone
 
 from videostore.const import US_PER_SECOND
-from videostore.errors import TimestampError
+from videostore.errors import TimestampError, shown
 
 FORMS = "YYYY-MM-DD_HH-MM-SS (local time) or YYYY-MM-DD_HH-MM-SSZ (UTC)"
 """The accepted forms, as error messages name them."""
@@ -20,7 +20,6 @@ _PATTERN = re.compile(
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 _DAY_US = 24 * 3600 * US_PER_SECOND
-_SHOWN_CHARS = 60
 
 # Kept two days away from the ends of the calendar, so that whatever was parsed can be written in every time zone.
 _EARLIEST_US = (datetime.min.replace(tzinfo=timezone.utc) - _EPOCH) // _MICROSECOND + 2 * _DAY_US
@@ -41,7 +40,7 @@ def parse_timestamp(text: object, field: str) -> int:
         raise TimestampError(f'parsing time "{field}": the field is missing; it takes {FORMS}')
     match = _PATTERN.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise TimestampError(f'parsing time "{field}": {_shown(text)} is not of the form {FORMS}')
+        raise TimestampError(f'parsing time "{field}": {shown(text)} is not of the form {FORMS}')
     *numbers, fraction, zulu = match.groups()
     try:
         moment = datetime(*map(int, numbers), tzinfo=timezone.utc if zulu else None)  # type: ignore[misc,arg-type]
@@ -53,7 +52,7 @@ def parse_timestamp(text: object, field: str) -> int:
         if _EARLIEST_US <= us <= _LATEST_US:
             return us
     raise TimestampError(
-        f'parsing time "{field}": {_shown(text)} is no moment of the calendar, though of the form {FORMS}'
+        f'parsing time "{field}": {shown(text)} is no moment of the calendar, though of the form {FORMS}'
     )
 
 
@@ -79,12 +78,3 @@ def _utc(us: int) -> datetime:
 def _written(moment: datetime, precision: str) -> str:
     # isoformat fills the year up with zeros on every platform, which strftime does not.
     return moment.isoformat(sep="_", timespec=precision).replace(":", "-")
-
-
-def _shown(value: object) -> str:
-    """The value as an error message quotes it: at most about 60 characters."""
-    try:
-        quoted = repr(value[: _SHOWN_CHARS + 1] if isinstance(value, str) else value)
-    except ValueError:  # Python refuses to write out integers of thousands of digits.
-        quoted = "an endless number"
-    return quoted if len(quoted) <= _SHOWN_CHARS + 2 else quoted[:_SHOWN_CHARS] + "…"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 
+import psutil
+
 from videostore.archive import Archive
 from videostore.clock import Clock
-from videostore.const import INDEX_RETRY_S, RESCAN_INTERVAL_S, US_PER_SECOND
+from videostore.const import FFMPEG_STUCK_S, INDEX_RETRY_S, RESCAN_INTERVAL_S, US_PER_SECOND
 from videostore.errors import VideoStoreError, reason_of
 from videostore.retention import Retention
 from videostore.run import Run
@@ -118,16 +121,18 @@ class Upkeep:
     async def _attend(self) -> None:
         """What events may have missed: closed segments at each tick, everything at long intervals."""
         while True:
-            trouble = await self._guard(self.revive())
-            trouble = await self._guard(self._keep_index()) or trouble
-            if self._clock.monotonic_us() >= self._rescan_us and (self._rescan is None or self._rescan.done()):
-                self._rescan_us = self._clock.monotonic_us() + round(RESCAN_INTERVAL_S * US_PER_SECOND)
-                self._rescan = asyncio.create_task(self._walk())
-            run = self._current_run()
-            for path in run.open_paths()[:-1] if run else []:
-                trouble = await self._guard(self._archive.take_open(path)) or trouble
-            self.trouble = await self._guard(self._retention.enforce()) or trouble
+            self.trouble = await self._guard(self.revive()) or await self._attend_once()
             await asyncio.sleep(_TICK_S)
+
+    async def _attend_once(self) -> str | None:
+        trouble = await self._guard(self._keep_index())
+        if self._clock.monotonic_us() >= self._rescan_us and (self._rescan is None or self._rescan.done()):
+            self._rescan_us = self._clock.monotonic_us() + round(RESCAN_INTERVAL_S * US_PER_SECOND)
+            self._rescan = asyncio.create_task(self._walk())
+        run = self._current_run()
+        for path in run.open_paths()[:-1] if run else []:
+            trouble = await self._guard(self._archive.take_open(path)) or trouble
+        return await self._guard(self._retention.enforce()) or trouble
 
     async def _keep_index(self) -> None:
         index = self._archive.index
@@ -141,9 +146,28 @@ class Upkeep:
             await self._on_index_changed()
 
     async def _walk(self) -> None:
-        await self._guard(
-            self._archive.reconcile(lambda run_us: (run := self._current_run()) is not None and run.epoch_us == run_us)
-        )
+        def being_written(run_us: int) -> bool:
+            return (run := self._current_run()) is not None and run.epoch_us == run_us
+
+        async def compare() -> None:
+            for orphan in await self._archive.reconcile(being_written):
+                await self._end_orphan(orphan)
+                self._rescan_us = 0
+
+        if await self._guard(compare()):
+            self._rescan_us = 0
+
+    async def _end_orphan(self, orphan: psutil.Process) -> None:
+        """Its pipe has ended with the module that wrote to it: what it still writes is the last, unless it is stuck."""
+        loop = asyncio.get_running_loop()
+        self._logger.warning("The ffmpeg of a killed module is still at work (process %d).", orphan.pid)
+        with contextlib.suppress(psutil.Error):
+            try:
+                await loop.run_in_executor(None, orphan.wait, FFMPEG_STUCK_S)
+            except psutil.TimeoutExpired:
+                self._logger.warning("It does not come to its end, and is killed.")
+                orphan.kill()
+                await loop.run_in_executor(None, orphan.wait, FFMPEG_STUCK_S)
 
     async def _guard(self, work: Awaitable[None]) -> str | None:
         """Upkeep that fails is reported and comes round again; it never ends the recording. Returns what it said."""
@@ -152,8 +176,9 @@ class Upkeep:
         except (OSError, sqlite3.Error, VideoStoreError) as error:
             trouble = f"The storage at {self._archive.directory} is in trouble: {reason_of(error).rstrip('.')}."
             now = time.monotonic()
-            if now - self._told.get(trouble, -_REPEAT_S) >= _REPEAT_S:
-                self._told = {trouble: now}
+            self._told = {text: when for text, when in self._told.items() if now - when < _REPEAT_S}
+            if trouble not in self._told:
+                self._told[trouble] = now
                 self._logger.error("%s", trouble)
             return trouble
         except Exception as error:

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
-from videostore.errors import RequestError
+from videostore.errors import RequestError, shown, whole_characters
 from videostore.run import sync_file
 from videostore.timestamps import format_local
 
@@ -36,7 +36,7 @@ def clip_stem(name: str, from_us: int, metadata: str) -> str:
 
 
 def _clean(text: str) -> str:
-    text = text.encode(errors="replace").decode()  # lone surrogates
+    text = whole_characters(text)
     return "".join("_" if c in "/\\" or not c.isprintable() else c for c in text)
 
 
@@ -57,7 +57,7 @@ def tag_directory(tags: Sequence[object]) -> Path:
         elif len((_TAG_PREFIX + tag).encode(errors="replace")) > _NAME_BYTES:
             problem = f"it is longer than {_NAME_BYTES - len(_TAG_PREFIX)} bytes"
         if problem:
-            raise RequestError(f"tags[{number}] is {repr(tag)[:60]}: {problem}.")
+            raise RequestError(f"tags[{number}] is {shown(tag)}: {problem}.")
     return Path(*(_TAG_PREFIX + tag for tag in sorted({str(tag) for tag in tags})))
 
 

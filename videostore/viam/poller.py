@@ -198,6 +198,8 @@ class _Requests:
     def __init__(self, ask: Callable[[], Coroutine[Any, Any, _Answer]]) -> None:
         self._ask = ask
         self._tasks: list[asyncio.Task[_Answer]] = []
+        self._ahead = False
+        """Whether the request that is under way was sent beside one that was answered, and serves as the next."""
 
     async def first(self, within_s: float) -> _Answer | None:
         """The first answer, or None when none has come in time; then the patient request stays, the other is renewed.
@@ -205,14 +207,19 @@ class _Requests:
         Raises:
             Exception: what the camera's client raised.
         """
-        if len(self._tasks) > 1:
-            await self._drop(self._tasks.pop())
-        self._tasks.append(asyncio.ensure_future(self._ask()))
+        if not self._ahead:
+            if len(self._tasks) > 1:
+                await self._drop(self._tasks.pop())
+            self._tasks.append(asyncio.ensure_future(self._ask()))
+        self._ahead = False
         done, _ = await asyncio.wait(self._tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         if not done:
             return None
-        self._tasks = [task for task in self._tasks if task not in done]
-        await self.cancel()
+        last = max(self._tasks.index(task) for task in done)
+        earlier, self._tasks = self._tasks[:last], self._tasks[last + 1 :]
+        self._ahead = bool(self._tasks)  # it may hold the next picture already
+        for task in earlier:
+            await self._drop(task)
         best = next((task for task in done if not task.cancelled() and task.exception() is None), None)
         return (best or done.pop()).result()
 
