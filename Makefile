@@ -9,10 +9,14 @@ PYTHON ?= python3.13 python3.12 python3.11 python3.10 python3
 PYTEST_ARGS ?= -n 4 --dist worksteal
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+# Minutes; the same SEED and DURATION make the same faults. Root may add SOAK_ARGS=--disk-full.
+DURATION ?= 30
+SEED ?=
+SOAK_ARGS ?=
 
 CODE := videostore scripts tests
 
-.PHONY: help setup test lint format bench demo clean
+.PHONY: help setup test lint format bench demo soak clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
@@ -38,8 +42,11 @@ bench: $(STAMP) ## measure against bare ffmpeg
 demo: $(STAMP) ## record a synthetic camera, save a clip and fetch one
 	$(PY) -m scripts.demo $(DEMO_ARGS)
 
+soak: $(STAMP) ## run it under faults at random and look for every frame (DURATION=minutes SEED=number)
+	$(PY) -m scripts.soak --minutes $(DURATION) $(if $(SEED),--seed $(SEED)) $(SOAK_ARGS)
+
 clean: ## remove everything that was made
-	rm -rf $(VENV) build dist demo-output *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist demo-output soak-output *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # The environment is made anew where its Python was removed or is too old, or where the command line names another one.

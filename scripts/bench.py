@@ -1,5 +1,7 @@
 """`make bench`: measures the module as a process on this machine, each row against bare ffmpeg or what is wanted.
 
+`scale` is a table of its own: how the costs of the store grow with what is stored.
+
 Everything is written to temporary directories, which go with the processes that were started. A figure that is missed
 is marked in the table and is no failure of the program.
 """
@@ -10,15 +12,15 @@ import sys
 import time
 from collections.abc import Sequence
 
-from scripts import bench_archive, bench_recording
+from scripts import bench_archive, bench_recording, bench_scale
 from scripts.bench_table import Row, describe_machine, format_table
 from videostore.ffmpeg import find_ffmpeg
 
-ROWS = tuple(dict.fromkeys((*bench_recording.ROWS, *bench_archive.ROWS)))
+ROWS = tuple(dict.fromkeys((*bench_recording.ROWS, *bench_archive.ROWS, bench_scale.NAME)))
 
 
 async def run(names: Sequence[str], *, quick: bool) -> list[Row]:
-    """Measures the rows of these names, all without any."""
+    """Measures the rows of these names, all without any, but for those of `scale`."""
     binary = find_ffmpeg()
     found = []
     for part in (bench_recording, bench_archive):
@@ -37,9 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown := set(options.names) - set(ROWS):
         parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     machine, began = describe_machine(find_ffmpeg()), time.monotonic()
-    rows = asyncio.run(run(options.names, quick=options.quick))
-    print(f"\n{machine}\n\n{format_table(rows)}\n\nMeasured in {time.monotonic() - began:.0f} s.")
-    missed = [row.name for row in rows if row.ok is False]
+    tables, missed = [], []
+    if rows := asyncio.run(run(options.names, quick=options.quick)):
+        tables.append(format_table(rows))
+        missed += [row.name for row in rows if row.ok is False]
+    if bench_scale.NAME in (options.names or ROWS):
+        headings, lines = asyncio.run(bench_scale.measure(find_ffmpeg(), quick=options.quick, say=_say))
+        tables.append(bench_scale.format_lines(headings, lines))
+        missed += [f"{bench_scale.NAME} ({line.name})" for line in lines if line.ok is False]
+    print(f"\n{machine}", *tables, f"Measured in {time.monotonic() - began:.0f} s.", sep="\n\n")
     print(f"Missed: {', '.join(missed)}." if missed else "Nothing that is wanted was missed.")
 
 

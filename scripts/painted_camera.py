@@ -82,10 +82,12 @@ class ClipCheck:
 class PaintedCamera(Camera):
     """A camera that waits for its next frame, as a real one does, and paints the moment of capture into it.
 
-    Settable while it runs: `interval` (seconds from one frame to the next), `width`, `height`, `mime`, `fault` and
-    `report_captured_at`. Of several sources, each one after the first has half the size, so that a recording shows
-    which of them it was made of. `delivered` lists the capture time of every good frame handed out, in µs since the
-    Unix epoch; a frame's painted counter is its index in that list. Belongs to one event loop.
+    Settable while it runs: `interval` (seconds from one frame to the next), `width`, `height`, `mime`, `told_mime`
+    (what answers call the bytes, where that is wrong), `gray` (JPEG without colour), `fault` and `report_captured_at`.
+    Of several sources, each one after the first has half the size, so that a recording shows which of them it was made
+    of.
+    `delivered` lists the capture time of every good frame handed out, in µs since the Unix epoch; a frame's painted
+    counter is its index in that list. Belongs to one event loop.
     """
 
     def __init__(
@@ -104,6 +106,8 @@ class PaintedCamera(Camera):
         self.height = height
         self.sources = tuple(sources)
         self.mime = mime
+        self.told_mime: str | None = None
+        self.gray = False
         self.interval = interval
         self.report_captured_at = report_captured_at
         self.delivered: list[int] = []
@@ -212,8 +216,9 @@ class PaintedCamera(Camera):
         images = []
         for position, name in enumerate(self.sources):
             width, height = (self.width // 4 * 2, self.height // 4 * 2) if position else (self.width, self.height)
-            data = paint(captured_us, len(self.delivered), width=width, height=height, mime=self.mime, label=name)
-            images.append(NamedImage(name, data, CameraMimeType.from_string(self.mime)))
+            counter = len(self.delivered)
+            data = paint(captured_us, counter, width=width, height=height, mime=self.mime, label=name, gray=self.gray)
+            images.append(NamedImage(name, data, CameraMimeType.from_string(self.told_mime or self.mime)))
         return images
 
     def _metadata(self, captured_us: int) -> ResponseMetadata:
@@ -231,8 +236,11 @@ def paint(
     height: int = 360,
     mime: str = CameraMimeType.JPEG,
     label: str = "",
+    gray: bool = False,
 ) -> bytes:
     """Paints one frame and encodes it as JPEG, PNG or raw Viam RGBA; `captured_us` is µs since the Unix epoch.
+
+    A `gray` picture has one channel, brightness, where the encoding knows such a thing: raw RGBA does not.
 
     Raises ValueError where the paint does not fit into the frame, or for another `mime`.
     """
@@ -240,7 +248,7 @@ def paint(
     _paint_moving(image, captured_us)
     _paint_text(image, captured_us, counter, label)
     image.paste(_squares(captured_us, counter, width))
-    return _encode(image, mime)
+    return _encode(image.convert("L") if gray else image, mime)
 
 
 def read_paint(gray: NDArray[Any], painted: tuple[int, int] | None = None) -> PaintedFrame | None:

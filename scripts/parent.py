@@ -21,24 +21,14 @@ from types import TracebackType
 from typing import Any
 
 import psutil
-from grpclib import GRPCError, Status
+from grpclib import GRPCError
 from grpclib.client import Channel
-from grpclib.config import Configuration
 from grpclib.events import RecvMessage, listen
-from grpclib.protocol import H2Protocol
-from grpclib.server import Server, Stream
 from typing_extensions import Self
 from viam.components.camera import Camera
 from viam.components.camera.client import CameraClient
 from viam.components.camera.service import CameraRPCService
 from viam.proto.app.robot import ComponentConfig
-from viam.proto.common import (
-    DoCommandRequest,
-    DoCommandResponse,
-    GetStatusRequest,
-    GetStatusResponse,
-    ResourceName,
-)
 from viam.proto.module import (
     AddResourceRequest,
     ModuleServiceStub,
@@ -47,27 +37,17 @@ from viam.proto.module import (
     RemoveResourceRequest,
     ValidateConfigRequest,
 )
-from viam.proto.robot import (
-    LogRequest,
-    LogResponse,
-    ResourceNamesRequest,
-    ResourceNamesResponse,
-    UnimplementedRobotServiceBase,
-)
-from viam.proto.service.datamanager import SyncRequest, SyncResponse, UnimplementedDataManagerServiceBase
 from viam.resource.manager import ResourceManager
-from viam.resource.types import resource_name_from_string
 from viam.utils import dict_to_struct
+
+from scripts.parent_services import DataManagerService, HangingUpServer, RobotService, refuse_large_message, windows
+from scripts.parent_services import LogLine as LogLine
 
 ROOT = Path(__file__).resolve().parent.parent
 CAMERA_API = "rdk:component:camera"
 DATA_MANAGER_API = "rdk:service:data_manager"
 MODEL = "viam:video:storage"
 
-# viam-server's own limit for a message (1<<25); grpclib has none.
-MAX_MESSAGE_BYTES = 1 << 25
-# Go's client widens its window up to this by itself; grpclib's stays what it was set to.
-WINDOW_BYTES = 16 << 20
 START_TIMEOUT_S = 30.0
 CALL_TIMEOUT_S = 60.0
 # Far above any line a module prints; asyncio's default of 64 KiB would end the reading.
@@ -76,15 +56,6 @@ LINE_LIMIT_BYTES = 1 << 20
 
 class ModuleStartError(RuntimeError):
     """The module process did not come up; the text holds the last lines that it printed."""
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """A line of the module's log, as it came over gRPC; `message` begins with file and line, as the SDK sends it."""
-
-    level: str
-    logger: str
-    message: str
 
 
 @dataclass
@@ -124,14 +95,16 @@ class Parent:
         self._cameras = cameras
         self._runs = 0
         self._run: _Run | None = None
-        self._server: _Server | None = None
+        self._server: HangingUpServer | None = None
         self._directory: Path | None = None
 
     async def __aenter__(self) -> Self:
         self._directory = Path(await asyncio.to_thread(_make_short_directory))
         try:
             manager = ResourceManager(list(self._cameras))
-            self._server = _Server([_Robot(self), _DataManager(self), CameraRPCService(manager)], config=_windows())
+            robot = RobotService(lambda: [*self.resources, *self._own], self.logs.extend)
+            services = [robot, DataManagerService(self._count_sync), CameraRPCService(manager)]
+            self._server = HangingUpServer(services, config=windows())
             await self._server.start(path=str(self.socket))
         except BaseException:
             shutil.rmtree(self._directory, ignore_errors=True)
@@ -308,6 +281,9 @@ class Parent:
             self._run.channel.close()
         await self._stop_serving()
 
+    def _count_sync(self) -> None:
+        self.syncs += 1
+
     @property
     def _current(self) -> _Run:
         if self._run is None:
@@ -330,8 +306,8 @@ class Parent:
                 await asyncio.wait(run.readers, timeout=1)
                 raise ConnectionError(f"it ended with exit code {run.process.returncode}")
             await asyncio.sleep(0.02)
-        run.channel = Channel(path=str(run.socket), config=_windows())
-        listen(run.channel, RecvMessage, _refuse_large_message)
+        run.channel = Channel(path=str(run.socket), config=windows())
+        listen(run.channel, RecvMessage, refuse_large_message)
         while True:
             try:
                 response = await self._module.Ready(ReadyRequest(parent_address=str(self.socket)))
@@ -401,81 +377,10 @@ class Parent:
             return False
 
 
-class _Server(Server):
-    """A gRPC server that can hang up on its clients; grpclib's own leaves their connections open."""
-
-    def __init__(self, handlers: Sequence[Any], *, config: Configuration) -> None:
-        super().__init__(handlers, config=config)
-        self._protocols: list[H2Protocol] = []
-
-    def _protocol_factory(self) -> H2Protocol:
-        protocol = super()._protocol_factory()
-        self._protocols.append(protocol)
-        return protocol
-
-    def disconnect(self) -> None:
-        for protocol in self._protocols:
-            protocol.connection.close()
-
-
-class _Robot(UnimplementedRobotServiceBase):
-    """The machine itself, as far as a module asks for it: names of resources, and the log."""
-
-    def __init__(self, parent: Parent) -> None:
-        self._parent = parent
-
-    async def ResourceNames(self, stream: Stream[ResourceNamesRequest, ResourceNamesResponse]) -> None:
-        await stream.recv_message()
-        names = [*self._parent.resources, *self._parent._own]
-        resources: list[ResourceName] = [resource_name_from_string(name) for name in names]
-        await stream.send_message(ResourceNamesResponse(resources=resources))
-
-    async def Log(self, stream: Stream[LogRequest, LogResponse]) -> None:
-        request = await stream.recv_message()
-        assert request is not None
-        self._parent.logs += [LogLine(entry.level, entry.logger_name, entry.message) for entry in request.logs]
-        await stream.send_message(LogResponse())
-
-
-class _DataManager(UnimplementedDataManagerServiceBase):
-    """A data manager that uploads nothing and counts how often it was asked to.
-
-    Not a resource of the SDK's registry on purpose: the module registers that API, and a second registration in the
-    process of a unit test would fail.
-    """
-
-    def __init__(self, parent: Parent) -> None:
-        self._parent = parent
-
-    async def Sync(self, stream: Stream[SyncRequest, SyncResponse]) -> None:
-        await stream.recv_message()
-        self._parent.syncs += 1
-        await stream.send_message(SyncResponse())
-
-    async def DoCommand(self, stream: Stream[DoCommandRequest, DoCommandResponse]) -> None:
-        await stream.recv_message()
-        await stream.send_message(DoCommandResponse())
-
-    async def GetStatus(self, stream: Stream[GetStatusRequest, GetStatusResponse]) -> None:
-        await stream.recv_message()
-        await stream.send_message(GetStatusResponse())
-
-
 def _make_short_directory() -> str:
     # A unix socket's path holds about 100 bytes, less than the temporary directory of a test or of macOS leaves.
     short = Path("/tmp")  # noqa: S108 -- mkdtemp makes the directory for this user alone.
     return tempfile.mkdtemp(prefix="viam-", dir=short if short.is_dir() else None)
-
-
-def _windows() -> Configuration:
-    return Configuration(http2_connection_window_size=WINDOW_BYTES, http2_stream_window_size=WINDOW_BYTES)
-
-
-async def _refuse_large_message(event: RecvMessage) -> None:
-    size = event.message.ByteSize()
-    if size > MAX_MESSAGE_BYTES:
-        sentence = f"grpc: received message larger than max ({size} vs. {MAX_MESSAGE_BYTES})"
-        raise GRPCError(Status.RESOURCE_EXHAUSTED, sentence)
 
 
 def _runs(process: psutil.Process) -> bool:
