@@ -12,18 +12,18 @@ import sys
 import time
 from collections.abc import Sequence
 
-from scripts import bench_archive, bench_recording, bench_scale
+from scripts import bench_archive, bench_recording, bench_scale, bench_sync
 from scripts.bench_table import Row, describe_machine, format_table
 from videostore.ffmpeg import find_ffmpeg
 
-ROWS = tuple(dict.fromkeys((*bench_recording.ROWS, *bench_archive.ROWS, bench_scale.NAME)))
+ROWS = tuple(dict.fromkeys((*bench_recording.ROWS, *bench_sync.ROWS, *bench_archive.ROWS, bench_scale.NAME)))
 
 
 async def run(names: Sequence[str], *, quick: bool) -> list[Row]:
     """Measures the rows of these names, all without any, but for those of `scale`."""
     binary = find_ffmpeg()
     found = []
-    for part in (bench_recording, bench_archive):
+    for part in (bench_recording, bench_sync, bench_archive):
         rows = [row for row in part.ROWS if row in (names or ROWS)]
         if rows:
             found += await part.measure(rows, binary, quick=quick, say=_say)

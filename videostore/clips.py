@@ -44,7 +44,7 @@ _EXACT_TIMES = {"fps_mode": "passthrough", "enc_time_base": f"1/{US_PER_SECOND}"
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
 
 
-CheckSize = Callable[[int, int], None]
+CheckSize = Callable[[int, int], Awaitable[None]]
 """Gets the bytes that a clip is about to take, and its length in microseconds; raises RequestError if it may not."""
 
 OpenSegments = Callable[[int, int], Awaitable[list[tuple[Segment, Path]]]]
@@ -79,7 +79,7 @@ class Clips:
             # Of the first and the last the clip may take next to nothing: what lies far beyond is refused at once.
             if total_bytes > 4 * largest_bytes:
                 asked_us = min(length_us, to_us - from_us)
-                check_size(min(total_bytes - 2 * largest_bytes, total_bytes * asked_us // length_us), asked_us)
+                await check_size(min(total_bytes - 2 * largest_bytes, total_bytes * asked_us // length_us), asked_us)
         with self._holds.hold(from_us, to_us):
             async with self._workspace() as work:
                 asked = Range(from_us, to_us)
@@ -87,7 +87,7 @@ class Clips:
                 if not plan.parts:
                     raise await self._nothing_stored(plan)
                 if check_size is not None:
-                    check_size(plan.estimated_bytes, plan.longest_us)
+                    await check_size(plan.estimated_bytes, plan.longest_us)
                 yield plan
 
     async def estimate(self, from_us: int, to_us: int) -> tuple[int, int]:
@@ -155,11 +155,13 @@ class Clips:
 
     @contextlib.asynccontextmanager
     async def _workspace(self, size_bytes: int = 0) -> AsyncIterator[Path]:
-        work = _make_workspace(self._directory / WORK_DIRECTORY, size_bytes)
+        loop = asyncio.get_running_loop()
+        making = loop.run_in_executor(None, _make_workspace, self._directory / WORK_DIRECTORY, size_bytes)
         try:
-            yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+            await asyncio.shield(making)
+            yield making.result()
+        finally:  # it is made even if nobody waits for it any more
+            await loop.run_in_executor(None, functools.partial(shutil.rmtree, await making, ignore_errors=True))
 
     async def _find(self, asked: Range, work: Path) -> list[tuple[Segment, Path]]:
         """Stored segments and the neighbours of the range, under names that last as long as the workspace.

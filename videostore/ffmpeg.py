@@ -40,8 +40,14 @@ _LEVELS = {
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 _REASONS = 3
 """What ffmpeg says first tells why it fails; the rest follows from it."""
-_EXPECTED = ("while the moov already has been written", "deprecated pixel format used")
-"""Warnings about what is meant: a segment's first time is absolute (`prft`); JPEG's colours are converted."""
+_EXPECTED = (
+    "while the moov already has been written",
+    "deprecated pixel format used",
+    "NTP time format roll over",
+    "> level limit",
+)
+"""Warnings about what is meant: a segment's first time is absolute (`prft`), and passes the end of NTP's first era in
+2036; JPEG's colours are converted; a time base of microseconds is no frame rate."""
 
 
 def find_ffmpeg() -> str:

@@ -237,18 +237,18 @@ class VideoStore:
         return await self._attend(self._read_clip(from_us, to_us, container, limit_bytes))
 
     async def _read_clip(self, from_us: int, to_us: int, container: str, limit_bytes: int) -> FetchedClip:
-        def check(size_bytes: int, length_us: int) -> None:
+        async def check(size_bytes: int, length_us: int) -> None:
             _check_size(size_bytes, length_us, limit_bytes)
 
         async with (
             self._clips.plan(from_us, to_us, check) as plan,
             self._clips.temporary(plan.needed_bytes) as path,
         ):
-            self._check_room(path.parent, plan.needed_bytes, plan.longest_us)
+            await self._check_room(path.parent, plan.needed_bytes, plan.longest_us)
             plan = await self._clips.cut(plan, path, container=container)
             if not plan.complete:
                 limit_bytes -= _RANGE_BYTES * len(plan.ranges)
-            check(path.stat().st_size, plan.longest_us)
+            await check(path.stat().st_size, plan.longest_us)
             data = await asyncio.get_running_loop().run_in_executor(None, path.read_bytes)
             return FetchedClip(data, None if plan.complete else plan.ranges)
 
@@ -315,7 +315,7 @@ class VideoStore:
 
     async def _save_later(self, save: Save, path: Path, promise: contextlib.ExitStack) -> SavedClip:
         with promise as kept:
-            self._check_room(self._storage.upload_path, *(await self._clips.estimate(save.from_us, save.to_us)))
+            await self._check_room(self._storage.upload_path, *(await self._clips.estimate(save.from_us, save.to_us)))
             await self._saves.accept(save, kept.pop_all())
         return SavedClip(path.name, path, None)
 
@@ -323,12 +323,12 @@ class VideoStore:
         """Cut a clip to its place in the upload path; tell what it holds, where that is not all."""
         loop = asyncio.get_running_loop()
 
-        def check(size_bytes: int, length_us: int) -> None:
-            self._check_room(self._storage.upload_path, size_bytes, length_us)
+        async def check(size_bytes: int, length_us: int) -> None:
+            await self._check_room(self._storage.upload_path, size_bytes, length_us)
 
         try:
             async with self._clips.plan(save.from_us, save.to_us, check) as plan:
-                check(plan.needed_bytes, plan.longest_us)
+                await check(plan.needed_bytes, plan.longest_us)
                 await loop.run_in_executor(None, lambda: path.parent.mkdir(parents=True, exist_ok=True))
                 progress = progress_path(path)
                 try:
@@ -347,10 +347,8 @@ class VideoStore:
         await self._wait_until_covered(save.to_us)
         return await self._write_clip(save, path)
 
-    def _check_room(self, directory: Path, size_bytes: int, length_us: int) -> None:
-        while not directory.exists():
-            directory = directory.parent
-        usage = shutil.disk_usage(directory)
+    async def _check_room(self, directory: Path, size_bytes: int, length_us: int) -> None:
+        usage = await asyncio.get_running_loop().run_in_executor(None, _disk_usage, directory)
         room_bytes = max(0, usage.free - min(CLIP_RESERVE_BYTES, usage.total // 50))
         if size_bytes > room_bytes:
             fits_s = length_us / US_PER_SECOND * room_bytes / size_bytes
@@ -403,6 +401,13 @@ class VideoStore:
     def _shortage_bytes(self) -> int:
         usage = shutil.disk_usage(self._storage.storage_path)
         return self._storage.min_free_bytes(usage.total) - usage.free
+
+
+def _disk_usage(directory: Path) -> Any:
+    """Of the device on which a directory is, or will be made."""
+    while not directory.exists():
+        directory = directory.parent
+    return shutil.disk_usage(directory)
 
 
 def _closed() -> VideoStoreError:
