@@ -356,8 +356,9 @@ async def test_of_a_truncated_segment_the_clip_holds_what_can_be_read(whole: Cut
 
 
 @pytest.mark.parametrize("container", ["mp4", "fmp4"])
+@pytest.mark.parametrize("indexed", ["before", "afterwards"])
 async def test_of_a_segment_that_lost_its_end_in_the_middle_of_a_clip_only_that_end_is_missing(
-    whole: Cutter, times: list[int], container: str
+    whole: Cutter, times: list[int], container: str, indexed: str
 ) -> None:
     """ffmpeg would stop at the first broken fragment and show nothing of the segments that follow."""
     damaged = (await whole.archive.index.oldest(10))[1]
@@ -365,6 +366,8 @@ async def test_of_a_segment_that_lost_its_end_in_the_middle_of_a_clip_only_that_
     fragment, following = read_fragments(path).fragments[:2]
     with path.open("r+b") as file:
         file.truncate(fragment.end_byte + (following.end_byte - fragment.end_byte) * 2 // 3)
+    if indexed == "afterwards":
+        await whole.archive.take_closed(path.name)
     rest = [t for t in times if not fragment.end_us <= t < damaged.end_us]
     clip = await whole.cut(times[3], times[-3], container)
     assert check_clip(read_clip(clip), rest, times[3], times[-3]).flawless

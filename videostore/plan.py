@@ -104,7 +104,7 @@ def make_plan(
             logger.warning("Segment %s cannot be read and is left out of a clip: %s", path.name, error)
             continue
         if times is not None:
-            if times.end_us < segment.end_us - _LOST_END_US:
+            if times.ragged or times.end_us < segment.end_us - _LOST_END_US:
                 logger.warning("Segment %s has lost its end.", path.name)
                 end_us = times.end_us
                 shorter = replace(segment, end_us=end_us, size_bytes=times.size_bytes)

@@ -147,6 +147,8 @@ class FrameTimes:
     """End of the last frame: before that of the segment where the file has lost its end."""
     size_bytes: int
     """Up to the end of the last whole fragment."""
+    ragged: bool = False
+    """Whether the file goes on behind that with something that cannot be read."""
 
 
 def frame_times(segment: Segment, path: Path) -> FrameTimes:
@@ -157,13 +159,14 @@ def frame_times(segment: Segment, path: Path) -> FrameTimes:
     """
     try:
         content = read_fragments(path)
+        ragged = not content.finished and path.stat().st_size > content.size_bytes
     except NotOursError:
         times, keyframes = _foreign_times(path)
         all_us, keyframes_us = [segment.start_us + t for t in times], [segment.start_us + t for t in keyframes]
         return FrameTimes(all_us, keyframes_us, segment.end_us, segment.size_bytes)
     except OSError as error:
         raise UnreadableError(str(error)) from error
-    return FrameTimes(content.times_us, content.keyframes_us, content.end_us, content.size_bytes)
+    return FrameTimes(content.times_us, content.keyframes_us, content.end_us, content.size_bytes, ragged)
 
 
 def _probe_foreign(path: Path, size_bytes: int) -> Segment:
