@@ -28,7 +28,7 @@ from tests.recording import (
 from videostore.archive import Archive
 from videostore.clips import WORK_DIRECTORY, Clips
 from videostore.encoder import Encoder
-from videostore.errors import FFmpegError, NothingStoredError
+from videostore.errors import FFmpegError, NothingStoredError, UnreadableRangeError
 from videostore.ffmpeg import run_ffmpeg
 from videostore.fragments import read_fragments
 from videostore.holds import Holds
@@ -341,7 +341,7 @@ async def test_segments_that_all_vanish_between_plan_and_cut_make_no_clip(
     async with whole.clips.plan(times[3], times[-3]) as plan:
         for part in plan.parts:
             part.path.unlink()
-        with pytest.raises(NothingStoredError, match="cannot be read"):
+        with pytest.raises(UnreadableRangeError, match="cannot be read"):
             await whole.clips.cut(plan, output)
     assert not output.exists()
 
@@ -389,10 +389,10 @@ async def test_of_a_segment_with_garbage_in_its_middle_the_clip_holds_what_comes
     assert [r.to_us for r in done.ranges] == [fragment.end_us, times[-3]]
 
 
-async def test_where_nothing_can_be_read_the_range_counts_as_not_stored(whole: Cutter, times: list[int]) -> None:
+async def test_where_nothing_can_be_read_the_error_says_so(whole: Cutter, times: list[int]) -> None:
     for path in whole.archive.directory.glob("*.mp4"):
         path.unlink()
-    with pytest.raises(NothingStoredError):
+    with pytest.raises(UnreadableRangeError):
         await whole.cut(times[3], times[9])
 
 

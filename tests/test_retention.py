@@ -67,6 +67,7 @@ class Keeper:
 @pytest.fixture
 async def keeper(tmp_path: Path) -> AsyncIterator[Keeper]:
     archive = await Archive.open(tmp_path, LOGGER)
+    await archive.reconcile(lambda _: False)  # before that nothing is deleted
     yield Keeper(archive)
     await archive.close()
 

@@ -65,21 +65,24 @@ def test_a_bad_tag_is_refused_and_named(tag: object) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_too_many_tags_are_refused(tmp_path: Path) -> None:
+async def test_too_many_tags_are_refused(tmp_path: Path) -> None:
     tags = tag_directory([f"{n:0200}" for n in range(30)])
-    with pytest.raises(RequestError, match="too long together"), Uploads(tmp_path, "cam").promise(START_US, "", tags):
-        pass
+    with pytest.raises(RequestError, match="too long together"):
+        async with Uploads(tmp_path, "cam").promise(START_US, "", tags):
+            pass
 
 
-def test_each_promised_name_is_another_one(tmp_path: Path) -> None:
+async def test_each_promised_name_is_another_one_whatever_its_tags(tmp_path: Path) -> None:
     uploads = Uploads(tmp_path, "cam")
     stem = clip_stem("cam", START_US, "x")
     (tmp_path / f"{stem}.mp4").write_bytes(b"old")
-    with uploads.promise(START_US, "x", Path()) as one, uploads.promise(START_US, "x", Path()) as two:
+    async with uploads.promise(START_US, "x", Path()) as one, uploads.promise(START_US, "x", Path()) as two:
         assert [one.name, two.name] == [f"{stem}-2.mp4", f"{stem}-3.mp4"]
-        with uploads.promise(START_US, "x", Path("tag=x")) as three:
+        async with uploads.promise(START_US, "x", Path("tag=x")) as three:
             assert three == tmp_path / "tag=x" / f"{stem}.mp4"
-    with uploads.promise(START_US, "x", Path()) as again:
+            async with uploads.promise(START_US, "x", Path("tag=y")) as four:
+                assert four == tmp_path / "tag=y" / f"{stem}-4.mp4"
+    async with uploads.promise(START_US, "x", Path()) as again:
         assert again.name == f"{stem}-2.mp4"
 
 
@@ -97,11 +100,16 @@ def test_what_is_written_bears_a_name_that_is_not_uploaded_until_it_is_complete(
 def test_half_written_clips_of_earlier_processes_are_swept_and_whole_ones_stay(tmp_path: Path) -> None:
     tagged = tmp_path / "tag=a" / "tag=b"
     tagged.mkdir(parents=True)
+    stem = clip_stem("cam", START_US, "x\ny")
     for directory in (tmp_path, tagged):
-        (directory / "cam_x.mp4.12345678.prog").write_bytes(b"half")
-        (directory / "cam_x.mp4").write_bytes(b"whole")
-    for others in ("other_x.mp4.12345678.prog", "cam_capture.prog"):  # another component's, and the data manager's
-        (tmp_path / others).write_bytes(b"half")
+        progress_path(directory / f"{stem}.mp4").write_bytes(b"half")
+        (directory / f"{stem}.mp4").write_bytes(b"whole")
+    foreign = [
+        progress_path(tmp_path / f"{clip_stem('cam_2', START_US, '')}.mp4"),  # another component's
+        tmp_path / "cam_capture.prog",  # the data manager's
+    ]
+    for path in foreign:
+        path.write_bytes(b"half")
     Uploads(tmp_path, "cam").sweep()
-    left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*"))
-    assert left == ["cam_capture.prog", "cam_x.mp4", "other_x.mp4.12345678.prog", "tag=a/tag=b/cam_x.mp4"]
+    left = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {*foreign, tmp_path / f"{stem}.mp4", tagged / f"{stem}.mp4"}

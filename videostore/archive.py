@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
@@ -21,8 +22,8 @@ import av.error
 import psutil
 
 from videostore.claim import Claim
-from videostore.const import RANGE_SLOP_US, UNREADABLE_AGE_S, US_PER_SECOND
-from videostore.errors import reason_of
+from videostore.const import LONGEST_SEGMENT_US, RANGE_SLOP_US, UNREADABLE_AGE_S
+from videostore.errors import VideoStoreError, reason_of
 from videostore.fragments import NotOursError, read_fragments
 from videostore.index import Index
 from videostore.orphans import find_orphans
@@ -47,8 +48,6 @@ _MEASURED = 2000
 _BATCH = 50
 """Files probed in one go: the end of the module waits for no more than that."""
 _KNOWN_POLL_S = 0.1
-_LONGEST_US = 3600 * US_PER_SECOND
-"""No segment is longer."""
 _LAST_NAME = "\U0010ffff"
 """Comes behind every file name."""
 
@@ -121,7 +120,7 @@ class Archive:
                     for start_us, end_us, size_bytes in batch:
                         timeline.add(start_us, end_us, size_bytes)
                 break
-            except sqlite3.Error as error:
+            except (sqlite3.Error, ValueError) as error:  # damaged, or exchanged meanwhile
                 self._logger.error("The index cannot be read to its end: %s.", error)
         self.timeline = timeline
 
@@ -135,11 +134,26 @@ class Archive:
         """Size of all closed segments, of those still to be read as far as it is known."""
         return self.timeline.stored_bytes + self._unread.known_bytes
 
-    async def known(self, from_us: int) -> None:
-        """Wait until everything that was recorded since a moment is in the index: a lost one is rebuilt backwards."""
-        while not self.reconciled.is_set():
-            if self._listed and (self._unread.newest_us or 0) < from_us - _LONGEST_US:
-                return
+    def knows(self, from_us: int) -> bool:
+        """Whether everything that was recorded since a moment is in the index: a lost one is rebuilt backwards."""
+        if self.index.incomplete or not self._listed:
+            return False
+        return self.reconciled.is_set() or (self._unread.newest_us or 0) < from_us - LONGEST_SEGMENT_US
+
+    async def known(self, from_us: int, within_s: float | None = None) -> None:
+        """Wait until everything that was recorded since a moment is in the index.
+
+        Raises:
+            VideoStoreError: that takes longer than `within_s`.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = None if within_s is None else loop.time() + within_s
+        while not self.knows(from_us):
+            if deadline is not None and loop.time() > deadline:
+                raise VideoStoreError(
+                    f"The index is being read anew from the files, and {len(self._unread)} are still to come: ask "
+                    "again in a while, or for something newer, or save asynchronously."
+                )
             await asyncio.sleep(_KNOWN_POLL_S)
 
     async def take_open(self, path: Path, *, finished_only: bool = False) -> None:
@@ -177,13 +191,17 @@ class Archive:
         async with self._taking:
             loop = asyncio.get_running_loop()
             gone = await loop.run_in_executor(None, self._vanished, list(file_names))
+            forgotten = 0
             for begin in range(0, len(gone), _BATCH):
                 segments = await self.index.get(gone[begin : begin + _BATCH])
-                if segments:
-                    self._logger.warning("%d segments have no file any more; they are forgotten.", len(segments))
-                    await self.index.remove([segment.file_name for segment in segments])
-                    for segment in segments:
-                        await self._remove_span([segment])
+                await self.index.remove([segment.file_name for segment in segments])
+                for segment in segments if len(gone) <= _BATCH else []:
+                    await self._remove_span([segment])
+                forgotten += len(segments)
+            if len(gone) > _BATCH:
+                await self._load_timeline()
+            if forgotten:
+                self._logger.warning("%d segments have no file any more; they are forgotten.", forgotten)
 
     async def reconcile(self, being_written: Callable[[int], bool]) -> list[psutil.Process]:
         """Compare the directory with the index, both ways, newest first. Walks the directory once.
@@ -193,11 +211,11 @@ class Archive:
         """
         loop = asyncio.get_running_loop()
         if self.index.incomplete:
-            self.index.incomplete = False
             self.reconciled.clear()
-            self._listed = False
             async with self._taking:
+                self._listed = False
                 await self._load_timeline()
+                self.index.incomplete = False
         opened, closed = await loop.run_in_executor(None, _list_directory, self.directory)
         runs = {name: run[0] for name in sorted(opened) if (run := parse_open_name(name)) and not being_written(run[0])}
         orphans = await loop.run_in_executor(None, find_orphans, self.directory, set(runs.values()))
@@ -209,6 +227,7 @@ class Archive:
                     self._logger.error("%s cannot be closed just now: %s.", name, reason_of(error))
         indexed = await self.index.sizes()
         unknown, vanished = await loop.run_in_executor(None, _compare, closed, indexed)
+        await self.forget(vanished)  # before the quota counts them
         self._unread = unread = await loop.run_in_executor(None, Unread, unknown)
         self._listed = True
         self._undeletable.clear()
@@ -221,7 +240,6 @@ class Archive:
                 unread.measured(name, size_bytes)
         while unread:
             await self._take_newest(unread)
-        await self.forget(vanished)
         if not self._compared:  # closed segments do not change while a recorder owns them
             changed = await loop.run_in_executor(None, self._changed, closed, indexed)
             for begin in range(0, len(changed), _BATCH):
@@ -243,6 +261,8 @@ class Archive:
         Those that overlap a range of `held` stay, and so does what begins at `before_us` or later.
         """
         async with self._taking:
+            if self.index.incomplete or not self._listed:  # what it takes for the oldest may be the newest
+                return 0
             if self._unread:  # the index does not know what is oldest before these are in it
                 await self._take_in(self._unread.take_oldest(_BATCH))
             if (oldest_us := self._unread.oldest_us) is not None:
@@ -338,6 +358,8 @@ class Archive:
                 continue  # deleted since
             except (OSError, av.error.FFmpegError) as error:  # tried again at the next walk
                 self._logger.warning("%s cannot be read just now: %s", name, error)
+            except Exception:  # one file must not keep the others from being read
+                self._logger.exception("%s cannot be read.", name)
         return segments
 
     def _unlink_all(self, segments: list[Segment]) -> set[str]:
@@ -355,7 +377,7 @@ class Archive:
     def _discard_unreadable(self, path: Path) -> None:
         """Remove a file that cannot be read, once nobody can be writing it any more."""
         try:
-            status = path.stat()
+            status = path.lstat()
         except FileNotFoundError:
             return
         if time.time() - status.st_mtime < UNREADABLE_AGE_S:
@@ -367,7 +389,9 @@ class Archive:
 
 
 def _close_segment(path: Path, finished_only: bool) -> Segment | None:
-    """Put a segment's bytes on stable storage and give it the first free name. Blocking."""
+    """Put a segment's bytes on stable storage and give it the first free name; leave links alone. Blocking."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return None
     content = read_fragments(path)
     if finished_only and not content.finished:
         return None

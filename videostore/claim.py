@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -22,7 +23,7 @@ class Claim:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._descriptor = _lock(directory)
-        self._mounted = os.path.ismount(directory)
+        self._mount = _mount_point(directory)
 
     def release(self) -> None:
         """Leave the directory to others; the system does so by itself when the process ends, however it does."""
@@ -40,16 +41,12 @@ class Claim:
             OSError: it cannot be made or opened.
         """
         ours = os.fstat(self._descriptor)
-        try:
+        with contextlib.suppress(FileNotFoundError):
             there = self._directory.stat()
-        except FileNotFoundError:
-            nearest = next(parent for parent in self._directory.parents if parent.exists())
-            gone = nearest.stat().st_dev != ours.st_dev
-        else:
             if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
                 return False
-            gone = self._mounted and not os.path.ismount(self._directory)
-        if gone:  # what is written there now would fill another disk, and be hidden when this one comes back
+        if not os.path.ismount(self._mount):
+            # What is written there now would fill another disk, and be hidden when this one comes back.
             raise VideoStoreError(
                 f"The device of storage.storage_path {str(self._directory)!r} is gone; the recording waits for it"
             )
@@ -57,7 +54,14 @@ class Claim:
         descriptor = _lock(self._directory)
         os.close(self._descriptor)
         self._descriptor = descriptor
+        self._mount = _mount_point(self._directory)
         return True
+
+
+def _mount_point(directory: Path) -> Path:
+    """Where the device of a directory is mounted."""
+    directory = directory.resolve()
+    return next(path for path in (directory, *directory.parents) if os.path.ismount(path))
 
 
 def _lock(directory: Path) -> int:

@@ -22,12 +22,23 @@ from videostore.const import (
     CUT_NICENESS,
     FASTSTART_BYTES,
     FETCHES_AT_ONCE,
+    KNOWN_WITHIN_S,
     NEIGHBOUR_US,
     RANGE_SLOP_US,
+    REENCODED_FACTOR,
     SAVES_AT_ONCE,
     US_PER_SECOND,
 )
-from videostore.errors import FFmpegError, NothingStoredError, RequestError, shown
+from videostore.errors import (
+    FFmpegError,
+    NoRoomError,
+    NothingStoredError,
+    RequestError,
+    UnreadableRangeError,
+    VideoStoreError,
+    reason_of,
+    shown,
+)
 from videostore.ffmpeg import loglevel, run_ffmpeg
 from videostore.holds import Holds
 from videostore.plan import Part, Plan, groups_of, in_order, make_plan
@@ -83,17 +94,30 @@ class Clips:
         with self._holds.hold(from_us, to_us):
             async with self._workspace() as work:
                 asked = Range(from_us, to_us)
-                plan = await self._plan(asked, await self._find(asked, work), work)
+                try:
+                    found = await self._find_known(asked, work)
+                    plan = await self._plan(asked, found, work)
+                except OSError as error:
+                    raise VideoStoreError(f"The recording cannot be read just now: {reason_of(error)}.") from error
                 if not plan.parts:
                     raise await self._nothing_stored(plan)
                 if check_size is not None:
                     await check_size(plan.estimated_bytes, plan.longest_us)
                 yield plan
 
+    async def _find_known(self, asked: Range, work: Path) -> list[tuple[Segment, Path]]:
+        """What is stored of the range; not what an index knows that has just been lost."""
+        while True:
+            await self._archive.known(asked.from_us, KNOWN_WITHIN_S)
+            found = await self._find(asked, work)
+            if self._archive.knows(asked.from_us):
+                return found
+
     async def estimate(self, from_us: int, to_us: int) -> tuple[int, int]:
-        """At most so many bytes and microseconds has a clip of what is closed; costs no reading of files."""
+        """About so many bytes and microseconds has a clip of what is closed; costs no reading of files."""
         total_bytes, _, length_us = await self._archive.index.amount(from_us, to_us)
-        return total_bytes, length_us
+        asked_us = min(length_us, to_us - from_us)
+        return total_bytes * asked_us // max(length_us, 1), asked_us
 
     async def _plan(
         self, asked: Range, found: Sequence[tuple[Segment, Path]], work: Path, *, doubting: bool = False
@@ -113,7 +137,7 @@ class Clips:
         Raises:
             FFmpegError: ffmpeg failed. No file is left then, nor when cancelled.
         """
-        async with self._save_turn if for_save else self._fetch_turn, self._workspace() as work:
+        async with self._save_turn if for_save else self._fetch_turn, self._workspace(plan.work_bytes) as work:
             try:
                 complaints: list[str] = []
                 try:
@@ -181,14 +205,12 @@ class Clips:
             found += await loop.run_in_executor(None, _pin, closed, self._directory, work)
         return in_order(found)
 
-    async def _nothing_stored(self, plan: Plan) -> NothingStoredError:
+    async def _nothing_stored(self, plan: Plan) -> RequestError:
         from_us, to_us = plan.asked.from_us, plan.asked.to_us
         asked = f"the range from {format_utc_exact(from_us)} to {format_utc_exact(to_us)}"
         if any(segment.start_us < to_us and segment.end_us > from_us for segment, _ in plan.found) and not plan.ranges:
-            return NothingStoredError(f"The recording of {asked} cannot be read: its files are damaged or gone.")
+            return UnreadableRangeError(f"The recording of {asked} cannot be read: its files are damaged or gone.")
         asked = f"Nothing is stored in {asked}"
-        if unknown := self._archive.unknown_segments:
-            asked += f", as far as is known while {unknown} more segments are being read into a new index"
         open_ranges = [Range(s.start_us, s.end_us) for s, _ in await self._open_segments(0, 1 << 62)]
         known = merge_ranges([*self._archive.timeline.ranges(), *open_ranges], RANGE_SLOP_US)
         if not known:
@@ -274,7 +296,7 @@ class Clips:
             video = _concat_input(group, work / f"list{number}.txt").video
             video = video.filter("scale", width, height, force_original_aspect_ratio="decrease")
             video = video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2").filter("setsar", 1)
-            await self._run(video.output(str(encoded), f="mp4", **_REENCODED, **_EXACT_TIMES))
+            await self._run(video.output(str(encoded), f="mp4", **_REENCODED, **_EXACT_TIMES, **_bounded(group)))
             length_us = sum(part.length_us for part in group) - group[0].skip_us
             lines += [_file_line(encoded), f"duration {_seconds(length_us)}"]
         list_path = work / "list.txt"
@@ -332,15 +354,35 @@ def _metadata_file(tags: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
+def _bounded(parts: Sequence[Part]) -> dict[str, Any]:
+    """Options that keep what is encoded anew within `REENCODED_FACTOR` times its source."""
+    length_us = sum(part.length_us for part in parts)
+    bits = 8 * REENCODED_FACTOR * sum(part.segment.size_bytes for part in parts) * US_PER_SECOND // max(length_us, 1)
+    return {"maxrate": bits, "bufsize": bits}
+
+
 def _make_workspace(base: Path, size_bytes: int) -> Path:
-    """A new directory below `base`, or elsewhere if its device is full, read-only or gone."""
+    """A new directory below `base`, or elsewhere if its device is full, read-only or gone. Blocking.
+
+    Raises:
+        NoRoomError: nowhere is room for so much.
+    """
+    free_bytes = 0
     try:
         base.mkdir(exist_ok=True)
-        if shutil.disk_usage(base).free > size_bytes + _WORK_BYTES:
+        free_bytes = shutil.disk_usage(base).free
+        if free_bytes > size_bytes + _WORK_BYTES:
             return Path(tempfile.mkdtemp(dir=base))
     except OSError:
         pass
-    return Path(tempfile.mkdtemp(prefix="videostore-"))
+    elsewhere = Path(tempfile.gettempdir())
+    free_bytes = max(free_bytes, shutil.disk_usage(elsewhere).free)
+    if free_bytes < size_bytes:
+        raise NoRoomError(
+            f"Making this clip would take about {size_bytes / 2**20:.1f} MiB for a while, but neither {base} nor "
+            f"{elsewhere} has room for more than {free_bytes / 2**20:.1f} MiB: ask for less, or make room."
+        )
+    return Path(tempfile.mkdtemp(prefix="videostore-", dir=elsewhere))
 
 
 def _mend(part: Part, work: Path) -> Part:
@@ -358,6 +400,8 @@ def _pin(segments: Sequence[Segment], directory: Path, work: Path) -> list[tuple
     for segment in segments:
         path, link = directory / segment.file_name, work / segment.file_name
         try:
+            if link.exists():  # looked for again
+                link.unlink()
             os.link(path, link)
         except OSError:  # no hard links here; or the file is gone, which is noticed when it is read
             link = path

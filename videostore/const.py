@@ -53,8 +53,9 @@ FFMPEG_HEALTHY_S = 10.0
 PIPE_BYTES = 1024 * 1024
 """Size asked for the pipe to ffmpeg (Linux): a whole picture per write instead of 64 KiB at a time."""
 
-SYNC_INTERVAL_S = 1.0
-"""How often the open segment is forced to stable storage: a power cut loses this and one keyframe interval at most."""
+SYNC_INTERVAL_S = 0.5
+"""How often the open segment is forced to stable storage: a power cut loses this, one keyframe interval, and what is on
+its way; less than 2 s in all."""
 
 # Index and quota
 
@@ -75,6 +76,9 @@ NEIGHBOUR_US = 30 * US_PER_SECOND
 
 RESCAN_INTERVAL_S = 600.0
 """Slow walk over the directory behind the file events, which a full kernel queue drops silently."""
+
+LONGEST_SEGMENT_US = 3600 * US_PER_SECOND
+"""What `storage.segment_seconds` allows at most. A file that claims more is damaged, or no segment."""
 
 UNREADABLE_AGE_S = 30 * 60
 """A file that cannot be read is left alone while it is younger: somebody may still be writing it."""
@@ -111,6 +115,9 @@ FASTSTART_BYTES = 256 * 1024 * 1024
 MAX_STEP_IN_RUN_US = 60 * US_PER_SECOND
 """No camera is waited for so long: a packet this far behind the last was dated by a clock that was stepped."""
 
+KNOWN_WITHIN_S = 10.0
+"""A request waits this long for an index that is being rebuilt, before it is told to come again."""
+
 COVER_POLL_S = 0.1
 COVER_TIMEOUT_S = 60.0
 """An asynchronous save looks this often whether the recording has reached its end, and gives up waiting after this."""
@@ -126,6 +133,9 @@ SAVES_REMEMBERED = 1000
 
 FAILED_SAVES_SHOWN = 5
 """The last failures that `get_status` names."""
+
+REENCODED_FACTOR = 2
+"""What is encoded anew may take so many times the bytes of its source, and no more: good, and bounded."""
 
 CLIP_RESERVE_BYTES = 16 * 1024 * 1024
 """Room that a clip must leave on its device, at most 2 % of it: the recording goes on while it is written."""

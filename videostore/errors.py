@@ -25,6 +25,10 @@ class NothingStoredError(RequestError):
     """No recording lies in the range that was asked for."""
 
 
+class UnreadableRangeError(RequestError):
+    """The recording of the range is there, but damaged."""
+
+
 class TooLargeError(RequestError):
     """The clip would be larger than an answer can carry."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from videostore.const import US_PER_SECOND
+from videostore.const import MAX_STEP_IN_RUN_US, US_PER_SECOND
 
 _NTP_TO_UNIX_S = 2_208_988_800
 _CODECS = {b"avc1": "h264", b"avc3": "h264", b"hvc1": "hevc", b"hev1": "hevc", b"av01": "av1", b"mp4v": "mpeg4"}
@@ -23,6 +23,12 @@ _CONTAINERS = frozenset({b"trak", b"mdia", b"minf", b"stbl", b"traf", b"udta", b
 _FULL_CONTAINERS = {b"meta": 4, b"stsd": 8}
 _MAX_HEADER_BYTES = 16 * 1024 * 1024
 """No `moov` or `moof` of a segment comes near this; a length beyond it is garbage."""
+
+_LONGEST_FRAGMENT_US = 2 * MAX_STEP_IN_RUN_US
+"""A fragment holds a second, or one frame that is shown until the next: one that claims more is damaged."""
+
+_DAMAGE = (struct.error, IndexError, KeyError, ValueError, OverflowError, RecursionError)
+"""What reading garbage as boxes comes to."""
 
 _MFRO_BYTES = 16
 _PRFT_BYTES = 32
@@ -98,7 +104,7 @@ def read_fragments(path: Path) -> FragmentedFile:
     with path.open("rb", buffering=1024) as file:
         try:
             return _read(file, path.stat().st_size)
-        except (struct.error, IndexError, KeyError, UnicodeDecodeError, RecursionError) as error:
+        except _DAMAGE as error:
             raise NotOursError(f"{path.name} is damaged or of another kind") from error
 
 
@@ -114,15 +120,29 @@ def read_ends(path: Path) -> FragmentedFile:
     with path.open("rb", buffering=4096) as file:
         try:
             file_bytes = path.stat().st_size
-            last_moof = _last_fragment(file, file_bytes)
-            file.seek(0)
-            return _read(file, file_bytes, last_moof)
-        except (struct.error, IndexError, KeyError, UnicodeDecodeError, RecursionError) as error:
-            raise NotOursError(f"{path.name} is damaged or of another kind") from error
+            if last := _last_fragment(file, file_bytes):
+                return _read(file, file_bytes, last)
+        except (*_DAMAGE, NotOursError):
+            pass
+    return read_fragments(path)
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether a file ends in the midst of a box. Blocking."""
+    with path.open("rb", buffering=1024) as file:
+        file_bytes = path.stat().st_size
+        return max((end for *_, end in _top_level(file, file_bytes, lambda: None)), default=0) < file_bytes
 
 
 def _last_fragment(file: BinaryIO, file_bytes: int) -> int | None:
     """Where the last fragment's `prft` begins, from `mfra` (8.8.9); None where the file does not end with one."""
+    try:
+        return _find_last_fragment(file, file_bytes)
+    except _DAMAGE:
+        return None
+
+
+def _find_last_fragment(file: BinaryIO, file_bytes: int) -> int | None:
     if file_bytes < _MFRO_BYTES:
         return None
     file.seek(file_bytes - _MFRO_BYTES)
@@ -143,7 +163,9 @@ def _last_fragment(file: BinaryIO, file_bytes: int) -> int | None:
         return None
     at = 16 + (count - 1) * entry_bytes + offset_bytes
     begin = int.from_bytes(tfra[at : at + offset_bytes], "big") - _PRFT_BYTES
-    file.seek(max(0, begin))
+    if not 0 < begin < file_bytes:
+        return None
+    file.seek(begin)
     size, kind = struct.unpack(">I4s", file.read(8))
     return begin if (size, kind) == (_PRFT_BYTES, b"prft") else None
 
@@ -169,7 +191,10 @@ def _read(file: BinaryIO, file_bytes: int, last_fragment: int | None = None) -> 
         elif kind == b"mfra":
             finished = True
         elif kind == b"mdat" and moof and start_us is not None and timescale:
-            fragment = _fragment(moof, start_us, timescale, end)
+            try:
+                fragment = _fragment(moof, start_us, timescale, end)
+            except _DAMAGE:
+                break
             if fragments and fragment.times_us[0] <= fragments[-1].times_us[-1]:
                 break  # time runs forward: from here on the file is damaged
             fragments.append(fragment)
@@ -260,4 +285,6 @@ def _fragment(moof: dict[bytes, bytes], start_us: int, timescale: int, end_byte:
     for sample in range(count):
         times.append(start_us + elapsed * US_PER_SECOND // timescale)
         elapsed += struct.unpack_from(">I", trun, at + sample * stride)[0] if fields[0] else default_duration
+    if elapsed * US_PER_SECOND > _LONGEST_FRAGMENT_US * timescale:
+        raise NotOursError("a fragment without end")
     return Fragment(tuple(times), start_us + elapsed * US_PER_SECOND // timescale, end_byte)

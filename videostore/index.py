@@ -84,10 +84,11 @@ class Index:
         self._path = path
         self._logger = logger
         self._connection: aiosqlite.Connection
-        self._inode: tuple[int, int] | None = None
+        self._files: Files | None = None
         self._blank = False
         """Whether it began in memory, and has not seen the rows of its file."""
         self._writing = asyncio.Lock()
+        self._writes: set[asyncio.Task[None]] = set()
         self.trouble: str | None = None
         """Why it works in memory; None while it works in its file."""
         self.incomplete = False
@@ -110,7 +111,10 @@ class Index:
 
     async def close(self) -> None:
         """Close the connection; what was written is in the file."""
+        if self._writes:
+            await asyncio.wait(self._writes)
         await self._connection.close()
+        self._close_files()
 
     # Segments
 
@@ -234,13 +238,14 @@ class Index:
                 await asyncio.get_running_loop().run_in_executor(None, self._sync)
 
     def _sync(self) -> None:
-        for name in (FILE_NAME + "-wal", FILE_NAME):
-            with contextlib.suppress(FileNotFoundError):
-                descriptor = os.open(self._path.with_name(name), os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+        # The log alone: it holds what was committed, and to close a second descriptor of the database itself would drop
+        # the locks that this process has on it.
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(self._path.with_name(FILE_NAME + "-wal"), os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     async def get_save(self, file_name: str) -> Save | None:
         """The save of this name."""
@@ -260,7 +265,8 @@ class Index:
         """Return from memory to the file, or make the file anew where somebody took it away; tell whether it did so."""
         loop = asyncio.get_running_loop()
         if self.trouble is None:
-            if (reason := await loop.run_in_executor(None, self._unusable)) is None:
+            files = self._files
+            if files is None or (reason := await loop.run_in_executor(None, files.trouble)) is None:
                 return False
             await self.leave_file(reason)
         async with self._writing:
@@ -271,13 +277,6 @@ class Index:
                 return False
         return True
 
-    def _unusable(self) -> str | None:
-        """What is wrong with the file at a glance, which SQLite may come to see much later; None where nothing is."""
-        if _inode(self._path) != self._inode:
-            return "somebody removed or replaced its file"
-        with self._path.open("rb") as file:
-            return None if file.read(len(_MAGIC)) == _MAGIC else "its file is damaged"
-
     async def leave_file(self, reason: str | Exception) -> None:
         """Go on in memory."""
         async with self._writing:
@@ -286,26 +285,34 @@ class Index:
 
     async def _return_to_file(self) -> None:
         memory = self._connection
-        file = await self._open_file()
         try:
-            await _copy_rows(memory, file, keep=self._blank)
+            file = await self._open_filled(memory, keep=self._blank)
         except sqlite3.Error as error:
-            await file.close()
             if not _is_damage(error):
                 raise
             self._put_aside(error)
-            file = await self._open_file()
-            try:
-                await _copy_rows(memory, file, keep=False)
-            except BaseException:
-                await file.close()
-                raise
+            file = await self._open_filled(memory, keep=False)
         self._connection = file
         self.trouble = None
         self.incomplete = self.incomplete or self._blank
         self._blank = False
         await memory.close()
         self._logger.info("The index is in its file again.")
+
+    async def _open_filled(self, source: aiosqlite.Connection, *, keep: bool) -> aiosqlite.Connection:
+        file = await self._open_file()
+        try:
+            await _copy_rows(source, file, keep=keep)
+        except BaseException:
+            await file.close()
+            self._close_files()
+            raise
+        return file
+
+    def _close_files(self) -> None:
+        if self._files is not None:
+            self._files.close()
+            self._files = None
 
     async def _open_file(self) -> aiosqlite.Connection:
         try:
@@ -315,7 +322,11 @@ class Index:
                 raise
             self._put_aside(error)
             connection = await _connect(self._path)
-        self._inode = _inode(self._path)
+        try:
+            self._files = Files(self._path)
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
     def _put_aside(self, error: Exception) -> None:
@@ -323,6 +334,8 @@ class Index:
         self._logger.error(
             "The index is damaged (%s): it is rebuilt from the files, and kept as %s.", error, aside.name
         )
+        for older in self._path.parent.glob(f"{FILE_NAME}.damaged-*"):  # one is enough to look at
+            older.unlink(missing_ok=True)
         self._path.rename(aside)
         for suffix in ("-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
@@ -338,10 +351,14 @@ class Index:
         except sqlite3.Error as error:
             self._logger.error("Rows of the index cannot be read (%s): they are read from the files again.", error)
             self.incomplete = True
+        except BaseException:
+            await memory.close()
+            raise
         self._mark_in_memory(reason)
         self._connection = memory
         with contextlib.suppress(sqlite3.Error):
             await file.close()
+        self._close_files()
 
     def _mark_in_memory(self, reason: str | Exception) -> None:
         self.trouble = reason if isinstance(reason, str) else reason_of(reason)
@@ -371,8 +388,15 @@ class Index:
             async with _transaction(self._connection):
                 await self._connection.executemany(statement, rows)
 
-        async with self._writing:
-            await self._attempt(execute, writing=True)
+        async def write() -> None:
+            async with self._writing:
+                await self._attempt(execute, writing=True)
+
+        # Whole or not at all, whatever becomes of the one who waits: a transaction left open would block all others.
+        task = asyncio.create_task(write())
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        await asyncio.shield(task)
 
 
 # No segment is longer than the longest: those that overlap begin at most that long before.
@@ -401,8 +425,8 @@ async def _connect(path: Path | str) -> aiosqlite.Connection:
 @contextlib.asynccontextmanager
 async def _transaction(connection: aiosqlite.Connection) -> AsyncIterator[None]:
     # A single statement, executemany included, would commit per row in autocommit mode.
-    await connection.execute("BEGIN IMMEDIATE")
     try:
+        await connection.execute("BEGIN IMMEDIATE")
         yield
         await connection.execute("COMMIT")
     except BaseException:
@@ -427,8 +451,32 @@ async def _copy_rows(source: aiosqlite.Connection, target: aiosqlite.Connection,
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether SQLite found the file damaged, or no database at all; its other errors are subclasses."""
-    return type(error) is sqlite3.DatabaseError
+    """Whether SQLite found the file damaged, no database, or another program's; other errors are subclasses."""
+    return type(error) is sqlite3.DatabaseError or "no such column" in str(error)
+
+
+class Files:
+    """The files of a database that is open, and whether they are still the same. Closed after the connection.
+
+    It has a descriptor of its own, for to close one would drop the locks that SQLite has on the file in this process:
+    another process that closed the database then would take itself for the last, and delete the log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._log = path.with_name(path.name + "-wal")
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self._seen = [_inode(file) for file in (self._path, self._log)]
+
+    def trouble(self) -> str | None:
+        """What is wrong with them at a glance, which SQLite may come to see much later; None where nothing is."""
+        if [_inode(file) for file in (self._path, self._log)] != self._seen:
+            return "somebody removed or replaced its file"
+        return None if os.pread(self._descriptor, len(_MAGIC), 0) == _MAGIC else "its file is damaged"
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self._descriptor)
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from videostore.const import FOREIGN_SLACK_US, JOIN_US, TOUCHING_US, US_PER_SECOND
+from videostore.const import FOREIGN_SLACK_US, JOIN_US, REENCODED_FACTOR, TOUCHING_US, US_PER_SECOND
 from videostore.errors import reason_of
-from videostore.segment import FrameTimes, Segment, UnreadableError, frame_times
+from videostore.segment import PASSING_ERRORS, FrameTimes, Segment, UnreadableError, frame_times
 from videostore.timeline import Range, merge_ranges
 
 _TOLD_US = 1000
@@ -71,9 +71,14 @@ class Plan:
         return len(self.ranges) == 1 and missing_us < _TOLD_US
 
     @property
-    def needed_bytes(self) -> int:
-        """Room that making it takes: a clip of differing pictures is encoded before it is joined."""
-        return self.estimated_bytes * (2 if len(groups_of(self.parts)) > 1 else 1)
+    def output_bytes(self) -> int:
+        """At most what the clip takes: one of differing pictures is encoded anew."""
+        return self.estimated_bytes * (REENCODED_FACTOR if len(groups_of(self.parts)) > 1 else 1)
+
+    @property
+    def work_bytes(self) -> int:
+        """Room that making it takes besides: what is encoded anew is joined afterwards."""
+        return self.output_bytes if len(groups_of(self.parts)) > 1 else 0
 
     @property
     def longest_us(self) -> int:
@@ -95,7 +100,9 @@ def make_plan(
     for number, (segment, path) in enumerate(found, 1):
         after = found[number][0] if number < len(found) else None
         end_us = after.start_us if after is not None and _touch(segment, after) else segment.end_us
-        if end_us <= from_us or segment.start_us >= to_us:
+        # Frames of ours may lie behind the beginning of what follows, where the clock was set back a little.
+        latest_us = max(end_us, segment.end_us) if segment.run_us is not None else end_us
+        if latest_us <= from_us or segment.start_us >= to_us:
             continue
         part = Part(segment, path, end_us, segment.start_us)
         try:
@@ -104,6 +111,9 @@ def make_plan(
             logger.warning("Segment %s cannot be read and is left out of a clip: %s", path.name, error)
             continue
         if times is not None:
+            if segment.run_us is not None and end_us <= times.all_us[-1]:
+                end_us = segment.end_us
+                part = replace(part, end_us=end_us)
             if times.ragged or times.end_us < segment.end_us - _LOST_END_US:
                 logger.warning("Segment %s has lost its end.", path.name)
                 end_us = times.end_us
@@ -133,6 +143,7 @@ def _readable_times(part: Part, asked: Range, doubting: bool) -> FrameTimes | No
 
     Raises:
         UnreadableError: it is gone or damaged.
+        OSError: it cannot be read just now.
     """
     segment, path = part.segment, part.path
     whole = segment.start_us >= asked.from_us and part.end_us <= asked.to_us
@@ -141,6 +152,8 @@ def _readable_times(part: Part, asked: Range, doubting: bool) -> FrameTimes | No
     try:
         size_bytes = path.stat().st_size
     except OSError as error:
+        if error.errno in PASSING_ERRORS:
+            raise
         raise UnreadableError(reason_of(error)) from error
     if size_bytes != segment.size_bytes:
         raise UnreadableError(f"it has {size_bytes} bytes instead of {segment.size_bytes}")
@@ -150,20 +163,22 @@ def _readable_times(part: Part, asked: Range, doubting: bool) -> FrameTimes | No
 def in_order(found: Sequence[tuple[Segment, Path]]) -> list[tuple[Segment, Path]]:
     """Segments by start; but where the clock was set back and runs overlap, one run after the other."""
     by_start = sorted(found, key=lambda pair: pair[0].start_us)
+    following: dict[int | None, Segment] = {}
+    ends: list[int] = []
+    for segment, _ in reversed(by_start):  # a segment's own end is a guess, as long as its last frame
+        after = following.get(segment.run_us)
+        ends.append(max(segment.end_us, after.start_us if after and _touch(segment, after) else segment.end_us))
+        following[segment.run_us] = segment
     ordered: list[tuple[Segment, Path]] = []
-    cluster: list[tuple[Segment, Path]] = []
+    runs: dict[int | None, list[tuple[Segment, Path]]] = {}
     end_us = -(1 << 62)
-    for pair in [*by_start, None]:
-        if pair is None or pair[0].start_us > end_us - FOREIGN_SLACK_US:
-            runs: dict[int | None, list[tuple[Segment, Path]]] = {}
-            for one in cluster:
-                runs.setdefault(one[0].run_us, []).append(one)
+    for pair, own_end_us in zip(by_start, reversed(ends), strict=True):
+        if pair[0].start_us >= end_us - (FOREIGN_SLACK_US if pair[0].run_us is None else 0):
             ordered += [one for run in runs.values() for one in run]
-            cluster = []
-        if pair is not None:
-            cluster.append(pair)
-            end_us = max(end_us, pair[0].end_us)
-    return ordered
+            runs = {}
+        runs.setdefault(pair[0].run_us, []).append(pair)
+        end_us = max(end_us, own_end_us)
+    return ordered + [one for run in runs.values() for one in run]
 
 
 def _touch(one: Segment, other: Segment) -> bool:

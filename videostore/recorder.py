@@ -104,7 +104,7 @@ class Recorder:
         span_us = now_us - self._recent[0] if self._recent else 0
         age_s = None
         if self._last_us is not None:
-            age_s = round((self._steady.now_us() - self._last_us) / US_PER_SECOND, 3)
+            age_s = round(max(0, self._steady.now_us() - self._last_us) / US_PER_SECOND, 3)
         open_paths = self._run.open_paths() if self._run else []
         return RecorderHealth(
             recording=self._run is not None,

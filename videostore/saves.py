@@ -38,6 +38,7 @@ class Saves:
         self._write = write
         self._pending: dict[str, Save] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._accepting: set[asyncio.Task[None]] = set()
         self._failed: deque[Save] = deque(maxlen=FAILED_SAVES_SHOWN)
 
     @property
@@ -50,11 +51,15 @@ class Saves:
         """The last ones that failed, the newest first."""
         return list(self._failed)
 
-    async def accept(self, save: Save, promise: contextlib.ExitStack) -> None:
-        """Promise a save: it is on stable storage when this returns. `promise` is closed at its end."""
-        with contextlib.ExitStack() as kept:
-            kept.push(promise)
-            self._hold(save, kept)
+    async def accept(self, save: Save) -> None:
+        """Promise a save: it is on stable storage when this returns. Once begun it is kept, whoever waits for it."""
+        task = asyncio.create_task(self._accept(save))
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
+        await asyncio.shield(task)
+
+    async def _accept(self, save: Save) -> None:
+        with self._kept(save) as kept:
             await self._index.put_save(save)
             self._begin(save, kept.pop_all())
 
@@ -66,9 +71,7 @@ class Saves:
         for save in reversed(await self._index.saves(SaveStatus.PENDING)):
             if save.file_name not in self._pending:
                 self._logger.info("The save of %s is resumed.", save.file_name)
-                with contextlib.ExitStack() as kept:
-                    kept.enter_context(self._uploads.keep(save.relative_path))
-                    self._hold(save, kept)
+                with self._kept(save) as kept:
                     self._begin(save, kept.pop_all())
 
     async def rewrite(self) -> None:
@@ -96,6 +99,8 @@ class Saves:
 
     async def close(self) -> None:
         """Give those under way a moment to come to their end; the others are resumed by the next process."""
+        if self._accepting:
+            await asyncio.wait(self._accepting)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SAVES_S)
         for task in self._tasks:
@@ -104,10 +109,14 @@ class Saves:
         if self._pending:
             self._logger.warning("%d promised saves are resumed at the next start.", len(self._pending))
 
-    def _hold(self, save: Save, kept: contextlib.ExitStack) -> None:
-        self._pending[save.file_name] = save
-        kept.callback(self._pending.pop, save.file_name, None)
-        kept.enter_context(self._holds.hold(save.from_us, save.to_us, save.accepted_us))
+    def _kept(self, save: Save) -> contextlib.ExitStack:
+        """Its name and what it needs, for as long as the stack is not closed."""
+        with contextlib.ExitStack() as kept:
+            kept.enter_context(self._uploads.keep(save.relative_path))
+            self._pending[save.file_name] = save
+            kept.callback(self._pending.pop, save.file_name, None)
+            kept.enter_context(self._holds.hold(save.from_us, save.to_us, save.accepted_us))
+            return kept.pop_all()
 
     def _begin(self, save: Save, kept: contextlib.ExitStack) -> None:
         task = asyncio.create_task(self._carry_out(save, kept))
@@ -132,17 +141,17 @@ class Saves:
         kept.close()
 
     async def _try_repeatedly(self, save: Save) -> Save:
-        path = self._uploads.path(save.relative_path)
+        path, loop = self._uploads.path(save.relative_path), asyncio.get_running_loop()
         for pause_s in (*SAVE_RETRIES_S, None):
             try:
-                if path.exists():  # an earlier process came so far, and no further
+                if await loop.run_in_executor(None, path.exists):  # an earlier process came so far, and no further
                     return replace(save, status=SaveStatus.DONE)
                 return replace(save, status=SaveStatus.DONE, ranges=await self._write(save, path))
             except Exception as error:
                 if not isinstance(error, VideoStoreError):
                     self._logger.exception("The asynchronous save of %s failed unexpectedly.", save.file_name)
                 reason = reason_of(error)
-                if pause_s is None or isinstance(error, NothingStoredError):
+                if pause_s is None or (isinstance(error, NothingStoredError) and not self._index.incomplete):
                     return replace(save, status=SaveStatus.FAILED, reason=reason)
                 reason = f"{reason} It is tried again after {pause_s:g} s."
                 self._pending[save.file_name] = replace(save, reason=reason)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import av.error
 
-from videostore.const import US_PER_SECOND
-from videostore.errors import TimestampError
-from videostore.fragments import FragmentedFile, NotOursError, read_ends, read_fragments
+from videostore.const import LONGEST_SEGMENT_US, US_PER_SECOND
+from videostore.errors import TimestampError, reason_of
+from videostore.fragments import FragmentedFile, NotOursError, is_cut_off, read_ends, read_fragments
 from videostore.timestamps import parse_timestamp
 
 SUFFIX = ".mp4"
@@ -23,6 +25,8 @@ _DATE_NAME = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\dZ?)\.mp4")
 _OPEN_NAME = re.compile(r"(\d{1,18})-(\d{6,})\.open")
 _RUN_COMMENT = re.compile(r"videostore run (\d{1,18})")
 _CODECS = {"h265": "hevc"}
+PASSING_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
+"""What the system may lack for a moment; other errors, such as those of a bad sector, stay."""
 _EARLIEST_US = 1_000_000_000 * US_PER_SECOND
 """September 2001: a file that is dated before by its name alone is somebody's `1.mp4`."""
 
@@ -129,7 +133,10 @@ def probe(path: Path) -> Segment:
         UnknownFileError: it holds something else than a recording.
         OSError: it cannot be read just now, which says nothing about what it holds.
     """
-    size_bytes = path.stat().st_size
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):  # what a link leads to is not ours
+        raise UnknownFileError("it is no file")
+    size_bytes = status.st_size
     try:
         segment = describe_fragments(path.name, read_ends(path))
     except NotOursError:
@@ -156,16 +163,21 @@ def frame_times(segment: Segment, path: Path) -> FrameTimes:
 
     Raises:
         UnreadableError: the file is gone or damaged.
+        OSError: the system lacks what it takes to read it just now, which says nothing about what it holds.
     """
     try:
         content = read_fragments(path)
         ragged = not content.finished and path.stat().st_size > content.size_bytes
-    except NotOursError:
+    except NotOursError as error:
+        if segment.run_us is not None:
+            raise UnreadableError("its first second is damaged") from error
         times, keyframes = _foreign_times(path)
         all_us, keyframes_us = [segment.start_us + t for t in times], [segment.start_us + t for t in keyframes]
         return FrameTimes(all_us, keyframes_us, segment.end_us, segment.size_bytes)
     except OSError as error:
-        raise UnreadableError(str(error)) from error
+        if error.errno in PASSING_ERRORS:
+            raise
+        raise UnreadableError(reason_of(error)) from error
     return FrameTimes(content.times_us, content.keyframes_us, content.end_us, content.size_bytes, ragged)
 
 
@@ -179,6 +191,10 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
             duration_us = container.duration
             if not duration_us or duration_us < 0:
                 raise UnreadableError("it has no length")
+            if duration_us > LONGEST_SEGMENT_US:
+                raise UnknownFileError("no segment is that long")
+            if _RUN_COMMENT.fullmatch(container.metadata.get("comment", "")):
+                raise UnreadableError("it is ours, and its first second is damaged")
             context = stream.codec_context
             if context is None:
                 raise UnknownFileError("its codec is not known")
@@ -195,6 +211,8 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
     except (av.error.InvalidDataError, av.error.EOFError) as error:
         raise UnreadableError(str(error)) from error
     except IndexError as error:
+        if is_cut_off(path):
+            raise UnreadableError("it was cut off in its head") from error
         raise UnknownFileError("it has no video") from error
 
 
@@ -213,7 +231,7 @@ def _foreign_times(path: Path) -> tuple[list[int], list[int]]:
                 times.append(time_us)
                 if packet.is_keyframe:
                     keyframes.append(time_us)
-    except (av.error.FFmpegError, OSError, IndexError) as error:
+    except (av.error.InvalidDataError, av.error.EOFError, av.error.FileNotFoundError, IndexError) as error:
         raise UnreadableError(str(error)) from error
     first = min(times, default=0)
     return sorted(t - first for t in times), sorted(t - first for t in keyframes)

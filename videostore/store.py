@@ -26,6 +26,7 @@ from videostore.const import (
     COVER_TIMEOUT_S,
     FETCH_LIMIT_BYTES,
     FFMPEG_FINISH_S,
+    NEIGHBOUR_US,
     RANGE_SLOP_US,
     US_PER_SECOND,
 )
@@ -136,8 +137,8 @@ class VideoStore:
         await loop.run_in_executor(None, self._clips.sweep)
         await loop.run_in_executor(None, self._uploads.sweep)
         self._saves = Saves(self._archive.index, self._uploads, self._holds, self._logger, self._write_promised)
-        self._owned.push_async_callback(self._end_requests)
         self._owned.push_async_callback(self._saves.close)
+        self._owned.push_async_callback(self._end_requests)
         await self._saves.resume()
         if self._source is not None and self._encoder is not None:
             self._recorder = Recorder(
@@ -208,12 +209,13 @@ class VideoStore:
         from_us, to_us = self._check_range(from_us, to_us)
         metadata = whole_characters(metadata)
         directory = tag_directory(tags)
-        with contextlib.ExitStack() as promise:
-            path = promise.enter_context(self._uploads.promise(from_us, metadata, directory))
+        async with contextlib.AsyncExitStack() as promise:
+            path = await promise.enter_async_context(self._uploads.promise(from_us, metadata, directory))
             save = Save(path.name, str(directory), from_us, to_us, metadata, self._clock.wall_us())
             if wait:
                 return await self._attend(self._save_now(save, path))
-            return await self._attend(self._save_later(save, path, promise.pop_all()))
+            await self._attend(self._save_later(save))
+            return SavedClip(path.name, path, None)
 
     async def save_status(self, file_name: str) -> Save:
         """Tell what has become of a save, by the name that it answered.
@@ -242,9 +244,9 @@ class VideoStore:
 
         async with (
             self._clips.plan(from_us, to_us, check) as plan,
-            self._clips.temporary(plan.needed_bytes) as path,
+            self._clips.temporary(plan.output_bytes) as path,
         ):
-            await self._check_room(path.parent, plan.needed_bytes, plan.longest_us)
+            await self._check_room(path.parent, plan.output_bytes, plan.longest_us)
             plan = await self._clips.cut(plan, path, container=container)
             if not plan.complete:
                 limit_bytes -= _RANGE_BYTES * len(plan.ranges)
@@ -292,7 +294,8 @@ class VideoStore:
         return self._recorder.run if self._recorder else None
 
     def _check_range(self, from_us: int, to_us: int) -> tuple[int, int]:
-        now_us = self._clock.wall_us()
+        # What was recorded before the clock was set back lies in the future now, and can be asked for.
+        now_us = max(self._clock.wall_us(), self._archive.timeline.end_us or 0)
         if from_us >= to_us:
             raise RequestError(
                 f"'from' ({format_utc_exact(from_us)}) must lie before 'to' ({format_utc_exact(to_us)}),"
@@ -313,11 +316,9 @@ class VideoStore:
         await self._saves.finished(replace(save, ranges=ranges))
         return SavedClip(path.name, path, ranges)
 
-    async def _save_later(self, save: Save, path: Path, promise: contextlib.ExitStack) -> SavedClip:
-        with promise as kept:
-            await self._check_room(self._storage.upload_path, *(await self._clips.estimate(save.from_us, save.to_us)))
-            await self._saves.accept(save, kept.pop_all())
-        return SavedClip(path.name, path, None)
+    async def _save_later(self, save: Save) -> None:
+        await self._check_room(self._storage.upload_path, *(await self._clips.estimate(save.from_us, save.to_us)))
+        await self._saves.accept(save)
 
     async def _write_clip(self, save: Save, path: Path) -> tuple[Range, ...] | None:
         """Cut a clip to its place in the upload path; tell what it holds, where that is not all."""
@@ -328,7 +329,7 @@ class VideoStore:
 
         try:
             async with self._clips.plan(save.from_us, save.to_us, check) as plan:
-                await check(plan.needed_bytes, plan.longest_us)
+                await check(plan.output_bytes, plan.longest_us)
                 await loop.run_in_executor(None, lambda: path.parent.mkdir(parents=True, exist_ok=True))
                 progress = progress_path(path)
                 try:
@@ -365,6 +366,12 @@ class VideoStore:
             if any(segment.end_us >= to_us for segment, _ in await self._open_segments(to_us - 1, 1 << 62)):
                 return
             if run.epoch_us >= to_us:
+                return
+            if max(self._clock.wall_us(), run.last_us) + CLOCK_LEEWAY_US < to_us:  # from before the clock was set back
+                return
+            # Of a segment as short as its fragments nothing can be read before it is closed.
+            closed = await self._archive.index.select(to_us, to_us + NEIGHBOUR_US)
+            if any(segment.run_us == run.epoch_us and segment.start_us >= to_us for segment in closed):
                 return
             await asyncio.sleep(COVER_POLL_S)
 

@@ -62,6 +62,11 @@ class Timeline:
         for start_us, end_us in left:
             self._cover(start_us, end_us)
 
+    @property
+    def end_us(self) -> int | None:
+        """Where the last of them ends; None where nothing is stored."""
+        return self._ends[-1] if self._ends else None
+
     def ranges(self) -> list[Range]:
         """All ranges, in order."""
         return [Range(start, end) for start, end in zip(self._starts, self._ends, strict=True)]

@@ -19,6 +19,7 @@ class Unread:
         self._buckets: dict[int, list[str]] = {}
         self._sizes: dict[str, int] = {}
         for name in file_names:
+            self._sizes[name] = 0
             self._buckets.setdefault((name_time_us(name) or 0) // _BUCKET_US, []).append(name)
         self._order = sorted(self._buckets)
         self._count = sum(map(len, self._buckets.values()))
@@ -37,9 +38,10 @@ class Unread:
         return self._take(limit, newest=False)
 
     def measured(self, file_name: str, size_bytes: int) -> None:
-        """Count the size of one that is still among them."""
-        self._sizes[file_name] = size_bytes
-        self.known_bytes += size_bytes
+        """Count the size of one, unless it was taken out meanwhile."""
+        if file_name in self._sizes:
+            self.known_bytes += size_bytes - self._sizes[file_name]
+            self._sizes[file_name] = size_bytes
 
     @property
     def names(self) -> list[str]:

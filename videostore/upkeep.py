@@ -59,6 +59,9 @@ class Upkeep:
         self._rescan: asyncio.Task[None] | None = None
         self._rescan_us = 0
         self._index_retry_us = 0
+        self._grown = asyncio.Event()
+        """There may be more than the quota allows."""
+        self._retention_trouble: str | None = None
         self._told: dict[str, float] = {}
         self.trouble: str | None = None
         """What is wrong with the storage right now, for people."""
@@ -66,7 +69,7 @@ class Upkeep:
     def start(self) -> None:
         """Begin to watch the directory, and to compare it with the index."""
         self._watcher.start()
-        self._tasks = [asyncio.create_task(work) for work in (self._follow_changes(), self._attend())]
+        self._tasks = [asyncio.create_task(work) for work in (self._follow_changes(), self._attend(), self._retain())]
 
     async def close(self) -> None:
         """End the tasks, between pieces of their work, and the watcher."""
@@ -82,7 +85,7 @@ class Upkeep:
         """Close the segments of a run that has ended."""
         for path in run.open_paths():
             await self._guard(self._archive.take_open(path))
-        await self._guard(self._retention.enforce())
+        self._grown.set()
 
     async def revive(self) -> None:
         """See to it that there is a directory to write to.
@@ -108,7 +111,7 @@ class Upkeep:
             for name in closed:
                 await self._guard(self._take(name))
             if closed:
-                await self._guard(self._retention.enforce())
+                self._grown.set()
 
     async def _take(self, name: str) -> None:
         path = self._archive.directory / name
@@ -132,7 +135,15 @@ class Upkeep:
         run = self._current_run()
         for path in run.open_paths()[:-1] if run else []:
             trouble = await self._guard(self._archive.take_open(path)) or trouble
-        return await self._guard(self._retention.enforce()) or trouble
+        self._grown.set()
+        return trouble or self._retention_trouble
+
+    async def _retain(self) -> None:
+        """By itself: nobody who closes a segment or looks after the index should wait for thousands of deletions."""
+        while True:
+            await self._grown.wait()
+            self._grown.clear()
+            self._retention_trouble = await self._guard(self._retention.enforce())
 
     async def _keep_index(self) -> None:
         index = self._archive.index

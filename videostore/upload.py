@@ -5,11 +5,13 @@ The data manager uploads what it finds and then deletes it, except for files tha
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path, PurePath
 
 from videostore.errors import RequestError, shown, whole_characters
@@ -23,7 +25,10 @@ _TOKEN_BYTES = 4
 _RESERVED_BYTES = len(".mp4") + len("-99999") + len(".") + 2 * _TOKEN_BYTES + len(PROGRESS_SUFFIX)
 _PATH_BYTES = 4000
 _TAG_PREFIX = "tag="
-_PROGRESS_NAME = re.compile(rf"\.mp4\.[0-9a-f]{{{2 * _TOKEN_BYTES}}}\{PROGRESS_SUFFIX}$")
+_PROGRESS_NAME = re.compile(
+    rf"_\d{{4}}-\d\d-\d\d_\d\d-\d\d-\d\d.*\.mp4\.[0-9a-f]{{{2 * _TOKEN_BYTES}}}\{PROGRESS_SUFFIX}$", re.DOTALL
+)
+"""What follows the component's name, which may be the beginning of another's."""
 
 
 def clip_stem(name: str, from_us: int, metadata: str) -> str:
@@ -68,7 +73,7 @@ class Uploads:
         """`name` is the component's, with which the names of its clips begin."""
         self._directory = directory
         self._name = name
-        self._promised: set[str] = set()
+        self._promised: Counter[str] = Counter()
 
     def sweep(self) -> None:
         """Remove the half-written clips of this component's earlier processes. Blocking; for the start alone.
@@ -76,12 +81,14 @@ class Uploads:
         The data manager's own files end in `.prog` as well, and other components may share the path.
         """
         for path in self._directory.rglob("*" + PROGRESS_SUFFIX):
-            if path.name.startswith(_clean(self._name) + "_") and _PROGRESS_NAME.search(path.name):
+            if path.name.startswith(_clean(self._name) + "_") and _PROGRESS_NAME.match(
+                path.name, len(_clean(self._name))
+            ):
                 with contextlib.suppress(OSError):
                     path.unlink()
 
-    @contextlib.contextmanager
-    def promise(self, from_us: int, metadata: str, tags: Path) -> Iterator[Path]:
+    @contextlib.asynccontextmanager
+    async def promise(self, from_us: int, metadata: str, tags: Path) -> AsyncIterator[Path]:
         """The path that a clip will have; its name is no other clip's while the context lasts, whatever its tags are.
 
         Raises:
@@ -91,23 +98,29 @@ class Uploads:
         directory = self._directory / tags
         if len(os.fsencode(directory)) + _NAME_BYTES > _PATH_BYTES:
             raise RequestError(f"tags are too long together: with the upload path, a path takes {_PATH_BYTES} bytes.")
-        number = 1
+        loop = asyncio.get_running_loop()
+        number = 0
         while True:
-            path = directory / (f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")
-            if path.name not in self._promised and not path.exists():
-                break
             number += 1
-        with self.keep(path.relative_to(self._directory)):
-            yield path
+            path = directory / (f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")
+            if path.name in self._promised:
+                continue
+            with self.keep(path.relative_to(self._directory)):
+                if not await loop.run_in_executor(None, path.exists):
+                    yield path
+                    return
 
     @contextlib.contextmanager
     def keep(self, relative_path: PurePath) -> Iterator[None]:
         """Give the name of a clip that was promised to no other one while the context lasts."""
-        self._promised.add(relative_path.name)
+        name = relative_path.name
+        self._promised[name] += 1
         try:
             yield
         finally:
-            self._promised.discard(relative_path.name)
+            self._promised[name] -= 1
+            if not self._promised[name]:
+                del self._promised[name]
 
     def path(self, relative_path: PurePath) -> Path:
         """The whole path of a clip."""

@@ -36,15 +36,18 @@ class Watcher:
 
     def start(self) -> None:
         """Begin to watch. Without any watch to be had, the recording goes on with the slow walk alone."""
-        observer = Observer()
         handler = _Handler(asyncio.get_running_loop(), self._on_change)
+        observer: BaseObserver | None = None
         try:
+            observer = Observer()
             observer.schedule(
                 handler, str(self._directory), event_filter=[FileClosedEvent, FileDeletedEvent, FileMovedEvent]
             )
             observer.start()
         except OSError as error:
             self._logger.warning("The storage directory cannot be watched (%s); new segments are found later.", error)
+            if observer is not None:
+                observer.stop()
             return
         self._observer = observer
 

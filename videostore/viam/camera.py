@@ -28,6 +28,7 @@ from videostore.errors import (
     RequestError,
     TooLargeError,
     UnknownSaveError,
+    UnreadableRangeError,
     VideoStoreError,
     reason_of,
 )
@@ -40,6 +41,7 @@ from videostore.viam.poller import FramePoller
 _STATUS: dict[type[VideoStoreError], Status] = {
     NothingStoredError: Status.NOT_FOUND,
     UnknownSaveError: Status.NOT_FOUND,
+    UnreadableRangeError: Status.DATA_LOSS,
     TooLargeError: Status.RESOURCE_EXHAUSTED,
     NoRoomError: Status.RESOURCE_EXHAUSTED,
 }

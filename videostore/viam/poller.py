@@ -221,7 +221,10 @@ class _Requests:
         for task in earlier:
             await self._drop(task)
         best = next((task for task in done if not task.cancelled() and task.exception() is None), None)
-        return (best or done.pop()).result()
+        chosen = best or done.pop()
+        if chosen.cancelled():
+            raise CameraError("the camera's client gave up")
+        return chosen.result()
 
     async def cancel(self) -> None:
         """End all that is under way."""

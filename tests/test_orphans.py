@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+
+from videostore.orphans import find_orphans
+from videostore.run import output_pattern
+
+RUN_US = 1_725_000_000_123_457
+_IDLE = "import sys; print(flush=True); sys.stdin.read()"
+Start = Callable[..., int]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts a process with these arguments; it does nothing until the end of the test."""
+    with ExitStack() as stack:
+
+        def begin(*arguments: str | Path) -> int:
+            command = [sys.executable, "-c", _IDLE, *map(str, arguments)]
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            stack.enter_context(process)  # closes its input, and waits for it
+            assert process.stdout is not None
+            process.stdout.readline()
+            return process.pid
+
+        yield begin
+
+
+def pids(directory: Path, *runs_us: int) -> dict[int, int]:
+    return {run_us: process.pid for run_us, process in find_orphans(directory, runs_us).items()}
+
+
+def test_an_ffmpeg_is_known_by_the_segments_that_its_command_line_names(start: Start, tmp_path: Path) -> None:
+    first = start("-f", "segment", output_pattern(tmp_path, RUN_US))
+    second = start(output_pattern(tmp_path, RUN_US + 1), "-y")
+    assert pids(tmp_path, RUN_US, RUN_US + 1, RUN_US + 2) == {RUN_US: first, RUN_US + 1: second}
+    assert pids(tmp_path, RUN_US + 1) == {RUN_US + 1: second}
+
+
+def test_processes_of_other_directories_and_of_other_runs_are_none(start: Start, tmp_path: Path) -> None:
+    pattern = output_pattern(tmp_path, RUN_US)
+    start(output_pattern(tmp_path / "other", RUN_US))
+    start(output_pattern(tmp_path, RUN_US + 1))
+    start(pattern + "x")
+    start(f"tail -f {pattern}")  # it speaks of it within another argument
+    start(tmp_path / f"{RUN_US}-000000.open")  # somebody reads the segment
+    start(tmp_path)
+    assert pids(tmp_path, RUN_US) == {}
+
+
+def test_a_directory_with_percent_signs_and_spaces_is_told_apart(start: Start, tmp_path: Path) -> None:
+    directory = tmp_path / "50 %d %% 'x'"
+    pid = start(output_pattern(directory, RUN_US))
+    assert pids(directory, RUN_US) == {RUN_US: pid}
+
+
+def test_one_that_has_ended_is_none(tmp_path: Path) -> None:
+    """Also while its parent has not asked for its end: a zombie has no command line."""
+    process = subprocess.Popen([sys.executable, "-c", "", output_pattern(tmp_path, RUN_US)])
+    psutil.wait_procs([psutil.Process(process.pid)], timeout=0)
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        pass
+    assert pids(tmp_path, RUN_US) == {}
+    process.wait()
+
+
+def test_where_no_run_is_asked_for_no_process_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psutil.process_iter", None)
+    assert find_orphans(tmp_path, []) == {}
