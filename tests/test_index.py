@@ -105,7 +105,7 @@ async def test_choosing_a_range_costs_what_it_returns(index: Index) -> None:
             count += 1
             return 0
 
-        connection = index._connection
+        connection = index._database._connection
         await connection.set_progress_handler(step, 10)
         assert len(await index.select(3000 * US, 3060 * US)) == 2
         await connection.set_progress_handler(step, 0)
@@ -147,7 +147,7 @@ async def test_tasks_that_write_at_the_same_time_do_not_disturb_each_other(index
 
 
 async def test_spans_come_by_start_and_in_batches(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videostore.index._BATCH", 500)
+    monkeypatch.setattr("videostore.database._BATCH", 500)
     await index.add([segment(start, size_bytes=start) for start in range(36_000, 0, -30)])
     batches = [batch async for batch in index.spans()]
     assert len(batches) > 1

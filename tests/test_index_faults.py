@@ -42,7 +42,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that is waited for comes round sooner."""
     monkeypatch.setattr("videostore.upkeep.INDEX_RETRY_S", 0.5)
     monkeypatch.setattr("videostore.upkeep._TICK_S", 0.5)
-    monkeypatch.setattr("videostore.index.INDEX_BUSY_S", 0.5)
+    monkeypatch.setattr("videostore.database.INDEX_BUSY_S", 0.5)
 
 
 @contextmanager

@@ -1,26 +1,19 @@
 """The index: a cache in SQLite of what the segment files hold, and the saves that were promised.
 
-One class owns every connection to it. The table of files is the Go module's, so that an upgrade keeps every recording
-and a way back stays open: our columns allow NULL. While the file cannot be used (locked, read-only, damaged, deleted, a
-full disk), the index goes on in memory, and returns to the file by itself.
+The table of files is the Go module's, so that an upgrade keeps every recording and a way back stays open: our columns
+allow NULL.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
-import os
-import sqlite3
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 import aiosqlite
 
-from videostore.const import INDEX_BUSY_S, SAVES_REMEMBERED, US_PER_SECOND
-from videostore.errors import reason_of
+from videostore.const import SAVES_REMEMBERED, US_PER_SECOND
+from videostore.database import Database, Table
 from videostore.saved import Save, SaveStatus
 from videostore.segment import Segment
 
@@ -70,51 +63,48 @@ WHERE start_us IS NULL OR end_us IS NULL;
 """
 _FIELDS = "file_name, start_us, end_us, size_bytes, width, height, codec, setup, run_us, run_number"
 _SAVE_FIELDS = "file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges"
+_TABLES = (
+    Table("saves", _SAVE_FIELDS, kept=True),
+    Table("files", f"start_time_unix, duration_ms, {_FIELDS}", kept=False),
+)
 _STORED = "deleted_at IS NULL"
-_BATCH = 5000
-_MAGIC = b"SQLite format 3\0"
-_T = TypeVar("_T")
+# No segment is longer than the longest: those that overlap begin at most that long before.
+_OVERLAP = "start_us > ? - (SELECT coalesce(max(end_us - start_us), 0) FROM files) - 1 AND start_us < ? AND end_us > ?"
 
 
 class Index:
-    """An open index. `open` makes it, `close` ends its thread and its connection."""
+    """An open index. `open` makes it, `close` ends it. Its file may fail at any time: see `Database`."""
 
-    def __init__(self, path: Path, logger: logging.Logger) -> None:
+    def __init__(self, database: Database) -> None:
         """Use `open`."""
-        self._path = path
-        self._logger = logger
-        self._connection: aiosqlite.Connection
-        self._files: Files | None = None
-        self._blank = False
-        """Whether it began in memory, and has not seen the rows of its file."""
-        self._writing = asyncio.Lock()
-        self._writes: set[asyncio.Task[None]] = set()
-        self.trouble: str | None = None
-        """Why it works in memory; None while it works in its file."""
-        self.incomplete = False
-        """Whether rows were lost, so that the files have to be read again. Whoever does so resets it."""
+        self._database = database
 
     @classmethod
     async def open(cls, directory: Path, logger: logging.Logger) -> Index:
-        """Open the index of a storage directory, or begin a new one; a damaged one is put aside, not deleted.
-
-        Where the file cannot be used, it begins in memory.
-        """
-        index = cls(directory / FILE_NAME, logger)
-        try:
-            index._connection = await index._open_file()
-        except (sqlite3.Error, OSError) as error:
-            index._connection = await _connect(":memory:")
-            index._mark_in_memory(error)
-            index._blank = index.incomplete = True
-        return index
+        """Open the index of a storage directory, or begin a new one: in memory, where its file cannot be used."""
+        return cls(await Database.open(directory / FILE_NAME, logger, _prepare, _TABLES))
 
     async def close(self) -> None:
-        """Close the connection; what was written is in the file."""
-        if self._writes:
-            await asyncio.wait(self._writes)
-        await self._connection.close()
-        self._close_files()
+        """Close the file."""
+        await self._database.close()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it works in memory; None while it works in its file."""
+        return self._database.trouble
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether rows were lost, so that the files have to be read again. Whoever does so resets it."""
+        return self._database.incomplete
+
+    @incomplete.setter
+    def incomplete(self, incomplete: bool) -> None:
+        self._database.incomplete = incomplete
+
+    async def keep_to_file(self) -> bool:
+        """Return from memory to the file, or make the file anew where somebody took it away; tell whether it did so."""
+        return await self._database.keep_to_file()
 
     # Segments
 
@@ -137,7 +127,7 @@ class Index:
             )
             for s in segments
         ]
-        await self._write(
+        await self._database.write(
             "INSERT INTO files (file_name, start_time_unix, duration_ms, size_bytes, width, height, codec,"
             " start_us, end_us, setup, run_us, run_number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (file_name) DO UPDATE SET start_time_unix = excluded.start_time_unix,"
@@ -150,7 +140,7 @@ class Index:
 
     async def remove(self, file_names: Iterable[str]) -> None:
         """Delete the rows of these files, in one transaction."""
-        await self._write("DELETE FROM files WHERE file_name = ?", [(name,) for name in file_names])
+        await self._database.write("DELETE FROM files WHERE file_name = ?", [(name,) for name in file_names])
 
     async def select(self, from_us: int, to_us: int) -> list[Segment]:
         """Segments that overlap [from_us, to_us), by start. Costs what it returns, not what is stored."""
@@ -164,7 +154,7 @@ class Index:
             "SELECT coalesce(sum(size_bytes), 0), coalesce(max(size_bytes), 0), coalesce(sum(end_us - start_us), 0)"
             f" FROM files WHERE {_STORED} AND {_OVERLAP}"
         )
-        ((total_bytes, largest_bytes, length_us),) = await self._read(query, (from_us, to_us, from_us))
+        ((total_bytes, largest_bytes, length_us),) = await self._database.read(query, (from_us, to_us, from_us))
         return int(total_bytes), int(largest_bytes), int(length_us)
 
     async def oldest(self, limit: int, after: tuple[int, str] | None = None) -> list[Segment]:
@@ -186,7 +176,7 @@ class Index:
     async def sizes(self) -> dict[str, int]:
         """Size in bytes of every file in the index, by name. Grows with what is stored: for reconciling alone."""
         sizes: dict[str, int] = {}
-        async for batch in self._batches(f"SELECT file_name, size_bytes FROM files WHERE {_STORED}"):
+        async for batch in self._database.batches(f"SELECT file_name, size_bytes FROM files WHERE {_STORED}"):
             sizes.update(batch)
         return sizes
 
@@ -197,20 +187,11 @@ class Index:
             sqlite3.Error: the file is damaged; the index goes on in memory, and can be asked again.
         """
         query = f"SELECT start_us, end_us, size_bytes FROM files WHERE {_STORED} ORDER BY start_us"
-        async for batch in self._batches(query):
+        async for batch in self._database.batches(query):
             yield batch
 
-    async def _batches(self, query: str) -> AsyncIterator[list[Any]]:
-        try:
-            async with self._connection.execute(query) as cursor:
-                while batch := await cursor.fetchmany(_BATCH):
-                    yield list(batch)
-        except sqlite3.Error as error:
-            await self.leave_file(error)
-            raise
-
     async def _segments(self, query: str, parameters: Sequence[object]) -> list[Segment]:
-        return [Segment(*row) for row in await self._read(query, parameters)]
+        return [Segment(*row) for row in await self._database.read(query, parameters)]
 
     # Saves
 
@@ -227,25 +208,15 @@ class Index:
             save.reason,
             save.ranges_text,
         )
-        await self._write(f"INSERT OR REPLACE INTO saves ({_SAVE_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [values])
-        await self._write(
+        await self._database.write(
+            f"INSERT OR REPLACE INTO saves ({_SAVE_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [values]
+        )
+        await self._database.write(
             "DELETE FROM saves WHERE status != 'pending' AND rowid NOT IN"
             " (SELECT rowid FROM saves WHERE status != 'pending' ORDER BY rowid DESC LIMIT ?)",
             [(SAVES_REMEMBERED,)],
         )
-        if self.trouble is None:
-            with contextlib.suppress(sqlite3.Error, OSError):
-                await asyncio.get_running_loop().run_in_executor(None, self._sync)
-
-    def _sync(self) -> None:
-        # The log alone: it holds what was committed, and to close a second descriptor of the database itself would drop
-        # the locks that this process has on it.
-        with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(self._path.with_name(FILE_NAME + "-wal"), os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        await self._database.sync()
 
     async def get_save(self, file_name: str) -> Save | None:
         """The save of this name."""
@@ -257,232 +228,16 @@ class Index:
         return await self._saves("WHERE status = ? ORDER BY rowid DESC LIMIT ?", (status.value, limit))
 
     async def _saves(self, where: str, parameters: Sequence[object]) -> list[Save]:
-        return [Save.from_row(row) for row in await self._read(f"SELECT {_SAVE_FIELDS} FROM saves {where}", parameters)]
-
-    # Faults of the file
-
-    async def keep_to_file(self) -> bool:
-        """Return from memory to the file, or make the file anew where somebody took it away; tell whether it did so."""
-        loop = asyncio.get_running_loop()
-        if self.trouble is None:
-            files = self._files
-            if files is None or (reason := await loop.run_in_executor(None, files.trouble)) is None:
-                return False
-            await self.leave_file(reason)
-        async with self._writing:
-            try:
-                await self._return_to_file()
-            except (sqlite3.Error, OSError) as error:
-                self._logger.debug("The index stays in memory: %s", error)
-                return False
-        return True
-
-    async def leave_file(self, reason: str | Exception) -> None:
-        """Go on in memory."""
-        async with self._writing:
-            if self.trouble is None:
-                await self._work_in_memory(reason)
-
-    async def _return_to_file(self) -> None:
-        memory = self._connection
-        try:
-            file = await self._open_filled(memory, keep=self._blank)
-        except sqlite3.Error as error:
-            if not _is_damage(error):
-                raise
-            self._put_aside(error)
-            file = await self._open_filled(memory, keep=False)
-        self._connection = file
-        self.trouble = None
-        self.incomplete = self.incomplete or self._blank
-        self._blank = False
-        await memory.close()
-        self._logger.info("The index is in its file again.")
-
-    async def _open_filled(self, source: aiosqlite.Connection, *, keep: bool) -> aiosqlite.Connection:
-        file = await self._open_file()
-        try:
-            await _copy_rows(source, file, keep=keep)
-        except BaseException:
-            await file.close()
-            self._close_files()
-            raise
-        return file
-
-    def _close_files(self) -> None:
-        if self._files is not None:
-            self._files.close()
-            self._files = None
-
-    async def _open_file(self) -> aiosqlite.Connection:
-        try:
-            connection = await _connect(self._path)
-        except sqlite3.DatabaseError as error:
-            if not _is_damage(error) or not self._path.exists():
-                raise
-            self._put_aside(error)
-            connection = await _connect(self._path)
-        try:
-            self._files = Files(self._path)
-        except BaseException:
-            await connection.close()
-            raise
-        return connection
-
-    def _put_aside(self, error: Exception) -> None:
-        aside = self._path.with_name(f"{FILE_NAME}.damaged-{int(time.time())}")
-        self._logger.error(
-            "The index is damaged (%s): it is rebuilt from the files, and kept as %s.", error, aside.name
-        )
-        for older in self._path.parent.glob(f"{FILE_NAME}.damaged-*"):  # one is enough to look at
-            older.unlink(missing_ok=True)
-        self._path.rename(aside)
-        for suffix in ("-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                self._path.with_name(FILE_NAME + suffix).unlink()
-        self.incomplete = True
-
-    async def _work_in_memory(self, reason: str | Exception) -> None:
-        """Leave the file, with all rows that can still be read. Under the lock of those who write."""
-        file = self._connection
-        memory = await _connect(":memory:")
-        try:
-            await _copy_rows(file, memory, keep=False)
-        except sqlite3.Error as error:
-            self._logger.error("Rows of the index cannot be read (%s): they are read from the files again.", error)
-            self.incomplete = True
-        except BaseException:
-            await memory.close()
-            raise
-        self._mark_in_memory(reason)
-        self._connection = memory
-        with contextlib.suppress(sqlite3.Error):
-            await file.close()
-        self._close_files()
-
-    def _mark_in_memory(self, reason: str | Exception) -> None:
-        self.trouble = reason if isinstance(reason, str) else reason_of(reason)
-        self._logger.error("The index works in memory until its file can be used again: %s.", self.trouble)
-
-    async def _attempt(self, work: Callable[[], Awaitable[_T]], *, writing: bool) -> _T:
-        """Do it in the file, or in memory from then on where that fails for reasons of the file."""
-        try:
-            return await work()
-        except sqlite3.Error as error:
-            if self.trouble is not None or not (_is_damage(error) or isinstance(error, sqlite3.OperationalError)):
-                raise
-            if writing:
-                await self._work_in_memory(error)
-            else:
-                await self.leave_file(error)
-        return await work()
-
-    async def _read(self, query: str, parameters: Sequence[object] = ()) -> list[Any]:
-        async def fetch() -> list[Any]:
-            return list(await self._connection.execute_fetchall(query, parameters))
-
-        return await self._attempt(fetch, writing=False)
-
-    async def _write(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        async def execute() -> None:
-            async with _transaction(self._connection):
-                await self._connection.executemany(statement, rows)
-
-        async def write() -> None:
-            async with self._writing:
-                await self._attempt(execute, writing=True)
-
-        # Whole or not at all, whatever becomes of the one who waits: a transaction left open would block all others.
-        task = asyncio.create_task(write())
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
-        await asyncio.shield(task)
+        return [
+            Save.from_row(row)
+            for row in await self._database.read(f"SELECT {_SAVE_FIELDS} FROM saves {where}", parameters)
+        ]
 
 
-# No segment is longer than the longest: those that overlap begin at most that long before.
-_OVERLAP = "start_us > ? - (SELECT coalesce(max(end_us - start_us), 0) FROM files) - 1 AND start_us < ? AND end_us > ?"
-
-
-async def _connect(path: Path | str) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(path, isolation_level=None)
-    try:
-        await connection.execute(f"PRAGMA busy_timeout = {round(INDEX_BUSY_S * 1000)}")
-        await connection.execute("PRAGMA journal_mode = WAL")
-        await connection.execute("PRAGMA synchronous = NORMAL")
-        await connection.execute("PRAGMA wal_autocheckpoint = 200")  # 800 KiB, instead of 4 MiB
-        await connection.executescript(_SCHEMA)
-        known = {row[1] for row in await connection.execute_fetchall("PRAGMA table_info(files)")}
-        for name, kind in _OUR_COLUMNS.items():
-            if name not in known:
-                await connection.execute(f"ALTER TABLE files ADD COLUMN {name} {kind}")
-        await connection.executescript(_INDEXES + _ADOPT_ROWS)
-    except BaseException:
-        await connection.close()
-        raise
-    return connection
-
-
-@contextlib.asynccontextmanager
-async def _transaction(connection: aiosqlite.Connection) -> AsyncIterator[None]:
-    # A single statement, executemany included, would commit per row in autocommit mode.
-    try:
-        await connection.execute("BEGIN IMMEDIATE")
-        yield
-        await connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself when the disk is full
-            await connection.execute("ROLLBACK")
-        raise
-
-
-async def _copy_rows(source: aiosqlite.Connection, target: aiosqlite.Connection, *, keep: bool) -> None:
-    """Give one connection the rows of another; saves that it alone knows stay there, and with `keep` segments as well.
-
-    SQLite's own backup would wait without end for a lock.
-    """
-    for table, fields in (("saves", _SAVE_FIELDS), ("files", f"start_time_unix, duration_ms, {_FIELDS}")):
-        marks = ", ".join("?" * (fields.count(",") + 1))
-        async with _transaction(target):
-            if table == "files" and not keep:
-                await target.execute("DELETE FROM files")
-            async with source.execute(f"SELECT {fields} FROM {table} ORDER BY rowid") as cursor:
-                while batch := await cursor.fetchmany(_BATCH):
-                    await target.executemany(f"INSERT OR REPLACE INTO {table} ({fields}) VALUES ({marks})", batch)
-
-
-def _is_damage(error: Exception) -> bool:
-    """Whether SQLite found the file damaged, no database, or another program's; other errors are subclasses."""
-    return type(error) is sqlite3.DatabaseError or "no such column" in str(error)
-
-
-class Files:
-    """The files of a database that is open, and whether they are still the same. Closed after the connection.
-
-    It has a descriptor of its own, for to close one would drop the locks that SQLite has on the file in this process:
-    another process that closed the database then would take itself for the last, and delete the log.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._log = path.with_name(path.name + "-wal")
-        self._descriptor = os.open(path, os.O_RDONLY)
-        self._seen = [_inode(file) for file in (self._path, self._log)]
-
-    def trouble(self) -> str | None:
-        """What is wrong with them at a glance, which SQLite may come to see much later; None where nothing is."""
-        if [_inode(file) for file in (self._path, self._log)] != self._seen:
-            return "somebody removed or replaced its file"
-        return None if os.pread(self._descriptor, len(_MAGIC), 0) == _MAGIC else "its file is damaged"
-
-    def close(self) -> None:
-        """Give the descriptor back."""
-        os.close(self._descriptor)
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    """Which file has this name; None: none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+async def _prepare(connection: aiosqlite.Connection) -> None:
+    await connection.executescript(_SCHEMA)
+    known = {row[1] for row in await connection.execute_fetchall("PRAGMA table_info(files)")}
+    for name, kind in _OUR_COLUMNS.items():
+        if name not in known:
+            await connection.execute(f"ALTER TABLE files ADD COLUMN {name} {kind}")
+    await connection.executescript(_INDEXES + _ADOPT_ROWS)
