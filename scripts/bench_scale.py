@@ -259,7 +259,7 @@ async def _measure_start(store: VideoStore, directory: Directory, figures: Figur
         ticker.worst = 0.0
         # The walk ends by taking in the one segment that the index does not know.
         await _until(_knows(store, directory.count + 1))
-        await asyncio.sleep(0.1)  # and is over when it has compared the other way round
+        await _until(store._archive.reconciled.is_set)  # and is over when it has compared all sizes
         figures.walk, figures.walk_cpu = time.monotonic() - started, time.process_time() - started_cpu
         figures.walk_still = ticker.worst
 

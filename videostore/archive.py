@@ -233,8 +233,9 @@ class Archive:
         self._undeletable.clear()
         if len(unread) > _BATCH:
             self._logger.warning("%d segments are not in the index; they are read, the newest first.", len(unread))
-        await self._take_newest(unread)  # before anything that costs time per file
         for begin in range(0, len(names := unread.names), _MEASURED):
+            for _ in range(_MEASURED // 4 // _BATCH):  # what was recorded last is asked for first
+                await self._take_newest(unread)
             sizes = await loop.run_in_executor(None, self._measure, names[begin : begin + _MEASURED])
             for name, size_bytes in sizes.items():
                 unread.measured(name, size_bytes)
@@ -436,7 +437,7 @@ def _list_directory(directory: Path) -> tuple[list[str], list[str]]:
         for entry in entries:
             name = entry.name
             if name.endswith(SUFFIX):
-                if (name[: -len(SUFFIX)].isdecimal() or name_time_us(name) is not None) and _is_file(entry):
+                if name_time_us(name) is not None and _is_file(entry):
                     closed.append(name)
             elif parse_open_name(name) and _is_file(entry):
                 opened.append(name)

@@ -20,7 +20,8 @@ from videostore.timestamps import parse_timestamp
 SUFFIX = ".mp4"
 OPEN_SUFFIX = ".open"
 """What a segment is called while it is being written; a file that ends in `.mp4` never changes."""
-_UNIX_NAME = re.compile(r"(-?\d{1,12})\.mp4")
+_UNIX_DIGITS = 12
+_UNIX_NAME = re.compile(rf"(-?[0-9]{{1,{_UNIX_DIGITS}}})\.mp4")
 _DATE_NAME = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\dZ?)\.mp4")
 _OPEN_NAME = re.compile(r"(\d{1,18})-(\d{6,})\.open")
 _RUN_COMMENT = re.compile(r"videostore run (\d{1,18})")
@@ -91,6 +92,9 @@ def name_time_us(file_name: str) -> int | None:
 
     Unix seconds, or a date (UTC with `Z`, else local), as the Go module writes them.
     """
+    stem = file_name[: -len(SUFFIX)]
+    if stem.isdigit() and stem.isascii() and len(stem) <= _UNIX_DIGITS and file_name.endswith(SUFFIX):
+        return int(stem) * US_PER_SECOND  # the usual case, for directories of hundreds of thousands
     if match := _UNIX_NAME.fullmatch(file_name):
         return int(match[1]) * US_PER_SECOND
     if match := _DATE_NAME.fullmatch(file_name):
