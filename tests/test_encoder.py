@@ -34,7 +34,7 @@ def test_an_encoder_that_is_not_there_is_refused_and_those_that_are_there_are_li
 
 
 def test_an_ffmpeg_without_any_encoder_is_told_of_in_a_whole_sentence() -> None:
-    with pytest.raises(ConfigError, match=r"use h264, h265 or one of those that another ffmpeg brings\.$"):
+    with pytest.raises(ConfigError, match=r"name another ffmpeg in VIDEOSTORE_FFMPEG\.$"):
         choose_encoder("h264", [])
 
 

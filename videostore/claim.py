@@ -23,7 +23,7 @@ class Claim:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._descriptor = _lock(directory)
-        self._mount = _mount_point(directory)
+        self._mount = mount_point(directory)
 
     def release(self) -> None:
         """Leave the directory to others; the system does so by itself when the process ends, however it does."""
@@ -54,13 +54,13 @@ class Claim:
         descriptor = _lock(self._directory)
         os.close(self._descriptor)
         self._descriptor = descriptor
-        self._mount = _mount_point(self._directory)
+        self._mount = mount_point(self._directory)
         return True
 
 
-def _mount_point(directory: Path) -> Path:
+def mount_point(directory: Path) -> Path:
     """Where the device of a directory is mounted."""
-    directory = directory.resolve()
+    directory = Path(os.path.realpath(directory))
     return next(path for path in (directory, *directory.parents) if os.path.ismount(path))
 
 

@@ -68,7 +68,6 @@ def choose_encoder(codec: str, available: Collection[str]) -> str:
         if name in available:
             return name
     usable = sorted(name for name in available if any(part in name for part in _RELATED))
-    raise ConfigError(
-        f"video.codec is {codec!r}, but the ffmpeg at hand has no such encoder: "
-        f"use h264, h265 or one of {', '.join(usable) or 'those that another ffmpeg brings'}."
-    )
+    usable = [known for known in ("h264", "h265") if any(name in available for name in _NAMES[known])] + usable
+    right = f"use one of {', '.join(usable)}" if usable else "name another ffmpeg in VIDEOSTORE_FFMPEG"
+    raise ConfigError(f"video.codec is {codec!r}, but the ffmpeg at hand has no such encoder: {right}.")

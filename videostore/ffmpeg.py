@@ -16,7 +16,7 @@ from pathlib import Path
 import imageio_ffmpeg
 
 from videostore.const import PIPE_BYTES
-from videostore.errors import FFmpegError
+from videostore.errors import FFmpegError, reason_of
 
 BINARY_VARIABLE = "VIDEOSTORE_FFMPEG"
 """Environment variable that names another ffmpeg."""
@@ -123,7 +123,7 @@ async def start_ffmpeg(args: Sequence[str], *, stdin: bool, stdout: bool = False
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise FFmpegError(f"ffmpeg cannot be started: {error}.") from error
+        raise FFmpegError(f"ffmpeg cannot be started: {args[0]}: {reason_of(error)}.") from error
     if stdin and sys.platform == "linux":
         _widen_pipe(process)
     return process

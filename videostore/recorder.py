@@ -244,7 +244,7 @@ class Recorder:
         self._backoff_s = min(longest_s, self._backoff_s * 2 or first_s)
         self._retry_us = self._clock.monotonic_us() + round(self._backoff_s * US_PER_SECOND)
         self._restarts += 1
-        self._reason = " ".join([reason, *said])
+        self._reason = f"{reason.rstrip('.')}: {'; '.join(dict.fromkeys(said))}." if said else reason
         self._logger.error("The recording was interrupted, trying again in %.1f s: %s", self._backoff_s, self._reason)
         try:
             if run is not None:

@@ -114,6 +114,8 @@ class Saves:
         with contextlib.ExitStack() as kept:
             kept.enter_context(self._uploads.keep(save.relative_path))
             self._pending[save.file_name] = save
+            for failed in [one for one in self._failed if one.file_name == save.file_name]:
+                self._failed.remove(failed)  # its name stands for another save from now on
             kept.callback(self._pending.pop, save.file_name, None)
             kept.enter_context(self._holds.hold(save.from_us, save.to_us, save.accepted_us))
             return kept.pop_all()
@@ -153,7 +155,7 @@ class Saves:
                 reason = reason_of(error)
                 if pause_s is None or (isinstance(error, NothingStoredError) and not self._index.incomplete):
                     return replace(save, status=SaveStatus.FAILED, reason=reason)
-                reason = f"{reason} It is tried again after {pause_s:g} s."
+                reason = f"{reason.rstrip('.')}. It is tried again after {pause_s:g} s."
                 self._pending[save.file_name] = replace(save, reason=reason)
                 self._logger.warning("The asynchronous save of %s has to wait: %s", save.file_name, reason)
                 await asyncio.sleep(pause_s)

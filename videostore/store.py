@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import shutil
 import sqlite3
 from collections.abc import Coroutine, Sequence
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 from videostore.answer import FetchedClip, Health, SavedClip, StorageState
 from videostore.archive import Archive
+from videostore.claim import mount_point
 from videostore.clips import Clips
 from videostore.clock import Clock, SystemClock
 from videostore.config import StorageConfig
@@ -36,8 +38,10 @@ from videostore.errors import (
     NoRoomError,
     RequestError,
     TooLargeError,
+    UnreadableRangeError,
     VideoStoreError,
     reason_of,
+    shown,
     whole_characters,
 )
 from videostore.fragments import NotOursError, read_fragments
@@ -85,6 +89,7 @@ class VideoStore:
         self._logger = logger or logging.getLogger("videostore")
         self._uploads = Uploads(storage.upload_path, name)
         self._holds = Holds(self._clock)
+        self._upload_mount = Path("/")
         self._requests: set[asyncio.Task[Any]] = set()
         self._closing = False
         self._owned = contextlib.AsyncExitStack()
@@ -110,7 +115,7 @@ class VideoStore:
         directory = self._storage.storage_path
         loop = asyncio.get_running_loop()
         try:
-            self._make_upload_path()
+            await loop.run_in_executor(None, self._make_upload_path)
             self._archive = await Archive.open(directory, self._logger)
             self._owned.push_async_callback(self._archive.close)
             await loop.run_in_executor(None, self._check_floor)
@@ -188,6 +193,10 @@ class VideoStore:
         task.add_done_callback(self._requests.discard)
         try:
             return await task
+        except UnreadableRangeError:
+            if self._upkeep.trouble:  # that is why, and says more
+                raise VideoStoreError(self._upkeep.trouble) from None
+            raise
         except asyncio.CancelledError:
             if self._closing:
                 raise _closed() from None
@@ -246,7 +255,6 @@ class VideoStore:
             self._clips.plan(from_us, to_us, check) as plan,
             self._clips.temporary(plan.output_bytes) as path,
         ):
-            await self._check_room(path.parent, plan.output_bytes, plan.longest_us)
             plan = await self._clips.cut(plan, path, container=container)
             if not plan.complete:
                 limit_bytes -= _RANGE_BYTES * len(plan.ranges)
@@ -265,7 +273,11 @@ class VideoStore:
         if open_ranges:
             # All but the last closed range are in order already: merging costs what is new.
             ranges = merge_ranges([*ranges, *open_ranges], RANGE_SLOP_US)
-        usage = await asyncio.get_running_loop().run_in_executor(None, shutil.disk_usage, self._storage.storage_path)
+        path = self._storage.storage_path
+        try:
+            usage = await asyncio.get_running_loop().run_in_executor(None, shutil.disk_usage, path)
+        except OSError as error:
+            raise VideoStoreError(f"The storage at {path} cannot be used just now: {reason_of(error)}.") from error
         return StorageState(
             ranges=tuple(ranges),
             storage_path=self._storage.storage_path,
@@ -295,7 +307,8 @@ class VideoStore:
 
     def _check_range(self, from_us: int, to_us: int) -> tuple[int, int]:
         # What was recorded before the clock was set back lies in the future now, and can be asked for.
-        now_us = max(self._clock.wall_us(), self._archive.timeline.end_us or 0)
+        clock_us = self._clock.wall_us()
+        now_us = max(clock_us, self._archive.timeline.end_us or 0)
         if from_us >= to_us:
             raise RequestError(
                 f"'from' ({format_utc_exact(from_us)}) must lie before 'to' ({format_utc_exact(to_us)}),"
@@ -303,11 +316,11 @@ class VideoStore:
             )
         if to_us > now_us + CLOCK_LEEWAY_US:
             raise RequestError(
-                f"'to' ({format_utc_exact(to_us)}) lies in the future: it is {format_utc_exact(now_us)} here."
+                f"'to' ({format_utc_exact(to_us)}) lies in the future: it is {format_utc_exact(clock_us)} here."
             )
         if from_us >= now_us:
             raise RequestError(
-                f"'from' ({format_utc_exact(from_us)}) lies in the future: it is {format_utc_exact(now_us)} here."
+                f"'from' ({format_utc_exact(from_us)}) lies in the future: it is {format_utc_exact(clock_us)} here."
             )
         return from_us, min(to_us, now_us)
 
@@ -330,7 +343,7 @@ class VideoStore:
         try:
             async with self._clips.plan(save.from_us, save.to_us, check) as plan:
                 await check(plan.output_bytes, plan.longest_us)
-                await loop.run_in_executor(None, lambda: path.parent.mkdir(parents=True, exist_ok=True))
+                await loop.run_in_executor(None, self._make_directory, path.parent)
                 progress = progress_path(path)
                 try:
                     plan = await self._clips.cut(plan, progress, comment=save.metadata, for_save=True)
@@ -390,19 +403,26 @@ class VideoStore:
         return total
 
     def _make_upload_path(self) -> None:
+        path = self._storage.upload_path
         try:
-            self._storage.upload_path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             if error.errno not in (errno.EROFS, errno.ENOSPC):
-                raise
-            self._logger.error("Nothing can be saved to %s just now: %s.", self._storage.upload_path, reason_of(error))
+                raise VideoStoreError(f"The upload path {path} cannot be used: {reason_of(error)}.") from error
+            self._logger.error("Nothing can be saved to %s just now: %s.", path, reason_of(error))
+        self._upload_mount = mount_point(path)
+
+    def _make_directory(self, directory: Path) -> None:
+        if not os.path.ismount(self._upload_mount):  # what is written there now would be hidden when it comes back
+            raise VideoStoreError(f"The device of storage.upload_path {str(self._storage.upload_path)!r} is gone.")
+        directory.mkdir(parents=True, exist_ok=True)
 
     def _check_floor(self) -> None:
         total_bytes = shutil.disk_usage(self._storage.storage_path).total
         if self._storage.min_free_bytes(total_bytes) >= total_bytes:
             raise ConfigError(
-                f"The attribute storage.min_free_gb is {self._storage.min_free_gb}, but must be less than the size of "
-                f"the device of {self._storage.storage_path}, {total_bytes / 2**30:.2f} GiB."
+                f"The attribute storage.min_free_gb is {shown(self._storage.min_free_gb)}, but must be less than the "
+                f"size of the device of {str(self._storage.storage_path)!r}, {total_bytes / 2**30:.2f} GiB."
             )
 
     def _shortage_bytes(self) -> int:

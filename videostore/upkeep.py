@@ -185,7 +185,9 @@ class Upkeep:
         try:
             await work
         except (OSError, sqlite3.Error, VideoStoreError) as error:
-            trouble = f"The storage at {self._archive.directory} is in trouble: {reason_of(error).rstrip('.')}."
+            trouble = f"{reason_of(error).rstrip('.')}."
+            if not isinstance(error, VideoStoreError):
+                trouble = f"The storage at {self._archive.directory} is in trouble: {trouble}"
             now = time.monotonic()
             self._told = {text: when for text, when in self._told.items() if now - when < _REPEAT_S}
             if trouble not in self._told:

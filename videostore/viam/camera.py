@@ -55,7 +55,7 @@ def refused(error: VideoStoreError) -> ViamGRPCError:
         status = Status.INTERNAL
     else:
         status = _STATUS.get(type(error), Status.INVALID_ARGUMENT)
-    return ViamGRPCError(sentence if sentence.endswith(".") else sentence + ".", status)
+    return ViamGRPCError(sentence if sentence.endswith((".", "?")) else sentence + ".", status)
 
 
 class StorageCamera(Camera):
