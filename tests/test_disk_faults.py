@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import functools
+import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts.painted_camera import check_clip, read_clip
-from tests.recording import SIZE, US, Pulse, Stores, capture_times, record, take_over, until
+from tests.recording import SIZE, US, Feed, FixedClock, Pulse, Stores, capture_times, packet, record, take_over, until
 from videostore.errors import ConfigError
+from videostore.packet import Gap
 from videostore.store import VideoStore
 
 MIB = 1 << 20
@@ -167,6 +172,59 @@ async def test_a_disk_that_is_gone_is_waited_for_and_nothing_is_written_in_its_p
     small.storage.mkdir()
     await until(lambda: recording_now(store), 35)
     await flawless_now(store, pulse)
+
+
+class ErringDisk:
+    """A disk that answers with an input/output error for open segments, where a test cannot have a broken one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *functions: str) -> None:
+        self.errs = False
+        for name in functions:
+            monkeypatch.setattr(os, name, functools.partial(self._call, getattr(os, name)))
+
+    def _call(self, function: Callable[..., Any], path: Any, *arguments: Any, **options: Any) -> Any:
+        if self.errs and str(path).endswith(".open"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return function(path, *arguments, **options)
+
+
+async def test_a_disk_that_errs_for_a_while_ends_neither_the_recording_nor_its_upkeep(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed, clock = Feed(), FixedClock()
+    disk = ErringDisk(monkeypatch, "stat")
+    store = await stores.open(feed, clock=clock)
+    times = capture_times(3)
+    feed.put(*map(packet, times))
+    await until(lambda: store.health().recorder.last_frame_age_s is not None)  # type: ignore[union-attr]
+    disk.errs = True
+    feed.put(Gap("the camera is silent"))
+    await asyncio.sleep(2.5)  # a tick of upkeep
+    assert store.health().recorder is not None  # asking for it does no harm
+    disk.errs = False
+    later = capture_times(3, times[-1] + 20 * US)
+    feed.put(*map(packet, later), Gap("the end"))
+    await until(lambda: store.health().stored_seconds > 5 and not list(stores.storage.glob("*.open")))
+    for some in (times, later):
+        clip = await store.fetch(some[0], some[-1] + 1)
+        assert check_clip(read_clip(clip.data), some, some[0], some[-1] + 1).flawless
+
+
+async def test_a_segment_that_cannot_be_closed_just_now_is_in_clips_and_is_closed_later(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = Feed()
+    disk = ErringDisk(monkeypatch, "link", "rename")
+    store = await stores.open(feed, segment_seconds=30)
+    times = capture_times(3)
+    disk.errs = True
+    feed.put(*map(packet, times), Gap("the camera is silent"))
+    await until(lambda: store._archive.unclosed)
+    clip = await store.fetch(times[0], times[-1] + 1)
+    assert check_clip(read_clip(clip.data), times, times[0], times[-1] + 1).flawless
+    disk.errs = False
+    await until(lambda: store.health().segments == 1)
+    assert not store._archive.unclosed and not list(stores.storage.glob("*.open"))
 
 
 async def test_files_and_directories_of_others_are_never_touched_nor_counted(stores: Stores, recording: Path) -> None:

@@ -55,6 +55,13 @@ def test_removing_the_oldest_takes_whole_ranges_and_the_front_of_the_next() -> N
     assert (timeline.stored_bytes, timeline.stored_us, timeline.segments) == (0, 0, 0)
 
 
+def test_where_a_stretch_ends_is_told_by_the_last_range_in_it_and_by_no_other() -> None:
+    timeline = timeline_of((0, 30), (100, 130), (9000, 9030))
+    ends = [timeline.end_within(begin * US, end * US) for begin, end in [(0, 10), (10, 110), (30, 100), (120, 8000)]]
+    assert ends == [30 * US, 130 * US, None, 130 * US]
+    assert timeline.end_within(120 * US, 9001 * US) == 9030 * US
+
+
 spans = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 40)), max_size=25)
 
 

@@ -68,6 +68,10 @@ class Archive:
         self._unread = Unread()
         self._listed = False
         self._undeletable: set[str] = set()
+        self.unclosed: set[Path] = set()
+        """Segments that nobody writes to any more, and that could not be closed: they are to be tried again."""
+        self._generation = 0
+        """Counts the directories that this was: what was found out about an earlier one does not hold."""
         self._compared = False
         """Whether the sizes of all files have been compared with the index."""
 
@@ -110,6 +114,7 @@ class Archive:
             self._logger.error("The storage directory %s was removed or replaced; it is made anew.", self.directory)
             self.reconciled.clear()
             self._listed = self._compared = False
+            self._generation += 1
             return True
 
     async def _load_timeline(self) -> None:
@@ -166,10 +171,17 @@ class Archive:
             try:
                 segment = await loop.run_in_executor(None, _close_segment, path, finished_only)
             except FileNotFoundError:
+                self.unclosed.discard(path)
                 return  # an event and the end of the run told of the same one
             except NotOursError:
+                self.unclosed.discard(path)
                 await loop.run_in_executor(None, self._discard_unreadable, path)
                 return
+            except OSError:
+                if not finished_only:
+                    self.unclosed.add(path)
+                raise
+            self.unclosed.discard(path)
             if segment is not None:
                 await self._add([segment])
 
@@ -188,20 +200,22 @@ class Archive:
 
     async def forget(self, file_names: Iterable[str]) -> None:
         """Drop those of these segments from the index whose files have vanished."""
-        async with self._taking:
-            loop = asyncio.get_running_loop()
-            gone = await loop.run_in_executor(None, self._vanished, list(file_names))
-            forgotten = 0
-            for begin in range(0, len(gone), _BATCH):
-                segments = await self.index.get(gone[begin : begin + _BATCH])
+        loop = asyncio.get_running_loop()
+        names, forgotten = list(file_names), 0
+        for begin in range(0, len(names), _BATCH):
+            async with self._taking:
+                gone = await loop.run_in_executor(None, self._vanished, names[begin : begin + _BATCH])
+                segments = await self.index.get(gone)
                 await self.index.remove([segment.file_name for segment in segments])
-                for segment in segments if len(gone) <= _BATCH else []:
+                for segment in segments if len(names) <= _BATCH else []:
                     await self._remove_span([segment])
                 forgotten += len(segments)
-            if len(gone) > _BATCH:
+        if not forgotten:
+            return
+        self._logger.warning("%d segments have no file any more; they are forgotten.", forgotten)
+        if len(names) > _BATCH:
+            async with self._taking:
                 await self._load_timeline()
-            if forgotten:
-                self._logger.warning("%d segments have no file any more; they are forgotten.", forgotten)
 
     async def reconcile(self, being_written: Callable[[int], bool]) -> list[psutil.Process]:
         """Compare the directory with the index, both ways, newest first. Walks the directory once.
@@ -216,6 +230,7 @@ class Archive:
                 self._listed = False
                 await self._load_timeline()
                 self.index.incomplete = False
+        generation = self._generation
         opened, closed = await loop.run_in_executor(None, _list_directory, self.directory)
         runs = {name: run[0] for name in sorted(opened) if (run := parse_open_name(name)) and not being_written(run[0])}
         orphans = await loop.run_in_executor(None, find_orphans, self.directory, set(runs.values()))
@@ -227,6 +242,8 @@ class Archive:
                     self._logger.error("%s cannot be closed just now: %s.", name, reason_of(error))
         indexed = await self.index.sizes()
         unknown, vanished = await loop.run_in_executor(None, _compare, closed, indexed)
+        if generation != self._generation:
+            raise VideoStoreError("The storage directory was replaced while it was read; it is read again")
         await self.forget(vanished)  # before the quota counts them
         self._unread = unread = await loop.run_in_executor(None, Unread, unknown)
         self._listed = True
@@ -241,13 +258,16 @@ class Archive:
                 unread.measured(name, size_bytes)
         while unread:
             await self._take_newest(unread)
+        if generation != self._generation:
+            raise VideoStoreError("The storage directory was replaced while it was read; it is read again")
         if not self._compared:  # closed segments do not change while a recorder owns them
             changed = await loop.run_in_executor(None, self._changed, closed, indexed)
             for begin in range(0, len(changed), _BATCH):
                 async with self._taking:
                     await self._take_in(changed[begin : begin + _BATCH])
-            self._compared = True
-        self.reconciled.set()
+            self._compared = generation == self._generation
+        if generation == self._generation and not self.index.incomplete:
+            self.reconciled.set()
         return list(orphans.values())
 
     async def _take_newest(self, unread: Unread) -> None:
@@ -352,7 +372,8 @@ class Archive:
             try:
                 segments.append(probe(self.directory / name))
             except UnreadableError:
-                self._discard_unreadable(self.directory / name)
+                with contextlib.suppress(OSError):
+                    self._discard_unreadable(self.directory / name)
             except UnknownFileError as error:
                 self._logger.debug("%s is left alone: %s.", name, error)
             except FileNotFoundError:

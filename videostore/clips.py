@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import hashlib
 import logging
 import os
 import shutil
@@ -175,7 +176,9 @@ class Clips:
 
     def sweep(self) -> None:
         """Remove what earlier processes left in the work directory. Blocking; for the start alone."""
-        shutil.rmtree(self._directory / WORK_DIRECTORY, ignore_errors=True)
+        base = self._directory / WORK_DIRECTORY
+        for left in [base, *Path(tempfile.gettempdir()).glob(_elsewhere_prefix(base) + "*")]:
+            shutil.rmtree(left, ignore_errors=True)
 
     @contextlib.asynccontextmanager
     async def _workspace(self, size_bytes: int = 0) -> AsyncIterator[Path]:
@@ -382,7 +385,12 @@ def _make_workspace(base: Path, size_bytes: int) -> Path:
             f"Making this clip would take about {size_bytes / 2**20:.1f} MiB for a while, but neither {base} nor "
             f"{elsewhere} has room for more than {free_bytes / 2**20:.1f} MiB: ask for less, or make room."
         )
-    return Path(tempfile.mkdtemp(prefix="videostore-", dir=elsewhere))
+    return Path(tempfile.mkdtemp(prefix=_elsewhere_prefix(base), dir=elsewhere))
+
+
+def _elsewhere_prefix(base: Path) -> str:
+    """How workspaces in the system's temporary directory are called, so that they are known to be this store's."""
+    return f"videostore-{hashlib.blake2b(os.fsencode(base), digest_size=8).hexdigest()}-"
 
 
 def _mend(part: Part, work: Path) -> Part:

@@ -280,15 +280,21 @@ class Database:
 
         SQLite's own backup would wait without end for a lock.
         """
+        failed: sqlite3.Error | None = None
         for table in self._tables:
             marks = ", ".join("?" * (table.fields.count(",") + 1))
-            async with _transaction(target):
-                if not (keep or table.kept):
-                    await target.execute(f"DELETE FROM {table.name}")
-                async with source.execute(f"SELECT {table.fields} FROM {table.name} ORDER BY rowid") as cursor:
-                    while batch := await cursor.fetchmany(_BATCH):
-                        statement = f"INSERT OR REPLACE INTO {table.name} ({table.fields}) VALUES ({marks})"
-                        await target.executemany(statement, batch)
+            try:
+                async with _transaction(target):
+                    if not (keep or table.kept):
+                        await target.execute(f"DELETE FROM {table.name}")
+                    async with source.execute(f"SELECT {table.fields} FROM {table.name} ORDER BY rowid") as cursor:
+                        while batch := await cursor.fetchmany(_BATCH):
+                            statement = f"INSERT OR REPLACE INTO {table.name} ({table.fields}) VALUES ({marks})"
+                            await target.executemany(statement, batch)
+            except sqlite3.Error as error:  # one table that is damaged says nothing about the others
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
 
 @contextlib.asynccontextmanager

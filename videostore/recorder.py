@@ -231,9 +231,7 @@ class Recorder:
         except FFmpegError as error:
             self._logger.warning("%s", error)
         finally:
-            # Until its segments are closed it stays the current run, so that a clip finds them.
-            await self._on_run_end(run)
-            self._run = None
+            await self._close_run(run)
         self._logger.info("The recording pauses: %s.", self._reason)
 
     async def _fail_run(self, reason: str) -> None:
@@ -246,9 +244,15 @@ class Recorder:
         self._restarts += 1
         self._reason = f"{reason.rstrip('.')}: {'; '.join(dict.fromkeys(said))}." if said else reason
         self._logger.error("The recording was interrupted, trying again in %.1f s: %s", self._backoff_s, self._reason)
+        if run is not None:
+            await self._close_run(run)
+
+    async def _close_run(self, run: Run) -> None:
+        """Until its segments are closed it stays the current run, so that a clip finds them."""
         try:
-            if run is not None:
-                await self._on_run_end(run)
+            await self._on_run_end(run)
+        except Exception:
+            self._logger.exception("The segments of a run could not be closed.")
         finally:
             self._run = None
 

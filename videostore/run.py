@@ -148,13 +148,17 @@ class Run:
         return await asyncio.shield(self._messages)
 
     def open_paths(self) -> list[Path]:
-        """The segments of this run that still bear their open name: the one being written is the last."""
+        """The segments of this run that still bear their open name: the one being written is the last.
+
+        What cannot be told just now, for the disk errs, is taken to be as it was.
+        """
         with self._numbering:
-            while self._open(self._number + 1).exists():
+            while _exists(self._open(self._number + 1), unknown=False):
                 self._number += 1
-            while self._first_open < self._number and not self._open(self._first_open).exists():
+            while self._first_open < self._number and not _exists(self._open(self._first_open), unknown=True):
                 self._first_open += 1
-            return [path for n in range(self._first_open, self._number + 1) if (path := self._open(n)).exists()]
+            paths = [self._open(number) for number in range(self._first_open, self._number + 1)]
+            return [path for path in paths if _exists(path, unknown=True)]
 
     def _open(self, number: int) -> Path:
         return self._directory / open_name(self.epoch_us, number)
@@ -253,6 +257,13 @@ def recording_command(
     output = output.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(logger))
     command: list[str] = output.compile(cmd=binary)
     return command
+
+
+def _exists(path: Path, *, unknown: bool) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return unknown
 
 
 def output_pattern(directory: Path, epoch_us: int) -> str:

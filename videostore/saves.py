@@ -44,7 +44,7 @@ class Saves:
     @property
     def pending(self) -> int:
         """How many are still to be written."""
-        return len(self._pending)
+        return sum(save.status is SaveStatus.PENDING for save in self._pending.values())
 
     @property
     def failed(self) -> list[Save]:
@@ -76,8 +76,9 @@ class Saves:
 
     async def rewrite(self) -> None:
         """Put all promises into an index that was lost."""
-        for save in list(self._pending.values()):
-            await self._index.put_save(save)
+        for name in list(self._pending):
+            if save := self._pending.get(name):  # else it came to its end meanwhile
+                await self._index.put_save(save)
 
     async def finished(self, save: Save) -> None:
         """Remember a save that nobody had to be promised."""
@@ -106,8 +107,8 @@ class Saves:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._pending:
-            self._logger.warning("%d promised saves are resumed at the next start.", len(self._pending))
+        if self.pending:
+            self._logger.warning("%d promised saves are resumed at the next start.", self.pending)
 
     def _kept(self, save: Save) -> contextlib.ExitStack:
         """Its name and what it needs, for as long as the stack is not closed."""
@@ -128,6 +129,7 @@ class Saves:
     async def _carry_out(self, save: Save, kept: contextlib.ExitStack) -> None:
         try:
             ended = await self._try_repeatedly(save)
+            self._pending[save.file_name] = ended  # what is written into an index that was lost meanwhile
             await self._index.put_save(ended)
         except asyncio.CancelledError:
             kept.pop_all()  # neither done nor failed: it stays among the pending ones
@@ -143,10 +145,10 @@ class Saves:
         kept.close()
 
     async def _try_repeatedly(self, save: Save) -> Save:
-        path, loop = self._uploads.path(save.relative_path), asyncio.get_running_loop()
+        path = self._uploads.path(save.relative_path)
         for pause_s in (*SAVE_RETRIES_S, None):
             try:
-                if await loop.run_in_executor(None, path.exists):  # an earlier process came so far, and no further
+                if await self._uploads.run(path.exists):  # an earlier process came so far, and no further
                     return replace(save, status=SaveStatus.DONE)
                 return replace(save, status=SaveStatus.DONE, ranges=await self._write(save, path))
             except Exception as error:

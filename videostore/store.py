@@ -59,6 +59,7 @@ from videostore.upkeep import Upkeep, end_task
 from videostore.upload import Uploads, progress_path, publish, tag_directory
 
 _T = TypeVar("_T")
+_ANEW_S = 1.0
 _RANGE_BYTES = 128
 """What one of `ranges` takes of an answer."""
 
@@ -115,7 +116,7 @@ class VideoStore:
         directory = self._storage.storage_path
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(None, self._make_upload_path)
+            await self._uploads.run(self._make_upload_path)
             self._archive = await Archive.open(directory, self._logger)
             self._owned.push_async_callback(self._archive.close)
             await loop.run_in_executor(None, self._check_floor)
@@ -140,7 +141,8 @@ class VideoStore:
             on_index_changed=self._index_changed,
         )
         await loop.run_in_executor(None, self._clips.sweep)
-        await loop.run_in_executor(None, self._uploads.sweep)
+        self._owned.callback(self._uploads.close)
+        await self._uploads.run(self._uploads.sweep)
         self._saves = Saves(self._archive.index, self._uploads, self._holds, self._logger, self._write_promised)
         self._owned.push_async_callback(self._saves.close)
         self._owned.push_async_callback(self._end_requests)
@@ -157,10 +159,18 @@ class VideoStore:
                 on_run_end=self._upkeep.take_run,
                 prepare=self._upkeep.revive,
             )
-            recording = asyncio.create_task(self._recorder.record())
+            recording = asyncio.create_task(self._record(self._recorder))
             self._owned.push_async_callback(end_task, recording, FFMPEG_FINISH_S + 1)
         self._upkeep.start()
         self._owned.push_async_callback(self._upkeep.close)
+
+    async def _record(self, recorder: Recorder) -> None:
+        while True:
+            try:
+                await recorder.record()
+            except Exception:
+                self._logger.exception("The recorder has failed, and begins anew.")
+            await asyncio.sleep(_ANEW_S)
 
     async def close(self) -> None:
         """Finish the open segment, end every process and task. May be called again."""
@@ -308,7 +318,7 @@ class VideoStore:
     def _check_range(self, from_us: int, to_us: int) -> tuple[int, int]:
         # What was recorded before the clock was set back lies in the future now, and can be asked for.
         clock_us = self._clock.wall_us()
-        now_us = max(clock_us, self._archive.timeline.end_us or 0)
+        now_us = max(clock_us, self._archive.timeline.end_within(from_us, to_us) or 0)
         if from_us >= to_us:
             raise RequestError(
                 f"'from' ({format_utc_exact(from_us)}) must lie before 'to' ({format_utc_exact(to_us)}),"
@@ -335,19 +345,17 @@ class VideoStore:
 
     async def _write_clip(self, save: Save, path: Path) -> tuple[Range, ...] | None:
         """Cut a clip to its place in the upload path; tell what it holds, where that is not all."""
-        loop = asyncio.get_running_loop()
-
         async def check(size_bytes: int, length_us: int) -> None:
             await self._check_room(self._storage.upload_path, size_bytes, length_us)
 
         try:
             async with self._clips.plan(save.from_us, save.to_us, check) as plan:
                 await check(plan.output_bytes, plan.longest_us)
-                await loop.run_in_executor(None, self._make_directory, path.parent)
+                await self._uploads.run(self._make_directory, path.parent)
                 progress = progress_path(path)
                 try:
                     plan = await self._clips.cut(plan, progress, comment=save.metadata, for_save=True)
-                    await loop.run_in_executor(None, publish, progress, path)
+                    await self._uploads.run(publish, progress, path)
                 finally:
                     progress.unlink(missing_ok=True)
                 return None if plan.complete else plan.ranges
@@ -358,11 +366,12 @@ class VideoStore:
 
     async def _write_promised(self, save: Save, path: Path) -> tuple[Range, ...] | None:
         await self._archive.known(save.from_us)
-        await self._wait_until_covered(save.to_us)
+        # `to` may lie ahead of the clock only where something was recorded before that was set back.
+        await self._wait_until_covered(save.from_us, min(save.to_us, save.accepted_us + CLOCK_LEEWAY_US))
         return await self._write_clip(save, path)
 
     async def _check_room(self, directory: Path, size_bytes: int, length_us: int) -> None:
-        usage = await asyncio.get_running_loop().run_in_executor(None, _disk_usage, directory)
+        usage = await self._uploads.run(_disk_usage, directory)
         room_bytes = max(0, usage.free - min(CLIP_RESERVE_BYTES, usage.total // 50))
         if size_bytes > room_bytes:
             fits_s = length_us / US_PER_SECOND * room_bytes / size_bytes
@@ -371,7 +380,7 @@ class VideoStore:
                 f"has room for {room_bytes / 2**20:.1f} MiB: ask for at most {int(fits_s * 10) / 10:g} s, or make room."
             )
 
-    async def _wait_until_covered(self, to_us: int) -> None:
+    async def _wait_until_covered(self, from_us: int, to_us: int) -> None:
         """Wait until the recording reaches a moment that has passed: about a keyframe interval, for files tell it."""
         deadline_us = self._clock.monotonic_us() + round(COVER_TIMEOUT_S * US_PER_SECOND)
         while (run := self._run) is not None and self._clock.monotonic_us() < deadline_us:
@@ -380,8 +389,8 @@ class VideoStore:
                 return
             if run.epoch_us >= to_us:
                 return
-            if max(self._clock.wall_us(), run.last_us) + CLOCK_LEEWAY_US < to_us:  # from before the clock was set back
-                return
+            if from_us > self._clock.wall_us() and run.last_us + CLOCK_LEEWAY_US < from_us:
+                return  # it was recorded before the clock was set back
             # Of a segment as short as its fragments nothing can be read before it is closed.
             closed = await self._archive.index.select(to_us, to_us + NEIGHBOUR_US)
             if any(segment.run_us == run.epoch_us and segment.start_us >= to_us for segment in closed):
@@ -391,14 +400,15 @@ class VideoStore:
     async def _open_segments(self, from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
         """The whole fragments of the current run's segments that are not closed yet."""
         run = self._run
-        if run is None:
+        paths = dict.fromkeys([*(run.open_paths() if run else []), *self._archive.unclosed])
+        if not paths:
             return []
-        return await asyncio.get_running_loop().run_in_executor(None, _read_open, run, from_us, to_us)
+        return await asyncio.get_running_loop().run_in_executor(None, _read_open, list(paths), from_us, to_us)
 
     def _open_bytes(self) -> int:
         run, total = self._run, 0
         for path in run.open_paths() if run else []:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 total += path.stat().st_size
         return total
 
@@ -441,13 +451,13 @@ def _closed() -> VideoStoreError:
     return VideoStoreError("The recorder was closed before the request was done: ask again.")
 
 
-def _read_open(run: Run, from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
+def _read_open(paths: list[Path], from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
     found = []
-    for path in run.open_paths():
+    for path in paths:
         try:
             name = parse_open_name(path.name)
             segment = describe_fragments(path.name, read_fragments(path), name[1] if name else None)
-        except (NotOursError, FileNotFoundError):
+        except (NotOursError, OSError):
             continue
         if segment.start_us < to_us and segment.end_us > from_us:
             found.append((segment, path))

@@ -62,10 +62,10 @@ class Timeline:
         for start_us, end_us in left:
             self._cover(start_us, end_us)
 
-    @property
-    def end_us(self) -> int | None:
-        """Where the last of them ends; None where nothing is stored."""
-        return self._ends[-1] if self._ends else None
+    def end_within(self, from_us: int, to_us: int) -> int | None:
+        """Where the last range that overlaps [from_us, to_us) ends; None where none does."""
+        last = bisect.bisect_left(self._starts, to_us) - 1
+        return self._ends[last] if last >= 0 and self._ends[last] > from_us else None
 
     def ranges(self) -> list[Range]:
         """All ranges, in order."""

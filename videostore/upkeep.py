@@ -84,7 +84,7 @@ class Upkeep:
     async def take_run(self, run: Run) -> None:
         """Close the segments of a run that has ended."""
         for path in run.open_paths():
-            await self._guard(self._archive.take_open(path))
+            await self._guard(self._archive.take_open(path))  # else it is tried again at the next tick
         self._grown.set()
 
     async def revive(self) -> None:
@@ -94,10 +94,10 @@ class Upkeep:
             VideoStoreError, OSError: there can be none just now.
         """
         if await self._archive.revive():
-            self._watcher.stop()
-            self._watcher.start()
             self._rescan_us = self._index_retry_us = 0
             self._on_replaced()
+            await asyncio.get_running_loop().run_in_executor(None, self._watcher.stop)
+            self._watcher.start()
 
     async def _follow_changes(self) -> None:
         while True:
@@ -124,7 +124,11 @@ class Upkeep:
     async def _attend(self) -> None:
         """What events may have missed: closed segments at each tick, everything at long intervals."""
         while True:
-            self.trouble = await self._guard(self.revive()) or await self._attend_once()
+            try:
+                self.trouble = await self._guard(self.revive()) or await self._attend_once()
+            except Exception as error:
+                self._logger.exception("Upkeep of the storage failed.")
+                self.trouble = f"Upkeep of the storage failed: {reason_of(error)}."
             await asyncio.sleep(_TICK_S)
 
     async def _attend_once(self) -> str | None:
@@ -133,7 +137,7 @@ class Upkeep:
             self._rescan_us = self._clock.monotonic_us() + round(RESCAN_INTERVAL_S * US_PER_SECOND)
             self._rescan = asyncio.create_task(self._walk())
         run = self._current_run()
-        for path in run.open_paths()[:-1] if run else []:
+        for path in [*(run.open_paths()[:-1] if run else []), *self._archive.unclosed]:
             trouble = await self._guard(self._archive.take_open(path)) or trouble
         self._grown.set()
         return trouble or self._retention_trouble

@@ -11,14 +11,18 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
+from typing import Any, TypeVar
 
 from videostore.errors import RequestError, shown, whole_characters
 from videostore.run import sync_file
 from videostore.timestamps import format_local
 
 PROGRESS_SUFFIX = ".prog"
+_THREADS = 4
+_T = TypeVar("_T")
 _NAME_BYTES = 255
 """What the usual file systems take for one name."""
 _TOKEN_BYTES = 4
@@ -74,6 +78,8 @@ class Uploads:
         self._directory = directory
         self._name = name
         self._promised: Counter[str] = Counter()
+        # Of its own: the upload path may lie on a disk that hangs, and must not keep the recording's threads.
+        self._threads = ThreadPoolExecutor(_THREADS, "videostore-upload")
 
     def sweep(self) -> None:
         """Remove the half-written clips of this component's earlier processes. Blocking; for the start alone.
@@ -98,7 +104,6 @@ class Uploads:
         directory = self._directory / tags
         if len(os.fsencode(directory)) + _NAME_BYTES > _PATH_BYTES:
             raise RequestError(f"tags are too long together: with the upload path, a path takes {_PATH_BYTES} bytes.")
-        loop = asyncio.get_running_loop()
         number = 0
         while True:
             number += 1
@@ -106,7 +111,7 @@ class Uploads:
             if path.name in self._promised:
                 continue
             with self.keep(path.relative_to(self._directory)):
-                if not await loop.run_in_executor(None, path.exists):
+                if not await self.run(path.exists):
                     yield path
                     return
 
@@ -121,6 +126,14 @@ class Uploads:
             self._promised[name] -= 1
             if not self._promised[name]:
                 del self._promised[name]
+
+    async def run(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        """Do something that waits for the disk of the upload path."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    def close(self) -> None:
+        """Begin nothing new; what hangs is left behind."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def path(self, relative_path: PurePath) -> Path:
         """The whole path of a clip."""
