@@ -345,6 +345,7 @@ class VideoStore:
 
     async def _write_clip(self, save: Save, path: Path) -> tuple[Range, ...] | None:
         """Cut a clip to its place in the upload path; tell what it holds, where that is not all."""
+
         async def check(size_bytes: int, length_us: int) -> None:
             await self._check_room(self._storage.upload_path, size_bytes, length_us)
 
