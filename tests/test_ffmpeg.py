@@ -13,6 +13,7 @@ from tests.recording import LOGGER, until
 from videostore.errors import FFmpegError
 from videostore.ffmpeg import (
     BINARY_VARIABLE,
+    check_version,
     end_process,
     find_ffmpeg,
     list_encoders,
@@ -66,6 +67,33 @@ def test_without_the_bundled_one_the_path_is_searched(monkeypatch: pytest.Monkey
     (tmp_path / "ffmpeg").write_text("#!/bin/sh\n")
     (tmp_path / "ffmpeg").chmod(0o755)
     assert find_ffmpeg() == str(tmp_path / "ffmpeg")
+
+
+@pytest.mark.parametrize(
+    ("first_line", "refused"),
+    [
+        ("ffmpeg version 4.4.2-0ubuntu0.22.04.1 Copyright (c) 2000-2021 the FFmpeg developers", True),
+        ("ffmpeg version n5.0.3 Copyright (c) 2000-2023 the FFmpeg developers", True),
+        ("ffmpeg version 5.1.6-0+deb12u1 Copyright (c) 2000-2024 the FFmpeg developers", False),
+        ("ffmpeg version n9.0.2-17-g2a571b6068-20260930 Copyright (c) 2000-2026 the FFmpeg developers", False),
+        ("ffmpeg version N-109542-g5a91ccb Copyright (c) 2000-2023 the FFmpeg developers", False),
+    ],
+)
+async def test_an_ffmpeg_that_is_too_old_is_refused_and_one_that_tells_no_version_is_believed(
+    tmp_path: Path, first_line: str, refused: bool
+) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\necho '{first_line}'\n")
+    program.chmod(0o755)
+    if refused:
+        with pytest.raises(FFmpegError, match=r"version [45]\.[04], but must be 5\.1 or later"):
+            await check_version(str(program))
+    else:
+        await check_version(str(program))
+
+
+async def test_the_ffmpeg_at_hand_is_new_enough(binary: str) -> None:
+    await check_version(binary)
 
 
 async def test_encoders_are_listed_by_name(binary: str) -> None:
