@@ -11,10 +11,8 @@ import contextlib
 import logging
 import os
 import sqlite3
-import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -23,25 +21,21 @@ import psutil
 
 from videostore.claim import Claim
 from videostore.const import LONGEST_SEGMENT_US, RANGE_SLOP_US, UNREADABLE_AGE_S
+from videostore.directory import close_segment, compare, list_directory
 from videostore.errors import VideoStoreError, reason_of
-from videostore.fragments import NotOursError, read_fragments
+from videostore.fragments import NotOursError
 from videostore.index import Index
 from videostore.orphans import find_orphans
-from videostore.run import sync_file
 from videostore.segment import (
-    SUFFIX,
     Segment,
     UnknownFileError,
     UnreadableError,
-    closed_name,
-    describe_fragments,
     name_time_us,
     parse_open_name,
     probe,
 )
 from videostore.timeline import Range, Timeline
 from videostore.unread import Unread
-from videostore.upload import sync_directory
 
 _MEASURED = 2000
 """Files whose sizes are asked for in one go."""
@@ -169,7 +163,7 @@ class Archive:
         async with self._taking:
             loop = asyncio.get_running_loop()
             try:
-                segment = await loop.run_in_executor(None, _close_segment, path, finished_only)
+                segment = await loop.run_in_executor(None, close_segment, path, finished_only)
             except FileNotFoundError:
                 self.unclosed.discard(path)
                 return  # an event and the end of the run told of the same one
@@ -231,7 +225,7 @@ class Archive:
                 await self._load_timeline()
                 self.index.incomplete = False
         generation = self._generation
-        opened, closed = await loop.run_in_executor(None, _list_directory, self.directory)
+        opened, closed = await loop.run_in_executor(None, list_directory, self.directory)
         runs = {name: run[0] for name in sorted(opened) if (run := parse_open_name(name)) and not being_written(run[0])}
         orphans = await loop.run_in_executor(None, find_orphans, self.directory, set(runs.values()))
         for name, run_us in runs.items():
@@ -241,7 +235,7 @@ class Archive:
                 except OSError as error:  # tried again at the next walk
                     self._logger.error("%s cannot be closed just now: %s.", name, reason_of(error))
         indexed = await self.index.sizes()
-        unknown, vanished = await loop.run_in_executor(None, _compare, closed, indexed)
+        unknown, vanished = await loop.run_in_executor(None, compare, closed, indexed)
         if generation != self._generation:
             raise VideoStoreError("The storage directory was replaced while it was read; it is read again")
         await self.forget(vanished)  # before the quota counts them
@@ -408,70 +402,3 @@ class Archive:
         self._logger.warning("%s (%d bytes) cannot be read and is removed.", path.name, status.st_size)
         with contextlib.suppress(OSError):
             path.unlink()
-
-
-def _close_segment(path: Path, finished_only: bool) -> Segment | None:
-    """Put a segment's bytes on stable storage and give it the first free name; leave links alone. Blocking."""
-    if not stat.S_ISREG(path.lstat().st_mode):
-        return None
-    content = read_fragments(path)
-    if finished_only and not content.finished:
-        return None
-    if not content.finished:  # cut off by a kill or a power failure, behind the last whole fragment
-        os.truncate(path, content.size_bytes)
-    sync_file(path)
-    for taken in range(1_000_000):
-        target = path.with_name(closed_name(content.start_us, taken))
-        if _rename_to_free(path, target):
-            break
-    sync_directory(path.parent)
-    run = parse_open_name(path.name)
-    segment = describe_fragments(target.name, content, run[1] if run else None)
-    return replace(segment, size_bytes=target.stat().st_size)
-
-
-def _rename_to_free(path: Path, target: Path) -> bool:
-    """Rename, unless the name is taken: nothing is ever written over."""
-    try:
-        os.link(path, target)
-    except FileExistsError:
-        if not path.samefile(target):  # else an earlier process was killed between the two names
-            return False
-    except FileNotFoundError:
-        raise
-    except OSError:  # a file system without hard links; nobody else gives names here
-        if target.exists():
-            return False
-        path.rename(target)
-        return True
-    path.unlink()
-    return True
-
-
-def _list_directory(directory: Path) -> tuple[list[str], list[str]]:
-    """Names of the open and of the closed segments in a directory; other files and all directories are not ours.
-
-    Blocking, and without a question to the disk for each file.
-    """
-    opened, closed = [], []
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            name = entry.name
-            if name.endswith(SUFFIX):
-                if name_time_us(name) is not None and _is_file(entry):
-                    closed.append(name)
-            elif parse_open_name(name) and _is_file(entry):
-                opened.append(name)
-    return opened, closed
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    return entry.is_file(follow_symlinks=False)
-
-
-def _compare(closed: list[str], indexed: dict[str, int]) -> tuple[list[str], list[str]]:
-    """What the index does not know, and what has no file."""
-    on_disk = set()
-    for name in closed:  # one by one: a single call over all would hold up every other thread
-        on_disk.add(name)
-    return [name for name in closed if name not in indexed], [name for name in indexed if name not in on_disk]
