@@ -77,7 +77,7 @@ class Judge:
             captured_us = frame.captured_us
             if not self._knows(frame):
                 verdict.unknown += 1
-                wrong.append(f"frame {frame.counter} was never delivered so")
+                wrong.append(f"frame {frame.counter} of {captured_us}, shown at {seconds:.3f} s, was never delivered")
                 continue
             if not from_us <= captured_us < to_us:
                 verdict.outside += 1
