@@ -24,7 +24,7 @@ from viam.resource.registry import Registry, ResourceCreatorRegistration
 from videostore.errors import VideoStoreError
 from videostore.viam import data_manager
 from videostore.viam.camera import MODEL, StorageCamera, refused
-from videostore.viam.memory import spare_collections
+from videostore.viam.memory import share_memory, spare_collections
 
 _PARENT_CHECK_S = 0.5
 _CLOSE_S = 2.6
@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the module until it is told to stop or its parent is gone; never returns."""
     options = _parse_arguments(sys.argv[1:] if arguments is None else arguments)
     code = 1
+    share_memory()
     spare_collections()
     try:
         asyncio.run(_run(options))
