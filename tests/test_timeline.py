@@ -80,7 +80,7 @@ def test_what_is_left_after_removing_is_what_the_rest_makes(
     timeline = timeline_of(*((start, start + length) for start, length in given_spans))
     gone = data.draw(st.sets(st.integers(0, len(segments) - 1))) if segments else set()
     rest = [span for number, span in enumerate(segments) if number not in gone]
-    for number in gone:
+    for number in sorted(gone):
         start_us, end_us = segments[number]
         others = [span for other, span in enumerate(segments) if other not in gone or other > number]
         near = [(s, e) for s, e in others if s < end_us + 5 * US and e > start_us - 5 * US]
