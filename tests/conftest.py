@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.machine import Machine, run_machine
-from tests.recording import LOGGER, Cutter, FixedClock, Stores, capture_times, nothing_open, record, take_over
+from tests.recording import LOGGER, Cutter, Stores, capture_times, clips_of, record, take_over
 from videostore.archive import Archive
-from videostore.clips import Clips
 from videostore.ffmpeg import find_ffmpeg
-from videostore.holds import Holds
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +47,7 @@ async def cutter(binary: str) -> AsyncIterator[Callable[[Path], Awaitable[Cutter
         archive = await Archive.open(directory, LOGGER)
         opened.append(archive)
         await archive.reconcile(lambda _: False)
-        return Cutter(archive, Clips(archive, Holds(FixedClock()), binary, LOGGER, nothing_open))
+        return Cutter(archive, clips_of(archive, binary))
 
     yield open_over
     for archive in opened:

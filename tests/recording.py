@@ -19,11 +19,13 @@ from videostore.clock import Clock, SystemClock
 from videostore.config import StorageConfig
 from videostore.encoder import Encoder
 from videostore.ffmpeg import find_ffmpeg, run_ffmpeg
+from videostore.holds import Holds
 from videostore.packet import Gap, Packet, Source
 from videostore.picture import read_picture
 from videostore.run import Run
 from videostore.segment import Segment
 from videostore.store import VideoStore
+from videostore.workspace import WORK_DIRECTORY, Workspaces
 
 US = 1_000_000
 START_US = 1_725_000_000 * US + 123_457
@@ -177,6 +179,12 @@ class Pulse:
 async def nothing_open(_from_us: int, _to_us: int) -> list[tuple[Segment, Path]]:
     """For clips of a directory to which nobody records."""
     return []
+
+
+def clips_of(archive: Archive, binary: str) -> Clips:
+    """Clips of a directory to which nobody records."""
+    workspaces = Workspaces(archive.directory / WORK_DIRECTORY)
+    return Clips(archive, Holds(FixedClock()), workspaces, binary, LOGGER, nothing_open)
 
 
 @dataclass

@@ -18,21 +18,19 @@ from tests.recording import (
     START_US,
     US,
     Cutter,
-    FixedClock,
     capture_times,
-    nothing_open,
+    clips_of,
     record,
     take_over,
     write_foreign,
 )
 from videostore.archive import Archive
-from videostore.clips import WORK_DIRECTORY, Clips
 from videostore.encoder import Encoder
 from videostore.errors import FFmpegError, NothingStoredError, UnreadableRangeError
 from videostore.ffmpeg import run_ffmpeg
 from videostore.fragments import read_fragments
-from videostore.holds import Holds
 from videostore.timeline import Range
+from videostore.workspace import WORK_DIRECTORY, Workspaces
 
 OpenOver = Callable[[Path], Awaitable[Cutter]]
 MAX_DRIFT_MS = 1.0
@@ -451,12 +449,12 @@ async def test_nothing_is_left_in_the_work_directory(whole: Cutter, times: list[
     work = whole.archive.directory / WORK_DIRECTORY
     await whole.cut(times[3], times[30], "fmp4")
     async with whole.clips.plan(times[3], times[9]) as plan:
-        broken = Clips(whole.archive, Holds(FixedClock()), "/nowhere/ffmpeg", LOGGER, nothing_open)
+        broken = clips_of(whole.archive, "/nowhere/ffmpeg")
         with pytest.raises(FFmpegError):
             await broken.cut(plan, tmp_path / "clip.mp4")
     assert list(work.iterdir()) == []
     (work / "left-by-a-killed-process").mkdir()
-    whole.clips.sweep()
+    Workspaces(work).sweep()
     assert not work.exists()
     await check(whole, times, times[3], times[30])
 

@@ -28,7 +28,6 @@ import pytest
 from scripts.painted_camera import read_clip
 from tests.recording import SMALL, START_US, US, Pulse, Stores, capture_times, record, until, write_foreign
 from tests.test_clock_faults import Begin, Life, begin  # noqa: F401 (a fixture)
-from videostore.clips import WORK_DIRECTORY
 from videostore.commands import execute
 from videostore.errors import NoRoomError, NothingStoredError, VideoStoreError
 from videostore.fragments import NotOursError, read_fragments
@@ -37,6 +36,7 @@ from videostore.packet import Gap, Packet
 from videostore.segment import name_time_us, parse_open_name
 from videostore.store import VideoStore
 from videostore.upload import PROGRESS_SUFFIX
+from videostore.workspace import WORK_DIRECTORY
 
 MIB = 1 << 20
 _SOON_S = 12.0

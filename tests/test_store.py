@@ -11,13 +11,13 @@ import pytest
 
 from scripts.painted_camera import check_clip, read_clip
 from tests.recording import START_US, US, Feed, FixedClock, Stores, capture_times, packet, record, until, write_foreign
-from videostore.clips import WORK_DIRECTORY
 from videostore.errors import NothingStoredError, VideoStoreError
 from videostore.fragments import read_fragments
 from videostore.index import FILE_NAME
 from videostore.packet import Gap
 from videostore.store import VideoStore
 from videostore.timeline import Range
+from videostore.workspace import WORK_DIRECTORY
 
 
 async def feed_and_settle(store: VideoStore, feed: Feed, times: list[int]) -> None:

@@ -10,9 +10,59 @@ Who owns what, and how long it lives:
   somebody took away; `Retention` deletes the oldest segments beyond the quota, but not what `Holds` keep.
 - `Clips` makes a `Plan` of a range and cuts it out; `Uploads` names what is saved; `Saves` keeps promised saves over
   restarts.
-- `videostore.viam` is the module around it; nothing else here knows of Viam.
+- `videostore.viam` is the module around it, `videostore.cli` the command line; nothing else here knows of either.
 
 Times are whole microseconds since the Unix epoch, UTC (`_us`); local time stands only where people write or read it.
 """
 
+from videostore.answer import ExportedClip, FetchedClip, Health, SavedClip, StorageState
+from videostore.errors import (
+    ConfigError,
+    FFmpegError,
+    NoRoomError,
+    NothingStoredError,
+    RequestError,
+    TimestampError,
+    TooLargeError,
+    UnknownSaveError,
+    UnreadableRangeError,
+    VideoStoreError,
+)
+from videostore.moment import Moment
+from videostore.packet import Gap, Packet, Source, StreamFormat
+from videostore.picture import BadPictureError, picture_packet
+from videostore.saved import Save, SaveStatus
+from videostore.store import VideoStore
+from videostore.timeline import Range
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "BadPictureError",
+    "ConfigError",
+    "ExportedClip",
+    "FFmpegError",
+    "FetchedClip",
+    "Gap",
+    "Health",
+    "Moment",
+    "NoRoomError",
+    "NothingStoredError",
+    "Packet",
+    "Range",
+    "RequestError",
+    "Save",
+    "SaveStatus",
+    "SavedClip",
+    "Source",
+    "StorageState",
+    "StreamFormat",
+    "TimestampError",
+    "TooLargeError",
+    "UnknownSaveError",
+    "UnreadableRangeError",
+    "VideoStore",
+    "VideoStoreError",
+    "__version__",
+    "picture_packet",
+]

@@ -21,6 +21,15 @@ class SavedClip:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportedClip:
+    """Answer to an export."""
+
+    path: Path
+    ranges: tuple[Range, ...] | None
+    """What the clip holds, where that is not all of the range."""
+
+
+@dataclass(frozen=True, slots=True)
 class FetchedClip:
     """Answer to a fetch."""
 
@@ -35,7 +44,8 @@ class StorageState:
     ranges: tuple[Range, ...]
     storage_path: Path
     used_bytes: int
-    limit_bytes: int
+    limit_bytes: int | None
+    """The quota; None where somebody else keeps it."""
     device_free_bytes: int
 
 

@@ -49,8 +49,8 @@ _LAST_NAME = "\U0010ffff"
 class Archive:
     """The closed segments of one directory. Owns the index, and the claim on the directory."""
 
-    def __init__(self, directory: Path, index: Index, logger: logging.Logger, claim: Claim) -> None:
-        """Use `open`."""
+    def __init__(self, directory: Path, index: Index, logger: logging.Logger, claim: Claim | None) -> None:
+        """Use `open` or `open_read_only`."""
         self.directory = directory
         self.index = index
         self.timeline = Timeline()
@@ -63,7 +63,10 @@ class Archive:
         self._listed = False
         self._undeletable: set[str] = set()
         self.unclosed: set[Path] = set()
-        """Segments that nobody writes to any more, and that could not be closed: they are to be tried again."""
+        """Segments that nobody writes to any more, and that could not be closed: they are to be tried again.
+
+        Read-only, all that are not closed, for somebody else may be writing them.
+        """
         self._generation = 0
         """Counts the directories that this was: what was found out about an earlier one does not hold."""
         self._compared = False
@@ -90,10 +93,32 @@ class Archive:
             raise
         return archive
 
+    @classmethod
+    async def open_read_only(cls, directory: Path, logger: logging.Logger) -> Archive:
+        """Open a storage directory that somebody else may be recording to; nothing in it is changed.
+
+        Raises:
+            OSError: the directory cannot be read.
+        """
+        await asyncio.get_running_loop().run_in_executor(None, lambda: os.scandir(directory).close())
+        archive = cls(directory, await Index.open_snapshot(directory, logger), logger, None)
+        try:
+            await archive._load_timeline()
+        except BaseException:
+            await archive.close()
+            raise
+        return archive
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing in the directory may be changed."""
+        return self._claim is None
+
     async def close(self) -> None:
         """Close the index, and leave the directory to others."""
         await self.index.close()
-        self._claim.release()
+        if self._claim is not None:
+            self._claim.release()
 
     async def revive(self) -> bool:
         """Make the directory anew where somebody removed or replaced it; tell whether that was so.
@@ -102,6 +127,8 @@ class Archive:
             VideoStoreError: its device is gone, or another recorder uses what is there now.
             OSError: it cannot be made.
         """
+        if self._claim is None:
+            return False
         async with self._taking:
             if not await asyncio.get_running_loop().run_in_executor(None, self._claim.renew):
                 return False
@@ -135,9 +162,14 @@ class Archive:
 
     def knows(self, from_us: int) -> bool:
         """Whether everything that was recorded since a moment is in the index: a lost one is rebuilt backwards."""
-        if self.index.incomplete or not self._listed:
+        if self.index.incomplete or not self._listed or self.closing:
             return False
         return self.reconciled.is_set() or (self._unread.newest_us or 0) < from_us - LONGEST_SEGMENT_US
+
+    @property
+    def closing(self) -> bool:
+        """Whether somebody else has just given an open segment another name, which is not known yet."""
+        return self.read_only and not all(path.exists() for path in self.unclosed)
 
     async def known(self, from_us: int, within_s: float | None = None) -> None:
         """Wait until everything that was recorded since a moment is in the index.
@@ -161,6 +193,10 @@ class Archive:
         With `finished_only` a segment whose end is not written is left to the ffmpeg that may still be at it.
         """
         async with self._taking:
+            if self.read_only:
+                if path.exists():
+                    self.unclosed.add(path)
+                return
             loop = asyncio.get_running_loop()
             try:
                 segment = await loop.run_in_executor(None, close_segment, path, finished_only)
@@ -226,14 +262,11 @@ class Archive:
                 self.index.incomplete = False
         generation = self._generation
         opened, closed = await loop.run_in_executor(None, list_directory, self.directory)
-        runs = {name: run[0] for name in sorted(opened) if (run := parse_open_name(name)) and not being_written(run[0])}
-        orphans = await loop.run_in_executor(None, find_orphans, self.directory, set(runs.values()))
-        for name, run_us in runs.items():
-            if run_us not in orphans:
-                try:
-                    await self.take_open(self.directory / name)
-                except OSError as error:  # tried again at the next walk
-                    self._logger.error("%s cannot be closed just now: %s.", name, reason_of(error))
+        if self.read_only:
+            self.unclosed = {self.directory / name for name in opened}
+            orphans = []
+        else:
+            orphans = await self._close_left(opened, being_written)
         indexed = await self.index.sizes()
         unknown, vanished = await loop.run_in_executor(None, compare, closed, indexed)
         if generation != self._generation:
@@ -262,6 +295,20 @@ class Archive:
             self._compared = generation == self._generation
         if generation == self._generation and not self.index.incomplete:
             self.reconciled.set()
+        return orphans
+
+    async def _close_left(self, opened: Iterable[str], being_written: Callable[[int], bool]) -> list[psutil.Process]:
+        """Close the segments of earlier runs, but for those to which an ffmpeg still writes: these are returned."""
+        runs = {name: run[0] for name in sorted(opened) if (run := parse_open_name(name)) and not being_written(run[0])}
+        orphans = await asyncio.get_running_loop().run_in_executor(
+            None, find_orphans, self.directory, set(runs.values())
+        )
+        for name, run_us in runs.items():
+            if run_us not in orphans:
+                try:
+                    await self.take_open(self.directory / name)
+                except OSError as error:  # tried again at the next walk
+                    self._logger.error("%s cannot be closed just now: %s.", name, reason_of(error))
         return list(orphans.values())
 
     async def _take_newest(self, unread: Unread) -> None:
@@ -398,6 +445,9 @@ class Archive:
             return
         if time.time() - status.st_mtime < UNREADABLE_AGE_S:
             self._logger.debug("%s cannot be read yet.", path.name)
+            return
+        if self.read_only:
+            self._logger.warning("%s (%d bytes) cannot be read.", path.name, status.st_size)
             return
         self._logger.warning("%s (%d bytes) cannot be read and is removed.", path.name, status.st_size)
         with contextlib.suppress(OSError):

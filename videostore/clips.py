@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import hashlib
 import logging
 import os
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -28,11 +25,11 @@ from videostore.const import (
     RANGE_SLOP_US,
     REENCODED_FACTOR,
     SAVES_AT_ONCE,
+    STREAMS_AT_ONCE,
     US_PER_SECOND,
 )
 from videostore.errors import (
     FFmpegError,
-    NoRoomError,
     NothingStoredError,
     RequestError,
     UnreadableRangeError,
@@ -40,43 +37,52 @@ from videostore.errors import (
     reason_of,
     shown,
 )
-from videostore.ffmpeg import loglevel, run_ffmpeg
+from videostore.ffmpeg import ffmpeg_output, loglevel
 from videostore.holds import Holds
 from videostore.plan import Part, Plan, groups_of, in_order, make_plan
 from videostore.segment import Segment
 from videostore.timeline import Range, merge_ranges
 from videostore.timestamps import format_utc_exact
+from videostore.workspace import Workspaces
 
-WORK_DIRECTORY = ".cuts"
-"""Below the storage path: lists, copies of the open segment, and clips on their way to the client."""
-_WORK_BYTES = 1 << 20
-"""What lists and tags take, with room to spare."""
 _REENCODED = {"c:v": "libx264", "preset": "veryfast", "crf": 18, "bf": 0, "pix_fmt": "yuv420p"}
 _EXACT_TIMES = {"fps_mode": "passthrough", "enc_time_base": f"1/{US_PER_SECOND}"}
+_BLOCK_BYTES = 1 << 16
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
 
 
 CheckSize = Callable[[int, int], Awaitable[None]]
 """Gets the bytes that a clip is about to take, and its length in microseconds; raises RequestError if it may not."""
 
+OnProgress = Callable[[float], None]
+"""Gets the share of the work that is done, from 0 to 1."""
+
 OpenSegments = Callable[[int, int], Awaitable[list[tuple[Segment, Path]]]]
 """Segments that are not closed, or not yet in the index, and overlap a range."""
 
 
 class Clips:
-    """Cuts clips out of one storage directory. Owns its work directory and every ffmpeg that it starts."""
+    """Cuts clips out of one storage directory. Owns every ffmpeg that it starts."""
 
     def __init__(
-        self, archive: Archive, holds: Holds, binary: str, logger: logging.Logger, open_segments: OpenSegments
+        self,
+        archive: Archive,
+        holds: Holds,
+        workspaces: Workspaces,
+        binary: str,
+        logger: logging.Logger,
+        open_segments: OpenSegments,
     ) -> None:
         self._archive = archive
         self._holds = holds
+        self._workspaces = workspaces
         self._directory = archive.directory
         self._binary = binary
         self._logger = logger
         self._open_segments = open_segments
         self._save_turn = asyncio.Semaphore(SAVES_AT_ONCE)
         self._fetch_turn = asyncio.Semaphore(FETCHES_AT_ONCE)
+        self._stream_turn = asyncio.Semaphore(STREAMS_AT_ONCE)
 
     @contextlib.asynccontextmanager
     async def plan(self, from_us: int, to_us: int, check_size: CheckSize | None = None) -> AsyncIterator[Plan]:
@@ -93,7 +99,7 @@ class Clips:
                 asked_us = min(length_us, to_us - from_us)
                 await check_size(min(total_bytes - 2 * largest_bytes, total_bytes * asked_us // length_us), asked_us)
         with self._holds.hold(from_us, to_us):
-            async with self._workspace() as work:
+            async with self._workspaces.make() as work:
                 asked = Range(from_us, to_us)
                 try:
                     found = await self._find_known(asked, work)
@@ -110,7 +116,12 @@ class Clips:
         """What is stored of the range; not what an index knows that has just been lost."""
         while True:
             await self._archive.known(asked.from_us, KNOWN_WITHIN_S)
-            found = await self._find(asked, work)
+            try:
+                found = await self._find(asked, work)
+            except FileNotFoundError:
+                if not self._archive.read_only:
+                    raise
+                continue  # somebody else closed a segment just now
             if self._archive.knows(asked.from_us):
                 return found
 
@@ -129,20 +140,30 @@ class Clips:
         return replace(plan, parts=tuple([await loop.run_in_executor(None, _mend, part, work) for part in plan.parts]))
 
     async def cut(
-        self, plan: Plan, output: Path, *, container: str = "mp4", comment: str = "", for_save: bool = False
+        self,
+        plan: Plan,
+        output: Path,
+        *,
+        container: str = "mp4",
+        comment: str = "",
+        for_save: bool = False,
+        on_progress: OnProgress | None = None,
     ) -> Plan:
         """Write the clip of a plan to a file, which must not be there yet; waits its turn behind others of its kind.
 
-        Returns the plan that was carried out: what could not be read after all is not in it.
+        Returns the plan that was carried out: what could not be read after all is not in it. `on_progress` gets the
+        share that is done, from 0 to 1.
 
         Raises:
             FFmpegError: ffmpeg failed. No file is left then, nor when cancelled.
         """
-        async with self._save_turn if for_save else self._fetch_turn, self._workspace(plan.work_bytes) as work:
+        async with self._save_turn if for_save else self._fetch_turn, self._workspaces.make(plan.work_bytes) as work:
             try:
                 complaints: list[str] = []
+                progress = _Progress(plan, on_progress)
                 try:
-                    await self._run(await self._command(plan, output, container, comment, work), complaints)
+                    command = await self._command(plan, str(output), container, comment, work, progress)
+                    await self._run(command, progress, complaints)
                 except FFmpegError:
                     if (better := await self._doubt(plan, work)) is None:
                         raise
@@ -150,7 +171,9 @@ class Clips:
                     better = await self._doubt(plan, work) if complaints else None
                 if better is not None:
                     plan = better
-                    await self._run(await self._command(plan, output, container, comment, work))
+                    progress = _Progress(plan, on_progress)
+                    command = await self._command(plan, str(output), container, comment, work, progress)
+                    await self._run(command, progress)
                 if not output.exists() or output.stat().st_size == 0:
                     raise RequestError("The clip came out empty: the recording of this range cannot be read.")
             except BaseException:
@@ -158,6 +181,20 @@ class Clips:
                     output.unlink()
                 raise
             return plan
+
+    async def stream(self, plan: Plan, *, comment: str = "") -> AsyncGenerator[bytes, None]:
+        """The clip of a plan as a fragmented MP4, block by block, as fast as it is taken; nothing is kept of it.
+
+        Raises:
+            FFmpegError: ffmpeg failed; what came before is the clip's beginning.
+        """
+        async with self._stream_turn, self._workspaces.make(plan.work_bytes) as work:
+            progress = _Progress(plan, None)
+            command = await self._command(plan, "pipe:1", "fmp4", comment, work, progress)
+            with self._explained():
+                async with ffmpeg_output(self._compiled(command), logger=self._logger, niceness=CUT_NICENESS) as output:
+                    while block := await output.read(_BLOCK_BYTES):
+                        yield block
 
     async def _doubt(self, plan: Plan, work: Path) -> Plan | None:
         """A plan without the segments that turn out to be damaged, now that ffmpeg complains; None if none is."""
@@ -171,24 +208,8 @@ class Clips:
     @contextlib.asynccontextmanager
     async def temporary(self, size_bytes: int = 0) -> AsyncIterator[Path]:
         """A path for a clip of about this size that nobody keeps; it is removed at the end."""
-        async with self._workspace(size_bytes) as work:
+        async with self._workspaces.make(size_bytes) as work:
             yield work / "clip.mp4"
-
-    def sweep(self) -> None:
-        """Remove what earlier processes left in the work directory. Blocking; for the start alone."""
-        base = self._directory / WORK_DIRECTORY
-        for left in [base, *Path(tempfile.gettempdir()).glob(_elsewhere_prefix(base) + "*")]:
-            shutil.rmtree(left, ignore_errors=True)
-
-    @contextlib.asynccontextmanager
-    async def _workspace(self, size_bytes: int = 0) -> AsyncIterator[Path]:
-        loop = asyncio.get_running_loop()
-        making = loop.run_in_executor(None, _make_workspace, self._directory / WORK_DIRECTORY, size_bytes)
-        try:
-            await asyncio.shield(making)
-            yield making.result()
-        finally:  # it is made even if nobody waits for it any more
-            await loop.run_in_executor(None, functools.partial(shutil.rmtree, await making, ignore_errors=True))
 
     async def _find(self, asked: Range, work: Path) -> list[tuple[Segment, Path]]:
         """Stored segments and the neighbours of the range, under names that last as long as the workspace.
@@ -198,14 +219,20 @@ class Clips:
         loop = asyncio.get_running_loop()
         from_us, to_us = asked.from_us - NEIGHBOUR_US, asked.to_us + NEIGHBOUR_US
         async with self._archive.steady():
+            opened = await self._open_segments(from_us, to_us)
+            closed = await self._archive.index.select(from_us, to_us)
+            # Read-only, one that somebody else is just closing may have both names.
+            known = {(segment.run_us, segment.start_us) for segment in closed}
             found = []
-            for segment, path in await self._open_segments(from_us, to_us):
+            for segment, path in opened:
+                if (segment.run_us, segment.start_us) in known:
+                    continue
                 copy = work / segment.file_name
                 if segment.start_us < asked.to_us and segment.end_us > asked.from_us:
                     await loop.run_in_executor(None, _copy_head, path, copy, segment.size_bytes)
                 found.append((segment, copy))
-            closed = await self._archive.index.select(from_us, to_us)
-            found += await loop.run_in_executor(None, _pin, closed, self._directory, work)
+            pin = _name if self._archive.read_only else _pin
+            found += await loop.run_in_executor(None, pin, closed, self._directory, work)
         return in_order(found)
 
     async def _nothing_stored(self, plan: Plan) -> RequestError:
@@ -224,16 +251,30 @@ class Clips:
             f"to {format_utc_exact(nearest.to_us)}."
         )
 
-    async def _run(self, stream: Any, complaints: list[str] | None = None) -> None:
-        command = stream.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(self._logger), "-y")
-        command = command.compile(cmd=self._binary)
+    async def _run(self, stream: Any, progress: _Progress, complaints: list[str] | None = None) -> None:
+        command = self._compiled(stream.global_args("-progress", "pipe:1"))
+        with self._explained():
+            async with ffmpeg_output(
+                command, logger=self._logger, niceness=CUT_NICENESS, complaints=complaints
+            ) as output:
+                await progress.follow(output)
+
+    def _compiled(self, stream: Any) -> list[str]:
+        stream = stream.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(self._logger), "-y")
+        command: list[str] = stream.compile(cmd=self._binary)
+        return command
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            await run_ffmpeg(command, logger=self._logger, niceness=CUT_NICENESS, complaints=complaints)
+            yield
         except FFmpegError as error:
             self._logger.error("A clip could not be cut: %s", error)
             raise FFmpegError("The clip could not be cut; the module's log tells why.") from error
 
-    async def _command(self, plan: Plan, output: Path, container: str, comment: str, work: Path) -> Any:
+    async def _command(
+        self, plan: Plan, output: str, container: str, comment: str, work: Path, progress: _Progress
+    ) -> Any:
         first_us = plan.parts[0].first_us
         # ffmpeg 5.1 gives the last frame no length; in milliseconds, its default, the edit list would end before it.
         options: dict[str, Any] = {"f": "mp4", "map_metadata": 1, "movie_timescale": US_PER_SECOND}
@@ -249,17 +290,17 @@ class Clips:
         # A head encoded anew can be joined with what was recorded in H.264 alone.
         inexact = container == "fmp4" and plan.parts[0].skip_us > 0 and plan.parts[0].segment.codec != "h264"
         if len(groups) > 1 or inexact:
-            video = await self._join_differing(groups, work)
+            video = await self._join_differing(groups, work, progress)
             options["c"] = "copy"
         elif container == "fmp4" and plan.parts[0].skip_us > 0:
-            video = await self._head_and_rest(groups[0], work)
+            video = await self._head_and_rest(groups[0], work, progress)
             options["c"] = "copy"
         else:
             video = _concat_input(groups[0], work / "list.txt").video
             options["c"] = "copy"
-        return ffmpeg.output(video, extra["v?"], str(output), **options)  # it has no video; ffmpeg-python must map it
+        return ffmpeg.output(video, extra["v?"], output, **options)  # it has no video; ffmpeg-python must map it
 
-    async def _head_and_rest(self, parts: Sequence[Part], work: Path) -> Any:
+    async def _head_and_rest(self, parts: Sequence[Part], work: Path, progress: _Progress) -> Any:
         """A fragmented clip cannot hide what lies between the keyframe and its first frame: encode that much anew."""
         first = parts[0]
         head_end_us = first.keyframe_us if first.keyframe_us is not None else first.end_us
@@ -269,7 +310,7 @@ class Clips:
             return _concat_input(parts, work / "list.txt").video
         head = work / "head.mp4"
         source = _concat_input([replace(first, stop_us=head_end_us - 1)], work / "head.txt")
-        await self._run(source.video.output(str(head), f="mp4", **_REENCODED, **_EXACT_TIMES))
+        await self._run(source.video.output(str(head), f="mp4", **_REENCODED, **_EXACT_TIMES), progress)
         lines = [_file_line(head), f"duration {_seconds(head_end_us - first.first_us)}"]
         rest_us = head_end_us - first.segment.start_us
         ended = first.keyframe_us is None or first.stop_us == head_end_us
@@ -286,7 +327,7 @@ class Clips:
         list_path.write_text("\n".join(["ffconcat version 1.0", *lines, ""]), encoding="utf-8")
         return ffmpeg.input(str(list_path), f="concat", safe=0, **options).video
 
-    async def _join_differing(self, groups: Sequence[Sequence[Part]], work: Path) -> Any:
+    async def _join_differing(self, groups: Sequence[Sequence[Part]], work: Path, progress: _Progress) -> Any:
         """All of the range in one picture size, the largest, for a clip cannot change it midway; encoded anew.
 
         Each group by itself, for ffmpeg's filter that joins them guesses how long the last frame of each is shown.
@@ -299,12 +340,34 @@ class Clips:
             video = _concat_input(group, work / f"list{number}.txt").video
             video = video.filter("scale", width, height, force_original_aspect_ratio="decrease")
             video = video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2").filter("setsar", 1)
-            await self._run(video.output(str(encoded), f="mp4", **_REENCODED, **_EXACT_TIMES, **_bounded(group)))
+            output = video.output(str(encoded), f="mp4", **_REENCODED, **_EXACT_TIMES, **_bounded(group))
+            await self._run(output, progress)
             length_us = sum(part.length_us for part in group) - group[0].skip_us
             lines += [_file_line(encoded), f"duration {_seconds(length_us)}"]
         list_path = work / "list.txt"
         list_path.write_text("\n".join(["ffconcat version 1.0", *lines, ""]), encoding="utf-8")
         return ffmpeg.input(str(list_path), f="concat", safe=0).video
+
+
+class _Progress:
+    """How far the making of a clip has come, over all the times that ffmpeg is run for it."""
+
+    def __init__(self, plan: Plan, report: OnProgress | None) -> None:
+        encoded_us = plan.longest_us if len(groups_of(plan.parts)) > 1 else 0
+        self._total_us = max(1, encoded_us + plan.longest_us)
+        self._before_us = 0
+        self._report = report
+
+    async def follow(self, output: asyncio.StreamReader) -> None:
+        """Read what ffmpeg says with `-progress`, to its end."""
+        written_us = 0
+        async for line in output:
+            name, _, value = line.decode(errors="replace").strip().partition("=")
+            if name == "out_time_us" and value.isdigit():
+                written_us = max(written_us, int(value))
+                if self._report is not None:
+                    self._report(min(1.0, (self._before_us + written_us) / self._total_us))
+        self._before_us += written_us
 
 
 def _concat_input(parts: Sequence[Part], list_path: Path) -> Any:
@@ -364,35 +427,6 @@ def _bounded(parts: Sequence[Part]) -> dict[str, Any]:
     return {"maxrate": bits, "bufsize": bits}
 
 
-def _make_workspace(base: Path, size_bytes: int) -> Path:
-    """A new directory below `base`, or elsewhere if its device is full, read-only or gone. Blocking.
-
-    Raises:
-        NoRoomError: nowhere is room for so much.
-    """
-    free_bytes = 0
-    try:
-        base.mkdir(exist_ok=True)
-        free_bytes = shutil.disk_usage(base).free
-        if free_bytes > size_bytes + _WORK_BYTES:
-            return Path(tempfile.mkdtemp(dir=base))
-    except OSError:
-        pass
-    elsewhere = Path(tempfile.gettempdir())
-    free_bytes = max(free_bytes, shutil.disk_usage(elsewhere).free)
-    if free_bytes < size_bytes:
-        raise NoRoomError(
-            f"Making this clip would take about {size_bytes / 2**20:.1f} MiB for a while, but neither {base} nor "
-            f"{elsewhere} has room for more than {free_bytes / 2**20:.1f} MiB: ask for less, or make room."
-        )
-    return Path(tempfile.mkdtemp(prefix=_elsewhere_prefix(base), dir=elsewhere))
-
-
-def _elsewhere_prefix(base: Path) -> str:
-    """How workspaces in the system's temporary directory are called, so that they are known to be this store's."""
-    return f"videostore-{hashlib.blake2b(os.fsencode(base), digest_size=8).hexdigest()}-"
-
-
 def _mend(part: Part, work: Path) -> Part:
     """Replace a file that has lost its end by a copy of what is whole of it. Blocking."""
     if part.lost_end_at is None:
@@ -415,6 +449,11 @@ def _pin(segments: Sequence[Segment], directory: Path, work: Path) -> list[tuple
             link = path
         pinned.append((segment, link))
     return pinned
+
+
+def _name(segments: Sequence[Segment], directory: Path, _work: Path) -> list[tuple[Segment, Path]]:
+    """Segments under their own names: a second name would change what is not to be changed."""
+    return [(segment, directory / segment.file_name) for segment in segments]
 
 
 def _copy_head(source: Path, target: Path, size_bytes: int) -> None:

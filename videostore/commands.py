@@ -95,7 +95,7 @@ def _describe_state(state: StorageState) -> dict[str, Any]:
         "disk_usage": {
             "storage_path": str(state.storage_path),
             "storage_used_gb": state.used_bytes / _GIB,
-            "storage_limit_gb": state.limit_bytes / _GIB,
+            "storage_limit_gb": (state.limit_bytes or 0) / _GIB,
             "device_storage_remaining_gb": state.device_free_bytes / _GIB,
         },
     }

@@ -39,13 +39,15 @@ MAX_BITRATE = 1_000_000_000
 MAX_FRAMERATE = 1000
 SEGMENT_SECONDS = (1.0, 3600.0)
 
-_KNOWN = {
+ATTRIBUTES = {
     "": ("camera", "source_name", "sync", "storage", "video", "framerate", "yuyv"),
     "storage": ("size_gb", "storage_path", "upload_path", "segment_seconds", "min_free_gb"),
     "video": ("format", "codec", "bitrate", "preset"),
 }
+"""Every attribute that is known, by the object that it stands in."""
+WITHOUT_EFFECT = ("yuyv",)
+"""Accepted, since the Go module had them."""
 _GIB = 1 << 30
-_WITHOUT_EFFECT = ("yuyv",)
 _SHOWN_KEY_CHARS = 60
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -136,6 +138,19 @@ def parse_config(name: str, attributes: Mapping[str, Any]) -> tuple[Config, list
         framerate=root.integer("framerate", MAX_FRAMERATE) or DEFAULT_FRAMERATE,
     )
     return config, [*root.warnings(), *storage_section.warnings(), *video_section.warnings(), *_doubts(config)]
+
+
+def parse_recording(
+    name: str, *, storage: Mapping[str, Any], video: Mapping[str, Any], framerate: int | None = None
+) -> Config:
+    """The same checks and defaults for a recorder that has no machine around it.
+
+    Raises ConfigError with one sentence for the first value that is missing or wrong.
+    """
+    config, _ = parse_config(
+        name, {"sync": "none", "storage": dict(storage), "video": dict(video), "framerate": framerate}
+    )
+    return config
 
 
 def _parse_storage(name: str, section: _Section, video: VideoConfig) -> StorageConfig:
@@ -292,11 +307,11 @@ class _Section:
         """One sentence for every attribute that is not known or has no effect."""
         warnings = []
         for key in self._values:
-            if key not in _KNOWN[self._prefix]:
+            if key not in ATTRIBUTES[self._prefix]:
                 meant = _meant(self._prefix, key)
                 hint = f"; did you mean {meant}?" if meant else ""
                 warnings.append(f"The attribute {_shown_key(self._dotted(key))} is not known and is ignored{hint}")
-            elif key in _WITHOUT_EFFECT and self.get(key) is not None:
+            elif key in WITHOUT_EFFECT and self.get(key) is not None:
                 warnings.append(f"The attribute {self._dotted(key)} has no effect any more and can be removed")
         return warnings
 
@@ -329,10 +344,10 @@ def _check_component_name(name: str) -> None:
 def _meant(prefix: str, key: object) -> str | None:
     """The dotted name of the known attribute that an unknown one of the section `prefix` resembles most."""
     wanted = str(key)[:MAX_NAME_CHARS].lower()
-    known = {leaf: section for section, leaves in _KNOWN.items() if section != prefix for leaf in leaves}
+    known = {leaf: section for section, leaves in ATTRIBUTES.items() if section != prefix for leaf in leaves}
     if wanted in known:
         return f"{known[wanted]}.{wanted}" if known[wanted] else wanted
-    close = difflib.get_close_matches(wanted, _KNOWN[prefix], n=1)
+    close = difflib.get_close_matches(wanted, ATTRIBUTES[prefix], n=1)
     if not close:
         return None
     return f"{prefix}.{close[0]}" if prefix else close[0]

@@ -104,7 +104,9 @@ FETCH_LIMIT_BYTES = 25_165_788
 
 FETCHES_AT_ONCE = 2
 SAVES_AT_ONCE = 1
-"""ffmpeg children that cut clips at the same time; the rest wait in order. Long saves must not keep fetches waiting."""
+STREAMS_AT_ONCE = 4
+"""ffmpeg children that cut clips at the same time; the rest wait in order. Long saves must not keep fetches waiting,
+nor must streams, which last as long as their reader takes."""
 
 CUT_NICENESS = 10
 """Cutting yields to recording."""
@@ -145,3 +147,26 @@ JOIN_US = 200_000
 
 FOREIGN_SLACK_US = 2 * US_PER_SECOND
 """The Go module dates a segment by the second in its name: its neighbours overlap, or leave a gap, by up to this."""
+
+# Inputs of ffmpeg
+
+ARRIVAL_DRIFT_PPM = 500
+"""A camera's clock may drift so much against ours: as much as slewing moves the wall clock, and far more than quartz."""
+
+ARRIVAL_SETTLE_S = 0.5
+"""At the start of a live input the arrivals of so long are weighed before the first frame is dated: ffmpeg hands on late
+and at once what it looked at to know the stream."""
+
+HANDOVER_FRAMES = 128
+HANDOVER_BYTES = 8 * 1024 * 1024
+"""What an input's thread reads ahead: some seconds of a live stream, which must not wait to have its arrival noted."""
+
+CATCH_UP_S = 0.02
+"""Pause between the frames of an input that came at once: the recorder drops what its backlog cannot take."""
+
+LOOK_S = (1.0, 5.0, 25.0)
+"""How long ffmpeg looks at a live stream before it passes it on, which delays the start; longer from attempt to attempt
+where no keyframe has come in that time."""
+
+RTSP_TIMEOUT_S = 10.0
+"""A camera that answers nothing for this long is told as such by ffmpeg itself, with its reason."""

@@ -20,10 +20,12 @@ import aiosqlite
 
 from videostore.const import INDEX_BUSY_S
 from videostore.errors import reason_of
+from videostore.snapshot import LOG_SUFFIX, SHARED_SUFFIX, take_snapshot
 
 _BATCH = 5000
+_CHUNK = 64
+"""Rows that iterating takes at a time: aiosqlite's own default."""
 _MAGIC = b"SQLite format 3\0"
-_LOG_SUFFIX = "-wal"
 _T = TypeVar("_T")
 
 
@@ -84,6 +86,28 @@ class Database:
             database._blank = database.incomplete = True
         return database
 
+    @classmethod
+    async def open_snapshot(
+        cls,
+        path: Path,
+        logger: logging.Logger,
+        prepare: Callable[[aiosqlite.Connection], Awaitable[None]],
+        tables: Sequence[Table],
+    ) -> Database:
+        """What a database holds now, in memory: its files stay as they are, and what is written goes nowhere.
+
+        Without a file that can be read it begins empty, and incomplete.
+        """
+        database = cls(path, logger, prepare, tables)
+        try:
+            content = await asyncio.get_running_loop().run_in_executor(None, take_snapshot, path)
+            database._connection = await database._prepared(aiosqlite.Connection(lambda: content, _CHUNK))
+        except (sqlite3.Error, OSError) as error:
+            logger.warning("The index cannot be read (%s): the files are read instead.", reason_of(error))
+            database._connection = await database._connect(":memory:")
+            database.incomplete = True
+        return database
+
     async def close(self) -> None:
         """Close the connection; what was written is in the file."""
         if self._writes:
@@ -140,7 +164,7 @@ class Database:
         # The log alone: it holds what was committed, and to close a second descriptor of the database itself would drop
         # the locks that this process has on it.
         with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(self._path.with_name(self._path.name + _LOG_SUFFIX), os.O_RDONLY)
+            descriptor = os.open(self._path.with_name(self._path.name + LOG_SUFFIX), os.O_RDONLY)
             try:
                 os.fsync(descriptor)
             finally:
@@ -222,7 +246,7 @@ class Database:
         for older in self._path.parent.glob(f"{self._path.name}.damaged-*"):  # one is enough to look at
             older.unlink(missing_ok=True)
         self._path.rename(aside)
-        for suffix in ("-wal", "-shm"):
+        for suffix in (LOG_SUFFIX, SHARED_SUFFIX):
             with contextlib.suppress(FileNotFoundError):
                 self._path.with_name(self._path.name + suffix).unlink()
         self.incomplete = True
@@ -250,7 +274,10 @@ class Database:
         self._logger.error("The index works in memory until its file can be used again: %s.", self.trouble)
 
     async def _connect(self, path: Path | str) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(path, isolation_level=None)
+        return await self._prepared(aiosqlite.connect(path, isolation_level=None))
+
+    async def _prepared(self, connecting: aiosqlite.Connection) -> aiosqlite.Connection:
+        connection = await connecting
         try:
             await connection.execute(f"PRAGMA busy_timeout = {round(INDEX_BUSY_S * 1000)}")
             await connection.execute("PRAGMA journal_mode = WAL")
@@ -324,7 +351,7 @@ class Files:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._log = path.with_name(path.name + _LOG_SUFFIX)
+        self._log = path.with_name(path.name + LOG_SUFFIX)
         self._descriptor = os.open(path, os.O_RDONLY)
         self._seen = [_inode(file) for file in (self._path, self._log)]
 

@@ -10,8 +10,9 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import imageio_ffmpeg
 
@@ -45,9 +46,10 @@ _EXPECTED = (
     "deprecated pixel format used",
     "NTP time format roll over",
     "> level limit",
+    "not enough frames to estimate rate",
 )
 """Warnings about what is meant: a segment's first time is absolute (`prft`), and passes the end of NTP's first era in
-2036; JPEG's colours are converted; a time base of microseconds is no frame rate."""
+2036; JPEG's colours are converted; a time base of microseconds is no frame rate, and none is wanted."""
 
 
 def find_ffmpeg() -> str:
@@ -105,10 +107,12 @@ async def list_encoders(binary: str) -> list[str]:
     return encoders
 
 
-async def start_ffmpeg(args: Sequence[str], *, stdin: bool, stdout: bool = False) -> asyncio.subprocess.Process:
+async def start_ffmpeg(
+    args: Sequence[str], *, stdin: bool, stdout: bool | BinaryIO = False
+) -> asyncio.subprocess.Process:
     """Start ffmpeg in a session of its own, so that signals for the module's group leave it to the module.
 
-    The caller owns the process: it must wait for it or kill it.
+    The caller owns the process: it must wait for it or kill it. A file as `stdout` takes its output.
 
     Raises:
         FFmpegError: it cannot be started.
@@ -118,7 +122,7 @@ async def start_ffmpeg(args: Sequence[str], *, stdin: bool, stdout: bool = False
         process = await asyncio.create_subprocess_exec(
             *args,
             stdin=pipe if stdin else null,
-            stdout=pipe if stdout else null,
+            stdout=(pipe if stdout else null) if isinstance(stdout, bool) else stdout,
             stderr=pipe,
             start_new_session=True,
         )
@@ -129,12 +133,12 @@ async def start_ffmpeg(args: Sequence[str], *, stdin: bool, stdout: bool = False
     return process
 
 
-def _subordinate(args: Sequence[str], niceness: int) -> list[str]:
-    """The command at a lower priority, and so that it does not outlive this process where the system can have that.
+def subordinate(args: Sequence[str], niceness: int = 0) -> list[str]:
+    """The command at a lower priority, if so asked, and so that it does not outlive this process where the system can have that.
 
     Both have to hold before ffmpeg begins: a priority that is set later does not reach the threads that it has by then.
     """
-    nice, setpriv = _find_program("nice"), _find_program("setpriv") if sys.platform == "linux" else None
+    nice, setpriv = _find_program("nice") if niceness else None, _find_program("setpriv") if sys.platform == "linux" else None
     prefix = [nice, "-n", str(niceness)] if nice else []
     return [*prefix, *([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []), *args]
 
@@ -205,24 +209,42 @@ async def run_ffmpeg(
 ) -> bytes:
     """Run ffmpeg to its end and return what it wrote to its output; cancelling, or the time-out, kills it.
 
+    Raises:
+        FFmpegError: it cannot be started, fails, or takes longer than `timeout_s` seconds.
+    """
+    async with ffmpeg_output(args, logger=logger, niceness=niceness, complaints=complaints) as output:
+        try:
+            return await asyncio.wait_for(output.read(), timeout_s)
+        except asyncio.TimeoutError as error:
+            raise FFmpegError(f"ffmpeg did not finish within {timeout_s:g} s.") from error
+
+
+@contextlib.asynccontextmanager
+async def ffmpeg_output(
+    args: Sequence[str],
+    *,
+    logger: logging.Logger | None = None,
+    niceness: int = 0,
+    complaints: list[str] | None = None,
+) -> AsyncIterator[asyncio.StreamReader]:
+    """Run ffmpeg, and read what it writes to its output; it is killed where the context is left by an exception.
+
     With a niceness it yields to others, and ends with this process. `complaints` gets the first few errors that it
     names, which need not have made it fail.
 
     Raises:
-        FFmpegError: it cannot be started, fails, or takes longer than `timeout_s` seconds.
+        FFmpegError: it cannot be started, or fails: that is known at the end of the context.
     """
     if niceness:
-        args = _subordinate(args, niceness)
+        args = subordinate(args, niceness)
     process = await start_ffmpeg(args, stdin=False, stdout=True)
     assert process.stdout is not None and process.stderr is not None
     logger = logger or logging.getLogger("videostore.quiet")
     messages = asyncio.ensure_future(log_messages(process.stderr, logger, complaints))
     try:
-        output = await asyncio.wait_for(process.stdout.read(), timeout_s)
+        yield process.stdout
         code = await process.wait()
         said = await messages
-    except asyncio.TimeoutError as error:
-        raise FFmpegError(f"ffmpeg did not finish within {timeout_s:g} s.") from error
     finally:
         await end_process(process)
         messages.cancel()
@@ -230,7 +252,6 @@ async def run_ffmpeg(
             await messages
     if code != 0:
         raise FFmpegError(f"ffmpeg failed (exit code {code}): {'; '.join(said) or 'it gave no reason'}.")
-    return output
 
 
 async def end_process(process: asyncio.subprocess.Process) -> None:

@@ -84,6 +84,11 @@ class Index:
         """Open the index of a storage directory, or begin a new one: in memory, where its file cannot be used."""
         return cls(await Database.open(directory / FILE_NAME, logger, _prepare, _TABLES))
 
+    @classmethod
+    async def open_snapshot(cls, directory: Path, logger: logging.Logger) -> Index:
+        """What the index of a storage directory knows now, in memory; the directory is not written to."""
+        return cls(await Database.open_snapshot(directory / FILE_NAME, logger, _prepare, _TABLES))
+
     async def close(self) -> None:
         """Close the file."""
         await self._database.close()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 
 import imagesize
 
-from videostore.packet import StreamFormat
+from videostore.packet import Packet, StreamFormat
 
 RGBA_MAGIC = b"RGBA"
 RGBA_HEADER = struct.Struct(">4sII")
@@ -19,6 +20,16 @@ _MAX_SIDE = 16384
 
 class BadPictureError(ValueError):
     """The bytes are no whole picture of a kind that can be recorded."""
+
+
+def picture_packet(data: bytes, captured_us: int | None = None) -> Packet:
+    """A packet of a whole JPEG, PNG or `image/vnd.viam.rgba` picture, captured at that moment (UTC); None: right now.
+
+    Raises:
+        BadPictureError: the data is empty, truncated or of another kind.
+    """
+    format, coded = read_picture(data)
+    return Packet(format, coded, time.time_ns() // 1000 if captured_us is None else captured_us)
 
 
 def read_picture(data: bytes) -> tuple[StreamFormat, bytes]:

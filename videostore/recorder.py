@@ -28,6 +28,9 @@ from videostore.run import Run
 _RATE_WINDOW_US = 5 * US_PER_SECOND
 
 
+_END = Gap("the source has come to its end")
+
+
 @dataclass(frozen=True, slots=True)
 class RecorderHealth:
     """How the recorder is, for people."""
@@ -60,8 +63,11 @@ class Recorder:
         logger: logging.Logger,
         on_run_end: Callable[[Run], Awaitable[None]],
         prepare: Callable[[], Awaitable[None]] | None = None,
+        live: bool = True,
     ) -> None:
         """`on_run_end` is awaited with each run after its ffmpeg has ended, `prepare` before each is started.
+
+        A source that is not `live` waits while ffmpeg is busy; of a live one packets are dropped then, and counted.
 
         `prepare` may raise VideoStoreError or OSError: then it is tried again, like an ffmpeg that fails.
         """
@@ -75,6 +81,9 @@ class Recorder:
         self._logger = logger
         self._on_run_end = on_run_end
         self._prepare = prepare
+        self._live = live
+        self.ended = asyncio.Event()
+        """Set when the source has come to its end, and all of it is recorded."""
         self._backlog = Backlog(BACKLOG_FRAMES, BACKLOG_BYTES)
         self._run: Run | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -139,7 +148,10 @@ class Recorder:
                             steps = self._steady.steps
                             self._logger.warning("The clock was stepped; a new run begins.")
                             self._backlog.put(Gap("the clock was stepped"))
+                        if not self._live:
+                            await self._backlog.room_for(item)
                         self._backlog.put(item)
+                self._backlog.put(_END)
                 return
             except Exception:
                 self._logger.exception("The camera's pictures cannot be taken; trying again.")
@@ -171,6 +183,8 @@ class Recorder:
     async def _take(self, item: Packet | Gap | Run) -> None:
         if isinstance(item, Gap):
             await self._end_run(item.reason)
+            if item is _END:
+                self.ended.set()
             return
         if isinstance(item, Run):
             if item is self._run:
@@ -266,6 +280,7 @@ class Backlog:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._filled = asyncio.Event()
+        self._taken = asyncio.Event()
         self.dropped = 0
 
     def put(self, item: Packet | Gap | Run) -> None:
@@ -273,7 +288,7 @@ class Backlog:
         if not isinstance(item, Packet):
             if isinstance(item, Gap) and self._items and isinstance(self._items[-1], Gap):
                 self._items.pop()
-        elif self._items and (len(self._items) >= self._max_frames or self._bytes + len(item.data) > self._max_bytes):
+        elif not self._fits(item):
             self.dropped += 1
             return
         else:
@@ -281,11 +296,23 @@ class Backlog:
         self._items.append(item)
         self._filled.set()
 
+    async def room_for(self, item: Packet | Gap) -> None:
+        """Wait until an item fits."""
+        while isinstance(item, Packet) and not self._fits(item):
+            self._taken.clear()
+            await self._taken.wait()
+
+    def _fits(self, packet: Packet) -> bool:
+        if not self._items:
+            return True
+        return len(self._items) < self._max_frames and self._bytes + len(packet.data) <= self._max_bytes
+
     def get_nowait(self) -> Packet | Gap | Run | None:
         """Take the oldest item, or None."""
         if not self._items:
             return None
         item = self._items.popleft()
+        self._taken.set()
         if isinstance(item, Packet):
             self._bytes -= len(item.data)
         if not self._items:

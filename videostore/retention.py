@@ -42,6 +42,8 @@ class Retention:
         What a clip needs stays, and the next oldest goes in its place: for the sake of the quota only what was recorded
         before that clip was asked for, so that one that needs all of it costs no new recording.
         """
+        if self._archive.read_only:
+            return
         async with self._enforcing:
             while (excess := self._archive.stored_bytes + self._open_bytes() - self._quota_bytes) > 0:
                 if not await self._delete(excess, self._holds.since_us):

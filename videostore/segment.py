@@ -213,7 +213,7 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
                 codec=_CODECS.get(codec, codec),
             )
     except (av.error.InvalidDataError, av.error.EOFError) as error:
-        raise UnreadableError(str(error)) from error
+        raise UnreadableError(_words(error)) from error
     except IndexError as error:
         if is_cut_off(path):
             raise UnreadableError("it was cut off in its head") from error
@@ -236,6 +236,11 @@ def _foreign_times(path: Path) -> tuple[list[int], list[int]]:
                 if packet.is_keyframe:
                     keyframes.append(time_us)
     except (av.error.InvalidDataError, av.error.EOFError, av.error.FileNotFoundError, IndexError) as error:
-        raise UnreadableError(str(error)) from error
+        raise UnreadableError(_words(error)) from error
     first = min(times, default=0)
     return sorted(t - first for t in times), sorted(t - first for t in keyframes)
+
+
+def _words(error: Exception) -> str:
+    """What libav says, without its number and the path."""
+    return getattr(error, "strerror", None) or str(error)

@@ -4,107 +4,201 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
-from videostore.answer import FetchedClip, Health, SavedClip, StorageState
+from videostore.answer import ExportedClip, FetchedClip, Health, SavedClip, StorageState
 from videostore.archive import Archive
-from videostore.claim import mount_point
-from videostore.clips import Clips
+from videostore.clips import Clips, OnProgress
 from videostore.clock import Clock, SystemClock
-from videostore.config import StorageConfig
+from videostore.config import MAX_SIZE_GB, StorageConfig, VideoConfig, parse_recording
 from videostore.const import (
-    CLIP_RESERVE_BYTES,
     CLOCK_LEEWAY_US,
-    CLOSE_SAVES_S,
-    COVER_POLL_S,
-    COVER_TIMEOUT_S,
     FETCH_LIMIT_BYTES,
     FFMPEG_FINISH_S,
-    NEIGHBOUR_US,
+    KNOWN_WITHIN_S,
     RANGE_SLOP_US,
     US_PER_SECOND,
 )
-from videostore.encoder import Encoder
+from videostore.encoder import Encoder, choose_encoder
 from videostore.errors import (
-    ConfigError,
-    NoRoomError,
     RequestError,
-    TooLargeError,
     UnreadableRangeError,
     VideoStoreError,
     reason_of,
-    shown,
     whole_characters,
 )
-from videostore.fragments import NotOursError, read_fragments
+from videostore.ffmpeg import check_version, find_ffmpeg, list_encoders
 from videostore.holds import Holds
-from videostore.packet import Source
+from videostore.moment import Moment, moment_us
+from videostore.open_segments import OpenSegments
+from videostore.packet import Gap, Packet, Source
 from videostore.recorder import Recorder
+from videostore.requests import Requests
 from videostore.retention import Retention
+from videostore.room import check_answer, check_device, check_floor, shortage_bytes
 from videostore.run import Run
 from videostore.saved import Save
 from videostore.saves import Saves
-from videostore.segment import Segment, describe_fragments, parse_open_name
 from videostore.timeline import Range, merge_ranges
 from videostore.timestamps import format_utc_exact
 from videostore.upkeep import Upkeep, end_task
 from videostore.upload import Uploads, progress_path, publish, tag_directory
+from videostore.workspace import WORK_DIRECTORY, Workspaces
 
 _T = TypeVar("_T")
 _ANEW_S = 1.0
+_LOOK_S = 0.2
 _RANGE_BYTES = 128
 """What one of `ranges` takes of an answer."""
 
 
 class VideoStore:
-    """Records a source into a directory and cuts clips out of it. Owns all it starts between `start` and `close`."""
+    """Records a source into a directory and cuts clips out of it. Owns all it starts between `start` and `close`.
+
+    `record` and `open` make one; as an asynchronous context manager it starts and closes itself:
+
+        async with VideoStore.open("/var/recordings/door") as store:
+            clip = await store.fetch("2026-11-22T02:50:00Z", "2026-11-22T02:51:00Z")
+    """
 
     def __init__(
         self,
         name: str,
         storage: StorageConfig,
         *,
-        binary: str,
         source: Source | None = None,
+        live: bool = True,
+        video: VideoConfig | None = None,
+        framerate: int = 0,
         encoder: Encoder | None = None,
+        read_only: bool = False,
+        binary: str | None = None,
         clock: Clock | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
-        """`name` begins the names of saved clips; `binary` is the ffmpeg to use; a source needs an encoder."""
-        if source is not None and encoder is None:
+        """For configurations that are checked already; `record` and `open` check theirs.
+
+        `name` begins the names of saved clips. A source is encoded as `video` says, at about `framerate` frames per
+        second, or by an `encoder` that is known to be there. `binary` is the ffmpeg to use; None: one that is found.
+        """
+        if source is not None and video is None and encoder is None:
             raise ValueError("a source needs an encoder")
         self._name = name
         self._storage = storage
-        self._binary = binary
         self._source = source
+        self._live = live
+        self._video = video
+        self._framerate = framerate
         self._encoder = encoder
+        self._read_only = read_only
+        self._binary = binary
         self._clock = clock or SystemClock()
         self._logger = logger or logging.getLogger("videostore")
         self._uploads = Uploads(storage.upload_path, name)
         self._holds = Holds(self._clock)
-        self._upload_mount = Path("/")
-        self._requests: set[asyncio.Task[Any]] = set()
-        self._closing = False
+        self._requests = Requests()
         self._owned = contextlib.AsyncExitStack()
         self._recorder: Recorder | None = None
         self._archive: Archive
+        self._open: OpenSegments
         self._clips: Clips
         self._saves: Saves
         self._upkeep: Upkeep
 
+    @classmethod
+    def record(
+        cls,
+        directory: str | Path,
+        source: Source | AsyncIterable[Packet | Gap],
+        *,
+        size_gb: float,
+        name: str | None = None,
+        upload_path: str | Path | None = None,
+        segment_seconds: float | None = None,
+        min_free_gb: float | None = None,
+        codec: str | None = None,
+        bitrate: int | None = None,
+        preset: str | None = None,
+        framerate: int | None = None,
+        live: bool = True,
+        logger: logging.Logger | None = None,
+    ) -> VideoStore:
+        """A store that records a source, or any iterable of packets, into a directory, within `size_gb` GiB.
+
+        The arguments are those of the machine config, with the same defaults, limits and units (README, Attributes).
+        `codec="copy"` takes over packets that are H.264 or H.265 already. `name` (default: the directory's) begins the
+        names of saved clips, which appear in `upload_path` (default: `<directory>-clips`). A source that is not `live`,
+        such as a file, waits while ffmpeg is busy; of a live one pictures are dropped then, and counted.
+
+        Raises:
+            ConfigError: an argument is wrong; the sentence names it as the attribute of the machine config.
+        """
+        path = Path(directory).expanduser().absolute()
+        config = parse_recording(
+            path.name if name is None else name,
+            storage={
+                "size_gb": size_gb,
+                "storage_path": str(path),
+                "upload_path": str(_clips_path(path, upload_path)),
+                "segment_seconds": segment_seconds,
+                "min_free_gb": min_free_gb,
+            },
+            video={"codec": codec, "bitrate": bitrate, "preset": preset},
+            framerate=framerate,
+        )
+        return cls(
+            config.name,
+            config.storage,
+            source=source if isinstance(source, Source) else _Once(source),
+            live=live,
+            video=config.video,
+            framerate=config.framerate,
+            encoder=Encoder.copy(config.framerate) if codec == "copy" else None,
+            logger=logger,
+        )
+
+    @classmethod
+    def open(
+        cls,
+        directory: str | Path,
+        *,
+        name: str | None = None,
+        upload_path: str | Path | None = None,
+        logger: logging.Logger | None = None,
+    ) -> VideoStore:
+        """A read-only store over a directory, at rest, copied, or being recorded to by somebody else right now.
+
+        Nothing in the directory is changed, be it the index or anything else. `name` and `upload_path` are for `save`,
+        as with `record`.
+        """
+        path = Path(directory).expanduser().absolute()
+        storage = StorageConfig(MAX_SIZE_GB, path, _clips_path(path, upload_path), segment_seconds=0)
+        return cls(path.name if name is None else name, storage, read_only=True, logger=logger)
+
+    async def __aenter__(self) -> VideoStore:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
     async def start(self) -> None:
         """Open the directory, and begin to record; what the index does not know is found in the background.
 
+        A read-only store knows all that is in the directory when this returns.
+
         Raises:
-            VideoStoreError: the storage or upload path cannot be used.
+            VideoStoreError: the storage or upload path cannot be used, or the encoder is not to be had.
         """
         try:
             await self._start()
@@ -114,39 +208,40 @@ class VideoStore:
 
     async def _start(self) -> None:
         directory = self._storage.storage_path
-        loop = asyncio.get_running_loop()
+        if self._binary is None:
+            self._binary = find_ffmpeg()
+            await check_version(self._binary)
+        if self._encoder is None and self._video is not None:
+            name = choose_encoder(self._video.codec, await list_encoders(self._binary))
+            self._encoder = Encoder(name, self._video.bitrate, self._video.preset, self._framerate)
+        self._owned.callback(self._uploads.close)
         try:
-            await self._uploads.run(self._make_upload_path)
-            self._archive = await Archive.open(directory, self._logger)
-            self._owned.push_async_callback(self._archive.close)
-            await loop.run_in_executor(None, self._check_floor)
+            await self._open_archive()
+        except FileNotFoundError as error:
+            raise VideoStoreError(f"There is no storage directory {directory}.") from error
         except (OSError, sqlite3.Error) as error:
             raise VideoStoreError(f"The storage at {directory} cannot be used: {reason_of(error)}.") from error
-        self._clips = Clips(self._archive, self._holds, self._binary, self._logger, self._open_segments)
-        retention = Retention(
-            self._archive,
-            self._storage.quota_bytes,
-            open_bytes=self._open_bytes,
-            holds=self._holds,
-            shortage_bytes=self._shortage_bytes,
-            logger=self._logger,
-        )
+        self._owned.push_async_callback(self._archive.close)
+        self._open = OpenSegments(self._archive, self._clock, lambda: self._run)
+        workspaces = Workspaces(None if self._read_only else directory / WORK_DIRECTORY)
+        self._clips = Clips(self._archive, self._holds, workspaces, self._binary, self._logger, self._open.find)
         self._upkeep = Upkeep(
             self._archive,
-            retention,
+            self._make_retention(),
             self._clock,
             self._logger,
             current_run=lambda: self._run,
             on_replaced=self._directory_replaced,
             on_index_changed=self._index_changed,
         )
-        await loop.run_in_executor(None, self._clips.sweep)
-        self._owned.callback(self._uploads.close)
-        await self._uploads.run(self._uploads.sweep)
+        if not self._read_only:
+            await asyncio.get_running_loop().run_in_executor(None, workspaces.sweep)
+            await self._uploads.run(self._uploads.sweep)
         self._saves = Saves(self._archive.index, self._uploads, self._holds, self._logger, self._write_promised)
         self._owned.push_async_callback(self._saves.close)
-        self._owned.push_async_callback(self._end_requests)
-        await self._saves.resume()
+        self._owned.push_async_callback(self._requests.end)
+        if not self._read_only:
+            await self._saves.resume()
         if self._source is not None and self._encoder is not None:
             self._recorder = Recorder(
                 self._source,
@@ -158,11 +253,55 @@ class VideoStore:
                 logger=self._logger,
                 on_run_end=self._upkeep.take_run,
                 prepare=self._upkeep.revive,
+                live=self._live,
             )
             recording = asyncio.create_task(self._record(self._recorder))
             self._owned.push_async_callback(end_task, recording, FFMPEG_FINISH_S + 1)
         self._upkeep.start()
         self._owned.push_async_callback(self._upkeep.close)
+        if self._read_only:
+            await self._read_directory()
+
+    async def _open_archive(self) -> None:
+        if self._read_only:
+            self._archive = await Archive.open_read_only(self._storage.storage_path, self._logger)
+            return
+        await self._uploads.run(self._uploads.make_path, self._logger)
+        self._archive = await Archive.open(self._storage.storage_path, self._logger)
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, check_floor, self._storage)
+        except BaseException:
+            await self._archive.close()
+            raise
+
+    def _make_retention(self) -> Retention:
+        return Retention(
+            self._archive,
+            self._storage.quota_bytes,
+            open_bytes=self._open.size_bytes,
+            holds=self._holds,
+            shortage_bytes=lambda: shortage_bytes(self._storage),
+            logger=self._logger,
+        )
+
+    async def _read_directory(self) -> None:
+        while not self._archive.reconciled.is_set():
+            if self._upkeep.walk_trouble:
+                raise VideoStoreError(self._upkeep.walk_trouble)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._archive.reconciled.wait(), _LOOK_S)
+
+    @property
+    def unknown_segments(self) -> int:
+        """How many files are still to be read into an index that was lost; also while it starts."""
+        archive = getattr(self, "_archive", None)
+        return archive.unknown_segments if archive else 0
+
+    async def ended(self) -> None:
+        """Wait until the source has come to its end, and all of it is recorded; for ever where it has none."""
+        if self._recorder is None:
+            raise RequestError("Nothing is being recorded, so there is no end to wait for.")
+        await self._recorder.ended.wait()
 
     async def _record(self, recorder: Recorder) -> None:
         while True:
@@ -174,60 +313,45 @@ class VideoStore:
 
     async def close(self) -> None:
         """Finish the open segment, end every process and task. May be called again."""
-        self._closing = True
+        self._requests.closing = True
         await self._owned.aclose()
-
-    async def _end_requests(self) -> None:
-        """Let what clients wait for come to its end, for a moment; the recording is complete by now."""
-        if self._requests:
-            await asyncio.wait(self._requests, timeout=CLOSE_SAVES_S)
-        for task in self._requests:
-            task.cancel()
-        await asyncio.gather(*self._requests, return_exceptions=True)
 
     def _directory_replaced(self) -> None:
         if self._recorder is not None and self._recorder.run is not None:
             self._recorder.interrupt("the storage directory was removed or replaced")
 
     async def _index_changed(self) -> None:
+        if self._read_only:
+            return
         await self._saves.rewrite()
         await self._saves.resume()
 
     async def _attend(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Do a request's work in a task that ends with the request or with the store, whichever comes first."""
-        if self._closing:
-            work.close()
-            raise _closed()
-        task = asyncio.ensure_future(work)
-        self._requests.add(task)
-        task.add_done_callback(self._requests.discard)
         try:
-            return await task
+            return await self._requests.attend(work)
         except UnreadableRangeError:
             if self._upkeep.trouble:  # that is why, and says more
                 raise VideoStoreError(self._upkeep.trouble) from None
-            raise
-        except asyncio.CancelledError:
-            if self._closing:
-                raise _closed() from None
             raise
 
     # Requests
 
     async def save(
-        self, from_us: int, to_us: int, *, metadata: str = "", tags: Sequence[str] = (), wait: bool = True
+        self, start: Moment, end: Moment, *, metadata: str = "", tags: Sequence[str] = (), wait: bool = True
     ) -> SavedClip:
-        """Write the clip of [from_us, to_us) to the upload path, where it appears complete.
+        """Write the clip of [start, end) to the upload path, where it appears complete.
 
-        With `wait=False` it answers at once; the clip is cut as soon as the recording covers `to_us`.
+        With `wait=False` it answers at once; the clip is cut as soon as the recording covers `end`.
 
         Raises:
-            RequestError: the range or a tag is refused, or nothing is stored in the range (when waiting).
+            RequestError: a moment, the range or a tag is refused, or nothing is stored in the range (when waiting).
             FFmpegError: the clip could not be cut.
         """
-        from_us, to_us = self._check_range(from_us, to_us)
+        from_us, to_us = self._range(start, end)
         metadata = whole_characters(metadata)
         directory = tag_directory(tags)
+        if self._read_only and not wait:
+            raise RequestError("A store that is open read-only keeps no promises: save with wait=True.")
         async with contextlib.AsyncExitStack() as promise:
             path = await promise.enter_async_context(self._uploads.promise(from_us, metadata, directory))
             save = Save(path.name, str(directory), from_us, to_us, metadata, self._clock.wall_us())
@@ -244,22 +368,53 @@ class VideoStore:
         """
         return await self._attend(self._saves.status(whole_characters(file_name)))
 
+    async def export(
+        self,
+        start: Moment,
+        end: Moment,
+        path: str | Path,
+        *,
+        container: str = "mp4",
+        metadata: str = "",
+        overwrite: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> ExportedClip:
+        """Write the clip of [start, end) to a file of any name, where it appears complete; of any size.
+
+        `container` is `mp4`, or `fmp4` for a fragmented one; `metadata` stands in the clip's comment tag. `on_progress`
+        gets the share of the work that is done, from 0 to 1.
+
+        Raises:
+            RequestError: a moment or the range is refused, nothing is stored in it, or the file is there already.
+            FFmpegError: the clip could not be cut.
+        """
+        from_us, to_us = self._range(start, end)
+        target = Path(path).expanduser().absolute()
+        if not overwrite and await self._uploads.run(os.path.lexists, target):
+            raise RequestError(f"The file {target} exists already: name another one, or overwrite it.")
+        if not await self._uploads.run(target.parent.is_dir):
+            raise RequestError(f"There is no directory {target.parent} for the file {target.name}: make it first.")
+        writing = self._write_clip(
+            from_us, to_us, target, metadata=whole_characters(metadata), container=container, on_progress=on_progress
+        )
+        return ExportedClip(target, await self._attend(writing))
+
     async def fetch(
-        self, from_us: int, to_us: int, *, container: str = "mp4", limit_bytes: int = FETCH_LIMIT_BYTES
+        self, start: Moment, end: Moment, *, container: str = "mp4", limit_bytes: int = FETCH_LIMIT_BYTES
     ) -> FetchedClip:
-        """Return the clip of [from_us, to_us) as bytes: an MP4, or a fragmented one (`fmp4`).
+        """Return the clip of [start, end) as bytes: an MP4, or a fragmented one (`fmp4`).
 
         Raises:
             TooLargeError: it would be larger than `limit_bytes`; known before any work.
-            RequestError: the range is refused, or nothing is stored in it.
+            RequestError: a moment or the range is refused, or nothing is stored in it.
             FFmpegError: the clip could not be cut.
         """
-        from_us, to_us = self._check_range(from_us, to_us)
+        from_us, to_us = self._range(start, end)
         return await self._attend(self._read_clip(from_us, to_us, container, limit_bytes))
 
     async def _read_clip(self, from_us: int, to_us: int, container: str, limit_bytes: int) -> FetchedClip:
         async def check(size_bytes: int, length_us: int) -> None:
-            _check_size(size_bytes, length_us, limit_bytes)
+            check_answer(size_bytes, length_us, limit_bytes)
 
         async with (
             self._clips.plan(from_us, to_us, check) as plan,
@@ -272,14 +427,39 @@ class VideoStore:
             data = await asyncio.get_running_loop().run_in_executor(None, path.read_bytes)
             return FetchedClip(data, None if plan.complete else plan.ranges)
 
+    async def stream(self, start: Moment, end: Moment, *, metadata: str = "") -> AsyncIterator[bytes]:
+        """Yield the clip of [start, end), of any size, as a fragmented MP4, block by block as they are taken.
+
+        Neither memory nor disk holds the clip. Until the iterator ends or is closed (`contextlib.aclosing`), retention
+        deletes nothing of the range.
+
+        Raises:
+            RequestError: a moment or the range is refused, or nothing is stored in it; before the first block.
+            FFmpegError: the clip could not be cut; what came before is its beginning.
+        """
+        from_us, to_us = self._range(start, end)
+        if self._requests.closing:
+            raise self._requests.closed()
+        comment = whole_characters(metadata)
+        async with (
+            self._clips.plan(from_us, to_us) as plan,
+            contextlib.aclosing(self._clips.stream(plan, comment=comment)) as blocks,
+        ):
+            async for block in blocks:
+                yield block
+                if self._requests.closing:
+                    raise self._requests.closed()
+
     async def state(self) -> StorageState:
         """What is stored, the open segment included, and the room that is left."""
         return await self._attend(self._state())
 
     async def _state(self) -> StorageState:
+        if self._read_only:
+            await self._archive.known(0, KNOWN_WITHIN_S)
         async with self._archive.steady():
             ranges = self._archive.timeline.ranges()
-            open_ranges = [Range(s.start_us, s.end_us) for s, _ in await self._open_segments(0, 1 << 62)]
+            open_ranges = [Range(s.start_us, s.end_us) for s, _ in await self._open.find(0, 1 << 62)]
         if open_ranges:
             # All but the last closed range are in order already: merging costs what is new.
             ranges = merge_ranges([*ranges, *open_ranges], RANGE_SLOP_US)
@@ -291,8 +471,8 @@ class VideoStore:
         return StorageState(
             ranges=tuple(ranges),
             storage_path=self._storage.storage_path,
-            used_bytes=self._archive.stored_bytes + self._open_bytes(),
-            limit_bytes=self._storage.quota_bytes,
+            used_bytes=self._archive.stored_bytes + self._open.size_bytes(),
+            limit_bytes=None if self._read_only else self._storage.quota_bytes,
             device_free_bytes=usage.free,
         )
 
@@ -302,7 +482,7 @@ class VideoStore:
         return Health(
             recorder=self._recorder.health() if self._recorder else None,
             stored_seconds=round(timeline.stored_us / US_PER_SECOND, 3),
-            stored_bytes=timeline.stored_bytes + self._open_bytes(),
+            stored_bytes=timeline.stored_bytes + self._open.size_bytes(),
             segments=timeline.segments,
             unknown_segments=self._archive.unknown_segments,
             pending_saves=self._saves.pending,
@@ -314,6 +494,12 @@ class VideoStore:
     @property
     def _run(self) -> Run | None:
         return self._recorder.run if self._recorder else None
+
+    def _range(self, start: Moment, end: Moment) -> tuple[int, int]:
+        """The range that was asked for, in microseconds, checked."""
+        now_us = self._clock.wall_us()
+        from_us = moment_us(start, "from", now_us=now_us)
+        return self._check_range(from_us, moment_us(end, "to", now_us=now_us, after_us=from_us))
 
     def _check_range(self, from_us: int, to_us: int) -> tuple[int, int]:
         # What was recorded before the clock was set back lies in the future now, and can be asked for.
@@ -335,141 +521,74 @@ class VideoStore:
         return from_us, min(to_us, now_us)
 
     async def _save_now(self, save: Save, path: Path) -> SavedClip:
-        ranges = await self._write_clip(save, path)
+        ranges = await self._write_save(save, path)
         await self._saves.finished(replace(save, ranges=ranges))
         return SavedClip(path.name, path, ranges)
 
     async def _save_later(self, save: Save) -> None:
-        await self._check_room(self._storage.upload_path, *(await self._clips.estimate(save.from_us, save.to_us)))
+        estimated_bytes, length_us = await self._clips.estimate(save.from_us, save.to_us)
+        await self._uploads.run(check_device, self._storage.upload_path, estimated_bytes, length_us)
         await self._saves.accept(save)
 
-    async def _write_clip(self, save: Save, path: Path) -> tuple[Range, ...] | None:
-        """Cut a clip to its place in the upload path; tell what it holds, where that is not all."""
+    async def _write_save(self, save: Save, path: Path) -> tuple[Range, ...] | None:
+        return await self._write_clip(save.from_us, save.to_us, path, metadata=save.metadata, upload=True)
+
+    async def _write_clip(
+        self,
+        from_us: int,
+        to_us: int,
+        path: Path,
+        *,
+        metadata: str,
+        container: str = "mp4",
+        upload: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> tuple[Range, ...] | None:
+        """Cut a clip to its place; tell what it holds, where that is not all. One for `upload` gets its directory."""
+        device = self._storage.upload_path if upload else path.parent
 
         async def check(size_bytes: int, length_us: int) -> None:
-            await self._check_room(self._storage.upload_path, size_bytes, length_us)
+            await self._uploads.run(check_device, device, size_bytes, length_us)
 
         try:
-            async with self._clips.plan(save.from_us, save.to_us, check) as plan:
+            async with self._clips.plan(from_us, to_us, check) as plan:
                 await check(plan.output_bytes, plan.longest_us)
-                await self._uploads.run(self._make_directory, path.parent)
+                if upload:
+                    await self._uploads.run(self._uploads.make_directory, path.parent)
                 progress = progress_path(path)
                 try:
-                    plan = await self._clips.cut(plan, progress, comment=save.metadata, for_save=True)
+                    plan = await self._clips.cut(
+                        plan, progress, container=container, comment=metadata, for_save=True, on_progress=on_progress
+                    )
                     await self._uploads.run(publish, progress, path)
                 finally:
                     progress.unlink(missing_ok=True)
                 return None if plan.complete else plan.ranges
         except OSError as error:
+            where = "upload path" if upload else "directory"
             raise VideoStoreError(
-                f"The clip cannot be written to the upload path {path.parent}: {reason_of(error)}."
+                f"The clip cannot be written to the {where} {path.parent}: {reason_of(error)}."
             ) from error
 
     async def _write_promised(self, save: Save, path: Path) -> tuple[Range, ...] | None:
         await self._archive.known(save.from_us)
         # `to` may lie ahead of the clock only where something was recorded before that was set back.
-        await self._wait_until_covered(save.from_us, min(save.to_us, save.accepted_us + CLOCK_LEEWAY_US))
-        return await self._write_clip(save, path)
-
-    async def _check_room(self, directory: Path, size_bytes: int, length_us: int) -> None:
-        usage = await self._uploads.run(_disk_usage, directory)
-        room_bytes = max(0, usage.free - min(CLIP_RESERVE_BYTES, usage.total // 50))
-        if size_bytes > room_bytes:
-            fits_s = length_us / US_PER_SECOND * room_bytes / size_bytes
-            raise NoRoomError(
-                f"The clip of this range would take about {size_bytes / 2**20:.1f} MiB, but the disk of {directory} "
-                f"has room for {room_bytes / 2**20:.1f} MiB: ask for at most {int(fits_s * 10) / 10:g} s, or make room."
-            )
-
-    async def _wait_until_covered(self, from_us: int, to_us: int) -> None:
-        """Wait until the recording reaches a moment that has passed: about a keyframe interval, for files tell it."""
-        deadline_us = self._clock.monotonic_us() + round(COVER_TIMEOUT_S * US_PER_SECOND)
-        while (run := self._run) is not None and self._clock.monotonic_us() < deadline_us:
-            # The frame that follows `to` proves that none before it is still to come.
-            if any(segment.end_us >= to_us for segment, _ in await self._open_segments(to_us - 1, 1 << 62)):
-                return
-            if run.epoch_us >= to_us:
-                return
-            if from_us > self._clock.wall_us() and run.last_us + CLOCK_LEEWAY_US < from_us:
-                return  # it was recorded before the clock was set back
-            # Of a segment as short as its fragments nothing can be read before it is closed.
-            closed = await self._archive.index.select(to_us, to_us + NEIGHBOUR_US)
-            if any(segment.run_us == run.epoch_us and segment.start_us >= to_us for segment in closed):
-                return
-            await asyncio.sleep(COVER_POLL_S)
-
-    async def _open_segments(self, from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
-        """The whole fragments of the current run's segments that are not closed yet."""
-        run = self._run
-        paths = dict.fromkeys([*(run.open_paths() if run else []), *self._archive.unclosed])
-        if not paths:
-            return []
-        return await asyncio.get_running_loop().run_in_executor(None, _read_open, list(paths), from_us, to_us)
-
-    def _open_bytes(self) -> int:
-        run, total = self._run, 0
-        for path in run.open_paths() if run else []:
-            with contextlib.suppress(OSError):
-                total += path.stat().st_size
-        return total
-
-    def _make_upload_path(self) -> None:
-        path = self._storage.upload_path
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            if error.errno not in (errno.EROFS, errno.ENOSPC):
-                raise VideoStoreError(f"The upload path {path} cannot be used: {reason_of(error)}.") from error
-            self._logger.error("Nothing can be saved to %s just now: %s.", path, reason_of(error))
-        self._upload_mount = mount_point(path)
-
-    def _make_directory(self, directory: Path) -> None:
-        if not os.path.ismount(self._upload_mount):  # what is written there now would be hidden when it comes back
-            raise VideoStoreError(f"The device of storage.upload_path {str(self._storage.upload_path)!r} is gone.")
-        directory.mkdir(parents=True, exist_ok=True)
-
-    def _check_floor(self) -> None:
-        total_bytes = shutil.disk_usage(self._storage.storage_path).total
-        if self._storage.min_free_bytes(total_bytes) >= total_bytes:
-            raise ConfigError(
-                f"The attribute storage.min_free_gb is {shown(self._storage.min_free_gb)}, but must be less than the "
-                f"size of the device of {str(self._storage.storage_path)!r}, {total_bytes / 2**30:.2f} GiB."
-            )
-
-    def _shortage_bytes(self) -> int:
-        usage = shutil.disk_usage(self._storage.storage_path)
-        return self._storage.min_free_bytes(usage.total) - usage.free
+        await self._open.wait_until_covered(save.from_us, min(save.to_us, save.accepted_us + CLOCK_LEEWAY_US))
+        return await self._write_save(save, path)
 
 
-def _disk_usage(directory: Path) -> Any:
-    """Of the device on which a directory is, or will be made."""
-    while not directory.exists():
-        directory = directory.parent
-    return shutil.disk_usage(directory)
+class _Once:
+    """A source of the packets of an iterable, which can be taken but once."""
+
+    def __init__(self, packets: AsyncIterable[Packet | Gap]) -> None:
+        self._packets = packets
+
+    async def packets(self) -> AsyncIterator[Packet | Gap]:
+        async for item in self._packets:
+            yield item
 
 
-def _closed() -> VideoStoreError:
-    return VideoStoreError("The recorder was closed before the request was done: ask again.")
-
-
-def _read_open(paths: list[Path], from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
-    found = []
-    for path in paths:
-        try:
-            name = parse_open_name(path.name)
-            segment = describe_fragments(path.name, read_fragments(path), name[1] if name else None)
-        except (NotOursError, OSError):
-            continue
-        if segment.start_us < to_us and segment.end_us > from_us:
-            found.append((segment, path))
-    return found
-
-
-def _check_size(size_bytes: int, length_us: int, limit_bytes: int) -> None:
-    if size_bytes <= limit_bytes:
-        return
-    fits_s = length_us / US_PER_SECOND * limit_bytes / size_bytes
-    raise TooLargeError(
-        f"The clip would have about {size_bytes / 2**20:.1f} MiB, but a grpc answer carries "
-        f"{limit_bytes / 2**20:.1f} MiB: fetch at most {int(fits_s * 10) / 10:g} s at once, or save it."
-    )
+def _clips_path(directory: Path, upload_path: str | Path | None) -> Path:
+    if upload_path is None:
+        return directory.with_name(directory.name + "-clips")
+    return Path(upload_path).expanduser().absolute()

@@ -1,4 +1,7 @@
-"""Upkeep: keeps the archive in step with its directory, and both alive, while it is recorded into."""
+"""Upkeep: keeps the archive in step with its directory, and both alive, while it is recorded into.
+
+Over a read-only archive it follows what others do to the directory, and does nothing to it.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,10 @@ class Upkeep:
         self._on_index_changed = on_index_changed
         self._changes: asyncio.Queue[tuple[Change, str]] = asyncio.Queue()
         self._watcher = Watcher(
-            archive.directory, lambda change, name: self._changes.put_nowait((change, name)), logger
+            archive.directory,
+            lambda change, name: self._changes.put_nowait((change, name)),
+            logger,
+            created=archive.read_only,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._rescan: asyncio.Task[None] | None = None
@@ -65,6 +71,8 @@ class Upkeep:
         self._told: dict[str, float] = {}
         self.trouble: str | None = None
         """What is wrong with the storage right now, for people."""
+        self.walk_trouble: str | None = None
+        """Why the last walk over the directory did not come to its end."""
 
     def start(self) -> None:
         """Begin to watch the directory, and to compare it with the index."""
@@ -107,9 +115,12 @@ class Upkeep:
             deleted = [name for change, name in changes if change is Change.DELETED and name_time_us(name) is not None]
             if deleted:
                 await self._guard(self._archive.forget(deleted))
-            closed = [name for change, name in changes if change is Change.CLOSED]
+            closed = [name for change, name in changes if change is not Change.DELETED]
             for name in closed:
                 await self._guard(self._take(name))
+            for change, name in changes:  # after that, so that a segment is always known by one name or the other
+                if change is Change.DELETED:
+                    self._archive.unclosed.discard(self._archive.directory / name)
             if closed:
                 self._grown.set()
 
@@ -136,6 +147,8 @@ class Upkeep:
         if self._clock.monotonic_us() >= self._rescan_us and (self._rescan is None or self._rescan.done()):
             self._rescan_us = self._clock.monotonic_us() + round(RESCAN_INTERVAL_S * US_PER_SECOND)
             self._rescan = asyncio.create_task(self._walk())
+        if self._archive.closing:  # no event has told of the new name
+            self._rescan_us = 0
         run = self._current_run()
         for path in [*(run.open_paths()[:-1] if run else []), *self._archive.unclosed]:
             trouble = await self._guard(self._archive.take_open(path)) or trouble
@@ -169,7 +182,8 @@ class Upkeep:
                 await self._end_orphan(orphan)
                 self._rescan_us = 0
 
-        if await self._guard(compare()):
+        self.walk_trouble = await self._guard(compare())
+        if self.walk_trouble:
             self._rescan_us = 0
 
     async def _end_orphan(self, orphan: psutil.Process) -> None:

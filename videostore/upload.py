@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import logging
 import os
 import re
 import secrets
@@ -16,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
-from videostore.errors import RequestError, shown, whole_characters
+from videostore.claim import mount_point
+from videostore.errors import RequestError, VideoStoreError, reason_of, shown, whole_characters
 from videostore.run import sync_file
 from videostore.timestamps import format_local
 
@@ -77,9 +80,38 @@ class Uploads:
         """`name` is the component's, with which the names of its clips begin."""
         self._directory = directory
         self._name = name
+        self._mount: Path | None = None
         self._promised: Counter[str] = Counter()
         # Of its own: the upload path may lie on a disk that hangs, and must not keep the recording's threads.
         self._threads = ThreadPoolExecutor(_THREADS, "videostore-upload")
+
+    def make_path(self, logger: logging.Logger) -> None:
+        """Make the upload path; where its device is full or read-only just now, saves alone fail. Blocking.
+
+        Raises:
+            VideoStoreError: it cannot be used.
+        """
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.ENOSPC):
+                raise VideoStoreError(
+                    f"The upload path {self._directory} cannot be used: {reason_of(error)}."
+                ) from error
+            logger.error("Nothing can be saved to %s just now: %s.", self._directory, reason_of(error))
+        self._mount = mount_point(self._directory)
+
+    def make_directory(self, directory: Path) -> None:
+        """Make a directory for a clip, but not in the place of a device that is gone. Blocking.
+
+        Raises:
+            VideoStoreError: it is gone.
+            OSError: it cannot be made.
+        """
+        if self._mount is not None and not os.path.ismount(self._mount):
+            # What is written there now would be hidden when it comes back.
+            raise VideoStoreError(f"The device of storage.upload_path {str(self._directory)!r} is gone.")
+        directory.mkdir(parents=True, exist_ok=True)
 
     def sweep(self) -> None:
         """Remove the half-written clips of this component's earlier processes. Blocking; for the start alone.

@@ -12,7 +12,14 @@ from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
-from watchdog.events import FileClosedEvent, FileDeletedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
@@ -20,6 +27,7 @@ from watchdog.observers.api import BaseObserver
 class Change(Enum):
     """What happened to a file."""
 
+    CREATED = "created"
     CLOSED = "closed"
     DELETED = "deleted"
 
@@ -27,11 +35,21 @@ class Change(Enum):
 class Watcher:
     """Owns an observer thread between `start` and `stop`; calls back on the event loop."""
 
-    def __init__(self, directory: Path, on_change: Callable[[Change, str], None], logger: logging.Logger) -> None:
-        """`on_change` gets the kind of the change and the name of the file."""
+    def __init__(
+        self,
+        directory: Path,
+        on_change: Callable[[Change, str], None],
+        logger: logging.Logger,
+        *,
+        created: bool = False,
+    ) -> None:
+        """`on_change` gets the kind of the change and the name of the file; of new ones with `created` alone."""
         self._directory = directory
         self._on_change = on_change
         self._logger = logger
+        self._kinds: list[type[FileSystemEvent]] = [FileClosedEvent, FileDeletedEvent, FileMovedEvent]
+        if created:
+            self._kinds.append(FileCreatedEvent)
         self._observer: BaseObserver | None = None
 
     def start(self) -> None:
@@ -40,9 +58,7 @@ class Watcher:
         observer: BaseObserver | None = None
         try:
             observer = Observer()
-            observer.schedule(
-                handler, str(self._directory), event_filter=[FileClosedEvent, FileDeletedEvent, FileMovedEvent]
-            )
+            observer.schedule(handler, str(self._directory), event_filter=self._kinds)
             observer.start()
         except OSError as error:
             self._logger.warning("The storage directory cannot be watched (%s); new segments are found later.", error)
@@ -63,6 +79,9 @@ class _Handler(FileSystemEventHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop, on_change: Callable[[Change, str], None]) -> None:
         self._loop = loop
         self._on_change = on_change
+
+    def on_created(self, event: FileSystemEvent) -> None:
+        self._tell(Change.CREATED, event.src_path)
 
     def on_closed(self, event: FileSystemEvent) -> None:
         self._tell(Change.CLOSED, event.src_path)

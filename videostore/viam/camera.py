@@ -20,7 +20,6 @@ from videostore.clock import SystemClock
 from videostore.commands import describe_health, execute
 from videostore.config import Config, parse_config
 from videostore.const import CAMERA_SILENCE_S, US_PER_SECOND
-from videostore.encoder import Encoder, choose_encoder
 from videostore.errors import (
     ConfigError,
     NoRoomError,
@@ -32,7 +31,6 @@ from videostore.errors import (
     VideoStoreError,
     reason_of,
 )
-from videostore.ffmpeg import check_version, find_ffmpeg, list_encoders
 from videostore.store import VideoStore
 from videostore.viam.data_manager import DataManager
 from videostore.viam.memory import MemoryReturn
@@ -109,18 +107,12 @@ class StorageCamera(Camera):
         """
         config = self._config
         try:
-            binary = find_ffmpeg()
-            await check_version(binary)
-            encoder = None
-            if self._poller is not None:
-                name = choose_encoder(config.video.codec, await list_encoders(binary))
-                encoder = Encoder(name, config.video.bitrate, config.video.preset, config.framerate)
             store = VideoStore(
                 config.name,
                 config.storage,
-                binary=binary,
                 source=self._poller,
-                encoder=encoder,
+                video=config.video,
+                framerate=config.framerate,
                 clock=self._clock,
                 logger=self.logger,
             )

@@ -1,0 +1,18 @@
+"""Save a clip where the data manager uploads from: python examples/save.py DIRECTORY UPLOAD_DIRECTORY FROM TO"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from videostore import VideoStore
+
+
+async def main(directory: str, upload_directory: str, start: str, end: str) -> None:
+    async with VideoStore.open(directory, name="gate", upload_path=upload_directory) as store:
+        clip = await store.save(start, end, metadata="seen by hand", tags=["person"])
+    print(clip.path)  # complete from the moment at which it is there
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:5]))
