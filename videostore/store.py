@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from videostore.answer import ExportedClip, FetchedClip, Health, SavedClip, StorageState
 from videostore.archive import Archive
+from videostore.asked import asked_range
 from videostore.clips import Clips, OnProgress
 from videostore.clock import Clock, SystemClock
 from videostore.config import MAX_SIZE_GB, StorageConfig, VideoConfig, parse_recording
@@ -27,6 +28,7 @@ from videostore.const import (
     RANGE_SLOP_US,
     US_PER_SECOND,
 )
+from videostore.delivery import Delivery, OnRanges
 from videostore.encoder import Encoder, choose_encoder
 from videostore.errors import (
     RequestError,
@@ -37,27 +39,24 @@ from videostore.errors import (
 )
 from videostore.ffmpeg import check_version, find_ffmpeg, list_encoders
 from videostore.holds import Holds
-from videostore.moment import Moment, moment_us
+from videostore.moment import Moment
 from videostore.open_segments import OpenSegments
 from videostore.packet import Gap, Packet, Source
 from videostore.recorder import Recorder
 from videostore.requests import Requests
 from videostore.retention import Retention
-from videostore.room import check_answer, check_device, check_floor, shortage_bytes
+from videostore.room import check_device, check_floor, shortage_bytes
 from videostore.run import Run
 from videostore.saved import Save
 from videostore.saves import Saves
 from videostore.timeline import Range, merge_ranges
-from videostore.timestamps import format_utc_exact
 from videostore.upkeep import Upkeep, end_task
-from videostore.upload import Uploads, progress_path, publish, tag_directory
+from videostore.upload import Uploads, tag_directory
 from videostore.workspace import WORK_DIRECTORY, Workspaces
 
 _T = TypeVar("_T")
 _ANEW_S = 1.0
 _LOOK_S = 0.2
-_RANGE_BYTES = 128
-"""What one of `ranges` takes of an answer."""
 
 
 class VideoStore:
@@ -110,6 +109,7 @@ class VideoStore:
         self._archive: Archive
         self._open: OpenSegments
         self._clips: Clips
+        self._delivery: Delivery
         self._saves: Saves
         self._upkeep: Upkeep
 
@@ -225,6 +225,7 @@ class VideoStore:
         self._open = OpenSegments(self._archive, self._clock, lambda: self._run)
         workspaces = Workspaces(None if self._read_only else directory / WORK_DIRECTORY)
         self._clips = Clips(self._archive, self._holds, workspaces, self._binary, self._logger, self._open.find)
+        self._delivery = Delivery(self._clips, self._uploads)
         self._upkeep = Upkeep(
             self._archive,
             self._make_retention(),
@@ -347,14 +348,15 @@ class VideoStore:
             RequestError: a moment, the range or a tag is refused, or nothing is stored in the range (when waiting).
             FFmpegError: the clip could not be cut.
         """
-        from_us, to_us = self._range(start, end)
+        asked = self._asked(start, end)
         metadata = whole_characters(metadata)
         directory = tag_directory(tags)
         if self._read_only and not wait:
             raise RequestError("A store that is open read-only keeps no promises: save with wait=True.")
         async with contextlib.AsyncExitStack() as promise:
-            path = await promise.enter_async_context(self._uploads.promise(from_us, metadata, directory))
-            save = Save(path.name, str(directory), from_us, to_us, metadata, self._clock.wall_us())
+            path = await promise.enter_async_context(self._uploads.promise(asked.from_us, metadata, directory))
+            accepted_us = self._clock.wall_us()
+            save = Save(path.name, str(directory), asked.from_us, asked.to_us, metadata, accepted_us)
             if wait:
                 return await self._attend(self._save_now(save, path))
             await self._attend(self._save_later(save))
@@ -388,15 +390,14 @@ class VideoStore:
             RequestError: a moment or the range is refused, nothing is stored in it, or the file is there already.
             FFmpegError: the clip could not be cut.
         """
-        from_us, to_us = self._range(start, end)
+        asked = self._asked(start, end)
         target = Path(path).expanduser().absolute()
         if not overwrite and await self._uploads.run(os.path.lexists, target):
             raise RequestError(f"The file {target} exists already: name another one, or overwrite it.")
         if not await self._uploads.run(target.parent.is_dir):
             raise RequestError(f"There is no directory {target.parent} for the file {target.name}: make it first.")
-        writing = self._write_clip(
-            from_us, to_us, target, metadata=whole_characters(metadata), container=container, on_progress=on_progress
-        )
+        comment = whole_characters(metadata)
+        writing = self._delivery.write(asked, target, metadata=comment, container=container, on_progress=on_progress)
         return ExportedClip(target, await self._attend(writing))
 
     async def fetch(
@@ -409,42 +410,31 @@ class VideoStore:
             RequestError: a moment or the range is refused, or nothing is stored in it.
             FFmpegError: the clip could not be cut.
         """
-        from_us, to_us = self._range(start, end)
-        return await self._attend(self._read_clip(from_us, to_us, container, limit_bytes))
+        asked = self._asked(start, end)
+        return await self._attend(self._delivery.read(asked, container, limit_bytes))
 
-    async def _read_clip(self, from_us: int, to_us: int, container: str, limit_bytes: int) -> FetchedClip:
-        async def check(size_bytes: int, length_us: int) -> None:
-            check_answer(size_bytes, length_us, limit_bytes)
-
-        async with (
-            self._clips.plan(from_us, to_us, check) as plan,
-            self._clips.temporary(plan.output_bytes) as path,
-        ):
-            plan = await self._clips.cut(plan, path, container=container)
-            if not plan.complete:
-                limit_bytes -= _RANGE_BYTES * len(plan.ranges)
-            await check(path.stat().st_size, plan.longest_us)
-            data = await asyncio.get_running_loop().run_in_executor(None, path.read_bytes)
-            return FetchedClip(data, None if plan.complete else plan.ranges)
-
-    async def stream(self, start: Moment, end: Moment, *, metadata: str = "") -> AsyncIterator[bytes]:
+    async def stream(
+        self,
+        start: Moment,
+        end: Moment,
+        *,
+        metadata: str = "",
+        on_ranges: OnRanges | None = None,
+    ) -> AsyncIterator[bytes]:
         """Yield the clip of [start, end), of any size, as a fragmented MP4, block by block as they are taken.
 
         Neither memory nor disk holds the clip. Until the iterator ends or is closed (`contextlib.aclosing`), retention
-        deletes nothing of the range.
+        deletes nothing of the range. `on_ranges` gets, before the first block, what the clip holds where that is not
+        all of the range, else None.
 
         Raises:
             RequestError: a moment or the range is refused, or nothing is stored in it; before the first block.
             FFmpegError: the clip could not be cut; what came before is its beginning.
         """
-        from_us, to_us = self._range(start, end)
+        asked = self._asked(start, end)
         if self._requests.closing:
             raise self._requests.closed()
-        comment = whole_characters(metadata)
-        async with (
-            self._clips.plan(from_us, to_us) as plan,
-            contextlib.aclosing(self._clips.stream(plan, comment=comment)) as blocks,
-        ):
+        async with contextlib.aclosing(self._delivery.stream(asked, whole_characters(metadata), on_ranges)) as blocks:
             async for block in blocks:
                 yield block
                 if self._requests.closing:
@@ -495,30 +485,8 @@ class VideoStore:
     def _run(self) -> Run | None:
         return self._recorder.run if self._recorder else None
 
-    def _range(self, start: Moment, end: Moment) -> tuple[int, int]:
-        """The range that was asked for, in microseconds, checked."""
-        now_us = self._clock.wall_us()
-        from_us = moment_us(start, "from", now_us=now_us)
-        return self._check_range(from_us, moment_us(end, "to", now_us=now_us, after_us=from_us))
-
-    def _check_range(self, from_us: int, to_us: int) -> tuple[int, int]:
-        # What was recorded before the clock was set back lies in the future now, and can be asked for.
-        clock_us = self._clock.wall_us()
-        now_us = max(clock_us, self._archive.timeline.end_within(from_us, to_us) or 0)
-        if from_us >= to_us:
-            raise RequestError(
-                f"'from' ({format_utc_exact(from_us)}) must lie before 'to' ({format_utc_exact(to_us)}),"
-                " else the range is empty."
-            )
-        if to_us > now_us + CLOCK_LEEWAY_US:
-            raise RequestError(
-                f"'to' ({format_utc_exact(to_us)}) lies in the future: it is {format_utc_exact(clock_us)} here."
-            )
-        if from_us >= now_us:
-            raise RequestError(
-                f"'from' ({format_utc_exact(from_us)}) lies in the future: it is {format_utc_exact(clock_us)} here."
-            )
-        return from_us, min(to_us, now_us)
+    def _asked(self, start: Moment, end: Moment) -> Range:
+        return asked_range(start, end, self._clock, self._archive.timeline)
 
     async def _save_now(self, save: Save, path: Path) -> SavedClip:
         ranges = await self._write_save(save, path)
@@ -531,44 +499,7 @@ class VideoStore:
         await self._saves.accept(save)
 
     async def _write_save(self, save: Save, path: Path) -> tuple[Range, ...] | None:
-        return await self._write_clip(save.from_us, save.to_us, path, metadata=save.metadata, upload=True)
-
-    async def _write_clip(
-        self,
-        from_us: int,
-        to_us: int,
-        path: Path,
-        *,
-        metadata: str,
-        container: str = "mp4",
-        upload: bool = False,
-        on_progress: OnProgress | None = None,
-    ) -> tuple[Range, ...] | None:
-        """Cut a clip to its place; tell what it holds, where that is not all. One for `upload` gets its directory."""
-        device = self._storage.upload_path if upload else path.parent
-
-        async def check(size_bytes: int, length_us: int) -> None:
-            await self._uploads.run(check_device, device, size_bytes, length_us)
-
-        try:
-            async with self._clips.plan(from_us, to_us, check) as plan:
-                await check(plan.output_bytes, plan.longest_us)
-                if upload:
-                    await self._uploads.run(self._uploads.make_directory, path.parent)
-                progress = progress_path(path)
-                try:
-                    plan = await self._clips.cut(
-                        plan, progress, container=container, comment=metadata, for_save=True, on_progress=on_progress
-                    )
-                    await self._uploads.run(publish, progress, path)
-                finally:
-                    progress.unlink(missing_ok=True)
-                return None if plan.complete else plan.ranges
-        except OSError as error:
-            where = "upload path" if upload else "directory"
-            raise VideoStoreError(
-                f"The clip cannot be written to the {where} {path.parent}: {reason_of(error)}."
-            ) from error
+        return await self._delivery.upload(Range(save.from_us, save.to_us), path, save.metadata)
 
     async def _write_promised(self, save: Save, path: Path) -> tuple[Range, ...] | None:
         await self._archive.known(save.from_us)

@@ -78,7 +78,7 @@ class Uploads:
 
     def __init__(self, directory: Path, name: str) -> None:
         """`name` is the component's, with which the names of its clips begin."""
-        self._directory = directory
+        self.directory = directory
         self._name = name
         self._mount: Path | None = None
         self._promised: Counter[str] = Counter()
@@ -92,14 +92,14 @@ class Uploads:
             VideoStoreError: it cannot be used.
         """
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             if error.errno not in (errno.EROFS, errno.ENOSPC):
                 raise VideoStoreError(
-                    f"The upload path {self._directory} cannot be used: {reason_of(error)}."
+                    f"The upload path {self.directory} cannot be used: {reason_of(error)}."
                 ) from error
-            logger.error("Nothing can be saved to %s just now: %s.", self._directory, reason_of(error))
-        self._mount = mount_point(self._directory)
+            logger.error("Nothing can be saved to %s just now: %s.", self.directory, reason_of(error))
+        self._mount = mount_point(self.directory)
 
     def make_directory(self, directory: Path) -> None:
         """Make a directory for a clip, but not in the place of a device that is gone. Blocking.
@@ -110,7 +110,7 @@ class Uploads:
         """
         if self._mount is not None and not os.path.ismount(self._mount):
             # What is written there now would be hidden when it comes back.
-            raise VideoStoreError(f"The device of storage.upload_path {str(self._directory)!r} is gone.")
+            raise VideoStoreError(f"The device of storage.upload_path {str(self.directory)!r} is gone.")
         directory.mkdir(parents=True, exist_ok=True)
 
     def sweep(self) -> None:
@@ -118,7 +118,7 @@ class Uploads:
 
         The data manager's own files end in `.prog` as well, and other components may share the path.
         """
-        for path in self._directory.rglob("*" + PROGRESS_SUFFIX):
+        for path in self.directory.rglob("*" + PROGRESS_SUFFIX):
             if path.name.startswith(_clean(self._name) + "_") and _PROGRESS_NAME.match(
                 path.name, len(_clean(self._name))
             ):
@@ -133,7 +133,7 @@ class Uploads:
             RequestError: it would be longer than a path can be.
         """
         stem = clip_stem(self._name, from_us, metadata)
-        directory = self._directory / tags
+        directory = self.directory / tags
         if len(os.fsencode(directory)) + _NAME_BYTES > _PATH_BYTES:
             raise RequestError(f"tags are too long together: with the upload path, a path takes {_PATH_BYTES} bytes.")
         number = 0
@@ -142,7 +142,7 @@ class Uploads:
             path = directory / (f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")
             if path.name in self._promised:
                 continue
-            with self.keep(path.relative_to(self._directory)):
+            with self.keep(path.relative_to(self.directory)):
                 if not await self.run(path.exists):
                     yield path
                     return
@@ -169,7 +169,7 @@ class Uploads:
 
     def path(self, relative_path: PurePath) -> Path:
         """The whole path of a clip."""
-        return self._directory / relative_path
+        return self.directory / relative_path
 
 
 def progress_path(path: Path) -> Path:
