@@ -11,6 +11,7 @@ import av
 import pytest
 
 from scripts.painted_camera import ClipCheck, check_clip, read_clip
+from tests.coding import coded_packets, record_coded
 from tests.recording import (
     H264,
     H265,
@@ -175,6 +176,20 @@ async def test_a_fragmented_clip_of_h265_begins_exactly_too(cutter: OpenOver, tm
     clips = await cutter(tmp_path)
     for first, last in [(3, 12), (0, -1), (13, 33)]:
         await check(clips, times, times[first], times[last], "fmp4")
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize(("codec", "gop"), [("h264", 25), ("h264", 1000), ("hevc", 25), ("hevc", 1000)])
+async def test_a_clip_may_begin_and_end_far_from_any_keyframe(
+    cutter: OpenOver, tmp_path: Path, codec: str, gop: int, container: str
+) -> None:
+    """What a camera has coded is recorded as it is: keyframes are seconds apart, fragments begin between them."""
+    times = capture_times(8)
+    await record_coded(tmp_path, coded_packets(times, codec, gop=gop))
+    clips = await cutter(tmp_path)
+    for first, last in [(3, 12), (13, 60), (22, 24), (24, 51), (25, 50), (40, 41), (0, -1), (49, -1)]:
+        await check(clips, times, times[first], times[last], container)
+    await check(clips, times, times[13] + 1, times[37] + 1, container)
 
 
 async def test_a_slow_camera_is_cut_exactly(cutter: OpenOver, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import av
 import pytest
 
 from scripts.painted_camera import read_clip
+from tests.coding import coded_packets, record_coded
 from tests.recording import H264, H265, START_US, US, capture_times, record
 from videostore.config import PRESETS
 from videostore.encoder import Encoder, choose_encoder
@@ -98,3 +99,25 @@ async def test_pictures_with_an_odd_number_of_lines_are_recorded(tmp_path: Path)
     assert content.times_us == times
     assert (content.width, content.height) == (178, 146)
     assert [frame.captured_us for _, frame in read_clip(path, [(177, 145)]) if frame] == times
+
+
+@pytest.mark.parametrize(("codec", "tag"), [("h264", b"avc1"), ("hevc", b"hvc1")])
+async def test_copying_records_what_the_source_has_coded(tmp_path: Path, codec: str, tag: bytes) -> None:
+    times = capture_times(2.5)
+    packets = coded_packets(times, codec, gop=8)
+    await record_coded(tmp_path, packets)
+    shown = [frame for path in sorted(tmp_path.glob("*.open")) for _, frame in read_clip(path.read_bytes())]
+    assert [frame.captured_us for frame in shown if frame] == times
+    stored = [path.read_bytes() for path in sorted(tmp_path.glob("*.open"))]
+    assert all(tag in data for data in stored)
+    assert sum(map(len, stored)) < 1.3 * sum(len(one.data) for one in packets) + 4000
+    assert Encoder.copy().copies and not H264.copies
+
+
+async def test_copied_frames_keep_their_times_whatever_they_say_of_their_rate(tmp_path: Path) -> None:
+    """Cameras write a frame rate into the stream that is not theirs."""
+    times = [START_US, START_US + 1, START_US + 2_345_678, START_US + 2_345_700, START_US + 9_999_999]
+    for codec in ("h264", "hevc"):
+        await record_coded(tmp_path / codec, coded_packets(times, codec, gop=100))
+        (path,) = (tmp_path / codec).glob("*.open")
+        assert read_fragments(path).times_us == times

@@ -63,6 +63,15 @@ def test_export(recorded: Path, tmp_path: Path) -> None:
     assert frames(tmp_path / "clip.mp4") > 15
 
 
+def test_record_input(recorded: Path, tmp_path: Path) -> None:
+    run("export", recorded, "-1m", "now", tmp_path / "visit.mp4")
+    said = run("record_input", tmp_path / "visit.mp4", tmp_path / "again").stdout.decode()
+    assert said.startswith("h264 ")
+    (segment,) = (tmp_path / "again").glob("*.mp4")
+    assert frames(segment) == frames(tmp_path / "visit.mp4")
+    assert not (tmp_path / "again-clips").exists()
+
+
 def test_every_example_is_run_here() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     names = {path.stem for path in EXAMPLES.glob("*.py")}

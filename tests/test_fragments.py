@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.coding import coded_packets, record_coded
 from tests.recording import H265, START_US, US, capture_times, record
-from videostore.fragments import FragmentedFile, NotOursError, read_fragments
+from videostore.fragments import FragmentedFile, NotOursError, read_ends, read_fragments
 
 quickly = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -65,6 +66,71 @@ async def test_keyframes_come_every_second_and_begin_the_fragments(segment: Path
     assert len(content.keyframes_us) == 2
     assert content.keyframes_us[0] == START_US
     assert content.keyframes_us[1] == min(t for t in content.times_us if t >= START_US + US)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("gop", [7, 35, 1000])
+async def test_fragments_come_every_second_where_keyframes_are_further_apart(
+    tmp_path: Path, codec: str, gop: int
+) -> None:
+    """What a camera has coded is recorded as it is, and the camera sets the keyframes."""
+    times = capture_times(6.5)
+    packets = coded_packets(times, codec, gop=gop)
+    await record_coded(tmp_path, packets)
+    contents = [read_fragments(path) for path in sorted(tmp_path.glob("*.open"))]
+    assert [t for content in contents for t in content.times_us] == times
+    assert [t for content in contents for t in content.keyframes_us] == [p.captured_us for p in packets if p.keyframe]
+    for content in contents:
+        assert content.finished and content.keyframes_us[0] == content.start_us
+        assert max(f.end_us - f.times_us[0] for f in content.fragments) < 1.3 * US
+    assert len({content.setup for content in contents}) == 1
+
+
+async def test_the_ends_of_a_segment_are_found_in_the_midst_of_a_group_of_pictures(tmp_path: Path) -> None:
+    await record_coded(tmp_path, coded_packets(capture_times(6.5), "h264", gop=1000))
+    (path,) = tmp_path.glob("*.open")
+    whole, ends = read_fragments(path), read_ends(path)
+    assert len(whole.fragments) > 5 and len(ends.fragments) == 2
+    assert ends.fragments == (whole.fragments[0], whole.fragments[-1])
+    assert not ends.fragments[1].keyframes_us and ends.finished
+
+
+def fragment_file(tfhd: bytes, trun: bytes, moov: bytes) -> bytes:
+    """A file of one fragment with these headers."""
+    prft = box(b"prft", struct.pack(">IIQQ", 0x1000018, 1, 3_933_988_800 << 32, 0))
+    return moov + prft + box(b"moof", box(b"traf", box(b"tfhd", tfhd) + box(b"trun", trun))) + box(b"mdat", b"x")
+
+
+NO_KEY, KEY = 0x1010000, 0x2000000
+
+
+@pytest.mark.parametrize(
+    ("default", "first", "each", "keyframes"),
+    [
+        (NO_KEY, KEY, None, [0]),
+        (NO_KEY, None, None, []),
+        (KEY, None, None, [0, 1, 2]),
+        (KEY, NO_KEY, None, [1, 2]),
+        (None, None, None, [0]),
+        (None, KEY, None, [0]),
+        (None, NO_KEY, None, []),
+        (NO_KEY, None, (NO_KEY, KEY, NO_KEY), [1]),
+        (None, None, (KEY, NO_KEY, KEY), [0, 2]),
+    ],
+)
+async def test_keyframes_are_told_by_the_flags_wherever_they_stand(
+    segment: Path, default: int | None, first: int | None, each: tuple[int, ...] | None, keyframes: list[int]
+) -> None:
+    data = segment.read_bytes()
+    moov = next(data[begin:end] for kind, begin, end in boxes(data) if kind == "moov")
+    tfhd = struct.pack(">III", 0x20008 | (0x20 if default is not None else 0), 1, 512)
+    tfhd += struct.pack(">I", default) if default is not None else b""
+    flags = 0x200 | (0x4 if first is not None else 0) | (0x400 if each else 0)
+    trun = struct.pack(">II", flags, 3) + (struct.pack(">I", first) if first is not None else b"")
+    trun += b"".join(struct.pack(">I", 1) + (struct.pack(">I", each[n]) if each else b"") for n in range(3))
+    segment.write_bytes(fragment_file(tfhd, trun, moov))
+    (fragment,) = read_fragments(segment).fragments
+    assert [fragment.times_us.index(t) for t in fragment.keyframes_us] == keyframes
 
 
 async def test_frames_at_constant_intervals_have_their_times_too(tmp_path: Path) -> None:

@@ -322,6 +322,18 @@ async def test_a_gap_always_fits_and_repeated_ones_are_one() -> None:
     assert backlog.dropped == 0
 
 
+async def test_what_refers_to_a_dropped_frame_is_dropped_as_well_up_to_the_next_keyframe() -> None:
+    backlog = Backlog(2, 1000)
+    for number in range(3):
+        backlog.put(frame(number))
+    assert taken(backlog) == [0, 1]
+    for number in range(3, 6):
+        backlog.put(replace(frame(number), keyframe=number == 5))
+    assert taken(backlog) == [5]
+    backlog.put(replace(frame(6), keyframe=False))
+    assert taken(backlog) == [6] and backlog.dropped == 3
+
+
 async def test_the_one_who_waits_gets_what_comes() -> None:
     backlog = Backlog(2, 1000)
     waiting = asyncio.create_task(backlog.get())

@@ -8,8 +8,10 @@ Who owns what, and how long it lives:
 - `Archive` owns the `Index` (SQLite, in a `Database` that outlives its file) and gives each finished segment its name.
 - `Upkeep` keeps the two in step with the directory, by the events of a `Watcher` and by slow walks, and revives what
   somebody took away; `Retention` deletes the oldest segments beyond the quota, but not what `Holds` keep.
-- `Clips` makes a `Plan` of a range and cuts it out; `Uploads` names what is saved; `Saves` keeps promised saves over
-  restarts.
+- `FFmpegInput` is a source of whatever ffmpeg can open: a `Demuxer` reads it, `Arrival` dates what is live.
+- `Clips` makes a `Plan` of a range and cuts it out, in `Workspaces`; `Delivery` hands it over as a file, as bytes or as
+  a stream; `Uploads` names what is saved; `Saves` keeps promised saves over restarts.
+- A store that is open read-only works on a snapshot of the index, and follows what others do to the directory.
 - `videostore.viam` is the module around it, `videostore.cli` the command line; nothing else here knows of either.
 
 Times are whole microseconds since the Unix epoch, UTC (`_us`); local time stands only where people write or read it.
@@ -28,6 +30,7 @@ from videostore.errors import (
     UnreadableRangeError,
     VideoStoreError,
 )
+from videostore.input import FFmpegInput, StreamInfo
 from videostore.moment import Moment
 from videostore.packet import Gap, Packet, Source, StreamFormat
 from videostore.picture import BadPictureError, picture_packet
@@ -42,6 +45,7 @@ __all__ = [
     "ConfigError",
     "ExportedClip",
     "FFmpegError",
+    "FFmpegInput",
     "FetchedClip",
     "Gap",
     "Health",
@@ -57,6 +61,7 @@ __all__ = [
     "Source",
     "StorageState",
     "StreamFormat",
+    "StreamInfo",
     "TimestampError",
     "TooLargeError",
     "UnknownSaveError",

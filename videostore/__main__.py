@@ -1,6 +1,6 @@
-"""`python -m videostore SOCKET`: the module, as viam-server starts it."""
+"""`python -m videostore`: the command line; and the module, where viam-server names a socket."""
 
-from videostore.viam.module import main
+from videostore.cli import main
 
 if __name__ == "__main__":
     main()

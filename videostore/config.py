@@ -135,7 +135,7 @@ def parse_config(name: str, attributes: Mapping[str, Any]) -> tuple[Config, list
         sync=sync,
         storage=_parse_storage(name, storage_section, video),
         video=video,
-        framerate=root.integer("framerate", MAX_FRAMERATE) or DEFAULT_FRAMERATE,
+        framerate=_parse_framerate(root),
     )
     return config, [*root.warnings(), *storage_section.warnings(), *video_section.warnings(), *_doubts(config)]
 
@@ -151,6 +151,18 @@ def parse_recording(
         name, {"sync": "none", "storage": dict(storage), "video": dict(video), "framerate": framerate}
     )
     return config
+
+
+def parse_video(video: Mapping[str, Any], framerate: int | None = None) -> tuple[VideoConfig, int]:
+    """How something is encoded, and its frames per second; with the same checks and defaults.
+
+    Raises ConfigError with one sentence for the first value that is wrong.
+    """
+    return _parse_video(_Section("video", video)), _parse_framerate(_Section("", {"framerate": framerate}))
+
+
+def _parse_framerate(section: _Section) -> int:
+    return section.integer("framerate", MAX_FRAMERATE) or DEFAULT_FRAMERATE
 
 
 def _parse_storage(name: str, section: _Section, video: VideoConfig) -> StorageConfig:

@@ -151,11 +151,11 @@ FOREIGN_SLACK_US = 2 * US_PER_SECOND
 # Inputs of ffmpeg
 
 ARRIVAL_DRIFT_PPM = 500
-"""A camera's clock may drift so much against ours: as much as slewing moves the wall clock, and far more than quartz."""
+"""A camera's clock may drift so much against ours: as much as slewing moves a clock, and far more than quartz does."""
 
 ARRIVAL_SETTLE_S = 0.5
-"""At the start of a live input the arrivals of so long are weighed before the first frame is dated: ffmpeg hands on late
-and at once what it looked at to know the stream."""
+"""At the start of a live input the arrivals of so long are weighed before the first frame is dated: what ffmpeg looked
+at to know the stream comes late, and at once."""
 
 HANDOVER_FRAMES = 128
 HANDOVER_BYTES = 8 * 1024 * 1024

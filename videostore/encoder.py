@@ -7,14 +7,18 @@ from dataclasses import dataclass
 
 from videostore.const import KEYFRAME_INTERVAL_S, US_PER_SECOND
 from videostore.errors import ConfigError
+from videostore.system import ENCODERS, IDR_OPTIONS
 
-_NAMES = {"h264": ("libx264", "libopenh264"), "h265": ("libx265",), "hevc": ("libx265",)}
+_NAMES = {**ENCODERS, "hevc": ENCODERS["h265"]}
 _RELATED = ("264", "265", "hevc", "av1", "vp9", "mpeg4", "mjpeg")
+
+
+_COPY = "copy"
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """An encoder of the ffmpeg at hand with its settings."""
+    """An encoder of the ffmpeg at hand with its settings; or none, where coded video is recorded as it comes."""
 
     name: str
     bitrate: int
@@ -23,13 +27,27 @@ class Encoder:
     framerate: int
     """Frames per second that are expected at most; rate control starts from it, time does not depend on it."""
 
-    def options(self) -> dict[str, str | int]:
-        """Output options of ffmpeg for a recording.
+    @classmethod
+    def copy(cls, framerate: int = 20) -> Encoder:
+        """For a source that yields H.264 or H.265: it is recorded as it is."""
+        return cls(_COPY, 0, "", framerate)
+
+    @property
+    def copies(self) -> bool:
+        """Whether frames are recorded as their source coded them."""
+        return self.name == _COPY
+
+    def options(self, source_codec: str = "") -> dict[str, str | int]:
+        """Output options of ffmpeg for a recording of pictures in this codec.
 
         No look-ahead, no B frames and no frame threads: each holds pictures back, which a power cut would lose and a
         save that reaches up to now would wait for. Slices keep several cores busy without delay. The time base is one
         microsecond, since ffmpeg's default, one over the frame rate, would round every capture time to it.
         """
+        if self.copies:
+            # Else ffmpeg 5.1 takes what the coded video says of its frame rate for the time base.
+            copying: dict[str, str | int] = {"c:v": _COPY, "copytb": 1}
+            return copying | {"tag:v": "hvc1"} if source_codec == "hevc" else copying
         options: dict[str, str | int] = {
             "c:v": self.name,
             "b:v": self.bitrate,
@@ -48,14 +66,11 @@ class Encoder:
             options |= {
                 "preset": self.preset,
                 "tag:v": "hvc1",
-                # Else a forced keyframe that comes early, as with a camera slower than `framerate`, is none.
-                "forced-idr": 1,
                 # x265 would take the time base for the frame rate and starve every picture.
                 "x265-params": f"fps={self.framerate}:bframes=0:rc-lookahead=0:frame-threads=1:log-level=error",
             }
-        elif self.name.endswith(("_nvenc", "_qsv", "_amf")):
-            options["forced_idr" if self.name.endswith("_qsv") else "forced-idr"] = 1
-        return options
+        # Else a forced keyframe that comes early, as with a camera slower than `framerate`, is none.
+        return options | {option: 1 for ending, option in IDR_OPTIONS.items() if self.name.endswith(ending)}
 
 
 def choose_encoder(codec: str, available: Collection[str]) -> str:

@@ -45,6 +45,10 @@ class FFmpegError(VideoStoreError):
     """An ffmpeg could not be found, lacks what is needed, or failed."""
 
 
+class MachineError(VideoStoreError):
+    """A machine could not be reached, or does not answer as a recorder does."""
+
+
 def reason_of(error: BaseException) -> str:
     """What went wrong, without the number and the path that the system puts around it."""
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

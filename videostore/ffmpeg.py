@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import os
 import re
 import shutil
-import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +16,7 @@ import imageio_ffmpeg
 
 from videostore.const import PIPE_BYTES
 from videostore.errors import FFmpegError, reason_of
+from videostore.system import subordinate, widen_pipe
 
 BINARY_VARIABLE = "VIDEOSTORE_FFMPEG"
 """Environment variable that names another ffmpeg."""
@@ -128,35 +127,11 @@ async def start_ffmpeg(
         )
     except (OSError, ValueError) as error:
         raise FFmpegError(f"ffmpeg cannot be started: {args[0]}: {reason_of(error)}.") from error
-    if stdin and sys.platform == "linux":
-        _widen_pipe(process)
+    if stdin:
+        assert process.stdin is not None
+        with contextlib.suppress(ValueError):  # it has ended already
+            widen_pipe(process.stdin.transport.get_extra_info("pipe").fileno(), PIPE_BYTES)
     return process
-
-
-def subordinate(args: Sequence[str], niceness: int = 0) -> list[str]:
-    """The command at a lower priority, if so asked, and so that it does not outlive this process where the system can have that.
-
-    Both have to hold before ffmpeg begins: a priority that is set later does not reach the threads that it has by then.
-    """
-    nice, setpriv = _find_program("nice") if niceness else None, _find_program("setpriv") if sys.platform == "linux" else None
-    prefix = [nice, "-n", str(niceness)] if nice else []
-    return [*prefix, *([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []), *args]
-
-
-@functools.cache
-def _find_program(name: str) -> str | None:
-    return shutil.which(name)
-
-
-def _widen_pipe(process: asyncio.subprocess.Process) -> None:
-    import fcntl
-
-    assert process.stdin is not None
-    pipe = process.stdin.transport.get_extra_info("pipe")
-    # Without the right to it (the limit is shared by all pipes of a user) writing takes more turns, no more. The pipe
-    # of a process that has ended already is closed: ValueError.
-    with contextlib.suppress(OSError, AttributeError, ValueError):
-        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 async def log_messages(

@@ -30,6 +30,9 @@ _LONGEST_FRAGMENT_US = 2 * MAX_STEP_IN_RUN_US
 _DAMAGE = (struct.error, IndexError, KeyError, ValueError, OverflowError, RecursionError)
 """What reading garbage as boxes comes to."""
 
+_NON_SYNC = 0x10000
+"""`sample_is_non_sync_sample` of a sample's flags (8.8.3.1)."""
+
 _MFRO_BYTES = 16
 _PRFT_BYTES = 32
 """As ffmpeg writes it, with 64 bits of media time."""
@@ -44,10 +47,12 @@ class NotOursError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """One keyframe and the frames up to the next."""
+    """The frames up to the next keyframe, or a second of those between two that lie further apart."""
 
     times_us: tuple[int, ...]
     """Capture time of each frame, UTC."""
+    keyframes_us: tuple[int, ...]
+    """Those of the frames at which decoding can begin; none where that began in an earlier fragment."""
     end_us: int
     """Where its last frame ends."""
     end_byte: int
@@ -91,7 +96,7 @@ class FragmentedFile:
     @property
     def keyframes_us(self) -> list[int]:
         """Capture times of the frames at which decoding can begin."""
-        return [fragment.times_us[0] for fragment in self.fragments]
+        return [time_us for fragment in self.fragments for time_us in fragment.keyframes_us]
 
 
 def read_fragments(path: Path) -> FragmentedFile:
@@ -287,4 +292,25 @@ def _fragment(moof: dict[bytes, bytes], start_us: int, timescale: int, end_byte:
         elapsed += struct.unpack_from(">I", trun, at + sample * stride)[0] if fields[0] else default_duration
     if elapsed * US_PER_SECOND > _LONGEST_FRAGMENT_US * timescale:
         raise NotOursError("a fragment without end")
-    return Fragment(tuple(times), start_us + elapsed * US_PER_SECOND // timescale, end_byte)
+    keyframes = tuple(times[sample] for sample in _sync_samples(tfhd, trun, count))
+    return Fragment(tuple(times), keyframes, start_us + elapsed * US_PER_SECOND // timescale, end_byte)
+
+
+def _sync_samples(tfhd: bytes, trun: bytes, count: int) -> list[int]:
+    """Which samples of a fragment are keyframes, by the flags of each, of the first, or of all (8.8.7, 8.8.8).
+
+    Where none are told, the first is one: only ffmpeg's fragments without a keyframe need to say so.
+    """
+    tfhd_flags, flags = int.from_bytes(tfhd[1:4], "big"), int.from_bytes(trun[1:4], "big")
+    default = _NON_SYNC
+    if told := tfhd_flags & 0x20:
+        at = 8 + 8 * bool(tfhd_flags & 0x1) + sum(4 for bit in (0x2, 0x8, 0x10) if tfhd_flags & bit)
+        (default,) = struct.unpack_from(">I", tfhd, at)
+    at = 8 + 4 * bool(flags & 0x1)
+    if flags & 0x400:
+        stride = sum(4 for bit in (0x100, 0x200, 0x400, 0x800) if flags & bit)
+        at += 4 * bool(flags & 0x4) + sum(4 for bit in (0x100, 0x200) if flags & bit)
+        return [n for n in range(count) if not struct.unpack_from(">I", trun, at + n * stride)[0] & _NON_SYNC]
+    first = struct.unpack_from(">I", trun, at)[0] if flags & 0x4 else default if told else 0
+    rest = range(1, count) if not default & _NON_SYNC else ()
+    return [*([] if first & _NON_SYNC else [0]), *rest]

@@ -32,9 +32,10 @@ class OpenSegments:
         return await asyncio.get_running_loop().run_in_executor(None, _read, list(paths), from_us, to_us)
 
     def size_bytes(self) -> int:
-        """What the current run's take of the disk."""
+        """What the current run's take of the disk; read-only, what all that are open do."""
         run, total = self._current_run(), 0
-        for path in run.open_paths() if run else []:
+        theirs = self._archive.unclosed if self._archive.read_only else ()
+        for path in [*(run.open_paths() if run else []), *theirs]:
             with contextlib.suppress(OSError):
                 total += path.stat().st_size
         return total

@@ -281,6 +281,8 @@ class Backlog:
         self._bytes = 0
         self._filled = asyncio.Event()
         self._taken = asyncio.Event()
+        self._torn = False
+        """Whether the frame before the next was dropped: what refers to it shows nothing but damage."""
         self.dropped = 0
 
     def put(self, item: Packet | Gap | Run) -> None:
@@ -288,10 +290,12 @@ class Backlog:
         if not isinstance(item, Packet):
             if isinstance(item, Gap) and self._items and isinstance(self._items[-1], Gap):
                 self._items.pop()
-        elif not self._fits(item):
+        elif not self._fits(item) or (self._torn and not item.keyframe):
+            self._torn = True
             self.dropped += 1
             return
         else:
+            self._torn = False
             self._bytes += len(item.data)
         self._items.append(item)
         self._filled.set()

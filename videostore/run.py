@@ -15,12 +15,13 @@ from typing import Any
 import av
 import ffmpeg
 
-from videostore.const import FFMPEG_FINISH_S, FFMPEG_STUCK_S, US_PER_SECOND
+from videostore.const import FFMPEG_FINISH_S, FFMPEG_STUCK_S, KEYFRAME_INTERVAL_S, US_PER_SECOND
 from videostore.encoder import Encoder
 from videostore.errors import FFmpegError
 from videostore.ffmpeg import end_process, log_messages, loglevel, start_ffmpeg
 from videostore.packet import Packet, StreamFormat
 from videostore.segment import open_name, open_pattern, run_comment
+from videostore.system import sync_data
 
 _NUT_OPTIONS = {
     "flush_packets": "1",
@@ -49,7 +50,7 @@ class Run:
         self._process = process
         self._bytes = _Bytes()
         self._container = av.open(self._bytes, "w", format="nut", container_options=_NUT_OPTIONS)
-        self._stream = _mux_stream(self._container, first.format, framerate)
+        self._stream = _mux_stream(self._container, first, framerate)
         self._messages: asyncio.Task[list[str]] | None = None
 
     @classmethod
@@ -73,6 +74,7 @@ class Run:
             encoder=encoder,
             directory=directory,
             epoch_us=first.captured_us,
+            source_codec=first.format.codec,
             pad_to_even=bool(first.format.width % 2 or first.format.height % 2),
             segment_seconds=segment_seconds,
             logger=logger,
@@ -203,10 +205,15 @@ class _Bytes(io.RawIOBase):
         return taken
 
 
-def _mux_stream(container: av.container.OutputContainer, format: StreamFormat, framerate: int) -> Any:
+def _mux_stream(container: av.container.OutputContainer, first: Packet, framerate: int) -> Any:
     # The rate becomes the guessed length of a segment's last frame, nothing else.
     stream: Any
-    if format.codec == "rawvideo":  # only an encoder puts the pixels' layout into the stream's header
+    format = first.format
+    if format.parameter_sets:
+        # The header has to carry them for the MP4 muxer, and PyAV puts nothing there but what it has read itself.
+        with av.open(io.BytesIO(first.data), format=format.codec) as keyframe:
+            stream = container.add_stream_from_template(keyframe.streams.video[0], opaque=True)
+    elif format.codec == "rawvideo":  # only an encoder puts the pixels' layout into the stream's header
         stream = container.add_stream("rawvideo", rate=framerate)
         stream.width, stream.height, stream.pix_fmt = format.width, format.height, "rgba"
         stream.codec_context.time_base = _TIME_BASE
@@ -224,6 +231,7 @@ def recording_command(
     epoch_us: int,
     segment_seconds: float,
     logger: logging.Logger,
+    source_codec: str = "",
     pad_to_even: bool = False,
 ) -> list[str]:
     """The command line of a run's ffmpeg: NUT on its standard input, segments named after the run in the directory.
@@ -240,14 +248,23 @@ def recording_command(
         "output_ts_offset": epoch,
         "flush_packets": "1",
     }
+    if encoder.copies:  # its source sets the keyframes, at its leisure: fragments have to do without
+        options |= {"frag_duration": str(KEYFRAME_INTERVAL_S * US_PER_SECOND)}
     # One decoder thread: frame threads would hold pictures back.
-    source = ffmpeg.input("pipe:0", f="nut", fpsprobesize=0, probesize=32, analyzeduration=0, threads=1)
+    source = ffmpeg.input(
+        "pipe:0",
+        f="nut",
+        fpsprobesize=0,
+        probesize=32,
+        analyzeduration=0,
+        threads=1,
+    )
     video = source.video
-    if pad_to_even:  # encoders need it, for colour has half the size
+    if pad_to_even and not encoder.copies:  # encoders need it, for colour has half the size
         video = video.filter("pad", "ceil(iw/2)*2", "ceil(ih/2)*2")
     output = video.output(
         output_pattern(directory, epoch_us),
-        **encoder.options(),
+        **encoder.options(source_codec),
         f="segment",
         segment_time=segment_seconds,
         segment_format="mp4",
@@ -276,6 +293,6 @@ def sync_file(path: Path) -> None:
     # Read-only: closing a descriptor that could write would tell the watcher that the segment was closed.
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        getattr(os, "fdatasync", os.fsync)(descriptor)
+        sync_data(descriptor)
     finally:
         os.close(descriptor)

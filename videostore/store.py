@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -102,6 +102,8 @@ class VideoStore:
         self._clock = clock or SystemClock()
         self._logger = logger or logging.getLogger("videostore")
         self._uploads = Uploads(storage.upload_path, name)
+        self._makes_upload_path = True
+        """Whether it is made at the start, so that a mistake is told then; else with the first clip."""
         self._holds = Holds(self._clock)
         self._requests = Requests()
         self._owned = contextlib.AsyncExitStack()
@@ -154,7 +156,7 @@ class VideoStore:
             video={"codec": codec, "bitrate": bitrate, "preset": preset},
             framerate=framerate,
         )
-        return cls(
+        store = cls(
             config.name,
             config.storage,
             source=source if isinstance(source, Source) else _Once(source),
@@ -164,6 +166,8 @@ class VideoStore:
             encoder=Encoder.copy(config.framerate) if codec == "copy" else None,
             logger=logger,
         )
+        store._makes_upload_path = upload_path is not None
+        return store
 
     @classmethod
     def open(
@@ -267,7 +271,8 @@ class VideoStore:
         if self._read_only:
             self._archive = await Archive.open_read_only(self._storage.storage_path, self._logger)
             return
-        await self._uploads.run(self._uploads.make_path, self._logger)
+        if self._makes_upload_path:
+            await self._uploads.run(self._uploads.make_path, self._logger)
         self._archive = await Archive.open(self._storage.storage_path, self._logger)
         try:
             await asyncio.get_running_loop().run_in_executor(None, check_floor, self._storage)
@@ -420,7 +425,7 @@ class VideoStore:
         *,
         metadata: str = "",
         on_ranges: OnRanges | None = None,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield the clip of [start, end), of any size, as a fragmented MP4, block by block as they are taken.
 
         Neither memory nor disk holds the clip. Until the iterator ends or is closed (`contextlib.aclosing`), retention

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import gc
-import sys
 
-_ARENA_MAX = -8
-"""`M_ARENA_MAX` of glibc's malloc.h."""
+from videostore.system import return_memory
+
 _RETURN_AFTER_S = 1.0
 """An answer is sent and forgotten by then."""
 
@@ -22,16 +19,6 @@ def spare_collections() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 5, 5)
-
-
-def share_memory() -> None:
-    """Let all threads take memory from one pool: of its own, each would keep what a large answer needed for a moment.
-
-    Measured after fetches of 8 MB each: 74 MB instead of 146.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library
-            ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
 class MemoryReturn:
@@ -54,6 +41,4 @@ class MemoryReturn:
 
 def _return_memory() -> None:
     gc.collect()
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library
-            ctypes.CDLL(None).malloc_trim(0)
+    return_memory()

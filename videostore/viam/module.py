@@ -22,9 +22,10 @@ from viam.proto.module import AddResourceRequest, ValidateConfigRequest, Validat
 from viam.resource.registry import Registry, ResourceCreatorRegistration
 
 from videostore.errors import VideoStoreError
+from videostore.system import share_memory
 from videostore.viam import data_manager
 from videostore.viam.camera import MODEL, StorageCamera, refused
-from videostore.viam.memory import share_memory, spare_collections
+from videostore.viam.memory import spare_collections
 
 _PARENT_CHECK_S = 0.5
 _CLOSE_S = 2.6

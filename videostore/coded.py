@@ -1,0 +1,82 @@
+"""Coded video as it comes from a camera: the parameter sets in it, and whether it can be recorded as it is."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import av
+import av.error
+
+_START = b"\0\0\1"
+_SETS = {"h264": (7, 8), "hevc": (32, 33, 34)}
+"""NAL units that a decoder must have before the first picture: SPS and PPS; VPS, SPS and PPS."""
+_PLAYABLE = {
+    "h264": frozenset({"yuv420p", "yuvj420p"}),
+    "hevc": frozenset({"yuv420p", "yuvj420p", "yuv420p10le"}),
+}
+"""Pixel formats that browsers and phones play in an MP4."""
+
+COPYABLE = frozenset(_SETS)
+"""Codecs that are recorded as they come: those that the MP4 files of a recording hold."""
+
+
+class UncopyableError(Exception):
+    """The video cannot be recorded as it is; it has to be encoded anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a keyframe shows of its stream."""
+
+    width: int
+    height: int
+    pixels: str
+    """Pixel format as ffmpeg calls it."""
+    reorders: bool
+    """Whether frames may be shown in another order than they come in."""
+
+    def check(self, codec: str) -> None:
+        """Refuse what a recording cannot hold.
+
+        Raises:
+            UncopyableError: the sentence says what it is.
+        """
+        if self.reorders:
+            raise UncopyableError("its frames are not in the order in which they are shown (B frames)")
+        if self.pixels not in _PLAYABLE[codec]:
+            raise UncopyableError(f"its pixels are {self.pixels}, which players of MP4 files cannot show")
+
+
+def look_at(codec: str, keyframe: bytes) -> Look:
+    """Read a keyframe in Annex B with its parameter sets. Blocking: decodes it.
+
+    Raises:
+        UncopyableError: it cannot be decoded.
+    """
+    try:
+        with av.open(io.BytesIO(keyframe), format=codec) as container:
+            stream = container.streams.video[0]
+            context = stream.codec_context
+            if not stream.width or not stream.height or context.pix_fmt is None:
+                raise UncopyableError("its first keyframe cannot be read")
+            return Look(stream.width, stream.height, context.pix_fmt, bool(context.has_b_frames))
+    except (av.error.FFmpegError, IndexError) as error:
+        raise UncopyableError("its first keyframe cannot be read") from error
+
+
+def parameter_sets(codec: str, data: bytes) -> bytes:
+    """The parameter sets before the first picture in Annex B, in their order; empty where not all kinds are there."""
+    found, kinds = [], set()
+    begin = data.find(_START)
+    while begin >= 0 and begin + 3 < len(data):
+        kind = data[begin + 3] & 0x1F if codec == "h264" else data[begin + 3] >> 1 & 0x3F
+        if 1 <= kind <= 5 if codec == "h264" else kind < 32:  # a picture
+            break
+        end = data.find(_START, begin + 3)
+        if kind in _SETS[codec]:
+            # A fourth byte of the next start code, and zeros that fill up, are no part of the unit.
+            found.append(b"\0" + data[begin : end if end >= 0 else len(data)].rstrip(b"\0"))
+            kinds.add(kind)
+        begin = end
+    return b"".join(found) if kinds.issuperset(_SETS[codec]) else b""
