@@ -44,17 +44,15 @@ FOREIGN = (
     "usr/lib/*/libavcodec*",
 )
 
-# `Parent` starts `python -m videostore SOCKET ...`: this stands in for that Python. Nothing of the environment passes
-# but what viam-server sets; each step replaces the process, so that signals reach the module itself.
+# What `Parent` starts as the module, with the socket behind it. Nothing of the environment passes but what viam-server
+# sets; each step replaces the process, so that signals reach the module itself.
 HERE = """#!/bin/sh
-shift 2
 exec /usr/bin/env -i PATH=/nonexistent HOME={home} VIAM_MODULE_NAME="$VIAM_MODULE_NAME" VIAM_MODULE_ROOT={module} \\
     VIAM_MODULE_DATA="$VIAM_MODULE_DATA" VIAM_PARENT_SOCKET="$VIAM_PARENT_SOCKET" {program} "$@"
 """
 BARE = """#!/bin/sh
 set -e
 if [ -z "$INSIDE" ]; then exec env INSIDE=1 unshare --mount --net "$0" "$@"; fi
-shift 2
 mount -t proc proc {root}/proc
 mount --bind /dev {root}/dev
 mount -t tmpfs tmpfs {root}/tmp
@@ -126,7 +124,7 @@ async def measure_starts(parent: Parent, starter: Path, module: Path, count: int
         if number == 0:
             forget_cached(module)
         began = time.monotonic()
-        await parent.start_module(python=str(starter))
+        await parent.start_module(command=[str(starter)])
         took_s = time.monotonic() - began
         if number:
             warm.append(took_s)

@@ -142,12 +142,11 @@ class Parent:
     async def start_module(
         self,
         *,
-        python: str = sys.executable,
+        command: Sequence[str] = (sys.executable, "-m", "videostore"),
         args: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
-        module: str = "videostore",
     ) -> None:
-        """Starts `python -m module SOCKET --log-level=INFO args…` in the repository and waits until it is ready.
+        """Starts `command SOCKET --log-level=INFO args…` in the repository and waits until it is ready.
 
         `env` is laid over this process's environment. Ends the process of an earlier start. Raises ModuleStartError.
         """
@@ -160,9 +159,7 @@ class Parent:
         data = self.directory / "data"
         data.mkdir(exist_ok=True)
         process = await asyncio.create_subprocess_exec(
-            python,
-            "-m",
-            module,
+            *command,
             str(socket),
             "--log-level=INFO",
             *args,

@@ -55,6 +55,11 @@ class HangingUpServer(Server):
         self._protocols.append(protocol)
         return protocol
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return sum(protocol.connection.is_closing() is False for protocol in self._protocols)
+
     def disconnect(self) -> None:
         """Close every connection that was ever made; a closed one stays so."""
         for protocol in self._protocols:

@@ -45,7 +45,7 @@ def _rename_to_free(path: Path, target: Path) -> bool:
     except OSError:  # a file system without hard links; nobody else gives names here
         if target.exists():
             return False
-        path.rename(target)
+        os.rename(path, target)
         return True
     path.unlink()
     return True

@@ -38,6 +38,7 @@ _LEVELS = {
     "trace": logging.DEBUG,
 }
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
+_BLOCK_BYTES = 1 << 16
 _REASONS = 3
 """What ffmpeg says first tells why it fails; the rest follows from it."""
 _EXPECTED = (
@@ -234,4 +235,16 @@ async def end_process(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        await asyncio.shield(process.wait())
+    await asyncio.shield(_reap(process))
+
+
+async def _reap(process: asyncio.subprocess.Process) -> None:
+    """Wait for the end of a process that has been killed.
+
+    What it wrote and nobody took is read away: Pythons 3.11 to 3.13.0 wait as long for its pipes as for itself, and
+    from one that is full nobody learns that it has ended.
+    """
+    if process.stdout is not None:
+        while await process.stdout.read(_BLOCK_BYTES):
+            pass
+    await process.wait()

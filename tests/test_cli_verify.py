@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from videostore.fragments import read_fragments
+from videostore.index import FILE_NAME
+
+
+def videostore(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "videostore", *map(str, arguments)], capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.fixture
+def storage(tmp_path: Path, recording: Path) -> Path:
+    """A copy of the recording of 7 s: four segments and their index."""
+    return Path(shutil.copytree(recording, tmp_path / "storage"))
+
+
+def test_a_sound_directory_is_told_to_be_so(storage: Path, times: list[int]) -> None:
+    done = videostore("verify", "--storage", storage)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"4 segments read, {len(times)} frames decoded: nothing is wrong.\n"
+
+
+def test_what_is_wrong_is_told_and_repaired_and_what_is_left_makes_the_exit_code(storage: Path) -> None:
+    (storage / FILE_NAME).unlink()
+    spoilt, damaged = sorted(storage.glob("*.mp4"))[:2]
+    spoilt.write_bytes(b"\xa5" * 5000)
+    with damaged.open("r+b") as file:
+        file.seek(read_fragments(damaged).fragments[0].end_byte - 2000)
+        file.write(os.urandom(1500))
+    found = videostore("verify", "--storage", storage)
+    assert found.returncode == 3 and found.stderr == ""
+    assert f"{FILE_NAME}: the index cannot be read (there is none)." in found.stdout
+    assert f"{spoilt.name}: it cannot be read (" in found.stdout
+    assert f"{damaged.name}: it does not decode (" in found.stdout
+    assert "3 segments read" in found.stdout and "3 found; --repair can put 2 of them right.\n" in found.stdout
+    repaired = videostore("verify", "--repair", "--storage", storage)
+    assert repaired.returncode == 3 and "2 repaired, 1 left; clips hold what is whole.\n" in repaired.stdout
+    assert f"repaired: {spoilt.name}" in repaired.stdout and f"repaired: {damaged.name}" not in repaired.stdout
+    assert (storage / "damaged" / spoilt.name).exists() and damaged.exists()
+    quick = videostore("verify", "--quick", "--storage", storage)
+    assert (quick.returncode, quick.stdout) == (0, "3 segments read: nothing is wrong.\n")
+
+
+def test_for_programs_it_is_json(storage: Path) -> None:
+    (storage / FILE_NAME).unlink()
+    done = videostore("verify", "--json", "--repair", "--quick", "--storage", storage)
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == {
+        "storage": str(storage),
+        "segments": 4,
+        "decoded_frames": 0,
+        "findings": [{"file": FILE_NAME, "problem": "index_gone", "detail": "there is none", "repaired": True}],
+        "left": 0,
+    }
+
+
+def test_where_there_is_no_recording_that_is_said_and_nothing_is_made(tmp_path: Path) -> None:
+    done = videostore("verify", "--repair", "--storage", tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == f"videostore: There is no recording in {tmp_path}: name a storage directory.\n"
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,227 @@
+"""`videostore record`: records whatever ffmpeg can open, until it ends or is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from videostore.answer import Health
+from videostore.cli import screen
+from videostore.cli.moments import length, now_us, written
+from videostore.cli.outcome import DONE, FAILED, tell
+from videostore.config import Config, parse_recording
+from videostore.const import US_PER_SECOND
+from videostore.directory import list_directory
+from videostore.encoder import Encoder, choose_encoder
+from videostore.errors import RequestError
+from videostore.ffmpeg import check_version, find_ffmpeg, list_encoders
+from videostore.input import FFmpegInput, StreamInfo
+from videostore.segment import Segment, UnknownFileError, UnreadableError, name_time_us, probe
+from videostore.store import VideoStore
+
+_LOOK_S = 0.25
+_PATIENCE_S = 30.0
+"""With a duration, an input gets so long to begin."""
+_LOGGER = logging.getLogger("videostore")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is recorded, and how; None is the default of the machine config."""
+
+    input: str
+    directory: Path
+    size_gb: float
+    segment_seconds: float | None
+    codec: str | None
+    bitrate: int | None
+    preset: str | None
+    framerate: int | None
+    reencode: bool
+    format: str | None
+    options: Mapping[str, str]
+    duration_s: float | None
+    """Of the recording; None: until it ends."""
+
+    def parse(self) -> Config:
+        """All of it, checked.
+
+        Raises:
+            ConfigError: a value is wrong.
+        """
+        path = self.directory.expanduser().absolute()
+        return parse_recording(
+            path.name,
+            storage={
+                "size_gb": self.size_gb,
+                "storage_path": str(path),
+                "upload_path": f"{path}-clips",
+                "segment_seconds": self.segment_seconds,
+            },
+            video={"codec": self.codec, "bitrate": self.bitrate, "preset": self.preset},
+            framerate=self.framerate,
+        )
+
+
+async def record(settings: Settings) -> int:
+    """Record, and finish the last segment in order, however it ends."""
+    config = settings.parse()
+    binary = find_ffmpeg()
+    await check_version(binary)
+    source = FFmpegInput(
+        settings.input,
+        binary=binary,
+        encoder=await _encoder(config, binary),
+        logger=_LOGGER,
+        options=settings.options,
+        format=settings.format,
+        reencode=settings.reencode,
+    )
+    _tell_found(await source.probe())
+    storage = config.storage
+    clips_there = storage.upload_path.exists()
+    store = VideoStore(
+        config.name,
+        storage,
+        source=source,
+        live=source.live,
+        encoder=Encoder.copy(config.framerate),
+        binary=binary,
+        logger=_LOGGER,
+    )
+    started_us = now_us()
+    try:
+        async with store:
+            reason = await _watch(store, settings.duration_s)
+    finally:
+        if not clips_there:
+            with contextlib.suppress(OSError):
+                storage.upload_path.rmdir()
+    return _report(storage.storage_path, started_us, reason)
+
+
+async def _encoder(config: Config, binary: str) -> Encoder:
+    video = config.video
+    name = choose_encoder(video.codec, await list_encoders(binary))
+    return Encoder(name, video.bitrate, video.preset, config.framerate)
+
+
+def _tell_found(info: StreamInfo | None) -> None:
+    if info is None:
+        tell("The input does not answer just now; it is asked again until it does, or until Ctrl-C.")
+    elif info.reencoded:
+        tell(f"The input is encoded anew: {info.reencoded}.")
+    else:
+        tell(f"The input is {info.codec} of {info.width}x{info.height}, recorded as it is.")
+
+
+async def _watch(store: VideoStore, duration_s: float | None) -> str:
+    """Show how it goes until it ends, the time is over, or somebody interrupts; why nothing came, if nothing did."""
+    began_s, first_s = time.monotonic(), None
+    left_s = _LOOK_S
+    ending = asyncio.ensure_future(store.ended())
+    try:
+        with _status() as show:
+            while left_s > 0:
+                await asyncio.wait({ending}, timeout=min(_LOOK_S, left_s))
+                if ending.done():
+                    break
+                health = store.health()
+                show(health)
+                if first_s is None and health.recorder and health.recorder.last_frame_age_s is not None:
+                    first_s = time.monotonic()
+                left_s = _left_s(duration_s, began_s, first_s)
+    except asyncio.CancelledError:  # Ctrl-C is the usual end of it
+        pass
+    finally:
+        ending.cancel()
+    recorder = store.health().recorder
+    return recorder.reason if recorder else ""
+
+
+def _left_s(duration_s: float | None, began_s: float, first_s: float | None) -> float:
+    if duration_s is None:
+        return _LOOK_S
+    if first_s is None:
+        return began_s + duration_s + _PATIENCE_S - time.monotonic()
+    return first_s + duration_s - time.monotonic()
+
+
+@contextlib.contextmanager
+def _status() -> Iterator[Callable[[Health], None]]:
+    """A line that is drawn over and over; where there is no terminal, a line for each change."""
+    console = screen.messages()
+    if console.is_terminal:
+        with console.status("Opening the input …") as status:
+            yield lambda health: status.update(_line(health))
+        return
+    last = ""
+
+    def note(health: Health) -> None:
+        nonlocal last
+        said = _activity(health)
+        if said != last:
+            console.print(f"{written(now_us())}  {said}")
+        last = said
+
+    yield note
+
+
+def _activity(health: Health) -> str:
+    trouble = health.storage_trouble
+    reason = trouble or (health.recorder.reason if health.recorder and not health.recorder.recording else "")
+    return f"Not recording: {reason.rstrip('.')}." if reason else "Recording."
+
+
+def _line(health: Health) -> str:
+    stored = f"{length(round(health.stored_seconds * US_PER_SECOND))} stored, {screen.size(health.stored_bytes)}"
+    recorder = health.recorder
+    if recorder is None or not recorder.recording:
+        return f"{_activity(health)} {stored}"
+    dropped = f", {recorder.dropped_frames} frames dropped" if recorder.dropped_frames else ""
+    return f"Recording {recorder.frames_per_second:.1f} frames/s, {stored}{dropped} — Ctrl-C ends it"
+
+
+def _report(directory: Path, started_us: int, reason: str) -> int:
+    names = [name for name in list_directory(directory)[1] if (name_time_us(name) or 0) >= started_us - US_PER_SECOND]
+    names.sort(key=lambda name: name_time_us(name) or 0)
+    first = next((one for name in names if (one := _read(directory / name))), None)
+    last = next((one for name in reversed(names) if (one := _read(directory / name))), None)
+    if first is None or last is None:
+        tell(f"Nothing was recorded: {reason.rstrip('.')}." if reason else "Nothing was recorded.")
+        return FAILED
+    screen.draw(f"Recorded {length(last.end_us - first.start_us)} into {directory}")
+    table = screen.facts()
+    table.add_row("from", written(first.start_us))
+    table.add_row("to", written(last.end_us))
+    screen.draw(table)
+    return DONE
+
+
+def _read(path: Path) -> Segment | None:
+    try:
+        return probe(path)
+    except (OSError, UnknownFileError, UnreadableError):
+        return None
+
+
+def parse_options(given: list[str]) -> dict[str, str]:
+    """Options of ffmpeg for the input, given as `KEY=VALUE`.
+
+    Raises:
+        RequestError: one is no such pair.
+    """
+    options = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not name or not equals:
+            raise RequestError(
+                f"--option is {one.partition('=')[0]!r}: it must be KEY=VALUE, such as rtsp_transport=udp."
+            )
+        options[name] = value
+    return options

@@ -1,0 +1,13 @@
+"""`videostore serve`: the module, started by hand. viam-server names the socket alone."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+
+def serve(socket: str, log_level: str, *, tcp_mode: bool) -> NoReturn:
+    """Be the module; never returns. Imports what no other command needs."""
+    from videostore.viam.module import main
+
+    main([socket, "--log-level", log_level, *(["--tcp-mode"] if tcp_mode else [])])
+    raise SystemExit(1)

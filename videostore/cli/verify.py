@@ -1,0 +1,81 @@
+"""`videostore verify`: whether every segment decodes and the index agrees with the files, and how that is repaired."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from videostore.cli import screen
+from videostore.cli.outcome import DONE, INCOMPLETE
+from videostore.verify import REPAIRABLE, Finding, Problem, Report
+from videostore.verify import repair as repair_directory
+from videostore.verify import verify as verify_directory
+
+_SHOWN = 100
+
+
+async def verify(directory: Path, *, decode: bool, repair: bool, everything: bool, as_json: bool) -> int:
+    """Look at every segment of a directory, put right what can be, and tell what is wrong."""
+    report = await _look(directory, "Verifying", decode=decode)
+    findings = report.findings
+    left: tuple[Finding, ...] = findings
+    if repair and any(one.problem in REPAIRABLE for one in findings):
+        await repair_directory(directory, findings)
+        again = await _look(directory, "Verifying again", decode=False)
+        # What does not decode was not looked for again, and is not repaired.
+        left = (*again.findings, *(one for one in findings if one.problem is Problem.NOT_DECODED))
+    if as_json:
+        print(json.dumps(_described(directory, report, repair, left), indent=2))  # noqa: T201 (the result)
+    else:
+        _show(report, decode=decode, repair=repair, everything=everything, left=left)
+    return INCOMPLETE if left else DONE
+
+
+async def _look(directory: Path, title: str, *, decode: bool) -> Report:
+    with screen.bar(title) as show:
+        return await verify_directory(directory, decode=decode, on_file=lambda done, of: show(done / of))
+
+
+def _show(report: Report, *, decode: bool, repair: bool, everything: bool, left: Sequence[Finding]) -> None:
+    console = screen.results()
+    findings = report.findings
+    for one in findings if everything else findings[:_SHOWN]:
+        mark = "repaired: " if repair and one not in left else ""
+        console.print(f"{mark}{one.sentence}", soft_wrap=True)
+    if len(findings) > _SHOWN and not everything:
+        console.print(f"{len(findings) - _SHOWN} more are shown with --all.")
+    looked = f"{report.segments} segment{'s' if report.segments != 1 else ''} read"
+    if decode:
+        looked += f", {report.decoded_frames} frames decoded"
+    console.print(f"{looked}: {_summary(findings, left, repair=repair)}")
+
+
+def _summary(findings: Sequence[Finding], left: Sequence[Finding], *, repair: bool) -> str:
+    if not findings:
+        return "nothing is wrong."
+    if not repair:
+        can = sum(one.problem in REPAIRABLE for one in findings)
+        advice = f"; --repair can put {can} of them right" if can else "; clips hold what is whole"
+        return f"{len(findings)} found{advice}."
+    if not left:
+        return "all is repaired."
+    return f"{len(findings) - len(left)} repaired, {len(left)} left; clips hold what is whole."
+
+
+def _described(directory: Path, report: Report, repair: bool, left: Sequence[Finding]) -> dict[str, object]:
+    return {
+        "storage": str(directory),
+        "segments": report.segments,
+        "decoded_frames": report.decoded_frames,
+        "findings": [
+            {
+                "file": one.file_name,
+                "problem": one.problem.name.lower(),
+                "detail": one.detail,
+                "repaired": repair and one not in left,
+            }
+            for one in report.findings
+        ],
+        "left": len(left),
+    }
