@@ -83,7 +83,7 @@ def test_what_is_left_after_removing_is_what_the_rest_makes(
     for number in sorted(gone):
         start_us, end_us = segments[number]
         others = [span for other, span in enumerate(segments) if other not in gone or other > number]
-        near = [(s, e) for s, e in others if s < end_us + 5 * US and e > start_us - 5 * US]
+        near = [(s, e) for s, e in others if s <= end_us + 5 * US and e >= start_us - 5 * US]
         timeline.remove([(start_us, end_us, 10)], near)
     assert timeline.ranges() == merge_ranges([Range(*span) for span in rest], 5 * US)
     assert timeline.segments == len(rest) and timeline.stored_bytes == 10 * len(rest)

@@ -368,7 +368,7 @@ class Archive:
         """Take segments that are not in the index any more, and lie together, out of the timeline."""
         if gone:
             from_us, to_us = min(s.start_us for s in gone), max(s.end_us for s in gone)
-            left = await self.index.select(from_us - RANGE_SLOP_US, to_us + RANGE_SLOP_US)
+            left = await self.index.select(from_us - RANGE_SLOP_US - 1, to_us + RANGE_SLOP_US + 1)
             self.timeline.remove(
                 [(s.start_us, s.end_us, s.size_bytes) for s in gone], [(s.start_us, s.end_us) for s in left]
             )

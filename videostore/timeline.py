@@ -48,7 +48,7 @@ class Timeline:
     def remove(self, gone: Iterable[tuple[int, int, int]], left: Iterable[tuple[int, int]]) -> None:
         """Forget segments, by start, end and size.
 
-        `left` are start and end of those that remain within `RANGE_SLOP_US` of the stretch that the others cover.
+        `left` are start and end of those that remain at most `RANGE_SLOP_US` from the stretch that the others cover.
         """
         from_us, to_us = 1 << 62, -(1 << 62)
         for start_us, end_us, size_bytes in gone:
