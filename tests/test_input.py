@@ -547,9 +547,11 @@ async def test_a_clock_that_is_set_back_while_the_camera_is_away_is_followed(bin
 async def test_an_encoder_whose_video_cannot_be_recorded_ends_in_a_gap(tmp_path: Path, binary: str) -> None:
     write_video(tmp_path / "input.avi", "mjpeg", capture_times(0.3, fps=20))
     encoder = Encoder("libvpx", 500_000, "", 20)
-    source = Noting(FFmpegInput(str(tmp_path / "input.avi"), binary=binary, encoder=encoder, logger=LOGGER))
+    input = FFmpegInput(str(tmp_path / "input.avi"), binary=binary, encoder=encoder, logger=LOGGER)
+    source = Noting(input)
     await asyncio.wait_for(source.play(), 10)
     assert not source.packets_seen and "the encoder libvpx" in source.gaps[0].reason
+    assert input.fault == source.gaps[0].reason
 
 
 async def test_frames_that_turn_out_to_be_reordered_are_encoded_from_there_on(tmp_path: Path, binary: str) -> None:

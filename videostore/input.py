@@ -123,6 +123,8 @@ class FFmpegInput:
         self._last_us = 0
         self.info: StreamInfo | None = None
         """What it holds, as far as `open` could look at it."""
+        self.fault = ""
+        """Why a file could not be read to its end; empty while nothing is wrong with it."""
         self._steps = 0
         """Steps of the clock before `_last_us`, which nothing after them has to come behind."""
 
@@ -251,6 +253,7 @@ class FFmpegInput:
                 yield Gap(gap)
             gap_told = True
             if not self.live:
+                self.fault = gap
                 return
             await asyncio.sleep(pause_s)
             pause_s = min(longest_s, 2 * pause_s)

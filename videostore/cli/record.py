@@ -14,12 +14,9 @@ from videostore.answer import Health
 from videostore.cli import screen
 from videostore.cli.moments import length, now_us, written
 from videostore.cli.outcome import DONE, FAILED, tell
-from videostore.config import Config, parse_recording
 from videostore.const import US_PER_SECOND
 from videostore.directory import list_directory
-from videostore.encoder import Encoder, choose_encoder
 from videostore.errors import RequestError
-from videostore.ffmpeg import check_version, find_ffmpeg, list_encoders
 from videostore.input import FFmpegInput, StreamInfo
 from videostore.segment import Segment, UnknownFileError, UnreadableError, name_time_us, probe
 from videostore.store import VideoStore
@@ -48,67 +45,38 @@ class Settings:
     duration_s: float | None
     """Of the recording; None: until it ends."""
 
-    def parse(self) -> Config:
-        """All of it, checked.
-
-        Raises:
-            ConfigError: a value is wrong.
-        """
-        path = self.directory.expanduser().absolute()
-        return parse_recording(
-            path.name,
-            storage={
-                "size_gb": self.size_gb,
-                "storage_path": str(path),
-                "upload_path": f"{path}-clips",
-                "segment_seconds": self.segment_seconds,
-            },
-            video={"codec": self.codec, "bitrate": self.bitrate, "preset": self.preset},
-            framerate=self.framerate,
-        )
-
 
 async def record(settings: Settings) -> int:
     """Record, and finish the last segment in order, however it ends."""
-    config = settings.parse()
-    binary = find_ffmpeg()
-    await check_version(binary)
-    source = FFmpegInput(
+    source = await FFmpegInput.open(
         settings.input,
-        binary=binary,
-        encoder=await _encoder(config, binary),
-        logger=_LOGGER,
+        codec=settings.codec,
+        bitrate=settings.bitrate,
+        preset=settings.preset,
+        framerate=settings.framerate,
         options=settings.options,
         format=settings.format,
         reencode=settings.reencode,
     )
-    _tell_found(await source.probe())
-    storage = config.storage
-    clips_there = storage.upload_path.exists()
-    store = VideoStore(
-        config.name,
-        storage,
-        source=source,
+    store = VideoStore.record(
+        settings.directory,
+        source,
+        size_gb=settings.size_gb,
+        segment_seconds=settings.segment_seconds,
+        bitrate=settings.bitrate,
+        framerate=settings.framerate,
+        codec="copy",
         live=source.live,
-        encoder=Encoder.copy(config.framerate),
-        binary=binary,
-        logger=_LOGGER,
     )
+    _tell_found(source.info)
     started_us = now_us()
-    try:
-        async with store:
-            reason = await _watch(store, settings.duration_s)
-    finally:
-        if not clips_there:
-            with contextlib.suppress(OSError):
-                storage.upload_path.rmdir()
-    return _report(storage.storage_path, started_us, reason)
-
-
-async def _encoder(config: Config, binary: str) -> Encoder:
-    video = config.video
-    name = choose_encoder(video.codec, await list_encoders(binary))
-    return Encoder(name, video.bitrate, video.preset, config.framerate)
+    async with store:
+        reason = await _watch(store, settings.duration_s)
+    code = _report(settings.directory.expanduser().absolute(), started_us, reason)
+    if source.fault and code == DONE:
+        tell(f"It ends early: {source.fault}.")
+        return FAILED
+    return code
 
 
 def _tell_found(info: StreamInfo | None) -> None:
