@@ -15,6 +15,7 @@ SEED ?=
 SOAK_ARGS ?=
 # --root=DIRECTORY: in a bare system that is there already; --here: in none, as anybody.
 CHECK_ARGS ?=
+PYTHONS ?=
 
 CODE := videostore scripts tests
 
@@ -24,7 +25,7 @@ MODULE_PY := $(MODULE_DIR)/venv/bin/python
 MODULE_STAMP := $(MODULE_DIR)/venv/.installed
 ARCHIVE := module.tar.gz
 
-.PHONY: help setup test lint format bench demo soak module module-check lock clean
+.PHONY: help setup test lint format bench demo soak module module-check package-check lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 22
@@ -58,6 +59,9 @@ module: $(ARCHIVE) ## build module.tar.gz, which runs without Python, ffmpeg and
 
 module-check: $(ARCHIVE) $(STAMP) ## prove module.tar.gz where nothing is installed; as root in a bare Debian (CHECK_ARGS=)
 	$(PY) -m scripts.module_check $(CHECK_ARGS)
+
+package-check: $(STAMP) ## prove the wheel in fresh environments (PYTHONS="python3.10 python3.13")
+	$(PY) -m scripts.package_check $(PYTHONS)
 
 lock: $(STAMP) ## bring requirements.lock up to the newest versions
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-input --upgrade --target $(MODULE_DIR)/uv uv

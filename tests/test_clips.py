@@ -72,6 +72,14 @@ def keyframes(recording: Path) -> list[int]:
     return [t for path in sorted(recording.glob("*.mp4")) for t in read_fragments(path).keyframes_us]
 
 
+def length_us(clip: bytes) -> int:
+    """How long a player takes to show all of a clip."""
+    with av.open(io.BytesIO(clip)) as container:
+        duration_us: int | None = container.duration
+    assert duration_us is not None
+    return duration_us
+
+
 # One run
 
 
@@ -115,6 +123,16 @@ async def test_a_clip_may_begin_or_end_at_every_border_of_segments(
             await check(whole, times, border + offset, border + 900_000, container)
             await check(whole, times, border - 900_000, border + offset, container)
     await check(whole, times, starts[1], starts[2], container)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+async def test_the_last_frame_of_a_clip_lasts_until_the_next_was_captured(
+    whole: Cutter, recording: Path, times: list[int], container: str
+) -> None:
+    """ffmpeg knows no length of a fragment's frames up to 7.1, and guesses that of a segment's last."""
+    for to_us in (*times[6:30], *borders(recording)[1:], times[-1]):
+        clip = await whole.cut(times[3], to_us, container)
+        assert abs(length_us(clip) - (to_us - times[3])) <= MAX_DRIFT_MS * 1000
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
@@ -258,6 +276,9 @@ async def test_across_a_change_of_size_all_frames_are_there_in_one_size(
     await check(clips, small + large, small[3], large[-3], container, painted=painted)
     await check(clips, small + large, small[-1], large[0] + 1, container, painted=painted)
     await check(clips, small + large, START_US - US, START_US + 9 * US, container, painted=painted)
+    for to_us in (large[0], large[8]):
+        clip = await clips.cut(small[3], to_us, container)
+        assert abs(length_us(clip) - (to_us - small[3])) <= MAX_DRIFT_MS * 1000
 
 
 async def test_across_a_change_of_codec_all_frames_are_there(cutter: OpenOver, tmp_path: Path) -> None:

@@ -276,8 +276,13 @@ class Clips:
         self, plan: Plan, output: str, container: str, comment: str, work: Path, progress: _Progress
     ) -> Any:
         first_us = plan.parts[0].first_us
-        # ffmpeg 5.1 gives the last frame no length; in milliseconds, its default, the edit list would end before it.
+        # In milliseconds, the muxer's default, the edit list could end before the last frame.
         options: dict[str, Any] = {"f": "mp4", "map_metadata": 1, "movie_timescale": US_PER_SECOND}
+        last_length_us = plan.parts[-1].last_length_us
+        if last_length_us is not None:
+            # Up to ffmpeg 7.1 the demuxer tells no length of fragments' frames, later a guess at a segment's end. The
+            # muxer asks the last frame alone: of the others it takes the distances.
+            options["bsf:v"] = f"setts=duration={_seconds(last_length_us)}/TB"
         if container == "fmp4":
             options["movflags"] = _FRAGMENTED
         elif plan.estimated_bytes <= FASTSTART_BYTES:

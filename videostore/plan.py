@@ -31,6 +31,8 @@ class Part:
     """Capture time of the first frame that is shown."""
     stop_us: int | None = None
     """Between the last frame that is shown and the next of the segment; None where all up to its end is shown."""
+    last_length_us: int | None = None
+    """How long the last frame that is shown lasts; None where its file was not read."""
     keyframe_us: int | None = None
     """First keyframe at or after `first_us`; None where the first frame is the segment's own first."""
     lost_end_at: int | None = None
@@ -125,10 +127,13 @@ def make_plan(
             if first == stop:  # its last frame lasts into the range, and was captured before it
                 continue
             later = bisect.bisect_left(times.keyframes_us, times.all_us[first])
+            last_us, next_us = times.all_us[stop - 1], times.all_us[stop] if stop < len(times.all_us) else None
+            lasts_until_us = segment.start_us + part.length_us if next_us is None else next_us
             part = replace(
                 part,
                 first_us=times.all_us[first],
-                stop_us=(times.all_us[stop - 1] + times.all_us[stop]) // 2 if stop < len(times.all_us) else None,
+                stop_us=(last_us + next_us) // 2 if next_us is not None else None,
+                last_length_us=max(lasts_until_us - last_us, 1),
                 keyframe_us=times.keyframes_us[later] if later < len(times.keyframes_us) else None,
             )
         else:
