@@ -325,6 +325,20 @@ async def test_segments_of_the_go_module_are_joined_without_losing_a_frame(cutte
         assert plan.complete
 
 
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+async def test_a_clip_that_begins_and_ends_within_a_segment_of_the_go_module_keeps_its_distances(
+    cutter: OpenOver, tmp_path: Path, container: str
+) -> None:
+    for second in (0, 3):
+        await write_foreign(tmp_path / f"{1_725_634_800 + second}.mp4")
+    clips = await cutter(tmp_path)
+    from_us = 1_725_634_800 * US + 650_000
+    for seconds in (1, 4):
+        shown = [at_s for at_s, _ in read_clip(await clips.cut(from_us, from_us + seconds * US, container))]
+        assert len(shown) == 10 * seconds
+        assert shown == pytest.approx([number / 10 for number in range(10 * seconds)], abs=0.002)
+
+
 async def test_a_recording_goes_on_from_the_go_modules_into_ours(cutter: OpenOver, tmp_path: Path) -> None:
     await write_foreign(tmp_path / f"{START_US // US - 10}.mp4", size=(320, 180))
     times = capture_times(3)
@@ -333,6 +347,9 @@ async def test_a_recording_goes_on_from_the_go_modules_into_ours(cutter: OpenOve
     shown = read_clip(await clips.cut(START_US - 60 * US, START_US + 60 * US))
     assert len(shown) == 30 + len(times)
     assert [frame.captured_us for _, frame in shown[30:] if frame] == times
+    assert [at_s - shown[30][0] for at_s, _ in shown[30:]] == pytest.approx(
+        [(t - times[0]) / US for t in times], abs=0.002
+    )
 
 
 async def test_a_segment_that_was_deleted_is_left_out_of_the_clip(whole: Cutter, times: list[int]) -> None:

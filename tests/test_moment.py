@@ -113,6 +113,8 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 @given(st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1)))
 def test_rfc_3339_round_trips_to_the_microsecond(moment: datetime) -> None:
     aware = moment.replace(tzinfo=timezone.utc)
-    assert read(aware.isoformat()) == read(aware) == (aware - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(
-        microseconds=1
+    assert (
+        read(aware.isoformat())
+        == read(aware)
+        == (aware - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)
     )

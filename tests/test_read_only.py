@@ -166,7 +166,7 @@ async def test_segments_that_the_quota_deletes_meanwhile_are_missed_and_said_to_
     storage: Path, times: list[int]
 ) -> None:
     async with VideoStore.open(storage, logger=LOGGER) as store:
-        sorted(storage.glob("*.mp4"))[0].unlink()
+        min(storage.glob("*.mp4")).unlink()
         clip = await store.fetch(times[0], times[-1])
         assert clip.ranges is not None and len(clip.ranges) == 1 and clip.ranges[0].from_us > times[0] + US
         deadline = time.monotonic() + 10

@@ -292,8 +292,9 @@ class Clips:
         extra = ffmpeg.input(str(tags), f="ffmetadata")
 
         groups = groups_of(plan.parts)
-        # A head encoded anew can be joined with what was recorded in H.264 alone.
-        inexact = container == "fmp4" and plan.parts[0].skip_us > 0 and plan.parts[0].segment.codec != "h264"
+        # A head encoded anew can be joined with what was recorded in H.264, and in our unit of time, alone.
+        first = plan.parts[0].segment
+        inexact = container == "fmp4" and plan.parts[0].skip_us > 0 and (first.codec != "h264" or first.run_us is None)
         if len(groups) > 1 or inexact:
             video = await self._join_differing(groups, work, progress)
             options["c"] = "copy"

@@ -221,5 +221,7 @@ def _joins(one: Part, other: Part) -> bool:
     a, b = one.segment, other.segment
     if (a.codec, a.width, a.height) != (b.codec, b.width, b.height):
         return False
+    if (a.run_us is None) != (b.run_us is None):
+        return False  # they count time in other units, and the concat demuxer takes those of the first for all
     # The concat demuxer repeats H.264's parameter sets in the stream; those of other codecs must be the same.
     return a.codec == "h264" or a.setup == b.setup

@@ -131,8 +131,12 @@ class Joint:
 
     @property
     def end_us(self) -> int:
-        """Where it ends, as far as the last frame tells; where it does not (ffmpeg 5.1), as the one before it does."""
-        return self.last.at_us + (self.last.duration_us or self._distance_us)
+        """Where it ends, as far as the last frame tells; where it does not, as the one before it does.
+
+        Older modules with an ffmpeg before 8 give the last frame no length, or one unit of time.
+        """
+        told_us = self.last.duration_us
+        return self.last.at_us + (told_us if told_us > 1 else self._distance_us)
 
     def seam(self, piece: Piece, distance_us: int | None = None) -> Seam | None:
         """How a piece continues this clip; None where that would show it broken.
