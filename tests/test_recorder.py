@@ -13,7 +13,7 @@ from tests.recording import H264, LOGGER, SMALL, START_US, US, Feed, FixedClock,
 from videostore.ffmpeg import find_ffmpeg
 from videostore.fragments import read_fragments
 from videostore.packet import Gap, Packet, StreamFormat
-from videostore.recorder import Backlog, Recorder
+from videostore.recorder import _END, Backlog, Recorder
 from videostore.run import Run
 
 
@@ -332,6 +332,13 @@ async def test_what_refers_to_a_dropped_frame_is_dropped_as_well_up_to_the_next_
     assert taken(backlog) == [5]
     backlog.put(replace(frame(6), keyframe=False))
     assert taken(backlog) == [6] and backlog.dropped == 3
+
+
+async def test_nothing_comes_behind_the_end() -> None:
+    backlog = Backlog(10, 1000)
+    for item in (frame(1), Gap("x"), _END, Gap("the storage directory was removed or replaced")):
+        backlog.put(item)
+    assert [backlog.get_nowait() for _ in range(4)] == [frame(1), Gap("x"), _END, None]
 
 
 async def test_the_one_who_waits_gets_what_comes() -> None:

@@ -44,6 +44,13 @@ FFMPEG_STUCK_S = 10.0
 FFMPEG_FINISH_S = 2.0
 """Time for ffmpeg to write what it holds at the end of a run; the module must be gone 3 s after SIGTERM."""
 
+KEPT_FOR_REPEAT_S = 30.0
+"""Of a source that can wait, so much is kept of what ffmpeg was given, to be written again if ffmpeg fails: more than
+an encoder holds, and than lies between two keyframes."""
+
+FINISH_PATIENCE_S = 30.0
+"""At the end of a source that can wait, ffmpeg may take as long as it likes, if only its files grow within this."""
+
 FFMPEG_BACKOFF_S = (0.2, 30.0)
 """First and longest pause before ffmpeg is started again after it failed."""
 

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from videostore.archive import Archive
 from videostore.clock import Clock
-from videostore.const import CLOCK_LEEWAY_US, COVER_POLL_S, COVER_TIMEOUT_S, NEIGHBOUR_US, US_PER_SECOND
+from videostore.const import (
+    CLOCK_LEEWAY_US,
+    COVER_POLL_S,
+    COVER_TIMEOUT_S,
+    LONGEST_SEGMENT_US,
+    NEIGHBOUR_US,
+    US_PER_SECOND,
+)
 from videostore.fragments import NotOursError, read_fragments
 from videostore.run import Run
 from videostore.segment import Segment, describe_fragments, parse_open_name
@@ -39,6 +46,19 @@ class OpenSegments:
             with contextlib.suppress(OSError):
                 total += path.stat().st_size
         return total
+
+    async def last_frame_us(self, run: Run) -> int:
+        """Capture time of the last frame of a run that has ended which is in a file; before its first where none is."""
+        recent_us = max(run.epoch_us, run.last_us - LONGEST_SEGMENT_US)
+        closed = await self._archive.index.select(recent_us, run.last_us + NEIGHBOUR_US)
+        paths = [self._archive.directory / one.file_name for one in closed if one.run_us == run.epoch_us]
+        loop = asyncio.get_running_loop()
+        for path in reversed([*paths, *sorted(self._archive.unclosed)]):
+            with contextlib.suppress(NotOursError, OSError):
+                last_us = (await loop.run_in_executor(None, read_fragments, path)).times_us[-1]
+                if last_us <= run.last_us:
+                    return last_us
+        return run.epoch_us - 1
 
     async def wait_until_covered(self, from_us: int, to_us: int) -> None:
         """Wait until the recording reaches a moment that has passed: about a keyframe interval, for files tell it."""

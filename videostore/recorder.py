@@ -16,6 +16,7 @@ from videostore.const import (
     BACKLOG_FRAMES,
     FFMPEG_BACKOFF_S,
     FFMPEG_HEALTHY_S,
+    KEPT_FOR_REPEAT_S,
     MAX_STEP_IN_RUN_US,
     SYNC_INTERVAL_S,
     US_PER_SECOND,
@@ -64,10 +65,13 @@ class Recorder:
         on_run_end: Callable[[Run], Awaitable[None]],
         prepare: Callable[[], Awaitable[None]] | None = None,
         live: bool = True,
+        last_stored: Callable[[Run], Awaitable[int]] | None = None,
     ) -> None:
         """`on_run_end` is awaited with each run after its ffmpeg has ended, `prepare` before each is started.
 
-        A source that is not `live` waits while ffmpeg is busy; of a live one packets are dropped then, and counted.
+        A source that is not `live` waits while ffmpeg is busy or away, and what an ffmpeg that failed has taken with it
+        is written again: `last_stored` tells the capture time of the last frame of a run that is in a file. Of a live
+        source packets are dropped then, and counted.
 
         `prepare` may raise VideoStoreError or OSError: then it is tried again, like an ffmpeg that fails.
         """
@@ -82,8 +86,15 @@ class Recorder:
         self._on_run_end = on_run_end
         self._prepare = prepare
         self._live = live
+        self._last_stored = last_stored
+        self._recent_packets: deque[Packet] = deque()
+        """Of a source that is not live: what was written to ffmpeg last, and may be lost with it."""
+        self._recent_bytes = 0
         self.ended = asyncio.Event()
-        """Set when the source has come to its end, and all of it is recorded."""
+        """Set when the source has come to its end, and all of it is recorded, or `end_fault` says why not."""
+        self.end_fault: str | None = None
+        self._lost: list[Packet] = []
+        """What a run that could not be finished has taken with it, where it can be written again."""
         self._backlog = Backlog(BACKLOG_FRAMES, BACKLOG_BYTES)
         self._run: Run | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -182,25 +193,74 @@ class Recorder:
 
     async def _take(self, item: Packet | Gap | Run) -> None:
         if isinstance(item, Gap):
-            await self._end_run(item.reason)
+            error = await self._finish_surely(item.reason)
             if item is _END:
+                self.end_fault = reason_of(error) if error else None
                 self.ended.set()
             return
         if isinstance(item, Run):
             if item is self._run:
-                await self._fail_run("ffmpeg has ended")
+                for packet in await self._fail_and_take_back("ffmpeg has ended"):
+                    await self._write_surely(packet)
             return
         run = self._run
         if run is not None:
             if run.format != item.format:
-                await self._end_run("the pictures' format has changed")
+                await self._finish_surely("the pictures' format has changed")
             elif not run.last_us < item.captured_us < run.last_us + MAX_STEP_IN_RUN_US:
-                await self._end_run("the pictures' time leaped")
+                await self._finish_surely("the pictures' time leaped")
+        if not self._live:
+            await self._write_surely(item)
+            return
         try:
             await self._write(item)
         except (VideoStoreError, OSError) as error:
             self._dropped += 1
             await self._fail_run(f"{reason_of(error).rstrip('.')}.")
+
+    async def _write_surely(self, packet: Packet) -> None:
+        """Write a packet of a source that can wait: again and again, with what was lost before it."""
+        waiting = deque([packet])
+        while waiting:
+            if self._run is None:
+                await asyncio.sleep((self._retry_us - self._clock.monotonic_us()) / US_PER_SECOND)
+            try:
+                await self._write(waiting[0])
+            except (VideoStoreError, OSError) as error:
+                waiting.extendleft(reversed(await self._fail_and_take_back(reason_of(error))))
+            else:
+                self._remember(waiting.popleft())
+
+    def _remember(self, packet: Packet) -> None:
+        kept = self._recent_packets
+        kept.append(packet)
+        self._recent_bytes += len(packet.data)
+        while (
+            packet.captured_us - kept[0].captured_us > KEPT_FOR_REPEAT_S * US_PER_SECOND
+            or self._recent_bytes > BACKLOG_BYTES
+        ) and len(kept) > 1:
+            self._recent_bytes -= len(kept.popleft().data)
+
+    async def _fail_and_take_back(self, reason: str) -> list[Packet]:
+        """Clear away a run that failed; return what was written to it, and is in no file."""
+        run = self._run
+        await self._fail_run(f"{reason.rstrip('.')}")
+        return await self._take_back(run) if run is not None and not self._live else []
+
+    async def _take_back(self, run: Run) -> list[Packet]:
+        """What was written to a run that failed, and is in no file."""
+        stored_us = await self._last_stored(run) if self._last_stored is not None else run.last_us
+        kept, self._recent_packets, self._recent_bytes = self._recent_packets, deque(), 0
+        return [one for one in kept if one.captured_us > stored_us]
+
+    async def _finish_surely(self, reason: str) -> FFmpegError | None:
+        """Finish the run; of a source that can wait, again until nothing of it is lost."""
+        while (error := await self._end_run(reason, patient=not self._live)) is not None and self._lost:
+            lost, self._lost = self._lost, []
+            self._logger.warning("The end of a run is written again: %s", error)
+            for packet in lost:
+                await self._write_surely(packet)
+        return error
 
     async def _write(self, packet: Packet) -> None:
         if self._run is None:
@@ -227,26 +287,36 @@ class Recorder:
         if self._backoff_s and self._run.age_us > FFMPEG_HEALTHY_S * US_PER_SECOND:
             self._backoff_s = 0.0
 
-    async def _end_run(self, reason: str) -> None:
-        """Finish the run as it should end, also while being cancelled: its last pictures are still in ffmpeg."""
+    async def _end_run(self, reason: str, *, patient: bool = False) -> FFmpegError | None:
+        """Finish the run as it should end, also while being cancelled: its last pictures are still in ffmpeg.
+
+        A `patient` one may take as long as ffmpeg goes on writing. Returns why it could not be finished.
+        """
         self._reason = reason
         if self._run is None:
-            return
-        finishing = asyncio.ensure_future(self._finish_run(self._run))
+            return None
+        finishing = asyncio.ensure_future(self._finish_run(self._run, patient))
         try:
-            await asyncio.shield(finishing)
+            return await asyncio.shield(finishing)
         except asyncio.CancelledError:
+            self._run.hurry()
             await finishing
             raise
 
-    async def _finish_run(self, run: Run) -> None:
+    async def _finish_run(self, run: Run, patient: bool) -> FFmpegError | None:
+        failed: FFmpegError | None = None
         try:
-            await run.finish()
+            await run.finish(patient=patient)
         except FFmpegError as error:
             self._logger.warning("%s", error)
+            failed = error
         finally:
             await self._close_run(run)
+        if failed is not None and not self._live:
+            self._lost = await self._take_back(run)
+        self._recent_packets, self._recent_bytes = deque(), 0
         self._logger.info("The recording pauses: %s.", self._reason)
+        return failed
 
     async def _fail_run(self, reason: str) -> None:
         """Clear away a run whose ffmpeg failed, and wait longer before each new attempt."""
@@ -287,9 +357,13 @@ class Backlog:
 
     def put(self, item: Packet | Gap | Run) -> None:
         """Append a packet if it fits. A gap, or a run that has ended, always fits; repeated gaps are one."""
-        if not isinstance(item, Packet):
-            if isinstance(item, Gap) and self._items and isinstance(self._items[-1], Gap):
+        if isinstance(item, Gap):
+            if self._items and self._items[-1] is _END:
+                return  # nothing comes behind the end
+            if item is not _END and self._items and isinstance(self._items[-1], Gap):
                 self._items.pop()
+        elif isinstance(item, Run):
+            pass
         elif not self._fits(item) or (self._torn and not item.keyframe):
             self._torn = True
             self.dropped += 1

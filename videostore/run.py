@@ -15,7 +15,7 @@ from typing import Any
 import av
 import ffmpeg
 
-from videostore.const import FFMPEG_FINISH_S, FFMPEG_STUCK_S, KEYFRAME_INTERVAL_S, US_PER_SECOND
+from videostore.const import FFMPEG_FINISH_S, FFMPEG_STUCK_S, FINISH_PATIENCE_S, KEYFRAME_INTERVAL_S, US_PER_SECOND
 from videostore.encoder import Encoder
 from videostore.errors import FFmpegError
 from videostore.ffmpeg import end_process, log_messages, loglevel, start_ffmpeg
@@ -52,6 +52,7 @@ class Run:
         self._container = av.open(self._bytes, "w", format="nut", container_options=_NUT_OPTIONS)
         self._stream = _mux_stream(self._container, first, framerate)
         self._messages: asyncio.Task[list[str]] | None = None
+        self._hurried = asyncio.Event()
 
     @classmethod
     async def start(
@@ -118,21 +119,62 @@ class Run:
         await self._send()
         self.last_us = packet.captured_us
 
-    async def finish(self) -> None:
+    async def finish(self, *, patient: bool = False) -> None:
         """End of the run: let ffmpeg write all it has, and kill it if it does not come to an end.
+
+        `FFMPEG_FINISH_S` is what it gets; if `patient`, as long as what it has written grows.
 
         Raises:
             FFmpegError: it failed, with its reason.
         """
+        flushing = asyncio.ensure_future(self._flush())
         try:
-            await asyncio.wait_for(self._flush(), FFMPEG_FINISH_S)
+            while not await self._is_done(flushing, patient and not self._hurried.is_set()):
+                pass
         except asyncio.TimeoutError as error:
+            if patient:
+                raise FFmpegError(f"ffmpeg has written nothing for {FINISH_PATIENCE_S:g} s.") from error
             raise FFmpegError(f"ffmpeg did not finish its segment within {FFMPEG_FINISH_S:g} s.") from error
         finally:
+            flushing.cancel()
+            await asyncio.gather(flushing, return_exceptions=True)
             said = await self.kill()
         if self._process.returncode != 0:
             reason = "; ".join(said) or "it gave no reason"
             raise FFmpegError(f"ffmpeg ended (exit code {self._process.returncode}): {reason}.")
+
+    async def _is_done(self, flushing: asyncio.Future[None], patient: bool) -> bool:
+        """Wait a while for the end; whether it has come.
+
+        Raises:
+            TimeoutError: it did not, and there is no sign that it will.
+        """
+        if not patient:
+            await asyncio.wait_for(asyncio.shield(flushing), FFMPEG_FINISH_S)
+            return True
+        loop = asyncio.get_running_loop()
+        before = await loop.run_in_executor(None, self._written)
+        hurried = asyncio.ensure_future(self._hurried.wait())
+        both: set[asyncio.Future[Any]] = {flushing, hurried}
+        await asyncio.wait(both, timeout=FINISH_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if flushing.done():
+            flushing.result()
+            return True
+        if not self._hurried.is_set() and await loop.run_in_executor(None, self._written) == before:
+            raise asyncio.TimeoutError
+        return False
+
+    def hurry(self) -> None:
+        """Let a patient end be impatient: somebody wants to leave."""
+        self._hurried.set()
+
+    def _written(self) -> tuple[str, int]:
+        """How far its files have come. Blocking."""
+        last = self.open_paths()[-1:]
+        with contextlib.suppress(OSError):
+            return (last[0].name, last[0].stat().st_size) if last else ("", 0)
+        return "", 0
 
     async def _flush(self) -> None:
         with contextlib.suppress(FFmpegError):  # the exit code tells
