@@ -21,8 +21,35 @@ def address(input: str, format: str | None = None, **options: str) -> Address:
         ("rtsp://joe:p@ss@host/path", "rtsp://…@host/path"),
         ("rtsp://joe:pa/ss@host/path", "rtsp://…@host/path"),
         ("http://host/a@b.mp4", "http://host/a@b.mp4"),
-        ("http://host:80/a@b.mp4", "http://host:80/a@b.mp4"),
+        ("http://host:80/a@b.mp4", "http://…@b.mp4"),  # who knows
+        ("rtsp://admin:123/456@host/s", "rtsp://…@host/s"),  # as a port and a path would look
+        ("rtsp://admin:12#34@host/s", "rtsp://…@host/s"),
+        ("rtsp://admin:12?34@host/s", "rtsp://…@host/s"),
+        ("rtsp://admin:p@s/s@host/s", "rtsp://…@host/s"),
+        ("rtsp://u:ab@host/", "rtsp://…@host/"),
+        ("rtsp:admin:secret@host/s", "rtsp:…@host/s"),
+        ("tcp:admin:secret@host", "tcp:…@host"),
+        ("concat:http://u:secret@h/1|http://u:secret2@h/2", "concat:http://…@h/2"),
         ("http://host/cgi?user=joe&pwd=pw1&channel=2", "http://host/cgi?user=…&pwd=…&channel=2"),
+        ("http://host/cgi?usr=joe&p=1", "http://host/cgi?usr=…&p=1"),
+        ("http://host/x?pwd=a/b?c;d#e&x=1", "http://host/x?pwd=…&x=1"),
+        ("http://host/x?token=YWI/ZGU=&x=1", "http://host/x?token=…&x=1"),
+        ("http://host/x;pwd=secret", "http://host/x;pwd=…"),
+        ("http://host/x;pwd=secret;y=1", "http://host/x;pwd=…;y=1"),
+        ("http://host/#access_token=secret", "http://host/#access_token=…"),
+        (
+            "rtsp://host/user=admin_password=tlJwpbo6_channel=1_stream=0.sdp",
+            "rtsp://host/user=…_password=…_channel=1_stream=0.sdp",
+        ),
+        (
+            "rtsp://host/user=admin&password=tl_Jw/x&channel=1.sdp",
+            "rtsp://host/user=…&password=…&channel=1.sdp",
+        ),
+        ("srt://host:9?passphrase=secretsecret&mode=caller", "srt://host:9?passphrase=…&mode=caller"),
+        ("rtmp://host/live/KEY", "rtmp://host/live/…"),
+        ("rtmps://joe:pw@host:443/live/KEY/?x=1", "rtmps://…@host:443/live/…/?x=1"),
+        ("rtmp://host/live/KEY?token=abc", "rtmp://host/live/…?token=…"),
+        ("rtmp://host", "rtmp://host"),
         ("/dev/video0", "/dev/video0"),
     ],
 )
@@ -36,7 +63,44 @@ def test_secrets_are_concealed_wherever_a_text_has_them() -> None:
     for text in ("failed: joe:s3cr%40t", "password s3cr@t refused", "sent Authorization: Basic am9l", "s3cr%40t"):
         concealed = one.conceal(text)
         assert not [word for word in ("s3cr", "am9l") if word in concealed], concealed
+    assert one.conceal("other rtsp://ann:b/c@elsewhere/y") == "other rtsp://…@elsewhere/y"
     assert one.conceal("other rtsp://ann:b@elsewhere/y") == "other rtsp://…@elsewhere/y"
+
+
+@pytest.mark.parametrize(
+    ("input", "said", "secrets"),
+    [
+        ("rtsp://admin:123/456@host/s", "Connection to tcp://admin:123?timeout=0 failed", ["123"]),
+        ("rtsp://admin:123/456@host/s", "no stream /456@host/s", ["456"]),
+        ("rtsp://admin:12#34@host/s", "Connection to tcp://admin:12?timeout=0 failed", ["admin:12"]),
+        ("rtsp://admin:p@ss@host/s", "Failed to resolve hostname ss@host", []),
+        ("rtsp://host/user=a_password=tlJwpbo6_channel=1", "DESCRIBE /tlJwpbo6 failed", ["tlJwpbo6"]),
+        ("rtmp://host/live/KEY", "Failed to play KEY; stream not found", ["KEY"]),
+        ("rtmp://joe:pw@host/live/KEY", "Failed to play KEY; stream not found", ["KEY"]),
+        ("http://host/x", "redirected to http://other/y;session=s3cr/et", ["s3cr", "et"]),
+    ],
+)
+def test_what_ffmpeg_quotes_in_parts_is_concealed(input: str, said: str, secrets: list[str]) -> None:
+    concealed = address(input).conceal(said)
+    assert "…" in concealed or not secrets
+    assert not [one for one in secrets if one in concealed], concealed
+
+
+@pytest.mark.parametrize("name", ["headers", "cookies"])
+def test_a_header_is_concealed_as_a_whole_and_in_parts(name: str) -> None:
+    one = address(
+        "http://host/x", **{name: "Authorization: Basic am9lOnB3==\r\nX-Key: k1, k2k2\r\nCookie: sid=abc; x=def"}
+    )
+    for text in ("Basic am9lOnB3==", "am9lOnB3", "X-Key: k1, k2k2", "k2k2", "sid=abc", "abc", "def"):
+        concealed = one.conceal(f"refused: {text}.")
+        assert not [part for part in ("am9l", "k2k2", "abc", "def") if part in concealed], concealed
+
+
+def test_what_cannot_be_meant_is_refused_without_its_password() -> None:
+    for input in ("rtsp://joe:secret@host\n", "pipe:http://joe:secret@host", "-rtsp://joe:secret@host"):
+        with pytest.raises(RequestError) as error:
+            address(input)
+        assert "secret" not in str(error.value)
 
 
 def test_a_file_is_given_to_ffmpeg_as_a_file_whatever_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +125,7 @@ def test_what_can_be_no_input_is_refused(input: str) -> None:
         address(input)
 
 
-@pytest.mark.parametrize("name", ["-vf", "i", "y", "a b", "", "1"])
+@pytest.mark.parametrize("name", ["-vf", "i", "y", "loglevel", "v", "a b", "", "1"])
 def test_what_can_be_no_option_is_refused(name: str) -> None:
     with pytest.raises(RequestError, match="without a dash"):
         Address("x.mp4", {name: "1"}, None)

@@ -91,6 +91,25 @@ async def test_a_segment_that_was_cut_off_ends_behind_its_last_whole_fragment(
     assert segment.end_us == whole.fragments[4].end_us
 
 
+async def test_a_segment_with_bad_bytes_in_its_middle_is_closed_with_all_that_lies_behind_them(
+    archive: Archive, times: list[int]
+) -> None:
+    await record(archive.directory, times, segment_seconds=10)
+    (path,) = archive.directory.glob("*.open")
+    whole = read_fragments(path)
+    with path.open("r+b") as file:
+        file.seek(whole.fragments[2].end_byte)
+        file.write(b"\xff" * 64)
+    before = path.read_bytes()
+    await reconcile(archive)
+    assert contents(archive.directory) == {FIRST: before}
+    (closed,) = await archive.index.oldest(10)
+    await archive.take_closed(FIRST)
+    (read_again,) = await archive.index.oldest(10)
+    assert (closed.size_bytes, closed.end_us) == (len(before), read_again.end_us)
+    assert read_fragments(archive.directory / FIRST).fragments == whole.fragments[:3]
+
+
 async def test_a_segment_that_is_being_written_is_left_to_its_ffmpeg(archive: Archive, times: list[int]) -> None:
     await record(archive.directory, times)
     before = contents(archive.directory)
@@ -342,6 +361,24 @@ async def test_a_passing_error_of_the_system_deletes_nothing(archive: Archive, r
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert segments == [] and path.exists()
     assert [s.file_name for s in archive._probe_all([path.name])] == [path.name]
+
+
+async def test_an_unreadable_file_stays_where_it_was_the_disk_that_did_not_give_it(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = archive.directory / "1725634833.mp4"
+    path.write_bytes(b"\xa5" * 5000)
+    make_old(path)
+
+    def failing(_: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("videostore.archive.read_through", failing)
+        await reconcile(archive)
+    assert path.exists()
+    await reconcile(archive)
+    assert not path.exists()
 
 
 async def test_a_file_that_only_looks_like_a_recording_is_left_alone(archive: Archive) -> None:

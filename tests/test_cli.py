@@ -523,7 +523,7 @@ def test_a_mistake_is_answered_with_a_sentence(program: Program, recording: Path
 
 def test_a_clip_is_not_put_where_it_would_be_taken_for_the_recording(program: Program, years: Path) -> None:
     done = program("export", written(GO_S * US), "+1s", "--storage", years, "-o", years / f"{GO_S + 50}.mp4")
-    assert done.code == 2 and "would be taken for a part of the recording" in done.sentence
+    assert done.code == 2 and "storage directory" in done.sentence
 
 
 def test_what_the_disk_or_ffmpeg_does_is_a_fault(program: Program, recording: Path, times: list[int]) -> None:
@@ -556,6 +556,46 @@ def test_what_nobody_foresaw_is_told_without_a_traceback(
     assert outcome.carry_out(["state"]) == 130
 
 
+@pytest.mark.parametrize("arguments", [["state"], ["state", "--json"], ["export", "-o", "-"], ["--help"]])
+def test_an_output_that_takes_nothing_is_told_in_a_sentence(
+    program: Program, recording: Path, times: list[int], arguments: list[str]
+) -> None:
+    named = [*arguments, *([exact(times[0]), exact(times[9])] if "export" in arguments else [])]
+    asked = named if arguments == ["--help"] else [*named, "--storage", str(recording)]
+    for redirection, reason in ((">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")):
+        done = subprocess.run(
+            ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *program.command(*asked)],
+            cwd=program.here, env=program.environment(), capture_output=True, timeout=WITHIN_S,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert done.stderr.decode() == f"videostore: The standard output cannot be written to: {reason}.\n"
+    silent = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >/dev/full 2>&-', "sh", *program.command(*asked)],
+        cwd=program.here, env=program.environment(), timeout=WITHIN_S,
+    )  # fmt: skip
+    assert silent.returncode == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_the_program_is_being_loaded_ends_it_as_any_other(
+    program: Program, number: signal.Signals
+) -> None:
+    script = """
+import os, signal, sys
+import videostore.cli
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "videostore.cli.outcome":
+            os.kill(os.getpid(), int(sys.argv[1]))
+sys.meta_path.insert(0, Finder())
+videostore.cli.main(["state"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(int(number))], env=program.environment(), capture_output=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
 # Which directory
 
 
@@ -575,6 +615,36 @@ def test_the_directory_is_found_where_there_is_but_one(program: Program, recordi
 
 
 # On a terminal
+
+
+def test_what_others_have_named_or_said_commands_no_terminal(
+    program: Program, recording: Path, times: list[int], tmp_path: Path, player: Path
+) -> None:
+    wicked = tmp_path / "door\x1b]0;owned\x07\x1b[2J\x9b31m\u202e"
+    shutil.copytree(recording, wicked)
+    shown = "door?]0;owned??[2J?31m?"
+    arguments = exact(times[0]), exact(times[9]), "--storage", wicked
+    made = program("export", *arguments)
+    assert made.code == 0 and made.out.startswith(shown)
+    told = program("state", "--storage", tmp_path)
+    assert told.code == 2 and shown in told.sentence
+    assert program("state", "--storage", wicked).out.startswith(f"Storage    {wicked.parent / shown}\n")
+    assert program("play", *arguments, VIDEOSTORE_FFPLAY=str(player)).code == 0
+    assert f"-window_title {shown}  " in (program.home / "arguments").read_text()
+    for command in (["state", "--storage", str(wicked)], ["export", *arguments, "--overwrite"]):
+        _, drawn = program.on_terminal(*command, columns=300)
+        assert shown in drawn and not {"\x1b]", "\x1b[2J", "\x07", "\x9b"} & {
+            drawn[i : i + n] for i in range(len(drawn)) for n in (1, 2, 4)
+        }
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;owned\x07done", "a\x9b2Jb", "a\x00b"])
+def test_what_a_machine_says_is_told_without_what_commands_a_terminal(
+    capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    outcome.tell(text)
+    said = capsys.readouterr().err
+    assert "?" in said and said.rstrip("\n").isprintable()
 
 
 def test_colours_and_bars_are_for_terminals_alone(program: Program, recording: Path, times: list[int]) -> None:

@@ -30,7 +30,7 @@ from videostore.errors import MachineError, NothingStoredError, RequestError, Un
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KEY, KEY_ID = "k3y-that-nobody-may-see", str(uuid.UUID(int=7))
-RECORDED_S, GAP_S = 6, 1.6
+RECORDED_S, GAP_S = 5, 1.2
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -42,7 +42,7 @@ async def recording(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[R
         recording.camera.fault = "error"
         await asyncio.sleep(GAP_S)
         recording.camera.fault = None
-        await recording.record(3)
+        await recording.record(2)
         yield recording
 
 
@@ -130,7 +130,7 @@ async def test_a_gap_is_told_as_for_a_clip_that_comes_whole(
     recording: Recording, server: MachineServer, forwarded: ForwardedCamera, tmp_path: Path
 ) -> None:
     delivered = recording.camera.delivered
-    from_us, to_us = delivered[0] - 2 * US + 333, delivered[0] + (RECORDED_S + 3) * US
+    from_us, to_us = delivered[0] - 2 * US + 333, delivered[0] + (RECORDED_S + 2) * US
     whole, joined = tmp_path / "whole.mp4", tmp_path / "joined.mp4"
     async with Machine.connect(server.address) as machine:
         told = await machine.export(from_us, to_us, whole)

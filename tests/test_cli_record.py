@@ -11,16 +11,22 @@ import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from scripts.painted_camera import read_clip
-from tests.recording import SMALL, capture_times, record
+from tests.recording import SMALL, capture_times, record, take_over
 from tests.test_cli import WITHIN_S, Ended, Program, exact, moment_us
+from videostore.cli import record as command
+from videostore.cli.moments import written
 from videostore.ffmpeg import find_ffmpeg, run_ffmpeg
+from videostore.recorder import RecorderHealth
 from videostore.segment import probe
+from videostore.store import VideoStore
 
 
 @pytest.fixture
@@ -75,6 +81,45 @@ def test_what_is_no_h264_is_encoded_and_a_duration_ends_it(program: Program) -> 
     found = re.search(r"Recorded (\d\.\d) s into", done.out)
     assert found is not None and 1.5 <= float(found[1]) <= 3
     assert len(list((program.here / "door").glob("*.mp4"))) >= 2 and not list((program.here / "door").glob("*.open"))
+
+
+async def test_gaps_and_frames_that_were_not_recorded_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, began_us = tmp_path / "door", time.time_ns() // 1000
+    directory.mkdir()
+    first = capture_times(2, began_us + 1000)
+    second = capture_times(3, began_us + 8 * 1_000_000)
+    for times in (first, second):
+        await record(directory, times, size=SMALL, segment_seconds=1)
+    await take_over(directory)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert await command._report(directory, began_us, "") == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert re.fullmatch(r"Recorded \d\.\d s in 2 ranges into .*door", lines[0])
+    assert [line.split()[0] for line in lines[1:]] == ["holds", "holds"]
+    assert f"holds  {written(first[0])} to " in lines[1] and f"holds  {written(second[0])} to " in lines[2]
+    assert re.fullmatch(
+        r"videostore: Of the time between them \d\.\d s are missing; `videostore state --all` shows the ranges\.\n", err
+    )
+
+
+async def test_frames_that_were_dropped_make_it_incomplete(
+    visit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch = command._watch
+
+    async def lossy(store: VideoStore, duration_s: float | None) -> RecorderHealth | None:
+        health = await watch(store, duration_s)
+        return health and replace(health, dropped_frames=7)
+
+    monkeypatch.setattr(command, "_watch", lossy)
+    nothing: dict[str, Any] = dict.fromkeys(("segment_seconds", "codec", "bitrate", "preset", "framerate", "format"))
+    door = tmp_path / "door"
+    settings = command.Settings(str(visit), door, 1, **nothing, reencode=False, options={}, duration_s=None)
+    assert await command.record(settings) == 3
+    assert "7 frames were not recorded: ffmpeg was too slow for them, or had failed.\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -14,7 +14,7 @@ import pytest
 
 from scripts.painted_camera import check_clip, read_clip
 from tests.recording import H264, H265, SIZE, SMALL, START_US, US, capture_times, record, take_over
-from videostore.cli.pieces import Joint, Piece
+from videostore.cli.pieces import Joint, Packet, Piece
 from videostore.cli.transfer import Transfer
 from videostore.encoder import Encoder
 from videostore.errors import NothingStoredError, RequestError, TooLargeError
@@ -50,7 +50,7 @@ class Remote:
         await transfer.fetch()
         left = {path.name for path in work.iterdir()} - {"before.mp4", "bridge.mp4", "even.txt"}
         assert transfer.path.name in left and not any(name.startswith("piece") for name in left), left
-        return transfer.path, transfer.missing_ranges
+        return transfer.path, transfer.ranges
 
     async def both(self, from_us: int, to_us: int, limit_bytes: int) -> tuple[Path, Path]:
         """The clip of a range, whole and in pieces."""
@@ -117,6 +117,65 @@ async def test_every_frame_a_keyframe_or_not_the_distance_over_a_seam_is_exact(t
     whole, joined = await machine.both(times[1], times[-1], 200_000)
     assert same_frames(whole, joined)
     assert check_clip(read_clip(joined), times, times[1], times[-1]).drift_ms < 0.01
+
+
+@pytest.mark.parametrize(("step_s", "limit_bytes"), [(0.7, 55_000), (3, 45_000), (3, 70_000)])
+async def test_where_an_answer_carries_but_a_few_frames_the_times_over_seams_are_exact_and_none_is_guessed(
+    tmp_path: Path, remote: Any, monkeypatch: pytest.MonkeyPatch, step_s: float, limit_bytes: int
+) -> None:
+    times = [START_US + int(number * step_s * US) + number % 3 * 1003 for number in range(12)]
+    directory = tmp_path / "recording"
+    await record(directory, times, segment_seconds=10)
+    await take_over(directory)
+    machine = await remote(directory)
+    # As older modules have it, the last frame of a clip tells nothing of how long it lasts.
+    monkeypatch.setattr(Joint, "end_us", property(lambda joint: joint.last.at_us + 1))
+    whole, joined = await machine.both(times[0], times[-1] + 1, limit_bytes)
+    assert same_frames(whole, joined)
+    assert check_clip(read_clip(joined), times, times[0], times[-1] + 1).drift_ms < 0.01
+
+
+async def test_times_over_a_seam_that_cannot_be_told_are_told_to_be_missing(tmp_path: Path, remote: Any) -> None:
+    times = [START_US + number * 3 * US for number in range(8)]
+    seam_us: list[int] = []
+
+    def vanish(from_us: int, to_us: int) -> None:
+        """Once the first piece is here, nothing can be asked for that reaches before its end."""
+        if any(from_us < one for one in seam_us):
+            raise NothingStoredError("It is gone by now.")
+
+    directory = tmp_path / "recording"
+    await record(directory, times, segment_seconds=60)
+    await take_over(directory)
+    machine = await remote(directory)
+    machine.limit_bytes, machine.before = 100_000, vanish
+    fetch = machine.fetch
+
+    async def note(from_us: int, to_us: int, path: Path) -> Any:
+        ranges = await fetch(from_us, to_us, path)
+        if path.name == "piece0.mp4":
+            seam_us.append(to_us)
+        return ranges
+
+    machine.fetch = note
+    joined, ranges = await machine.transfer(times[0], times[-1] + 1)
+    assert len(read_clip(joined)) == 8
+    (seam,) = seam_us
+    assert ranges is not None
+    assert (ranges[0].to_us, ranges[1].from_us) == (seam - 1000, seam)
+
+
+def test_of_a_still_scene_that_repeats_itself_to_the_byte_no_distance_is_told(tmp_path: Path) -> None:
+    def packet(digest: bytes, at_us: int) -> Packet:
+        return Packet(digest, True, False, at_us, 1)
+
+    def piece(*packets: Packet) -> Piece:
+        return Piece(tmp_path, "h264", 2, 2, b"", packets)
+
+    still = [packet(b"a", 0), packet(b"a", 40), packet(b"a", 100)]
+    assert piece(*still).distance_us(still[0], still[1]) is None
+    assert piece(*still[:2]).distance_us(still[0], still[1]) == 40
+    assert piece(*still, packet(b"b", 130)).distance_us(still[0], packet(b"b", 0)) == 30
 
 
 async def test_h265_is_joined_without_encoding(tmp_path: Path, remote: Any) -> None:

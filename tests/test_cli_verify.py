@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -35,9 +36,10 @@ def test_what_is_wrong_is_told_and_repaired_and_what_is_left_makes_the_exit_code
     (storage / FILE_NAME).unlink()
     spoilt, damaged = sorted(storage.glob("*.mp4"))[:2]
     spoilt.write_bytes(b"\xa5" * 5000)
+    os.utime(spoilt, (0, 0))  # nobody can still be writing it
     with damaged.open("r+b") as file:
-        file.seek(read_fragments(damaged).fragments[0].end_byte - 2000)
-        file.write(os.urandom(1500))
+        file.seek(read_fragments(damaged).fragments[0].end_byte - 30_000)
+        file.write(random.Random(1).randbytes(20_000))
     found = videostore("verify", "--storage", storage)
     assert found.returncode == 3 and found.stderr == ""
     assert f"{FILE_NAME}: the index cannot be read (there is none)." in found.stdout
@@ -50,6 +52,20 @@ def test_what_is_wrong_is_told_and_repaired_and_what_is_left_makes_the_exit_code
     assert (storage / "damaged" / spoilt.name).exists() and damaged.exists()
     quick = videostore("verify", "--quick", "--storage", storage)
     assert (quick.returncode, quick.stdout) == (0, "3 segments read: nothing is wrong.\n")
+
+
+def test_what_shows_only_after_a_repair_is_told_as_well(tmp_path: Path, recording: Path) -> None:
+    path = tmp_path / "1725000000123457-000000.open"
+    shutil.copy(min(recording.glob("*.mp4")), path)
+    with path.open("r+b") as file:
+        file.seek(read_fragments(path).fragments[0].end_byte)
+        file.write(b"\xff" * 64)
+    done = videostore("verify", "--repair", "--quick", "--storage", tmp_path)
+    (closed,) = tmp_path.glob("*.mp4")
+    assert done.returncode == 3
+    assert f"repaired: {path.name}: it was never closed, and nobody writes to it.\n" in done.stdout
+    assert f"\n{closed.name}: it is damaged, and what follows there is kept but not shown.\n" in done.stdout
+    assert "2 repaired, 1 left;" in done.stdout
 
 
 def test_for_programs_it_is_json(storage: Path) -> None:

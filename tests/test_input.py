@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import http.server
 import io
 import itertools
 import logging
@@ -20,7 +22,7 @@ import psutil
 import pytest
 
 from scripts.painted_camera import check_clip, read_clip, read_paint
-from tests.coding import Painter, write_video
+from tests.coding import GOP, Painter, write_video
 from tests.recording import H264, LOGGER, SMALL, START_US, US, capture_times, until
 from videostore.clock import SystemClock
 from videostore.config import StorageConfig
@@ -270,6 +272,53 @@ async def test_what_cannot_be_an_input_is_refused_in_a_sentence(tmp_path: Path, 
     assert str(garbage) in await refused(garbage, binary)
 
 
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A directory, and the URL by which a web server serves it."""
+    directory = tmp_path / "served"
+    directory.mkdir()
+    handler = functools.partial(QuietHandler, directory=str(directory))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield directory, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+@pytest.mark.parametrize("name", ["live.m3u8", "ended.m3u8", "ended.mpd"])
+async def test_what_comes_in_late_bursts_is_refused(
+    tmp_path: Path, binary: str, served: tuple[Path, str], name: str, b_frames: int
+) -> None:
+    """Its frames would be recorded again, under false times, whenever it is opened again."""
+    directory, url = served
+    write_video(tmp_path / "input.mp4", "h264", capture_times(4, fps=20, seed=None), b_frames=b_frames)
+    process = await asyncio.create_subprocess_exec(
+        *(binary, "-v", "error", "-i", str(tmp_path / "input.mp4"), "-c", "copy"),
+        *(("-f", "dash") if name.endswith("mpd") else ("-f", "hls", "-hls_time", "1", "-hls_list_size", "0")),
+        str(directory / name),
+    )
+    assert await process.wait() == 0
+    if name == "live.m3u8":
+        lines = (directory / name).read_text().splitlines()
+        (directory / name).write_text("\n".join(line for line in lines if line != "#EXT-X-ENDLIST") + "\n")
+    kind = "DASH" if name.endswith("mpd") else "HLS"
+    said = f"cannot be recorded: it is {kind}, which comes late and in bursts, so that its time cannot be trusted"
+    for input in (f"{url}/{name}", directory / name):
+        assert said in await refused(input, binary)
+        source = Noting(input_of(input, binary))  # without having looked at it before
+        async with playing(source):
+            await until(functools.partial(bool, source.gaps))
+        assert said in source.gaps[0].reason and "RTSP" in source.gaps[0].reason
+        assert not source.packets_seen
+
+
 @pytest.mark.parametrize("input", ["-vf", "-", "", "a\nb", "pipe:0"])
 def test_what_looks_like_an_option_is_no_input(binary: str, input: str) -> None:
     with pytest.raises(RequestError, match="name a file, a device or a URL"):
@@ -296,14 +345,49 @@ async def test_a_password_is_told_to_nobody(binary: str, caplog: pytest.LogCaptu
         assert not [secret for secret in ("joe", "pa55word", "pa5", "5word", "t0ken") if secret in told]
 
 
+@pytest.mark.parametrize(
+    "input",
+    [
+        "rtsp://127.0.0.1:1/user=admin_password=s3cret_channel=1_stream=0.sdp",
+        "rtsp://admin:1/s3cret@127.0.0.1:1/x",
+        "rtsp://admin:12#s3cret@127.0.0.1:1/x",
+        "rtsp://s3cret:12?34@127.0.0.1:1/x",
+        "rtsp:admin:s3cret@127.0.0.1:1/x",
+        "http://127.0.0.1:1/x;pwd=s3cret",
+        "http://127.0.0.1:1/x#access_token=s3cret",
+        "http://127.0.0.1:1/x?a=b&pwd=a/s3cret",
+        "rtmp://127.0.0.1:1/live/s3cret",
+        "concat:http://u:s3cret@127.0.0.1:1/1|http://u:s3cret@127.0.0.1:1/2",
+        "file:/none/pwd=s3cret",
+    ],
+)
+async def test_nothing_that_ffmpeg_says_tells_a_password(
+    binary: str, input: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    told = ""
+    source = input_of(input, binary, patience_s=1)
+    try:
+        await source.probe()
+    except RequestError as error:
+        told = str(error)
+    packets = source.packets()
+    gap = await packets.__anext__()
+    await packets.aclose()  # type: ignore[attr-defined]
+    assert isinstance(gap, Gap)
+    told += gap.reason + caplog.text
+    assert "…" in told and "s3cret" not in told
+
+
 # Live
 
 
 class Station:
     """A camera on the network: serves painted pictures as an MPEG transport stream over TCP, to one after the other."""
 
-    def __init__(self, codec: str = "h264", *, fps: float = 20, b_frames: int = 0) -> None:
+    def __init__(self, codec: str = "h264", *, fps: float = 20, b_frames: int = 0, gop: int = GOP) -> None:
         self.codec = codec
+        self.gop = gop
         self.fps = fps
         self.b_frames = b_frames
         self.delivered: list[int] = []
@@ -350,7 +434,7 @@ class Station:
 
     async def _send(self, writer: asyncio.StreamWriter) -> None:
         output = io.BytesIO()
-        painter = Painter(self.codec, b_frames=self.b_frames)
+        painter = Painter(self.codec, gop=self.gop, b_frames=self.b_frames)
         with av.open(output, "w", format="mpegts", options={"flush_packets": "1"}) as container:
             stream = container.add_mux_stream(self.codec, rate=20, width=SMALL[0], height=SMALL[1])
             stream.time_base = painter.context.time_base
@@ -568,6 +652,40 @@ async def test_frames_that_turn_out_to_be_reordered_are_encoded_from_there_on(tm
     assert [frame.captured_us for frame in shown if frame] == times
 
 
+async def test_a_file_without_further_keyframes_is_encoded_from_where_a_segment_would_grow_too_long(
+    tmp_path: Path, binary: str
+) -> None:
+    """Else no segment is ever closed, and the quota does not hold."""
+    times = capture_times(4, fps=20, seed=None)
+    path = tmp_path / "input.mp4"
+    write_video(path, "h264", times, gop=1000)
+    made = await record_file(path, tmp_path, binary, keyframe_patience_s=1.5)
+    assert [gap.reason for gap in made.source.gaps] == [
+        f"the input {path} is encoded anew from here on: no keyframe has come for 1.5 s"
+    ]
+    assert len(made.segments) > 2
+    shown = [frame for segment in made.segments for _, frame in read_clip(segment)]
+    assert [frame.captured_us for frame in shown if frame] == times  # each once
+    keyframes = [packet.captured_us for packet in made.source.packets_seen if packet.keyframe]
+    assert max(distances(keyframes)) < 2.5 * US
+
+
+async def test_a_live_input_without_further_keyframes_is_encoded(binary: str) -> None:
+    station = Station(gop=1000)
+    await station.start()
+    source = Noting(input_of(station.url, binary, format="mpegts", keyframe_patience_s=1.5))
+    try:
+        async with playing(source):
+            await until(lambda: source.gaps)
+            before = len(source.packets_seen)
+            await until(lambda: len(source.packets_seen) >= before + 60)
+    finally:
+        await station.stop()
+    assert len(source.gaps) == 1 and "no keyframe has come for 1.5 s" in source.gaps[0].reason
+    assert sum(packet.keyframe for packet in source.packets_seen[before:]) >= 3
+    assert not any(packet.keyframe for packet in source.packets_seen[1:before])
+
+
 async def test_live_b_frames_are_encoded(binary: str) -> None:
     station = Station(b_frames=2)
     await station.start()
@@ -627,6 +745,21 @@ async def test_a_reader_that_does_not_go_on_can_leave(binary: str, tmp_path: Pat
     await packets.__anext__()
     await asyncio.sleep(0.5)
     await packets.aclose()  # type: ignore[attr-defined]
+
+
+async def test_an_ffmpeg_that_a_signal_ends_is_told_as_such(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    program, file = tmp_path / "program", tmp_path / "input.mp4"
+    program.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    program.chmod(0o755)
+    file.touch()
+    source = Noting(input_of(file, str(program)))
+    await asyncio.wait_for(source.play(), 10)
+    assert [gap.reason for gap in source.gaps] == [
+        f"the input {file} does not deliver: ffmpeg was ended by signal {signal.SIGSEGV:d}"
+    ]
+    assert f"cannot be recorded: ffmpeg was ended by signal {signal.SIGSEGV:d}." in await refused(file, str(program))
+    assert await input_of("rtsp://127.0.0.1:1/x", str(program)).probe() is None
+    assert f"does not answer: ffmpeg was ended by signal {signal.SIGSEGV:d}." in caplog.text
 
 
 async def test_a_program_that_writes_nonsense_and_does_not_end_is_ended(tmp_path: Path) -> None:

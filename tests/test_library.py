@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -80,9 +81,89 @@ async def test_an_iterable_that_fails_ends_the_recording_and_keeps_what_came(tmp
         raise RuntimeError("the camera has burnt")
 
     async with VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False) as store:
-        await asyncio.wait_for(store.ended(), 60)
+        with pytest.raises(videostore.VideoStoreError, match="The source has failed: the camera has burnt"):
+            await asyncio.wait_for(store.ended(), 60)
         clip = await store.fetch(times[0], times[-1] + 1)
     assert len(read_clip(clip.data)) == len(times)
+
+
+def ffmpeg_of(store: VideoStore) -> psutil.Process:
+    run = store._run
+    assert run is not None
+    return psutil.Process(run._process.pid)
+
+
+async def test_of_a_source_that_can_wait_nothing_is_lost_when_ffmpeg_is_killed(tmp_path: Path) -> None:
+    times = capture_times(30, fps=20)
+
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        for number, time_us in enumerate(times):
+            yield packet(time_us)
+            if number in (150, 400, len(times) - 1):
+                ffmpeg_of(store).kill()
+
+    store = VideoStore.record(
+        tmp_path / "door", packets(), size_gb=1, segment_seconds=4, preset="ultrafast", live=False
+    )
+    async with store:
+        await asyncio.wait_for(store.ended(), 60)
+        recorder = store.health().recorder
+        assert recorder is not None and recorder.dropped_frames == 0 and recorder.ffmpeg_restarts >= 2
+        clip = await store.fetch(times[0], times[-1] + 1)
+    check = check_clip(read_clip(clip.data), times, times[0], times[-1] + 1)
+    assert (check.shown, check.doubled, check.missing_inside, check.missing_after) == (len(times), 0, (), ())
+
+
+async def test_an_ffmpeg_that_takes_its_time_at_the_end_of_a_source_gets_it(tmp_path: Path) -> None:
+    times = capture_times(3, fps=20)
+
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        async for one in recorded(times):
+            yield one
+        process = ffmpeg_of(store)
+        process.suspend()
+        asyncio.get_running_loop().call_later(3, process.resume)
+
+    store = VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False)
+    async with store:
+        await asyncio.wait_for(store.ended(), 60)
+        clip = await store.fetch(times[0], times[-1] + 1)
+    assert check_clip(read_clip(clip.data), times, times[0], times[-1] + 1).flawless
+
+
+async def test_an_ffmpeg_that_stands_still_at_the_end_is_replaced_and_the_end_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.run.FINISH_PATIENCE_S", 1.0)
+    times = capture_times(3, fps=20)
+
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        async for one in recorded(times):
+            yield one
+        ffmpeg_of(store).suspend()
+
+    store = VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False)
+    async with store:
+        await asyncio.wait_for(store.ended(), 60)
+        clip = await store.fetch(times[0], times[-1] + 1)
+    check = check_clip(read_clip(clip.data), times, times[0], times[-1] + 1)
+    assert (check.shown, check.doubled, check.missing_inside, check.missing_after) == (len(times), 0, (), ())
+
+
+async def test_the_end_of_a_live_source_that_cannot_be_recorded_is_told(tmp_path: Path) -> None:
+    times = capture_times(0.5, fps=20)
+
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        async for one in recorded(times):
+            yield one
+        while store._run is None or store._run.last_us < times[-1]:  # noqa: ASYNC110 (there is no event to wait for)
+            await asyncio.sleep(0.01)
+        ffmpeg_of(store).suspend()
+
+    store = VideoStore.record(tmp_path / "door", packets(), size_gb=1)
+    async with store:
+        with pytest.raises(videostore.VideoStoreError, match="end of the source could not be recorded: ffmpeg did not"):
+            await asyncio.wait_for(store.ended(), 60)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +295,77 @@ async def test_an_export_writes_over_a_file_only_when_told(storage: Path, times:
         assert len(read_clip(path.read_bytes())) == 6
         with pytest.raises(RequestError, match="There is no directory"):
             await store.export(times[3], times[9], tmp_path / "no" / "clip.mp4")
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+async def test_no_export_is_written_into_the_recording(storage: Path, times: list[int], overwrite: bool) -> None:
+    evidence = {path: path.read_bytes() for path in storage.iterdir()}
+    async with VideoStore.open(storage) as store:
+        for name in (min(storage.glob("*.mp4")).name, "1725000001.mp4", "clip.mp4"):
+            with pytest.raises(RequestError, match="would lie in the storage directory"):
+                await store.export(times[3], times[9], storage / name, overwrite=overwrite)
+    assert {path: path.read_bytes() for path in storage.iterdir()} == evidence
+
+
+async def test_of_two_exports_to_one_file_at_once_the_later_one_is_refused(
+    storage: Path, times: list[int], tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.mp4"
+    async with VideoStore.open(storage) as store:
+        exports = [store.export(times[3], times[last], path) for last in (9, 12)]
+        done = await asyncio.gather(*exports, return_exceptions=True)
+    refused = [error for error in done if isinstance(error, RequestError)]
+    assert len(refused) == 1 and "exists already" in str(refused[0])
+    assert len(read_clip(path.read_bytes())) == (6 if isinstance(done[1], RequestError) else 9)
+
+
+async def test_requests_before_the_start_and_after_the_end_are_refused_in_a_sentence(
+    storage: Path, times: list[int], tmp_path: Path
+) -> None:
+    store = VideoStore.open(storage)
+
+    async def stream() -> None:
+        async for _ in store.stream(times[3], times[9]):
+            pass
+
+    def requests() -> list[Coroutine[Any, Any, object]]:
+        return [
+            store.fetch(times[3], times[9]),
+            store.export(times[3], times[9], tmp_path / "clip.mp4"),
+            store.save(times[3], times[9]),
+            store.save_status("some.mp4"),
+            store.state(),
+            stream(),
+        ]
+
+    for request in requests():
+        with pytest.raises(videostore.VideoStoreError, match="The store is not started yet"):
+            await request
+    with pytest.raises(videostore.VideoStoreError, match="The store is not started yet"):
+        store.health()
+    async with store:
+        await store.fetch(times[3], times[9])
+    for request in requests():
+        with pytest.raises(videostore.VideoStoreError, match="The recorder was closed before the request was done"):
+            await request
+    assert not (tmp_path / "clip.mp4").exists()
+
+
+@pytest.mark.parametrize("cancels", [1, 2, 3])
+async def test_a_request_that_is_cancelled_again_and_again_leaves_nothing(
+    stores: Stores, recording: Path, times: list[int], cancels: int
+) -> None:
+    store = await stores.over(recording)
+    for pause_ms in range(0, 200, 10):
+        task = asyncio.create_task(store.fetch(times[3], times[-5]))
+        await asyncio.sleep(pause_ms / 1000)
+        for _ in range(cancels):
+            task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.gather(task, return_exceptions=True)
+    assert not list(stores.storage.glob(".cuts/*"))
+    assert {path.stat().st_nlink for path in stores.storage.glob("*.mp4")} == {1}
+    assert psutil.Process().children() == []
 
 
 async def test_an_export_that_is_cancelled_or_fails_leaves_no_file(

@@ -61,6 +61,19 @@ def test_a_directory_with_percent_signs_and_spaces_is_told_apart(start: Start, t
     assert pids(directory, RUN_US) == {RUN_US: pid}
 
 
+def test_a_directory_is_known_by_every_path_that_leads_to_it(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "50 % of it").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "50 % of it")
+    monkeypatch.chdir(tmp_path)
+    paths = [tmp_path / "50 % of it", tmp_path / "link", Path("50 % of it"), Path("link")]
+    started = {RUN_US + n: start(output_pattern(path, RUN_US + n)) for n, path in enumerate(paths)}
+    monkeypatch.chdir("/")
+    for path in paths:
+        assert pids(tmp_path / path, *started) == started
+
+
 def test_one_that_has_ended_is_none(tmp_path: Path) -> None:
     """Also while its parent has not asked for its end: a zombie has no command line."""
     process = subprocess.Popen([sys.executable, "-c", "", output_pattern(tmp_path, RUN_US)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -15,8 +16,9 @@ import pytest
 
 from scripts.painted_camera import check_clip, read_clip
 from tests.recording import LOGGER, START_US, US, Pulse, Stores, capture_times, record, until, write_foreign
-from videostore import NothingStoredError, RequestError, VideoStore, VideoStoreError
+from videostore import FFmpegError, NothingStoredError, RequestError, VideoStore, VideoStoreError
 from videostore.index import FILE_NAME
+from videostore.system import LINUX
 from videostore.timeline import Range
 
 Contents = dict[str, tuple[int, int, int, bytes]]
@@ -194,3 +196,58 @@ async def test_what_is_no_storage_directory_is_told_in_a_sentence(tmp_path: Path
         with pytest.raises(NothingStoredError, match="the storage is empty"):
             await store.fetch(START_US, START_US + US)
     assert sorted(os.listdir(tmp_path)) == ["file"]
+
+
+@pytest.mark.skipif(not LINUX, reason="other systems have no names for what is open")
+async def test_what_is_deleted_in_the_midst_of_a_clip_is_in_it_all_the_same(storage: Path, times: list[int]) -> None:
+    from_us, to_us = times[3], times[-5]
+    async with VideoStore.open(storage, logger=LOGGER) as store:
+        told: list[object] = []
+        async with store._clips.plan(from_us, to_us) as plan, store._clips.temporary() as path:
+            streaming = store.stream(from_us, to_us, on_ranges=told.append)
+            store._clips._stream_turn = Held()
+            first = asyncio.ensure_future(anext(streaming))
+            await until(lambda: told)
+            for segment in storage.glob("*.mp4"):
+                segment.unlink()
+            store._clips._stream_turn.release()
+            data = await first + b"".join([block async for block in streaming])
+            assert told == [None] and check_clip(read_clip(data), times, from_us, to_us).flawless
+            await store._clips.cut(plan, path)
+            assert check_clip(read_clip(path.read_bytes()), times, from_us, to_us).flawless
+    assert not [name for name in os.listdir("/proc/self/fd") if str(storage) in _leads_to(name)]
+
+
+@pytest.mark.parametrize("victim", [1, 3])
+async def test_a_stream_of_which_a_part_is_deleted_where_nothing_keeps_it_raises(
+    storage: Path, times: list[int], monkeypatch: pytest.MonkeyPatch, victim: int
+) -> None:
+    monkeypatch.setattr("videostore.pins.descriptor_room", lambda _: 0)
+    async with VideoStore.open(storage, logger=LOGGER) as store:
+        told: list[object] = []
+        streaming = store.stream(times[0], times[-1] + 1, on_ranges=told.append)
+        store._clips._stream_turn = Held()
+        first = asyncio.ensure_future(anext(streaming))
+        await until(lambda: told)
+        sorted(storage.glob("*.mp4"))[victim].unlink()
+        store._clips._stream_turn.release()
+        await first
+        with pytest.raises(FFmpegError, match="The clip is not complete"):
+            async for _ in streaming:
+                pass
+        clip = await store.fetch(times[0], times[-1] + 1)  # with another plan, that is told
+        assert clip.ranges is not None
+
+
+class Held(asyncio.Semaphore):
+    """A turn that does not come before a test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+
+def _leads_to(descriptor: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except FileNotFoundError:
+        return ""

@@ -4,12 +4,14 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from videostore.snapshot import take_snapshot
+from videostore.system import LINUX, is_held
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def count(snapshot: sqlite3.Connection) -> int:
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    """Of the files that hold something; readers leave their marks in the shared memory file."""
+    """Of the files that hold something; beside a user, readers leave their marks in the shared memory file."""
     return {path.name: path.read_bytes() for path in directory.iterdir() if not path.name.endswith("-shm")}
 
 
@@ -119,3 +121,60 @@ def test_where_there_is_none_that_is_said(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         take_snapshot(tmp_path / "some.db")
     assert not list(tmp_path.iterdir())
+
+
+USER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA journal_mode = WAL")
+connection.execute("CREATE TABLE numbers (number INTEGER)")
+connection.executemany("INSERT INTO numbers VALUES (?)", [(n,) for n in range(100)])
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def everything(directory: Path) -> dict[str, tuple[int, int, bytes]]:
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes()) for path in directory.iterdir()}
+
+
+@pytest.mark.skipif(not LINUX, reason="other systems do not tell who holds a file")
+def test_of_what_a_kill_left_nothing_at_all_is_changed(tmp_path: Path) -> None:
+    path = tmp_path / "here" / "some.db"
+    path.parent.mkdir()
+    command = [sys.executable, "-c", USER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as user:
+        assert user.stdout is not None and user.stdout.readline()
+        assert is_held(path.with_name("some.db-shm"))
+        assert count(take_snapshot(path)) == 100
+        user.kill()
+    assert len(before := everything(path.parent)) == 3
+    assert not is_held(path.with_name("some.db-shm"))
+    for _ in range(2):
+        assert count(take_snapshot(path)) == 100
+    assert everything(path.parent) == before
+
+
+def test_a_user_in_the_same_process_keeps_its_locks(database: tuple[Path, sqlite3.Connection]) -> None:
+    path, _ = database
+    assert is_held(path.with_name("some.db-shm"))
+    assert count(take_snapshot(path)) == 100
+    assert is_held(path.with_name("some.db-shm"))
+    reader = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM numbers').fetchall()"
+    subprocess.run([sys.executable, "-c", reader, path], check=True)
+    assert path.with_name("some.db-wal").stat().st_size  # it did not take itself for the last
+
+
+def test_one_that_somebody_changes_while_it_is_copied_is_asked_of_sqlite(
+    database: tuple[Path, sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, connection = database
+    copy = shutil.copyfile
+
+    def write_meanwhile(source: Path, target: Path) -> None:
+        copy(source, target)
+        connection.execute("INSERT INTO numbers VALUES (1)")
+
+    monkeypatch.setattr("videostore.snapshot.is_held", lambda _: False)
+    monkeypatch.setattr(shutil, "copyfile", write_meanwhile)
+    assert count(take_snapshot(path)) == 102

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 from pathlib import Path
 
@@ -113,3 +115,27 @@ def test_half_written_clips_of_earlier_processes_are_swept_and_whole_ones_stay(t
     Uploads(tmp_path, "cam").sweep()
     left = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {*foreign, tmp_path / f"{stem}.mp4", tagged / f"{stem}.mp4"}
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_appears_meanwhile_is_not_overwritten_unless_that_is_wanted(
+    tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "clip.mp4"
+    path.write_text("evidence")
+    progress = progress_path(path)
+    progress.write_text("whole")
+    with pytest.raises(RequestError, match="exists already"):
+        publish(progress, path, overwrite=False)
+    assert path.read_text() == "evidence"
+    path.unlink()
+    publish(progress, path, overwrite=False)
+    assert path.read_text() == "whole" and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(FileNotFoundError):
+        publish(progress, tmp_path / "other.mp4", overwrite=False)
+    assert list(tmp_path.iterdir()) == [path]

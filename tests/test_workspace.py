@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -62,3 +63,36 @@ async def test_one_that_nobody_waits_for_any_more_is_removed_all_the_same(tmp_pa
         with pytest.raises(asyncio.CancelledError):
             await task
     assert not base.exists() or list(base.iterdir()) == []
+
+
+async def test_one_whose_user_is_cancelled_again_and_again_is_removed_all_the_same(tmp_path: Path) -> None:
+    base = tmp_path / ".cuts"
+
+    async def take() -> None:
+        async with Workspaces(base).make() as work:
+            for number in range(300):
+                (work / f"{number}.mp4").touch()
+            await asyncio.sleep(60)
+
+    for pause_s in (0, 0.0005, 0.05):
+        for times in (2, 3, 4):
+            task = asyncio.create_task(take())
+            await asyncio.sleep(pause_s)
+            for _ in range(times):
+                task.cancel()
+                await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not base.exists() or list(base.iterdir()) == []
+
+
+def test_readers_that_start_sweep_what_dead_ones_left_and_nothing_else(elsewhere: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left, alive = elsewhere / f"videostore-reading-{dead.pid}-abc_12", elsewhere / "videostore-reading-1-abc_12"
+    others = [elsewhere / "videostore-reading-mine", elsewhere / f"videostore-reading-{dead.pid}"]
+    for path in (left, alive, *others):
+        path.mkdir()
+        (path / "list.txt").touch()
+    Workspaces(None).sweep()
+    assert sorted(elsewhere.iterdir()) == sorted([alive, *others])

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -20,8 +19,8 @@ import av.error
 import psutil
 
 from videostore.claim import Claim
-from videostore.const import LONGEST_SEGMENT_US, RANGE_SLOP_US, UNREADABLE_AGE_S
-from videostore.directory import close_segment, compare, list_directory
+from videostore.const import LONGEST_SEGMENT_US, RANGE_SLOP_US
+from videostore.directory import close_segment, compare, is_young, list_directory, read_through
 from videostore.errors import VideoStoreError, reason_of
 from videostore.fragments import NotOursError
 from videostore.index import Index
@@ -62,6 +61,7 @@ class Archive:
         self._unread = Unread()
         self._listed = False
         self._undeletable: set[str] = set()
+        self._keep_unreadable = False
         self.unclosed: set[Path] = set()
         """Segments that nobody writes to any more, and that could not be closed: they are to be tried again.
 
@@ -73,8 +73,10 @@ class Archive:
         """Whether the sizes of all files have been compared with the index."""
 
     @classmethod
-    async def open(cls, directory: Path, logger: logging.Logger) -> Archive:
+    async def open(cls, directory: Path, logger: logging.Logger, *, keep_unreadable: bool = False) -> Archive:
         """Open a storage directory as its index knows it; `reconcile` then compares the two.
+
+        With `keep_unreadable` what cannot be read stays where it is, however old it is.
 
         Raises:
             OSError, sqlite3.Error: the directory cannot be used.
@@ -86,6 +88,7 @@ class Archive:
         except BaseException:
             claim.release()
             raise
+        archive._keep_unreadable = keep_unreadable
         try:
             await archive._load_timeline()
         except BaseException:
@@ -443,11 +446,16 @@ class Archive:
             status = path.lstat()
         except FileNotFoundError:
             return
-        if time.time() - status.st_mtime < UNREADABLE_AGE_S:
+        if is_young(status):
             self._logger.debug("%s cannot be read yet.", path.name)
             return
-        if self.read_only:
+        if self.read_only or self._keep_unreadable:
             self._logger.warning("%s (%d bytes) cannot be read.", path.name, status.st_size)
+            return
+        try:
+            read_through(path)
+        except OSError as error:  # what was taken for damage may be the disk's: tried again at the next walk
+            self._logger.warning("%s cannot be read just now: %s.", path.name, reason_of(error))
             return
         self._logger.warning("%s (%d bytes) cannot be read and is removed.", path.name, status.st_size)
         with contextlib.suppress(OSError):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-import os
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -39,6 +39,7 @@ from videostore.errors import (
 )
 from videostore.ffmpeg import ffmpeg_output, loglevel
 from videostore.holds import Holds
+from videostore.pins import Pins
 from videostore.plan import Part, Plan, groups_of, in_order, make_plan
 from videostore.segment import Segment
 from videostore.timeline import Range, merge_ranges
@@ -48,6 +49,11 @@ from videostore.workspace import Workspaces
 _REENCODED = {"c:v": "libx264", "preset": "veryfast", "crf": 18, "bf": 0, "pix_fmt": "yuv420p"}
 _EXACT_TIMES = {"fps_mode": "passthrough", "enc_time_base": f"1/{US_PER_SECOND}"}
 _BLOCK_BYTES = 1 << 16
+_BROKEN_OFF = re.compile(
+    r"Impossible to open|Error during demuxing|Error retrieving a packet|Input/output error|No such file"
+)
+"""What ffmpeg says of an input that it could not read to its end."""
+_REASONS = 3
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
 
 
@@ -98,26 +104,27 @@ class Clips:
             if total_bytes > 4 * largest_bytes:
                 asked_us = min(length_us, to_us - from_us)
                 await check_size(min(total_bytes - 2 * largest_bytes, total_bytes * asked_us // length_us), asked_us)
+        asked = Range(from_us, to_us)
         with self._holds.hold(from_us, to_us):
             async with self._workspaces.make() as work:
-                asked = Range(from_us, to_us)
-                try:
-                    found = await self._find_known(asked, work)
-                    plan = await self._plan(asked, found, work)
-                except OSError as error:
-                    raise VideoStoreError(f"The recording cannot be read just now: {reason_of(error)}.") from error
-                if not plan.parts:
-                    raise await self._nothing_stored(plan)
-                if check_size is not None:
-                    await check_size(plan.estimated_bytes, plan.longest_us)
-                yield plan
+                with Pins(self._directory, work, read_only=self._archive.read_only) as pins:
+                    try:
+                        found = await self._find_known(asked, work, pins)
+                        plan = await self._plan(asked, found, work)
+                    except OSError as error:
+                        raise VideoStoreError(f"The recording cannot be read just now: {reason_of(error)}.") from error
+                    if not plan.parts:
+                        raise await self._nothing_stored(plan)
+                    if check_size is not None:
+                        await check_size(plan.estimated_bytes, plan.longest_us)
+                    yield plan
 
-    async def _find_known(self, asked: Range, work: Path) -> list[tuple[Segment, Path]]:
+    async def _find_known(self, asked: Range, work: Path, pins: Pins) -> list[tuple[Segment, Path]]:
         """What is stored of the range; not what an index knows that has just been lost."""
         while True:
             await self._archive.known(asked.from_us, KNOWN_WITHIN_S)
             try:
-                found = await self._find(asked, work)
+                found = await self._find(asked, work, pins)
             except FileNotFoundError:
                 if not self._archive.read_only:
                     raise
@@ -159,21 +166,21 @@ class Clips:
         """
         async with self._save_turn if for_save else self._fetch_turn, self._workspaces.make(plan.work_bytes) as work:
             try:
-                complaints: list[str] = []
                 progress = _Progress(plan, on_progress)
                 try:
                     command = await self._command(plan, str(output), container, comment, work, progress)
-                    await self._run(command, progress, complaints)
+                    await self._run(command, progress)
                 except FFmpegError:
                     if (better := await self._doubt(plan, work)) is None:
                         raise
                 else:
-                    better = await self._doubt(plan, work) if complaints else None
+                    better = await self._doubt(plan, work) if progress.complaints else None
                 if better is not None:
                     plan = better
                     progress = _Progress(plan, on_progress)
                     command = await self._command(plan, str(output), container, comment, work, progress)
                     await self._run(command, progress)
+                self._check_whole(progress)
                 if not output.exists() or output.stat().st_size == 0:
                     raise RequestError("The clip came out empty: the recording of this range cannot be read.")
             except BaseException:
@@ -186,15 +193,42 @@ class Clips:
         """The clip of a plan as a fragmented MP4, block by block, as fast as it is taken; nothing is kept of it.
 
         Raises:
-            FFmpegError: ffmpeg failed; what came before is the clip's beginning.
+            FFmpegError: ffmpeg failed, or could not read all of the plan; what came before is not the whole clip.
         """
         async with self._stream_turn, self._workspaces.make(plan.work_bytes) as work:
             progress = _Progress(plan, None)
-            command = await self._command(plan, "pipe:1", "fmp4", comment, work, progress)
+            command = self._compiled(await self._command(plan, "pipe:1", "fmp4", comment, work, progress))
             with self._explained():
-                async with ffmpeg_output(self._compiled(command), logger=self._logger, niceness=CUT_NICENESS) as output:
+                async with ffmpeg_output(
+                    command, logger=self._logger, niceness=CUT_NICENESS, complaints=progress.complaints
+                ) as output:
                     while block := await output.read(_BLOCK_BYTES):
                         yield block
+            self._check_whole(progress)
+            if progress.complaints and await self._lost(plan, work):
+                raise self._incomplete(progress)
+
+    async def _lost(self, plan: Plan, work: Path) -> bool:
+        """Whether not all that a plan takes can be read any more, or ever could."""
+        try:
+            return await self._doubt(plan, work) is not None
+        except (OSError, RequestError):
+            return True
+
+    def _check_whole(self, progress: _Progress) -> None:
+        """ffmpeg need not fail where it cannot go on reading: it ends the clip there.
+
+        Raises:
+            FFmpegError: it said that it could not.
+        """
+        if any(_BROKEN_OFF.search(complaint) for complaint in progress.complaints):
+            raise self._incomplete(progress)
+
+    def _incomplete(self, progress: _Progress) -> FFmpegError:
+        self._logger.error("A clip lacks some of what it was to hold: %s.", "; ".join(progress.complaints[:_REASONS]))
+        return FFmpegError(
+            "The clip is not complete: some of its recording could not be read any more; ask again for what is left."
+        )
 
     async def _doubt(self, plan: Plan, work: Path) -> Plan | None:
         """A plan without the segments that turn out to be damaged, now that ffmpeg complains; None if none is."""
@@ -211,8 +245,8 @@ class Clips:
         async with self._workspaces.make(size_bytes) as work:
             yield work / "clip.mp4"
 
-    async def _find(self, asked: Range, work: Path) -> list[tuple[Segment, Path]]:
-        """Stored segments and the neighbours of the range, under names that last as long as the workspace.
+    async def _find(self, asked: Range, work: Path, pins: Pins) -> list[tuple[Segment, Path]]:
+        """Stored segments and the neighbours of the range, under names that last as long as the pins.
 
         Open ones are copied, for they grow; of closed ones a second name survives whoever deletes the first.
         """
@@ -231,8 +265,7 @@ class Clips:
                 if segment.start_us < asked.to_us and segment.end_us > asked.from_us:
                     await loop.run_in_executor(None, _copy_head, path, copy, segment.size_bytes)
                 found.append((segment, copy))
-            pin = _name if self._archive.read_only else _pin
-            found += await loop.run_in_executor(None, pin, closed, self._directory, work)
+            found += await loop.run_in_executor(None, pins.pin, closed)
         return in_order(found)
 
     async def _nothing_stored(self, plan: Plan) -> RequestError:
@@ -251,11 +284,11 @@ class Clips:
             f"to {format_utc_exact(nearest.to_us)}."
         )
 
-    async def _run(self, stream: Any, progress: _Progress, complaints: list[str] | None = None) -> None:
+    async def _run(self, stream: Any, progress: _Progress) -> None:
         command = self._compiled(stream.global_args("-progress", "pipe:1"))
         with self._explained():
             async with ffmpeg_output(
-                command, logger=self._logger, niceness=CUT_NICENESS, complaints=complaints
+                command, logger=self._logger, niceness=CUT_NICENESS, complaints=progress.complaints
             ) as output:
                 await progress.follow(output)
 
@@ -363,6 +396,8 @@ class _Progress:
         self._total_us = max(1, encoded_us + plan.longest_us)
         self._before_us = 0
         self._report = report
+        self.complaints: list[str] = []
+        """What ffmpeg named as errors, though it need not have failed."""
 
     async def follow(self, output: asyncio.StreamReader) -> None:
         """Read what ffmpeg says with `-progress`, to its end."""
@@ -440,26 +475,6 @@ def _mend(part: Part, work: Path) -> Part:
     copy = work / f"mended-{part.path.name}"
     _copy_head(part.path, copy, part.lost_end_at)
     return replace(part, path=copy)
-
-
-def _pin(segments: Sequence[Segment], directory: Path, work: Path) -> list[tuple[Segment, Path]]:
-    """Give each segment a second name in the workspace, if the file system can. Blocking."""
-    pinned = []
-    for segment in segments:
-        path, link = directory / segment.file_name, work / segment.file_name
-        try:
-            if link.exists():  # looked for again
-                link.unlink()
-            os.link(path, link)
-        except OSError:  # no hard links here; or the file is gone, which is noticed when it is read
-            link = path
-        pinned.append((segment, link))
-    return pinned
-
-
-def _name(segments: Sequence[Segment], directory: Path, _work: Path) -> list[tuple[Segment, Path]]:
-    """Segments under their own names: a second name would change what is not to be changed."""
-    return [(segment, directory / segment.file_name) for segment in segments]
 
 
 def _copy_head(source: Path, target: Path, size_bytes: int) -> None:

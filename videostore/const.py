@@ -177,3 +177,7 @@ where no keyframe has come in that time."""
 
 RTSP_TIMEOUT_S = 10.0
 """A camera that answers nothing for this long is told as such by ffmpeg itself, with its reason."""
+
+KEYFRAME_PATIENCE_S = 30
+"""Keyframes further apart are made anew: until the next one a segment cannot be closed, nor the quota be kept. Cameras
+that save keyframes while nothing moves send one every 10 s or so."""

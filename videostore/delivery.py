@@ -11,6 +11,7 @@ from videostore.answer import FetchedClip
 from videostore.clips import Clips, OnProgress
 from videostore.errors import VideoStoreError, reason_of
 from videostore.room import check_answer, check_device
+from videostore.target import check_target
 from videostore.timeline import Range
 from videostore.upload import Uploads, progress_path, publish
 
@@ -23,9 +24,11 @@ _RANGE_BYTES = 128
 class Delivery:
     """Has clips cut, and hands them over whole."""
 
-    def __init__(self, clips: Clips, uploads: Uploads) -> None:
+    def __init__(self, clips: Clips, uploads: Uploads, storage: Path) -> None:
+        """`storage` is the directory of the recording, to which no clip is written."""
         self._clips = clips
         self._uploads = uploads
+        self._storage = storage
 
     async def upload(self, asked: Range, path: Path, metadata: str) -> tuple[Range, ...] | None:
         """Write a clip to its place in the upload path; tell what it holds, where that is not all.
@@ -39,11 +42,26 @@ class Delivery:
             return await self._write(asked, path, uploads.directory, metadata, prepare=uploads.make_directory)
 
     async def write(
-        self, asked: Range, path: Path, *, metadata: str, container: str, on_progress: OnProgress | None
+        self,
+        asked: Range,
+        path: Path,
+        *,
+        metadata: str,
+        container: str,
+        overwrite: bool,
+        on_progress: OnProgress | None,
     ) -> tuple[Range, ...] | None:
-        """The same to any file of a directory that is there."""
+        """The same to any file of a directory that is there, outside of the recording.
+
+        Raises:
+            RequestError: there is nothing to write, or no room for it, or the file may not be written.
+            VideoStoreError: it cannot be cut or written.
+        """
         with _writing(f"directory {path.parent}"):
-            return await self._write(asked, path, path.parent, metadata, container, on_progress)
+            target = await self._uploads.run(check_target, path, self._storage, overwrite)
+            return await self._write(
+                asked, target, target.parent, metadata, container, on_progress, overwrite=overwrite
+            )
 
     async def read(self, asked: Range, container: str, limit_bytes: int) -> FetchedClip:
         """A clip as bytes.
@@ -92,6 +110,7 @@ class Delivery:
         container: str = "mp4",
         on_progress: OnProgress | None = None,
         *,
+        overwrite: bool = True,
         prepare: Callable[[Path], None] | None = None,
     ) -> tuple[Range, ...] | None:
         async def check(size_bytes: int, length_us: int) -> None:
@@ -106,7 +125,7 @@ class Delivery:
                 plan = await self._clips.cut(
                     plan, progress, container=container, comment=metadata, for_save=True, on_progress=on_progress
                 )
-                await self._uploads.run(publish, progress, path)
+                await self._uploads.run(publish, progress, path, overwrite)
             finally:
                 progress.unlink(missing_ok=True)
             return None if plan.complete else plan.ranges

@@ -40,6 +40,7 @@ NUT_OPTIONS = (
 _READ_OPTIONS = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 """ffmpeg has looked at the stream already: the first frame need not wait for others."""
 _LENGTH = re.compile(r"Duration: \d")
+_OPENED = re.compile(r"Input #0, (\S+), from ")
 _JOINING = re.compile(
     r"non-existing [SPV]PS|[SPV]PS id out of range|no frame!|Could not find ref|First slice in a frame missing"
     r"|decode_slice_header error|Error parsing NAL unit|Skipping invalid undecodable NALU"
@@ -125,6 +126,12 @@ class Demuxer:
             return await asyncio.wait_for(self._process.wait(), FFMPEG_FINISH_S) == 0
         except asyncio.TimeoutError:  # what it writes cannot be read any more
             return False
+
+    @property
+    def ending(self) -> str:
+        """What ended the ffmpeg, if a signal did and it has ended; empty otherwise. Ours counts, too, after `end`."""
+        code = self._process.returncode
+        return f"ffmpeg was ended by signal {-code}" if code is not None and code < 0 else ""
 
     async def end(self) -> None:
         """End the ffmpeg and the thread, whatever they do just now, and even while being cancelled."""
@@ -317,14 +324,19 @@ class Words(logging.Logger):
         self._logger = logger
         self._conceal = conceal
         self._said: deque[str] = deque(maxlen=_REMEMBERED)
+        self._meant: deque[str] = deque(maxlen=_REMEMBERED)
+        """The same with all that is concealed, for what is looked for may lie in it."""
         self.turned = False
         """Whether the input's pictures are to be turned before they are shown."""
         self.length_told = False
         """Whether the input has a length."""
+        self.formats: frozenset[str] = frozenset()
+        """As what the input was opened, in ffmpeg's words; empty before."""
 
     def handle(self, record: logging.LogRecord) -> None:
         """As of any logger."""
-        text = self._conceal(record.getMessage())
+        meant = record.getMessage()
+        text = self._conceal(meant)
         record.msg, record.args = text, ()
         joining = record.levelno >= logging.WARNING and _JOINING.search(text) is not None
         if joining:
@@ -333,9 +345,12 @@ class Words(logging.Logger):
             said = text.removeprefix("ffmpeg: ")[:_WORD_CHARS]
             if said not in self._said:
                 self._said.append(said)
+                self._meant.append(meant)
         elif record.levelno == logging.INFO:
-            self.turned |= "rotation of" in text and "rotation of -0.00" not in text
-            self.length_told |= bool(_LENGTH.search(text))
+            self.turned |= "rotation of" in meant and "rotation of -0.00" not in meant
+            self.length_told |= bool(_LENGTH.search(meant))
+            opened = _OPENED.search(meant)
+            self.formats = frozenset(opened[1].split(",")) if opened and not self.formats else self.formats
         if self._quiet or joining or record.levelno == logging.INFO:  # what every input tells of itself
             record.levelno, record.levelname = logging.DEBUG, "DEBUG"
         if self._logger.isEnabledFor(record.levelno):
@@ -353,4 +368,4 @@ class Words(logging.Logger):
 
     def heard(self, pattern: str | re.Pattern[str]) -> bool:
         """Whether one of the last warnings and errors was of a kind."""
-        return any(re.search(pattern, said) for said in self._said)
+        return any(re.search(pattern, meant) for meant in self._meant)

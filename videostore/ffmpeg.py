@@ -16,6 +16,7 @@ import imageio_ffmpeg
 
 from videostore.const import PIPE_BYTES
 from videostore.errors import FFmpegError, reason_of
+from videostore.outlast import outlast
 from videostore.system import subordinate, widen_pipe
 
 BINARY_VARIABLE = "VIDEOSTORE_FFMPEG"
@@ -41,6 +42,7 @@ _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 _BLOCK_BYTES = 1 << 16
 _REASONS = 3
 """What ffmpeg says first tells why it fails; the rest follows from it."""
+_COMPLAINTS = 100
 _EXPECTED = (
     "while the moov already has been written",
     "deprecated pixel format used",
@@ -140,7 +142,7 @@ async def log_messages(
 ) -> list[str]:
     """Pass on each line that ffmpeg writes, at its own level, until it ends; return the first few that matter.
 
-    `complaints` gets the first few that are errors.
+    `complaints` gets the first hundred that are errors.
     """
     first: list[str] = []
     while True:
@@ -155,7 +157,7 @@ async def log_messages(
             continue
         if level >= logging.WARNING and len(first) < _REASONS:
             first.append(text)
-        if complaints is not None and level >= logging.ERROR and len(complaints) < _REASONS:
+        if complaints is not None and level >= logging.ERROR and len(complaints) < _COMPLAINTS:
             complaints.append(text)
         logger.log(level, "ffmpeg: %s", text)
 
@@ -205,8 +207,8 @@ async def ffmpeg_output(
 ) -> AsyncIterator[asyncio.StreamReader]:
     """Run ffmpeg, and read what it writes to its output; it is killed where the context is left by an exception.
 
-    With a niceness it yields to others, and ends with this process. `complaints` gets the first few errors that it
-    names, which need not have made it fail.
+    With a niceness it yields to others, and ends with this process. `complaints` gets the first hundred errors that
+    it names, which need not have made it fail.
 
     Raises:
         FFmpegError: it cannot be started, or fails: that is known at the end of the context.
@@ -222,10 +224,12 @@ async def ffmpeg_output(
         code = await process.wait()
         said = await messages
     finally:
-        await end_process(process)
-        messages.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await messages
+        try:
+            await end_process(process)
+        finally:
+            messages.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await messages
     if code != 0:
         raise FFmpegError(f"ffmpeg failed (exit code {code}): {'; '.join(said) or 'it gave no reason'}.")
 
@@ -235,7 +239,7 @@ async def end_process(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-    await asyncio.shield(_reap(process))
+    await outlast(asyncio.ensure_future(_reap(process)))
 
 
 async def _reap(process: asyncio.subprocess.Process) -> None:

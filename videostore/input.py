@@ -23,6 +23,7 @@ from videostore.const import (
     CAMERA_SLOW_FACTOR,
     CATCH_UP_S,
     FFMPEG_BACKOFF_S,
+    KEYFRAME_PATIENCE_S,
     LOOK_S,
     RTSP_TIMEOUT_S,
     US_PER_SECOND,
@@ -38,6 +39,8 @@ _INTERVALS = 8
 _PAD_TO_EVEN = "pad=ceil(iw/2)*2:ceil(ih/2)*2"
 _TURNED = "its pictures are to be turned"
 _NO_REASON = "ffmpeg gave no reason"
+_IN_BURSTS = {"hls": "HLS", "dash": "DASH"}
+"""Formats that come whole segments at a time, some time after their capture, and again where they are opened again."""
 _VIDEO = "0:V:0"
 """The first stream of video that is no cover picture."""
 _NO_COPY = re.compile(
@@ -79,6 +82,10 @@ class _Fault(Exception):
     """The input does not deliver: the sentence says why."""
 
 
+class _Refused(_Fault):
+    """It delivers, but must not be recorded."""
+
+
 class FFmpegInput:
     """A `Source` of H.264 or H.265 from anything that ffmpeg can open. Owns its ffmpeg while it is iterated.
 
@@ -99,11 +106,12 @@ class FFmpegInput:
         format: str | None = None,
         reencode: bool = False,
         patience_s: float = CAMERA_PATIENCE_S,
+        keyframe_patience_s: float = KEYFRAME_PATIENCE_S,
     ) -> None:
         """`options` and `format` are ffmpeg's for the input (`{"rtsp_transport": "udp"}`, `v4l2`), without a dash.
 
         `encoder` is for what cannot be recorded as it is, or with `reencode` for all. `patience_s` is how long a live
-        input may take for its first frame.
+        input may take for its first frame; where keyframes are further apart than `keyframe_patience_s`, it is encoded.
 
         Raises:
             RequestError: the input or an option cannot be meant.
@@ -116,6 +124,7 @@ class FFmpegInput:
         self._steady = SteadyClock(clock or SystemClock())
         self._logger = logger
         self._patience_s = patience_s
+        self._keyframe_patience_s = keyframe_patience_s
         self._reencoded = "so it was asked for" if reencode else ""
         self._look_s = list(LOOK_S)
         self._ends = False
@@ -188,17 +197,23 @@ class FFmpegInput:
             reason = ""
             try:
                 frame = await demuxer.next(self._patience_s)
-                await _hear()
-                self._learn(words)
+                await self._learn(words)
+                if frame is None and not await demuxer.succeeded():
+                    reason = demuxer.ending
                 if frame is not None:
                     self._reencoded = self._reencoded or (_TURNED if words.turned else "")
                     return self._info(demuxer)
             except UncopyableError as error:
+                try:
+                    await self._learn(words)
+                except _Refused as refused:
+                    raise self._mistake(str(refused)) from refused
                 if not self._reencoded:
-                    self._learn(words)
                     self._reencoded = str(error)
                     return self._info(demuxer)
                 reason = str(error)
+            except _Refused as refused:
+                raise self._mistake(str(refused)) from refused
             except asyncio.TimeoutError:
                 reason = f"nothing came within {self._patience_s:g} s"
             finally:
@@ -227,7 +242,7 @@ class FFmpegInput:
         pause_s, resume_us, gap_told = first_s, 0, False
         while True:
             session = _Session(resume_us, encoded=bool(self._reencoded), quiet=gap_told)
-            reason = ""
+            reason, does = "", "does not deliver"
             try:
                 async with contextlib.aclosing(self._session(session)) as packets:  # type: ignore[type-var]
                     async for packet in packets:
@@ -247,7 +262,8 @@ class FFmpegInput:
                 reason = f"what the encoder {self._encoder.name} makes of it cannot be recorded: {error}"
             except (_Fault, VideoStoreError) as error:
                 reason = str(error).rstrip(".")
-            gap = f"the input {self._address} does not deliver: {reason}"
+                does = "cannot be recorded" if isinstance(error, _Refused) else does
+            gap = f"the input {self._address} {does}: {reason}"
             if not gap_told:
                 self._logger.warning("Not recording: %s.", gap)
                 yield Gap(gap)
@@ -273,13 +289,12 @@ class FFmpegInput:
                 frame = await demuxer.next(self._patience_s)
             except asyncio.TimeoutError as error:
                 raise _Fault(words.last or f"nothing came within {self._patience_s:g} s") from error
-            await _hear()
-            self._learn(words)
+            await self._learn(words)
             if frame is None and not await demuxer.succeeded():
                 self._look_longer(words)
                 if self._must_encode(words):
                     raise UncopyableError(self._reencoded)
-                raise _Fault(words.last or _NO_REASON)
+                raise _Fault(_why(demuxer, words))
             if frame is not None:
                 if words.turned and not self._reencoded:
                     raise UncopyableError(_TURNED)
@@ -288,7 +303,7 @@ class FFmpegInput:
                     async for packet in packets:
                         yield packet
             if not await demuxer.succeeded():
-                raise _Fault(words.last or _NO_REASON)
+                raise _Fault(_why(demuxer, words))
         finally:
             await demuxer.end()
 
@@ -303,6 +318,7 @@ class FFmpegInput:
                 steady.now_us()
             if steps != steady.steps:  # at the beginning, and where the clock was stepped: then it is now
                 offset_us, steps = steady.now_us() - pts_us, steady.steps
+            self._check(frame, session)
             yield self._packet(frame, pts_us + offset_us, steps)
             session.frames += 1
             session.next_pts_us = pts_us + 1
@@ -343,6 +359,7 @@ class FFmpegInput:
                 weighed.append(frame)
             while weighed:
                 frame = weighed.popleft()
+                self._check(frame, session)
                 yield self._packet(frame, dates.date(frame.pts_us), frame.clock_steps)
                 session.frames += 1
                 if weighed or demuxer.waiting:
@@ -358,13 +375,36 @@ class FFmpegInput:
             ended = following is None
             held += [following] if following else []
 
+    def _check(self, frame: CodedFrame, session: _Session) -> None:
+        """Before a frame is passed on: a segment must come to its end.
+
+        Raises:
+            UncopyableError: keyframes are too far apart.
+        """
+        if frame.keyframe or session.keyframe_us is None:
+            session.keyframe_us = frame.pts_us
+        elif not session.encoded and frame.pts_us - session.keyframe_us > self._keyframe_patience_s * US_PER_SECOND:
+            raise UncopyableError(f"no keyframe has come for {self._keyframe_patience_s:g} s")
+
     def _packet(self, frame: CodedFrame, captured_us: int, steps: int) -> Packet:
         if steps == self._steps:
             captured_us = max(captured_us, self._last_us + 1)
         self._last_us, self._steps = captured_us, steps
         return Packet(frame.format, frame.data, captured_us, frame.keyframe)
 
-    def _learn(self, words: Words) -> None:
+    async def _learn(self, words: Words) -> None:
+        """What ffmpeg said of the input before its first frame.
+
+        Raises:
+            _Refused: it is of a kind whose time cannot be known.
+        """
+        for _ in range(5):  # let it come in
+            await asyncio.sleep(0)
+        for name in words.formats & _IN_BURSTS.keys():
+            raise _Refused(
+                f"it is {_IN_BURSTS[name]}, which comes late and in bursts, so that its time cannot be trusted: record "
+                "the camera's RTSP stream instead"
+            )
         if self._address.scheme in ("http", "https", "ftp", "sftp"):
             self._ends = words.length_told
 
@@ -427,9 +467,10 @@ class _Session:
         """Where in a file it begins."""
         self.next_pts_us = resume_us
         self.frames = 0
+        self.keyframe_us: int | None = None
+        """The last keyframe's time."""
 
 
-async def _hear() -> None:
-    """Let come in what ffmpeg said before its first frame."""
-    for _ in range(5):
-        await asyncio.sleep(0)
+def _why(demuxer: Demuxer, words: Words) -> str:
+    """Why an ffmpeg has failed."""
+    return "; ".join(filter(None, (demuxer.ending, words.last))) or _NO_REASON

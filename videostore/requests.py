@@ -19,6 +19,19 @@ class Requests:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.closing = False
         """Whether the store is being closed: nothing new is begun."""
+        self.started = False
+        """Whether the store can answer."""
+
+    def check(self) -> None:
+        """Refuse a request that comes too early or too late.
+
+        Raises:
+            VideoStoreError: the store is not started yet, or closed.
+        """
+        if self.closing:
+            raise self.closed()
+        if not self.started:
+            raise VideoStoreError("The store is not started yet: enter it with `async with`, or await its start().")
 
     async def attend(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Do a request's work.

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from videostore.const import INDEX_BUSY_S
+from videostore.system import is_held
 
 LOG_SUFFIX = "-wal"
 SHARED_SUFFIX = "-shm"
@@ -29,14 +30,40 @@ def take_snapshot(path: Path) -> sqlite3.Connection:
     if not log.exists() or not log.stat().st_size:  # nobody writes to it
         return _load(f"{path.absolute().as_uri()}?mode=ro&immutable=1")
     if shared.exists():
+        if not is_held(shared):
+            with contextlib.suppress(_ChangedError):
+                return _load_copy(path, log, steady=True)
         with contextlib.suppress(sqlite3.OperationalError):  # on a read-only file system, after a crash
             return _load(f"{path.absolute().as_uri()}?mode=ro")
-    # SQLite reads such a log only where it may write beside it.
+    return _load_copy(path, log)
+
+
+class _ChangedError(Exception):
+    """Somebody wrote to the database while it was copied."""
+
+
+def _load_copy(path: Path, log: Path, *, steady: bool = False) -> sqlite3.Connection:
+    """SQLite reads a log only where it may write beside it, and leaves marks there.
+
+    Raises:
+        _ChangedError: `steady` was asked for, and it did not stay as it was.
+    """
     with tempfile.TemporaryDirectory(prefix="videostore-index-") as directory:
         copy = Path(directory, path.name)
+        before = _look(path), _look(log)
         shutil.copyfile(path, copy)
         shutil.copyfile(log, copy.with_name(log.name))
+        if steady and (_look(path), _look(log)) != before:
+            raise _ChangedError
         return _load(copy.as_uri())
+
+
+def _look(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _load(uri: str) -> sqlite3.Connection:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import shutil
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine, Sequence
@@ -185,7 +184,7 @@ class VideoStore:
         """
         path = Path(directory).expanduser().absolute()
         storage = StorageConfig(MAX_SIZE_GB, path, _clips_path(path, upload_path), segment_seconds=0)
-        return cls(path.name if name is None else name, storage, read_only=True, logger=logger)
+        return cls(path.name or "recording" if name is None else name, storage, read_only=True, logger=logger)
 
     async def __aenter__(self) -> VideoStore:
         await self.start()
@@ -229,7 +228,7 @@ class VideoStore:
         self._open = OpenSegments(self._archive, self._clock, lambda: self._run)
         workspaces = Workspaces(None if self._read_only else directory / WORK_DIRECTORY)
         self._clips = Clips(self._archive, self._holds, workspaces, self._binary, self._logger, self._open.find)
-        self._delivery = Delivery(self._clips, self._uploads)
+        self._delivery = Delivery(self._clips, self._uploads, directory)
         self._upkeep = Upkeep(
             self._archive,
             self._make_retention(),
@@ -239,12 +238,13 @@ class VideoStore:
             on_replaced=self._directory_replaced,
             on_index_changed=self._index_changed,
         )
+        await asyncio.get_running_loop().run_in_executor(None, workspaces.sweep)
         if not self._read_only:
-            await asyncio.get_running_loop().run_in_executor(None, workspaces.sweep)
             await self._uploads.run(self._uploads.sweep)
         self._saves = Saves(self._archive.index, self._uploads, self._holds, self._logger, self._write_promised)
         self._owned.push_async_callback(self._saves.close)
         self._owned.push_async_callback(self._requests.end)
+        self._requests.started = True
         if not self._read_only:
             await self._saves.resume()
         if self._source is not None and self._encoder is not None:
@@ -259,6 +259,7 @@ class VideoStore:
                 on_run_end=self._upkeep.take_run,
                 prepare=self._upkeep.revive,
                 live=self._live,
+                last_stored=self._open.last_frame_us,
             )
             recording = asyncio.create_task(self._record(self._recorder))
             self._owned.push_async_callback(end_task, recording, FFMPEG_FINISH_S + 1)
@@ -304,10 +305,19 @@ class VideoStore:
         return archive.unknown_segments if archive else 0
 
     async def ended(self) -> None:
-        """Wait until the source has come to its end, and all of it is recorded; for ever where it has none."""
+        """Wait until the source has come to its end, and all of it is recorded; for ever where it has none.
+
+        Raises:
+            VideoStoreError: an iterable has failed, or its last frames could not be recorded; what came before is.
+        """
         if self._recorder is None:
             raise RequestError("Nothing is being recorded, so there is no end to wait for.")
         await self._recorder.ended.wait()
+        if isinstance(self._source, _Once) and self._source.error is not None:
+            error = self._source.error
+            raise VideoStoreError(f"The source has failed: {reason_of(error).rstrip('.')}.") from error
+        if self._recorder.end_fault is not None:
+            raise VideoStoreError(f"The end of the source could not be recorded: {self._recorder.end_fault}")
 
     async def _record(self, recorder: Recorder) -> None:
         while True:
@@ -373,6 +383,7 @@ class VideoStore:
         Raises:
             UnknownSaveError: there was none of this name, or it is long forgotten.
         """
+        self._requests.check()
         return await self._attend(self._saves.status(whole_characters(file_name)))
 
     async def export(
@@ -392,17 +403,20 @@ class VideoStore:
         gets the share of the work that is done, from 0 to 1.
 
         Raises:
-            RequestError: a moment or the range is refused, nothing is stored in it, or the file is there already.
+            RequestError: a moment or the range is refused, nothing is stored in it, or the file is there already, is
+                none that can be overwritten, or would lie in the storage directory.
             FFmpegError: the clip could not be cut.
         """
         asked = self._asked(start, end)
         target = Path(path).expanduser().absolute()
-        if not overwrite and await self._uploads.run(os.path.lexists, target):
-            raise RequestError(f"The file {target} exists already: name another one, or overwrite it.")
-        if not await self._uploads.run(target.parent.is_dir):
-            raise RequestError(f"There is no directory {target.parent} for the file {target.name}: make it first.")
-        comment = whole_characters(metadata)
-        writing = self._delivery.write(asked, target, metadata=comment, container=container, on_progress=on_progress)
+        writing = self._delivery.write(
+            asked,
+            target,
+            metadata=whole_characters(metadata),
+            container=container,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
         return ExportedClip(target, await self._attend(writing))
 
     async def fetch(
@@ -437,8 +451,6 @@ class VideoStore:
             FFmpegError: the clip could not be cut; what came before is its beginning.
         """
         asked = self._asked(start, end)
-        if self._requests.closing:
-            raise self._requests.closed()
         async with contextlib.aclosing(self._delivery.stream(asked, whole_characters(metadata), on_ranges)) as blocks:
             async for block in blocks:
                 yield block
@@ -447,6 +459,7 @@ class VideoStore:
 
     async def state(self) -> StorageState:
         """What is stored, the open segment included, and the room that is left."""
+        self._requests.check()
         return await self._attend(self._state())
 
     async def _state(self) -> StorageState:
@@ -473,6 +486,8 @@ class VideoStore:
 
     def health(self) -> Health:
         """How recording and storage are right now."""
+        if not self._requests.started:
+            self._requests.check()
         timeline = self._archive.timeline
         return Health(
             recorder=self._recorder.health() if self._recorder else None,
@@ -491,6 +506,7 @@ class VideoStore:
         return self._recorder.run if self._recorder else None
 
     def _asked(self, start: Moment, end: Moment) -> Range:
+        self._requests.check()
         return asked_range(start, end, self._clock, self._archive.timeline)
 
     async def _save_now(self, save: Save, path: Path) -> SavedClip:
@@ -518,13 +534,19 @@ class _Once:
 
     def __init__(self, packets: AsyncIterable[Packet | Gap]) -> None:
         self._packets = packets
+        self.error: Exception | None = None
+        """What it failed with, which is its end."""
 
     async def packets(self) -> AsyncIterator[Packet | Gap]:
-        async for item in self._packets:
-            yield item
+        try:
+            async for item in self._packets:
+                yield item
+        except Exception as error:  # noqa: BLE001 (whoever waits for the end gets it)
+            self.error = error
+            yield Gap(f"the source has failed: {reason_of(error)}")
 
 
 def _clips_path(directory: Path, upload_path: str | Path | None) -> Path:
     if upload_path is None:
-        return directory.with_name(directory.name + "-clips")
+        return directory.parent / (directory.name + "-clips")
     return Path(upload_path).expanduser().absolute()

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from videostore.claim import mount_point
 from videostore.errors import RequestError, VideoStoreError, reason_of, shown, whole_characters
 from videostore.run import sync_file
+from videostore.target import already_there
 from videostore.timestamps import format_local
 
 PROGRESS_SUFFIX = ".prog"
@@ -29,6 +30,8 @@ _T = TypeVar("_T")
 _NAME_BYTES = 255
 """What the usual file systems take for one name."""
 _TOKEN_BYTES = 4
+_NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
+"""How file systems say that they have no hard links."""
 _RESERVED_BYTES = len(".mp4") + len("-99999") + len(".") + 2 * _TOKEN_BYTES + len(PROGRESS_SUFFIX)
 _PATH_BYTES = 4000
 _TAG_PREFIX = "tag="
@@ -177,11 +180,38 @@ def progress_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.{secrets.token_hex(_TOKEN_BYTES)}{PROGRESS_SUFFIX}")
 
 
-def publish(progress: Path, path: Path) -> None:
-    """Give a complete clip its name, after its bytes are on stable storage. Blocking."""
+def publish(progress: Path, path: Path, overwrite: bool = True) -> None:
+    """Give a complete clip its name, after its bytes are on stable storage. Blocking.
+
+    Raises:
+        RequestError: the name is taken, even if only since a moment, and `overwrite` is not wanted.
+    """
     sync_file(progress)
-    os.replace(progress, path)
+    if overwrite:
+        os.replace(progress, path)
+    else:
+        try:
+            _give_free_name(progress, path)
+        except FileExistsError:
+            raise already_there(path) from None
     sync_directory(path.parent)
+
+
+def _give_free_name(progress: Path, path: Path) -> None:
+    try:
+        os.link(progress, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    else:
+        progress.unlink()
+        return
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    try:
+        os.replace(progress, path)
+    except OSError:
+        path.unlink()  # it is ours, and empty
+        raise
 
 
 def sync_directory(directory: Path) -> None:

@@ -1,7 +1,7 @@
 """Verifying: whether every segment of a storage directory decodes, and the index agrees with the files; and repairs.
 
 Looking changes nothing, and goes on beside a recorder. Repairing takes the directory for itself, deletes nothing, and
-puts what cannot be read at all aside.
+puts aside what still cannot be read at all. What the system does not let us read stays where it is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import av.error
 
 from videostore.archive import Archive
 from videostore.const import CUT_NICENESS
-from videostore.directory import list_directory
+from videostore.directory import is_cut_off_behind, is_young, list_directory, read_through
 from videostore.errors import FFmpegError, NothingStoredError, VideoStoreError, reason_of
 from videostore.ffmpeg import ffmpeg_output, find_ffmpeg
 from videostore.fragments import NotOursError, read_fragments
@@ -46,12 +46,25 @@ class Problem(Enum):
     ROW_DIFFERS = "the index says something else than the file"
     NOT_CLOSED = "it was never closed, and nobody writes to it"
     UNREADABLE = "it cannot be read"
+    BEING_WRITTEN = "it cannot be read, and may still be being written"
+    NOT_READ = "it cannot be read just now, which says nothing of what it holds"
     CUT_OFF = "it has lost its end"
+    DAMAGED = "it is damaged, and what follows there is kept but not shown"
     NOT_DECODED = "it does not decode"
 
 
-REPAIRABLE = frozenset(set(Problem) - {Problem.CUT_OFF, Problem.NOT_DECODED})
+REPAIRABLE = frozenset(
+    {
+        Problem.INDEX_GONE,
+        Problem.NOT_INDEXED,
+        Problem.NO_FILE,
+        Problem.ROW_DIFFERS,
+        Problem.NOT_CLOSED,
+        Problem.UNREADABLE,
+    }
+)
 """The others stay as they are: clips hold what is whole of them."""
+_NOTHING_READ = (UnreadableError, NotOursError, OSError, av.error.FFmpegError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +119,7 @@ async def verify(
 async def repair(directory: Path, findings: Iterable[Finding], *, logger: logging.Logger | None = None) -> None:
     """Put right what can be, in a directory to which nobody records.
 
-    Segments that cannot be read go to `damaged/`; what was not closed is closed; the index is made to agree.
+    Segments that still cannot be read go to `damaged/`; what was not closed is closed; the index is made to agree.
 
     Raises:
         VideoStoreError: a recorder is using the directory, or it cannot be written to.
@@ -114,7 +127,7 @@ async def repair(directory: Path, findings: Iterable[Finding], *, logger: loggin
     logger = logger or logging.getLogger("videostore")
     wrong = [one for one in findings if one.problem in REPAIRABLE]
     try:
-        archive = await Archive.open(directory, logger)
+        archive = await Archive.open(directory, logger, keep_unreadable=True)
         try:
             loop = asyncio.get_running_loop()
             unreadable = [one.file_name for one in wrong if one.problem is Problem.UNREADABLE]
@@ -131,7 +144,8 @@ async def repair(directory: Path, findings: Iterable[Finding], *, logger: loggin
 
 
 def _put_aside(directory: Path, file_names: Iterable[str]) -> None:
-    names = list(file_names)
+    """Move those that still cannot be read: they may have been found so long ago."""
+    names = [name for name in file_names if _is_unreadable(directory / name)]
     if not names:
         return
     aside = directory / DAMAGED_DIRECTORY
@@ -145,6 +159,34 @@ def _put_aside(directory: Path, file_names: Iterable[str]) -> None:
             os.rename(directory / name, target)
     sync_directory(aside)
     sync_directory(directory)
+
+
+def _is_unreadable(path: Path) -> bool:
+    try:
+        if parse_open_name(path.name):
+            read_fragments(path)
+        else:
+            _read(path)
+    except _NOTHING_READ as error:
+        found = _judge(path, error)
+        return found is not None and found.problem is Problem.UNREADABLE
+    except UnknownFileError:
+        pass
+    return False
+
+
+def _judge(path: Path, error: Exception) -> Finding | None:
+    """What it means that nothing could be read out of a file; None if it is gone. Blocking."""
+    if isinstance(error, (UnreadableError, NotOursError)):
+        try:
+            read_through(path)  # libav takes an error of the disk for the end of the file
+            problem = Problem.BEING_WRITTEN if is_young(path.lstat()) else Problem.UNREADABLE
+            return Finding(path.name, problem, str(error))
+        except OSError as passing:
+            error = passing
+    if isinstance(error, FileNotFoundError):
+        return None
+    return Finding(path.name, Problem.NOT_READ, reason_of(error))
 
 
 class _Look:
@@ -182,20 +224,31 @@ class _Look:
 
     async def _not_closed(self, opened: list[str]) -> list[Finding]:
         loop = asyncio.get_running_loop()
-        runs = {name: run[0] for name in opened if (run := parse_open_name(name))}
-        writers = await loop.run_in_executor(None, find_orphans, self._directory, set(runs.values()))
-        left = [name for name, run_us in runs.items() if run_us not in writers]
-        if left and writers:  # one that was just finished gets its name in a moment
-            await asyncio.sleep(_SETTLED_S)
-        return [one for name in left if (one := await loop.run_in_executor(None, self._left, name)) is not None]
+        left = await loop.run_in_executor(None, self._without_writer, opened)
+        if not left:
+            return []
+        await asyncio.sleep(_SETTLED_S)  # one that was just finished gets its name in a moment, or a writer shows
+        still = await loop.run_in_executor(None, self._without_writer, list(left))
+        names = [name for name, state in still.items() if left[name] == state]
+        return [one for name in names if (one := await loop.run_in_executor(None, self._left, name)) is not None]
+
+    def _without_writer(self, names: list[str]) -> dict[str, tuple[int, int]]:
+        """Those to which no process writes, each with its size and when it was last changed. Blocking."""
+        runs = {name: run[0] for name in names if (run := parse_open_name(name))}
+        writers = find_orphans(self._directory, set(runs.values()))
+        left = {}
+        for name, run_us in runs.items():
+            if run_us not in writers:
+                with contextlib.suppress(FileNotFoundError):
+                    status = (self._directory / name).lstat()
+                    left[name] = status.st_size, status.st_mtime_ns
+        return left
 
     def _left(self, name: str) -> Finding | None:
         try:
             read_fragments(self._directory / name)
-        except FileNotFoundError:
-            return None
         except (NotOursError, OSError) as error:
-            return Finding(name, Problem.UNREADABLE, reason_of(error))
+            return _judge(self._directory / name, error)
         return Finding(name, Problem.NOT_CLOSED)
 
     async def _rows(self) -> tuple[dict[str, Segment], str | None]:
@@ -251,22 +304,22 @@ class _Look:
 
     async def _file(self, name: str, decode: bool) -> tuple[str, list[Finding], Segment | None]:
         path = self._directory / name
+        loop = asyncio.get_running_loop()
         try:
-            segment, frames = await asyncio.get_running_loop().run_in_executor(None, _read, path)
-        except (FileNotFoundError, UnknownFileError):
+            segment, frames, lost = await loop.run_in_executor(None, _read, path)
+        except UnknownFileError:
             return name, [], None
-        except UnreadableError as error:
-            return name, [Finding(name, Problem.UNREADABLE, str(error))], None
-        except (OSError, av.error.FFmpegError) as error:
-            return name, [Finding(name, Problem.UNREADABLE, reason_of(error))], None
+        except _NOTHING_READ as error:
+            judged = await loop.run_in_executor(None, _judge, path, error)
+            return name, [judged] if judged is not None else [], None
         found = []
-        if frames is not None and frames < 0:
-            found.append(Finding(name, Problem.CUT_OFF))
+        if lost is not None:
+            found.append(Finding(name, lost))
         if decode:
             reason, decoded = await self._decode(path)
             self._frames += decoded
-            if reason is None and frames is not None and decoded < abs(frames):
-                reason = f"{decoded} of {abs(frames)} frames"
+            if reason is None and frames is not None and decoded < frames:
+                reason = f"{decoded} of {frames} frames"
             if reason is not None and path.exists():
                 found.append(Finding(name, Problem.NOT_DECODED, reason))
         return name, found, segment
@@ -289,18 +342,19 @@ class _Look:
         return (complaints[0] if complaints else None), frames
 
 
-def _read(path: Path) -> tuple[Segment, int | None]:
-    """What a file says of itself, and its number of frames: negative where its end is lost, None if it is foreign."""
+def _read(path: Path) -> tuple[Segment, int | None, Problem | None]:
+    """What a file says of itself, how many frames can be read (None if it is foreign), and how the others were lost."""
     segment = probe(path)
     if segment.run_us is None:
-        return segment, None
+        return segment, None, None
     try:
         content = read_fragments(path)
     except NotOursError as error:
         raise UnreadableError(str(error)) from error
-    frames = len(content.times_us)
-    whole = content.finished or content.size_bytes == path.stat().st_size
-    return replace(segment, end_us=content.end_us), frames if whole else -frames
+    lost = None
+    if not content.finished and content.size_bytes != path.stat().st_size:
+        lost = Problem.CUT_OFF if is_cut_off_behind(path, content.size_bytes) else Problem.DAMAGED
+    return segment, len(content.times_us), lost
 
 
 def _compare(row: Segment | None, segment: Segment) -> list[Finding]:

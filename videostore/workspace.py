@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
+
 from videostore.errors import NoRoomError
+from videostore.outlast import outlast
 
 WORK_DIRECTORY = ".cuts"
 """Below the storage path: lists, copies of the open segment, and clips on their way to the client."""
 _LEAST_BYTES = 1 << 20
 """What lists and tags take, with room to spare."""
+
+_READING = "videostore-reading-"
+_OWNER = re.compile(_READING + r"(\d{1,9})-\w+")
+_REMOVALS = 10
 
 
 class Workspaces:
@@ -39,14 +46,27 @@ class Workspaces:
         try:
             await asyncio.shield(making)
             yield making.result()
-        finally:  # it is made even if nobody waits for it any more
-            await loop.run_in_executor(None, functools.partial(shutil.rmtree, await making, ignore_errors=True))
+        finally:
+            try:  # it is made even if nobody waits for it any more
+                await outlast(making)
+            finally:
+                if not making.cancelled() and making.exception() is None:
+                    await outlast(loop.run_in_executor(None, _remove, making.result()))
 
     def sweep(self) -> None:
-        """Remove what earlier processes left. Blocking; for the start of the only recorder of the directory."""
+        """Remove what earlier processes left. Blocking; for the start of the only recorder of the directory.
+
+        Of readers there may be others: what they made stays as long as they live.
+        """
+        elsewhere = Path(tempfile.gettempdir())
         if self._base is not None:
-            for left in [self._base, *Path(tempfile.gettempdir()).glob(_prefix(self._base) + "*")]:
-                shutil.rmtree(left, ignore_errors=True)
+            for left in [self._base, *elsewhere.glob(_prefix(self._base) + "*")]:
+                _remove(left)
+            return
+        for left in elsewhere.glob(_READING + "*"):
+            owner = _OWNER.fullmatch(left.name)
+            if owner and not psutil.pid_exists(int(owner[1])):
+                _remove(left)
 
     def _make(self, size_bytes: int) -> Path:
         free_bytes = 0
@@ -67,8 +87,16 @@ class Workspaces:
         return Path(tempfile.mkdtemp(prefix=_prefix(self._base), dir=elsewhere))
 
 
+def _remove(directory: Path) -> None:
+    """Blocking. Again where a thread for which nobody waits any more has just put something into it."""
+    for _ in range(_REMOVALS):
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
+
+
 def _prefix(base: Path | None) -> str:
     """How workspaces in the system's temporary directory are called, so that a recorder knows its own."""
     if base is None:
-        return "videostore-reading-"
+        return f"{_READING}{os.getpid()}-"
     return f"videostore-{hashlib.blake2b(os.fsencode(base), digest_size=8).hexdigest()}-"

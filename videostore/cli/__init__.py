@@ -7,13 +7,15 @@ A file per command (`state`, `export`, `play`, `record`, `serve`, `verify`); `ap
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 _OF_THE_MODULE = ("--log-level", "--tcp-mode")
 _IN_AN_ADDRESS = ("/", ".", ":")
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -26,9 +28,28 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         from videostore.viam.module import main as serve
 
         serve(arguments)
-    from videostore.cli.outcome import carry_out
+    heed_signals()
+    try:
+        from videostore.cli.outcome import carry_out
 
-    sys.exit(carry_out(arguments))
+        code = carry_out(arguments)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # all is closed, and a late one changes nothing
+                signal.signal(number, lambda *_: os._exit(code))
+    except KeyboardInterrupt:  # while all that is being imported
+        code = _INTERRUPTED
+    sys.exit(code)
+
+
+def heed_signals() -> None:
+    """Let the signals to end do what Ctrl-C does, wherever the program is; but not those that are ignored (`nohup`)."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def is_for_module(arguments: Sequence[str]) -> bool:

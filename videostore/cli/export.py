@@ -13,10 +13,10 @@ from videostore.answer import ExportedClip
 from videostore.cli import screen
 from videostore.cli.gaps import Held
 from videostore.cli.moments import length, written
+from videostore.cli.outcome import OutputError
 from videostore.cli.reading import reading, wait_until_covered
 from videostore.cli.remote import Remote
 from videostore.errors import RequestError
-from videostore.segment import name_time_us
 from videostore.timeline import Range
 from videostore.timestamps import format_local
 
@@ -28,8 +28,6 @@ async def export(
 ) -> int:
     """Write the clip of a range out of a directory to a file."""
     path = _target(output, directory.name, asked)
-    if path.parent == directory and name_time_us(path.name) is not None:
-        raise RequestError(f"{path.name} would be taken for a part of the recording in {directory}: name another file.")
     async with reading(directory) as store:
         await wait_until_covered(store, directory, asked.to_us)
         with screen.bar(f"Writing {path.name}") as show:
@@ -113,6 +111,10 @@ async def _write(descriptor: int, block: bytes) -> None:
             left = left[os.write(descriptor, left) :]
         except BlockingIOError:
             await _writable(descriptor)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(error) from error
 
 
 async def _writable(descriptor: int) -> None:

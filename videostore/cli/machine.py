@@ -164,7 +164,7 @@ class Machine:
             raise VideoStoreError(
                 f"The clip cannot be written to the directory {target.parent}: {reason_of(error)}."
             ) from error
-        return ExportedClip(target, clip.missing_ranges)
+        return ExportedClip(target, clip.ranges)
 
     async def fetch(self, from_us: int, to_us: int, path: Path) -> tuple[Range, ...] | None:
         """Fetch the clip of a range that one answer can carry into a file; tell what it holds, where that is not all.

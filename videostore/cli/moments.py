@@ -8,11 +8,9 @@ import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 
-import pytimeparse2
-
 from videostore.const import US_PER_SECOND
 from videostore.errors import RequestError, shown
-from videostore.moment import moment_us
+from videostore.moment import length_s, moment_us
 from videostore.timeline import Range
 
 _RELATIVE = re.compile(r"-\s*[0-9.]")
@@ -65,10 +63,10 @@ def parse_length(text: str, option: str) -> float:
     Raises:
         RequestError: it is none.
     """
-    seconds = pytimeparse2.parse(bare(text).strip())
-    if seconds is None or isinstance(seconds, timedelta) or not 0 < seconds < 1e9:
+    seconds = length_s(bare(text).strip())
+    if seconds is None or not 0 < seconds < 1e9:
         raise RequestError(f"{option} is {shown(bare(text))}: it must be a length such as 90s, 5m or 1h30m.")
-    return float(seconds)
+    return seconds
 
 
 def parse_number(text: str, option: str) -> float:

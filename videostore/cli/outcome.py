@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import logging
 import os
@@ -10,10 +11,12 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 
+from videostore.cli import heed_signals
 from videostore.cli.moments import written
+from videostore.cli.screen import visible
 from videostore.errors import ConfigError, FFmpegError, RequestError, VideoStoreError, reason_of
 from videostore.timestamps import parse_timestamp
 
@@ -36,48 +39,134 @@ _ENDS = (".", "?", "…", "!")
 
 def carry_out(arguments: Sequence[str]) -> int:
     """Carry out a command line, and say what went wrong; the exit code."""
+    _open_streams()
+    _set_up_logging(VERBOSE in arguments)
+    # Names of files need not be characters, nor are all of them everywhere.
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="replace")
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and sys.__stdout__ in (out, None):  # else somebody catches it
+        encoding, lines, through = out.encoding, out.line_buffering, out.write_through
+        sys.stdout = _Output(out.detach(), encoding, "replace", None, lines, through)
+    try:
+        code = _call(arguments)
+        fault = _flush()
+        if isinstance(fault, BrokenPipeError):  # nobody reads on, as behind `| head`
+            return code or FAILED
+        if fault is not None:
+            tell(str(fault))
+            return FAILED
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _call(arguments: Sequence[str]) -> int:
     verbose = VERBOSE in arguments
-    _set_up_logging(verbose)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, io.TextIOWrapper
-        ):  # names of files need not be characters, nor are all of them everywhere
-            stream.reconfigure(errors="replace")
     try:
         from videostore.cli.app import call
 
-        code = call(arguments)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:  # nobody reads on, as behind `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return call(arguments)
+    except BrokenPipeError:
+        _discard_output()
         return FAILED
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except asyncio.CancelledError:
         return INTERRUPTED
+    except OutputError as error:
+        _discard_output()
+        tell(str(error))
+        return FAILED
     except VideoStoreError as error:
         tell(_sentence(error, utc="--utc" in arguments))
         if verbose and error.__cause__ is not None:
-            traceback.print_exc()
+            _tell_traceback()
         return REFUSED if isinstance(error, (RequestError, ConfigError)) else FAILED
     except Exception as error:  # noqa: BLE001 (the last resort of the whole program)
+        again = "" if verbose else f"; run it again with {VERBOSE} for the traceback"
         if verbose:
-            traceback.print_exc()
-            tell(f"This was not foreseen: {reason_of(error)}.")
-        else:
-            tell(f"This was not foreseen: {reason_of(error)}; run it again with {VERBOSE} for the traceback.")
+            _tell_traceback()
+        tell(f"This was not foreseen: {reason_of(error)}{again}.")
         return FAILED
+
+
+class OutputError(VideoStoreError):
+    """The standard output takes nothing."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"The standard output cannot be written to: {reason_of(error)}.")
+
+
+class _Output(io.TextIOWrapper):
+    """The standard output, whose faults are told from those of all other files."""
+
+    def write(self, text: str, /) -> int:
+        with _as_output_error():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with _as_output_error():
+            super().flush()
+
+
+@contextlib.contextmanager
+def _as_output_error() -> Iterator[None]:
+    try:
+        yield
+    except (BrokenPipeError, BlockingIOError):
+        raise
+    except OSError as error:
+        raise OutputError(error) from error
 
 
 def tell(sentence: str) -> None:
     """Say something to the person, beside the results."""
-    sys.stdout.flush()
     sentence = _CREDENTIALS.sub("…@", _one_line(sentence))
-    print(f"videostore: {sentence}", file=sys.stderr, flush=True)  # noqa: T201 (it is what is wanted)
+    with contextlib.suppress(
+        OSError, OutputError
+    ):  # the results are told about at the end, and of a lost message nobody can be
+        sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        print(f"videostore: {visible(sentence)}", file=sys.stderr, flush=True)  # noqa: T201 (it is what is wanted)
+
+
+def _tell_traceback() -> None:
+    with contextlib.suppress(OSError):
+        print(visible(traceback.format_exc().rstrip(), "\n"), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _open_streams() -> None:
+    """Let no file of ours become a standard stream where one was closed (`>&-`), and writing results to it fail."""
+    for number, name, mode in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, mode)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+
+
+def _flush() -> Exception | None:
+    """Write out what is left of the results; what keeps them from it."""
+    try:
+        sys.stdout.flush()
+    except (OSError, OutputError) as error:
+        _discard_output()
+        return error
+    return None
+
+
+def _discard_output() -> None:
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, sys.stdout.fileno())
+    os.close(descriptor)
 
 
 def run(work: Coroutine[Any, Any, int]) -> int:
     """Run a command to its end and return its exit code; a signal to end cancels it, and it closes all that it owns."""
-    return asyncio.run(_attend(work))
+    try:
+        return asyncio.run(_attend(work))
+    finally:
+        heed_signals()  # the loop has taken its handlers with it
 
 
 async def _attend(work: Coroutine[Any, Any, int]) -> int:
@@ -120,12 +209,17 @@ def _one_line(text: str) -> str:
     return text if text.endswith(_ENDS) else f"{text}."
 
 
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record), "\n")
+
+
 def _set_up_logging(verbose: bool) -> None:
     root = logging.getLogger()
     if not verbose:
         root.addHandler(logging.NullHandler())  # else Python prints warnings by itself
         return
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
     root.addHandler(handler)
     logging.getLogger("videostore").setLevel(logging.DEBUG)

@@ -18,6 +18,7 @@ from typing import Any
 import av
 import ffmpeg
 
+from videostore.clips import _EXACT_TIMES, _REENCODED
 from videostore.const import US_PER_SECOND
 from videostore.ffmpeg import run_ffmpeg
 
@@ -25,8 +26,6 @@ _TIME_BASE = Fraction(1, US_PER_SECOND)
 _DIGEST_BYTES = 16
 _OPTIONS = {"movie_timescale": str(US_PER_SECOND)}
 """In milliseconds, the default, the edit list could end before the last frame."""
-_REENCODED = {"c:v": "libx264", "preset": "veryfast", "crf": 18, "bf": 0, "pix_fmt": "yuv420p"}
-_EXACT_TIMES = {"fps_mode": "passthrough", "enc_time_base": f"1/{US_PER_SECOND}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +96,16 @@ class Piece:
         return self.plain and other.plain and (self.codec == "h264" or self.setup == other.setup)
 
     def distance_us(self, one: Packet, other: Packet) -> int | None:
-        """How far apart two frames are, where this piece holds both, one behind the other."""
-        for a, b in zip(self.packets, self.packets[1:], strict=False):
-            if (a.digest, b.digest) == (one.digest, other.digest):
-                return b.at_us - a.at_us
-        return None
+        """How far apart two frames are, where this piece holds both, one behind the other.
+
+        None as well where there are several such pairs, for a still scene may repeat itself to the byte.
+        """
+        found = {
+            b.at_us - a.at_us
+            for a, b in zip(self.packets, self.packets[1:], strict=False)
+            if (a.digest, b.digest) == (one.digest, other.digest)
+        }
+        return found.pop() if len(found) == 1 else None
 
 
 class Joint:

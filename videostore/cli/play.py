@@ -14,6 +14,7 @@ from videostore.cli.gaps import Held
 from videostore.cli.moments import written
 from videostore.cli.outcome import DONE
 from videostore.cli.reading import reading, wait_until_covered
+from videostore.cli.screen import visible
 from videostore.errors import RequestError, VideoStoreError
 from videostore.ffmpeg import end_process, log_messages, start_ffmpeg
 from videostore.store import VideoStore
@@ -53,7 +54,8 @@ def find_player() -> str:
 
 
 def _arguments(title: str) -> list[str]:
-    return ["-hide_banner", "-nostats", "-loglevel", "level+warning", "-autoexit", "-window_title", title, "-i", "-"]
+    quiet = ["-hide_banner", "-nostats", "-loglevel", "level+warning"]
+    return [*quiet, "-autoexit", "-window_title", visible(title), "-i", "-"]
 
 
 async def _play(store: VideoStore, asked: Range, command: Sequence[str]) -> Held:

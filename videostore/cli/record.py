@@ -5,25 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from videostore.answer import Health
 from videostore.cli import screen
 from videostore.cli.moments import length, now_us, written
-from videostore.cli.outcome import DONE, FAILED, tell
-from videostore.const import US_PER_SECOND
+from videostore.cli.outcome import DONE, FAILED, INCOMPLETE, tell
+from videostore.const import JOIN_US, US_PER_SECOND
 from videostore.directory import list_directory
 from videostore.errors import RequestError
+from videostore.index import Index
 from videostore.input import FFmpegInput, StreamInfo
+from videostore.recorder import RecorderHealth
 from videostore.segment import Segment, UnknownFileError, UnreadableError, name_time_us, probe
 from videostore.store import VideoStore
+from videostore.timeline import Range
 
 _LOOK_S = 0.25
 _PATIENCE_S = 30.0
 """With a duration, an input gets so long to begin."""
+_SHOWN = 20
 _LOGGER = logging.getLogger("videostore")
 
 
@@ -71,9 +76,12 @@ async def record(settings: Settings) -> int:
     _tell_found(source.info)
     started_us = now_us()
     async with store:
-        reason = await _watch(store, settings.duration_s)
-    code = _report(settings.directory.expanduser().absolute(), started_us, reason)
-    if source.fault and code == DONE:
+        health = await _watch(store, settings.duration_s)
+    code = await _report(settings.directory.expanduser().absolute(), started_us, health.reason if health else "")
+    if health and health.dropped_frames and code == DONE:
+        tell(f"{health.dropped_frames} frames were not recorded: ffmpeg was too slow for them, or had failed.")
+        code = INCOMPLETE
+    if source.fault and code != FAILED:
         tell(f"It ends early: {source.fault}.")
         return FAILED
     return code
@@ -88,8 +96,8 @@ def _tell_found(info: StreamInfo | None) -> None:
         tell(f"The input is {info.codec} of {info.width}x{info.height}, recorded as it is.")
 
 
-async def _watch(store: VideoStore, duration_s: float | None) -> str:
-    """Show how it goes until it ends, the time is over, or somebody interrupts; why nothing came, if nothing did."""
+async def _watch(store: VideoStore, duration_s: float | None) -> RecorderHealth | None:
+    """Show how it goes until it ends, the time is over, or somebody interrupts; how it was at last."""
     began_s, first_s = time.monotonic(), None
     left_s = _LOOK_S
     ending = asyncio.ensure_future(store.ended())
@@ -108,8 +116,7 @@ async def _watch(store: VideoStore, duration_s: float | None) -> str:
         pass
     finally:
         ending.cancel()
-    recorder = store.health().recorder
-    return recorder.reason if recorder else ""
+    return store.health().recorder
 
 
 def _left_s(duration_s: float | None, began_s: float, first_s: float | None) -> float:
@@ -126,7 +133,7 @@ def _status() -> Iterator[Callable[[Health], None]]:
     console = screen.messages()
     if console.is_terminal:
         with console.status("Opening the input …") as status:
-            yield lambda health: status.update(_line(health))
+            yield lambda health: status.update(screen.visible(_line(health)))
         return
     last = ""
 
@@ -155,20 +162,60 @@ def _line(health: Health) -> str:
     return f"Recording {recorder.frames_per_second:.1f} frames/s, {stored}{dropped} — Ctrl-C ends it"
 
 
-def _report(directory: Path, started_us: int, reason: str) -> int:
-    names = [name for name in list_directory(directory)[1] if (name_time_us(name) or 0) >= started_us - US_PER_SECOND]
-    names.sort(key=lambda name: name_time_us(name) or 0)
-    first = next((one for name in names if (one := _read(directory / name))), None)
-    last = next((one for name in reversed(names) if (one := _read(directory / name))), None)
-    if first is None or last is None:
+async def _report(directory: Path, started_us: int, reason: str) -> int:
+    ranges = _joined(await _segments(directory, started_us - US_PER_SECOND))
+    if not ranges:
         tell(f"Nothing was recorded: {reason.rstrip('.')}." if reason else "Nothing was recorded.")
         return FAILED
-    screen.draw(f"Recorded {length(last.end_us - first.start_us)} into {directory}")
+    recorded_us = sum(one.to_us - one.from_us for one in ranges)
+    pieces = f" in {len(ranges)} ranges" if len(ranges) > 1 else ""
+    screen.draw(f"Recorded {length(recorded_us)}{pieces} into {directory}")
     table = screen.facts()
-    table.add_row("from", written(first.start_us))
-    table.add_row("to", written(last.end_us))
+    if len(ranges) == 1:
+        table.add_row("from", written(ranges[0].from_us))
+        table.add_row("to", written(ranges[0].to_us))
+    else:
+        for one in ranges[-_SHOWN:]:
+            described = f"{written(one.from_us)} to {written(one.to_us)}"
+            table.add_row("holds", described, f"({length(one.to_us - one.from_us)})")
     screen.draw(table)
+    if len(ranges) > 1:
+        missing_us = ranges[-1].to_us - ranges[0].from_us - recorded_us
+        tell(f"Of the time between them {length(missing_us)} are missing; `videostore state --all` shows the ranges.")
     return DONE
+
+
+async def _segments(directory: Path, from_us: int) -> list[Segment]:
+    """What was recorded from a moment on, as the index knows it, else as the files say."""
+    names = [name for name in list_directory(directory)[1] if (name_time_us(name) or 0) >= from_us]
+    known: dict[str, Segment] = {}
+    with contextlib.suppress(OSError, sqlite3.Error):
+        index = await Index.open_snapshot(directory, _LOGGER)
+        try:
+            known = {one.file_name: one for one in await index.select(from_us, 1 << 62)}
+        finally:
+            await index.close()
+    found = [known.get(name) or _read(directory / name) for name in names]
+    return sorted((one for one in found if one is not None), key=lambda one: one.start_us)
+
+
+def _joined(segments: Sequence[Segment]) -> list[Range]:
+    """The ranges that they make; those of one run follow each other without a gap."""
+    ranges: list[Range] = []
+    before: Segment | None = None
+    for one in segments:
+        if before is not None and (_follows(one, before) or one.start_us <= ranges[-1].to_us + JOIN_US):
+            ranges[-1] = Range(ranges[-1].from_us, max(ranges[-1].to_us, one.end_us))
+        else:
+            ranges.append(Range(one.start_us, one.end_us))
+        before = one
+    return ranges
+
+
+def _follows(one: Segment, before: Segment) -> bool:
+    if one.run_us is None or one.run_us != before.run_us or one.run_number is None or before.run_number is None:
+        return False
+    return one.run_number == before.run_number + 1
 
 
 def _read(path: Path) -> Segment | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from videostore.const import US_PER_SECOND
 from videostore.timeline import Range
 
 _SHOWN = 20
+_FRESH_US = 60 * US_PER_SECOND
+"""A recording whose newest frame is older is not going on, though a file of it may have been written to just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ async def state(directory: Path, *, since_us: int | None, everything: bool, utc:
     """Show the state of a directory."""
     async with reading(directory) as store:
         found = Found(str(directory), await store.state(), is_recorded_to(directory))
+    if found.recorded_to and (found.newest_age_us or 0) > _FRESH_US:  # a copy that was made just now
+        found = replace(found, recorded_to=False)
     return _show(found, since_us=since_us, everything=everything, utc=utc, as_json=as_json)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from videostore.cli.pieces import Joint, Piece, even_out
+from videostore.cli.pieces import Joint, Packet, Piece, even_out
 from videostore.clips import OnProgress
 from videostore.const import FASTSTART_BYTES, US_PER_SECOND
 from videostore.errors import NothingStoredError, RequestError, TooLargeError, UnreadableRangeError
@@ -30,6 +30,9 @@ _SHORTEST_US = US_PER_SECOND // 100
 _REACHES_S = (0.25, 1, 2, 4, 16)
 """How far a clip reaches that tells what lies around a seam; the camera may be slow."""
 
+_FARTHEST_US = 60 * US_PER_SECOND
+"""How far from a seam a frame is looked for where no answer carries two of them."""
+
 _MIB = 1 << 20
 _T = TypeVar("_T")
 
@@ -47,6 +50,8 @@ class Transfer:
         self._asked = asked
         self._report = report
         self._held: list[Range] = []
+        self._unsure_us: list[int] = []
+        """Seams at which the last frame's own word had to be taken for how long it lasts."""
         self._pieces = 0
         self._joints: list[Joint] = []
         self._total_bytes = 0
@@ -54,9 +59,9 @@ class Transfer:
         self._aim_bytes: float | None = None
 
     @property
-    def missing_ranges(self) -> tuple[Range, ...] | None:
-        """What the clip holds, where that is not all."""
-        held = merge_ranges(self._held)
+    def ranges(self) -> tuple[Range, ...] | None:
+        """What the clip holds, where that is not all. It is parted where the times over a seam could not be told."""
+        held = _without(merge_ranges(self._held), self._unsure_us)
         length_us = self._asked.to_us - self._asked.from_us
         complete = len(held) == 1 and length_us - (held[0].to_us - held[0].from_us) < TOLD_US
         return None if complete else tuple(held)
@@ -164,6 +169,8 @@ class Transfer:
             distance_us = None
             if piece.head == 0 and joint.first.joins(piece) and self._is_held_around(at_us):
                 distance_us = await self._measure(joint, piece, at_us)
+                if distance_us is None:
+                    self._unsure_us.append(at_us)
             if (seam := joint.seam(piece, distance_us)) is not None:
                 await in_thread(joint.add, piece, seam)
                 return
@@ -181,21 +188,70 @@ class Transfer:
 
         The last frame's own word may be a guess, at the end of a segment. A clip that holds both knows.
         """
-        path = self._work / "bridge.mp4"
         for reach_s in _REACHES_S:
             reach_us = int(reach_s * US_PER_SECOND)
-            from_us, to_us = at_us - reach_us, min(at_us + reach_us, self._asked.to_us)
             try:
-                await self._fetch_piece(from_us, to_us, path)
-            except (NothingStoredError, UnreadableRangeError):
-                continue
+                bridge = await self._glimpse(at_us - reach_us, min(at_us + reach_us, self._asked.to_us))
             except RequestError:  # too large, for instance
-                return None
-            bridge = await in_thread(Piece.read, path)
-            distance_us = bridge.distance_us(joint.last, piece.packets[0])
-            if distance_us is not None:
+                break
+            if bridge and (distance_us := bridge.distance_us(joint.last, piece.packets[0])) is not None:
                 return distance_us
-        return None
+        # No answer carries both: each is looked for by itself.
+        last_us = await self._search(joint.last, at_us, -_FARTHEST_US)
+        if last_us is None:
+            return None
+        first_us = await self._search(piece.packets[0], at_us, min(_FARTHEST_US, self._asked.to_us - at_us))
+        return None if first_us is None else first_us - last_us
+
+    async def _search(self, frame: Packet, at_us: int, reach_us: int) -> int | None:
+        """When the frame next to a moment was captured, behind it or before it (by a negative reach).
+
+        That is told by the shortest range that holds something. None: it is another frame, or not to be found.
+        """
+        nearest: Packet | None = None
+        empty_us, full_us = 0, abs(reach_us)
+        while full_us - empty_us > 1 or nearest is None:
+            tried_us = min(empty_us + max(1, (full_us - empty_us) // (2 if nearest else 4)), full_us)
+            try:
+                found = await self._glimpse(*sorted((at_us, at_us + (tried_us if reach_us > 0 else -tried_us))))
+            except RequestError:  # too large, for instance: then it is not empty
+                if tried_us == full_us:
+                    return None
+                full_us = tried_us
+                continue
+            if found is None and tried_us == full_us:
+                return None
+            if found is None:
+                empty_us = tried_us
+            else:
+                nearest, full_us = found.packets[found.head if reach_us > 0 else -1], tried_us
+        if nearest.digest != frame.digest:
+            return None
+        return at_us + full_us - 1 if reach_us > 0 else at_us - full_us
+
+    async def _glimpse(self, from_us: int, to_us: int) -> Piece | None:
+        """A clip that is only looked at; None where nothing was captured in its range."""
+        path = self._work / "bridge.mp4"
+        try:
+            await self._fetch_piece(from_us, to_us, path)
+        except (NothingStoredError, UnreadableRangeError):
+            return None
+        return await in_thread(Piece.read, path)
+
+
+def _without(ranges: list[Range], unsure_us: list[int]) -> list[Range]:
+    """The ranges, parted by the least that is told at these moments."""
+    for at_us in unsure_us:
+        ranges = [
+            part
+            for one in ranges
+            for part in (
+                [Range(one.from_us, at_us - TOLD_US), Range(at_us, one.to_us)]
+                if one.from_us < at_us - TOLD_US and at_us < one.to_us
+                else [one]
+            )
+        ]
+    return ranges
 
 
 async def in_thread(work: Callable[..., _T], *arguments: Any) -> _T:

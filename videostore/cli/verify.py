@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from videostore.cli import screen
@@ -13,18 +14,22 @@ from videostore.verify import repair as repair_directory
 from videostore.verify import verify as verify_directory
 
 _SHOWN = 100
+_NOT_LOOKED_INTO = frozenset({Problem.UNREADABLE, Problem.BEING_WRITTEN, Problem.NOT_READ})
+"""Where one of these is left, nothing else about the file is known to be put right."""
 
 
 async def verify(directory: Path, *, decode: bool, repair: bool, everything: bool, as_json: bool) -> int:
     """Look at every segment of a directory, put right what can be, and tell what is wrong."""
     report = await _look(directory, "Verifying", decode=decode)
     findings = report.findings
-    left: tuple[Finding, ...] = findings
+    left = findings
     if repair and any(one.problem in REPAIRABLE for one in findings):
         await repair_directory(directory, findings)
         again = await _look(directory, "Verifying again", decode=False)
         # What does not decode was not looked for again, and is not repaired.
         left = (*again.findings, *(one for one in findings if one.problem is Problem.NOT_DECODED))
+        # As of a segment that had no name before: what is damaged in it shows now.
+        report = replace(report, findings=(*findings, *(one for one in left if one not in findings)))
     if as_json:
         print(json.dumps(_described(directory, report, repair, left), indent=2))  # noqa: T201 (the result)
     else:
@@ -41,7 +46,9 @@ def _show(report: Report, *, decode: bool, repair: bool, everything: bool, left:
     console = screen.results()
     findings = report.findings
     for one in findings if everything else findings[:_SHOWN]:
-        mark = "repaired: " if repair and one not in left else ""
+        mark = ""
+        if repair and one not in left:
+            mark = "repaired: " if _is_repaired(one, left) else "no longer so: "
         console.print(f"{mark}{one.sentence}", soft_wrap=True)
     if len(findings) > _SHOWN and not everything:
         console.print(f"{len(findings) - _SHOWN} more are shown with --all.")
@@ -49,6 +56,12 @@ def _show(report: Report, *, decode: bool, repair: bool, everything: bool, left:
     if decode:
         looked += f", {report.decoded_frames} frames decoded"
     console.print(f"{looked}: {_summary(findings, left, repair=repair)}")
+
+
+def _is_repaired(one: Finding, left: Sequence[Finding]) -> bool:
+    if one.problem not in REPAIRABLE or one in left:
+        return False
+    return not any(other.file_name == one.file_name and other.problem in _NOT_LOOKED_INTO for other in left)
 
 
 def _summary(findings: Sequence[Finding], left: Sequence[Finding], *, repair: bool) -> str:
@@ -60,7 +73,8 @@ def _summary(findings: Sequence[Finding], left: Sequence[Finding], *, repair: bo
         return f"{len(findings)} found{advice}."
     if not left:
         return "all is repaired."
-    return f"{len(findings) - len(left)} repaired, {len(left)} left; clips hold what is whole."
+    repaired = sum(_is_repaired(one, left) for one in findings)
+    return f"{repaired} repaired, {len(left)} left; clips hold what is whole."
 
 
 def _described(directory: Path, report: Report, repair: bool, left: Sequence[Finding]) -> dict[str, object]:
@@ -73,7 +87,7 @@ def _described(directory: Path, report: Report, repair: bool, left: Sequence[Fin
                 "file": one.file_name,
                 "problem": one.problem.name.lower(),
                 "detail": one.detail,
-                "repaired": repair and one not in left,
+                "repaired": repair and _is_repaired(one, left),
             }
             for one in report.findings
         ],
