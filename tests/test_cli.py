@@ -403,7 +403,7 @@ def test_interrupted_it_waits_neither_for_a_reader_nor_for_a_player(
             process.send_signal(signal.SIGINT)
         assert exporting.wait(10) == playing.wait(10) == 130
         assert exporting.communicate()[1] == playing.communicate()[1] == b""
-    assert len(children) >= 2 and not psutil.wait_procs(children, 5)[1]
+    assert children and not psutil.wait_procs(children, 5)[1]  # an ffmpeg that has written all has ended by itself
     assert not program.left()
 
 
@@ -664,7 +664,7 @@ def test_while_an_index_that_was_lost_is_made_up_for_a_bar_is_shown(
 ) -> None:
     many = tmp_path / "many"
     many.mkdir()
-    for number in range(1500):
+    for number in range(3000):
         os.link(years / f"{GO_S}.mp4", many / f"{GO_S + 3 * number}.mp4")
     code, drawn = program.on_terminal("state", "--storage", many)
     assert code == 0 and re.search(r"Reading \d+ segments that no index knows", drawn)

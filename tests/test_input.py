@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,12 @@ ROOT = Path(__file__).parent.parent
 LENGTH_S = 1.6
 
 
+# Frames that come in bursts on a busy machine must stay readable: at 1 Mbit/s each would get next to nothing.
+GENEROUS = replace(H264, bitrate=20_000_000)
+
+
 def input_of(name: str | Path, binary: str, **settings: Any) -> FFmpegInput:
-    return FFmpegInput(str(name), binary=binary, encoder=H264, logger=LOGGER, **settings)
+    return FFmpegInput(str(name), binary=binary, encoder=GENEROUS, logger=LOGGER, **settings)
 
 
 class Noting:

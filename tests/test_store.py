@@ -246,8 +246,8 @@ async def test_an_asynchronous_save_that_fails_is_logged(
 ) -> None:
     store = await stores.over(recording)
     clip = await store.save(START_US - 60 * US, START_US - 50 * US, wait=False)
+    await until(lambda: any(clip.file_name in r.getMessage() and "range" in r.getMessage() for r in caplog.records))
     await until(lambda: store.health().pending_saves == 0)
-    assert any(clip.file_name in r.getMessage() and "range" in r.getMessage() for r in caplog.records)
     assert not list(stores.upload.iterdir())
 
 

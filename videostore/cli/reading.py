@@ -38,7 +38,9 @@ async def _start(store: VideoStore) -> None:
     starting = asyncio.ensure_future(store.start())
     try:
         await asyncio.wait({starting}, timeout=_LOOK_S)
-        if not starting.done() and (total := store.unknown_segments):
+        while not starting.done() and not store.unknown_segments:  # the directory is still being listed
+            await asyncio.wait({starting}, timeout=_LOOK_S)
+        if total := store.unknown_segments:
             with bar(f"Reading {total} segments that no index knows") as show:
                 while not starting.done():
                     await asyncio.wait({starting}, timeout=_LOOK_S)
