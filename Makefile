@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # The first of these that is at least 3.10 and can make environments: make setup PYTHON=/path/to/python3
 PYTHON ?= python3.13 python3.12 python3.11 python3.10 python3
 # More workers than cores: the tests of the module wait for real time most of theirs.
-PYTEST_ARGS ?= -n 6 --dist worksteal
+PYTEST_ARGS ?= -n 5 --dist worksteal
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 # Minutes; the same SEED and DURATION make the same faults. Root may add SOAK_ARGS=--disk-full.

@@ -12,6 +12,7 @@ import logging
 import os
 import random
 import shutil
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -171,7 +172,10 @@ async def test_invariant_1_every_file_is_open_or_indexed_or_soon_will_be_and_not
         (storage / "go").rename(storage / f"{time.time_ns() // 10**9 - dice.randrange(100, 10**6)}.mp4")
 
     async def look() -> None:
-        indexed = set(await store._archive.index.sizes())
+        try:
+            indexed = set(await store._archive.index.sizes())
+        except sqlite3.Error:  # its file was taken away just now: it can be asked again
+            indexed = set(await store._archive.index.sizes())
         run = store._run
         opened = {path.name for path in run.open_paths()} if run else set()
         names = {path.name for path in files_in(storage, "*") if path not in foreign}

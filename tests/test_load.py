@@ -233,6 +233,10 @@ async def hang_up(machine: Machine, send: Callable[[Any, float | None], list[Awa
     requests = [asyncio.ensure_future(request) for request in send(CameraClient(NAME, channel), None)]
     await machine.until(lambda: len(cutting(machine)) == FETCHES_AT_ONCE + SAVES_AT_ONCE)
     channel.close()
+    await asyncio.wait(requests, timeout=3)
+    for request in requests:  # one that was not sent yet has connected anew
+        request.cancel()
+    channel.close()
     await asyncio.gather(*requests, return_exceptions=True)
 
 
