@@ -36,10 +36,11 @@ setup: $(STAMP) ## make .venv with everything in it
 test: $(STAMP) ## run the tests (PYTEST_ARGS="-n0 -k name" for some of them)
 	$(PY) -m pytest $(PYTEST_ARGS)
 
-lint: $(STAMP) ## check style, form and types
+lint: $(STAMP) ## check style, types and the import contracts
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy $(CODE)
+	$(VENV)/bin/lint-imports
 
 format: $(STAMP) ## bring the code into form
 	$(PY) -m ruff check --fix .

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from scripts import bench_archive, bench_recording, bench_scale, bench_sync
 from scripts.bench_table import Row, describe_machine, format_table
-from videostore.ffmpeg import find_ffmpeg
+from videostore.ffmpeg.process import find_ffmpeg
 
 ROWS = tuple(dict.fromkeys((*bench_recording.ROWS, *bench_sync.ROWS, *bench_archive.ROWS, bench_scale.NAME)))
 

@@ -32,15 +32,16 @@ from scripts.bench_recording import (
 )
 from scripts.bench_table import Row
 from scripts.parent import Parent
+from videostore.base.constants import US_PER_SECOND
+from videostore.base.timestamps import format_utc_exact
 from videostore.config import DEFAULT_BITRATE, StorageConfig
-from videostore.const import US_PER_SECOND
-from videostore.encoder import Encoder
-from videostore.index import Index
-from videostore.packet import Packet, StreamFormat
-from videostore.run import Run
-from videostore.segment import Segment, closed_name, probe, run_comment
-from videostore.store import VideoStore
-from videostore.timestamps import format_utc_exact
+from videostore.ffmpeg.encoder import Encoder
+from videostore.media.packet import Packet, StreamFormat
+from videostore.media.segment import Segment, probe, run_comment
+from videostore.media.segment_names import closed_name
+from videostore.recording.run import Run
+from videostore.storage.index import Index
+from videostore.store.store import VideoStore
 
 ROWS = ("fetch-60s", "state", "idle", "start", "memory")
 SEGMENTS, SEGMENT_S = 30_000, 30

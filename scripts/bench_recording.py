@@ -33,9 +33,9 @@ from viam.utils import ValueTypes
 from scripts.bench_table import Row
 from scripts.parent import Parent
 from videostore.config import DEFAULT_BITRATE, DEFAULT_PRESET, DEFAULT_SEGMENT_SECONDS
-from videostore.encoder import Encoder
-from videostore.run import recording_command
-from videostore.segment import OPEN_SUFFIX
+from videostore.ffmpeg.encoder import Encoder
+from videostore.media.segment_names import OPEN_SUFFIX
+from videostore.recording.segmenter import recording_command
 
 ROWS = ("record", "async-save", "memory", "stop")
 NAME = "bench"

@@ -28,15 +28,15 @@ from scripts.bench_segments import (
     write_file,
     write_index,
 )
-from videostore.commands import execute
-from videostore.const import RESCAN_INTERVAL_S, US_PER_SECOND
-from videostore.errors import NothingStoredError, TooLargeError
-from videostore.fragments import read_fragments
-from videostore.index import FILE_NAME
-from videostore.packet import Packet
-from videostore.segment import closed_name, open_name
-from videostore.store import VideoStore
-from videostore.timestamps import format_utc_exact
+from videostore.base.constants import RESCAN_INTERVAL_S, US_PER_SECOND
+from videostore.base.errors import NothingStoredError, TooLargeError
+from videostore.base.timestamps import format_utc_exact
+from videostore.media.fmp4 import read_fragments
+from videostore.media.packet import Packet
+from videostore.media.segment_names import closed_name, open_name
+from videostore.storage.index import FILE_NAME
+from videostore.store.store import VideoStore
+from videostore.viam.commands import execute
 
 NAME = "scale"
 SIZES, QUICK_SIZES = (1_000, 30_000, 300_000), (1_000, 10_000)

@@ -14,14 +14,15 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from videostore.base.constants import US_PER_SECOND
 from videostore.config import StorageConfig
-from videostore.const import US_PER_SECOND
-from videostore.encoder import Encoder
-from videostore.index import Index
-from videostore.packet import Packet, Source, StreamFormat
-from videostore.run import Run
-from videostore.segment import SUFFIX, Segment, closed_name, open_name, probe
-from videostore.store import VideoStore
+from videostore.ffmpeg.encoder import Encoder
+from videostore.media.packet import Packet, Source, StreamFormat
+from videostore.media.segment import Segment, probe
+from videostore.media.segment_names import SUFFIX, closed_name, open_name
+from videostore.recording.run import Run
+from videostore.storage.index import Index
+from videostore.store.store import VideoStore
 
 SEGMENT_S = 30
 CLIP_S = 60

@@ -15,15 +15,15 @@ from pathlib import Path
 
 from scripts.bench_recording import FRAMES_PER_SECOND, draw_jpegs
 from scripts.bench_table import Row
-from videostore import recorder as recorder_module
-from videostore.clock import SystemClock
+from videostore.base.clock import SystemClock
+from videostore.base.constants import SYNC_INTERVAL_S
 from videostore.config import DEFAULT_BITRATE, DEFAULT_PRESET
-from videostore.const import SYNC_INTERVAL_S
-from videostore.encoder import Encoder
-from videostore.packet import Gap, Packet
-from videostore.picture import read_picture
-from videostore.recorder import Recorder
-from videostore.run import Run
+from videostore.ffmpeg.encoder import Encoder
+from videostore.media.images import read_picture
+from videostore.media.packet import Gap, Packet
+from videostore.recording import recorder as recorder_module
+from videostore.recording.recorder import Recorder
+from videostore.recording.run import Run
 
 ROWS = ("sync",)
 SECONDS, QUICK_SECONDS = 30, 10

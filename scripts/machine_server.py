@@ -24,9 +24,9 @@ from viam.resource.manager import ResourceManager
 
 from scripts.parent import CAMERA_API
 from scripts.parent_services import HangingUpServer, RobotService, windows
-from videostore.errors import TooLargeError
-from videostore.room import check_answer
-from videostore.timestamps import parse_timestamp
+from videostore.base.errors import TooLargeError
+from videostore.base.timestamps import parse_timestamp
+from videostore.clips.limits import check_answer
 
 HOST = "127.0.0.1"
 _AUTHENTICATE = "/proto.rpc.v1.AuthService/Authenticate"

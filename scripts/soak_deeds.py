@@ -15,8 +15,8 @@ import psutil
 
 from scripts.soak_faults import BY_NAME, US, Excuse, Fault
 from scripts.soak_station import ASK_PER_SECOND, BITRATE, CALL_ERRORS, INTERVAL_S, NAME, Station, now_us
-from videostore.fragments import NotOursError, read_fragments
-from videostore.segment import name_time_us
+from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.media.segment_names import name_time_us
 
 INDEX = "index.sqlite.db"
 # An ffmpeg that takes nothing is killed after 10 s; the pipe before it takes a while to fill.

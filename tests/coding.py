@@ -13,11 +13,11 @@ import numpy
 from PIL import Image
 
 from tests.recording import LOGGER, SMALL, US, picture
-from videostore.coded import parameter_sets
-from videostore.encoder import Encoder
-from videostore.ffmpeg import find_ffmpeg
-from videostore.packet import Packet, StreamFormat
-from videostore.run import Run
+from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.process import find_ffmpeg
+from videostore.media.h26x import parameter_sets
+from videostore.media.packet import Packet, StreamFormat
+from videostore.recording.run import Run
 
 GOP = 12
 CODERS = {"h264": "libx264", "hevc": "libx265", "mjpeg": "mjpeg", "mpeg4": "mpeg4"}

@@ -9,8 +9,8 @@ import pytest
 
 from tests.machine import Machine, run_machine
 from tests.recording import LOGGER, Cutter, Stores, capture_times, clips_of, record, take_over
-from videostore.archive import Archive
-from videostore.ffmpeg import find_ffmpeg
+from videostore.ffmpeg.process import find_ffmpeg
+from videostore.storage.archive import Archive
 
 
 @pytest.fixture(scope="session")

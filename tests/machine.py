@@ -15,7 +15,7 @@ from grpclib import GRPCError
 
 from scripts.painted_camera import ClipCheck, PaintedCamera, check_clip, read_clip
 from scripts.parent import Parent
-from videostore.timestamps import format_utc_exact
+from videostore.base.timestamps import format_utc_exact
 
 NAME = "store"
 US = 1_000_000

@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.painted_camera import paint
-from videostore.archive import Archive
-from videostore.clips import Clips
-from videostore.clock import Clock, SystemClock
+from videostore.base.clock import Clock, SystemClock
+from videostore.clips.cutter import Clips
+from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
 from videostore.config import StorageConfig
-from videostore.encoder import Encoder
-from videostore.ffmpeg import find_ffmpeg, run_ffmpeg
-from videostore.holds import Holds
-from videostore.packet import Gap, Packet, Source
-from videostore.picture import read_picture
-from videostore.run import Run
-from videostore.segment import Segment
-from videostore.store import VideoStore
-from videostore.workspace import WORK_DIRECTORY, Workspaces
+from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
+from videostore.media.images import read_picture
+from videostore.media.packet import Gap, Packet, Source
+from videostore.media.segment import Segment
+from videostore.recording.run import Run
+from videostore.storage.archive import Archive
+from videostore.storage.retention_holds import Holds
+from videostore.store.store import VideoStore
 
 US = 1_000_000
 START_US = 1_725_000_000 * US + 123_457

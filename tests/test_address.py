@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from videostore.address import Address
-from videostore.errors import RequestError
+from videostore.base.errors import RequestError
+from videostore.sources.input_url import Address
 
 
 def address(input: str, format: str | None = None, **options: str) -> Address:

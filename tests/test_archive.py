@@ -14,10 +14,10 @@ import pytest
 
 from tests.recording import LOGGER, START_US, US, capture_times, record, write_foreign
 from tests.test_index import GO_INSERT, GO_TABLE
-from videostore.archive import Archive
-from videostore.errors import VideoStoreError
-from videostore.fragments import read_fragments
-from videostore.index import FILE_NAME
+from videostore.base.errors import VideoStoreError
+from videostore.media.fmp4 import read_fragments
+from videostore.storage.archive import Archive
+from videostore.storage.index import FILE_NAME
 
 START_S = START_US // US
 FIRST = f"{START_S}.mp4"
@@ -374,7 +374,7 @@ async def test_an_unreadable_file_stays_where_it_was_the_disk_that_did_not_give_
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("videostore.archive.read_through", failing)
+        patch.setattr("videostore.storage.archive.read_through", failing)
         await reconcile(archive)
     assert path.exists()
     await reconcile(archive)

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 
 from tests.recording import START_US, US
-from videostore.arrival import ArrivalDates
+from videostore.sources.arrival_time import ArrivalDates
 
 INTERVAL_US = 40_000
 

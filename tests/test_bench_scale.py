@@ -10,8 +10,9 @@ import pytest
 from scripts.bench_scale import Line, format_lines
 from scripts.bench_segments import SEGMENT_S, Template, record_template, start_times, write_index, write_segments
 from tests.recording import Stores, until
-from videostore.index import FILE_NAME
-from videostore.segment import closed_name, probe
+from videostore.media.segment import probe
+from videostore.media.segment_names import closed_name
+from videostore.storage.index import FILE_NAME
 
 US = 1_000_000
 END_US = 1_724_000_000 * US

@@ -22,10 +22,10 @@ from scripts.painted_camera import PaintedCamera, check_clip, read_clip
 from scripts.parent import Parent
 from tests.machine import NAME, Machine, exact
 from tests.recording import H264, LOGGER, SMALL, START_US, US, FixedClock, Stores, picture, until
+from videostore.base.errors import NothingStoredError
 from videostore.config import StorageConfig
-from videostore.errors import NothingStoredError
-from videostore.ffmpeg import find_ffmpeg
-from videostore.store import VideoStore
+from videostore.ffmpeg.process import find_ffmpeg
+from videostore.store.store import VideoStore
 from videostore.viam.poller import FramePoller
 
 Answer = tuple[list[NamedImage], ResponseMetadata]

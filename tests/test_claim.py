@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from videostore.claim import Claim
-from videostore.errors import VideoStoreError
+from videostore.base.errors import VideoStoreError
+from videostore.storage.directory_lock import Claim
 
 ROOT = Path(__file__).parent.parent
 _CLAIMER = """
 import subprocess, sys
 from pathlib import Path
-from videostore.claim import Claim
+from videostore.storage.directory_lock import Claim
 claim = Claim(Path(sys.argv[1]))
 child = subprocess.Popen(["sleep", "30"])  # as its ffmpeg
 print(child.pid, flush=True)

@@ -29,11 +29,13 @@ import pytest
 from scripts.painted_camera import check_clip, read_clip
 from tests.recording import START_US, US, Pulse, Stores, until, write_foreign
 from tests.test_archive import go_index
-from videostore.cli import is_for_module, outcome
-from videostore.cli.directory import VARIABLE
-from videostore.cli.moments import bare, length, shield, written, written_within
-from videostore.ffmpeg import find_ffmpeg
-from videostore.timeline import Range
+from videostore.base.ranges import Range
+from videostore.cli import command_line
+from videostore.cli import runtime as outcome
+from videostore.cli.invocation import is_for_module
+from videostore.cli.storage_directory import VARIABLE
+from videostore.cli.time_options import bare, length, shield, written, written_within
+from videostore.ffmpeg.process import find_ffmpeg
 
 ROOT = Path(__file__).parents[1]
 ZONE = "Europe/Berlin"
@@ -547,13 +549,13 @@ def test_what_nobody_foresaw_is_told_without_a_traceback(
         raise KeyError("rtsp://user:secret@camera is odd\nand more")
 
     monkeypatch.setattr("videostore.cli.app.call", fail)
-    assert outcome.carry_out(["state"]) == 1
+    assert command_line.carry_out(["state"]) == 1
     assert capsys.readouterr().err == (
         "videostore: This was not foreseen: 'rtsp://…@camera is odd\\nand more'; run it again with --verbose for the "
         "traceback.\n"
     )
     monkeypatch.setattr("videostore.cli.app.call", lambda arguments: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert outcome.carry_out(["state"]) == 130
+    assert command_line.carry_out(["state"]) == 130
 
 
 @pytest.mark.parametrize("arguments", [["state"], ["state", "--json"], ["export", "-o", "-"], ["--help"]])
@@ -585,10 +587,10 @@ import os, signal, sys
 import videostore.cli
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name == "videostore.cli.outcome":
+        if name == "videostore.cli.runtime":
             os.kill(os.getpid(), int(sys.argv[1]))
 sys.meta_path.insert(0, Finder())
-videostore.cli.main(["state"])
+videostore.cli.command_line(["state"])
 """
     done = subprocess.run(
         [sys.executable, "-c", script, str(int(number))], env=program.environment(), capture_output=True
@@ -721,7 +723,7 @@ import videostore.cli, videostore.viam.module
 assert not {"typer", "rich", "click"} & {*sys.modules}, "the module draws"
 for name in [name for name in sys.modules if name.split(".")[0] in ("viam", "grpclib", "google")]:
     del sys.modules[name]
-from videostore.cli.outcome import carry_out
+from videostore.cli.command_line import carry_out
 assert carry_out(["state", "--storage", sys.argv[1]]) == 0
 assert not any(name.split(".")[0] in ("viam", "grpclib") for name in sys.modules), "the command line calls"
 """

@@ -22,10 +22,10 @@ from scripts.machine_server import HOST, ForwardedCamera, MachineServer
 from scripts.painted_camera import check_clip, read_clip
 from tests.machine import NAME, US, exact, now_us, run_machine
 from tests.machine import Machine as Recording
-from videostore.cli.machine import Machine
-from videostore.cli.pieces import Piece
-from videostore.const import FETCH_LIMIT_BYTES
-from videostore.errors import MachineError, NothingStoredError, RequestError, UnreadableRangeError, VideoStoreError
+from videostore.base.constants import FETCH_LIMIT_BYTES
+from videostore.base.errors import MachineError, NothingStoredError, RequestError, UnreadableRangeError, VideoStoreError
+from videostore.remote.client import Machine
+from videostore.remote.splice import Piece
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -341,8 +341,8 @@ async def test_what_cannot_be_right_is_refused_without_a_connection(
 
 
 async def test_where_nobody_listens_or_nobody_answers_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videostore.cli.dial.CONNECT_S", 0.5)
-    monkeypatch.setattr("videostore.cli.dial.HANDSHAKE_S", 0.5)
+    monkeypatch.setattr("videostore.remote.connection.CONNECT_S", 0.5)
+    monkeypatch.setattr("videostore.remote.connection.HANDSHAKE_S", 0.5)
     with socket.create_server((HOST, 0)) as silent:
         address = f"{HOST}:{silent.getsockname()[1]}"
         with pytest.raises(MachineError) as refused:

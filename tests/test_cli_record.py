@@ -22,11 +22,11 @@ from scripts.painted_camera import read_clip
 from tests.recording import SMALL, capture_times, record, take_over
 from tests.test_cli import WITHIN_S, Ended, Program, exact, moment_us
 from videostore.cli import record as command
-from videostore.cli.moments import written
-from videostore.ffmpeg import find_ffmpeg, run_ffmpeg
-from videostore.recorder import RecorderHealth
-from videostore.segment import probe
-from videostore.store import VideoStore
+from videostore.cli.time_options import written
+from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
+from videostore.media.segment import probe
+from videostore.recording.recorder import RecorderHealth
+from videostore.store.store import VideoStore
 
 
 @pytest.fixture

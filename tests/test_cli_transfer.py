@@ -14,12 +14,12 @@ import pytest
 
 from scripts.painted_camera import check_clip, read_clip
 from tests.recording import H264, H265, SIZE, SMALL, START_US, US, capture_times, record, take_over
-from videostore.cli.pieces import Joint, Packet, Piece
-from videostore.cli.transfer import Transfer
-from videostore.encoder import Encoder
-from videostore.errors import NothingStoredError, RequestError, TooLargeError
-from videostore.store import VideoStore
-from videostore.timeline import Range
+from videostore.base.errors import NothingStoredError, RequestError, TooLargeError
+from videostore.base.ranges import Range
+from videostore.ffmpeg.encoder import Encoder
+from videostore.remote.splice import Joint, Packet, Piece
+from videostore.remote.transfer import Transfer
+from videostore.store.store import VideoStore
 
 
 class Remote:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from videostore.fragments import read_fragments
-from videostore.index import FILE_NAME
+from videostore.media.fmp4 import read_fragments
+from videostore.storage.index import FILE_NAME
 
 
 def videostore(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -25,13 +25,13 @@ from tests.recording import (
     take_over,
     write_foreign,
 )
-from videostore.archive import Archive
-from videostore.encoder import Encoder
-from videostore.errors import FFmpegError, NothingStoredError, UnreadableRangeError
-from videostore.ffmpeg import run_ffmpeg
-from videostore.fragments import read_fragments
-from videostore.timeline import Range
-from videostore.workspace import WORK_DIRECTORY, Workspaces
+from videostore.base.errors import FFmpegError, NothingStoredError, UnreadableRangeError
+from videostore.base.ranges import Range
+from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
+from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.process import run_ffmpeg
+from videostore.media.fmp4 import read_fragments
+from videostore.storage.archive import Archive
 
 OpenOver = Callable[[Path], Awaitable[Cutter]]
 MAX_DRIFT_MS = 1.0

@@ -33,13 +33,13 @@ from tests.recording import (
     until,
 )
 from tests.test_poller import Answer, ScriptedCamera
-from videostore.commands import execute
-from videostore.const import CAPTURED_AT_DISTRUST_S, COVER_TIMEOUT_S, RANGE_SLOP_US
-from videostore.fragments import read_fragments
-from videostore.packet import Gap, Packet
-from videostore.picture import read_picture
-from videostore.store import VideoStore
-from videostore.timeline import Range, merge_ranges
+from videostore.base.constants import CAPTURED_AT_DISTRUST_S, COVER_TIMEOUT_S, RANGE_SLOP_US
+from videostore.base.ranges import Range, merge_ranges
+from videostore.media.fmp4 import read_fragments
+from videostore.media.images import read_picture
+from videostore.media.packet import Gap, Packet
+from videostore.store.store import VideoStore
+from videostore.viam.commands import execute
 from videostore.viam.poller import FramePoller
 
 NEW_YORK = "EST5EDT,M3.2.0,M11.1.0"

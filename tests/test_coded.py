@@ -4,7 +4,7 @@ import pytest
 
 from tests.coding import coded_packets
 from tests.recording import SMALL, capture_times
-from videostore.coded import Look, UncopyableError, look_at, parameter_sets
+from videostore.media.h26x import Look, UncopyableError, look_at, parameter_sets
 
 S = b"\0\0\0\1"
 

@@ -12,10 +12,10 @@ import pytest
 
 from scripts.painted_camera import check_clip, read_clip
 from tests.recording import START_US, US, FixedClock, Stores, until
-from videostore.commands import describe_health, execute
-from videostore.errors import VideoStoreError
-from videostore.store import VideoStore
-from videostore.timestamps import format_local, format_utc, format_utc_exact
+from videostore.base.errors import VideoStoreError
+from videostore.base.timestamps import format_local, format_utc, format_utc_exact
+from videostore.store.store import VideoStore
+from videostore.viam.commands import describe_health, execute
 
 GIB = 1 << 30
 RANGE = {"from": format_utc_exact(START_US + US), "to": format_utc_exact(START_US + 3 * US)}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from videostore.base.errors import ConfigError
 from videostore.config import PRESETS, Config, StorageConfig, VideoConfig, parse_config
-from videostore.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,9 @@ import pytest
 
 from scripts.painted_camera import check_clip, read_clip
 from tests.recording import SIZE, US, Feed, FixedClock, Pulse, Stores, capture_times, packet, record, take_over, until
-from videostore.errors import ConfigError
-from videostore.packet import Gap
-from videostore.store import VideoStore
+from videostore.base.errors import ConfigError
+from videostore.media.packet import Gap
+from videostore.store.store import VideoStore
 
 MIB = 1 << 20
 

@@ -9,11 +9,11 @@ import pytest
 from scripts.painted_camera import read_clip
 from tests.coding import coded_packets, record_coded
 from tests.recording import H264, H265, START_US, US, capture_times, record
+from videostore.base.errors import ConfigError
 from videostore.config import PRESETS
-from videostore.encoder import Encoder, choose_encoder
-from videostore.errors import ConfigError
-from videostore.ffmpeg import list_encoders
-from videostore.fragments import read_fragments
+from videostore.ffmpeg.encoder import Encoder, choose_encoder
+from videostore.ffmpeg.process import list_encoders
+from videostore.media.fmp4 import read_fragments
 
 
 @pytest.mark.parametrize(("codec", "name"), [("h264", "libx264"), ("h265", "libx265"), ("libx264", "libx264")])

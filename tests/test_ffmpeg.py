@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from tests.recording import LOGGER, until
-from videostore.errors import FFmpegError
-from videostore.ffmpeg import (
+from videostore.base.errors import FFmpegError
+from videostore.ffmpeg.process import (
     BINARY_VARIABLE,
     check_version,
     end_process,

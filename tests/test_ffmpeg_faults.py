@@ -13,8 +13,8 @@ import pytest
 from grpclib import GRPCError
 
 from tests.machine import NAME, US, Machine, assert_plain, now_us, run_machine
-from videostore.const import FFMPEG_BACKOFF_S, FFMPEG_STUCK_S
-from videostore.ffmpeg import BINARY_VARIABLE, find_ffmpeg, list_encoders
+from videostore.base.constants import FFMPEG_BACKOFF_S, FFMPEG_STUCK_S
+from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg, list_encoders
 
 
 async def test_ffmpeg_killed_in_mid_segment_is_replaced_and_little_is_lost(machine: Machine) -> None:

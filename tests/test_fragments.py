@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.coding import coded_packets, record_coded
 from tests.recording import H265, START_US, US, capture_times, record
-from videostore.fragments import FragmentedFile, NotOursError, read_ends, read_fragments
+from videostore.media.fmp4 import FragmentedFile, NotOursError, read_ends, read_fragments
 
 quickly = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.recording import US, FixedClock
-from videostore.holds import Holds
-from videostore.timeline import Range
+from videostore.base.ranges import Range
+from videostore.storage.retention_holds import Holds
 
 
 def test_nothing_is_held_at_first() -> None:

@@ -33,13 +33,13 @@ from scripts.painted_camera import check_clip, read_clip
 from tests import hostile_strategies as hostile
 from tests.machine import NAME, assert_plain, run_machine
 from tests.recording import LOGGER, START_US, US, FixedClock, Stores, record, take_over, until
-from videostore.commands import execute
+from videostore.base.errors import ConfigError, VideoStoreError
+from videostore.base.timestamps import format_local, format_utc, format_utc_exact, parse_timestamp
+from videostore.clips.uploads import tag_directory
 from videostore.config import PRESETS, Config, parse_config
-from videostore.errors import ConfigError, VideoStoreError
-from videostore.ffmpeg import find_ffmpeg
-from videostore.store import VideoStore
-from videostore.timestamps import format_local, format_utc, format_utc_exact, parse_timestamp
-from videostore.upload import tag_directory
+from videostore.ffmpeg.process import find_ffmpeg
+from videostore.store.store import VideoStore
+from videostore.viam.commands import execute
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 _CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.recording import LOGGER, US
-from videostore.index import FILE_NAME, Index
-from videostore.saved import Save, SaveStatus
-from videostore.segment import Segment
-from videostore.timeline import Range
+from videostore.base.ranges import Range
+from videostore.media.segment import Segment
+from videostore.storage.index import FILE_NAME, Index
+from videostore.storage.save_record import Save, SaveStatus
 
 GO_TABLE = """
 CREATE TABLE files (
@@ -147,7 +147,7 @@ async def test_tasks_that_write_at_the_same_time_do_not_disturb_each_other(index
 
 
 async def test_spans_come_by_start_and_in_batches(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videostore.database._BATCH", 500)
+    monkeypatch.setattr("videostore.storage.database._BATCH", 500)
     await index.add([segment(start, size_bytes=start) for start in range(36_000, 0, -30)])
     batches = [batch async for batch in index.spans()]
     assert len(batches) > 1
@@ -313,7 +313,7 @@ async def test_a_damaged_index_keeps_the_promises_that_can_still_be_read(tmp_pat
 async def test_saves_are_found_by_their_names_and_the_oldest_that_ended_are_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videostore.index.SAVES_REMEMBERED", 3)
+    monkeypatch.setattr("videostore.storage.index.SAVES_REMEMBERED", 3)
     index = await Index.open(tmp_path, LOGGER)
     await index.put_save(SAVE)
     for number in range(5):

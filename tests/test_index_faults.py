@@ -19,12 +19,12 @@ from scripts.painted_camera import check_clip, read_clip
 from tests.recording import LOGGER, START_US, US, Pulse, Stores, capture_times, record, take_over, until, write_foreign
 from tests.test_archive import go_index
 from tests.test_index import GO_INSERT, GO_TABLE
-from videostore.archive import Archive
-from videostore.clock import SystemClock
-from videostore.commands import describe_health
-from videostore.fragments import read_fragments
-from videostore.index import FILE_NAME
-from videostore.store import VideoStore
+from videostore.base.clock import SystemClock
+from videostore.media.fmp4 import read_fragments
+from videostore.storage.archive import Archive
+from videostore.storage.index import FILE_NAME
+from videostore.store.store import VideoStore
+from videostore.viam.commands import describe_health
 
 GO_US = 1_725_600_000 * US
 _LOCK = """
@@ -40,9 +40,9 @@ sys.stdin.read()
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that is waited for comes round sooner."""
-    monkeypatch.setattr("videostore.upkeep.INDEX_RETRY_S", 0.5)
-    monkeypatch.setattr("videostore.upkeep._TICK_S", 0.5)
-    monkeypatch.setattr("videostore.database.INDEX_BUSY_S", 0.5)
+    monkeypatch.setattr("videostore.storage.maintenance.INDEX_RETRY_S", 0.5)
+    monkeypatch.setattr("videostore.storage.maintenance._TICK_S", 0.5)
+    monkeypatch.setattr("videostore.storage.database.INDEX_BUSY_S", 0.5)
 
 
 @contextmanager

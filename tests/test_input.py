@@ -24,14 +24,14 @@ import pytest
 from scripts.painted_camera import check_clip, read_clip, read_paint
 from tests.coding import GOP, Painter, write_video
 from tests.recording import H264, LOGGER, SMALL, START_US, US, capture_times, until
-from videostore.clock import SystemClock
+from videostore.base.clock import SystemClock
+from videostore.base.errors import RequestError
 from videostore.config import StorageConfig
-from videostore.encoder import Encoder
-from videostore.errors import RequestError
-from videostore.fragments import read_fragments
-from videostore.input import FFmpegInput
-from videostore.packet import Gap, Packet
-from videostore.store import VideoStore
+from videostore.ffmpeg.encoder import Encoder
+from videostore.media.fmp4 import read_fragments
+from videostore.media.packet import Gap, Packet
+from videostore.sources.ffmpeg_input import FFmpegInput
+from videostore.store.store import VideoStore
 
 ROOT = Path(__file__).parent.parent
 LENGTH_S = 1.6
@@ -781,8 +781,8 @@ async def test_a_recorder_that_is_killed_leaves_no_ffmpeg(binary: str, station: 
     await station.start()
     script = (
         "import asyncio, logging, sys\n"
-        "from videostore.input import FFmpegInput\n"
-        "from videostore.encoder import Encoder\n"
+        "from videostore.sources.ffmpeg_input import FFmpegInput\n"
+        "from videostore.ffmpeg.encoder import Encoder\n"
         "async def main():\n"
         "    encoder = Encoder('libx264', 1000000, 'ultrafast', 20)\n"
         "    source = FFmpegInput(sys.argv[1], binary=sys.argv[2], encoder=encoder, logger=logging.getLogger('x'),\n"

@@ -29,15 +29,15 @@ import pytest
 from scripts.painted_camera import read_clip
 from tests.recording import SMALL, START_US, US, Pulse, Stores, capture_times, record, until, write_foreign
 from tests.test_clock_faults import Begin, Life, begin  # noqa: F401 (a fixture)
-from videostore.commands import execute
-from videostore.errors import NoRoomError, NothingStoredError, VideoStoreError
-from videostore.fragments import NotOursError, read_fragments
-from videostore.index import FILE_NAME
-from videostore.packet import Gap, Packet
-from videostore.segment import name_time_us, parse_open_name
-from videostore.store import VideoStore
-from videostore.upload import PROGRESS_SUFFIX
-from videostore.workspace import WORK_DIRECTORY
+from videostore.base.errors import NoRoomError, NothingStoredError, VideoStoreError
+from videostore.clips.uploads import PROGRESS_SUFFIX
+from videostore.clips.workspace import WORK_DIRECTORY
+from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.media.packet import Gap, Packet
+from videostore.media.segment_names import name_time_us, parse_open_name
+from videostore.storage.index import FILE_NAME
+from videostore.store.store import VideoStore
+from videostore.viam.commands import execute
 
 MIB = 1 << 20
 _SOON_S = 12.0
@@ -333,7 +333,7 @@ async def test_invariant_3_what_appears_in_the_upload_path_is_complete_at_first_
     stores: Stores, recording: Path, times: list[int], tmp_path: Path, binary: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the ffmpeg that cuts it is killed, and the store is closed in the middle of it."""
-    monkeypatch.setattr("videostore.saves.SAVE_RETRIES_S", (0.05,) * 50)
+    monkeypatch.setattr("videostore.clips.save_queue.SAVE_RETRIES_S", (0.05,) * 50)
     slow = tmp_path / "ffmpeg"
     slow.write_text(f'#!/bin/sh\nexec "{binary}" -readrate 15 "$@"\n')
     slow.chmod(0o755)
@@ -586,7 +586,7 @@ async def resumes(store: VideoStore, pulse: Pulse) -> None:
 async def test_invariant_6_after_faults_in_any_order_the_recording_says_so_and_resumes_by_itself(
     small_disk: Path, seed: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videostore.upkeep.INDEX_RETRY_S", 1.0)  # so that it takes no ten seconds
+    monkeypatch.setattr("videostore.storage.maintenance.INDEX_RETRY_S", 1.0)  # so that it takes no ten seconds
     caplog.set_level(logging.WARNING)
     stores = Stores(small_disk)
     pulse = FaultyPulse()

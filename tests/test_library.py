@@ -134,7 +134,7 @@ async def test_an_ffmpeg_that_takes_its_time_at_the_end_of_a_source_gets_it(tmp_
 async def test_an_ffmpeg_that_stands_still_at_the_end_is_replaced_and_the_end_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videostore.run.FINISH_PATIENCE_S", 1.0)
+    monkeypatch.setattr("videostore.recording.run.FINISH_PATIENCE_S", 1.0)
     times = capture_times(3, fps=20)
 
     async def packets() -> AsyncIterator[Packet | Gap]:

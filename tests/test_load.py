@@ -23,9 +23,9 @@ from viam.components.camera.client import CameraClient
 from scripts.painted_camera import PaintedCamera, check_clip, read_clip
 from scripts.parent import Parent
 from tests.machine import NAME, US, Machine, exact
-from videostore.const import CUT_NICENESS, FETCHES_AT_ONCE, SAVES_AT_ONCE
-from videostore.ffmpeg import BINARY_VARIABLE, find_ffmpeg, run_ffmpeg
-from videostore.workspace import WORK_DIRECTORY
+from videostore.base.constants import CUT_NICENESS, FETCHES_AT_ONCE, SAVES_AT_ONCE
+from videostore.clips.workspace import WORK_DIRECTORY
+from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg, run_ffmpeg
 
 
 class Watch:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.recording import US
-from videostore.errors import TimestampError
-from videostore.moment import moment_us
+from videostore.base.errors import TimestampError
+from videostore.base.time_parsing import moment_us
 
 NOW_US = 1_795_365_560_250_000
 """2026-11-22T16:39:20.250Z, 11:39:20.250 in New York."""

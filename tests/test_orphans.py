@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from videostore.orphans import find_orphans
-from videostore.run import output_pattern
+from videostore.recording.segmenter import output_pattern
+from videostore.storage.orphan_processes import find_orphans
 
 RUN_US = 1_725_000_000_123_457
 _IDLE = "import sys; print(flush=True); sys.stdin.read()"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from videostore.outlast import outlast
+from videostore.base.tasks import outlast
 
 
 async def test_it_waits_to_the_end_however_often_it_is_cancelled() -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.recording import SMALL, START_US, picture
-from videostore.packet import StreamFormat
-from videostore.picture import RGBA_HEADER, RGBA_MAGIC, BadPictureError, read_picture
+from videostore.media.images import RGBA_HEADER, RGBA_MAGIC, BadPictureError, read_picture
+from videostore.media.packet import StreamFormat
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.recording import START_US, US
-from videostore.pins import Pins
-from videostore.segment import Segment
-from videostore.system import LINUX
+from videostore.base.system import LINUX
+from videostore.clips.segment_links import Pins
+from videostore.media.segment import Segment
 
 pytestmark = pytest.mark.skipif(not LINUX, reason="other systems have no names for what is open")
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.recording import LOGGER, SMALL, START_US, US, capture_times, record, take_over, write_foreign
-from videostore.const import FOREIGN_SLACK_US, JOIN_US, TOUCHING_US
-from videostore.fragments import read_fragments
-from videostore.plan import Part, Plan, _touch, groups_of, in_order, make_plan
-from videostore.segment import Segment
-from videostore.timeline import Range
+from videostore.base.constants import FOREIGN_SLACK_US, JOIN_US, TOUCHING_US
+from videostore.base.ranges import Range
+from videostore.clips.plan import Part, Plan, _touch, groups_of, in_order, make_plan
+from videostore.media.fmp4 import read_fragments
+from videostore.media.segment import Segment
 
 Pairs = list[tuple[Segment, Path]]
 

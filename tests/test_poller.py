@@ -13,9 +13,9 @@ from viam.media.video import CameraMimeType, NamedImage
 from viam.proto.common import ResponseMetadata
 
 from tests.recording import LOGGER, SMALL, START_US, US, FixedClock, picture
-from videostore.clock import SystemClock
-from videostore.packet import Gap, Packet
-from videostore.picture import read_picture
+from videostore.base.clock import SystemClock
+from videostore.media.images import read_picture
+from videostore.media.packet import Gap, Packet
 from videostore.viam.poller import FramePoller
 
 Answer = tuple[list[NamedImage], ResponseMetadata]

@@ -20,10 +20,10 @@ import pytest
 from scripts.painted_camera import check_clip, read_clip
 from tests.recording import US, Pulse, Stores, until
 from tests.test_disk_faults import recording_now
-from videostore.clock import SystemClock
-from videostore.fragments import NotOursError, read_fragments
-from videostore.index import FILE_NAME
-from videostore.store import VideoStore
+from videostore.base.clock import SystemClock
+from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.storage.index import FILE_NAME
+from videostore.store.store import VideoStore
 
 _SHUTDOWN = 0x8004587D
 """FS_IOC_SHUTDOWN of Linux."""

@@ -12,7 +12,7 @@ import pytest
 from grpclib import GRPCError
 
 from tests.machine import NAME, US, Machine, assert_plain, now_us, run_machine
-from videostore.workspace import WORK_DIRECTORY
+from videostore.clips.workspace import WORK_DIRECTORY
 
 
 async def test_after_sigkill_everything_older_than_two_seconds_can_be_fetched(machine: Machine) -> None:

@@ -17,9 +17,9 @@ import pytest
 from scripts.painted_camera import check_clip, read_clip
 from tests.recording import LOGGER, START_US, US, Pulse, Stores, capture_times, record, until, write_foreign
 from videostore import FFmpegError, NothingStoredError, RequestError, VideoStore, VideoStoreError
-from videostore.index import FILE_NAME
-from videostore.system import LINUX
-from videostore.timeline import Range
+from videostore.base.ranges import Range
+from videostore.base.system import LINUX
+from videostore.storage.index import FILE_NAME
 
 Contents = dict[str, tuple[int, int, int, bytes]]
 
@@ -222,7 +222,7 @@ async def test_what_is_deleted_in_the_midst_of_a_clip_is_in_it_all_the_same(stor
 async def test_a_stream_of_which_a_part_is_deleted_where_nothing_keeps_it_raises(
     storage: Path, times: list[int], monkeypatch: pytest.MonkeyPatch, victim: int
 ) -> None:
-    monkeypatch.setattr("videostore.pins.descriptor_room", lambda _: 0)
+    monkeypatch.setattr("videostore.clips.segment_links.descriptor_room", lambda _: 0)
     async with VideoStore.open(storage, logger=LOGGER) as store:
         told: list[object] = []
         streaming = store.stream(times[0], times[-1] + 1, on_ranges=told.append)

@@ -30,8 +30,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from videostore import commands
 from videostore.config import ATTRIBUTES, WITHOUT_EFFECT, Config, parse_config
+from videostore.viam import commands
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -702,11 +702,11 @@ def test_attributes_and_their_defaults_are_those_of_the_config(readme: str) -> N
 
 
 def test_commands_their_fields_and_answers_are_those_of_the_code(readme: str) -> None:
-    assert command_differences(readme, sources()["videostore.commands"]) == set()
+    assert command_differences(readme, sources()["videostore.viam.commands"]) == set()
 
 
 def test_keys_of_the_status_are_those_of_the_code(readme: str) -> None:
-    assert status_differences(readme, sources()["videostore.commands"]) == set()
+    assert status_differences(readme, sources()["videostore.viam.commands"]) == set()
 
 
 def test_environment_variables_are_those_of_the_code(readme: str) -> None:
@@ -749,11 +749,11 @@ def _errors(readme: str) -> list[str]:
 
 
 def _commands(readme: str) -> set[str]:
-    return command_differences(readme, sources()["videostore.commands"])
+    return command_differences(readme, sources()["videostore.viam.commands"])
 
 
 def _status(readme: str) -> set[str]:
-    return status_differences(readme, sources()["videostore.commands"])
+    return status_differences(readme, sources()["videostore.viam.commands"])
 
 
 def _variables(readme: str) -> set[str]:
@@ -847,7 +847,7 @@ def test_a_new_attribute_field_or_key_that_the_readme_lacks_is_noticed(
 ) -> None:
     monkeypatch.setitem(ATTRIBUTES, "video", (*ATTRIBUTES["video"], "moon"))
     assert "video.moon" in attribute_differences(readme)
-    source = sources()["videostore.commands"]
+    source = sources()["videostore.viam.commands"]
     field = source.replace('_optional(command, "async"', '_optional(command, "moon"')
     assert "save: moon" in command_differences(readme, field)
     assert "save: moon" in command_differences(readme, source.replace('answer["status"]', 'answer["moon"]'))

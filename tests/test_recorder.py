@@ -10,11 +10,12 @@ import psutil
 import pytest
 
 from tests.recording import H264, LOGGER, SMALL, START_US, US, Feed, FixedClock, capture_times, packet, until
-from videostore.ffmpeg import find_ffmpeg
-from videostore.fragments import read_fragments
-from videostore.packet import Gap, Packet, StreamFormat
-from videostore.recorder import _END, Backlog, Recorder
-from videostore.run import Run
+from videostore.ffmpeg.process import find_ffmpeg
+from videostore.media.fmp4 import read_fragments
+from videostore.media.packet import Gap, Packet, StreamFormat
+from videostore.recording.backlog import _END, Backlog
+from videostore.recording.recorder import Recorder
+from videostore.recording.run import Run
 
 
 @dataclass

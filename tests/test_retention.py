@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.recording import LOGGER, US, FixedClock
-from videostore.archive import Archive
-from videostore.holds import Holds
-from videostore.retention import Retention
-from videostore.segment import Segment
+from videostore.media.segment import Segment
+from videostore.storage.archive import Archive
+from videostore.storage.retention import Retention
+from videostore.storage.retention_holds import Holds
 
 
 @dataclass

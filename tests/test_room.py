@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from videostore.base.errors import ConfigError, NoRoomError, TooLargeError
+from videostore.clips.limits import check_answer, check_device
 from videostore.config import StorageConfig
-from videostore.errors import ConfigError, NoRoomError, TooLargeError
-from videostore.room import check_answer, check_device, check_floor, shortage_bytes
+from videostore.storage.free_space import check_floor, shortage_bytes
 
 MIB = 1 << 20
 

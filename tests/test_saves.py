@@ -10,10 +10,10 @@ import pytest
 
 from scripts.painted_camera import check_clip, read_clip
 from tests.recording import START_US, US, Stores, until
-from videostore.errors import FFmpegError, NoRoomError, UnknownSaveError
-from videostore.index import FILE_NAME
-from videostore.saved import SaveStatus
-from videostore.store import VideoStore
+from videostore.base.errors import FFmpegError, NoRoomError, UnknownSaveError
+from videostore.storage.index import FILE_NAME
+from videostore.storage.save_record import SaveStatus
+from videostore.store.store import VideoStore
 
 
 async def status_of(store: VideoStore, file_name: str) -> tuple[str, str]:
@@ -123,7 +123,7 @@ async def test_a_save_of_what_is_not_stored_fails_and_tells_why(
 async def test_a_save_that_fails_in_passing_is_tried_again(
     stores: Stores, recording: Path, times: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videostore.saves.SAVE_RETRIES_S", (0.5, 0.1, 0.1, 0.1, 0.1))
+    monkeypatch.setattr("videostore.clips.save_queue.SAVE_RETRIES_S", (0.5, 0.1, 0.1, 0.1, 0.1))
     store = await stores.over(recording)
     (stores.upload / "tag=a").write_bytes(b"a file in the way")
     clip = await store.save(times[3], times[20], tags=["a"], wait=False)
@@ -139,7 +139,7 @@ async def test_a_save_that_fails_in_passing_is_tried_again(
 async def test_a_save_that_fails_again_and_again_has_failed_in_the_end(
     stores: Stores, recording: Path, times: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videostore.saves.SAVE_RETRIES_S", (0.01, 0.01))
+    monkeypatch.setattr("videostore.clips.save_queue.SAVE_RETRIES_S", (0.01, 0.01))
     store = await stores.over(recording, binary="/nowhere/ffmpeg")
     clip = await store.save(times[3], times[20], wait=False)
     await ended(store)

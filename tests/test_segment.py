@@ -7,17 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.recording import SMALL, US, write_foreign
-from videostore.fragments import read_fragments
-from videostore.segment import (
-    UnknownFileError,
-    UnreadableError,
-    closed_name,
-    frame_times,
-    name_time_us,
-    open_name,
-    parse_open_name,
-    probe,
-)
+from videostore.media.fmp4 import read_fragments
+from videostore.media.segment import UnknownFileError, UnreadableError, frame_times, probe
+from videostore.media.segment_names import closed_name, name_time_us, open_name, parse_open_name
 
 
 @pytest.fixture

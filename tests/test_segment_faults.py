@@ -15,12 +15,12 @@ import pytest
 
 from scripts.painted_camera import check_clip, read_clip
 from tests.recording import SIZE, US, FixedClock, Stores, capture_times, record, until
-from videostore.commands import execute
-from videostore.errors import RequestError
-from videostore.fragments import NotOursError, read_fragments
-from videostore.store import VideoStore
-from videostore.timeline import Range
-from videostore.timestamps import parse_timestamp
+from videostore.base.errors import RequestError
+from videostore.base.ranges import Range
+from videostore.base.timestamps import parse_timestamp
+from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.store.store import VideoStore
+from videostore.viam.commands import execute
 
 
 def truncate(path: Path) -> None:

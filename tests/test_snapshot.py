@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from videostore.snapshot import take_snapshot
-from videostore.system import LINUX, is_held
+from videostore.base.system import LINUX, is_held
+from videostore.storage.database_snapshot import take_snapshot
 
 
 @pytest.fixture
@@ -175,6 +175,6 @@ def test_one_that_somebody_changes_while_it_is_copied_is_asked_of_sqlite(
         copy(source, target)
         connection.execute("INSERT INTO numbers VALUES (1)")
 
-    monkeypatch.setattr("videostore.snapshot.is_held", lambda _: False)
+    monkeypatch.setattr("videostore.storage.database_snapshot.is_held", lambda _: False)
     monkeypatch.setattr(shutil, "copyfile", write_meanwhile)
     assert count(take_snapshot(path)) == 102

@@ -11,13 +11,13 @@ import pytest
 
 from scripts.painted_camera import check_clip, read_clip
 from tests.recording import START_US, US, Feed, FixedClock, Stores, capture_times, packet, record, until, write_foreign
-from videostore.errors import NothingStoredError, VideoStoreError
-from videostore.fragments import read_fragments
-from videostore.index import FILE_NAME
-from videostore.packet import Gap
-from videostore.store import VideoStore
-from videostore.timeline import Range
-from videostore.workspace import WORK_DIRECTORY
+from videostore.base.errors import NothingStoredError, VideoStoreError
+from videostore.base.ranges import Range
+from videostore.clips.workspace import WORK_DIRECTORY
+from videostore.media.fmp4 import read_fragments
+from videostore.media.packet import Gap
+from videostore.storage.index import FILE_NAME
+from videostore.store.store import VideoStore
 
 
 async def feed_and_settle(store: VideoStore, feed: Feed, times: list[int]) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from videostore.errors import RequestError
-from videostore.target import check_target
+from videostore.base.errors import RequestError
+from videostore.clips.output_path import check_target
 
 
 @pytest.fixture

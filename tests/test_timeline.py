@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.recording import US
-from videostore.timeline import Range, Timeline, merge_ranges
+from videostore.base.ranges import Range, merge_ranges
+from videostore.storage.timeline import Timeline
 
 
 def timeline_of(*spans: tuple[int, int], size_bytes: int = 10) -> Timeline:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videostore.errors import TimestampError
-from videostore.timestamps import format_local, format_utc, format_utc_exact, parse_timestamp
+from videostore.base.errors import TimestampError
+from videostore.base.timestamps import format_local, format_utc, format_utc_exact, parse_timestamp
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND

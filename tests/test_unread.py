@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videostore.segment import name_time_us
-from videostore.unread import Unread
+from videostore.media.segment_names import name_time_us
+from videostore.storage.unindexed import Unread
 
 HOUR_S = 3600
 NAMES = st.lists(

@@ -13,13 +13,14 @@ import psutil
 import pytest
 
 from tests.recording import LOGGER, FixedClock, capture_times, record, until, write_foreign
-from videostore.archive import Archive
-from videostore.errors import VideoStoreError
-from videostore.fragments import read_fragments
-from videostore.holds import Holds
-from videostore.retention import Retention
-from videostore.run import Run
-from videostore.upkeep import Upkeep, end_task
+from videostore.base.errors import VideoStoreError
+from videostore.base.tasks import end_task
+from videostore.media.fmp4 import read_fragments
+from videostore.recording.run import Run
+from videostore.storage.archive import Archive
+from videostore.storage.maintenance import Upkeep
+from videostore.storage.retention import Retention
+from videostore.storage.retention_holds import Holds
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Kept:
 @pytest.fixture
 async def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kept]:
     """Upkeep of an empty directory, not started yet, whose ticks come soon."""
-    monkeypatch.setattr("videostore.upkeep._TICK_S", 0.02)
+    monkeypatch.setattr("videostore.storage.maintenance._TICK_S", 0.02)
     archive = await Archive.open(tmp_path / "storage", LOGGER)
     kept = Kept(archive)
     yield kept
@@ -107,7 +108,7 @@ async def test_a_trouble_that_lasts_is_told_once_and_not_at_each_tick(
 async def test_it_is_told_again_after_a_minute(
     kept: Kept, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videostore.upkeep._REPEAT_S", 0.2)  # the minute
+    monkeypatch.setattr("videostore.storage.maintenance._REPEAT_S", 0.2)  # the minute
     kept.fault = OSError(5, "Input/output error")
     kept.upkeep.start()
     await until(lambda: len(errors(caplog)) >= 3)

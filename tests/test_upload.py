@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.recording import START_US, US
-from videostore.errors import RequestError
-from videostore.upload import Uploads, clip_stem, progress_path, publish, tag_directory
+from videostore.base.errors import RequestError
+from videostore.clips.uploads import Uploads, clip_stem, progress_path, publish, tag_directory
 
 TIME_US = 1_725_634_833 * US
 LOCAL = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(TIME_US // US))

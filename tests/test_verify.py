@@ -14,13 +14,13 @@ import pytest
 
 from scripts.painted_camera import check_clip, read_clip
 from tests.recording import LOGGER, US, Pulse, Stores, capture_times, record, take_over, until, write_foreign
-from videostore.directory import is_cut_off_behind
-from videostore.errors import NothingStoredError, VideoStoreError
-from videostore.fragments import read_fragments
-from videostore.index import FILE_NAME
-from videostore.segment import open_name
-from videostore.store import VideoStore
-from videostore.verify import DAMAGED_DIRECTORY, Finding, Problem, Report, repair, verify
+from videostore.base.errors import NothingStoredError, VideoStoreError
+from videostore.media.fmp4 import read_fragments
+from videostore.media.segment_names import open_name
+from videostore.storage.index import FILE_NAME
+from videostore.storage.segment_files import is_cut_off_behind
+from videostore.storage.verify import DAMAGED_DIRECTORY, Finding, Problem, Report, repair, verify
+from videostore.store.store import VideoStore
 
 Harm = Callable[[Path], None]
 
@@ -314,7 +314,7 @@ async def test_what_the_disk_does_not_give_is_not_taken_for_damage(
     def failing(_: Path) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("videostore.verify.read_through", failing)
+    monkeypatch.setattr("videostore.storage.verify.read_through", failing)
     report = await verify(storage, decode=False)
     assert [(one.problem, one.detail) for one in report.findings] == [(Problem.NOT_READ, "Input/output error")]
     await repair(storage, [finding])
@@ -392,5 +392,5 @@ async def test_an_open_segment_that_is_named_or_grows_meanwhile_is_no_finding(
         with growing.open("ab") as file:
             file.write(b"\0")
 
-    monkeypatch.setattr("videostore.verify.asyncio.sleep", settle)
+    monkeypatch.setattr("videostore.storage.verify.asyncio.sleep", settle)
     assert problems(await verify(storage, decode=False)) == []

@@ -20,8 +20,8 @@ import pytest
 
 from scripts.painted_camera import check_clip, read_clip
 from tests.recording import LOGGER, Pulse, Stores, until, write_foreign
-from videostore.fragments import read_fragments
-from videostore.watcher import Change, Watcher
+from videostore.media.fmp4 import read_fragments
+from videostore.storage.watcher import Change, Watcher
 
 ROOT = Path(__file__).parent.parent
 FOREIGN = "1725634833.mp4"
@@ -29,10 +29,10 @@ _TICK_S = 2.0
 _RECORD = """
 import asyncio, json, logging, sys
 from pathlib import Path
-import videostore.upkeep
+import videostore.storage.maintenance
 from tests.recording import Pulse, Stores
 
-videostore.upkeep.RESCAN_INTERVAL_S = 1.0
+videostore.storage.maintenance.RESCAN_INTERVAL_S = 1.0
 
 
 async def tell(stores, pulse, store):
@@ -190,8 +190,8 @@ async def test_a_watch_that_cannot_be_had_is_told_of_and_leaves_nothing_behind(
 async def test_without_events_segments_are_found_at_the_next_tick_and_others_files_at_the_next_walk(
     stores: Stores, foreign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videostore.upkeep.RESCAN_INTERVAL_S", 1.0)
-    monkeypatch.setattr("videostore.upkeep._TICK_S", 0.5)
+    monkeypatch.setattr("videostore.storage.maintenance.RESCAN_INTERVAL_S", 1.0)
+    monkeypatch.setattr("videostore.storage.maintenance._TICK_S", 0.5)
     pulse = Pulse()
     store = await stores.open(pulse, segment_seconds=1)
     await until(lambda: store.health().segments >= 1)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from videostore.errors import NoRoomError
-from videostore.workspace import Workspaces
+from videostore.base.errors import NoRoomError
+from videostore.clips.workspace import Workspaces
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,7 @@ Who owns what, and how long it lives:
 Times are whole microseconds since the Unix epoch, UTC (`_us`); local time stands only where people write or read it.
 """
 
-from videostore.answer import ExportedClip, FetchedClip, Health, SavedClip, StorageState
-from videostore.errors import (
+from videostore.base.errors import (
     ConfigError,
     FFmpegError,
     NoRoomError,
@@ -30,13 +29,14 @@ from videostore.errors import (
     UnreadableRangeError,
     VideoStoreError,
 )
-from videostore.input import FFmpegInput, StreamInfo
-from videostore.moment import Moment
-from videostore.packet import Gap, Packet, Source, StreamFormat
-from videostore.picture import BadPictureError, picture_packet
-from videostore.saved import Save, SaveStatus
-from videostore.store import VideoStore
-from videostore.timeline import Range
+from videostore.base.ranges import Range
+from videostore.base.time_parsing import Moment
+from videostore.media.images import BadPictureError, picture_packet
+from videostore.media.packet import Gap, Packet, Source, StreamFormat
+from videostore.sources.ffmpeg_input import FFmpegInput, StreamInfo
+from videostore.storage.save_record import Save, SaveStatus
+from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
+from videostore.store.store import VideoStore
 
 __version__ = "0.1.0"
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from videostore.const import MIN_FREE_BYTES, MIN_FREE_SHARE
-from videostore.errors import ConfigError, shown
+from videostore.base.constants import MIN_FREE_BYTES, MIN_FREE_SHARE
+from videostore.base.errors import ConfigError, shown
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 FORMATS = ("mp4",)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
-_OF_THE_MODULE = ("--log-level", "--tcp-mode")
-_IN_AN_ADDRESS = ("/", ".", ":")
+from videostore.cli.invocation import heed_signals, is_for_module
+
 _INTERRUPTED = 130
 
 
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         serve(arguments)
     heed_signals()
     try:
-        from videostore.cli.outcome import carry_out
+        from videostore.cli.command_line import carry_out
 
         code = carry_out(arguments)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -39,34 +38,3 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:  # while all that is being imported
         code = _INTERRUPTED
     sys.exit(code)
-
-
-def heed_signals() -> None:
-    """Let the signals to end do what Ctrl-C does, wherever the program is; but not those that are ignored (`nohup`)."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _interrupt)
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def is_for_module(arguments: Sequence[str]) -> bool:
-    """Whether these are a module's arguments: the address of a socket, and neither a command nor somebody's file."""
-    first = arguments[0] if arguments else ""
-    if first.startswith("-"):
-        return first.startswith(_OF_THE_MODULE)
-    return _is_place(first) and not is_something_else(first)
-
-
-def is_something_else(argument: str) -> bool:
-    """Whether there is something at this path that nobody could serve on: a file or a directory."""
-    try:
-        return _is_place(argument) and not stat.S_ISSOCK(os.stat(argument).st_mode)
-    except (OSError, ValueError):
-        return False
-
-
-def _is_place(argument: str) -> bool:
-    return any(mark in argument for mark in _IN_AN_ADDRESS)

@@ -10,12 +10,14 @@ import typer
 import typer.core
 import typer.main
 
-from videostore.cli import is_something_else, moments, outcome
-from videostore.cli.directory import VARIABLE, find_directory
+from videostore.base.errors import RequestError
+from videostore.cli import runtime as outcome
+from videostore.cli import time_options as moments
+from videostore.cli.invocation import is_something_else
+from videostore.cli.machine_options import parse_remote
 from videostore.cli.options import ApiKey, ApiKeyId, Component, From, Machine, Storage, To, Utc, Verbose
-from videostore.cli.outcome import DONE, REFUSED, tell
-from videostore.cli.remote import parse_remote
-from videostore.errors import RequestError
+from videostore.cli.runtime import DONE, REFUSED, tell
+from videostore.cli.storage_directory import VARIABLE, find_directory
 
 _Function = TypeVar("_Function", bound=Callable[..., int])
 _PROGRAM = "videostore"

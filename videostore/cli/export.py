@@ -9,16 +9,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from videostore.answer import ExportedClip
-from videostore.cli import screen
+from videostore.base.errors import RequestError
+from videostore.base.ranges import Range
+from videostore.base.timestamps import format_local
+from videostore.cli import terminal as screen
 from videostore.cli.gaps import Held
-from videostore.cli.moments import length, written
-from videostore.cli.outcome import OutputError
-from videostore.cli.reading import reading, wait_until_covered
-from videostore.cli.remote import Remote
-from videostore.errors import RequestError
-from videostore.timeline import Range
-from videostore.timestamps import format_local
+from videostore.cli.local_store import reading, wait_until_covered
+from videostore.cli.machine_options import Remote
+from videostore.cli.runtime import OutputError
+from videostore.cli.time_options import length, written
+from videostore.store.results import ExportedClip
 
 PIPE = "-"
 

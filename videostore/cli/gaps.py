@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from videostore.cli.moments import length, written
-from videostore.cli.outcome import DONE, INCOMPLETE, tell
-from videostore.const import US_PER_SECOND
-from videostore.timeline import Range
+from videostore.base.constants import US_PER_SECOND
+from videostore.base.ranges import Range
+from videostore.cli.runtime import DONE, INCOMPLETE, tell
+from videostore.cli.time_options import length, written
 
 _TOLD_US = US_PER_SECOND // 1000
 _NAMED = 5

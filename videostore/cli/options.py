@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from videostore.cli.directory import VARIABLE
-from videostore.cli.outcome import VERBOSE
+from videostore.cli.runtime import VERBOSE
+from videostore.cli.storage_directory import VARIABLE
 
 From = Annotated[
     str,

@@ -10,16 +10,16 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from videostore.base.errors import RequestError, VideoStoreError
+from videostore.base.ranges import Range
+from videostore.base.system import subordinate
 from videostore.cli.gaps import Held
-from videostore.cli.moments import written
-from videostore.cli.outcome import DONE
-from videostore.cli.reading import reading, wait_until_covered
-from videostore.cli.screen import visible
-from videostore.errors import RequestError, VideoStoreError
-from videostore.ffmpeg import end_process, log_messages, start_ffmpeg
-from videostore.store import VideoStore
-from videostore.system import subordinate
-from videostore.timeline import Range
+from videostore.cli.local_store import reading, wait_until_covered
+from videostore.cli.runtime import DONE
+from videostore.cli.terminal import visible
+from videostore.cli.time_options import written
+from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
+from videostore.store.store import VideoStore
 
 VARIABLE = "VIDEOSTORE_FFPLAY"
 _LOGGER = logging.getLogger("videostore.ffplay")

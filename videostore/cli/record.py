@@ -11,19 +11,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from videostore.answer import Health
-from videostore.cli import screen
-from videostore.cli.moments import length, now_us, written
-from videostore.cli.outcome import DONE, FAILED, INCOMPLETE, tell
-from videostore.const import JOIN_US, US_PER_SECOND
-from videostore.directory import list_directory
-from videostore.errors import RequestError
-from videostore.index import Index
-from videostore.input import FFmpegInput, StreamInfo
-from videostore.recorder import RecorderHealth
-from videostore.segment import Segment, UnknownFileError, UnreadableError, name_time_us, probe
-from videostore.store import VideoStore
-from videostore.timeline import Range
+from videostore.base.constants import JOIN_US, US_PER_SECOND
+from videostore.base.errors import RequestError
+from videostore.base.ranges import Range
+from videostore.cli import terminal as screen
+from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, tell
+from videostore.cli.time_options import length, now_us, written
+from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
+from videostore.media.segment_names import name_time_us
+from videostore.recording.recorder import RecorderHealth
+from videostore.sources.ffmpeg_input import FFmpegInput, StreamInfo
+from videostore.storage.index import Index
+from videostore.storage.segment_files import list_directory
+from videostore.store.results import Health
+from videostore.store.store import VideoStore
 
 _LOOK_S = 0.25
 _PATIENCE_S = 30.0

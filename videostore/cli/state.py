@@ -10,15 +10,15 @@ from typing import Any
 
 from rich.table import Table
 
-from videostore.answer import StorageState
-from videostore.cli import screen
+from videostore.base.constants import US_PER_SECOND
+from videostore.base.ranges import Range
+from videostore.cli import terminal as screen
 from videostore.cli.gaps import between
-from videostore.cli.moments import length, now_us, written, written_within
-from videostore.cli.outcome import DONE
-from videostore.cli.reading import is_recorded_to, reading
-from videostore.cli.remote import Remote
-from videostore.const import US_PER_SECOND
-from videostore.timeline import Range
+from videostore.cli.local_store import is_recorded_to, reading
+from videostore.cli.machine_options import Remote
+from videostore.cli.runtime import DONE
+from videostore.cli.time_options import length, now_us, written, written_within
+from videostore.store.results import StorageState
 
 _SHOWN = 20
 _FRESH_US = 60 * US_PER_SECOND

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from videostore.cli import screen
-from videostore.cli.outcome import DONE, INCOMPLETE
-from videostore.verify import REPAIRABLE, Finding, Problem, Report
-from videostore.verify import repair as repair_directory
-from videostore.verify import verify as verify_directory
+from videostore.cli import terminal as screen
+from videostore.cli.runtime import DONE, INCOMPLETE
+from videostore.storage.verify import REPAIRABLE, Finding, Problem, Report
+from videostore.storage.verify import repair as repair_directory
+from videostore.storage.verify import verify as verify_directory
 
 _SHOWN = 100
 _NOT_LOOKED_INTO = frozenset({Problem.UNREADABLE, Problem.BEING_WRITTEN, Problem.NOT_READ})

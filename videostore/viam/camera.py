@@ -16,11 +16,9 @@ from viam.resource.base import ResourceBase
 from viam.resource.types import Model, ModelFamily
 from viam.utils import struct_to_dict
 
-from videostore.clock import SystemClock
-from videostore.commands import describe_health, execute
-from videostore.config import Config, parse_config
-from videostore.const import CAMERA_SILENCE_S, US_PER_SECOND
-from videostore.errors import (
+from videostore.base.clock import SystemClock
+from videostore.base.constants import CAMERA_SILENCE_S, US_PER_SECOND
+from videostore.base.errors import (
     ConfigError,
     NoRoomError,
     NothingStoredError,
@@ -31,7 +29,9 @@ from videostore.errors import (
     VideoStoreError,
     reason_of,
 )
-from videostore.store import VideoStore
+from videostore.config import Config, parse_config
+from videostore.store.store import VideoStore
+from videostore.viam.commands import describe_health, execute
 from videostore.viam.data_manager import DataManager
 from videostore.viam.memory import MemoryReturn
 from videostore.viam.poller import FramePoller

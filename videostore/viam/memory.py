@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 
-from videostore.system import return_memory
+from videostore.base.system import return_memory
 
 _RETURN_AFTER_S = 1.0
 """An answer is sent and forgotten by then."""

@@ -21,8 +21,8 @@ from viam.module.module import NO_MODULE_PARENT, Module
 from viam.proto.module import AddResourceRequest, ValidateConfigRequest, ValidateConfigResponse
 from viam.resource.registry import Registry, ResourceCreatorRegistration
 
-from videostore.errors import VideoStoreError
-from videostore.system import share_memory
+from videostore.base.errors import VideoStoreError
+from videostore.base.system import share_memory
 from videostore.viam import data_manager
 from videostore.viam.camera import MODEL, StorageCamera, refused
 from videostore.viam.memory import spare_collections

@@ -15,8 +15,8 @@ from viam.components.camera import Camera
 from viam.media.video import NamedImage
 from viam.proto.common import ResponseMetadata
 
-from videostore.clock import Clock, SteadyClock
-from videostore.const import (
+from videostore.base.clock import Clock, SteadyClock
+from videostore.base.constants import (
     CAMERA_ERROR_GAP_S,
     CAMERA_PATIENCE_S,
     CAMERA_RETRY_S,
@@ -26,8 +26,8 @@ from videostore.const import (
     CAPTURED_AT_PLAUSIBLE_US,
     US_PER_SECOND,
 )
-from videostore.packet import Gap, Packet
-from videostore.picture import BadPictureError, read_picture
+from videostore.media.images import BadPictureError, read_picture
+from videostore.media.packet import Gap, Packet
 
 _INTERVALS = 8
 """So many frame intervals tell how slow a camera usually is."""

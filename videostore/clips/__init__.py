@@ -1,0 +1,1 @@
+"""Clips: planning, cutting, uploading."""

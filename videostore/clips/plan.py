@@ -1,0 +1,227 @@
+"""A plan: which frames of which segments make a clip, chosen to the microsecond, and whether they join unencoded."""
+
+from __future__ import annotations
+
+import bisect
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from videostore.base.constants import FOREIGN_SLACK_US, JOIN_US, REENCODED_FACTOR, TOUCHING_US, US_PER_SECOND
+from videostore.base.errors import reason_of
+from videostore.base.ranges import Range, merge_ranges
+from videostore.media.segment import PASSING_ERRORS, FrameTimes, Segment, UnreadableError, frame_times
+
+_TOLD_US = 1000
+"""Answers name times to the millisecond."""
+_LOST_END_US = US_PER_SECOND // 2
+"""A segment's last frame may be read to last otherwise than it was recorded, but not by so much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a clip takes of one segment."""
+
+    segment: Segment
+    path: Path
+    end_us: int
+    """Where its last frame ends: where the next segment begins if they touch, for the file's own word is a guess."""
+    first_us: int
+    """Capture time of the first frame that is shown."""
+    stop_us: int | None = None
+    """Between the last frame that is shown and the next of the segment; None where all up to its end is shown."""
+    last_length_us: int | None = None
+    """How long the last frame that is shown lasts; None where its file was not read."""
+    keyframe_us: int | None = None
+    """First keyframe at or after `first_us`; None where the first frame is the segment's own first."""
+    lost_end_at: int | None = None
+    """Where what can be read of the file ends, in bytes, if the rest was lost: ffmpeg would stop there."""
+
+    @property
+    def length_us(self) -> int:
+        """Its share of the clip's time, what is skipped included. Names date foreign segments only to the second."""
+        return (self.end_us if self.segment.run_us is not None else self.segment.end_us) - self.segment.start_us
+
+    @property
+    def skip_us(self) -> int:
+        """What is left out at the segment's start."""
+        return self.first_us - self.segment.start_us
+
+    @property
+    def trimmed(self) -> bool:
+        """Whether the segment is not taken whole."""
+        return self.skip_us > 0 or self.stop_us is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a clip will be made."""
+
+    asked: Range
+    found: tuple[tuple[Segment, Path], ...]
+    """The segments that it was made of, and their neighbours; what of them cannot be read is in no part."""
+    parts: tuple[Part, ...]
+    ranges: tuple[Range, ...]
+    """What the clip holds of the range."""
+    estimated_bytes: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the range is there, to the millisecond in which it is told."""
+        missing_us = self.asked.to_us - self.asked.from_us - self.longest_us
+        return len(self.ranges) == 1 and missing_us < _TOLD_US
+
+    @property
+    def output_bytes(self) -> int:
+        """At most what the clip takes: one of differing pictures is encoded anew."""
+        return self.estimated_bytes * (REENCODED_FACTOR if len(groups_of(self.parts)) > 1 else 1)
+
+    @property
+    def work_bytes(self) -> int:
+        """Room that making it takes besides: what is encoded anew is joined afterwards."""
+        return self.output_bytes if len(groups_of(self.parts)) > 1 else 0
+
+    @property
+    def longest_us(self) -> int:
+        """Length of what is held, in microseconds."""
+        return sum(one.to_us - one.from_us for one in self.ranges)
+
+
+def make_plan(
+    found: Sequence[tuple[Segment, Path]], asked: Range, logger: logging.Logger, *, doubting: bool = False
+) -> Plan:
+    """Find the first and last frame of the range in the segments at its ends. Blocking: reads their headers.
+
+    Neighbours outside of the range are among the segments found: they tell where the last frame before them ends.
+    When `doubting`, segments of other programs that are taken whole are read as well.
+    """
+    from_us, to_us = asked.from_us, asked.to_us
+    parts: list[Part] = []
+    held: list[Range] = []
+    for number, (segment, path) in enumerate(found, 1):
+        after = found[number][0] if number < len(found) else None
+        end_us = after.start_us if after is not None and _touch(segment, after) else segment.end_us
+        # Frames of ours may lie behind the beginning of what follows, where the clock was set back a little.
+        latest_us = max(end_us, segment.end_us) if segment.run_us is not None else end_us
+        if latest_us <= from_us or segment.start_us >= to_us:
+            continue
+        part = Part(segment, path, end_us, segment.start_us)
+        try:
+            times = _readable_times(part, asked, doubting)
+        except UnreadableError as error:
+            logger.warning("Segment %s cannot be read and is left out of a clip: %s", path.name, error)
+            continue
+        if times is not None:
+            if segment.run_us is not None and end_us <= times.all_us[-1]:
+                end_us = segment.end_us
+                part = replace(part, end_us=end_us)
+            if times.ragged or times.end_us < segment.end_us - _LOST_END_US:
+                logger.warning("Segment %s has lost its end.", path.name)
+                end_us = times.end_us
+                shorter = replace(segment, end_us=end_us, size_bytes=times.size_bytes)
+                part = replace(part, segment=shorter, end_us=end_us, lost_end_at=times.size_bytes)
+            held.append(Range(max(from_us, segment.start_us), min(to_us, end_us)))
+            first = bisect.bisect_left(times.all_us, from_us)
+            stop = bisect.bisect_left(times.all_us, to_us)
+            if first == stop:  # its last frame lasts into the range, and was captured before it
+                continue
+            later = bisect.bisect_left(times.keyframes_us, times.all_us[first])
+            last_us, next_us = times.all_us[stop - 1], times.all_us[stop] if stop < len(times.all_us) else None
+            lasts_until_us = segment.start_us + part.length_us if next_us is None else next_us
+            part = replace(
+                part,
+                first_us=times.all_us[first],
+                stop_us=(last_us + next_us) // 2 if next_us is not None else None,
+                last_length_us=max(lasts_until_us - last_us, 1),
+                keyframe_us=times.keyframes_us[later] if later < len(times.keyframes_us) else None,
+            )
+        else:
+            held.append(Range(segment.start_us, end_us))
+        parts.append(part)
+    ranges = merge_ranges([one for one in held if one.from_us < one.to_us])
+    return Plan(asked, tuple(found), tuple(parts), tuple(ranges), sum(map(_estimate_bytes, parts)))
+
+
+def _readable_times(part: Part, asked: Range, doubting: bool) -> FrameTimes | None:
+    """When the frames of a segment were captured; None for one of another program that is taken whole, and is dear.
+
+    Raises:
+        UnreadableError: it is gone or damaged.
+        OSError: it cannot be read just now.
+    """
+    segment, path = part.segment, part.path
+    whole = segment.start_us >= asked.from_us and part.end_us <= asked.to_us
+    if segment.run_us is not None or not whole or doubting:
+        return frame_times(segment, path)
+    try:
+        size_bytes = path.stat().st_size
+    except OSError as error:
+        if error.errno in PASSING_ERRORS:
+            raise
+        raise UnreadableError(reason_of(error)) from error
+    if size_bytes != segment.size_bytes:
+        raise UnreadableError(f"it has {size_bytes} bytes instead of {segment.size_bytes}")
+    return None
+
+
+def in_order(found: Sequence[tuple[Segment, Path]]) -> list[tuple[Segment, Path]]:
+    """Segments by start; but where the clock was set back and runs overlap, one run after the other."""
+    by_start = sorted(found, key=lambda pair: pair[0].start_us)
+    following: dict[int | None, Segment] = {}
+    ends: list[int] = []
+    for segment, _ in reversed(by_start):  # a segment's own end is a guess, as long as its last frame
+        after = following.get(segment.run_us)
+        ends.append(max(segment.end_us, after.start_us if after and _touch(segment, after) else segment.end_us))
+        following[segment.run_us] = segment
+    ordered: list[tuple[Segment, Path]] = []
+    runs: dict[int | None, list[tuple[Segment, Path]]] = {}
+    end_us = -(1 << 62)
+    for pair, own_end_us in zip(by_start, reversed(ends), strict=True):
+        if pair[0].start_us >= end_us - (FOREIGN_SLACK_US if pair[0].run_us is None else 0):
+            ordered += [one for run in runs.values() for one in run]
+            runs = {}
+        runs.setdefault(pair[0].run_us, []).append(pair)
+        end_us = max(end_us, own_end_us)
+    return ordered + [one for run in runs.values() for one in run]
+
+
+def _touch(one: Segment, other: Segment) -> bool:
+    distance_us = other.start_us - one.end_us
+    if one.run_us is None or other.run_us is None:
+        return abs(distance_us) <= FOREIGN_SLACK_US
+    if one.run_us != other.run_us:
+        return abs(distance_us) <= JOIN_US
+    # A run has no gaps, but a segment between the two may have been deleted.
+    if one.run_number is not None and other.run_number is not None:
+        return other.run_number == one.run_number + 1
+    return abs(distance_us) <= max(TOUCHING_US, one.duration_us // 2)
+
+
+def _estimate_bytes(part: Part) -> int:
+    segment = part.segment
+    shown_us = (part.stop_us or part.end_us) - part.first_us
+    return segment.size_bytes * min(shown_us, segment.duration_us) // max(segment.duration_us, 1)
+
+
+def groups_of(parts: Sequence[Part]) -> list[list[Part]]:
+    """Parts that ffmpeg can join without encoding: of one picture size, in sequence, trimmed only at the outer ends."""
+    groups: list[list[Part]] = []
+    for part in parts:
+        if groups and _joins(groups[-1][-1], part):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return groups
+
+
+def _joins(one: Part, other: Part) -> bool:
+    if one.stop_us is not None or other.skip_us > 0:
+        return False
+    a, b = one.segment, other.segment
+    if (a.codec, a.width, a.height) != (b.codec, b.width, b.height):
+        return False
+    if (a.run_us is None) != (b.run_us is None):
+        return False  # they count time in other units, and the concat demuxer takes those of the first for all
+    # The concat demuxer repeats H.264's parameter sets in the stream; those of other codecs must be the same.
+    return a.codec == "h264" or a.setup == b.setup

@@ -1,0 +1,1 @@
+"""ffmpeg as a program: finding, starting and reading it; encoders."""

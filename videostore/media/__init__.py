@@ -1,0 +1,1 @@
+"""Media formats: pictures, H.26x, fragmented MP4, segments."""

@@ -1,0 +1,200 @@
+"""A segment: one file of the recording, its names, and what can be read out of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import av.error
+
+from videostore.base.constants import LONGEST_SEGMENT_US, US_PER_SECOND
+from videostore.base.errors import reason_of
+from videostore.media.fmp4 import FragmentedFile, NotOursError, is_cut_off, read_ends, read_fragments
+from videostore.media.segment_names import name_time_us
+
+_RUN_COMMENT = re.compile(r"videostore run (\d{1,18})")
+_CODECS = {"h265": "hevc"}
+PASSING_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
+"""What the system may lack for a moment; other errors, such as those of a bad sector, stay."""
+_EARLIEST_US = 1_000_000_000 * US_PER_SECOND
+"""September 2001: a file that is dated before by its name alone is somebody's `1.mp4`."""
+
+
+class UnreadableError(Exception):
+    """The file is damaged, or not complete yet: nothing can be read out of it."""
+
+
+class UnknownFileError(Exception):
+    """The file is no recording that this project could have made, or can play: it is left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One file of the recording, as the index knows it."""
+
+    file_name: str
+    start_us: int
+    """Capture time of its first frame, UTC."""
+    end_us: int
+    """End of its last frame."""
+    size_bytes: int
+    width: int
+    height: int
+    codec: str
+    setup: str | None = None
+    """Digest of the decoder's set-up; None where it is not known."""
+    run_us: int | None = None
+    """Epoch of the run that it belongs to; None for a file of another program."""
+    run_number: int | None = None
+    """Its place in the run, from 0; None where only the file, which does not tell it, was there to ask."""
+
+    @property
+    def duration_us(self) -> int:
+        """Its length."""
+        return self.end_us - self.start_us
+
+
+def run_comment(run_us: int) -> str:
+    """What a segment's `comment` tag says of its run."""
+    return f"videostore run {run_us}"
+
+
+def describe_fragments(file_name: str, content: FragmentedFile, run_number: int | None = None) -> Segment:
+    """The segment that a file of ours holds."""
+    run = _RUN_COMMENT.fullmatch(content.comment)
+    return Segment(
+        file_name=file_name,
+        start_us=content.start_us,
+        end_us=content.end_us,
+        size_bytes=content.size_bytes,
+        width=content.width,
+        height=content.height,
+        codec=content.codec,
+        setup=content.setup,
+        run_us=int(run[1]) if run else None,
+        run_number=run_number,
+    )
+
+
+def probe(path: Path) -> Segment:
+    """Read what the index must know of a closed segment. Blocking.
+
+    Our own segments tell the true time of each frame; those of the Go module start at the second in their name.
+
+    Raises:
+        UnreadableError: the file is empty, damaged, or not complete yet.
+        UnknownFileError: it holds something else than a recording.
+        OSError: it cannot be read just now, which says nothing about what it holds.
+    """
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):  # what a link leads to is not ours
+        raise UnknownFileError("it is no file")
+    size_bytes = status.st_size
+    try:
+        segment = describe_fragments(path.name, read_ends(path))
+    except NotOursError:
+        return _probe_foreign(path, size_bytes)
+    return dataclasses.replace(segment, size_bytes=size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTimes:
+    """When the frames of a segment were captured, UTC, in order."""
+
+    all_us: list[int]
+    keyframes_us: list[int]
+    end_us: int
+    """End of the last frame: before that of the segment where the file has lost its end."""
+    size_bytes: int
+    """Up to the end of the last whole fragment."""
+    ragged: bool = False
+    """Whether the file goes on behind that with something that cannot be read."""
+
+
+def frame_times(segment: Segment, path: Path) -> FrameTimes:
+    """Read when the frames of a segment were captured. Blocking.
+
+    Raises:
+        UnreadableError: the file is gone or damaged.
+        OSError: the system lacks what it takes to read it just now, which says nothing about what it holds.
+    """
+    try:
+        content = read_fragments(path)
+        ragged = not content.finished and path.stat().st_size > content.size_bytes
+    except NotOursError as error:
+        if segment.run_us is not None:
+            raise UnreadableError("its first second is damaged") from error
+        times, keyframes = _foreign_times(path)
+        all_us, keyframes_us = [segment.start_us + t for t in times], [segment.start_us + t for t in keyframes]
+        return FrameTimes(all_us, keyframes_us, segment.end_us, segment.size_bytes)
+    except OSError as error:
+        if error.errno in PASSING_ERRORS:
+            raise
+        raise UnreadableError(reason_of(error)) from error
+    return FrameTimes(content.times_us, content.keyframes_us, content.end_us, content.size_bytes, ragged)
+
+
+def _probe_foreign(path: Path, size_bytes: int) -> Segment:
+    start_us = name_time_us(path.name)
+    if start_us is None or start_us < _EARLIEST_US:
+        raise UnknownFileError("its name tells no time of a recording")
+    try:
+        with av.open(str(path), format="mp4") as container:
+            stream = container.streams.video[0]
+            duration_us = container.duration
+            if not duration_us or duration_us < 0:
+                raise UnreadableError("it has no length")
+            if duration_us > LONGEST_SEGMENT_US:
+                raise UnknownFileError("no segment is that long")
+            if _RUN_COMMENT.fullmatch(container.metadata.get("comment", "")):
+                raise UnreadableError("it is ours, and its first second is damaged")
+            context = stream.codec_context
+            if context is None:
+                raise UnknownFileError("its codec is not known")
+            codec = context.name
+            return Segment(
+                file_name=path.name,
+                start_us=start_us,
+                end_us=start_us + duration_us,
+                size_bytes=size_bytes,
+                width=context.width,
+                height=context.height,
+                codec=_CODECS.get(codec, codec),
+            )
+    except (av.error.InvalidDataError, av.error.EOFError) as error:
+        raise UnreadableError(_words(error)) from error
+    except IndexError as error:
+        if is_cut_off(path):
+            raise UnreadableError("it was cut off in its head") from error
+        raise UnknownFileError("it has no video") from error
+
+
+def _foreign_times(path: Path) -> tuple[list[int], list[int]]:
+    """Times from the start of a file that is not ours, in microseconds: all frames, and the keyframes."""
+    times, keyframes = [], []
+    try:
+        with av.open(str(path), format="mp4") as container:
+            stream = container.streams.video[0]
+            base = stream.time_base
+            assert base is not None
+            for packet in container.demux(stream):
+                if packet.pts is None or packet.size == 0:
+                    continue
+                time_us = int(packet.pts * base * US_PER_SECOND)
+                times.append(time_us)
+                if packet.is_keyframe:
+                    keyframes.append(time_us)
+    except (av.error.InvalidDataError, av.error.EOFError, av.error.FileNotFoundError, IndexError) as error:
+        raise UnreadableError(_words(error)) from error
+    first = min(times, default=0)
+    return sorted(t - first for t in times), sorted(t - first for t in keyframes)
+
+
+def _words(error: Exception) -> str:
+    """What libav says, without its number and the path."""
+    return getattr(error, "strerror", None) or str(error)

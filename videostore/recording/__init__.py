@@ -1,0 +1,1 @@
+"""Recording: a source, a bounded backlog, one ffmpeg at a time."""

@@ -1,0 +1,276 @@
+"""One run: a long-running ffmpeg and the segments that it writes, contiguous in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import logging
+import threading
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from videostore.base.constants import (
+    FFMPEG_FINISH_S,
+    FFMPEG_STUCK_S,
+    FINISH_PATIENCE_S,
+    US_PER_SECOND,
+)
+from videostore.base.errors import FFmpegError
+from videostore.base.files import sync_file
+from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
+from videostore.media.packet import Packet, StreamFormat
+from videostore.media.segment_names import open_name
+from videostore.recording.segmenter import recording_command
+
+_NUT_OPTIONS = {
+    "flush_packets": "1",
+    # A run may last for months. Of each synchronisation point and index entry the muxer here and the demuxer in ffmpeg
+    # keep 200 to 250 bytes for ever, which is 400 MB a day; a pipe needs neither. The mode is called experimental.
+    "write_index": "0",
+    "syncpoints": "none",
+    "strict": "experimental",
+}
+_TIME_BASE = Fraction(1, US_PER_SECOND)
+
+
+class Run:
+    """Owns its ffmpeg from `start` to `finish` or `kill`. Its pts are capture times, counted from its first frame's."""
+
+    def __init__(self, process: asyncio.subprocess.Process, first: Packet, directory: Path, framerate: int) -> None:
+        """Use `start`."""
+        self.format: StreamFormat = first.format
+        self.epoch_us = first.captured_us
+        """Capture time of the first frame, UTC; pts 0."""
+        self.last_us = first.captured_us - 1
+        self._directory = directory
+        self._numbering = threading.Lock()  # the loop and the executor's threads ask
+        self._first_open = 0
+        self._number = 0
+        self._process = process
+        self._bytes = _Bytes()
+        self._container = av.open(self._bytes, "w", format="nut", container_options=_NUT_OPTIONS)
+        self._stream = _mux_stream(self._container, first, framerate)
+        self._messages: asyncio.Task[list[str]] | None = None
+        self._hurried = asyncio.Event()
+
+    @classmethod
+    async def start(
+        cls,
+        first: Packet,
+        *,
+        binary: str,
+        encoder: Encoder,
+        directory: Path,
+        segment_seconds: float,
+        logger: logging.Logger,
+    ) -> Run:
+        """Start ffmpeg for a run whose first packet this is; the packet itself is still to be written.
+
+        Raises:
+            FFmpegError: it cannot be started.
+        """
+        args = recording_command(
+            binary,
+            encoder=encoder,
+            directory=directory,
+            epoch_us=first.captured_us,
+            source_codec=first.format.codec,
+            pad_to_even=bool(first.format.width % 2 or first.format.height % 2),
+            segment_seconds=segment_seconds,
+            logger=logger,
+        )
+        process = await start_ffmpeg(args, stdin=True)
+        assert process.stderr is not None
+        try:
+            run = cls(process, first, directory, encoder.framerate)
+        except BaseException:
+            await end_process(process)
+            raise
+        run._messages = asyncio.create_task(log_messages(process.stderr, logger))
+        return run
+
+    @property
+    def alive(self) -> bool:
+        """Whether its ffmpeg still runs."""
+        return self._process.returncode is None
+
+    @property
+    def age_us(self) -> int:
+        """Distance between its first and its last frame."""
+        return max(0, self.last_us - self.epoch_us)
+
+    async def wait(self) -> None:
+        """Return when its ffmpeg has ended, for whatever reason."""
+        await self._process.wait()
+
+    async def write(self, packet: Packet) -> None:
+        """Hand a packet to ffmpeg; returns when the pipe has room again.
+
+        Raises:
+            FFmpegError: ffmpeg has ended, or takes nothing any more.
+        """
+        coded = av.Packet(packet.data)
+        coded.stream = self._stream
+        coded.time_base = _TIME_BASE
+        coded.pts = coded.dts = packet.captured_us - self.epoch_us
+        coded.is_keyframe = packet.keyframe
+        self._container.mux(coded)
+        await self._send()
+        self.last_us = packet.captured_us
+
+    async def finish(self, *, patient: bool = False) -> None:
+        """End of the run: let ffmpeg write all it has, and kill it if it does not come to an end.
+
+        `FFMPEG_FINISH_S` is what it gets; if `patient`, as long as what it has written grows.
+
+        Raises:
+            FFmpegError: it failed, with its reason.
+        """
+        flushing = asyncio.ensure_future(self._flush())
+        try:
+            while not await self._is_done(flushing, patient and not self._hurried.is_set()):
+                pass
+        except asyncio.TimeoutError as error:
+            if patient:
+                raise FFmpegError(f"ffmpeg has written nothing for {FINISH_PATIENCE_S:g} s.") from error
+            raise FFmpegError(f"ffmpeg did not finish its segment within {FFMPEG_FINISH_S:g} s.") from error
+        finally:
+            flushing.cancel()
+            await asyncio.gather(flushing, return_exceptions=True)
+            said = await self.kill()
+        if self._process.returncode != 0:
+            reason = "; ".join(said) or "it gave no reason"
+            raise FFmpegError(f"ffmpeg ended (exit code {self._process.returncode}): {reason}.")
+
+    async def _is_done(self, flushing: asyncio.Future[None], patient: bool) -> bool:
+        """Wait a while for the end; whether it has come.
+
+        Raises:
+            TimeoutError: it did not, and there is no sign that it will.
+        """
+        if not patient:
+            await asyncio.wait_for(asyncio.shield(flushing), FFMPEG_FINISH_S)
+            return True
+        loop = asyncio.get_running_loop()
+        before = await loop.run_in_executor(None, self._written)
+        hurried = asyncio.ensure_future(self._hurried.wait())
+        both: set[asyncio.Future[Any]] = {flushing, hurried}
+        await asyncio.wait(both, timeout=FINISH_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if flushing.done():
+            flushing.result()
+            return True
+        if not self._hurried.is_set() and await loop.run_in_executor(None, self._written) == before:
+            raise asyncio.TimeoutError
+        return False
+
+    def hurry(self) -> None:
+        """Let a patient end be impatient: somebody wants to leave."""
+        self._hurried.set()
+
+    def _written(self) -> tuple[str, int]:
+        """How far its files have come. Blocking."""
+        last = self.open_paths()[-1:]
+        with contextlib.suppress(OSError):
+            return (last[0].name, last[0].stat().st_size) if last else ("", 0)
+        return "", 0
+
+    async def _flush(self) -> None:
+        with contextlib.suppress(FFmpegError):  # the exit code tells
+            self._container.close()
+            await self._send()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+
+    async def kill(self) -> list[str]:
+        """End ffmpeg at once if it still runs; return the first of what it complained of."""
+        await end_process(self._process)
+        if self._messages is None:
+            return []
+        return await asyncio.shield(self._messages)
+
+    def open_paths(self) -> list[Path]:
+        """The segments of this run that still bear their open name: the one being written is the last.
+
+        What cannot be told just now, for the disk errs, is taken to be as it was.
+        """
+        with self._numbering:
+            while _exists(self._open(self._number + 1), unknown=False):
+                self._number += 1
+            while self._first_open < self._number and not _exists(self._open(self._first_open), unknown=True):
+                self._first_open += 1
+            paths = [self._open(number) for number in range(self._first_open, self._number + 1)]
+            return [path for path in paths if _exists(path, unknown=True)]
+
+    def _open(self, number: int) -> Path:
+        return self._directory / open_name(self.epoch_us, number)
+
+    def sync(self) -> None:
+        """Force the open segment to stable storage. Blocking."""
+        for path in self.open_paths()[-1:]:
+            with contextlib.suppress(FileNotFoundError):  # it was closed and renamed meanwhile
+                sync_file(path)
+
+    async def _send(self) -> None:
+        stdin = self._process.stdin
+        assert stdin is not None
+        if not self.alive:
+            raise FFmpegError("ffmpeg has ended.")
+        stdin.write(self._bytes.take())
+        if stdin.transport.get_write_buffer_size() == 0:
+            return
+        try:
+            await asyncio.wait_for(stdin.drain(), FFMPEG_STUCK_S)
+        except asyncio.TimeoutError as error:
+            raise FFmpegError(f"ffmpeg has taken no picture for {FFMPEG_STUCK_S:g} s.") from error
+        except OSError as error:
+            raise FFmpegError("ffmpeg has ended.") from error
+
+
+class _Bytes(io.RawIOBase):
+    """Where the NUT muxer writes to, until the pipe takes it."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._buffer += data
+        return len(data)
+
+    def take(self) -> bytearray:
+        taken, self._buffer = self._buffer, bytearray()
+        return taken
+
+
+def _mux_stream(container: av.container.OutputContainer, first: Packet, framerate: int) -> Any:
+    # The rate becomes the guessed length of a segment's last frame, nothing else.
+    stream: Any
+    format = first.format
+    if format.parameter_sets:
+        # The header has to carry them for the MP4 muxer, and PyAV puts nothing there but what it has read itself.
+        with av.open(io.BytesIO(first.data), format=format.codec) as keyframe:
+            stream = container.add_stream_from_template(keyframe.streams.video[0], opaque=True)
+    elif format.codec == "rawvideo":  # only an encoder puts the pixels' layout into the stream's header
+        stream = container.add_stream("rawvideo", rate=framerate)
+        stream.width, stream.height, stream.pix_fmt = format.width, format.height, "rgba"
+        stream.codec_context.time_base = _TIME_BASE
+    else:
+        stream = container.add_mux_stream(format.codec, rate=framerate, width=format.width, height=format.height)
+    stream.time_base = _TIME_BASE
+    return stream
+
+
+def _exists(path: Path, *, unknown: bool) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return unknown

@@ -1,0 +1,1 @@
+"""A recorder on another machine, reached through Viam."""

@@ -1,0 +1,1 @@
+"""The storage directory and its index, quota and repair."""

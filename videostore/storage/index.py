@@ -1,0 +1,248 @@
+"""The index: a cache in SQLite of what the segment files hold, and the saves that were promised.
+
+The table of files is the Go module's, so that an upgrade keeps every recording and a way back stays open: our columns
+allow NULL.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+
+import aiosqlite
+
+from videostore.base.constants import SAVES_REMEMBERED, US_PER_SECOND
+from videostore.media.segment import Segment
+from videostore.storage.database import Database, Table
+from videostore.storage.save_record import Save, SaveStatus
+
+FILE_NAME = "index.sqlite.db"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS files (
+    id INTEGER NOT NULL PRIMARY KEY,
+    file_name TEXT NOT NULL UNIQUE,
+    start_time_unix INTEGER NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    codec TEXT NOT NULL,
+    inserted_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL,
+    deleted_at TIMESTAMP
+);
+CREATE TABLE IF NOT EXISTS saves (
+    file_name TEXT NOT NULL PRIMARY KEY,
+    directory TEXT NOT NULL,
+    from_us INTEGER NOT NULL,
+    to_us INTEGER NOT NULL,
+    metadata TEXT NOT NULL,
+    accepted_us INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    ranges TEXT
+);
+"""
+_OUR_COLUMNS = {
+    "start_us": "INTEGER",
+    "end_us": "INTEGER",
+    "setup": "TEXT",
+    "run_us": "INTEGER",
+    "run_number": "INTEGER",
+}
+_INDEXES = """
+CREATE INDEX IF NOT EXISTS files_by_start ON files (start_us);
+CREATE INDEX IF NOT EXISTS files_by_length ON files (end_us - start_us);
+CREATE INDEX IF NOT EXISTS files_to_adopt ON files (id) WHERE start_us IS NULL OR end_us IS NULL;
+"""
+# Rows that the Go module wrote. The partial index holds no others, so that a start costs nothing when there are none.
+_ADOPT_ROWS = """
+UPDATE files SET start_us = start_time_unix * 1000000, end_us = start_time_unix * 1000000 + duration_ms * 1000
+WHERE start_us IS NULL OR end_us IS NULL;
+"""
+_FIELDS = "file_name, start_us, end_us, size_bytes, width, height, codec, setup, run_us, run_number"
+_SAVE_FIELDS = "file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges"
+_TABLES = (
+    Table("saves", _SAVE_FIELDS, kept=True),
+    Table("files", f"start_time_unix, duration_ms, {_FIELDS}", kept=False),
+)
+_STORED = "deleted_at IS NULL"
+# No segment is longer than the longest: those that overlap begin at most that long before.
+_OVERLAP = "start_us > ? - (SELECT coalesce(max(end_us - start_us), 0) FROM files) - 1 AND start_us < ? AND end_us > ?"
+
+
+class Index:
+    """An open index. `open` makes it, `close` ends it. Its file may fail at any time: see `Database`."""
+
+    def __init__(self, database: Database) -> None:
+        """Use `open`."""
+        self._database = database
+
+    @classmethod
+    async def open(cls, directory: Path, logger: logging.Logger) -> Index:
+        """Open the index of a storage directory, or begin a new one: in memory, where its file cannot be used."""
+        return cls(await Database.open(directory / FILE_NAME, logger, _prepare, _TABLES))
+
+    @classmethod
+    async def open_snapshot(cls, directory: Path, logger: logging.Logger) -> Index:
+        """What the index of a storage directory knows now, in memory; the directory is not written to."""
+        return cls(await Database.open_snapshot(directory / FILE_NAME, logger, _prepare, _TABLES))
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._database.close()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it works in memory; None while it works in its file."""
+        return self._database.trouble
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether rows were lost, so that the files have to be read again. Whoever does so resets it."""
+        return self._database.incomplete
+
+    @incomplete.setter
+    def incomplete(self, incomplete: bool) -> None:
+        self._database.incomplete = incomplete
+
+    async def keep_to_file(self) -> bool:
+        """Return from memory to the file, or make the file anew where somebody took it away; tell whether it did so."""
+        return await self._database.keep_to_file()
+
+    # Segments
+
+    async def add(self, segments: Sequence[Segment]) -> None:
+        """Insert segments, or bring their rows up to date; all or none."""
+        rows = [
+            (
+                s.file_name,
+                s.start_us // US_PER_SECOND,
+                s.duration_us // 1000,
+                s.size_bytes,
+                s.width,
+                s.height,
+                s.codec,
+                s.start_us,
+                s.end_us,
+                s.setup,
+                s.run_us,
+                s.run_number,
+            )
+            for s in segments
+        ]
+        await self._database.write(
+            "INSERT INTO files (file_name, start_time_unix, duration_ms, size_bytes, width, height, codec,"
+            " start_us, end_us, setup, run_us, run_number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (file_name) DO UPDATE SET start_time_unix = excluded.start_time_unix,"
+            " duration_ms = excluded.duration_ms, size_bytes = excluded.size_bytes, width = excluded.width,"
+            " height = excluded.height, codec = excluded.codec, start_us = excluded.start_us,"
+            " end_us = excluded.end_us, setup = excluded.setup, run_us = excluded.run_us,"
+            " run_number = coalesce(excluded.run_number, run_number), deleted_at = NULL",
+            rows,
+        )
+
+    async def remove(self, file_names: Iterable[str]) -> None:
+        """Delete the rows of these files, in one transaction."""
+        await self._database.write("DELETE FROM files WHERE file_name = ?", [(name,) for name in file_names])
+
+    async def select(self, from_us: int, to_us: int) -> list[Segment]:
+        """Segments that overlap [from_us, to_us), by start. Costs what it returns, not what is stored."""
+        return await self._segments(
+            f"SELECT {_FIELDS} FROM files WHERE {_STORED} AND {_OVERLAP} ORDER BY start_us", (from_us, to_us, from_us)
+        )
+
+    async def amount(self, from_us: int, to_us: int) -> tuple[int, int, int]:
+        """Bytes in all, bytes of the largest and microseconds of the segments that overlap [from_us, to_us)."""
+        query = (
+            "SELECT coalesce(sum(size_bytes), 0), coalesce(max(size_bytes), 0), coalesce(sum(end_us - start_us), 0)"
+            f" FROM files WHERE {_STORED} AND {_OVERLAP}"
+        )
+        ((total_bytes, largest_bytes, length_us),) = await self._database.read(query, (from_us, to_us, from_us))
+        return int(total_bytes), int(largest_bytes), int(length_us)
+
+    async def oldest(self, limit: int, after: tuple[int, str] | None = None) -> list[Segment]:
+        """The segments that begin first, by start and name; `after` is the start and the name of the one before."""
+        start_us, name = after or (-(1 << 62), "")
+        return await self._segments(
+            f"SELECT {_FIELDS} FROM files WHERE {_STORED} AND start_us >= ? AND (start_us > ? OR file_name > ?)"
+            " ORDER BY start_us, file_name LIMIT ?",
+            (start_us, start_us, name, limit),
+        )
+
+    async def get(self, file_names: Sequence[str]) -> list[Segment]:
+        """Those segments of these names that are known."""
+        marks = ", ".join("?" * len(file_names))
+        return await self._segments(
+            f"SELECT {_FIELDS} FROM files WHERE file_name IN ({marks}) AND {_STORED}", file_names
+        )
+
+    async def sizes(self) -> dict[str, int]:
+        """Size in bytes of every file in the index, by name. Grows with what is stored: for reconciling alone."""
+        sizes: dict[str, int] = {}
+        async for batch in self._database.batches(f"SELECT file_name, size_bytes FROM files WHERE {_STORED}"):
+            sizes.update(batch)
+        return sizes
+
+    async def spans(self) -> AsyncIterator[Sequence[tuple[int, int, int]]]:
+        """Start, end and size of every segment by start, in batches. Grows with what is stored: for the start alone.
+
+        Raises:
+            sqlite3.Error: the file is damaged; the index goes on in memory, and can be asked again.
+        """
+        query = f"SELECT start_us, end_us, size_bytes FROM files WHERE {_STORED} ORDER BY start_us"
+        async for batch in self._database.batches(query):
+            yield batch
+
+    async def _segments(self, query: str, parameters: Sequence[object]) -> list[Segment]:
+        return [Segment(*row) for row in await self._database.read(query, parameters)]
+
+    # Saves
+
+    async def put_save(self, save: Save) -> None:
+        """Insert a save, or bring its row up to date: on stable storage when this returns. Old ones are forgotten."""
+        values = (
+            save.file_name,
+            save.directory,
+            save.from_us,
+            save.to_us,
+            save.metadata,
+            save.accepted_us,
+            save.status.value,
+            save.reason,
+            save.ranges_text,
+        )
+        await self._database.write(
+            f"INSERT OR REPLACE INTO saves ({_SAVE_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [values]
+        )
+        await self._database.write(
+            "DELETE FROM saves WHERE status != 'pending' AND rowid NOT IN"
+            " (SELECT rowid FROM saves WHERE status != 'pending' ORDER BY rowid DESC LIMIT ?)",
+            [(SAVES_REMEMBERED,)],
+        )
+        await self._database.sync()
+
+    async def get_save(self, file_name: str) -> Save | None:
+        """The save of this name."""
+        found = await self._saves("WHERE file_name = ?", (file_name,))
+        return found[0] if found else None
+
+    async def saves(self, status: SaveStatus, limit: int = -1) -> list[Save]:
+        """The saves of a status, the newest first."""
+        return await self._saves("WHERE status = ? ORDER BY rowid DESC LIMIT ?", (status.value, limit))
+
+    async def _saves(self, where: str, parameters: Sequence[object]) -> list[Save]:
+        return [
+            Save.from_row(row)
+            for row in await self._database.read(f"SELECT {_SAVE_FIELDS} FROM saves {where}", parameters)
+        ]
+
+
+async def _prepare(connection: aiosqlite.Connection) -> None:
+    await connection.executescript(_SCHEMA)
+    known = {row[1] for row in await connection.execute_fetchall("PRAGMA table_info(files)")}
+    for name, kind in _OUR_COLUMNS.items():
+        if name not in known:
+            await connection.execute(f"ALTER TABLE files ADD COLUMN {name} {kind}")
+    await connection.executescript(_INDEXES + _ADOPT_ROWS)

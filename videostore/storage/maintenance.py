@@ -1,0 +1,218 @@
+"""Upkeep: keeps the archive in step with its directory, and both alive, while it is recorded into.
+
+Over a read-only archive it follows what others do to the directory, and does nothing to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+
+import psutil
+
+from videostore.base.clock import Clock
+from videostore.base.constants import FFMPEG_STUCK_S, INDEX_RETRY_S, RESCAN_INTERVAL_S, US_PER_SECOND
+from videostore.base.errors import VideoStoreError, reason_of
+from videostore.base.tasks import end_task
+from videostore.media.segment_names import name_time_us, parse_open_name
+from videostore.storage.archive import Archive
+from videostore.storage.open_segments import OpenRun
+from videostore.storage.retention import Retention
+from videostore.storage.watcher import Change, Watcher
+
+_TICK_S = 2.0
+_REPEAT_S = 60.0
+"""A trouble that lasts is told again this often."""
+
+
+class Upkeep:
+    """Owns the watcher and the tasks that follow the directory, between `start` and `close`."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        retention: Retention,
+        clock: Clock,
+        logger: logging.Logger,
+        *,
+        current_run: Callable[[], OpenRun | None],
+        on_replaced: Callable[[], None],
+        on_index_changed: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`on_replaced` is called when another directory has come in the place of the one that was written to.
+
+        `on_index_changed` is awaited when the index has lost rows, or has come back to its file.
+        """
+        self._archive = archive
+        self._retention = retention
+        self._clock = clock
+        self._logger = logger
+        self._current_run = current_run
+        self._on_replaced = on_replaced
+        self._on_index_changed = on_index_changed
+        self._changes: asyncio.Queue[tuple[Change, str]] = asyncio.Queue()
+        self._watcher = Watcher(
+            archive.directory,
+            lambda change, name: self._changes.put_nowait((change, name)),
+            logger,
+            created=archive.read_only,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._rescan: asyncio.Task[None] | None = None
+        self._rescan_us = 0
+        self._index_retry_us = 0
+        self._grown = asyncio.Event()
+        """There may be more than the quota allows."""
+        self._retention_trouble: str | None = None
+        self._told: dict[str, float] = {}
+        self.trouble: str | None = None
+        """What is wrong with the storage right now, for people."""
+        self.walk_trouble: str | None = None
+        """Why the last walk over the directory did not come to its end."""
+
+    def start(self) -> None:
+        """Begin to watch the directory, and to compare it with the index."""
+        self._watcher.start()
+        self._tasks = [asyncio.create_task(work) for work in (self._follow_changes(), self._attend(), self._retain())]
+
+    async def close(self) -> None:
+        """End the tasks, between pieces of their work, and the watcher."""
+        async with self._archive.steady():  # not between a file's new name and its row in the index
+            tasks = [*self._tasks, *([self._rescan] if self._rescan else [])]
+            for task in tasks:
+                task.cancel()
+        for task in tasks:
+            await end_task(task)
+        self._watcher.stop()
+
+    async def take_run(self, run: OpenRun) -> None:
+        """Close the segments of a run that has ended."""
+        for path in run.open_paths():
+            await self._guard(self._archive.take_open(path))  # else it is tried again at the next tick
+        self._grown.set()
+
+    async def revive(self) -> None:
+        """See to it that there is a directory to write to.
+
+        Raises:
+            VideoStoreError, OSError: there can be none just now.
+        """
+        if await self._archive.revive():
+            self._rescan_us = self._index_retry_us = 0
+            self._on_replaced()
+            await asyncio.get_running_loop().run_in_executor(None, self._watcher.stop)
+            self._watcher.start()
+
+    async def _follow_changes(self) -> None:
+        while True:
+            changes = [await self._changes.get()]
+            while not self._changes.empty():
+                changes.append(self._changes.get_nowait())
+            deleted = [name for change, name in changes if change is Change.DELETED and name_time_us(name) is not None]
+            if deleted:
+                await self._guard(self._archive.forget(deleted))
+            closed = [name for change, name in changes if change is not Change.DELETED]
+            for name in closed:
+                await self._guard(self._take(name))
+            for change, name in changes:  # after that, so that a segment is always known by one name or the other
+                if change is Change.DELETED:
+                    self._archive.unclosed.discard(self._archive.directory / name)
+            if closed:
+                self._grown.set()
+
+    async def _take(self, name: str) -> None:
+        path = self._archive.directory / name
+        if parse_open_name(name):
+            run = self._current_run()
+            await self._archive.take_open(path, finished_only=run is not None and path in run.open_paths()[-1:])
+        elif not await self._archive.index.get([name]):
+            await self._archive.take_closed(name)
+
+    async def _attend(self) -> None:
+        """What events may have missed: closed segments at each tick, everything at long intervals."""
+        while True:
+            try:
+                self.trouble = await self._guard(self.revive()) or await self._attend_once()
+            except Exception as error:
+                self._logger.exception("Upkeep of the storage failed.")
+                self.trouble = f"Upkeep of the storage failed: {reason_of(error)}."
+            await asyncio.sleep(_TICK_S)
+
+    async def _attend_once(self) -> str | None:
+        trouble = await self._guard(self._keep_index())
+        if self._clock.monotonic_us() >= self._rescan_us and (self._rescan is None or self._rescan.done()):
+            self._rescan_us = self._clock.monotonic_us() + round(RESCAN_INTERVAL_S * US_PER_SECOND)
+            self._rescan = asyncio.create_task(self._walk())
+        if self._archive.closing:  # no event has told of the new name
+            self._rescan_us = 0
+        run = self._current_run()
+        for path in [*(run.open_paths()[:-1] if run else []), *self._archive.unclosed]:
+            trouble = await self._guard(self._archive.take_open(path)) or trouble
+        self._grown.set()
+        return trouble or self._retention_trouble
+
+    async def _retain(self) -> None:
+        """By itself: nobody who closes a segment or looks after the index should wait for thousands of deletions."""
+        while True:
+            await self._grown.wait()
+            self._grown.clear()
+            self._retention_trouble = await self._guard(self._retention.enforce())
+
+    async def _keep_index(self) -> None:
+        index = self._archive.index
+        changed = index.incomplete
+        if index.trouble is None or self._clock.monotonic_us() >= self._index_retry_us:
+            self._index_retry_us = self._clock.monotonic_us() + round(INDEX_RETRY_S * US_PER_SECOND)
+            changed = await index.keep_to_file() or changed
+        if index.incomplete:
+            self._rescan_us = 0
+        if changed:
+            await self._on_index_changed()
+
+    async def _walk(self) -> None:
+        def being_written(run_us: int) -> bool:
+            return (run := self._current_run()) is not None and run.epoch_us == run_us
+
+        async def compare() -> None:
+            for orphan in await self._archive.reconcile(being_written):
+                await self._end_orphan(orphan)
+                self._rescan_us = 0
+
+        self.walk_trouble = await self._guard(compare())
+        if self.walk_trouble:
+            self._rescan_us = 0
+
+    async def _end_orphan(self, orphan: psutil.Process) -> None:
+        """Its pipe has ended with the module that wrote to it: what it still writes is the last, unless it is stuck."""
+        loop = asyncio.get_running_loop()
+        self._logger.warning("The ffmpeg of a killed module is still at work (process %d).", orphan.pid)
+        with contextlib.suppress(psutil.Error):
+            try:
+                await loop.run_in_executor(None, orphan.wait, FFMPEG_STUCK_S)
+            except psutil.TimeoutExpired:
+                self._logger.warning("It does not come to its end, and is killed.")
+                orphan.kill()
+                await loop.run_in_executor(None, orphan.wait, FFMPEG_STUCK_S)
+
+    async def _guard(self, work: Awaitable[None]) -> str | None:
+        """Upkeep that fails is reported and comes round again; it never ends the recording. Returns what it said."""
+        try:
+            await work
+        except (OSError, sqlite3.Error, VideoStoreError) as error:
+            trouble = f"{reason_of(error).rstrip('.')}."
+            if not isinstance(error, VideoStoreError):
+                trouble = f"The storage at {self._archive.directory} is in trouble: {trouble}"
+            now = time.monotonic()
+            self._told = {text: when for text, when in self._told.items() if now - when < _REPEAT_S}
+            if trouble not in self._told:
+                self._told[trouble] = now
+                self._logger.error("%s", trouble)
+            return trouble
+        except Exception as error:
+            self._logger.exception("Upkeep of the storage failed.")
+            return f"Upkeep of the storage failed: {reason_of(error)}."
+        return None

@@ -1,0 +1,37 @@
+"""Holds: ranges of the recording that a clip, promised or under way, still needs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from videostore.base.clock import Clock
+from videostore.base.ranges import Range, merge_ranges
+
+
+class Holds:
+    """What must not be deleted. Each hold lasts as long as its context."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._held: dict[object, tuple[Range, int]] = {}
+
+    @contextlib.contextmanager
+    def hold(self, from_us: int, to_us: int, since_us: int | None = None) -> Iterator[None]:
+        """Keep what overlaps [from_us, to_us); `since_us` tells when that was first asked for, else now."""
+        key = object()
+        self._held[key] = Range(from_us, to_us), self._clock.wall_us() if since_us is None else since_us
+        try:
+            yield
+        finally:
+            del self._held[key]
+
+    @property
+    def ranges(self) -> list[Range]:
+        """All that is held, in order."""
+        return merge_ranges([held for held, _ in self._held.values()])
+
+    @property
+    def since_us(self) -> int | None:
+        """When the oldest hold was asked for, UTC; None where nothing is held."""
+        return min((since_us for _, since_us in self._held.values()), default=None)

@@ -1,0 +1,74 @@
+"""What is stored, as ranges of time and sums: kept up to date per segment, so that asking for it costs nothing."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+
+from videostore.base.constants import RANGE_SLOP_US
+from videostore.base.ranges import Range
+
+
+class Timeline:
+    """The ranges, bytes and seconds of all closed segments."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self.stored_bytes = 0
+        self.stored_us = 0
+        self.segments = 0
+
+    def add(self, start_us: int, end_us: int, size_bytes: int) -> None:
+        """Take in a segment; the usual one, after all others, costs next to nothing."""
+        self.stored_bytes += size_bytes
+        self.stored_us += end_us - start_us
+        self.segments += 1
+        self._cover(start_us, end_us)
+
+    def remove(self, gone: Iterable[tuple[int, int, int]], left: Iterable[tuple[int, int]]) -> None:
+        """Forget segments, by start, end and size.
+
+        `left` are start and end of those that remain at most `RANGE_SLOP_US` from the stretch that the others cover.
+        """
+        from_us, to_us = 1 << 62, -(1 << 62)
+        for start_us, end_us, size_bytes in gone:
+            self.stored_bytes -= size_bytes
+            self.stored_us -= end_us - start_us
+            self.segments -= 1
+            from_us, to_us = min(from_us, start_us), max(to_us, end_us)
+        if from_us > to_us:
+            return
+        self._uncover(from_us - RANGE_SLOP_US, to_us + RANGE_SLOP_US)
+        for start_us, end_us in left:
+            self._cover(start_us, end_us)
+
+    def end_within(self, from_us: int, to_us: int) -> int | None:
+        """Where the last range that overlaps [from_us, to_us) ends; None where none does."""
+        last = bisect.bisect_left(self._starts, to_us) - 1
+        return self._ends[last] if last >= 0 and self._ends[last] > from_us else None
+
+    def ranges(self) -> list[Range]:
+        """All ranges, in order."""
+        return [Range(start, end) for start, end in zip(self._starts, self._ends, strict=True)]
+
+    def _cover(self, start_us: int, end_us: int) -> None:
+        # The ranges that lie within the slop of the new one become one with it.
+        first = bisect.bisect_left(self._ends, start_us - RANGE_SLOP_US)
+        last = bisect.bisect_right(self._starts, end_us + RANGE_SLOP_US)
+        if first < last:
+            start_us = min(start_us, self._starts[first])
+            end_us = max(end_us, self._ends[last - 1])
+        self._starts[first:last] = [start_us]
+        self._ends[first:last] = [end_us]
+
+    def _uncover(self, start_us: int, end_us: int) -> None:
+        first = bisect.bisect_right(self._ends, start_us)
+        last = bisect.bisect_left(self._starts, end_us)
+        if first >= last:
+            return
+        before, after = self._starts[first], self._ends[last - 1]
+        kept = [(before, start_us)] if before < start_us else []
+        kept += [(end_us, after)] if after > end_us else []
+        self._starts[first:last] = [start for start, _ in kept]
+        self._ends[first:last] = [end for _, end in kept]

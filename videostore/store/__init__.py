@@ -1,0 +1,1 @@
+"""`VideoStore`: wires the parts over one storage directory."""

@@ -1,0 +1,131 @@
+"""The commands that clients send as JSON, and the answers they get."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from videostore.base.errors import RequestError, shown
+from videostore.base.ranges import Range
+from videostore.base.timestamps import format_utc, format_utc_exact, parse_timestamp
+from videostore.store.results import Health, StorageState
+from videostore.store.store import VideoStore
+
+NAMES = ("save", "fetch", "get-storage-state", "get-save-status")
+CONTAINERS = ("mp4", "fmp4")
+_GIB = 1 << 30
+
+
+async def execute(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
+    """Carry out a command and return its answer.
+
+    Raises:
+        VideoStoreError: with the sentence for the client.
+    """
+    name = command.get("command")
+    if name == "save":
+        return await _save(store, command)
+    if name == "fetch":
+        return await _fetch(store, command)
+    if name == "get-storage-state":
+        return _describe_state(await store.state())
+    if name == "get-save-status":
+        return await _save_status(store, command)
+    if name is None:
+        raise RequestError(f"The field 'command' is missing: it must be one of {', '.join(NAMES)}.")
+    raise RequestError(f"'command' is {shown(name)}, which is unknown: it must be one of {', '.join(NAMES)}.")
+
+
+async def _save(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
+    from_us, to_us = _range(command)
+    metadata = _optional(command, "metadata", str, "a string") or ""
+    tags = _optional(command, "tags", (list, tuple), "a list of strings") or []
+    later = bool(_optional(command, "async", bool, "true or false"))
+    clip = await store.save(from_us, to_us, metadata=metadata, tags=tags, wait=not later)
+    answer: dict[str, Any] = {"command": "save", "filename": clip.file_name}
+    if later:
+        answer["status"] = "async"
+    return answer | _ranges(clip.ranges)
+
+
+async def _fetch(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
+    from_us, to_us = _range(command)
+    container = _optional(command, "container", str, "a string") or CONTAINERS[0]
+    if container not in CONTAINERS:
+        raise RequestError(f"'container' is {shown(container)}: it must be one of {', '.join(CONTAINERS)}.")
+    clip = await store.fetch(from_us, to_us, container=container)
+    video = await asyncio.get_running_loop().run_in_executor(None, base64.b64encode, clip.data)
+    return {"command": "fetch", "video": video.decode("ascii")} | _ranges(clip.ranges)
+
+
+async def _save_status(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
+    file_name = _optional(command, "filename", str, "the 'filename' that a save answered")
+    if not file_name:
+        raise RequestError("The field 'filename' is missing: it must be the 'filename' that a save answered.")
+    save = await store.save_status(file_name)
+    answer = {"command": "get-save-status", "filename": save.file_name, "status": save.status.value}
+    if save.reason:
+        answer["reason"] = save.reason
+    return answer | _ranges(save.ranges)
+
+
+def _range(command: Mapping[str, Any]) -> tuple[int, int]:
+    return parse_timestamp(command.get("from"), "from"), parse_timestamp(command.get("to"), "to")
+
+
+def _optional(command: Mapping[str, Any], field: str, kind: type | tuple[type, ...], right: str) -> Any:
+    value = command.get(field)
+    if value is not None and not isinstance(value, kind):
+        raise RequestError(f"{field!r} is {shown(value)}: it must be {right}.")
+    return value
+
+
+def _ranges(ranges: Sequence[Range] | None) -> dict[str, Any]:
+    if ranges is None:
+        return {}
+    return {"ranges": [{"from": format_utc_exact(r.from_us), "to": format_utc_exact(r.to_us)} for r in ranges]}
+
+
+def _describe_state(state: StorageState) -> dict[str, Any]:
+    return {
+        "command": "get-storage-state",
+        "stored_video": [{"from": format_utc(r.from_us), "to": format_utc(r.to_us)} for r in state.ranges],
+        "disk_usage": {
+            "storage_path": str(state.storage_path),
+            "storage_used_gb": state.used_bytes / _GIB,
+            "storage_limit_gb": (state.limit_bytes or 0) / _GIB,
+            "device_storage_remaining_gb": state.device_free_bytes / _GIB,
+        },
+    }
+
+
+def describe_health(health: Health) -> dict[str, Any]:
+    """What `get_status` answers."""
+    recorder = health.recorder
+    status: dict[str, Any] = {
+        "recording": recorder is not None and recorder.recording,
+        "stored_seconds": health.stored_seconds,
+        "stored_bytes": health.stored_bytes,
+        "stored_segments": health.segments,
+        "pending_saves": health.pending_saves,
+        "failed_saves": [{"filename": save.file_name, "reason": save.reason} for save in health.failed_saves],
+    }
+    if health.unknown_segments:
+        status["segments_to_be_indexed"] = health.unknown_segments
+    if health.storage_trouble:
+        status["storage_trouble"] = health.storage_trouble
+    if health.index_trouble:
+        status["index_trouble"] = f"The index works in memory until its file can be used: {health.index_trouble}."
+    if recorder is None:
+        return status | {"reason": "no camera is configured"}
+    if recorder.last_frame_age_s is not None:
+        status["last_frame_age_s"] = recorder.last_frame_age_s
+    return status | {
+        "reason": recorder.reason,
+        "frames_per_second": recorder.frames_per_second,
+        "open_segment": recorder.open_segment or "",
+        "ffmpeg_restarts": recorder.ffmpeg_restarts,
+        "dropped_frames": recorder.dropped_frames,
+    }
