@@ -59,10 +59,10 @@ module: $(ARCHIVE) ## build module.tar.gz, which runs without Python, ffmpeg and
 	@:
 
 module-check: $(ARCHIVE) $(STAMP) ## prove module.tar.gz where nothing is installed; as root in a bare Debian (CHECK_ARGS=)
-	$(PY) -m scripts.module_check $(CHECK_ARGS)
+	$(PY) -m scripts.release.module_check $(CHECK_ARGS)
 
 package-check: $(STAMP) ## prove the wheel in fresh environments (PYTHONS="python3.10 python3.13")
-	$(PY) -m scripts.package_check $(PYTHONS)
+	$(PY) -m scripts.release.package_check $(PYTHONS)
 
 lock: $(STAMP) ## bring requirements.lock up to the newest versions
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-input --upgrade --target $(MODULE_DIR)/uv uv
@@ -130,6 +130,6 @@ $(MODULE_STAMP): requirements.lock
 	$(MODULE_PY) -m pip install --quiet --disable-pip-version-check --no-input -r requirements.lock >&2; \
 	touch $(MODULE_STAMP)
 
-$(ARCHIVE): $(MODULE_STAMP) scripts/build_module.py scripts/module_entry.py meta.json README.md LICENSE \
+$(ARCHIVE): $(MODULE_STAMP) scripts/release/build_module.py scripts/release/module_entry.py meta.json README.md LICENSE \
         $(shell find videostore -name '*.py')
-	$(MODULE_PY) scripts/build_module.py --output $@
+	$(MODULE_PY) scripts/release/build_module.py --output $@

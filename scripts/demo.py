@@ -23,8 +23,8 @@ from grpclib.exceptions import StreamTerminatedError
 from viam.components.camera.client import CameraClient
 from viam.utils import ValueTypes
 
-from scripts.painted_camera import ClipCheck, PaintedCamera, check_clip, read_clip
-from scripts.parent import ModuleStartError, Parent
+from scripts.fakes.painted_camera import ClipCheck, PaintedCamera, check_clip, read_clip
+from scripts.fakes.viam_server import ModuleStartError, Parent
 
 NAME = "demo"
 FRAMES_PER_SECOND = 20

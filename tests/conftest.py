@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.machine import Machine, run_machine
-from tests.recording import LOGGER, Cutter, Stores, capture_times, clips_of, record, take_over
+from tests.support.machine import Machine, run_machine
+from tests.support.recording import LOGGER, Cutter, Stores, capture_times, clips_of, record, take_over
 from videostore.ffmpeg.process import find_ffmpeg
 from videostore.storage.archive import Archive
 

@@ -1,0 +1,301 @@
+"""The module under soak: its process, its camera, its directories, and what is asked of it."""
+
+import asyncio
+import base64
+import random
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import psutil
+from grpclib import GRPCError
+from grpclib.exceptions import StreamTerminatedError
+from viam.utils import ValueTypes
+
+from scripts.fakes.painted_camera import PaintedCamera
+from scripts.fakes.viam_server import Parent
+from scripts.soak.faults import US, Excuse
+
+NAME = "soak"
+SEGMENT_S = 5
+BITRATE = 1_000_000
+ASK_PER_SECOND = 40
+CALL_TIMEOUT_S = 60.0
+END_S = 3.0
+ORPHANS_S = 5.0
+POLL_S = 0.1
+SAVED_S = 8
+# Frames come at 10 to 20 a second, unevenly.
+INTERVAL_S = (1 / 20, 1 / 10)
+WIDTH, HEIGHT = 640, 360
+CALL_ERRORS = (GRPCError, StreamTerminatedError, OSError, asyncio.TimeoutError)
+
+
+@dataclass
+class AsyncSave:
+    """A save that was answered before it was done, of [from_us, to_us) in µs since the Unix epoch.
+
+    `state` is the last status that the module told of it; `forgotten` that the index, in which that stands, was harmed
+    since it was asked for.
+    """
+
+    filename: str
+    from_us: int
+    to_us: int
+    asked_s: float
+    state: str = "never told"
+    forgotten: bool = False
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip as it came: its bytes, and the ranges that the answer names, in µs since the Unix epoch."""
+
+    data: bytes
+    ranges: list[tuple[int, int]]
+    complete: bool
+
+
+class Station:
+    """One module with one recorder of one camera. Ends with its `parent`, which owns the process.
+
+    `limits` are the attributes of `storage` that bound it, in GiB. `failures` collects whatever is wrong and goes on;
+    `excuses` are the frames that may be missing; `say` prints.
+    """
+
+    def __init__(
+        self,
+        parent: Parent,
+        camera: PaintedCamera,
+        directory: Path,
+        limits: Mapping[str, float],
+        seed: int,
+        say: Callable[[str], None],
+    ) -> None:
+        self.parent = parent
+        self.camera = camera
+        self.storage = directory / "storage"
+        self.upload = directory / "upload"
+        self.began = time.monotonic()
+        self.say = say
+        self.failures: list[str] = []
+        self.excuses: list[Excuse] = []
+        self.saves: list[AsyncSave] = []
+        self.foreign: dict[Path, bytes | None] = {}
+        self.damaged: set[str] = set()
+        self.ends_s: list[float] = []
+        self.bitrate = BITRATE
+        self.requests = 0
+        self._limits = limits
+        self._dice = random.Random(seed)
+        self.pace(*INTERVAL_S)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since the soak began."""
+        return time.monotonic() - self.began
+
+    def pace(self, shortest_s: float, longest_s: float) -> None:
+        """Set how long the camera takes from one frame to the next."""
+        self.camera.interval = lambda: self._dice.uniform(shortest_s, longest_s)
+
+    def fail(self, sentence: str) -> None:
+        """Keep a failure with its time, and print it."""
+        line = f"{self.elapsed_s:7.1f} s  FAILURE  {sentence}"
+        self.failures.append(line)
+        self.say(line)
+
+    def attributes(self, *, recording: bool = True) -> dict[str, Any]:
+        """The recorder's config."""
+        attributes: dict[str, Any] = {
+            "sync": "data-manager",
+            "framerate": ASK_PER_SECOND,
+            "storage": {
+                **self._limits,
+                "storage_path": str(self.storage),
+                "upload_path": str(self.upload),
+                "segment_seconds": SEGMENT_S,
+            },
+            "video": {"preset": "ultrafast", "bitrate": self.bitrate},
+        }
+        if recording:
+            attributes["camera"] = self.camera.name
+        return attributes
+
+    # The process
+
+    async def start(self, *, recording: bool = True) -> None:
+        """Start the module with its recorder."""
+        await self.parent.start_module()
+        await self.parent.add(NAME, self.attributes(recording=recording))
+
+    async def terminate(self) -> None:
+        """End the module as viam-server does; it has 3 s, and leaves nothing behind."""
+        try:
+            took_s = await self.parent.terminate()
+        except asyncio.TimeoutError:
+            self.fail("the module still ran 20 s after SIGTERM; it was killed")
+            await self.parent.kill()
+            return
+        self.ends_s.append(took_s)
+        if took_s > END_S:
+            self.fail(f"the module took {took_s:.1f} s to end after SIGTERM")
+        if left := await asyncio.to_thread(self.parent.leftovers):
+            self.fail(f"the module ended by SIGTERM and left behind: {left}")
+
+    async def kill_module_alone(self) -> None:
+        """SIGKILL for the module: what it started must end by itself, as its pipe is gone."""
+        self.parent.children()
+        self.parent.process.kill()
+        await self.parent.process.wait()
+        deadline = time.monotonic() + ORPHANS_S
+        while left := await asyncio.to_thread(self.parent.leftovers):
+            if time.monotonic() > deadline:
+                self.fail(f"{ORPHANS_S:.0f} s after SIGKILL of the module alone there still runs: {left}")
+                return
+            await asyncio.sleep(POLL_S)
+
+    def recording_ffmpegs(self) -> list[psutil.Process]:
+        """The ffmpeg that records; those that cut read no pipe."""
+        found = []
+        for child in self.parent.children():
+            try:
+                if "pipe:0" in child.cmdline():
+                    found.append(child)
+            except psutil.Error:
+                continue
+        return found
+
+    # Requests
+
+    async def command(self, name: str, **fields: ValueTypes) -> Any:
+        """Send a command. Raises what a client gets."""
+        self.requests += 1
+        return await self.parent.camera(NAME).do_command({"command": name, **fields}, timeout=CALL_TIMEOUT_S)
+
+    async def status(self) -> Any:
+        """The recorder's health, or nothing where it does not answer."""
+        try:
+            return await self.parent.camera(NAME).get_status(timeout=5)
+        except (*CALL_ERRORS, RuntimeError):
+            return {}
+
+    async def fetch(self, from_us: int, to_us: int) -> Clip:
+        """Fetch [from_us, to_us)."""
+        answer = await self.command("fetch", **{"from": timestamp(from_us), "to": timestamp(to_us)})
+        data = await asyncio.to_thread(base64.b64decode, answer["video"])
+        return _clip(data, answer, from_us, to_us)
+
+    async def save(self, from_us: int, to_us: int, metadata: str) -> Clip:
+        """Save [from_us, to_us), take the clip out of the upload path, and remove it there."""
+        answer = await self.command("save", **{"from": timestamp(from_us), "to": timestamp(to_us)}, metadata=metadata)
+        path = self.upload / str(answer["filename"])
+        data = await asyncio.to_thread(path.read_bytes)
+        path.unlink()
+        return _clip(data, answer, from_us, to_us)
+
+    async def save_later(self) -> None:
+        """Ask for an asynchronous save of the last seconds; what becomes of it is judged at the end."""
+        to_us = now_us()
+        from_us = to_us - SAVED_S * US
+        number = len(self.saves) + 1
+        fields: dict[str, ValueTypes] = {"from": timestamp(from_us), "to": timestamp(to_us), "async": True}
+        try:
+            answer = await self.command("save", **fields, metadata=f"async {number}")
+        except CALL_ERRORS as error:
+            self.fail(f"an asynchronous save was refused: {told(error)}")
+            return
+        self.saves.append(AsyncSave(str(answer["filename"]), from_us, to_us, self.elapsed_s))
+
+    async def ask_for_saves(self) -> None:
+        """Ask once what became of each asynchronous save that was not done yet."""
+        for save in self.saves:
+            if save.state != "done":
+                save.state = await self._save_state(save.filename)
+
+    async def _save_state(self, filename: str) -> str:
+        try:
+            answer = await self.command("get-save-status", filename=filename)
+        except CALL_ERRORS as error:
+            return told(error)
+        return str(answer.get("status"))
+
+    def forget_saves(self) -> None:
+        """The index is harmed: what it says of saves may be gone. They must be made all the same."""
+        for save in self.saves:
+            save.forgotten = True
+
+    async def recording_again(self, within_s: float, *, restarts_over: int = -1) -> int | None:
+        """Wait until recording is on; the capture time of a frame, in µs, from which on it is, None if in vain.
+
+        It is on once a frame is recorded that was captured after the module had said that it records, and that ffmpeg
+        has failed more than `restarts_over` times.
+        """
+        deadline = time.monotonic() + within_s
+        on_us: int | None = None
+        while time.monotonic() < deadline:
+            asked_us = now_us()
+            status = await self.status()
+            on = bool(status.get("recording")) and status.get("ffmpeg_restarts", -1) > restarts_over
+            if not on or "last_frame_age_s" not in status:
+                on_us = None
+            elif on_us is None:
+                on_us = now_us()
+            # The age is from before the answer came, so the frame is at least this old.
+            elif (captured_us := asked_us - int(status["last_frame_age_s"] * US)) > on_us:
+                return captured_us
+            await asyncio.sleep(POLL_S)
+        return None
+
+    async def check_calm(self, span_us: int = 3 * US, newest_us: int = 3 * US) -> None:
+        """While all is well, a range of the last seconds can be fetched and is whole."""
+        to_us = now_us() - newest_us
+        try:
+            clip = await self.fetch(to_us - span_us, to_us)
+        except CALL_ERRORS as error:
+            self.fail(f"a fetch of the last seconds failed in a calm stretch: {told(error)}")
+            return
+        if not clip.complete:
+            self.fail(f"a fetch of the last seconds in a calm stretch holds only {spans(clip.ranges)}")
+
+    async def quietly(self, work: Coroutine[Any, Any, Any], what: str) -> None:
+        """A request that may find nothing stored, and else must succeed."""
+        try:
+            await work
+        except CALL_ERRORS as error:
+            if "Nothing is stored" not in told(error):
+                self.fail(f"{what} failed: {told(error)}")
+
+
+def _clip(data: bytes, answer: Any, from_us: int, to_us: int) -> Clip:
+    ranges = [(_parse(one["from"]), _parse(one["to"])) for one in answer.get("ranges", [])]
+    return Clip(data, ranges or [(from_us, to_us)], not ranges)
+
+
+def now_us() -> int:
+    """The time now, in µs since the Unix epoch."""
+    return time.time_ns() // 1000
+
+
+def timestamp(time_us: int) -> str:
+    """A time in the form that the commands take, in UTC and to the microsecond."""
+    return datetime.fromtimestamp(time_us // US, timezone.utc).strftime(f"%Y-%m-%d_%H-%M-%S.{time_us % US:06d}Z")
+
+
+def spans(ranges: list[tuple[int, int]]) -> str:
+    """Ranges for people."""
+    return ", ".join(f"{timestamp(from_us)} to {timestamp(to_us)}" for from_us, to_us in ranges)
+
+
+def told(error: BaseException) -> str:
+    """What an error says, in one line."""
+    message = error.message if isinstance(error, GRPCError) else str(error)
+    return " ".join((message or type(error).__name__).split())[:300]
+
+
+def _parse(told_time: str) -> int:
+    moment = datetime.strptime(told_time, "%Y-%m-%d_%H-%M-%S.%fZ").replace(tzinfo=timezone.utc)
+    return round(moment.replace(microsecond=0).timestamp()) * US + moment.microsecond

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.recording import US
+from videostore.base.errors import TimestampError
+from videostore.base.time_parsing import moment_us
+
+NOW_US = 1_795_365_560_250_000
+"""2026-11-22T16:39:20.250Z, 11:39:20.250 in New York."""
+
+
+@pytest.fixture
+def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def read(moment: Any, after_us: int | None = None) -> int:
+    return moment_us(moment, "from", now_us=NOW_US, after_us=after_us)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_us"),
+    [
+        ("now", NOW_US),
+        (" Now ", NOW_US),
+        ("-5m", NOW_US - 300 * US),
+        ("-90s", NOW_US - 90 * US),
+        ("-1.1s", NOW_US - 1_100_000),
+        ("-.5h", NOW_US - 1800 * US),
+        ("- 1 min 30 s", NOW_US - 90 * US),
+        ("-1w2d", NOW_US - 777_600 * US),
+        ("-1h30m", NOW_US - 5400 * US),
+        ("-2d", NOW_US - 172_800 * US),
+        ("-1.5s", NOW_US - 1_500_000),
+        ("2026-11-22T16:39:20.25Z", NOW_US),
+        ("2026-11-22t16:39:20.250000z", NOW_US),
+        ("2026-11-22T17:39:20.250+01:00", NOW_US),
+        ("2026-11-22 11:39:20.25", NOW_US),
+        ("2026-11-22T11:39", NOW_US - 20_250_000),
+        ("2026-11-22_16-39-20.250Z", NOW_US),
+        ("2026-11-22_11-39-20.250", NOW_US),
+        ("11:39:20.25", NOW_US),
+        ("11:39", NOW_US - 20_250_000),
+        ("11:40", NOW_US - 20_250_000 + 60 * US - 86_400 * US),
+        ("2026-11-22", NOW_US - (11 * 3600 + 39 * 60 + 20) * US - 250_000),
+        ("2026-11-01T01:30:00", 1_793_511_000 * US),  # occurs twice: the first, in daylight saving time
+    ],
+)
+@pytest.mark.usefixtures("new_york")
+def test_every_form_is_read(text: str, expected_us: int) -> None:
+    assert read(text) == expected_us
+
+
+def test_the_end_may_be_given_by_its_distance_from_the_beginning() -> None:
+    assert read("+30s", after_us=NOW_US - 60 * US) == NOW_US - 30 * US
+    assert read("+2m", after_us=0) == 120 * US
+
+
+@pytest.mark.usefixtures("new_york")
+def test_a_time_of_day_for_the_end_is_the_first_one_after_the_beginning() -> None:
+    begin_us = read("2026-11-01 23:50:00")
+    assert read("23:55", after_us=begin_us) == begin_us + 300 * US
+    assert read("00:10", after_us=begin_us) == begin_us + 1200 * US
+    assert read("23:50", after_us=begin_us) == begin_us + 86_400 * US
+    assert read("11:40", after_us=read("11:39")) > NOW_US  # it lies in the future, and is refused as such
+
+
+def test_numbers_are_microseconds_and_datetimes_are_taken_as_they_are() -> None:
+    assert read(NOW_US) == NOW_US
+    assert read(datetime(2026, 11, 22, 16, 39, 20, 250_000, tzinfo=timezone.utc)) == NOW_US
+    assert read(datetime(2026, 11, 22, 17, 39, 20, 250_000, tzinfo=timezone(timedelta(hours=1)))) == NOW_US
+
+
+@pytest.mark.usefixtures("new_york")
+def test_a_datetime_without_a_zone_is_local() -> None:
+    assert read(datetime(2026, 11, 22, 11, 39, 20, 250_000)) == NOW_US
+
+
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [
+        (1795365560.25, "whole microseconds"),
+        (True, "whole microseconds"),
+        (None, "whole microseconds"),
+        ("yesterday", "no moment"),
+        ("", "no moment"),
+        ("2026-13-22T16:39:20Z", "no moment"),
+        ("2026", "no moment"),
+        ("2026-11", "no moment"),
+        ("2026-11-22T16:39:20Zz", "no moment"),
+        ("25:00", "no moment"),
+        ("-5 parsecs", "a length such as -90s"),
+        ("-90", "in the units w, d, h, m and s"),
+        ("-1:30", "in the units"),
+        ("-1:30:00", "in the units"),
+        ("-1mo", "in the units"),
+        ("-5M", "in the units"),
+        ("-1y", "in the units"),
+        ("-1h30", "in the units"),
+        ("-99999999d", "'-99999999d', which is no moment of the calendar"),
+        ("-" + "9" * 5000 + "d", "in the units"),
+        ("٢٠٢٦-11-22", "no moment"),
+        (10**30, "no moment of the calendar"),
+        (-(10**30), "no moment of the calendar"),
+        (-(10**17), "no moment of the calendar"),
+        (datetime(1, 1, 1, tzinfo=timezone.utc), "no moment of the calendar"),
+        (datetime(9999, 12, 31), "no moment of the calendar"),
+        ("--5m", "no moment"),
+        ("+5m", "future"),
+        ("2026-11-22_16-99-20Z", "parsing time"),
+    ],
+)
+def test_what_is_no_moment_is_refused_with_the_field_the_value_and_the_forms(moment: Any, words: str) -> None:
+    with pytest.raises(TimestampError, match=words) as refusal:
+        read(moment)
+    assert "from" in str(refusal.value)
+
+
+@pytest.mark.usefixtures("new_york")
+@pytest.mark.parametrize("moment", ["2026-03-08 02:30:00", "2026-03-08T02:30", datetime(2026, 3, 8, 2, 30)])
+def test_a_local_time_that_the_clocks_were_put_forward_over_is_refused(moment: Any) -> None:
+    with pytest.raises(TimestampError, match="put forward") as refusal:
+        read(moment)
+    assert "Name 2026-03-08 01:30:00 or 2026-03-08 03:30:00, or a time with its zone." in str(refusal.value)
+    assert read("2026-03-08T02:30:00-05:00") == read("2026-03-08 03:30:00")
+    assert read("2026-03-08_02-30-00") == read("2026-03-08 03:30:00")  # as the Go module reads its own form
+
+
+@pytest.mark.usefixtures("new_york")
+def test_a_time_of_day_is_the_last_time_that_it_was_that_in_the_nights_when_the_clocks_change_as_well() -> None:
+    def of_day(text: str, now: str) -> str:
+        found_us = moment_us(text, "from", now_us=moment_us(now, "now", now_us=0))
+        return datetime.fromtimestamp(found_us / US, timezone.utc).isoformat()
+
+    # Autumn: 01:30 is at 05:30Z, and again at 06:30Z.
+    assert of_day("01:30", "2026-11-01T12:00:00Z") == "2026-11-01T06:30:00+00:00"
+    assert of_day("01:30", "2026-11-01T06:10:00Z") == "2026-11-01T05:30:00+00:00"
+    assert of_day("01:30", "2026-11-01T05:10:00Z") == "2026-10-31T05:30:00+00:00"
+    # Spring: 02:30 is left out.
+    assert of_day("02:30", "2026-03-08T06:00:00Z") == "2026-03-07T07:30:00+00:00"
+    for now in ("2026-03-08T14:00:00Z", "2026-03-09T05:00:00Z"):
+        with pytest.raises(TimestampError, match="put forward"):
+            of_day("02:30", now)
+
+
+def test_what_lies_beyond_the_calendar_is_refused_whatever_it_is_counted_from() -> None:
+    for text in ("+99999999d", "+99999999w"):
+        with pytest.raises(TimestampError, match="no moment of the calendar"):
+            read(text, after_us=NOW_US)
+
+
+@given(st.text(max_size=40) | st.from_regex(r"[-+]?\d{1,30}[wdhms:. ]{0,3}\d*", fullmatch=True))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    for after_us in (None, NOW_US):
+        try:
+            assert isinstance(read(text, after_us), int)
+        except TimestampError as error:
+            assert len(str(error)) < 600
+
+
+@given(st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1)))
+def test_rfc_3339_round_trips_to_the_microsecond(moment: datetime) -> None:
+    aware = moment.replace(tzinfo=timezone.utc)
+    assert (
+        read(aware.isoformat())
+        == read(aware)
+        == (aware - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)
+    )

@@ -1,0 +1,225 @@
+"""`videostore record` and `serve`, as the real program."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import re
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from scripts.fakes.painted_camera import read_clip
+from tests.cli.test_app import WITHIN_S, Ended, Program, exact, moment_us
+from tests.support.recording import SMALL, capture_times, record, take_over
+from videostore.cli import record as command
+from videostore.cli.time_options import written
+from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
+from videostore.media.segment import probe
+from videostore.recording.recorder import RecorderHealth
+from videostore.store.store import VideoStore
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """The program, and a directory to call it in."""
+    for name in ("tmp", "here"):
+        (tmp_path / "home" / name).mkdir(parents=True)
+    return Program(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def visit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of H.264: two seconds of painted pictures at 10 frames/s, of which each tells which it is."""
+
+    async def build() -> None:
+        await record(directory, capture_times(2, seed=None), size=SMALL, segment_seconds=10)
+        (segment,) = directory.glob("*.open")
+        await run_ffmpeg([find_ffmpeg(), "-v", "error", "-i", str(segment), "-c", "copy", str(path)])
+
+    directory = tmp_path_factory.mktemp("visit")
+    path = directory / "visit.mkv"
+    asyncio.run(build())
+    return path
+
+
+def test_a_file_is_recorded_as_it_is_until_its_end(program: Program, visit: Path) -> None:
+    before_us = time.time_ns() // 1000
+    done = program("record", visit, "--storage", "door", "--size-gb", 1)
+    assert done.code == 0
+    assert re.match(r"videostore: The input is h264 of 160x144, recorded as it is\.\n", done.err)
+    assert "Recording.\n" in done.err and "\x1b" not in done.err
+    assert re.match(rf"Recorded (?:1\.9|2\.0) s into {program.here / 'door'}\nfrom  \S+\nto    \S+\n$", done.out)
+    assert [path.name for path in program.here.iterdir()] == ["door"]
+    (segment,) = (program.here / "door").glob("*.mp4")
+    assert before_us < probe(segment).start_us < time.time_ns() // 1000
+    shown = [frame for _, frame in read_clip(segment)]
+    assert [frame.captured_us for frame in shown if frame] == [
+        frame.captured_us for _, frame in read_clip(visit) if frame
+    ]
+    state = json.loads(program("state", "--json", "--storage", "door").out)
+    assert state["stored_seconds"] == pytest.approx(2.0, abs=0.2)
+    assert not program.left()
+
+
+def test_what_is_no_h264_is_encoded_and_a_duration_ends_it(program: Program) -> None:
+    source = "testsrc=size=160x144:rate=10"
+    arguments = "record", source, "--format", "lavfi", "--reencode", "--preset", "ultrafast", "--storage", "door"
+    began = time.monotonic()
+    done = program(*arguments, "--size-gb", "1", "--duration", "2s", "--segment-seconds", "1")
+    assert done.code == 0 and "The input is encoded anew" in done.err
+    assert time.monotonic() - began < WITHIN_S / 2
+    found = re.search(r"Recorded (\d\.\d) s into", done.out)
+    assert found is not None and 1.5 <= float(found[1]) <= 3
+    assert len(list((program.here / "door").glob("*.mp4"))) >= 2 and not list((program.here / "door").glob("*.open"))
+
+
+async def test_gaps_and_frames_that_were_not_recorded_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, began_us = tmp_path / "door", time.time_ns() // 1000
+    directory.mkdir()
+    first = capture_times(2, began_us + 1000)
+    second = capture_times(3, began_us + 8 * 1_000_000)
+    for times in (first, second):
+        await record(directory, times, size=SMALL, segment_seconds=1)
+    await take_over(directory)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert await command._report(directory, began_us, "") == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert re.fullmatch(r"Recorded \d\.\d s in 2 ranges into .*door", lines[0])
+    assert [line.split()[0] for line in lines[1:]] == ["holds", "holds"]
+    assert f"holds  {written(first[0])} to " in lines[1] and f"holds  {written(second[0])} to " in lines[2]
+    assert re.fullmatch(
+        r"videostore: Of the time between them \d\.\d s are missing; `videostore state --all` shows the ranges\.\n", err
+    )
+
+
+async def test_frames_that_were_dropped_make_it_incomplete(
+    visit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch = command._watch
+
+    async def lossy(store: VideoStore, duration_s: float | None) -> RecorderHealth | None:
+        health = await watch(store, duration_s)
+        return health and replace(health, dropped_frames=7)
+
+    monkeypatch.setattr(command, "_watch", lossy)
+    nothing: dict[str, Any] = dict.fromkeys(("segment_seconds", "codec", "bitrate", "preset", "framerate", "format"))
+    door = tmp_path / "door"
+    settings = command.Settings(str(visit), door, 1, **nothing, reencode=False, options={}, duration_s=None)
+    assert await command.record(settings) == 3
+    assert "7 frames were not recorded: ffmpeg was too slow for them, or had failed.\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_the_segment_in_order(program: Program, visit: Path, number: signal.Signals) -> None:
+    arguments = "record", visit, "--option", "stream_loop=-1", "--storage", "door", "--size-gb", "1"
+    with program.start(*arguments) as process:
+        door = program.here / "door"
+        deadline = time.monotonic() + WITHIN_S
+        while not any(path.stat().st_size > 3_000 for path in door.glob("*.open")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=WITHIN_S)
+    assert process.returncode == 0 and out.startswith(b"Recorded ")
+    assert len(children) == 2 and not psutil.wait_procs(children, 5)[1]
+    (segment,) = door.glob("*.mp4")
+    assert not list(door.glob("*.open")) and not program.left()
+    end_us = probe(segment).end_us
+    assert moment_us(exact(end_us)) == end_us and len(read_clip(segment)) > 5  # up to the last frame
+
+
+def test_on_a_terminal_a_line_tells_how_it_goes(program: Program, visit: Path) -> None:
+    code, drawn = program.on_terminal("record", visit, "--storage", "door", "--size-gb", "1", columns=120)
+    assert code == 0
+    assert re.search(r"Recording \d+\.\d frames/s, .* stored, .* — Ctrl-C ends it", drawn)
+    assert "\x1b[?25h" in drawn  # the cursor is back
+
+
+MISTAKES: list[tuple[list[str], list[str]]] = [
+    (["nowhere.mkv"], ["nowhere.mkv", "there is no such file or device"]),
+    (["VISIT", "--size-gb", "0"], ["--size-gb is 0, but must be"]),
+    (["VISIT", "--segment-seconds", "0.1"], ["--segment-seconds is 0.1, but must be"]),
+    (["VISIT", "--codec", "h264_teapot"], ["--codec is 'h264_teapot'", "h264"]),
+    (["VISIT", "--size-gb", "much"], ["--size-gb is 'much': it must be a number."]),
+    (["VISIT", "--bitrate", "-5"], ["--bitrate is -5, but must be a whole number greater than 0"]),
+    (["VISIT", "--preset", "warp"], ["--preset is 'warp', but must be one of ultrafast"]),
+    (["VISIT", "--duration", "long"], ["--duration is 'long': it must be a length such as 90s"]),
+    (["VISIT", "--option", "udp"], ["--option is 'udp': it must be KEY=VALUE"]),
+    (["VISIT", "--bitrate", "fast"], ["--bitrate is 'fast': it must be a whole number."]),
+    (["rtsp://user:secret@camera/x", "rtsp://user:secret@camera/y"], ["…@camera/y"]),
+]  # fmt: skip
+"""What is wrong, and words of the answer."""
+
+
+def test_a_mistake_is_answered_with_a_sentence(program: Program, visit: Path) -> None:
+    def call(arguments: list[str]) -> Ended:
+        quota = [] if "--size-gb" in arguments else ["--size-gb", "1"]
+        named = [str(visit) if argument == "VISIT" else argument for argument in arguments]
+        return program("record", *named, *quota, "--storage", "door")
+
+    with ThreadPoolExecutor(2) as pool:
+        for done, (_, words) in zip(pool.map(call, [arguments for arguments, _ in MISTAKES]), MISTAKES, strict=True):
+            assert done.code == 2 and not done.out
+            assert all(word in done.sentence for word in words), done.sentence
+            assert "secret" not in done.err
+    assert not os.listdir(program.here)
+
+
+def test_a_directory_that_is_recorded_to_already_is_refused(program: Program, visit: Path) -> None:
+    door = program.here / "door"
+    door.mkdir()
+    descriptor = os.open(door, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        done = program("record", visit, "--storage", "door", "--size-gb", "1")
+    finally:
+        os.close(descriptor)
+    assert done.code == 1
+    assert f"videostore: --storage '{door}' is in use by another recorder" in done.err
+
+
+def test_a_camera_that_does_not_answer_is_told_without_its_password(program: Program) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # nobody listens
+        url = f"rtsp://user:secret@127.0.0.1:{bound.getsockname()[1]}/door"
+        with program.start("record", url, "--storage", "door", "--size-gb", "1", "--verbose") as process:
+            assert process.stderr is not None
+            said = b""
+            while b"Not recording: the input" not in said:
+                line = process.stderr.readline()
+                assert line, said
+                said += line
+            process.send_signal(signal.SIGINT)
+            _, rest = process.communicate(timeout=WITHIN_S)
+    assert process.returncode == 1
+    assert b"The input does not answer just now" in said and b"Nothing was recorded: the input rtsp" in rest
+    assert b"secret" not in said + rest
+    assert not (program.here / "door-clips").exists()
+
+
+def test_serve_is_the_module(program: Program) -> None:
+    path = program.home / "module.sock"
+    with program.start("serve", path, "--log-level", "debug") as process:
+        deadline = time.monotonic() + WITHIN_S
+        while not path.exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+        process.terminate()
+        process.communicate(timeout=WITHIN_S)
+    assert process.returncode == 0

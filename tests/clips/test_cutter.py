@@ -1,0 +1,534 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import av
+import pytest
+
+from scripts.fakes.painted_camera import ClipCheck, check_clip, read_clip
+from tests.support.coding import coded_packets, record_coded
+from tests.support.recording import (
+    H264,
+    H265,
+    LOGGER,
+    START_US,
+    US,
+    Cutter,
+    capture_times,
+    clips_of,
+    record,
+    take_over,
+    write_foreign,
+)
+from videostore.base.errors import FFmpegError, NothingStoredError, UnreadableRangeError
+from videostore.base.ranges import Range
+from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
+from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.process import run_ffmpeg
+from videostore.media.fmp4 import read_fragments
+from videostore.storage.archive import Archive
+
+OpenOver = Callable[[Path], Awaitable[Cutter]]
+MAX_DRIFT_MS = 1.0
+CONTAINERS = ["mp4", "fmp4"]
+
+
+@pytest.fixture
+async def whole(cutter: OpenOver, recording: Path, tmp_path: Path) -> Cutter:
+    """Clips over a copy of the recording of 7 s."""
+    shutil.copytree(recording, tmp_path / "storage")
+    return await cutter(tmp_path / "storage")
+
+
+async def check(
+    cutter: Cutter,
+    times: Sequence[int],
+    from_us: int,
+    to_us: int,
+    container: str = "mp4",
+    *,
+    painted: Sequence[tuple[int, int]] = (),
+    gaps: bool = False,
+) -> ClipCheck:
+    """Cut a clip and compare it, frame by frame, with what was recorded."""
+    clip = await cutter.cut(from_us, to_us, container)
+    found = check_clip(read_clip(clip, painted), times, from_us, to_us)
+    assert found.flawless, found
+    assert gaps or found.drift_ms <= MAX_DRIFT_MS, found
+    return found
+
+
+def borders(recording: Path) -> list[int]:
+    """Where the segments begin."""
+    return [read_fragments(path).start_us for path in sorted(recording.glob("*.mp4"))]
+
+
+def keyframes(recording: Path) -> list[int]:
+    return [t for path in sorted(recording.glob("*.mp4")) for t in read_fragments(path).keyframes_us]
+
+
+def length_us(clip: bytes) -> int:
+    """How long a player takes to show all of a clip."""
+    with av.open(io.BytesIO(clip)) as container:
+        duration_us: int | None = container.duration
+    assert duration_us is not None
+    return duration_us
+
+
+# One run
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+async def test_a_clip_that_begins_and_ends_on_a_frame_holds_the_first_and_not_the_last(
+    whole: Cutter, times: list[int], container: str
+) -> None:
+    for first, last in [(3, 12), (14, 15), (13, 44), (0, 6), (7, 9), (25, -1)]:
+        found = await check(whole, times, times[first], times[last], container)
+        assert (found.first_us, found.last_us) == (times[first], times[last - 1])
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+async def test_a_clip_that_begins_and_ends_between_frames_holds_those_inside(
+    whole: Cutter, times: list[int], container: str
+) -> None:
+    for first, last in [(3, 12), (14, 16), (13, 44), (25, -1)]:
+        found = await check(whole, times, times[first] + 1, times[last] + 1, container)
+        assert (found.first_us, found.last_us) == (times[first + 1], times[last])
+        found = await check(whole, times, times[first] - 1, times[last] - 1, container)
+        assert (found.first_us, found.last_us) == (times[first], times[last - 1])
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+async def test_a_clip_may_begin_or_end_at_every_keyframe(
+    whole: Cutter, recording: Path, times: list[int], container: str
+) -> None:
+    for keyframe in keyframes(recording)[1:-1]:
+        await check(whole, times, keyframe, keyframe + 800_000, container)
+        await check(whole, times, keyframe - 700_000, keyframe, container)
+        await check(whole, times, keyframe - 500_000, keyframe + 1, container)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+async def test_a_clip_may_begin_or_end_at_every_border_of_segments(
+    whole: Cutter, recording: Path, times: list[int], container: str
+) -> None:
+    starts = borders(recording)
+    for border in starts[1:]:
+        for offset in (-1, 0, 1):
+            await check(whole, times, border + offset, border + 900_000, container)
+            await check(whole, times, border - 900_000, border + offset, container)
+    await check(whole, times, starts[1], starts[2], container)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+async def test_the_last_frame_of_a_clip_lasts_until_the_next_was_captured(
+    whole: Cutter, recording: Path, times: list[int], container: str
+) -> None:
+    """ffmpeg knows no length of a fragment's frames up to 7.1, and guesses that of a segment's last."""
+    for to_us in (*times[6:30], *borders(recording)[1:], times[-1]):
+        clip = await whole.cut(times[3], to_us, container)
+        assert abs(length_us(clip) - (to_us - times[3])) <= MAX_DRIFT_MS * 1000
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+async def test_a_clip_across_all_segments_keeps_time_to_its_end(
+    whole: Cutter, times: list[int], container: str
+) -> None:
+    found = await check(whole, times, times[4] + 1, times[-3], container)
+    assert found.shown == len(times) - 8
+    async with whole.clips.plan(times[4], times[-3]) as plan:
+        assert plan.complete
+        assert len(plan.parts) == 4
+
+
+async def test_the_frames_of_a_whole_recording_are_all_in_a_clip_of_more_than_it(
+    whole: Cutter, times: list[int]
+) -> None:
+    await check(whole, times, times[0] - 60 * US, times[-1] + 60 * US)
+    async with whole.clips.plan(times[0] - 60 * US, times[-1] + 60 * US) as plan:
+        assert not plan.complete
+        ((held),) = plan.ranges
+        assert held.from_us == times[0]
+        assert times[-1] < held.to_us < times[-1] + US
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+async def test_a_single_frame_makes_a_clip(whole: Cutter, times: list[int], container: str) -> None:
+    for n in (0, 1, 5, 24, 25, 26, len(times) - 1):
+        found = await check(whole, times, times[n], times[n] + 1, container)
+        assert found.shown == 1
+
+
+async def test_a_fragmented_clip_can_be_played_from_its_first_byte(whole: Cutter, times: list[int]) -> None:
+    """Nothing lies before the first frame, and a player that gets half of the bytes shows the first frames."""
+    clip = await whole.cut(times[5], times[40], "fmp4")
+    assert b"moof" in clip
+    assert clip.index(b"moov") < clip.index(b"moof")
+    with av.open(io.BytesIO(clip), options={"ignore_editlist": "1"}) as container:
+        frames = list(container.decode(video=0))
+    assert len(frames) == 35
+    begin = read_clip(clip[: clip.rindex(b"moof") - 4])
+    assert begin[0][1] is not None
+    assert begin[0][1].captured_us == times[5]
+
+
+async def test_h265_is_cut_as_exactly(cutter: OpenOver, tmp_path: Path) -> None:
+    times = capture_times(5, fps=8)
+    await record(tmp_path, times, encoder=H265)
+    clips = await cutter(tmp_path)
+    for first, last in [(3, 12), (0, -1), (13, 33)]:
+        await check(clips, times, times[first], times[last])
+        await check(clips, times, times[first] + 1, times[last] + 1)
+    clip = await clips.cut(times[3], times[20])
+    assert b"hvc1" in clip  # Apple's players take no other
+
+
+async def test_a_fragmented_clip_of_h265_begins_exactly_too(cutter: OpenOver, tmp_path: Path) -> None:
+    times = capture_times(5, fps=8)
+    await record(tmp_path, times, encoder=H265)
+    clips = await cutter(tmp_path)
+    for first, last in [(3, 12), (0, -1), (13, 33)]:
+        await check(clips, times, times[first], times[last], "fmp4")
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize(("codec", "gop"), [("h264", 25), ("h264", 1000), ("hevc", 25), ("hevc", 1000)])
+async def test_a_clip_may_begin_and_end_far_from_any_keyframe(
+    cutter: OpenOver, tmp_path: Path, codec: str, gop: int, container: str
+) -> None:
+    """What a camera has coded is recorded as it is: keyframes are seconds apart, fragments begin between them."""
+    times = capture_times(8)
+    await record_coded(tmp_path, coded_packets(times, codec, gop=gop))
+    clips = await cutter(tmp_path)
+    for first, last in [(3, 12), (13, 60), (22, 24), (24, 51), (25, 50), (40, 41), (0, -1), (49, -1)]:
+        await check(clips, times, times[first], times[last], container)
+    await check(clips, times, times[13] + 1, times[37] + 1, container)
+
+
+async def test_a_slow_camera_is_cut_exactly(cutter: OpenOver, tmp_path: Path) -> None:
+    """Frames come 3 s apart, each is a segment: the last frame's true length is the distance to the next."""
+    times = capture_times(20, fps=1 / 3)
+    await record(tmp_path, times)
+    clips = await cutter(tmp_path)
+    await check(clips, times, times[1], times[-1])
+    await check(clips, times, times[1] + 1, times[-1] + 1)
+
+
+async def test_a_name_with_quotes_spaces_and_percent_signs_is_no_trouble(cutter: OpenOver, tmp_path: Path) -> None:
+    times = capture_times(3.5)
+    directory = tmp_path / 'it\'s 100%d \\ "recorded" [here]; #1'
+    await record(directory, times)
+    clips = await cutter(directory)
+    await check(clips, times, times[3], times[-2])
+    await check(clips, times, times[3], times[-2], "fmp4")
+
+
+# Several runs
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+async def test_a_gap_between_runs_is_left_out_and_the_ranges_name_it(
+    cutter: OpenOver, tmp_path: Path, container: str
+) -> None:
+    before, after = capture_times(3.2), capture_times(3.2, START_US + 20 * US, seed=1)
+    for run in (before, after):
+        await record(tmp_path, run)
+    clips = await cutter(tmp_path)
+    from_us, to_us = before[4], after[-5]
+    clip = await clips.cut(from_us, to_us, container)
+    shown = read_clip(clip)
+    assert check_clip(shown, before + after, from_us, to_us).flawless
+    seconds = [second for second, _ in shown]
+    assert max(b - a for a, b in itertools.pairwise(seconds)) < 1
+    async with clips.clips.plan(from_us, to_us) as plan:
+        first, second = plan.ranges
+        assert first.from_us == from_us
+        assert before[-1] < first.to_us < before[-1] + US
+        assert second == Range(after[0], to_us)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+async def test_a_clip_whose_ends_lie_in_a_gap_holds_what_is_between(
+    cutter: OpenOver, tmp_path: Path, container: str
+) -> None:
+    runs = [capture_times(2.5, START_US + n * 20 * US, seed=n) for n in range(3)]
+    for run in runs:
+        await record(tmp_path, run)
+    clips = await cutter(tmp_path)
+    found = await check(clips, [t for run in runs for t in run], START_US + 10 * US, START_US + 30 * US, container)
+    assert found.shown == len(runs[1])
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+async def test_across_a_change_of_size_all_frames_are_there_in_one_size(
+    cutter: OpenOver, tmp_path: Path, container: str
+) -> None:
+    small, large = capture_times(2.5), capture_times(2.5, START_US + 2_600_000, seed=1)
+    await record(tmp_path, small, size=(320, 180))
+    await record(tmp_path, large, size=(480, 300))
+    clips = await cutter(tmp_path)
+    painted = [(320, 180)]
+    await check(clips, small + large, small[3], large[-3], container, painted=painted)
+    await check(clips, small + large, small[-1], large[0] + 1, container, painted=painted)
+    await check(clips, small + large, START_US - US, START_US + 9 * US, container, painted=painted)
+    for to_us in (large[0], large[8]):
+        clip = await clips.cut(small[3], to_us, container)
+        assert abs(length_us(clip) - (to_us - small[3])) <= MAX_DRIFT_MS * 1000
+
+
+async def test_across_a_change_of_codec_all_frames_are_there(cutter: OpenOver, tmp_path: Path) -> None:
+    first, second = capture_times(2.5), capture_times(2.5, START_US + 4 * US, seed=1)
+    await record(tmp_path, first, encoder=H265)
+    await record(tmp_path, second, encoder=H264)
+    clips = await cutter(tmp_path)
+    await check(clips, first + second, first[3], second[-3], gaps=True)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+async def test_runs_of_other_settings_decode_without_an_error_in_one_clip(
+    cutter: OpenOver, tmp_path: Path, binary: str, codec: str, container: str
+) -> None:
+    """Another preset has other parameter sets; without them its frames would decode to garbage."""
+    presets = ["ultrafast", "medium", "superfast"]
+    runs = [capture_times(2.2, START_US + round(n * 2.3 * US), seed=n) for n in range(3)]
+    for preset, run in zip(presets, runs, strict=True):
+        await record(tmp_path, run, encoder=Encoder(codec, 800_000, preset, 20))
+    clips = await cutter(tmp_path)
+    times = [t for run in runs for t in run]
+    for first, last in [(0, -1), (5, -5), (20, 30)]:
+        await check(clips, times, times[first], times[last], container, gaps=True)
+    path = tmp_path / "clip.out"
+    path.write_bytes(await clips.cut(times[5], times[-5], container))
+    await run_ffmpeg(
+        [binary, "-v", "error", "-xerror", "-err_detect", "explode", "-i", str(path), "-f", "null", "-"],
+        logger=LOGGER,
+    )
+
+
+# What others wrote, deleted or damaged
+
+
+async def test_segments_of_the_go_module_are_joined_without_losing_a_frame(cutter: OpenOver, tmp_path: Path) -> None:
+    for second in (0, 3, 6):
+        await write_foreign(tmp_path / f"{1_725_634_800 + second}.mp4")
+    clips = await cutter(tmp_path)
+    from_us = 1_725_634_801 * US
+    assert len(read_clip(await clips.cut(from_us, from_us + 6 * US))) == 60
+    assert len(read_clip(await clips.cut(from_us + 50_000, from_us + 6 * US + 50_001))) == 60
+    async with clips.clips.plan(from_us, from_us + 6 * US) as plan:
+        assert plan.complete
+
+
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+async def test_a_clip_that_begins_and_ends_within_a_segment_of_the_go_module_keeps_its_distances(
+    cutter: OpenOver, tmp_path: Path, container: str
+) -> None:
+    for second in (0, 3):
+        await write_foreign(tmp_path / f"{1_725_634_800 + second}.mp4")
+    clips = await cutter(tmp_path)
+    from_us = 1_725_634_800 * US + 650_000
+    for seconds in (1, 4):
+        shown = [at_s for at_s, _ in read_clip(await clips.cut(from_us, from_us + seconds * US, container))]
+        assert len(shown) == 10 * seconds
+        assert shown == pytest.approx([number / 10 for number in range(10 * seconds)], abs=0.002)
+
+
+async def test_a_recording_goes_on_from_the_go_modules_into_ours(cutter: OpenOver, tmp_path: Path) -> None:
+    await write_foreign(tmp_path / f"{START_US // US - 10}.mp4", size=(320, 180))
+    times = capture_times(3)
+    await record(tmp_path, times)
+    clips = await cutter(tmp_path)
+    shown = read_clip(await clips.cut(START_US - 60 * US, START_US + 60 * US))
+    assert len(shown) == 30 + len(times)
+    assert [frame.captured_us for _, frame in shown[30:] if frame] == times
+    assert [at_s - shown[30][0] for at_s, _ in shown[30:]] == pytest.approx(
+        [(t - times[0]) / US for t in times], abs=0.002
+    )
+
+
+async def test_a_segment_that_was_deleted_is_left_out_of_the_clip(whole: Cutter, times: list[int]) -> None:
+    """Somebody deleted it, and nobody has noticed yet."""
+    second = (await whole.archive.index.oldest(2))[1]
+    (whole.archive.directory / second.file_name).unlink()
+    rest = [t for t in times if not second.start_us <= t < second.end_us]
+    await check(whole, rest, times[3], times[-3], gaps=True)
+    async with whole.clips.plan(times[3], times[-3]) as plan:
+        assert len(plan.ranges) == 2
+
+
+@pytest.mark.parametrize("position", [0, 3])
+async def test_a_deleted_segment_at_an_end_of_the_range_is_left_out(
+    whole: Cutter, times: list[int], position: int
+) -> None:
+    gone = (await whole.archive.index.oldest(4))[position]
+    (whole.archive.directory / gone.file_name).unlink()
+    rest = [t for t in times if not gone.start_us <= t < gone.end_us]
+    await check(whole, rest, times[3], times[-3])
+
+
+async def test_of_a_segment_that_is_damaged_between_plan_and_cut_the_clip_holds_the_rest(
+    whole: Cutter, times: list[int], tmp_path: Path
+) -> None:
+    output = tmp_path / "clip.mp4"
+    async with whole.clips.plan(times[3], times[-3]) as plan:
+        damaged = plan.parts[1]
+        damaged.path.write_bytes(b"garbage")
+        done = await whole.clips.cut(plan, output)
+    assert plan.complete and not done.complete and len(done.ranges) == 2
+    rest = [t for t in times if not damaged.segment.start_us <= t < damaged.end_us]
+    assert check_clip(read_clip(output), rest, times[3], times[-3]).flawless
+
+
+async def test_segments_that_all_vanish_between_plan_and_cut_make_no_clip(
+    whole: Cutter, times: list[int], tmp_path: Path
+) -> None:
+    output = tmp_path / "clip.mp4"
+    async with whole.clips.plan(times[3], times[-3]) as plan:
+        for part in plan.parts:
+            part.path.unlink()
+        with pytest.raises(UnreadableRangeError, match="cannot be read"):
+            await whole.clips.cut(plan, output)
+    assert not output.exists()
+
+
+async def test_of_a_truncated_segment_the_clip_holds_what_can_be_read(whole: Cutter, times: list[int]) -> None:
+    last = (await whole.archive.index.oldest(10))[-1]
+    path = whole.archive.directory / last.file_name
+    content = read_fragments(path)
+    path.write_bytes(path.read_bytes()[: content.fragments[0].end_byte + 100])
+    rest = [t for t in times if t < content.fragments[1].times_us[0]] if len(content.fragments) > 1 else times
+    await check(whole, rest, times[3], times[-1])
+
+
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+@pytest.mark.parametrize("indexed", ["before", "afterwards"])
+async def test_of_a_segment_that_lost_its_end_in_the_middle_of_a_clip_only_that_end_is_missing(
+    whole: Cutter, times: list[int], container: str, indexed: str
+) -> None:
+    """ffmpeg would stop at the first broken fragment and show nothing of the segments that follow."""
+    damaged = (await whole.archive.index.oldest(10))[1]
+    path = whole.archive.directory / damaged.file_name
+    fragment, following = read_fragments(path).fragments[:2]
+    with path.open("r+b") as file:
+        file.truncate(fragment.end_byte + (following.end_byte - fragment.end_byte) * 2 // 3)
+    if indexed == "afterwards":
+        await whole.archive.take_closed(path.name)
+    rest = [t for t in times if not fragment.end_us <= t < damaged.end_us]
+    clip = await whole.cut(times[3], times[-3], container)
+    assert check_clip(read_clip(clip), rest, times[3], times[-3]).flawless
+
+
+async def test_of_a_segment_with_garbage_in_its_middle_the_clip_holds_what_comes_before(
+    whole: Cutter, times: list[int]
+) -> None:
+    damaged = (await whole.archive.index.oldest(10))[1]
+    path = whole.archive.directory / damaged.file_name
+    fragment = read_fragments(path).fragments[0]
+    with path.open("r+b") as file:
+        file.seek(fragment.end_byte)
+        file.write(b"\xa5" * 2000)
+    rest = [t for t in times if not fragment.end_us <= t < damaged.end_us]
+    async with whole.clips.plan(times[3], times[-3]) as plan, whole.clips.temporary() as output:
+        done = await whole.clips.cut(plan, output)
+        assert check_clip(read_clip(output), rest, times[3], times[-3]).flawless
+    assert [r.to_us for r in done.ranges] == [fragment.end_us, times[-3]]
+
+
+async def test_where_nothing_can_be_read_the_error_says_so(whole: Cutter, times: list[int]) -> None:
+    for path in whole.archive.directory.glob("*.mp4"):
+        path.unlink()
+    with pytest.raises(UnreadableRangeError):
+        await whole.cut(times[3], times[9])
+
+
+# Plans
+
+
+async def test_a_range_without_a_frame_is_refused_and_the_nearest_is_named(whole: Cutter, times: list[int]) -> None:
+    for from_us, to_us in [
+        (times[0] - 60 * US, times[0]),
+        (times[-1] + 60 * US, times[-1] + 90 * US),
+        (times[5] + 1, times[6]),
+    ]:
+        with pytest.raises(
+            NothingStoredError,
+            match=r"range.*the nearest stored range is 2024-08-30_06-40-00.123Z to 2024-08-30_06-40-0",
+        ):
+            await whole.cut(from_us, to_us)
+
+
+async def test_of_an_empty_storage_the_error_says_so(cutter: OpenOver, tmp_path: Path) -> None:
+    with pytest.raises(NothingStoredError, match=r"range.*the storage is empty"):
+        await (await cutter(tmp_path)).cut(START_US, START_US + US)
+
+
+async def test_a_segment_that_somebody_deletes_after_the_plan_is_in_the_clip(
+    cutter: OpenOver, whole: Cutter, times: list[int]
+) -> None:
+    async with whole.clips.plan(times[3], times[60]) as plan, whole.clips.temporary() as output:
+        for path in whole.archive.directory.glob("*.mp4"):
+            path.unlink()
+        await whole.clips.cut(plan, output)
+        assert check_clip(read_clip(output), times, times[3], times[60]).flawless
+
+
+async def test_the_estimated_size_is_near_the_true_one(whole: Cutter, times: list[int]) -> None:
+    for first, last in [(0, -1), (10, 50)]:
+        async with whole.clips.plan(times[first], times[last]) as plan:
+            size = len(await whole.cut(times[first], times[last]))
+            assert 0.6 * size < plan.estimated_bytes < 1.6 * size
+
+
+async def test_the_clip_tells_when_it_begins_and_carries_no_comment_of_the_segments(
+    whole: Cutter, times: list[int], tmp_path: Path
+) -> None:
+    for comment in ("", "seen at the gate; #1 = \\ 'x'\n\"second line\""):
+        output = tmp_path / "clip.mp4"
+        async with whole.clips.plan(times[3], times[9]) as plan:
+            await whole.clips.cut(plan, output, comment=comment)
+        with av.open(str(output)) as container:
+            assert container.metadata.get("comment", "") == comment
+            assert container.metadata["creation_time"].startswith("2024-08-30T06:40:00.")
+        output.unlink()
+
+
+async def test_nothing_is_left_in_the_work_directory(whole: Cutter, times: list[int], tmp_path: Path) -> None:
+    work = whole.archive.directory / WORK_DIRECTORY
+    await whole.cut(times[3], times[30], "fmp4")
+    async with whole.clips.plan(times[3], times[9]) as plan:
+        broken = clips_of(whole.archive, "/nowhere/ffmpeg")
+        with pytest.raises(FFmpegError):
+            await broken.cut(plan, tmp_path / "clip.mp4")
+    assert list(work.iterdir()) == []
+    (work / "left-by-a-killed-process").mkdir()
+    Workspaces(work).sweep()
+    assert not work.exists()
+    await check(whole, times, times[3], times[30])
+
+
+async def test_a_cut_that_is_cancelled_leaves_nothing(whole: Cutter, times: list[int], tmp_path: Path) -> None:
+    output = tmp_path / "clip.mp4"
+    async with whole.clips.plan(times[3], times[30]) as plan:
+        cutting = asyncio.create_task(whole.clips.cut(plan, output))
+        await asyncio.sleep(0.005)
+        cutting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cutting
+    assert not output.exists()
+    assert list((whole.archive.directory / WORK_DIRECTORY).iterdir()) == []
+
+
+async def test_recordings_taken_over_are_cut_like_those_indexed_at_once(tmp_path: Path, cutter: OpenOver) -> None:
+    """The index alone, as the next start finds it, is enough."""
+    times = capture_times(4.5)
+    await record(tmp_path, times)
+    await take_over(tmp_path)
+    archive = await Archive.open(tmp_path, LOGGER)
+    await archive.close()
+    await check(await cutter(tmp_path), times, times[2], times[-2])

@@ -1,0 +1,194 @@
+"""Asynchronous saves are promises: they outlive the process, hold what they need, and tell what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.recording import START_US, US, Stores, until
+from videostore.base.errors import FFmpegError, NoRoomError, UnknownSaveError
+from videostore.storage.index import FILE_NAME
+from videostore.storage.save_record import SaveStatus
+from videostore.store.store import VideoStore
+
+
+async def status_of(store: VideoStore, file_name: str) -> tuple[str, str]:
+    save = await store.save_status(file_name)
+    return save.status.value, save.reason
+
+
+async def ended(store: VideoStore) -> None:
+    await until(lambda: store.health().pending_saves == 0)
+
+
+@pytest.fixture
+def stuck_ffmpeg(tmp_path: Path, binary: str) -> Path:
+    """An ffmpeg that cuts nothing as long as the file `stuck` is there."""
+    stuck = tmp_path / "stuck"
+    stuck.touch()
+    script = tmp_path / "ffmpeg"
+    script.write_text(f'#!/bin/sh\nwhile [ -e "{stuck}" ]; do sleep 0.05; done\nexec "{binary}" "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+async def test_a_promised_save_is_pending_and_then_done(stores: Stores, recording: Path, times: list[int]) -> None:
+    store = await stores.over(recording)
+    clip = await store.save(times[3], times[30], tags=["a"], wait=False)
+    assert (await status_of(store, clip.file_name))[0] in ("pending", "done")
+    await ended(store)
+    assert await status_of(store, clip.file_name) == ("done", "")
+    assert check_clip(read_clip(clip.path), times, times[3], times[30]).flawless
+
+
+async def test_a_save_that_was_waited_for_is_done_too(stores: Stores, recording: Path, times: list[int]) -> None:
+    store = await stores.over(recording)
+    clip = await store.save(times[0] - 10 * US, times[30])
+    save = await store.save_status(clip.file_name)
+    assert save.status is SaveStatus.DONE and save.ranges == clip.ranges is not None
+
+
+async def test_a_name_that_no_save_has_is_refused(stores: Stores, recording: Path) -> None:
+    store = await stores.over(recording)
+    with pytest.raises(UnknownSaveError, match=r"'nobody\.mp4'"):
+        await store.save_status("nobody.mp4")
+
+
+async def test_a_promise_outlives_the_process_that_made_it(
+    stores: Stores, recording: Path, times: list[int], stuck_ffmpeg: Path
+) -> None:
+    store = await stores.over(recording, binary=str(stuck_ffmpeg))
+    clips = [await store.save(times[3], times[n], metadata=str(n), tags=["b", "a"], wait=False) for n in (20, 30, 40)]
+    await stores.close()
+    assert not [path for path in stores.upload.rglob("*") if path.is_file()]
+    store = await stores.open()
+    for clip in clips:
+        assert (await status_of(store, clip.file_name))[0] in ("pending", "done")
+    await ended(store)
+    for clip, n in zip(clips, (20, 30, 40), strict=True):
+        assert await status_of(store, clip.file_name) == ("done", "")
+        assert clip.path.parent == stores.upload / "tag=a" / "tag=b"
+        assert check_clip(read_clip(clip.path), times, times[3], times[n]).flawless
+
+
+async def test_a_clip_that_was_there_already_is_not_cut_again(
+    stores: Stores, recording: Path, times: list[int], stuck_ffmpeg: Path
+) -> None:
+    """The process ended between the clip's name and the note of it."""
+    store = await stores.over(recording, binary=str(stuck_ffmpeg))
+    clip = await store.save(times[3], times[20], wait=False)
+    await stores.close()
+    clip.path.write_bytes(b"complete")
+    store = await stores.open(binary=str(stuck_ffmpeg))
+    await ended(store)
+    assert await status_of(store, clip.file_name) == ("done", "")
+    assert clip.path.read_bytes() == b"complete"
+
+
+async def test_what_a_promise_needs_outlives_a_quota_that_was_lowered_at_the_restart(
+    stores: Stores, recording: Path, times: list[int], stuck_ffmpeg: Path
+) -> None:
+    store = await stores.over(recording, binary=str(stuck_ffmpeg))
+    first, *others = sorted(path.name for path in stores.storage.glob("*.mp4"))
+    clip = await store.save(times[0], times[9], wait=False)
+    await stores.close()
+    store = await stores.open(size_gb=1e-6, binary=str(stuck_ffmpeg))
+    await until(lambda: not any((stores.storage / name).exists() for name in others))
+    assert (stores.storage / first).exists()
+    (stuck_ffmpeg.parent / "stuck").unlink()
+    await until(lambda: not (stores.storage / first).exists())
+    assert await status_of(store, clip.file_name) == ("done", "")
+    assert check_clip(read_clip(clip.path), times, times[0], times[9]).flawless
+
+
+async def test_a_save_of_what_is_not_stored_fails_and_tells_why(
+    stores: Stores, recording: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await stores.over(recording)
+    clip = await store.save(START_US - 60 * US, START_US - 50 * US, wait=False)
+    await ended(store)
+    status, reason = await status_of(store, clip.file_name)
+    assert status == "failed" and "Nothing is stored in the range" in reason
+    (failed,) = store.health().failed_saves
+    assert (failed.file_name, failed.reason) == (clip.file_name, reason)
+    await stores.close()
+    store = await stores.open()
+    assert store.health().failed_saves == [failed]
+
+
+async def test_a_save_that_fails_in_passing_is_tried_again(
+    stores: Stores, recording: Path, times: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.clips.save_queue.SAVE_RETRIES_S", (0.5, 0.1, 0.1, 0.1, 0.1))
+    store = await stores.over(recording)
+    (stores.upload / "tag=a").write_bytes(b"a file in the way")
+    clip = await store.save(times[3], times[20], tags=["a"], wait=False)
+    await until(lambda: store._saves._pending[clip.file_name].reason)
+    _, reason = await status_of(store, clip.file_name)
+    assert "cannot be written to the upload path" in reason and "tried again" in reason
+    (stores.upload / "tag=a").unlink()
+    await ended(store)
+    assert await status_of(store, clip.file_name) == ("done", "")
+    assert check_clip(read_clip(clip.path), times, times[3], times[20]).flawless
+
+
+async def test_a_save_that_fails_again_and_again_has_failed_in_the_end(
+    stores: Stores, recording: Path, times: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.clips.save_queue.SAVE_RETRIES_S", (0.01, 0.01))
+    store = await stores.over(recording, binary="/nowhere/ffmpeg")
+    clip = await store.save(times[3], times[20], wait=False)
+    await ended(store)
+    status, reason = await status_of(store, clip.file_name)
+    assert status == "failed" and "could not be cut" in reason
+    with pytest.raises(FFmpegError):
+        await store.save(times[3], times[20])
+
+
+async def test_pending_saves_of_equal_names_get_names_of_their_own_whatever_their_tags(
+    stores: Stores, recording: Path, times: list[int], stuck_ffmpeg: Path
+) -> None:
+    store = await stores.over(recording, binary=str(stuck_ffmpeg))
+    names = [(await store.save(times[3], times[9], tags=[tag], wait=False)).file_name for tag in "abc"]
+    assert len(set(names)) == 3
+    await stores.close()
+    store = await stores.open(binary=str(stuck_ffmpeg))
+    names.append((await store.save(times[3], times[9], tags=["d"], wait=False)).file_name)
+    assert len(set(names)) == 4
+
+
+async def test_promises_outlive_an_index_that_is_lost_while_they_wait(
+    stores: Stores, recording: Path, times: list[int], stuck_ffmpeg: Path
+) -> None:
+    store = await stores.over(recording, binary=str(stuck_ffmpeg))
+    clip = await store.save(times[3], times[9], wait=False)
+    for path in stores.storage.glob(FILE_NAME + "*"):
+        path.unlink()
+    await until((stores.storage / FILE_NAME).exists)
+    await asyncio.sleep(0.2)
+    await stores.close()
+    store = await stores.open()
+    await ended(store)
+    assert await status_of(store, clip.file_name) == ("done", "")
+    assert clip.path.exists()
+
+
+async def test_a_save_for_which_the_disk_has_no_room_is_refused_before_any_work(
+    stores: Stores, recording: Path, times: list[int], small_disk: Path, tmp_path: Path
+) -> None:
+    """The ffmpeg of this store cannot even be started."""
+    stores.upload.mkdir(parents=True)
+    shutil.copytree(recording, stores.storage)
+    (small_disk / "somebody's").write_bytes(bytes(round(11.7 * 1024 * 1024)))
+    stores.upload.rmdir()
+    stores.upload.symlink_to(small_disk)
+    store = await stores.open(binary="/nowhere/ffmpeg")
+    await until(lambda: store.health().segments == 4)
+    for wait in (True, False):
+        with pytest.raises(NoRoomError, match=r"about 0\.\d MiB, but the disk of .* has room for 0\.\d MiB"):
+            await store.save(times[3], times[60], wait=wait)
+    assert store.health().pending_saves == 0

@@ -1,0 +1,167 @@
+"""However the module or its resource ends: the segment is finished, nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import psutil
+from grpclib import GRPCError
+from grpclib.client import Channel
+from viam.proto.module import ModuleServiceStub, ReadyRequest
+
+from scripts.fakes.painted_camera import check_clip, read_clip
+from scripts.fakes.viam_server import ROOT
+from tests.support.machine import NAME, US, Machine, assert_plain, now_us
+
+
+async def test_sigterm_finishes_the_segment_and_leaves_no_process_within_three_seconds(machine: Machine) -> None:
+    await machine.add(storage={"segment_seconds": 30})
+    await machine.record(3)
+    ended_us = now_us()
+    children = machine.parent.children()
+    assert len(children) == 1
+    assert await machine.parent.terminate() < 3
+    assert not machine.parent.leftovers()
+    assert not list(machine.storage.glob("*.open")) and len(list(machine.storage.glob("*.mp4"))) == 1
+    await machine.parent.start_module()
+    await machine.add(camera=None)
+    from_us, to_us = machine.camera.delivered[0], ended_us - 100_000
+    check, answer = await machine.fetch(from_us, to_us)
+    assert check.flawless and "ranges" not in answer  # up to the last picture, not to the last keyframe
+
+
+async def test_remove_and_reconfigure_finish_the_segment_and_leave_no_ffmpeg(machine: Machine) -> None:
+    await machine.add(storage={"segment_seconds": 30})
+    await machine.record(2)
+    began = time.monotonic()
+    await machine.parent.reconfigure(
+        NAME, machine.attributes(video={"bitrate": 500_000}, storage={"segment_seconds": 30})
+    )
+    assert time.monotonic() - began < 3
+    await machine.record(2)
+    assert len(machine.parent.children()) == 1
+    await machine.parent.remove(NAME)
+    assert not machine.parent.children()
+    assert len(list(machine.storage.glob("*.mp4"))) == 2 and not list(machine.storage.glob("*.open"))
+
+
+async def test_the_module_ends_in_order_when_its_parent_is_gone(tmp_path: Path) -> None:
+    """Nobody tells it: a parent of its own is killed here, with everything that it serves."""
+    script = tmp_path / "parent_script.py"
+    script.write_text(
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from tests.support.machine import run_machine\n"
+        "async def main():\n"
+        "    async with run_machine(Path(sys.argv[1])) as machine:\n"
+        "        await machine.add()\n"
+        "        await machine.record(2)\n"
+        "        print(machine.parent.process.pid, machine.parent.directory, flush=True)\n"
+        "        await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(script),
+        str(tmp_path),
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert parent.stdout is not None
+    pid, directory = (await asyncio.wait_for(parent.stdout.readline(), 30)).decode().split()
+    module = psutil.Process(int(pid))
+    processes = [module, *module.children(recursive=True)]
+    assert len(processes) == 2
+    parent.kill()
+    await parent.wait()
+    try:
+        _, alive = await asyncio.to_thread(psutil.wait_procs, processes, 3)
+        assert not alive
+        assert not list((tmp_path / "storage").glob("*.open")) and list((tmp_path / "storage").glob("*.mp4"))
+    finally:
+        for process in processes:
+            if process.is_running():
+                process.kill()
+        for leftover in Path(directory).iterdir():
+            if leftover.is_socket():
+                leftover.unlink()
+        import shutil
+
+        shutil.rmtree(directory)
+
+
+async def test_a_second_sigterm_does_not_cut_the_first_one_short(machine: Machine) -> None:
+    await machine.add(storage={"segment_seconds": 30})
+    await machine.record(2)
+    os.killpg(machine.parent.process.pid, signal.SIGTERM)
+    assert await machine.parent.terminate() < 3
+    assert len(list(machine.storage.glob("*.mp4"))) == 1 and not machine.parent.leftovers()
+
+
+async def test_it_serves_on_tcp_when_told_to(machine: Machine) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "videostore", f"127.0.0.1:{port}", "--tcp-mode", "--log-level=WARNING", cwd=ROOT,
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        ready = None
+        for _ in range(200):
+            channel = Channel("127.0.0.1", port)
+            try:
+                request = ReadyRequest(parent_address=str(machine.parent.socket))
+                ready = await ModuleServiceStub(channel).Ready(request, timeout=10)
+                break
+            except OSError:
+                await asyncio.sleep(0.05)
+            finally:
+                channel.close()
+        assert ready is not None and ready.ready
+        assert [str(m) for handler in ready.handlermap.handlers for m in handler.models] == ["viam:video:storage"]
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 5) == 0
+
+
+async def test_sigterm_is_obeyed_in_three_seconds_although_ffmpeg_is_stuck(machine: Machine) -> None:
+    machine.camera.width, machine.camera.height = 1280, 720
+    await machine.add(storage={"segment_seconds": 30})
+    await machine.record(2)
+    (ffmpeg,) = machine.parent.children()
+    ffmpeg.suspend()
+    await machine.record(2)  # the pipe fills
+    assert await machine.parent.terminate() < 3
+    assert not machine.parent.leftovers()
+
+
+async def test_a_reconfigure_in_the_midst_of_requests_ends_them_and_hangs_nowhere(machine: Machine) -> None:
+    await machine.add()
+    await machine.record(4)
+    from_us = machine.camera.delivered[0]
+    requests = [
+        asyncio.ensure_future(machine.command("save", from_us=from_us, to_us=from_us + 2 * US, metadata=str(number)))
+        for number in range(12)
+    ]
+    await asyncio.sleep(0.1)
+    began = time.monotonic()
+    await machine.parent.reconfigure(NAME, machine.attributes())
+    assert time.monotonic() - began < 3
+    for outcome in await asyncio.gather(*requests, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            assert isinstance(outcome, GRPCError)
+            assert_plain(outcome, "closed")
+        else:
+            clip = machine.upload / outcome["filename"]
+            assert check_clip(read_clip(clip), machine.camera.delivered, from_us, from_us + 2 * US).flawless
+    assert not list(machine.upload.rglob("*.prog"))
+    await machine.record(1)
+    assert (await machine.status())["recording"] is True

@@ -1,0 +1,292 @@
+"""Many requests at once: they wait their turn, leave nothing behind, and the recording does not notice."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from grpclib import GRPCError, Status
+from grpclib.client import Channel
+from viam.components.camera.client import CameraClient
+
+from scripts.fakes.painted_camera import PaintedCamera, check_clip, read_clip
+from scripts.fakes.viam_server import Parent
+from tests.support.machine import NAME, US, Machine, exact
+from videostore.base.constants import CUT_NICENESS, FETCHES_AT_ONCE, SAVES_AT_ONCE
+from videostore.clips.workspace import WORK_DIRECTORY
+from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg, run_ffmpeg
+
+
+class Watch:
+    """Looks at the module's ffmpeg children all the time while it is entered, in a thread of its own."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._module = psutil.Process(machine.parent.process.pid)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self.most_cuts = 0
+        self.recorders: set[int] = set()
+        self.recorder_nice = 0
+        self.nice: defaultdict[int, list[int]] = defaultdict(list)
+        """What was seen of each child that cuts, by its pid."""
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.005):
+            cuts = 0
+            for child in self._module.children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if child.status() == psutil.STATUS_ZOMBIE:
+                        continue
+                    if "pipe:0" in child.cmdline():
+                        self.recorders.add(child.pid)
+                        self.recorder_nice = child.nice()
+                    else:
+                        cuts += 1
+                        self.nice[child.pid].append(child.nice())
+            self.most_cuts = max(self.most_cuts, cuts)
+
+
+@contextlib.asynccontextmanager
+async def slow_machine(directory: Path) -> AsyncIterator[tuple[Machine, Callable[[float], object]]]:
+    """A machine, and the way to make each of its clips take so many seconds longer."""
+    delay, script = directory / "delay", directory / "ffmpeg"
+    script.write_text(
+        f"#!{sys.executable} -ISE\n"
+        "import os, sys, time\n"
+        f"if any('{WORK_DIRECTORY}' in argument for argument in sys.argv):\n"
+        f"    time.sleep(float(open({str(delay)!r}).read()))\n"
+        f"os.execv({find_ffmpeg()!r}, sys.argv)\n"
+    )
+    script.chmod(0o755)
+    delay.write_text("0")
+    camera = PaintedCamera("cam", width=320, height=180)
+    async with Parent([camera]) as parent:
+        await parent.start_module(env={BINARY_VARIABLE: str(script)})
+        yield Machine(parent, camera, directory), lambda seconds: delay.write_text(str(seconds))
+
+
+async def record_some(machine: Machine, seconds: float) -> None:
+    """Record, and return when all but the last moment can be fetched."""
+    await machine.add()
+    await machine.record(seconds)
+    await machine.recorded_until(machine.camera.delivered[0] + round((seconds - 1) * US))
+
+
+async def assert_undisturbed(machine: Machine, from_us: int, to_us: int) -> None:
+    """All of a time is recorded, without a frame lost or an ffmpeg begun anew."""
+    await machine.recorded_until(to_us)
+    check, answer = await machine.fetch(from_us, to_us)
+    assert check.flawless and check.drift_ms < 5 and "ranges" not in answer, check
+    status = await machine.status()
+    assert (status["recording"], status["ffmpeg_restarts"], status["dropped_frames"]) == (True, 0, 0)
+
+
+def cutting(machine: Machine) -> list[psutil.Process]:
+    """The module's children that cut clips."""
+    found = []
+    for child in machine.parent.children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "pipe:0" not in child.cmdline():
+                found.append(child)
+    return found
+
+
+def remains(machine: Machine) -> list[Any]:
+    """What a request must not leave behind."""
+    temporary = machine.storage.glob(f"{WORK_DIRECTORY}/*")
+    return [*cutting(machine), *temporary, *machine.upload.rglob("*.prog")]
+
+
+async def test_fifty_requests_at_once_are_answered_right_by_few_processes_and_recording_goes_on(
+    machine: Machine,
+) -> None:
+    await record_some(machine, 4.8)
+    delivered = machine.camera.delivered
+    begin_us = delivered[0]
+    ranges = [(begin_us + number * 40_000, begin_us + number * 40_000 + 1_700_000) for number in range(50)]
+    kinds: list[dict[str, Any]] = [
+        {"name": "fetch"},
+        {"name": "save", "metadata": "load"},
+        {"name": "fetch", "container": "fmp4"},
+        {"name": "save", "async": True},
+        {"name": "fetch"},
+    ]
+    with Watch(machine) as watch:
+        requests = [
+            machine.command(**kinds[number % 5], from_us=from_us, to_us=to_us)
+            for number, (from_us, to_us) in enumerate(ranges)
+        ]
+        answers = await asyncio.gather(*requests)
+
+        async def saved() -> bool:
+            return bool((await machine.status())["pending_saves"] == 0)
+
+        await machine.until(saved)
+    load_end_us = delivered[-1]
+    assert watch.most_cuts <= FETCHES_AT_ONCE + SAVES_AT_ONCE
+    assert len(watch.recorders) == 1
+    last = [seen[-1] for seen in watch.nice.values() if len(seen) > 2]  # else it was seen too shortly to tell
+    assert len(last) > 5 and sum(nice > watch.recorder_nice for nice in last) > 0.8 * len(last), watch.nice
+    assert len({answer["filename"] for answer in answers if "filename" in answer}) == 20
+    for (from_us, to_us), answer in zip(ranges, answers, strict=True):
+        clip = base64.b64decode(answer["video"]) if "video" in answer else machine.upload / answer["filename"]
+        check = check_clip(await asyncio.to_thread(read_clip, clip), delivered, from_us, to_us)
+        assert check.flawless and check.drift_ms < 5 and "ranges" not in answer, (answer["command"], check)
+    await assert_undisturbed(machine, begin_us, load_end_us)
+    await machine.until(lambda: not remains(machine))
+
+
+async def test_a_clip_is_cut_with_all_threads_at_low_priority_though_the_module_is_busy() -> None:
+    """A priority that is set when the child already runs is that of its first thread alone."""
+    lengthy = ["-v", "error", "-f", "lavfi", "-i", "testsrc=size=640x360:rate=30:duration=600", "-c:v", "libx264"]
+    cut = asyncio.ensure_future(run_ffmpeg([find_ffmpeg(), *lengthy, "-f", "null", "-"], niceness=CUT_NICENESS))
+    seen: list[int] = []
+    try:
+        deadline = time.monotonic() + 5
+        # Until its decoder, filters and encoder are at work, and the module has had its turns.
+        while (len(seen) < 8 or set(seen) != {CUT_NICENESS}) and time.monotonic() < deadline:
+            time.sleep(0.02)  # noqa: ASYNC251 (as when large answers are put together)
+            await asyncio.sleep(0)
+            seen = [nice for child in psutil.Process().children() for nice in nice_of_threads(child)]
+        assert len(seen) >= 8 and set(seen) == {CUT_NICENESS}
+    finally:
+        cut.cancel()
+        await asyncio.wait([cut])
+
+
+def nice_of_threads(process: psutil.Process) -> list[int]:
+    """Of each thread, for in Linux each has its own."""
+    nice = []
+    with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+        for thread in process.threads():
+            nice.append(os.getpriority(os.PRIO_PROCESS, thread.id))
+    return nice
+
+
+async def test_a_fetch_does_not_wait_for_saves_and_fetches_end_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+    async with slow_machine(tmp_path) as (machine, set_delay):
+        await record_some(machine, 2.1)
+        set_delay(0.25)
+        from_us = machine.camera.delivered[0]
+        ended: list[tuple[str, int]] = []
+
+        async def request(name: str, number: int) -> None:
+            await machine.command(name, from_us=from_us, to_us=from_us + US)
+            ended.append((name, number))
+
+        saves = [asyncio.ensure_future(request("save", number)) for number in range(9)]
+        await machine.until(lambda: ended)
+        before = len(ended)
+        await request("fetch", 0)
+        assert len(ended) - 1 - before <= 4, ended
+        fetches = []
+        for number in range(1, 7):
+            fetches.append(asyncio.ensure_future(request("fetch", number)))
+            await asyncio.sleep(0.02)  # apart, so that there is an order
+        await asyncio.gather(*fetches, *saves)
+        for place, number in enumerate(number for name, number in ended if name == "fetch"):
+            assert abs(place - number) <= FETCHES_AT_ONCE, ended  # so many are cut at the same time
+
+
+async def cancel(machine: Machine, send: Callable[[Any, float | None], list[Awaitable[Any]]]) -> None:
+    """The client loses interest."""
+    requests = [asyncio.ensure_future(request) for request in send(machine.parent.camera(NAME), None)]
+    await machine.until(lambda: len(cutting(machine)) == FETCHES_AT_ONCE + SAVES_AT_ONCE)
+    for request in requests:
+        request.cancel()
+    await asyncio.wait(requests)
+
+
+async def time_out(machine: Machine, send: Callable[[Any, float | None], list[Awaitable[Any]]]) -> None:
+    """The client told how long it waits."""
+    requests = [asyncio.ensure_future(request) for request in send(machine.parent.camera(NAME), 2.5)]
+    await machine.until(lambda: len(cutting(machine)) == FETCHES_AT_ONCE + SAVES_AT_ONCE)
+    for outcome in await asyncio.gather(*requests, return_exceptions=True):
+        assert isinstance(outcome, (GRPCError, asyncio.TimeoutError)), outcome
+        if isinstance(outcome, GRPCError):
+            assert outcome.status is Status.DEADLINE_EXCEEDED, outcome
+
+
+async def hang_up(machine: Machine, send: Callable[[Any, float | None], list[Awaitable[Any]]]) -> None:
+    """The client is gone, with its connection."""
+    socket = max(machine.parent.directory.glob("module-*.sock"))
+    channel = Channel(path=str(socket))
+    requests = [asyncio.ensure_future(request) for request in send(CameraClient(NAME, channel), None)]
+    await machine.until(lambda: len(cutting(machine)) == FETCHES_AT_ONCE + SAVES_AT_ONCE)
+    channel.close()
+    await asyncio.wait(requests, timeout=3)
+    for request in requests:  # one that was not sent yet has connected anew
+        request.cancel()
+    channel.close()
+    await asyncio.gather(*requests, return_exceptions=True)
+
+
+@pytest.mark.parametrize("end", [cancel, time_out, hang_up])
+async def test_requests_that_nobody_waits_for_any_more_leave_no_process_and_no_file(
+    tmp_path: Path, end: Callable[..., Awaitable[None]]
+) -> None:
+    async with slow_machine(tmp_path) as (machine, set_delay):
+        await record_some(machine, 2.1)
+        set_delay(600)
+        from_us = machine.camera.delivered[0]
+
+        def send(camera: CameraClient, timeout_s: float | None) -> list[Awaitable[Any]]:
+            asked = {"from": exact(from_us), "to": exact(from_us + US)}
+            names = ["fetch", "save"] * 4
+            return [camera.do_command({"command": name, **asked}, timeout=timeout_s) for name in names]
+
+        await end(machine, send)
+        await machine.until(lambda: not remains(machine), 5)
+        assert not [path for path in machine.upload.rglob("*") if path.is_file()]
+        set_delay(0)
+        await assert_undisturbed(machine, from_us, machine.camera.delivered[-1])
+        said = [*machine.parent.module_output, *(line.message for line in machine.parent.logs)]
+        assert not any("Traceback" in line for line in said), said
+
+
+async def test_after_a_kill_in_the_midst_of_requests_the_next_start_clears_away_what_is_not_complete(
+    tmp_path: Path,
+) -> None:
+    async with slow_machine(tmp_path) as (machine, set_delay):
+        await record_some(machine, 2.1)
+        from_us = machine.camera.delivered[0]
+        whole = await machine.command("save", from_us=from_us, to_us=from_us + US)
+        set_delay(1.5)
+        requests = [
+            asyncio.ensure_future(machine.command(name, from_us=from_us, to_us=from_us + US))
+            for name in ("fetch", "save") * 2
+        ]
+        await machine.until(lambda: len(cutting(machine)) == FETCHES_AT_ONCE + SAVES_AT_ONCE)
+        machine.parent.process.kill()
+        await machine.parent.process.wait()
+        for outcome in await asyncio.gather(*requests, return_exceptions=True):
+            assert isinstance(outcome, Exception)
+        await machine.until(lambda: not machine.parent.leftovers(), 8)  # they end by themselves
+        assert list(machine.storage.glob(f"{WORK_DIRECTORY}/*"))
+        assert list(machine.upload.glob("*.mp4")) == [machine.upload / whole["filename"]]
+        await machine.parent.start_module()
+        await machine.add(camera=None)
+        assert not remains(machine)
+        assert list(machine.upload.iterdir()) == [machine.upload / whole["filename"]]
+        await machine.recorded_until(from_us + US)
+        check, _ = await machine.fetch(from_us, from_us + US)
+        assert check.flawless, check

@@ -1,0 +1,264 @@
+"""Faults of segment files: a clip holds what can be read of its range, and its answer says what that is."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.recording import SIZE, US, FixedClock, Stores, capture_times, record, until
+from videostore.base.errors import RequestError
+from videostore.base.ranges import Range
+from videostore.base.timestamps import parse_timestamp
+from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.store.store import VideoStore
+from videostore.viam.commands import execute
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size * 6 // 10)
+
+
+def truncate_to_a_moment(path: Path) -> None:
+    os.truncate(path, 100)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def fill_with_garbage(path: Path) -> None:
+    path.write_bytes(b"\xa5garbage" * (path.stat().st_size // 8))
+
+
+def fill_the_end_with_garbage(path: Path) -> None:
+    size, end = path.stat().st_size, read_fragments(path).fragments[0].end_byte
+    with path.open("r+b") as file:
+        file.seek(end)
+        file.write(b"\xa5" * (size - end))
+
+
+def replace_by_text(path: Path) -> None:
+    path.write_text("this was a recording\n" * 100)
+
+
+def rename(path: Path) -> None:
+    path.rename(path.with_suffix(".avi"))
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def replace_by_a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+HARMS = [
+    truncate,
+    truncate_to_a_moment,
+    empty,
+    fill_with_garbage,
+    fill_the_end_with_garbage,
+    replace_by_text,
+    rename,
+    delete,
+    replace_by_a_directory,
+]
+
+
+def told(time_us: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=time_us)
+    return moment.strftime("%Y-%m-%d_%H-%M-%S.%fZ")
+
+
+def readable(storage: Path) -> list[int]:
+    """Frames of the segments that can be read, each up to where it can."""
+    frames = []
+    for path in sorted(storage.glob("*.mp4")):
+        with contextlib.suppress(NotOursError, OSError):
+            frames += read_fragments(path).times_us
+    return frames
+
+
+async def ask(store: VideoStore, command: str, from_us: int, to_us: int) -> dict[str, Any]:
+    return await execute(store, {"command": command, "from": told(from_us), "to": told(to_us)})
+
+
+def check_answer(
+    answer: dict[str, Any], clip: bytes | Path, storage: Path, times: list[int], from_us: int, to_us: int
+) -> None:
+    """The clip shows the frames that were recorded in the ranges of the answer; none that can be read is missing."""
+    said = [Range(parse_timestamp(r["from"], "from"), parse_timestamp(r["to"], "to")) for r in answer.get("ranges", ())]
+    said = said or [Range(from_us, to_us)]
+    held = [t for t in times if from_us <= t < to_us and any(one.from_us <= t < one.to_us for one in said)]
+    assert check_clip(read_clip(clip), held, from_us, to_us).flawless
+    assert set(readable(storage)) <= set(held)
+
+
+def copies(stores: Stores) -> list[Path]:
+    return sorted(stores.storage.glob("*.mp4"))
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+@pytest.mark.parametrize("harm", HARMS)
+async def test_of_a_range_with_a_harmed_segment_the_clip_holds_the_rest_and_the_answer_says_so(
+    stores: Stores, recording: Path, times: list[int], harm: Callable[[Path], None], number: int
+) -> None:
+    store = await stores.over(recording)
+    await until(store._archive.reconciled.is_set)
+    store._upkeep._watcher.stop()  # nobody tells of it
+    harm(copies(stores)[number])
+    from_us, to_us = times[0], times[-1] + 2000  # answers cut the microseconds off
+    answer = await ask(store, "fetch", from_us, to_us)
+    check_answer(answer, base64.b64decode(answer["video"]), stores.storage, times, from_us, to_us)
+    answer = await ask(store, "save", from_us, to_us)
+    check_answer(answer, stores.upload / answer["filename"], stores.storage, times, from_us, to_us)
+
+
+@pytest.mark.parametrize("number", [1, 3])  # of two fragments, and of one
+@pytest.mark.parametrize("harm", HARMS)
+async def test_a_segment_that_was_harmed_at_rest_harms_no_other(
+    stores: Stores, recording: Path, times: list[int], harm: Callable[[Path], None], number: int
+) -> None:
+    """The sizes of files are compared at the start; what cannot be read is left for half an hour."""
+    store = await stores.over(recording)
+    await stores.close()
+    harm(copies(stores)[number])
+    store = await stores.open()
+    await until(store._archive.reconciled.is_set)
+    from_us, to_us = times[0], times[-1] + 2000  # answers cut the microseconds off
+    answer = await ask(store, "fetch", from_us, to_us)
+    check_answer(answer, base64.b64decode(answer["video"]), stores.storage, times, from_us, to_us)
+
+
+async def test_a_segment_that_is_deleted_between_selection_and_cut_is_in_the_clip(
+    stores: Stores, recording: Path, times: list[int], tmp_path: Path
+) -> None:
+    """The selection gives it a second name, which lasts as long as the cut."""
+    store = await stores.over(recording)
+    async with store._clips.plan(times[0], times[-1] + 1) as plan:
+        for path in copies(stores):
+            path.unlink()
+        await until(lambda: store.health().segments == 0)
+        plan = await store._clips.cut(plan, tmp_path / "clip.mp4")
+    assert plan.complete
+    assert check_clip(read_clip(tmp_path / "clip.mp4"), times, times[0], times[-1] + 1).flawless
+
+
+async def test_a_segment_that_loses_its_content_between_selection_and_cut_is_left_out_and_said_to_be(
+    stores: Stores, recording: Path, times: list[int], tmp_path: Path
+) -> None:
+    store = await stores.over(recording)
+    async with store._clips.plan(times[0], times[-1] + 1) as plan:
+        os.truncate(copies(stores)[1], 0)
+        plan = await store._clips.cut(plan, tmp_path / "clip.mp4")
+    frames = readable(stores.storage)
+    assert check_clip(read_clip(tmp_path / "clip.mp4"), frames, times[0], times[-1] + 1).flawless
+    assert not plan.complete and len(plan.ranges) == 2
+
+
+async def test_a_range_of_which_nothing_can_be_read_is_refused_with_a_sentence(
+    stores: Stores, recording: Path, times: list[int]
+) -> None:
+    store = await stores.over(recording)
+    store._upkeep._watcher.stop()
+    for path in copies(stores):
+        fill_with_garbage(path)
+    for command in ("fetch", "save"):
+        with pytest.raises(RequestError, match=r"range from .* cannot be read: its files are damaged or gone"):
+            await ask(store, command, times[0], times[-1])
+    assert not [path for path in stores.upload.rglob("*") if path.is_file()]
+
+
+# What cannot be read, and nobody writes any more
+
+
+async def test_of_what_cannot_be_read_the_segments_older_than_half_an_hour_are_removed_and_nothing_else(
+    stores: Stores,
+) -> None:
+    stores.storage.mkdir()
+    kinds = {
+        "empty": b"",
+        "garbage": b"\xa5" * 5000,
+        "text": b"text of some kind\n" * 100,
+        "header": b"\0\0\0\x18ftypisom\0\0\0\0isommp42",
+    }
+    segments = ["172500{}000.mp4", "2024-09-0{}_15-00-33Z.mp4", "172500{}000123457-000000.open"]
+    others = ["holiday{}.mp4", "172500{}000.avi", "172500{}000.mp4.prog", "172500{}000-1.open", "notes{}.txt"]
+    old: list[Path] = []
+    young: list[Path] = []
+    foreign: list[Path] = []
+    for number, content in enumerate(kinds.values(), 1):
+        for names, kept, minutes in [(segments, old, 31), (segments, young, 29), (others, foreign, 999)]:
+            for name in names:
+                path = stores.storage / name.format(number + (4 if kept is young else 0))
+                path.write_bytes(content)
+                then = time.time() - minutes * 60
+                os.utime(path, (then, then))
+                kept.append(path)
+    store = await stores.open()
+    await until(store._archive.reconciled.is_set)
+    assert [path.name for path in old if path.exists()] == []
+    assert all(path.exists() for path in young + foreign)
+    assert store.health().segments == 0 and (await store.state()).ranges == ()
+
+
+@pytest.mark.parametrize("size", [30, 100, 200, 700, 1000])
+async def test_a_segment_that_was_cut_off_in_its_head_is_removed_like_any_other_that_cannot_be_read(
+    stores: Stores, recording: Path, size: int
+) -> None:
+    stores.storage.mkdir()
+    path = stores.storage / "1725000000.mp4"
+    path.write_bytes(min(recording.glob("*.mp4")).read_bytes()[:size])
+    os.utime(path, (0, 0))
+    store = await stores.open()
+    await until(store._archive.reconciled.is_set)
+    assert not path.exists()
+
+
+async def test_what_could_not_be_read_while_it_was_young_is_removed_by_a_later_walk(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FixedClock()
+    store = await stores.open(clock=clock)
+    await until(store._archive.reconciled.is_set)
+    paths = [stores.storage / "1725000000.mp4", stores.storage / "1725000000123457-000000.open"]
+    for path in paths:
+        path.write_bytes(b"half-written")
+    await until(lambda: store._upkeep._changes.empty())
+    assert all(path.exists() for path in paths)
+    for path in paths:
+        then = time.time() - 31 * 60
+        os.utime(path, (then, then))
+    clock.advance(601)
+    await until(lambda: not any(path.exists() for path in paths))
+
+
+async def test_a_whole_recording_is_never_taken_for_unreadable_however_old_it_is(
+    stores: Stores, times: list[int]
+) -> None:
+    """Closed ones, and what a killed process left open, the last of it cut off."""
+    await record(stores.storage, times, size=SIZE)
+    later = capture_times(3, times[-1] + 60 * US)
+    await record(stores.storage, later, segment_seconds=30)
+    last = max(stores.storage.glob("*.open"))
+    os.truncate(last, read_fragments(last).fragments[1].end_byte + 10)
+    for path in stores.storage.iterdir():
+        os.utime(path, (0, 0))
+    store = await stores.open()
+    await until(lambda: store.health().segments == 5)
+    clip = await store.fetch(times[0], times[-1] + 1)
+    assert check_clip(read_clip(clip.data), times, times[0], times[-1] + 1).flawless
+    kept = [time_us for time_us in later if time_us < later[0] + 2 * US]
+    clip = await store.fetch(later[0], later[0] + 2 * US)
+    assert set(kept[:-1]) <= {frame.captured_us for _, frame in read_clip(clip.data) if frame} <= set(later)

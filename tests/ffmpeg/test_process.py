@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import stat
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.recording import LOGGER, until
+from videostore.base.errors import FFmpegError
+from videostore.ffmpeg.process import (
+    BINARY_VARIABLE,
+    check_version,
+    end_process,
+    find_ffmpeg,
+    list_encoders,
+    log_messages,
+    loglevel,
+    run_ffmpeg,
+    start_ffmpeg,
+)
+
+ENDLESS = ["-re", "-f", "lavfi", "-i", "testsrc=size=64x64", "-f", "null", "-"]
+
+
+def children() -> list[int]:
+    return [child.pid for child in psutil.Process().children()]
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """Something that can be run."""
+    path = tmp_path / "my-ffmpeg"
+    path.write_text("#!/bin/sh\nexec sleep 60\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_the_bundled_ffmpeg_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(BINARY_VARIABLE, raising=False)
+    assert "imageio_ffmpeg" in find_ffmpeg()
+
+
+def test_the_environment_names_another_ffmpeg(monkeypatch: pytest.MonkeyPatch, program: Path) -> None:
+    monkeypatch.setenv(BINARY_VARIABLE, str(program))
+    assert find_ffmpeg() == str(program)
+    monkeypatch.setenv(BINARY_VARIABLE, "my-ffmpeg")
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert find_ffmpeg() == str(program)
+
+
+def test_a_named_ffmpeg_that_is_not_there_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BINARY_VARIABLE, "/nowhere/ffmpeg")
+    with pytest.raises(FFmpegError, match=r"VIDEOSTORE_FFMPEG names '/nowhere/ffmpeg'"):
+        find_ffmpeg()
+
+
+def test_without_the_bundled_one_the_path_is_searched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(BINARY_VARIABLE, raising=False)
+    monkeypatch.setattr("imageio_ffmpeg.__file__", str(tmp_path / "empty" / "__init__.py"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FFmpegError, match="No ffmpeg was found"):
+        find_ffmpeg()
+    (tmp_path / "ffmpeg").write_text("#!/bin/sh\n")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    assert find_ffmpeg() == str(tmp_path / "ffmpeg")
+
+
+@pytest.mark.parametrize(
+    ("first_line", "refused"),
+    [
+        ("ffmpeg version 4.4.2-0ubuntu0.22.04.1 Copyright (c) 2000-2021 the FFmpeg developers", True),
+        ("ffmpeg version n5.0.3 Copyright (c) 2000-2023 the FFmpeg developers", True),
+        ("ffmpeg version 5.1.6-0+deb12u1 Copyright (c) 2000-2024 the FFmpeg developers", False),
+        ("ffmpeg version n9.0.2-17-g2a571b6068-20260930 Copyright (c) 2000-2026 the FFmpeg developers", False),
+        ("ffmpeg version N-109542-g5a91ccb Copyright (c) 2000-2023 the FFmpeg developers", False),
+    ],
+)
+async def test_an_ffmpeg_that_is_too_old_is_refused_and_one_that_tells_no_version_is_believed(
+    tmp_path: Path, first_line: str, refused: bool
+) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\necho '{first_line}'\n")
+    program.chmod(0o755)
+    if refused:
+        with pytest.raises(FFmpegError, match=r"version [45]\.[04], but must be 5\.1 or later"):
+            await check_version(str(program))
+    else:
+        await check_version(str(program))
+
+
+async def test_the_ffmpeg_at_hand_is_new_enough(binary: str) -> None:
+    await check_version(binary)
+
+
+async def test_encoders_are_listed_by_name(binary: str) -> None:
+    encoders = await list_encoders(binary)
+    assert {"libx264", "libx265", "mjpeg"} <= set(encoders)
+    assert "aac" not in encoders  # sound
+    assert "=" not in encoders
+
+
+async def test_output_is_returned(binary: str) -> None:
+    raw = ["-f", "lavfi", "-i", "color=size=4x4", "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "gray", "-"]
+    assert len(await run_ffmpeg([binary, "-v", "error", *raw])) == 16
+
+
+async def test_a_failure_tells_what_ffmpeg_said(binary: str, tmp_path: Path) -> None:
+    arguments = ["-hide_banner", "-loglevel", "level+warning", "-i", str(tmp_path / "none.mp4"), "-f", "null", "-"]
+    with pytest.raises(FFmpegError, match=r"exit code \d+\): .*No such file"):
+        await run_ffmpeg([binary, *arguments], logger=LOGGER)
+    assert children() == []
+
+
+async def test_a_program_that_cannot_be_started_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FFmpegError, match="cannot be started"):
+        await run_ffmpeg([str(tmp_path / "none")])
+    with pytest.raises(FFmpegError, match="cannot be started"):
+        await run_ffmpeg([str(tmp_path)])
+
+
+async def test_one_that_takes_too_long_is_killed(binary: str) -> None:
+    with pytest.raises(FFmpegError, match=r"did not finish within 0\.3 s"):
+        await run_ffmpeg([binary, "-v", "error", *ENDLESS], timeout_s=0.3)
+    assert children() == []
+
+
+async def test_cancelling_kills_it(binary: str) -> None:
+    work = asyncio.create_task(run_ffmpeg([binary, "-v", "error", *ENDLESS], niceness=5))
+    await until(children)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert children() == []
+
+
+async def test_a_cut_yields_to_other_work(binary: str) -> None:
+    work = asyncio.create_task(run_ffmpeg([binary, "-v", "error", *ENDLESS], niceness=7))
+    own = psutil.Process().nice()
+    await until(lambda: [child.nice() for child in psutil.Process().children()] == [own + 7])
+    work.cancel()
+    await asyncio.wait([work])
+
+
+async def test_ffmpeg_has_a_session_of_its_own(binary: str) -> None:
+    """A signal for the module's group must not end the recording before the module does."""
+    process = await start_ffmpeg([binary, "-v", "error", *ENDLESS], stdin=True)
+    try:
+        assert os.getpgid(process.pid) == process.pid != os.getpgid(0)
+    finally:
+        await end_process(process)
+    assert process.returncode is not None
+    await end_process(process)  # once more does no harm
+
+
+async def test_messages_are_logged_at_their_own_level(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    stream = asyncio.StreamReader(limit=1000)
+    stream.feed_data(b"[mp4 @ 0x1] [error] it is full\n[warning] careful\n[info] by the way\nplain\n\n")
+    stream.feed_data(b"[h264 @ 0x2] [debug] details\n[fatal] the end \xff\n" + b"x" * 3000 + b"\n")
+    stream.feed_data(b"[warning] deprecated pixel format used, make sure you did set range correctly\n")
+    stream.feed_eof()
+    said = await log_messages(stream, LOGGER)
+    assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
+        ("ERROR", "ffmpeg: [mp4] it is full"),
+        ("WARNING", "ffmpeg: careful"),
+        ("INFO", "ffmpeg: by the way"),
+        ("INFO", "ffmpeg: plain"),
+        ("DEBUG", "ffmpeg: [h264] details"),
+        ("CRITICAL", "ffmpeg: the end \N{REPLACEMENT CHARACTER}"),
+    ]
+    assert said == ["[mp4] it is full", "careful", "the end \N{REPLACEMENT CHARACTER}"]
+
+
+async def test_of_many_messages_the_first_are_kept_for_they_tell_the_reason() -> None:
+    stream = asyncio.StreamReader()
+    stream.feed_data(b"".join(b"[error] %d\n" % n for n in range(1000)))
+    stream.feed_eof()
+    assert await log_messages(stream, LOGGER) == ["0", "1", "2"]
+
+
+def test_ffmpeg_says_more_when_the_module_is_at_debug() -> None:
+    logger = logging.getLogger("videostore.tests.level")
+    logger.setLevel(logging.INFO)
+    assert loglevel(logger) == "level+warning"
+    logger.setLevel(logging.DEBUG)
+    assert loglevel(logger) == "level+verbose"

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.support.coding import coded_packets
+from tests.support.recording import SMALL, capture_times
+from videostore.media.h26x import Look, UncopyableError, look_at, parameter_sets
+
+S = b"\0\0\0\1"
+
+
+def test_the_parameter_sets_of_h264_are_found_before_the_first_picture() -> None:
+    sps, pps, slice_, aud, sei = b"\x67abc", b"\x68de", b"\x65picture", b"\x09\xf0", b"\x06sei"
+    assert parameter_sets("h264", S + aud + S + sps + S + pps + S + sei + S + slice_) == S + sps + S + pps
+    assert parameter_sets("h264", b"\0\0\1" + sps + b"\0\0\1" + pps + b"\0\0\1" + slice_) == S + sps + S + pps
+    assert parameter_sets("h264", S + sps + S + pps) == S + sps + S + pps
+    assert parameter_sets("h264", S + sps + b"\0\0" + S + pps + S + slice_) == S + sps + S + pps
+    assert parameter_sets("h264", S + sps + S + slice_ + S + pps) == b""  # not all that it takes
+    assert parameter_sets("h264", S + slice_) == b""
+    for nothing in (b"", b"x", S, S[1:], b"\0\0", b"\1\2\3" * 50):
+        assert parameter_sets("h264", nothing) == b""
+
+
+def test_the_parameter_sets_of_h265_are_found_too() -> None:
+    vps, sps, pps, slice_ = b"\x40\1v", b"\x42\1s", b"\x44\1p", b"\x26\1picture"
+    assert parameter_sets("hevc", S + vps + S + sps + S + pps + S + slice_) == S + vps + S + sps + S + pps
+    assert parameter_sets("hevc", S + sps + S + pps + S + slice_) == b""
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_keyframe_tells_what_its_stream_is(codec: str) -> None:
+    (first, *_) = coded_packets(capture_times(0.3), codec, gop=5)
+    look = look_at(codec, first.data)
+    assert look == Look(*SMALL, "yuv420p", reorders=False)
+    look.check(codec)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_what_is_no_keyframe_is_refused(codec: str) -> None:
+    for data in (b"", b"garbage" * 100, S + b"\x65garbage"):
+        with pytest.raises(UncopyableError):
+            look_at(codec, data)
+
+
+def test_what_a_recording_cannot_hold_is_said() -> None:
+    with pytest.raises(UncopyableError, match="B frames"):
+        Look(2, 2, "yuv420p", reorders=True).check("h264")
+    with pytest.raises(UncopyableError, match="yuv444p"):
+        Look(2, 2, "yuv444p", reorders=False).check("h264")
+    with pytest.raises(UncopyableError, match="yuv420p10le"):
+        Look(2, 2, "yuv420p10le", reorders=False).check("h264")
+    Look(2, 2, "yuv420p10le", reorders=False).check("hevc")

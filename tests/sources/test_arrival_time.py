@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Sequence
+
+from tests.support.recording import START_US, US
+from videostore.sources.arrival_time import ArrivalDates
+
+INTERVAL_US = 40_000
+
+
+def dated(true_us: Sequence[int], delays_us: Sequence[int], pts_us: Sequence[int]) -> list[int]:
+    """How far off each frame is dated from when it was captured."""
+    dates = ArrivalDates()
+    off = []
+    for captured_us, delay_us, pts in zip(true_us, delays_us, pts_us, strict=True):
+        assert dates.observe(pts, captured_us + delay_us)
+        off.append(dates.date(pts) - captured_us)
+    return off
+
+
+def test_the_smallest_delay_dates_all_frames() -> None:
+    times = [START_US + n * INTERVAL_US for n in range(100)]
+    delays = [30_000, 25_000, 10_000, *[random.Random(n).randrange(10_000, 200_000) for n in range(97)]]
+    off = dated(times, delays, [t - START_US + 777 for t in times])
+    assert off[:3] == [30_000, 25_000, 10_000]
+    assert all(10_000 <= one <= 10_000 + 100 * INTERVAL_US * 500 // US for one in off[3:])
+
+
+def test_a_camera_whose_clock_drifts_is_followed_in_both_directions() -> None:
+    for ppm in (-300, 300):
+        dice = random.Random(ppm)
+        times = [START_US + n * INTERVAL_US for n in range(25 * 3600)]
+        delays = [5_000 + int(dice.expovariate(1 / 10_000)) for _ in times]
+        pts = [(t - START_US) * (US + ppm) // US for t in times]
+        off = dated(times, delays, pts)
+        assert max(map(abs, off[1000:])) < 25_000  # without following it would be a second by now
+
+
+def test_time_runs_forward_when_a_smaller_delay_is_seen() -> None:
+    times = [START_US + n * INTERVAL_US for n in range(30)]
+    delays = [500_000 - 100_000 * n for n in range(5)] + [0] * 25
+    off = dated(times, delays, [t - START_US for t in times])
+    told = [t + o for t, o in zip(times, off, strict=True)]
+    assert all(later > earlier for earlier, later in itertools.pairwise(told))
+    assert off[0] == 500_000 and off[-1] == 0
+
+
+def test_a_leap_of_the_stream_or_of_its_arrival_is_told() -> None:
+    for leap_us in (-6 * US, 6 * US):
+        dates = ArrivalDates()
+        assert dates.observe(0, START_US)
+        assert dates.observe(INTERVAL_US, START_US + INTERVAL_US + 4 * US)  # late, no more
+        assert not dates.observe(2 * INTERVAL_US + leap_us, START_US + 2 * INTERVAL_US)
+        assert dates.observe(3 * INTERVAL_US, START_US + 3 * INTERVAL_US)  # it was left out

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.recording import LOGGER, US, FixedClock
+from videostore.media.segment import Segment
+from videostore.storage.archive import Archive
+from videostore.storage.retention import Retention
+from videostore.storage.retention_holds import Holds
+
+
+@dataclass
+class Keeper:
+    """An archive of segments that are files of 1000 bytes each, and retention over it."""
+
+    archive: Archive
+    open_bytes: int = 0
+    room_bytes: int | None = None
+    """What fits on the device besides what must stay free; None for any amount."""
+    clock: FixedClock = field(default_factory=lambda: FixedClock(wall=100_000 * US))
+    holds: Holds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.holds = Holds(self.clock)
+
+    async def fill(self, count: int) -> None:
+        for number in range(count):
+            await self.fill_one(number)
+
+    async def fill_one(self, number: int) -> None:
+        start_us = (1000 + 30 * number) * US
+        name = f"{start_us // US}.mp4"
+        (self.archive.directory / name).write_bytes(bytes(1000))
+        segment = Segment(name, start_us, start_us + 30 * US, 1000, 640, 480, "h264")
+        await self.archive.index.add([segment])
+        self.archive.timeline.add(segment.start_us, segment.end_us, segment.size_bytes)
+
+    def hold(self, number: int) -> contextlib.AbstractContextManager[None]:
+        """A clip needs this segment."""
+        return self.holds.hold((1010 + 30 * number) * US, (1020 + 30 * number) * US)
+
+    def retention(self, quota_bytes: int) -> Retention:
+        return Retention(
+            self.archive,
+            quota_bytes,
+            open_bytes=lambda: self.open_bytes,
+            holds=self.holds,
+            shortage_bytes=self.shortage_bytes,
+            logger=LOGGER,
+        )
+
+    def shortage_bytes(self) -> int:
+        stored = sum(path.stat().st_size for path in self.archive.directory.glob("*.mp4"))
+        return 0 if self.room_bytes is None else stored - self.room_bytes
+
+    def files(self) -> list[int]:
+        """Numbers of the segments that are there."""
+        return sorted((int(path.stem) - 1000) // 30 for path in self.archive.directory.glob("*.mp4"))
+
+
+@pytest.fixture
+async def keeper(tmp_path: Path) -> AsyncIterator[Keeper]:
+    archive = await Archive.open(tmp_path, LOGGER)
+    await archive.reconcile(lambda _: False)  # before that nothing is deleted
+    yield Keeper(archive)
+    await archive.close()
+
+
+async def test_nothing_is_deleted_while_the_quota_holds(keeper: Keeper) -> None:
+    await keeper.fill(5)
+    await keeper.retention(5000).enforce()
+    assert keeper.files() == [0, 1, 2, 3, 4]
+
+
+async def test_the_oldest_go_first_and_no_more_of_them_than_needed(keeper: Keeper) -> None:
+    await keeper.fill(5)
+    await keeper.retention(4999).enforce()
+    assert keeper.files() == [1, 2, 3, 4]
+    await keeper.retention(2500).enforce()
+    assert keeper.files() == [3, 4]
+    assert keeper.archive.timeline.stored_bytes == 2000
+    assert [s.file_name for s in await keeper.archive.index.oldest(10)] == ["1090.mp4", "1120.mp4"]
+
+
+async def test_room_on_the_device_is_made_whatever_the_quota_says(keeper: Keeper) -> None:
+    await keeper.fill(5)
+    keeper.room_bytes = 2500
+    await keeper.retention(1_000_000).enforce()
+    assert keeper.files() == [3, 4]
+
+
+async def test_what_is_being_written_counts(keeper: Keeper) -> None:
+    await keeper.fill(5)
+    keeper.open_bytes = 1500
+    await keeper.retention(5000).enforce()
+    assert keeper.files() == [2, 3, 4]
+
+
+async def test_a_much_lower_quota_is_reached_in_slices(keeper: Keeper) -> None:
+    await keeper.fill(173)
+    await keeper.retention(10_000).enforce()
+    assert keeper.files() == list(range(163, 173))
+
+
+async def test_a_quota_smaller_than_one_segment_leaves_nothing_and_comes_to_an_end(keeper: Keeper) -> None:
+    await keeper.fill(3)
+    keeper.open_bytes = 10_000
+    await asyncio.wait_for(keeper.retention(1).enforce(), 5)
+    assert keeper.files() == []
+
+
+async def test_what_a_clip_needs_is_kept_until_it_is_free_and_the_next_oldest_goes_instead(keeper: Keeper) -> None:
+    await keeper.fill(5)
+    retention = keeper.retention(2000)
+    with keeper.hold(1):
+        await retention.enforce()
+        assert keeper.files() == [1, 4]
+        assert [(r.from_us // US, r.to_us // US) for r in keeper.archive.timeline.ranges()] == [
+            (1030, 1060),
+            (1120, 1150),
+        ]
+    await keeper.fill_one(5)
+    await retention.enforce()
+    assert keeper.files() == [4, 5]
+
+
+async def test_a_clip_that_needs_all_costs_no_new_recording(keeper: Keeper) -> None:
+    """The quota is exceeded for as long as it takes; what is recorded meanwhile stays."""
+    await keeper.fill(5)
+    keeper.clock.wall = 1150 * US
+    with keeper.holds.hold(0, 1150 * US):
+        await keeper.fill_one(5)
+        await keeper.retention(3000).enforce()
+        assert keeper.files() == [0, 1, 2, 3, 4, 5]
+    await keeper.retention(3000).enforce()
+    assert keeper.files() == [3, 4, 5]
+
+
+async def test_room_on_the_device_is_made_of_what_no_clip_needs(keeper: Keeper) -> None:
+    await keeper.fill(5)
+    keeper.clock.wall = 1090 * US
+    keeper.room_bytes = 3000
+    with keeper.holds.hold(0, 1090 * US):
+        await keeper.retention(1_000_000).enforce()
+        assert keeper.files() == [0, 1, 2]
+
+
+async def test_a_file_that_cannot_be_deleted_is_passed_over(keeper: Keeper) -> None:
+    await keeper.fill(5)
+    stubborn = keeper.archive.directory / "1000.mp4"
+    stubborn.unlink()
+    stubborn.mkdir()  # no `unlink` deletes a directory, whoever asks
+    await keeper.retention(3000).enforce()
+    assert keeper.files() == [0, 3, 4]
+
+
+async def test_files_that_the_index_does_not_know_stay(keeper: Keeper) -> None:
+    await keeper.fill(2)
+    for name in ("500.mp4", "notes.txt", "5-000000.open"):
+        (keeper.archive.directory / name).write_bytes(bytes(5000))
+    await keeper.retention(1).enforce()
+    assert sorted(path.name for path in keeper.archive.directory.glob("[!i]*")) == [
+        "5-000000.open",
+        "500.mp4",
+        "notes.txt",
+    ]
+
+
+async def test_a_file_that_was_deleted_by_somebody_else_does_no_harm(keeper: Keeper) -> None:
+    await keeper.fill(3)
+    (keeper.archive.directory / "1000.mp4").unlink()
+    await keeper.retention(1000).enforce()
+    assert keeper.files() == [2]
+
+
+async def test_two_at_the_same_time_do_not_delete_too_much(keeper: Keeper) -> None:
+    await keeper.fill(100)
+    retention = keeper.retention(50_000)
+    await asyncio.gather(*(retention.enforce() for _ in range(5)))
+    assert keeper.files() == list(range(50, 100))
+
+
+async def test_a_segment_that_comes_into_use_meanwhile_is_seen(keeper: Keeper) -> None:
+    """A cut that is planned between two slices protects what it needs."""
+    await keeper.fill(120)
+    retention = keeper.retention(1000)
+    deleting = asyncio.create_task(retention.enforce())
+    while len(keeper.files()) == 120:  # noqa: ASYNC110 (the moment between two slices is short)
+        await asyncio.sleep(0)
+    with keeper.hold(110):
+        await deleting
+        assert keeper.files() == [110]

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.recording import US
+from videostore.base.ranges import Range, merge_ranges
+from videostore.storage.timeline import Timeline
+
+
+def timeline_of(*spans: tuple[int, int], size_bytes: int = 10) -> Timeline:
+    """A timeline of segments, whose ends are given in seconds."""
+    timeline = Timeline()
+    for start, end in spans:
+        timeline.add(start * US, end * US, size_bytes)
+    return timeline
+
+
+def seconds(timeline: Timeline) -> list[tuple[float, float]]:
+    return [(one.from_us / US, one.to_us / US) for one in timeline.ranges()]
+
+
+def test_neighbours_at_most_five_seconds_apart_are_one_range() -> None:
+    assert seconds(timeline_of((0, 30), (30, 60), (65, 90))) == [(0, 90)]
+    assert seconds(timeline_of((0, 30), (36, 60))) == [(0, 30), (36, 60)]
+
+
+def test_a_gap_of_one_microsecond_more_than_five_seconds_divides() -> None:
+    timeline = timeline_of((0, 30))
+    timeline.add(35 * US + 1, 40 * US, 10)
+    assert len(timeline.ranges()) == 2
+
+
+def test_segments_are_taken_in_in_any_order() -> None:
+    assert seconds(timeline_of((60, 90), (0, 30), (100, 130), (30, 60))) == [(0, 90), (100, 130)]
+
+
+def test_a_segment_that_fills_a_gap_joins_both_sides() -> None:
+    assert seconds(timeline_of((0, 30), (60, 90), (32, 58))) == [(0, 90)]
+
+
+def test_sums_follow_what_is_added_and_removed() -> None:
+    timeline = timeline_of((0, 30), (30, 60), (100, 110))
+    assert (timeline.stored_bytes, timeline.stored_us, timeline.segments) == (30, 70 * US, 3)
+    timeline.remove([(0, 30 * US, 10)], [(30 * US, 60 * US)])
+    assert (timeline.stored_bytes, timeline.stored_us, timeline.segments) == (20, 40 * US, 2)
+    assert seconds(timeline) == [(30, 60), (100, 110)]
+
+
+def test_removing_the_oldest_takes_whole_ranges_and_the_front_of_the_next() -> None:
+    timeline = timeline_of((0, 30), (100, 130), (130, 160))
+    timeline.remove([(0, 30 * US, 10), (100 * US, 130 * US, 10)], [(130 * US, 160 * US)])
+    assert seconds(timeline) == [(130, 160)]
+    timeline.remove([(130 * US, 160 * US, 10)], [])
+    assert timeline.ranges() == []
+    assert (timeline.stored_bytes, timeline.stored_us, timeline.segments) == (0, 0, 0)
+
+
+def test_where_a_stretch_ends_is_told_by_the_last_range_in_it_and_by_no_other() -> None:
+    timeline = timeline_of((0, 30), (100, 130), (9000, 9030))
+    ends = [timeline.end_within(begin * US, end * US) for begin, end in [(0, 10), (10, 110), (30, 100), (120, 8000)]]
+    assert ends == [30 * US, 130 * US, None, 130 * US]
+    assert timeline.end_within(120 * US, 9001 * US) == 9030 * US
+
+
+spans = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 40)), max_size=25)
+
+
+@given(spans)
+def test_what_was_added_one_by_one_is_what_merging_all_at_once_gives(given_spans: list[tuple[int, int]]) -> None:
+    timeline = timeline_of(*((start, start + length) for start, length in given_spans))
+    expected = merge_ranges([Range(s * US, (s + n) * US) for s, n in given_spans], 5 * US)
+    assert timeline.ranges() == expected
+
+
+@given(spans, st.data())
+def test_what_is_left_after_removing_is_what_the_rest_makes(
+    given_spans: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    segments = [(start * US, (start + length) * US) for start, length in given_spans]
+    timeline = timeline_of(*((start, start + length) for start, length in given_spans))
+    gone = data.draw(st.sets(st.integers(0, len(segments) - 1))) if segments else set()
+    rest = [span for number, span in enumerate(segments) if number not in gone]
+    for number in sorted(gone):
+        start_us, end_us = segments[number]
+        others = [span for other, span in enumerate(segments) if other not in gone or other > number]
+        near = [(s, e) for s, e in others if s <= end_us + 5 * US and e >= start_us - 5 * US]
+        timeline.remove([(start_us, end_us, 10)], near)
+    assert timeline.ranges() == merge_ranges([Range(*span) for span in rest], 5 * US)
+    assert timeline.segments == len(rest) and timeline.stored_bytes == 10 * len(rest)
+
+
+def test_merging_keeps_order_and_takes_in_what_lies_inside() -> None:
+    assert merge_ranges([Range(5, 6), Range(0, 4), Range(1, 2), Range(4, 5)]) == [Range(0, 6)]
+    assert merge_ranges([Range(5, 6), Range(0, 4)]) == [Range(0, 4), Range(5, 6)]
+    assert merge_ranges([]) == []

@@ -1,0 +1,411 @@
+"""What programs use of the package: `VideoStore.record` and `open`, and their requests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Coroutine
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import videostore
+from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.recording import START_US, US, Stores, capture_times, packet, until
+from videostore import ConfigError, FFmpegError, Gap, NoRoomError, Packet, RequestError, TimestampError, VideoStore
+
+
+async def recorded(times: list[int]) -> AsyncIterator[Packet | Gap]:
+    """All at once, as out of a file."""
+    for time_us in times:
+        yield packet(time_us)
+
+
+@pytest.fixture
+def storage(tmp_path: Path, recording: Path) -> Path:
+    """A copy of the recording of 7 s."""
+    return Path(shutil.copytree(recording, tmp_path / "storage"))
+
+
+# Recording
+
+
+async def test_a_source_that_ends_is_recorded_to_its_last_frame_however_fast_it_is(tmp_path: Path) -> None:
+    times = capture_times(20, fps=20)
+    store = VideoStore.record(tmp_path / "door", recorded(times), size_gb=1, segment_seconds=4, live=False)
+    async with store:
+        await asyncio.wait_for(store.ended(), 60)
+        recorder = store.health().recorder
+        assert recorder is not None and not recorder.recording and recorder.dropped_frames == 0
+        assert recorder.reason == "the source has come to its end"
+        assert not list((tmp_path / "door").glob("*.open"))
+        clip = await store.fetch(times[0], times[-1] + 1)
+    assert check_clip(read_clip(clip.data), times, times[0], times[-1] + 1).flawless
+    assert psutil.Process().children() == []
+
+
+async def test_of_a_live_source_that_is_too_fast_packets_are_dropped_and_counted(tmp_path: Path) -> None:
+    times = capture_times(20, fps=20)
+    async with VideoStore.record(tmp_path / "door", recorded(times), size_gb=1) as store:
+        await asyncio.wait_for(store.ended(), 60)
+        recorder = store.health().recorder
+        assert recorder is not None and recorder.dropped_frames > 0
+        clip = await store.fetch(times[0], times[-1] + 1)
+    assert len(read_clip(clip.data)) == len(times) - recorder.dropped_frames
+
+
+async def test_gaps_of_an_iterable_are_gaps_of_the_recording(tmp_path: Path) -> None:
+    times = [*capture_times(2), *capture_times(2, START_US + 60 * US)]
+
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        for time_us in times:
+            if time_us == START_US + 60 * US:
+                yield Gap("the camera was away")
+            yield packet(time_us)
+
+    async with VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False) as store:
+        await asyncio.wait_for(store.ended(), 60)
+        assert [one.from_us for one in (await store.state()).ranges] == [START_US, START_US + 60 * US]
+
+
+async def test_an_iterable_that_fails_ends_the_recording_and_keeps_what_came(tmp_path: Path) -> None:
+    times = capture_times(2)
+
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        async for one in recorded(times):
+            yield one
+        raise RuntimeError("the camera has burnt")
+
+    async with VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False) as store:
+        with pytest.raises(videostore.VideoStoreError, match="The source has failed: the camera has burnt"):
+            await asyncio.wait_for(store.ended(), 60)
+        clip = await store.fetch(times[0], times[-1] + 1)
+    assert len(read_clip(clip.data)) == len(times)
+
+
+def ffmpeg_of(store: VideoStore) -> psutil.Process:
+    run = store._run
+    assert run is not None
+    return psutil.Process(run._process.pid)
+
+
+async def test_of_a_source_that_can_wait_nothing_is_lost_when_ffmpeg_is_killed(tmp_path: Path) -> None:
+    times = capture_times(30, fps=20)
+
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        for number, time_us in enumerate(times):
+            yield packet(time_us)
+            if number in (150, 400, len(times) - 1):
+                ffmpeg_of(store).kill()
+
+    store = VideoStore.record(
+        tmp_path / "door", packets(), size_gb=1, segment_seconds=4, preset="ultrafast", live=False
+    )
+    async with store:
+        await asyncio.wait_for(store.ended(), 60)
+        recorder = store.health().recorder
+        assert recorder is not None and recorder.dropped_frames == 0 and recorder.ffmpeg_restarts >= 2
+        clip = await store.fetch(times[0], times[-1] + 1)
+    check = check_clip(read_clip(clip.data), times, times[0], times[-1] + 1)
+    assert (check.shown, check.doubled, check.missing_inside, check.missing_after) == (len(times), 0, (), ())
+
+
+async def test_an_ffmpeg_that_takes_its_time_at_the_end_of_a_source_gets_it(tmp_path: Path) -> None:
+    times = capture_times(3, fps=20)
+
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        async for one in recorded(times):
+            yield one
+        process = ffmpeg_of(store)
+        process.suspend()
+        asyncio.get_running_loop().call_later(3, process.resume)
+
+    store = VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False)
+    async with store:
+        await asyncio.wait_for(store.ended(), 60)
+        clip = await store.fetch(times[0], times[-1] + 1)
+    assert check_clip(read_clip(clip.data), times, times[0], times[-1] + 1).flawless
+
+
+async def test_an_ffmpeg_that_stands_still_at_the_end_is_replaced_and_the_end_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.recording.run.FINISH_PATIENCE_S", 1.0)
+    times = capture_times(3, fps=20)
+
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        async for one in recorded(times):
+            yield one
+        ffmpeg_of(store).suspend()
+
+    store = VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False)
+    async with store:
+        await asyncio.wait_for(store.ended(), 60)
+        clip = await store.fetch(times[0], times[-1] + 1)
+    check = check_clip(read_clip(clip.data), times, times[0], times[-1] + 1)
+    assert (check.shown, check.doubled, check.missing_inside, check.missing_after) == (len(times), 0, (), ())
+
+
+async def test_the_end_of_a_live_source_that_cannot_be_recorded_is_told(tmp_path: Path) -> None:
+    times = capture_times(0.5, fps=20)
+
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        async for one in recorded(times):
+            yield one
+        while store._run is None or store._run.last_us < times[-1]:  # noqa: ASYNC110 (there is no event to wait for)
+            await asyncio.sleep(0.01)
+        ffmpeg_of(store).suspend()
+
+    store = VideoStore.record(tmp_path / "door", packets(), size_gb=1)
+    async with store:
+        with pytest.raises(videostore.VideoStoreError, match="end of the source could not be recorded: ffmpeg did not"):
+            await asyncio.wait_for(store.ended(), 60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"size_gb": 0}, "storage.size_gb is 0"),
+        ({"size_gb": 1, "segment_seconds": 0.1}, "segment_seconds is 0.1"),
+        ({"size_gb": 1, "preset": "warp"}, "preset is 'warp'"),
+        ({"size_gb": 1, "name": "a/b"}, "component's name"),
+        ({"size_gb": 1, "framerate": -3}, "framerate is -3"),
+    ],
+)
+async def test_wrong_arguments_are_refused_before_anything_is_made(
+    tmp_path: Path, arguments: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        VideoStore.record(tmp_path / "door", recorded([]), **arguments)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="no such encoder"):
+        await VideoStore.record(tmp_path / "door", recorded([]), size_gb=1, codec="h264_teapot").start()
+    assert not list(tmp_path.iterdir())
+
+
+async def test_without_a_source_there_is_no_end_to_wait_for(storage: Path) -> None:
+    async with VideoStore.open(storage) as store:
+        with pytest.raises(RequestError, match="Nothing is being recorded"):
+            await store.ended()
+
+
+# Moments
+
+
+async def test_moments_are_numbers_datetimes_or_texts(storage: Path, times: list[int]) -> None:
+    async with VideoStore.open(storage) as store:
+        begin = datetime.fromtimestamp(START_US // US, timezone.utc)
+        expected = read_clip((await store.fetch(START_US // US * US, START_US // US * US + 3 * US)).data)
+        for start in (begin, begin.isoformat(), "2024-08-30T06:40:00Z", "2024-08-30_06-40-00Z"):
+            assert read_clip((await store.fetch(start, "+3s")).data) == expected
+        with pytest.raises(TimestampError, match="'to' is 'soon'"):
+            await store.fetch(begin, "soon")
+        with pytest.raises(RequestError, match="must lie before"):
+            await store.fetch(times[5], times[4])
+
+
+# Streams
+
+
+async def test_a_stream_shows_the_frames_of_the_range_and_its_tags(storage: Path, times: list[int]) -> None:
+    async with VideoStore.open(storage) as store:
+        for first, last in ((0, -1), (3, 9), (17, 61)):
+            data = b"".join([block async for block in store.stream(times[first], times[last], metadata="a = b")])
+            assert check_clip(read_clip(data), times, times[first], times[last]).flawless
+            assert b"a = b" in data
+
+
+async def test_a_stream_that_is_left_early_leaves_no_process_and_no_file(stores: Stores, recording: Path) -> None:
+    store = await stores.over(recording)
+    times = capture_times(7)
+    for _ in range(6):  # more than may run at once
+        async with contextlib.aclosing(store.stream(times[0], times[-1])) as blocks:
+            async for _block in blocks:
+                break
+    assert psutil.Process().children() == []
+    assert not list(stores.storage.glob(".cuts/*"))
+    with pytest.raises(RequestError, match="Nothing is stored"):
+        async for _block in store.stream(times[0] - 60 * US, times[0] - 50 * US):
+            pass
+
+
+async def test_what_a_stream_still_has_to_read_is_not_deleted_by_the_quota(stores: Stores, recording: Path) -> None:
+    store = await stores.over(recording)
+    times = capture_times(7)
+    async with contextlib.aclosing(store.stream(times[0], times[-1])) as blocks:
+        data = await anext(blocks)
+        assert await store._archive.delete_oldest(1 << 40, 100, store._holds.ranges) == 0
+        data += b"".join([block async for block in blocks])
+    assert check_clip(read_clip(data), times, times[0], times[-1]).flawless
+    assert await store._archive.delete_oldest(1 << 40, 100, store._holds.ranges) > 0
+
+
+async def test_a_stream_that_the_end_of_the_store_cuts_short_says_so(storage: Path, times: list[int]) -> None:
+    store = VideoStore.open(storage)
+    await store.start()
+    blocks = store.stream(times[0], times[-1])
+    await anext(blocks)
+    closing = asyncio.create_task(store.close())
+    with pytest.raises(videostore.VideoStoreError, match="closed before the request was done"):
+        while True:
+            await anext(blocks)
+            await asyncio.sleep(0)
+    await closing
+    assert psutil.Process().children() == []
+
+
+async def test_a_stream_whose_ffmpeg_fails_raises(storage: Path, times: list[int]) -> None:
+    async with VideoStore.open(storage) as store:
+        store._clips._binary = "/bin/false"
+        with pytest.raises(FFmpegError, match="could not be cut"):
+            async for _ in store.stream(times[0], times[-1]):
+                pass
+
+
+# Exports
+
+
+async def test_an_export_is_as_exact_as_a_save_and_appears_complete(
+    storage: Path, times: list[int], tmp_path: Path
+) -> None:
+    shares: list[float] = []
+    async with VideoStore.open(storage) as store:
+        for container in ("mp4", "fmp4"):
+            path = tmp_path / f"{container}.mp4"
+            clip = await store.export(times[3], times[60], path, container=container, on_progress=shares.append)
+            assert clip.path == path and clip.ranges is None
+            assert check_clip(read_clip(path.read_bytes()), times, times[3], times[60]).flawless
+        assert shares and all(0 <= share <= 1 for share in shares) and shares[-1] > 0.9
+        lacking = await store.export(times[0] - 9 * US, times[9], tmp_path / "part.mp4")
+        assert lacking.ranges is not None and lacking.ranges[0].from_us == times[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fmp4.mp4", "mp4.mp4", "part.mp4", "storage"]
+
+
+async def test_an_export_writes_over_a_file_only_when_told(storage: Path, times: list[int], tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_text("evidence")
+    async with VideoStore.open(storage) as store:
+        with pytest.raises(RequestError, match="exists already"):
+            await store.export(times[3], times[9], path)
+        assert path.read_text() == "evidence"
+        await store.export(times[3], times[9], path, overwrite=True)
+        assert len(read_clip(path.read_bytes())) == 6
+        with pytest.raises(RequestError, match="There is no directory"):
+            await store.export(times[3], times[9], tmp_path / "no" / "clip.mp4")
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+async def test_no_export_is_written_into_the_recording(storage: Path, times: list[int], overwrite: bool) -> None:
+    evidence = {path: path.read_bytes() for path in storage.iterdir()}
+    async with VideoStore.open(storage) as store:
+        for name in (min(storage.glob("*.mp4")).name, "1725000001.mp4", "clip.mp4"):
+            with pytest.raises(RequestError, match="would lie in the storage directory"):
+                await store.export(times[3], times[9], storage / name, overwrite=overwrite)
+    assert {path: path.read_bytes() for path in storage.iterdir()} == evidence
+
+
+async def test_of_two_exports_to_one_file_at_once_the_later_one_is_refused(
+    storage: Path, times: list[int], tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.mp4"
+    async with VideoStore.open(storage) as store:
+        exports = [store.export(times[3], times[last], path) for last in (9, 12)]
+        done = await asyncio.gather(*exports, return_exceptions=True)
+    refused = [error for error in done if isinstance(error, RequestError)]
+    assert len(refused) == 1 and "exists already" in str(refused[0])
+    assert len(read_clip(path.read_bytes())) == (6 if isinstance(done[1], RequestError) else 9)
+
+
+async def test_requests_before_the_start_and_after_the_end_are_refused_in_a_sentence(
+    storage: Path, times: list[int], tmp_path: Path
+) -> None:
+    store = VideoStore.open(storage)
+
+    async def stream() -> None:
+        async for _ in store.stream(times[3], times[9]):
+            pass
+
+    def requests() -> list[Coroutine[Any, Any, object]]:
+        return [
+            store.fetch(times[3], times[9]),
+            store.export(times[3], times[9], tmp_path / "clip.mp4"),
+            store.save(times[3], times[9]),
+            store.save_status("some.mp4"),
+            store.state(),
+            stream(),
+        ]
+
+    for request in requests():
+        with pytest.raises(videostore.VideoStoreError, match="The store is not started yet"):
+            await request
+    with pytest.raises(videostore.VideoStoreError, match="The store is not started yet"):
+        store.health()
+    async with store:
+        await store.fetch(times[3], times[9])
+    for request in requests():
+        with pytest.raises(videostore.VideoStoreError, match="The recorder was closed before the request was done"):
+            await request
+    assert not (tmp_path / "clip.mp4").exists()
+
+
+@pytest.mark.parametrize("cancels", [1, 2, 3])
+async def test_a_request_that_is_cancelled_again_and_again_leaves_nothing(
+    stores: Stores, recording: Path, times: list[int], cancels: int
+) -> None:
+    store = await stores.over(recording)
+    for pause_ms in range(0, 200, 10):
+        task = asyncio.create_task(store.fetch(times[3], times[-5]))
+        await asyncio.sleep(pause_ms / 1000)
+        for _ in range(cancels):
+            task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.gather(task, return_exceptions=True)
+    assert not list(stores.storage.glob(".cuts/*"))
+    assert {path.stat().st_nlink for path in stores.storage.glob("*.mp4")} == {1}
+    assert psutil.Process().children() == []
+
+
+async def test_an_export_that_is_cancelled_or_fails_leaves_no_file(
+    storage: Path, times: list[int], tmp_path: Path
+) -> None:
+    async with VideoStore.open(storage) as store:
+        exporting = asyncio.create_task(store.export(times[3], times[60], tmp_path / "clip.mp4"))
+        await until(lambda: psutil.Process().children() or exporting.done())
+        exporting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await exporting
+        assert exporting.cancelled() and [path.name for path in tmp_path.iterdir()] == ["storage"]
+        store._clips._binary = "/bin/false"
+        with pytest.raises(FFmpegError, match="could not be cut"):
+            await store.export(times[3], times[60], tmp_path / "clip.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["storage"]
+    assert psutil.Process().children() == []
+
+
+async def test_an_export_for_which_there_is_no_room_is_refused_before_the_work(
+    storage: Path, times: list[int], small_disk: Path
+) -> None:
+    with (small_disk / "full").open("wb") as file, contextlib.suppress(OSError):
+        file.write(bytes(12 << 20))
+    async with VideoStore.open(storage) as store:
+        with pytest.raises(NoRoomError, match="or make room"):
+            await store.export(times[3], times[60], small_disk / "clip.mp4")
+    assert [path.name for path in small_disk.iterdir()] == ["full"]
+
+
+# The package
+
+
+def test_everything_that_is_public_is_there_and_documented() -> None:
+    for name in videostore.__all__:
+        assert getattr(videostore, name) is not None
+    for name, member in vars(VideoStore).items():
+        if not name.startswith("_"):
+            assert (getattr(member, "__func__", None) or member).__doc__, name
+
+
+def test_the_package_tells_type_checkers_that_it_has_types() -> None:
+    assert (Path(videostore.__file__).parent / "py.typed").exists()

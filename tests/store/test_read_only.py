@@ -1,0 +1,253 @@
+"""A store that is opened read-only: over a copy, over what was left behind, and beside a recorder at work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.recording import LOGGER, START_US, US, Pulse, Stores, capture_times, record, until, write_foreign
+from videostore import FFmpegError, NothingStoredError, RequestError, VideoStore, VideoStoreError
+from videostore.base.ranges import Range
+from videostore.base.system import LINUX
+from videostore.storage.index import FILE_NAME
+
+Contents = dict[str, tuple[int, int, int, bytes]]
+
+
+@pytest.fixture
+def storage(tmp_path: Path, recording: Path) -> Path:
+    """A copy of the recording of 7 s."""
+    return Path(shutil.copytree(recording, tmp_path / "storage"))
+
+
+@pytest.fixture
+def read_only_disk(tmp_path: Path, recording: Path) -> Iterator[Path]:
+    """The recording on a medium that cannot be written to."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("a file system can be mounted by root alone")
+    try:
+        shutil.copytree(recording, disk / "storage")
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        yield disk / "storage"
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def contents(directory: Path) -> Contents:
+    """Everything about the files that reading could change."""
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        status = path.lstat()
+        found[str(path)] = (
+            status.st_ino,
+            status.st_nlink,
+            status.st_mtime_ns,
+            path.read_bytes() if path.is_file() else b"",
+        )
+    return found
+
+
+async def take_all(directory: Path, times: list[int]) -> None:
+    """Ask for everything that can be asked for, and check each frame."""
+    from_us, to_us = times[3], times[-5]
+    async with VideoStore.open(directory, logger=LOGGER) as store:
+        ranges = (await store.state()).ranges
+        assert ranges[0].from_us == times[0] and abs(ranges[-1].to_us - times[-1]) < US
+        for container in ("mp4", "fmp4"):
+            clip = await store.fetch(from_us, to_us, container=container)
+            assert clip.ranges is None
+            assert check_clip(read_clip(clip.data), times, from_us, to_us).flawless
+        streamed = b"".join([block async for block in store.stream(from_us, to_us)])
+        assert check_clip(read_clip(streamed), times, from_us, to_us).flawless
+        assert store.health().recorder is None
+    assert psutil.Process().children() == []
+
+
+async def test_all_requests_are_answered_and_nothing_is_changed(storage: Path, times: list[int]) -> None:
+    before = contents(storage)
+    await take_all(storage, times)
+    assert contents(storage) == before
+
+
+async def test_on_a_medium_that_cannot_be_written_to(read_only_disk: Path, times: list[int]) -> None:
+    await take_all(read_only_disk, times)
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"x" * 5000)])
+async def test_without_an_index_the_files_are_read_and_none_is_made(
+    storage: Path, times: list[int], spoil: object
+) -> None:
+    spoil(storage / FILE_NAME)  # type: ignore[operator]
+    before = contents(storage)
+    await take_all(storage, times)
+    assert contents(storage) == before
+
+
+async def test_segments_that_a_crash_left_open_are_read_and_stay_open(tmp_path: Path) -> None:
+    times = capture_times(5)
+    await record(tmp_path / "storage", times)
+    before = contents(tmp_path / "storage")
+    assert all(name.endswith(".open") for name in before)
+    await take_all(tmp_path / "storage", times)
+    assert contents(tmp_path / "storage") == before
+
+
+async def test_what_cannot_be_read_is_left_where_it_is_however_old(storage: Path, times: list[int]) -> None:
+    damaged = sorted(storage.glob("*.mp4"))[1]
+    damaged.write_bytes(b"\xa5" * 5000)
+    os.utime(damaged, (0, 0))
+    before = contents(storage)
+    async with VideoStore.open(storage, logger=LOGGER) as store:
+        clip = await store.fetch(times[0], times[-1])
+        assert clip.ranges is not None and len(clip.ranges) == 2
+    assert contents(storage) == before
+
+
+async def test_a_directory_of_the_go_module_is_read_as_it_is(tmp_path: Path) -> None:
+    await write_foreign(tmp_path / "1725634833.mp4")
+    connection = sqlite3.connect(tmp_path / FILE_NAME)
+    with connection:
+        connection.execute(
+            "CREATE TABLE files (id INTEGER NOT NULL PRIMARY KEY, file_name TEXT NOT NULL UNIQUE,"
+            " start_time_unix INTEGER NOT NULL, duration_ms INTEGER NOT NULL, size_bytes INTEGER NOT NULL,"
+            " width INTEGER NOT NULL, height INTEGER NOT NULL, codec TEXT NOT NULL,"
+            " inserted_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL, deleted_at TIMESTAMP)"
+        )
+        connection.execute(
+            "INSERT INTO files (file_name, start_time_unix, duration_ms, size_bytes, width, height, codec)"
+            " VALUES ('1725634833.mp4', 1725634833, 3000, ?, 160, 144, 'h264')",
+            (tmp_path.joinpath("1725634833.mp4").stat().st_size,),
+        )
+    connection.close()
+    before = contents(tmp_path)
+    async with VideoStore.open(tmp_path) as store:
+        assert (await store.state()).ranges == (Range(1_725_634_833 * US, 1_725_634_836 * US),)
+        clip = await store.fetch("2024-09-06T15:00:33Z", "+3s")
+        assert len(read_clip(clip.data)) == 30
+    assert contents(tmp_path) == before
+
+
+async def test_beside_a_recorder_it_follows_what_is_recorded_and_does_not_disturb(stores: Stores) -> None:
+    pulse = Pulse(0.05)
+    recording = await stores.open(pulse, segment_seconds=1)
+    await until(lambda: recording.health().segments >= 1)
+    async with VideoStore.open(stores.storage, logger=LOGGER) as store:
+        for _ in range(3):
+            to_us = pulse.delivered[-1]
+            deadline = time.monotonic() + 8
+            while (await store.state()).ranges[-1].to_us <= to_us:  # segments of later times than its start
+                assert time.monotonic() < deadline
+                recorder = recording.health().recorder
+                assert recorder is not None and recorder.recording
+            from_us = max(pulse.delivered[0], to_us - 2 * US)
+            clip = await store.fetch(from_us, to_us)
+            assert check_clip(read_clip(clip.data), pulse.delivered, from_us, to_us).flawless
+        pending = await recording.save(to_us - US, to_us, wait=False)
+        with pytest.raises(VideoStoreError, match="no save of this name"):
+            await store.save_status(pending.file_name)  # the recorder's promises are its own
+    health = recording.health()
+    assert health.recorder is not None and health.recorder.ffmpeg_restarts == health.recorder.dropped_frames == 0
+    assert health.index_trouble is None and health.storage_trouble is None
+    check = await recording.fetch(pulse.delivered[0], to_us)
+    assert check_clip(read_clip(check.data), pulse.delivered, pulse.delivered[0], to_us).flawless
+
+
+async def test_segments_that_the_quota_deletes_meanwhile_are_missed_and_said_to_be(
+    storage: Path, times: list[int]
+) -> None:
+    async with VideoStore.open(storage, logger=LOGGER) as store:
+        min(storage.glob("*.mp4")).unlink()
+        clip = await store.fetch(times[0], times[-1])
+        assert clip.ranges is not None and len(clip.ranges) == 1 and clip.ranges[0].from_us > times[0] + US
+        deadline = time.monotonic() + 10
+        while (await store.state()).ranges[0].from_us == times[0]:
+            assert time.monotonic() < deadline
+
+
+async def test_a_save_goes_beside_the_directory_and_promises_are_refused(storage: Path, times: list[int]) -> None:
+    async with VideoStore.open(storage, name="gate", logger=LOGGER) as store:
+        saved = await store.save(times[3], times[9], metadata="seen")
+        assert saved.path.parent == storage.with_name("storage-clips") and saved.file_name.startswith("gate_")
+        assert check_clip(read_clip(saved.path.read_bytes()), times, times[3], times[9]).flawless
+        with pytest.raises(RequestError, match="keeps no promises"):
+            await store.save(times[3], times[9], wait=False)
+
+
+async def test_what_is_no_storage_directory_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(VideoStoreError, match="There is no storage directory"):
+        await VideoStore.open(tmp_path / "nowhere").start()
+    (tmp_path / "file").touch()
+    with pytest.raises(VideoStoreError, match="cannot be used: Not a directory"):
+        await VideoStore.open(tmp_path / "file").start()
+    async with VideoStore.open(tmp_path) as store:
+        assert (await store.state()).ranges == ()
+        with pytest.raises(NothingStoredError, match="the storage is empty"):
+            await store.fetch(START_US, START_US + US)
+    assert sorted(os.listdir(tmp_path)) == ["file"]
+
+
+@pytest.mark.skipif(not LINUX, reason="other systems have no names for what is open")
+async def test_what_is_deleted_in_the_midst_of_a_clip_is_in_it_all_the_same(storage: Path, times: list[int]) -> None:
+    from_us, to_us = times[3], times[-5]
+    async with VideoStore.open(storage, logger=LOGGER) as store:
+        told: list[object] = []
+        async with store._clips.plan(from_us, to_us) as plan, store._clips.temporary() as path:
+            streaming = store.stream(from_us, to_us, on_ranges=told.append)
+            store._clips._stream_turn = Held()
+            first = asyncio.ensure_future(anext(streaming))
+            await until(lambda: told)
+            for segment in storage.glob("*.mp4"):
+                segment.unlink()
+            store._clips._stream_turn.release()
+            data = await first + b"".join([block async for block in streaming])
+            assert told == [None] and check_clip(read_clip(data), times, from_us, to_us).flawless
+            await store._clips.cut(plan, path)
+            assert check_clip(read_clip(path.read_bytes()), times, from_us, to_us).flawless
+    assert not [name for name in os.listdir("/proc/self/fd") if str(storage) in _leads_to(name)]
+
+
+@pytest.mark.parametrize("victim", [1, 3])
+async def test_a_stream_of_which_a_part_is_deleted_where_nothing_keeps_it_raises(
+    storage: Path, times: list[int], monkeypatch: pytest.MonkeyPatch, victim: int
+) -> None:
+    monkeypatch.setattr("videostore.clips.segment_links.descriptor_room", lambda _: 0)
+    async with VideoStore.open(storage, logger=LOGGER) as store:
+        told: list[object] = []
+        streaming = store.stream(times[0], times[-1] + 1, on_ranges=told.append)
+        store._clips._stream_turn = Held()
+        first = asyncio.ensure_future(anext(streaming))
+        await until(lambda: told)
+        sorted(storage.glob("*.mp4"))[victim].unlink()
+        store._clips._stream_turn.release()
+        await first
+        with pytest.raises(FFmpegError, match="The clip is not complete"):
+            async for _ in streaming:
+                pass
+        clip = await store.fetch(times[0], times[-1] + 1)  # with another plan, that is told
+        assert clip.ranges is not None
+
+
+class Held(asyncio.Semaphore):
+    """A turn that does not come before a test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+
+def _leads_to(descriptor: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except FileNotFoundError:
+        return ""

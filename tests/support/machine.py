@@ -1,0 +1,131 @@
+"""A machine for the tests: a parent, a painted camera, and the module as a process over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from grpclib import GRPCError
+
+from scripts.fakes.painted_camera import ClipCheck, PaintedCamera, check_clip, read_clip
+from scripts.fakes.viam_server import Parent
+from videostore.base.timestamps import format_utc_exact
+
+NAME = "store"
+US = 1_000_000
+
+
+class Machine:
+    """One resource `store` that records the camera `cam`. Made by `run_machine`."""
+
+    def __init__(self, parent: Parent, camera: PaintedCamera, directory: Path) -> None:
+        self.parent = parent
+        self.camera = camera
+        self.storage = directory / "storage"
+        self.upload = directory / "upload"
+
+    def attributes(self, **changes: Any) -> dict[str, Any]:
+        """The resource's attributes; `storage` and `video` are laid over the defaults."""
+        storage = {
+            "size_gb": 1,
+            "storage_path": str(self.storage),
+            "upload_path": str(self.upload),
+            "segment_seconds": 2,
+        }
+        defaults = {"camera": "cam", "sync": "data-manager", "framerate": 30}
+        merged = {**defaults, **changes, "storage": {**storage, **changes.get("storage", {})}}
+        merged["video"] = {"preset": "ultrafast", **changes.get("video", {})}
+        return {key: value for key, value in merged.items() if value is not None}
+
+    async def add(self, **changes: Any) -> None:
+        """Add the resource to the module."""
+        await self.parent.add(NAME, self.attributes(**changes))
+
+    async def command(self, name: str, **fields: Any) -> Any:
+        """Send a command; `from_us` and `to_us` become timestamps."""
+        for field in ("from", "to"):
+            if f"{field}_us" in fields:
+                fields[field] = exact(fields.pop(f"{field}_us"))
+        return await self.parent.camera(NAME).do_command({"command": name, **fields}, timeout=60)
+
+    async def fetch(self, from_us: int, to_us: int, **fields: Any) -> tuple[ClipCheck, Any]:
+        """Fetch a clip and compare it with what the camera delivered."""
+        answer = await self.command("fetch", from_us=from_us, to_us=to_us, **fields)
+        shown = await asyncio.to_thread(read_clip, base64.b64decode(answer["video"]))
+        return check_clip(shown, self.camera.delivered, from_us, to_us), answer
+
+    async def status(self) -> Any:
+        """The recorder's health."""
+        return await self.parent.camera(NAME).get_status()
+
+    async def until(self, condition: Callable[[], Any], within_s: float = 20.0) -> None:
+        """Wait for a condition, which may be a coroutine function."""
+        deadline = time.monotonic() + within_s
+        while True:
+            result = condition()
+            if asyncio.iscoroutine(result):
+                result = await result
+            if result:
+                return
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not reached within {within_s} s; the module said: {self.said()}")
+            await asyncio.sleep(0.05)
+
+    async def record(self, seconds: float) -> None:
+        """Wait until the camera has delivered for this long from now."""
+        goal_us = now_us() + round(seconds * US)
+        await self.until(lambda: self.camera.delivered and self.camera.delivered[-1] >= goal_us, seconds + 20)
+
+    async def recorded_until(self, time_us: int) -> None:
+        """Wait until the recording can be read up to a moment."""
+
+        async def reached() -> bool:
+            try:
+                answer = await self.command("fetch", from_us=time_us - US, to_us=time_us)
+            except GRPCError:
+                return False
+            return "ranges" not in answer
+
+        await self.until(reached)
+
+    def said(self) -> str:
+        """The module's log, in short."""
+        return "\n".join([f"{line.level} {line.message}" for line in self.parent.logs][-20:])
+
+
+@contextlib.asynccontextmanager
+async def run_machine(directory: Path, *, jitter: bool = False, **camera_options: Any) -> AsyncIterator[Machine]:
+    """A machine whose module is ready, without a resource yet; all of it is gone at the end."""
+    camera = PaintedCamera("cam", **{"width": 320, "height": 180, **camera_options})
+    if jitter:
+        dice = random.Random(7)
+        camera.interval = lambda: dice.uniform(1 / 20, 1 / 5)
+    async with Parent([camera]) as parent:
+        await parent.start_module()
+        yield Machine(parent, camera, directory)
+
+
+def now_us() -> int:
+    """The time now, UTC."""
+    return time.time_ns() // 1000
+
+
+def exact(time_us: int) -> str:
+    """A timestamp to the microsecond."""
+    return f"{format_utc_exact(time_us)[:-5]}.{time_us % US:06d}Z"
+
+
+def assert_plain(error: GRPCError, *words: str) -> None:
+    """An error is one sentence for a person, with these words in it."""
+    message = error.message or ""
+    for word in words:
+        assert word in message, message
+    for noise in ("Traceback", "file_name", "Error(", "<class", ".py", "func_name", "None -"):
+        assert noise not in message, message
+    assert "\n" not in message and message.endswith(".")

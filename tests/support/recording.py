@@ -1,0 +1,255 @@
+"""Builders of recordings for the tests: painted pictures at made-up times, through the real ffmpeg, at full speed."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import random
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scripts.fakes.painted_camera import paint
+from videostore.base.clock import Clock, SystemClock
+from videostore.clips.cutter import Clips
+from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
+from videostore.config import StorageConfig
+from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
+from videostore.media.images import read_picture
+from videostore.media.packet import Gap, Packet, Source
+from videostore.media.segment import Segment
+from videostore.recording.run import Run
+from videostore.storage.archive import Archive
+from videostore.storage.retention_holds import Holds
+from videostore.store.store import VideoStore
+
+US = 1_000_000
+START_US = 1_725_000_000 * US + 123_457
+"""30 August 2024, and no whole millisecond."""
+SIZE = (320, 180)
+SMALL = (160, 144)
+"""The least that carries the paint."""
+LOGGER = logging.getLogger("videostore.tests")
+H264 = Encoder("libx264", 1_000_000, "ultrafast", 20)
+H265 = Encoder("libx265", 1_000_000, "ultrafast", 20)
+_PACE_S = 0.005
+
+
+@dataclass
+class FixedClock:
+    """A clock that stands still until a test sets it."""
+
+    wall: int = START_US + 3600 * US
+    monotonic: int = 1000 * US
+
+    def wall_us(self) -> int:
+        return self.wall
+
+    def monotonic_us(self) -> int:
+        return self.monotonic
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, without a step of the wall clock."""
+        self.wall += round(seconds * US)
+        self.monotonic += round(seconds * US)
+
+
+def capture_times(seconds: float, start_us: int = START_US, *, fps: float = 10, seed: int | None = 0) -> list[int]:
+    """Capture times at jittering intervals; with `seed=None` at constant ones."""
+    dice = random.Random(seed)
+    times = [start_us]
+    while True:
+        factor = 1.0 if seed is None else dice.uniform(0.5, 1.5)
+        following = times[-1] + round(US / fps * factor)
+        if following >= start_us + seconds * US:
+            return times
+        times.append(following)
+
+
+@functools.cache
+def picture(captured_us: int, size: tuple[int, int] = SIZE, mime: str = "image/jpeg") -> bytes:
+    """A picture that tells the time of its capture."""
+    return paint(captured_us, 0, width=size[0], height=size[1], mime=mime)
+
+
+def packet(captured_us: int, size: tuple[int, int] = SIZE, mime: str = "image/jpeg") -> Packet:
+    """The same as a source yields it."""
+    format, data = read_picture(picture(captured_us, size, mime))
+    return Packet(format, data, captured_us)
+
+
+async def record(
+    directory: Path,
+    times: Sequence[int],
+    *,
+    size: tuple[int, int] = SIZE,
+    encoder: Encoder = H264,
+    segment_seconds: float = 2,
+) -> Run:
+    """Record one run as fast as ffmpeg can; its segments keep their open names, as after a kill of the module."""
+    directory.mkdir(parents=True, exist_ok=True)
+    packets = [packet(time_us, size) for time_us in times]
+    run = await Run.start(
+        packets[0],
+        binary=find_ffmpeg(),
+        encoder=encoder,
+        directory=directory,
+        segment_seconds=segment_seconds,
+        logger=LOGGER,
+    )
+    for one in packets:
+        await run.write(one)
+    await run.finish()
+    return run
+
+
+async def take_over(directory: Path) -> list[Segment]:
+    """Close what lies there, as the start of a store does, and return all segments."""
+    archive = await Archive.open(directory, LOGGER)
+    try:
+        await archive.reconcile(lambda _: False)
+        return await archive.index.oldest(1000)
+    finally:
+        await archive.close()
+
+
+async def write_foreign(path: Path, *, seconds: float = 3, fps: int = 10, size: tuple[int, int] = SMALL) -> None:
+    """A plain MP4, such as the Go module writes."""
+    width, height = size
+    source = f"testsrc=size={width}x{height}:rate={fps}:duration={seconds}"
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", str(fps), "-pix_fmt", "yuv420p"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    await run_ffmpeg([find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i", source, *coding, str(path)])
+
+
+async def until(condition: Callable[[], object], within_s: float = 20.0) -> None:
+    """Wait for something that other tasks bring about."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        await asyncio.sleep(0.01)
+
+
+class Feed:
+    """A source that yields what a test puts into it, at a pace that the backlog can take."""
+
+    def __init__(self, *items: Packet | Gap | Exception) -> None:
+        self._queue: asyncio.Queue[Packet | Gap | Exception] = asyncio.Queue()
+        self.put(*items)
+
+    def put(self, *items: Packet | Gap | Exception) -> None:
+        """What comes next; an exception is raised out of the iterator."""
+        for item in items:
+            self._queue.put_nowait(item)
+
+    async def packets(self) -> AsyncIterator[Packet | Gap]:
+        while True:
+            item = await self._queue.get()
+            if isinstance(item, Exception):
+                raise item
+            yield item
+            await asyncio.sleep(_PACE_S)
+
+
+class Pulse:
+    """A source that paints a picture whenever its interval has passed, until it is stopped. `delivered` tells which."""
+
+    def __init__(self, interval_s: float = 0.1, size: tuple[int, int] = SMALL) -> None:
+        self.interval_s = interval_s
+        self.size = size
+        self.delivered: list[int] = []
+        self.stopped = False
+
+    async def packets(self) -> AsyncIterator[Packet | Gap]:
+        due = time.monotonic()
+        while True:
+            if not self.stopped:
+                captured_us = time.time_ns() // 1000
+                painted = await asyncio.to_thread(packet, captured_us, self.size)
+                self.delivered.append(captured_us)
+                yield painted
+            due = max(due + self.interval_s, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+
+
+async def nothing_open(_from_us: int, _to_us: int) -> list[tuple[Segment, Path]]:
+    """For clips of a directory to which nobody records."""
+    return []
+
+
+def clips_of(archive: Archive, binary: str) -> Clips:
+    """Clips of a directory to which nobody records."""
+    workspaces = Workspaces(archive.directory / WORK_DIRECTORY)
+    return Clips(archive, Holds(FixedClock()), workspaces, binary, LOGGER, nothing_open)
+
+
+@dataclass
+class Cutter:
+    """Clips of one directory, over an archive."""
+
+    archive: Archive
+    clips: Clips
+
+    async def cut(self, from_us: int, to_us: int, container: str = "mp4") -> bytes:
+        """The clip of a range."""
+        async with self.clips.plan(from_us, to_us) as plan, self.clips.temporary() as path:
+            await self.clips.cut(plan, path, container=container)
+            return path.read_bytes()
+
+
+@dataclass
+class Stores:
+    """Makes stores over one directory, and closes them in the end."""
+
+    directory: Path
+    opened: list[VideoStore] = field(default_factory=list)
+
+    async def close(self) -> None:
+        """End all of them."""
+        while self.opened:
+            await self.opened.pop().close()
+
+    @property
+    def storage(self) -> Path:
+        return self.directory / "storage"
+
+    @property
+    def upload(self) -> Path:
+        return self.directory / "upload"
+
+    async def open(
+        self,
+        source: Source | None = None,
+        *,
+        clock: Clock | None = None,
+        size_gb: float = 1,
+        segment_seconds: float = 2,
+        min_free_gb: float | None = None,
+        binary: str | None = None,
+        name: str = "cam",
+    ) -> VideoStore:
+        """A store that has started."""
+        store = VideoStore(
+            name,
+            StorageConfig(size_gb, self.storage, self.upload, segment_seconds, min_free_gb),
+            binary=binary or find_ffmpeg(),
+            source=source,
+            encoder=H264 if source else None,
+            clock=clock or (SystemClock() if isinstance(source, Pulse) else FixedClock()),
+            logger=LOGGER,
+        )
+        self.opened.append(store)
+        await store.start()
+        return store
+
+    async def over(self, recording: Path, *, binary: str | None = None) -> VideoStore:
+        """A store over a copy of a recording whose segments are closed, when it knows them all."""
+        shutil.copytree(recording, self.storage)
+        count = len(list(self.storage.glob("*.mp4")))
+        store = await self.open(binary=binary)
+        await until(lambda: store.health().segments == count)
+        return store

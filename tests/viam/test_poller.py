@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from grpclib import GRPCError, Status
+from viam.components.camera import Camera
+from viam.errors import NotSupportedError
+from viam.media.video import CameraMimeType, NamedImage
+from viam.proto.common import ResponseMetadata
+
+from tests.support.recording import LOGGER, SMALL, START_US, US, FixedClock, picture
+from videostore.base.clock import SystemClock
+from videostore.media.images import read_picture
+from videostore.media.packet import Gap, Packet
+from videostore.viam.poller import FramePoller
+
+Answer = tuple[list[NamedImage], ResponseMetadata]
+JPEG = CameraMimeType.JPEG
+
+
+class ScriptedCamera(Camera):
+    """Answers with what a test has put down, one request after the other, and then waits for more."""
+
+    def __init__(self, *script: Answer | Exception | Callable[[], Awaitable[Answer]]) -> None:
+        super().__init__("cam")
+        self.script = list(script)
+        self.filters: list[Sequence[str] | None] = []
+        self.under_way = 0
+
+    async def get_images(
+        self,
+        *,
+        filter_source_names: Sequence[str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Answer:
+        self.filters.append(filter_source_names)
+        self.under_way += 1
+        try:
+            step = self.script.pop(0) if self.script else hang
+            if isinstance(step, Exception):
+                raise step
+            return step if isinstance(step, tuple) else await step()
+        finally:
+            self.under_way -= 1
+
+    async def get_properties(self, *, timeout: float | None = None, **kwargs: Any) -> Camera.Properties:
+        return Camera.Properties()
+
+    async def get_point_cloud(self, **kwargs: Any) -> tuple[bytes, str]:
+        raise NotSupportedError("no point clouds")
+
+
+async def hang() -> Answer:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def answer(captured_us: int | None, data: bytes | None = None, *names: str) -> Answer:
+    """An answer whose picture is another one for each time."""
+    metadata = ResponseMetadata()
+    if captured_us is not None:
+        metadata.captured_at.FromMicroseconds(captured_us)
+    content = picture(captured_us or START_US, SMALL) if data is None else data
+    return [NamedImage(name, content, JPEG) for name in names or ("color",)], metadata
+
+
+def poller_of(camera: Camera, clock: FixedClock | SystemClock, *, source: str | None = None) -> FramePoller:
+    return FramePoller(camera, source, 200, clock, LOGGER)
+
+
+async def take(poller: FramePoller, count: int, within_s: float = 10) -> list[Packet | Gap]:
+    """The first items that a poller yields."""
+    items: list[Packet | Gap] = []
+
+    async def collect() -> None:
+        packets: AsyncIterator[Packet | Gap] = poller.packets()
+        async with aclosing(packets) as iterator:  # type: ignore[type-var]
+            async for item in iterator:
+                items.append(item)
+                if len(items) == count:
+                    return
+
+    await asyncio.wait_for(collect(), within_s)
+    return items
+
+
+def times_of(items: list[Packet | Gap]) -> list[int | str]:
+    return [item.captured_us if isinstance(item, Packet) else "gap" for item in items]
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock(wall=START_US + US)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence is noticed soon, so that tests need not wait."""
+    monkeypatch.setattr("videostore.viam.poller.CAMERA_SILENCE_S", 0.3)
+    monkeypatch.setattr("videostore.viam.poller.CAMERA_ERROR_GAP_S", 0.2)
+    monkeypatch.setattr("videostore.viam.poller.CAMERA_RETRY_S", 0.02)
+
+
+async def test_pictures_are_dated_by_the_camera(clock: FixedClock) -> None:
+    given = [START_US + n * 50_000 for n in range(5)]
+    poller = poller_of(ScriptedCamera(*map(answer, given)), clock)
+    items = await take(poller, 5)
+    assert times_of(items) == given
+    assert items[0] == Packet(*read_picture(picture(given[0], SMALL)), given[0])
+    assert poller.latest is not None and poller.latest.captured_us == given[-1]
+    assert (poller.latest.width, poller.latest.height) == SMALL
+
+
+async def test_a_picture_that_is_delivered_twice_is_recorded_once(clock: FixedClock) -> None:
+    first, second = answer(START_US), answer(START_US + 50_000)
+    items = await take(
+        poller_of(ScriptedCamera(first, first, first, second, second, answer(START_US + 99_000)), clock), 3
+    )
+    assert times_of(items) == [START_US, START_US + 50_000, START_US + 99_000]
+
+
+async def test_the_same_bytes_at_another_time_are_another_picture(clock: FixedClock) -> None:
+    """Nothing moves in front of the camera."""
+    same = picture(START_US, SMALL)
+    items = await take(poller_of(ScriptedCamera(*(answer(START_US + n, same) for n in range(3))), clock), 3)
+    assert times_of(items) == [START_US, START_US + 1, START_US + 2]
+
+
+async def test_without_the_cameras_time_the_arrival_counts(clock: FixedClock) -> None:
+    items = await take(poller_of(ScriptedCamera(answer(None)), clock), 1)
+    assert times_of(items) == [clock.wall_us()]
+
+
+@pytest.mark.parametrize("offset_s", [-3600, -5.5, 5.5, 1e6, -1.7e9])
+async def test_an_implausible_time_of_the_camera_is_not_believed(clock: FixedClock, offset_s: float) -> None:
+    wrong = clock.wall_us() + round(offset_s * US)
+    items = await take(poller_of(ScriptedCamera(answer(wrong, picture(START_US, SMALL))), clock), 1)
+    assert times_of(items) == [clock.wall_us()]
+
+
+async def test_a_time_that_goes_back_is_not_believed_for_a_while(clock: FixedClock) -> None:
+    arrival = clock.wall_us()
+    given = [START_US, START_US - 50_000, START_US + 100_000]
+    items = await take(poller_of(ScriptedCamera(*map(answer, given)), clock), 3)
+    assert times_of(items) == [START_US, arrival, arrival]
+
+
+FAULTS: dict[str, Answer | Exception] = {
+    "grpc error": GRPCError(Status.UNAVAILABLE, "out of order"),
+    "lost connection": ConnectionResetError("lost"),
+    "garbage": answer(None, b"no picture"),
+    "truncated": answer(None, picture(START_US, SMALL)[:500]),
+    "no bytes": answer(None, b""),
+    "no picture": ([], ResponseMetadata()),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_fault_of_the_camera_makes_one_gap_and_then_it_goes_on(
+    impatient: None, fault: Answer | Exception
+) -> None:
+    clock = SystemClock()
+    camera = ScriptedCamera(answer(None), *[fault] * 20, answer(None), answer(None))
+    poller = poller_of(camera, clock)
+    items = await take(poller, 4)
+    assert [type(item) for item in items] == [Packet, Gap, Packet, Packet]
+    assert isinstance(items[1], Gap) and "\n" not in items[1].reason and items[1].reason
+    assert poller.fault is None
+
+
+async def test_a_single_fault_is_no_gap(clock: FixedClock) -> None:
+    clock.wall = START_US + 100_000
+    given = [START_US, START_US + 50_000]
+    camera = ScriptedCamera(answer(given[0]), GRPCError(Status.UNAVAILABLE, "busy"), answer(given[1]))
+    assert times_of(await take(poller_of(camera, clock), 2)) == given
+
+
+async def test_a_camera_that_never_worked_makes_a_gap_at_once(impatient: None) -> None:
+    camera = ScriptedCamera(*[GRPCError(Status.UNAVAILABLE, "out of order")] * 5)
+    poller = poller_of(camera, SystemClock())
+    (gap,) = await take(poller, 1)
+    assert isinstance(gap, Gap)
+    assert "'cam'" in gap.reason and "out of order" in gap.reason
+    assert poller.fault == gap.reason
+
+
+async def test_a_request_that_hangs_makes_a_gap_and_does_not_block_the_next(impatient: None) -> None:
+    camera = ScriptedCamera(answer(None), hang, hang, answer(None), answer(None))
+    items = await take(poller_of(camera, SystemClock()), 4)
+    assert [type(item) for item in items] == [Packet, Gap, Packet, Packet]
+    assert camera.under_way == 0
+
+
+async def test_a_camera_that_freezes_makes_a_gap(impatient: None) -> None:
+    now_us = SystemClock().wall_us()
+    frozen = answer(now_us)
+    camera = ScriptedCamera(*[frozen] * 200, answer(now_us + US))
+    items = await take(poller_of(camera, SystemClock()), 3)
+    assert [type(item) for item in items] == [Packet, Gap, Packet]
+
+
+async def test_a_camera_that_is_known_to_be_slow_makes_no_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that takes a picture in 5 s, with all times a twentieth."""
+    monkeypatch.setattr("videostore.viam.poller.CAMERA_SILENCE_S", 0.1)
+
+    async def slow() -> Answer:
+        await asyncio.sleep(0.25)
+        return answer(None)
+
+    items = await take(poller_of(ScriptedCamera(*[slow] * 100), SystemClock()), 8)
+    known = items[3:]
+    assert [type(item) for item in known] == [Packet] * len(known)
+    assert sum(isinstance(item, Packet) for item in items) >= 6
+
+
+async def test_of_several_sources_the_first_is_taken_unless_one_is_named(clock: FixedClock) -> None:
+    images, metadata = answer(START_US)
+    images.append(NamedImage("depth", picture(START_US + 1, SMALL), JPEG))
+    for source, content in [(None, images[0].data), ("color", images[0].data), ("depth", images[1].data)]:
+        camera = ScriptedCamera((images, metadata))
+        (packet,) = await take(poller_of(camera, clock, source=source), 1)
+        assert isinstance(packet, Packet) and packet.data == content
+        assert camera.filters == [[source] if source else None]
+
+
+async def test_a_source_that_the_camera_does_not_have_is_a_fault_that_names_those_it_has(clock: FixedClock) -> None:
+    poller = poller_of(ScriptedCamera(answer(START_US, None, "color", "infrared")), clock, source="depth")
+    (gap,) = await take(poller, 1)
+    assert isinstance(gap, Gap)
+    for word in ("'cam'", "'depth'", "'color', 'infrared'"):
+        assert word in gap.reason
+
+
+async def test_the_camera_is_asked_no_more_often_than_the_frame_rate() -> None:
+    now_us = SystemClock().wall_us()
+    camera = ScriptedCamera(*(answer(now_us + n * 1000) for n in range(100)))
+    poller = FramePoller(camera, None, 20, SystemClock(), LOGGER)
+    begin = SystemClock().monotonic_us()
+    await take(poller, 8)
+    assert SystemClock().monotonic_us() - begin >= 0.3 * US
+
+
+async def test_ending_the_iteration_ends_the_requests(impatient: None) -> None:
+    camera = ScriptedCamera(answer(None))
+    items = await take(poller_of(camera, SystemClock()), 2)
+    assert isinstance(items[1], Gap)
+    assert camera.under_way == 0
