@@ -2,17 +2,20 @@
 
 Who owns what, and how long it lives:
 
-- `VideoStore` (store) lives as long as the configured resource and owns all below, from `start` to `close`.
+- `VideoStore` (store) lives as long as the configured resource and owns everything below, from `start` to `close`.
 - `Recorder` takes packets from a `Source` and owns one `Run` at a time: an ffmpeg that writes segments into the storage
-  directory, until the source pauses, its pictures change size, the clock is stepped, or ffmpeg fails.
+  directory, until the source pauses, its images change size, the clock is stepped, or ffmpeg fails.
 - `Archive` owns the `Index` (SQLite, in a `Database` that outlives its file) and gives each finished segment its name.
-- `Upkeep` keeps the two in step with the directory, by the events of a `Watcher` and by slow walks, and revives what
-  somebody took away; `Retention` deletes the oldest segments beyond the quota, but not what `Holds` keep.
-- `FFmpegInput` is a source of whatever ffmpeg can open: a `Demuxer` reads it, `Arrival` dates what is live.
-- `Clips` makes a `Plan` of a range and cuts it out, in `Workspaces`; `Delivery` hands it over as a file, as bytes or as
-  a stream; `Uploads` names what is saved; `Saves` keeps promised saves over restarts.
-- A store that is open read-only works on a snapshot of the index, and follows what others do to the directory.
-- `videostore.viam` is the module around it, `videostore.cli` the command line; nothing else here knows of either.
+- `StorageMaintainer` keeps the index in step with the directory, by the events of a `Watcher` and by slow walks, and
+  recreates what was removed; `Retention` deletes the oldest segments beyond the quota, but not what `RetentionHolds`
+  keep.
+- `FFmpegInput` is a source for anything that ffmpeg can open: a `Demuxer` reads it, `ArrivalTimeEstimator` dates live
+  frames.
+- `ClipCutter` makes a `Plan` of a range and cuts it, in `Workspaces`; `Delivery` returns the clip as a file, as bytes
+  or as a stream; `Uploads` names saved clips; `SaveQueue` keeps pending saves over restarts.
+- A read-only store works on a snapshot of the index, and follows what others do to the directory.
+- `videostore.viam` is the module around it, `videostore.remote` reaches a recorder on another machine, and
+  `videostore.cli` is the command line; nothing below them knows of Viam or of a terminal.
 
 Times are whole microseconds since the Unix epoch, UTC (`_us`); local time stands only where people write or read it.
 """
@@ -34,7 +37,7 @@ from videostore.base.time_parsing import Moment
 from videostore.media.images import BadPictureError, picture_packet
 from videostore.media.packet import Gap, Packet, Source, StreamFormat
 from videostore.sources.ffmpeg_input import FFmpegInput, StreamInfo
-from videostore.storage.save_record import Save, SaveStatus
+from videostore.storage.save_record import SaveJob, SaveStatus
 from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
 from videostore.store.store import VideoStore
 
@@ -55,7 +58,7 @@ __all__ = [
     "Packet",
     "Range",
     "RequestError",
-    "Save",
+    "SaveJob",
     "SaveStatus",
     "SavedClip",
     "Source",

@@ -33,7 +33,7 @@ from scripts.bench.recording import (
 from scripts.bench.table import Row
 from scripts.fakes.viam_server import Parent
 from videostore.base.constants import US_PER_SECOND
-from videostore.base.timestamps import format_utc_exact
+from videostore.base.time_format import format_utc_exact
 from videostore.config import DEFAULT_BITRATE, StorageConfig
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.packet import Packet, StreamFormat

@@ -30,7 +30,7 @@ from scripts.bench.segments import (
 )
 from videostore.base.constants import RESCAN_INTERVAL_S, US_PER_SECOND
 from videostore.base.errors import NothingStoredError, TooLargeError
-from videostore.base.timestamps import format_utc_exact
+from videostore.base.time_format import format_utc_exact
 from videostore.media.fmp4 import read_fragments
 from videostore.media.packet import Packet
 from videostore.media.segment_names import closed_name, open_name
@@ -303,8 +303,8 @@ async def _measure_quota(directory: Directory, figures: Figures) -> None:
     async with directory.opened(camera) as store, Ticker() as ticker:
         await store.start()
         await _until(store._archive.reconciled.is_set)  # the walk after a start has figures of its own
-        store._upkeep._retention._quota_bytes = quota_bytes
-        store._upkeep._grown.set()
+        store._maintainer._retention._quota_bytes = quota_bytes
+        store._maintainer._grown.set()
         ticker.worst, before, began = 0.0, store.health().segments, time.monotonic()
         await _until(lambda: store.health().segments < stored)
         # The open segment grows meanwhile: what it is over the quota by the end waits for the next round of upkeep.

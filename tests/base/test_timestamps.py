@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videostore.base.errors import TimestampError
-from videostore.base.timestamps import format_local, format_utc, format_utc_exact, parse_timestamp
+from videostore.base.time_format import format_local, format_utc, format_utc_exact
+from videostore.base.timestamps import parse_timestamp
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND

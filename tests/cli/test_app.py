@@ -33,7 +33,7 @@ from tests.support.recording import START_US, US, Pulse, Stores, until, write_fo
 from videostore.base.ranges import Range
 from videostore.cli import command_line
 from videostore.cli import runtime as outcome
-from videostore.cli.invocation import is_for_module
+from videostore.cli.invocation import is_module_invocation
 from videostore.cli.storage_directory import VARIABLE
 from videostore.cli.time_options import bare, length, shield, written, written_within
 from videostore.ffmpeg.process import find_ffmpeg
@@ -549,13 +549,13 @@ def test_what_nobody_foresaw_is_told_without_a_traceback(
         raise KeyError("rtsp://user:secret@camera is odd\nand more")
 
     monkeypatch.setattr("videostore.cli.app.call", fail)
-    assert command_line.carry_out(["state"]) == 1
+    assert command_line.run_command_line(["state"]) == 1
     assert capsys.readouterr().err == (
         "videostore: This was not foreseen: 'rtsp://…@camera is odd\\nand more'; run it again with --verbose for the "
         "traceback.\n"
     )
     monkeypatch.setattr("videostore.cli.app.call", lambda arguments: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert command_line.carry_out(["state"]) == 130
+    assert command_line.run_command_line(["state"]) == 130
 
 
 @pytest.mark.parametrize("arguments", [["state"], ["state", "--json"], ["export", "-o", "-"], ["--help"]])
@@ -713,7 +713,7 @@ def test_it_tells_its_version_and_without_a_command_what_it_can_do(program: Prog
     ],
 )
 def test_a_socket_as_the_first_argument_makes_it_the_module(arguments: str, module: bool) -> None:
-    assert is_for_module(arguments.split()) == module
+    assert is_module_invocation(arguments.split()) == module
 
 
 def test_the_module_and_the_command_line_do_not_pay_for_each_other(program: Program, recording: Path) -> None:
@@ -723,8 +723,8 @@ import videostore.cli, videostore.viam.module
 assert not {"typer", "rich", "click"} & {*sys.modules}, "the module draws"
 for name in [name for name in sys.modules if name.split(".")[0] in ("viam", "grpclib", "google")]:
     del sys.modules[name]
-from videostore.cli.command_line import carry_out
-assert carry_out(["state", "--storage", sys.argv[1]]) == 0
+from videostore.cli.command_line import run_command_line
+assert run_command_line(["state", "--storage", sys.argv[1]]) == 0
 assert not any(name.split(".")[0] in ("viam", "grpclib") for name in sys.modules), "the command line calls"
 """
     done = subprocess.run(

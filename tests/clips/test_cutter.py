@@ -40,7 +40,7 @@ CONTAINERS = ["mp4", "fmp4"]
 
 @pytest.fixture
 async def whole(cutter: OpenOver, recording: Path, tmp_path: Path) -> Cutter:
-    """Clips over a copy of the recording of 7 s."""
+    """Clips of a copy of the recording of 7 s."""
     shutil.copytree(recording, tmp_path / "storage")
     return await cutter(tmp_path / "storage")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from videostore.base.errors import ConfigError, NoRoomError, TooLargeError
-from videostore.clips.limits import check_answer, check_device
+from videostore.clips.limits import check_answer_size, check_clip_room
 from videostore.config import StorageConfig
 from videostore.storage.free_space import check_floor, shortage_bytes
 
@@ -13,15 +13,15 @@ MIB = 1 << 20
 
 
 def test_a_clip_that_fits_is_let_pass_and_one_that_does_not_is_told_what_would(small_disk: Path) -> None:
-    check_device(small_disk / "not" / "made" / "yet", 11 * MIB, 60_000_000)
+    check_clip_room(small_disk / "not" / "made" / "yet", 11 * MIB, 60_000_000)
     with pytest.raises(NoRoomError, match=r"about 24\.0 MiB, but the disk of .* 11\.8 MiB: ask for at most 29\.\d s"):
-        check_device(small_disk / "not" / "made" / "yet", 24 * MIB, 60_000_000)
+        check_clip_room(small_disk / "not" / "made" / "yet", 24 * MIB, 60_000_000)
 
 
 def test_an_answer_that_would_be_too_large_is_told_how_long_it_may_be() -> None:
-    check_answer(24 * MIB, 60_000_000, 24 * MIB)
+    check_answer_size(24 * MIB, 60_000_000, 24 * MIB)
     with pytest.raises(TooLargeError, match=r"about 48\.0 MiB, but a grpc answer carries 24\.0 MiB: .* at most 30 s"):
-        check_answer(48 * MIB, 60_000_000, 24 * MIB)
+        check_answer_size(48 * MIB, 60_000_000, 24 * MIB)
 
 
 def test_more_than_the_device_has_cannot_be_kept_free(small_disk: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.support.recording import LOGGER, SMALL, START_US, US, capture_times, record, take_over, write_foreign
 from videostore.base.constants import FOREIGN_SLACK_US, JOIN_US, TOUCHING_US
 from videostore.base.ranges import Range
-from videostore.clips.plan import Part, Plan, _touch, groups_of, in_order, make_plan
+from videostore.clips.plan import ClipPart, Plan, _touch, groups_of, make_plan, sort_segments
 from videostore.media.fmp4 import read_fragments
 from videostore.media.segment import Segment
 
@@ -39,7 +39,7 @@ def ordered(*segments: Segment, seed: int = 0) -> list[str]:
     """Names of segments in the order of a clip, in whatever order they were found."""
     found = [(one, Path(one.file_name)) for one in segments]
     random.Random(seed).shuffle(found)
-    return [one.file_name for one, _ in in_order(found)]
+    return [one.file_name for one, _ in sort_segments(found)]
 
 
 def names(*segments: Segment) -> list[str]:
@@ -104,7 +104,7 @@ def test_nothing_is_lost_or_doubled_whatever_is_found() -> None:
             start_s = dice.uniform(0, 40)
             one = segment(start_s, start_s + dice.choice([1.0, 2.0, 30.0]), dice.choice([None, 1, 2, 3]))
             found.append((replace(one, file_name=f"{number}.mp4"), Path(f"{number}.mp4")))
-        order = in_order(found)
+        order = sort_segments(found)
         assert sorted(one.file_name for one, _ in order) == sorted(one.file_name for one, _ in found)
         for run in (1, 2, 3):
             starts = [one.start_us for one, _ in order if one.run_us == run]
@@ -152,7 +152,7 @@ def test_of_other_programs_segments_touch_as_far_as_whole_seconds_can_tell() -> 
 
 
 def test_parts_are_joined_as_long_as_codec_and_size_stay_and_none_but_the_outer_ends_is_trimmed() -> None:
-    parts = [Part(one, Path(one.file_name), one.end_us, one.start_us) for one in run_of(1, 0, 30, 60, 90)]
+    parts = [ClipPart(one, Path(one.file_name), one.end_us, one.start_us) for one in run_of(1, 0, 30, 60, 90)]
     assert groups_of(parts) == [parts]
     outer = [replace(parts[0], first_us=5 * US), parts[1], replace(parts[2], stop_us=70 * US)]
     assert groups_of(outer) == [outer]
@@ -168,7 +168,7 @@ def test_parts_are_joined_as_long_as_codec_and_size_stay_and_none_but_the_outer_
 
 
 async def found_in(directory: Path) -> Pairs:
-    return in_order([(one, directory / one.file_name) for one in await take_over(directory)])
+    return sort_segments([(one, directory / one.file_name) for one in await take_over(directory)])
 
 
 def plan_of(found: Sequence[tuple[Segment, Path]], from_us: int, to_us: int) -> Plan:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.recording import START_US, US
 from videostore.base.system import LINUX
-from videostore.clips.segment_links import Pins
+from videostore.clips.segment_links import SegmentLinks
 from videostore.media.segment import Segment
 
 pytestmark = pytest.mark.skipif(not LINUX, reason="other systems have no names for what is open")
@@ -53,7 +53,7 @@ def test_what_is_pinned_is_read_although_it_is_deleted_until_the_end(
 ) -> None:
     directory, before = tmp_path / "here", descriptors()
     all_of_them = segments(directory, 5)
-    with Pins(directory, work, read_only=read_only) as pins:
+    with SegmentLinks(directory, work, read_only=read_only) as pins:
         for _ in range(2):  # looked for again
             pinned = pins.pin(all_of_them)
         assert {(directory / s.file_name).stat().st_nlink for s in all_of_them} == {1 if read_only else 2}
@@ -67,7 +67,7 @@ def test_nothing_is_pinned_by_a_thread_that_comes_too_late(tmp_path: Path, work:
     directory, before = tmp_path / "here", descriptors()
     found = segments(directory, 3)
     for read_only in (True, False):
-        with Pins(directory, work, read_only=read_only) as pins:
+        with SegmentLinks(directory, work, read_only=read_only) as pins:
             pass
         assert [path.parent for _, path in pins.pin(found)] == [directory] * 3
     assert descriptors() == before and not list(work.iterdir())
@@ -75,7 +75,7 @@ def test_nothing_is_pinned_by_a_thread_that_comes_too_late(tmp_path: Path, work:
 
 def test_for_many_segments_more_files_may_be_open(tmp_path: Path, work: Path, few_descriptors: int) -> None:
     found = segments(tmp_path / "here", few_descriptors)
-    with Pins(tmp_path / "here", work, read_only=True) as pins:
+    with SegmentLinks(tmp_path / "here", work, read_only=True) as pins:
         assert {path.parent for _, path in pins.pin(found)} == {work}
 
 
@@ -84,7 +84,7 @@ def test_where_that_is_not_allowed_the_oldest_are_pinned_and_there_is_room_for_o
 ) -> None:
     found = segments(tmp_path / "here", 40)
     monkeypatch.setattr(resource, "getrlimit", lambda _: (few_descriptors, few_descriptors))
-    with Pins(tmp_path / "here", work, read_only=True) as pins:
+    with SegmentLinks(tmp_path / "here", work, read_only=True) as pins:
         held = [path.parent == work for _, path in pins.pin(found)]
         assert held == sorted(held, reverse=True) and 5 <= sum(held) <= 11
         assert few_descriptors - descriptors() >= 250
@@ -93,5 +93,5 @@ def test_where_that_is_not_allowed_the_oldest_are_pinned_and_there_is_room_for_o
 def test_a_segment_that_is_gone_keeps_its_own_name(tmp_path: Path, work: Path) -> None:
     found = segments(tmp_path / "here", 2)
     (tmp_path / "here" / found[0].file_name).unlink()
-    with Pins(tmp_path / "here", work, read_only=True) as pins:
+    with SegmentLinks(tmp_path / "here", work, read_only=True) as pins:
         assert [path.parent for _, path in pins.pin(found)] == [tmp_path / "here", work]

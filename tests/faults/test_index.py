@@ -355,7 +355,7 @@ async def test_rows_without_files_cost_no_file_its_place_in_the_quota(stores: St
     newest.unlink()
     store = await stores.open(size_gb=(left_bytes + 1) / 2**30)
     while not store._archive.reconciled.is_set():  # whenever the quota's turn comes
-        await store._upkeep._retention.enforce()
+        await store._maintainer._retention.enforce()
         await asyncio.sleep(0)
     assert sorted(stores.storage.glob("*.mp4")) == left
     assert store.health().segments == len(left)
@@ -368,19 +368,19 @@ async def test_three_thousand_files_without_rows_are_read_newest_first_while_rec
     pulse = Pulse()
     began = time.monotonic()
     store = await stores.open(pulse, segment_seconds=1)
-    await until(lambda: store.health().unknown_segments)
-    left = [describe_health(store.health())["segments_to_be_indexed"]]
+    await until(lambda: store.health().unindexed_segments)
+    left = [describe_health(store.health())["unindexed_segments"]]
     from_us, to_us = directory.end_us - 40 * US, directory.end_us
     await until(lambda: store.health().segments)
     clip = await store.fetch(from_us, to_us)
-    unread = store.health().unknown_segments
-    assert clip.ranges is None and 0 < unread < 3000
+    unindexed = store.health().unindexed_segments
+    assert clip.ranges is None and 0 < unindexed < 3000
     while not store._archive.reconciled.is_set():
-        left.append(store.health().unknown_segments)
+        left.append(store.health().unindexed_segments)
         await asyncio.sleep(0.02)
     assert left == sorted(left, reverse=True) and left[0] > 2000
     assert time.monotonic() - began < 30
-    assert "segments_to_be_indexed" not in describe_health(store.health())
+    assert "unindexed_segments" not in describe_health(store.health())
     await another_segment(stores.storage)
     stored = (await store.state()).ranges
     assert len(stored) == 4 and stored[0].from_us == directory.starts_us[0] and stored[2].to_us == directory.end_us
@@ -396,7 +396,7 @@ async def test_a_lost_index_costs_no_recording_that_the_quota_has_room_for(store
     store = await stores.open(size_gb=3000 * size_bytes / 2**30)
     await until(store._archive.reconciled.is_set, 40)
     await until(lambda: store.health().segments <= 3000, 40)
-    await store._upkeep._retention.enforce()
+    await store._maintainer._retention.enforce()
     assert store._archive.stored_bytes == 3000 * size_bytes
     assert len(list(stores.storage.glob("*.mp4"))) == store.health().segments == 3000
 

@@ -35,7 +35,8 @@ from tests.support.checkout import ROOT
 from tests.support.machine import NAME, assert_plain, run_machine
 from tests.support.recording import LOGGER, START_US, US, FixedClock, Stores, record, take_over, until
 from videostore.base.errors import ConfigError, VideoStoreError
-from videostore.base.timestamps import format_local, format_utc, format_utc_exact, parse_timestamp
+from videostore.base.time_format import format_local, format_utc, format_utc_exact
+from videostore.base.timestamps import parse_timestamp
 from videostore.clips.uploads import tag_directory
 from videostore.config import PRESETS, Config, parse_config
 from videostore.ffmpeg.process import find_ffmpeg

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.coding import coded_packets
 from tests.support.recording import SMALL, capture_times
-from videostore.media.h26x import Look, UncopyableError, look_at, parameter_sets
+from videostore.media.h26x import KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
 
 S = b"\0\0\0\1"
 
@@ -30,8 +30,8 @@ def test_the_parameter_sets_of_h265_are_found_too() -> None:
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 def test_a_keyframe_tells_what_its_stream_is(codec: str) -> None:
     (first, *_) = coded_packets(capture_times(0.3), codec, gop=5)
-    look = look_at(codec, first.data)
-    assert look == Look(*SMALL, "yuv420p", reorders=False)
+    look = inspect_keyframe(codec, first.data)
+    assert look == KeyframeInfo(*SMALL, "yuv420p", reorders=False)
     look.check(codec)
 
 
@@ -39,14 +39,14 @@ def test_a_keyframe_tells_what_its_stream_is(codec: str) -> None:
 def test_what_is_no_keyframe_is_refused(codec: str) -> None:
     for data in (b"", b"garbage" * 100, S + b"\x65garbage"):
         with pytest.raises(UncopyableError):
-            look_at(codec, data)
+            inspect_keyframe(codec, data)
 
 
 def test_what_a_recording_cannot_hold_is_said() -> None:
     with pytest.raises(UncopyableError, match="B frames"):
-        Look(2, 2, "yuv420p", reorders=True).check("h264")
+        KeyframeInfo(2, 2, "yuv420p", reorders=True).check("h264")
     with pytest.raises(UncopyableError, match="yuv444p"):
-        Look(2, 2, "yuv444p", reorders=False).check("h264")
+        KeyframeInfo(2, 2, "yuv444p", reorders=False).check("h264")
     with pytest.raises(UncopyableError, match="yuv420p10le"):
-        Look(2, 2, "yuv420p10le", reorders=False).check("h264")
-    Look(2, 2, "yuv420p10le", reorders=False).check("hevc")
+        KeyframeInfo(2, 2, "yuv420p10le", reorders=False).check("h264")
+    KeyframeInfo(2, 2, "yuv420p10le", reorders=False).check("hevc")

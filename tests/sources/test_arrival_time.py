@@ -5,14 +5,14 @@ import random
 from collections.abc import Sequence
 
 from tests.support.recording import START_US, US
-from videostore.sources.arrival_time import ArrivalDates
+from videostore.sources.arrival_time import ArrivalTimeEstimator
 
 INTERVAL_US = 40_000
 
 
 def dated(true_us: Sequence[int], delays_us: Sequence[int], pts_us: Sequence[int]) -> list[int]:
     """How far off each frame is dated from when it was captured."""
-    dates = ArrivalDates()
+    dates = ArrivalTimeEstimator()
     off = []
     for captured_us, delay_us, pts in zip(true_us, delays_us, pts_us, strict=True):
         assert dates.observe(pts, captured_us + delay_us)
@@ -49,7 +49,7 @@ def test_time_runs_forward_when_a_smaller_delay_is_seen() -> None:
 
 def test_a_leap_of_the_stream_or_of_its_arrival_is_told() -> None:
     for leap_us in (-6 * US, 6 * US):
-        dates = ArrivalDates()
+        dates = ArrivalTimeEstimator()
         assert dates.observe(0, START_US)
         assert dates.observe(INTERVAL_US, START_US + INTERVAL_US + 4 * US)  # late, no more
         assert not dates.observe(2 * INTERVAL_US + leap_us, START_US + 2 * INTERVAL_US)

@@ -13,18 +13,18 @@ import pytest
 
 from tests.support.checkout import ROOT
 from videostore.base.errors import VideoStoreError
-from videostore.storage.directory_lock import Claim
+from videostore.storage.directory_lock import DirectoryLock
 
 _CLAIMER = """
 import subprocess, sys
 from pathlib import Path
-from videostore.storage.directory_lock import Claim
-claim = Claim(Path(sys.argv[1]))
+from videostore.storage.directory_lock import DirectoryLock
+claim = DirectoryLock(Path(sys.argv[1]))
 child = subprocess.Popen(["sleep", "30"])  # as its ffmpeg
 print(child.pid, flush=True)
 sys.stdin.read()
 """
-TakeClaim = Callable[[Path], Claim]
+TakeClaim = Callable[[Path], DirectoryLock]
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def take() -> Iterator[TakeClaim]:
     """Claims directories until the end of the test."""
     with ExitStack() as stack:
 
-        def claim_it(directory: Path) -> Claim:
-            claim = Claim(directory)
+        def claim_it(directory: Path) -> DirectoryLock:
+            claim = DirectoryLock(directory)
             stack.callback(claim.release)
             return claim
 
@@ -48,7 +48,7 @@ def test_a_directory_is_made_and_a_second_recorder_is_refused_until_it_is_releas
     assert directory.is_dir()
     for _ in range(2):
         with pytest.raises(VideoStoreError, match=f"{directory}.* is in use by another recorder"):
-            Claim(directory)
+            DirectoryLock(directory)
     first.release()
     first.release()  # once more does no harm
     take(directory)
@@ -59,7 +59,7 @@ def test_one_that_was_refused_keeps_no_descriptor(tmp_path: Path, take: TakeClai
     before = len(os.listdir("/dev/fd"))
     for _ in range(5):
         with pytest.raises(VideoStoreError):
-            Claim(tmp_path)
+            DirectoryLock(tmp_path)
     assert len(os.listdir("/dev/fd")) == before
 
 
@@ -70,7 +70,7 @@ def test_the_claim_of_a_killed_process_ends_with_it_even_while_its_child_lives(t
         child = int(process.stdout.readline())
         try:
             with pytest.raises(VideoStoreError):
-                Claim(tmp_path)
+                DirectoryLock(tmp_path)
             process.kill()
             process.wait()
             os.kill(child, 0)  # it is there still
@@ -85,7 +85,7 @@ def test_a_claim_of_the_same_directory_need_not_be_renewed(tmp_path: Path, take:
     (tmp_path / "elsewhere").rename(tmp_path / "storage")
     assert claim.renew() is False
     with pytest.raises(VideoStoreError):
-        Claim(tmp_path / "storage")
+        DirectoryLock(tmp_path / "storage")
 
 
 @pytest.mark.parametrize("replace", [False, True])
@@ -101,7 +101,7 @@ def test_a_directory_that_was_removed_or_replaced_is_claimed_anew(
     assert claim.renew() is True
     assert [path.name for path in directory.iterdir()] == (["1725000000.mp4"] if replace else [])
     with pytest.raises(VideoStoreError):
-        Claim(directory)
+        DirectoryLock(directory)
     assert claim.renew() is False
 
 
@@ -112,7 +112,7 @@ def test_a_directory_that_was_moved_away_is_free_once_another_is_claimed_in_its_
     claim = take(directory)
     directory.rename(elsewhere)
     with pytest.raises(VideoStoreError):
-        Claim(elsewhere)
+        DirectoryLock(elsewhere)
     assert claim.renew() is True
     take(elsewhere)
 
@@ -145,4 +145,4 @@ def test_while_the_device_is_gone_nothing_is_made_in_its_place(small_disk: Path,
         directory.mkdir(parents=True)
     assert claim.renew() is True
     with pytest.raises(VideoStoreError):
-        Claim(directory)
+        DirectoryLock(directory)

@@ -12,7 +12,7 @@ from tests.support.recording import LOGGER, US
 from videostore.base.ranges import Range
 from videostore.media.segment import Segment
 from videostore.storage.index import FILE_NAME, Index
-from videostore.storage.save_record import Save, SaveStatus
+from videostore.storage.save_record import SaveJob, SaveStatus
 
 GO_TABLE = """
 CREATE TABLE files (
@@ -32,7 +32,7 @@ GO_INSERT = (
     "INSERT INTO files (file_name, start_time_unix, duration_ms, size_bytes, width, height, codec, deleted_at)"
     " VALUES (?, ?, ?, ?, 640, 480, 'h264', ?)"
 )
-SAVE = Save("cam_1.mp4", "tag=a", 10 * US, 20 * US, '{"why": "test"}', 30 * US)
+SAVE = SaveJob("cam_1.mp4", "tag=a", 10 * US, 20 * US, '{"why": "test"}', 30 * US)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Upkeep: what keeps the archive in step with its directory says what is wrong, and never ends."""
+"""Maintenance: what keeps the archive in step with its directory says what is wrong, and never ends."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from videostore.base.tasks import end_task
 from videostore.media.fmp4 import read_fragments
 from videostore.recording.run import Run
 from videostore.storage.archive import Archive
-from videostore.storage.maintenance import Upkeep
+from videostore.storage.maintenance import StorageMaintainer
 from videostore.storage.retention import Retention
-from videostore.storage.retention_holds import Holds
+from videostore.storage.retention_holds import RetentionHolds
 
 
 @dataclass
 class Kept:
-    """Upkeep of a directory, with what a test can change about it."""
+    """Maintenance of a directory, with what a test can change about it."""
 
     archive: Archive
     clock: FixedClock = field(default_factory=FixedClock)
@@ -35,18 +35,18 @@ class Kept:
     replaced: int = 0
     index_changes: int = 0
     run: Run | None = None
-    upkeep: Upkeep = field(init=False)
+    upkeep: StorageMaintainer = field(init=False)
 
     def __post_init__(self) -> None:
         retention = Retention(
             self.archive,
             1 << 40,
             open_bytes=lambda: 0,
-            holds=Holds(self.clock),
+            holds=RetentionHolds(self.clock),
             shortage_bytes=self._shortage,
             logger=LOGGER,
         )
-        self.upkeep = Upkeep(
+        self.upkeep = StorageMaintainer(
             self.archive,
             retention,
             self.clock,
@@ -76,7 +76,7 @@ class Kept:
 
 @pytest.fixture
 async def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kept]:
-    """Upkeep of an empty directory, not started yet, whose ticks come soon."""
+    """Maintenance of an empty directory, not started yet, whose ticks come soon."""
     monkeypatch.setattr("videostore.storage.maintenance._TICK_S", 0.02)
     archive = await Archive.open(tmp_path / "storage", LOGGER)
     kept = Kept(archive)

@@ -12,7 +12,7 @@ from tests.support.recording import LOGGER, US, FixedClock
 from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
 from videostore.storage.retention import Retention
-from videostore.storage.retention_holds import Holds
+from videostore.storage.retention_holds import RetentionHolds
 
 
 @dataclass
@@ -24,10 +24,10 @@ class Keeper:
     room_bytes: int | None = None
     """What fits on the device besides what must stay free; None for any amount."""
     clock: FixedClock = field(default_factory=lambda: FixedClock(wall=100_000 * US))
-    holds: Holds = field(init=False)
+    holds: RetentionHolds = field(init=False)
 
     def __post_init__(self) -> None:
-        self.holds = Holds(self.clock)
+        self.holds = RetentionHolds(self.clock)
 
     async def fill(self, count: int) -> None:
         for number in range(count):

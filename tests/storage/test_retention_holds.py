@@ -4,22 +4,22 @@ import pytest
 
 from tests.support.recording import US, FixedClock
 from videostore.base.ranges import Range
-from videostore.storage.retention_holds import Holds
+from videostore.storage.retention_holds import RetentionHolds
 
 
 def test_nothing_is_held_at_first() -> None:
-    holds = Holds(FixedClock())
+    holds = RetentionHolds(FixedClock())
     assert holds.ranges == [] and holds.since_us is None
 
 
 def test_ranges_that_overlap_or_touch_are_held_as_one_and_in_order() -> None:
-    holds = Holds(FixedClock())
+    holds = RetentionHolds(FixedClock())
     with holds.hold(50, 60), holds.hold(10, 20), holds.hold(15, 30), holds.hold(30, 40):
         assert holds.ranges == [Range(10, 40), Range(50, 60)]
 
 
 def test_each_hold_lasts_as_long_as_its_context_also_where_two_are_equal() -> None:
-    holds = Holds(FixedClock())
+    holds = RetentionHolds(FixedClock())
     with holds.hold(10, 20):
         with holds.hold(10, 20):
             assert holds.ranges == [Range(10, 20)]
@@ -28,7 +28,7 @@ def test_each_hold_lasts_as_long_as_its_context_also_where_two_are_equal() -> No
 
 
 def test_a_hold_ends_when_its_clip_fails() -> None:
-    holds = Holds(FixedClock())
+    holds = RetentionHolds(FixedClock())
     with pytest.raises(RuntimeError), holds.hold(10, 20):
         raise RuntimeError
     assert holds.ranges == [] and holds.since_us is None
@@ -36,7 +36,7 @@ def test_a_hold_ends_when_its_clip_fails() -> None:
 
 def test_since_is_when_the_oldest_hold_was_asked_for() -> None:
     clock = FixedClock()
-    holds = Holds(clock)
+    holds = RetentionHolds(clock)
     first_us = clock.wall_us()
     with holds.hold(10, 20):
         clock.advance(5)
@@ -50,6 +50,6 @@ def test_since_is_when_the_oldest_hold_was_asked_for() -> None:
 
 
 def test_a_hold_that_was_asked_for_at_the_epoch_is_one_too() -> None:
-    holds = Holds(FixedClock())
+    holds = RetentionHolds(FixedClock())
     with holds.hold(10, 20, since_us=0):
         assert holds.since_us == 0

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videostore.media.segment_names import name_time_us
-from videostore.storage.unindexed import Unread
+from videostore.storage.unindexed import UnindexedFiles
 
 HOUR_S = 3600
 NAMES = st.lists(
@@ -27,19 +27,19 @@ def time_us(name: str) -> int:
 def test_the_newest_and_the_oldest_are_taken_in_order_whatever_was_taken_before(
     names: list[str], takings: list[tuple[bool, int]]
 ) -> None:
-    unread, left = Unread(names), list(names)
+    unindexed, left = UnindexedFiles(names), list(names)
     for newest, limit in takings:
-        taken = unread.take_newest(limit) if newest else unread.take_oldest(limit)
+        taken = unindexed.take_newest(limit) if newest else unindexed.take_oldest(limit)
         expected = sorted(map(time_us, left), reverse=newest)[:limit]
         assert list(map(time_us, taken)) == expected
         assert set(taken) <= set(left)
         left = [name for name in left if name not in taken]
-        assert len(unread) == len(left) and set(unread.names) == set(left)
+        assert len(unindexed) == len(left) and set(unindexed.names) == set(left)
         if left:
-            assert unread.oldest_us is not None and unread.newest_us is not None
-            assert all(unread.oldest_us <= time_us(name) < unread.newest_us for name in left)
+            assert unindexed.oldest_us is not None and unindexed.newest_us is not None
+            assert all(unindexed.oldest_us <= time_us(name) < unindexed.newest_us for name in left)
         else:
-            assert unread.oldest_us is unread.newest_us is None
+            assert unindexed.oldest_us is unindexed.newest_us is None
 
 
 @given(NAMES, TAKINGS, st.data())
@@ -47,17 +47,17 @@ def test_the_known_bytes_are_those_of_what_is_still_to_be_read(
     names: list[str], takings: list[tuple[bool, int]], data: st.DataObject
 ) -> None:
     """Files are measured while others are taken out, so that one may be gone by the time its size is known."""
-    unread = Unread(names)
+    unindexed = UnindexedFiles(names)
     sizes = {name: data.draw(st.integers(0, 1 << 40)) for name in names}
     waiting = dict(sizes)
     for newest, limit in takings:
         for name in data.draw(st.lists(st.sampled_from(sorted(waiting)), unique=True)) if waiting else ():
-            unread.measured(name, waiting.pop(name))
-        unread.take_newest(limit) if newest else unread.take_oldest(limit)
-        assert unread.known_bytes == sum(sizes[name] for name in unread.names if name not in waiting)
+            unindexed.measured(name, waiting.pop(name))
+        unindexed.take_newest(limit) if newest else unindexed.take_oldest(limit)
+        assert unindexed.known_bytes == sum(sizes[name] for name in unindexed.names if name not in waiting)
 
 
 def test_of_nothing_nothing_is_taken() -> None:
-    unread = Unread()
-    assert not unread and unread.take_newest(5) == unread.take_oldest(5) == unread.names == []
-    assert unread.known_bytes == 0
+    unindexed = UnindexedFiles()
+    assert not unindexed and unindexed.take_newest(5) == unindexed.take_oldest(5) == unindexed.names == []
+    assert unindexed.known_bytes == 0

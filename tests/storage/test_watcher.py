@@ -195,7 +195,7 @@ async def test_without_events_segments_are_found_at_the_next_tick_and_others_fil
     pulse = Pulse()
     store = await stores.open(pulse, segment_seconds=1)
     await until(lambda: store.health().segments >= 1)
-    store._upkeep._watcher.stop()  # the thread has died
+    store._maintainer._watcher.stop()  # the thread has died
     count = store.health().segments
     shutil.copy(foreign, stores.storage)
     await until(lambda: store.health().segments >= count + 3)

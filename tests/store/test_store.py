@@ -277,7 +277,7 @@ async def test_what_a_cut_needs_is_not_deleted_by_the_quota_meanwhile(
 ) -> None:
     store = await stores.over(recording)
     async with store._clips.plan(times[3], times[9]) as plan:
-        retention = store._upkeep._retention
+        retention = store._maintainer._retention
         retention._quota_bytes = 1
         await retention.enforce()
         assert (stores.storage / plan.parts[0].segment.file_name).exists()

@@ -15,7 +15,7 @@ from grpclib import GRPCError
 
 from scripts.fakes.painted_camera import ClipCheck, PaintedCamera, check_clip, read_clip
 from scripts.fakes.viam_server import Parent
-from videostore.base.timestamps import format_utc_exact
+from videostore.base.time_format import format_utc_exact
 
 NAME = "store"
 US = 1_000_000

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scripts.fakes.painted_camera import paint
 from videostore.base.clock import Clock, SystemClock
-from videostore.clips.cutter import Clips
+from videostore.clips.cutter import ClipCutter
 from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
 from videostore.config import StorageConfig
 from videostore.ffmpeg.encoder import Encoder
@@ -24,7 +24,7 @@ from videostore.media.packet import Gap, Packet, Source
 from videostore.media.segment import Segment
 from videostore.recording.run import Run
 from videostore.storage.archive import Archive
-from videostore.storage.retention_holds import Holds
+from videostore.storage.retention_holds import RetentionHolds
 from videostore.store.store import VideoStore
 
 US = 1_000_000
@@ -181,18 +181,18 @@ async def nothing_open(_from_us: int, _to_us: int) -> list[tuple[Segment, Path]]
     return []
 
 
-def clips_of(archive: Archive, binary: str) -> Clips:
-    """Clips of a directory to which nobody records."""
+def clips_of(archive: Archive, binary: str) -> ClipCutter:
+    """The clips of a directory to which nobody records."""
     workspaces = Workspaces(archive.directory / WORK_DIRECTORY)
-    return Clips(archive, Holds(FixedClock()), workspaces, binary, LOGGER, nothing_open)
+    return ClipCutter(archive, RetentionHolds(FixedClock()), workspaces, binary, LOGGER, nothing_open)
 
 
 @dataclass
 class Cutter:
-    """Clips of one directory, over an archive."""
+    """The clips of one directory, over an archive."""
 
     archive: Archive
-    clips: Clips
+    clips: ClipCutter
 
     async def cut(self, from_us: int, to_us: int, container: str = "mp4") -> bytes:
         """The clip of a range."""

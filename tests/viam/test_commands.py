@@ -13,7 +13,7 @@ import pytest
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.recording import START_US, US, FixedClock, Stores, until
 from videostore.base.errors import VideoStoreError
-from videostore.base.timestamps import format_local, format_utc, format_utc_exact
+from videostore.base.time_format import format_local, format_utc, format_utc_exact
 from videostore.store.store import VideoStore
 from videostore.viam.commands import describe_health, execute
 

@@ -1,52 +1,229 @@
-"""What a request or a configuration can be refused with.
+"""What a request or a configuration can be refused with: a code, the fields, and the sentence that they make.
 
-Every message is one plain sentence for the person who asked: it names the field, the value and what would be right.
-Some carry a word that clients of the Go module look for ("range", "future", "parsing time", "grpc", "size_gb" …).
+`str(error)` is one plain sentence for the person who asked: it names the field, the value and what would be right. It
+is rendered here, from the tables of `videostore.base.sentences`, and nowhere read back: a program looks at the class,
+the `code` and the fields.
 """
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from videostore.base import sentences
+from videostore.base.ranges import Range
+from videostore.base.time_format import format_utc_exact
+
+
+class Style:
+    """How the fields of a sentence are written. The command line has its own, with its options and local times."""
+
+    def attribute(self, name: str) -> str:
+        """An attribute of the machine config, by its dotted name."""
+        return name
+
+    def time(self, time_us: int) -> str:
+        """A time, in microseconds since 1970, UTC."""
+        return format_utc_exact(time_us)
+
+    def write(self, value: Any, form: str) -> str:
+        """One field in the form that its sentence asks for."""
+        if form == "attribute":
+            return self.attribute(value)
+        if form == "time":
+            return self.time(value)
+        if form == "range":
+            return f"{self.time(value.from_us)} to {self.time(value.to_us)}"
+        if form == "value":
+            return shown(str(value) if isinstance(value, Path) else value)
+        if form == "MiB":
+            return f"{value / 2**20:.1f} MiB"
+        if form == "GiB":
+            return f"{value / 2**30:.2f} GiB"
+        if form == "s":
+            return f"{value:g} s"
+        if form == "reason":
+            return str(value).rstrip(".")
+        return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 class VideoStoreError(Exception):
-    """Base of every error whose text is meant for the user."""
+    """Base of every error whose text is meant for the user.
+
+    Attributes:
+        code: Which sentence it is: a key of `sentences`, the same in every version. `said` is a sentence that another
+            program made.
+        fields: Everything that the sentence tells, by name. What the class declares is an attribute as well.
+    """
+
+    sentences: ClassVar[Mapping[str, str]] = sentences.STORE
+    """The sentences of the class, by code."""
+
+    path: str | Path | None = None
+    """The file or directory that it is about."""
+    reason: str | None = None
+    """What the system, ffmpeg or another program said."""
+
+    def __init__(self, code: str, /, **fields: Any) -> None:
+        """`code` is one of `sentences`, and `fields` what it tells; any other text is a sentence by itself."""
+        if code not in self.sentences and code != sentences.SAID:
+            code, fields = sentences.SAID, {"said": code, **fields}
+        super().__init__(code)
+        self.code = code
+        self.fields = fields
+        for name, value in fields.items():
+            if hasattr(type(self), name):
+                setattr(self, name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.code, self.fields)
+
+    def __str__(self) -> str:
+        return self.sentence()
+
+    def sentence(self, style: Style | None = None) -> str:
+        """The sentence, with its fields written in a style."""
+        if self.code == sentences.SAID:
+            return str(self.fields.get("said", ""))
+        style = style or _PLAIN
+        parts = []
+        for text, name, form, _ in string.Formatter().parse(self.sentences[self.code]):
+            parts.append(text)
+            if name is not None:
+                parts.append(style.write(self.fields[name], form or "") if name in self.fields else "…")
+        return "".join(parts)
 
 
 class ConfigError(VideoStoreError):
     """An attribute of the machine config is missing or wrong."""
 
+    sentences = sentences.CONFIG
+
+    attribute: str | None = None
+    """Its dotted name, such as `storage.size_gb`."""
+    value: Any = None
+    """What the config has."""
+    expected: str | None = None
+    """What would be right."""
+
 
 class RequestError(VideoStoreError):
     """A command cannot be carried out as it was asked."""
 
+    sentences = sentences.ANY_REQUEST
+
+    field: str | None = None
+    """The field of the command or the parameter, such as `to`."""
+    value: Any = None
+    """What was asked."""
+    expected: str | None = None
+    """What would be right."""
+    from_us: int | None = None
+    to_us: int | None = None
+    """The range that was asked for."""
+    clock_us: int | None = None
+    """What the machine's clock says."""
+
 
 class TimestampError(RequestError):
-    """A timestamp could not be read."""
+    """A time could not be read. It has `field`, `value` and `expected`."""
+
+    sentences = sentences.TIMESTAMP
 
 
 class NothingStoredError(RequestError):
     """No recording lies in the range that was asked for."""
 
+    sentences = sentences.NOTHING_STORED
+
+    asked: Range | None = None
+    """The range that was asked for."""
+    nearest: Range | None = None
+    """The stored range that is nearest to it; None where the storage is empty."""
+
 
 class UnreadableRangeError(RequestError):
     """The recording of the range is there, but damaged."""
+
+    sentences = sentences.UNREADABLE_RANGE
+
+    asked: Range | None = None
+    """The range that was asked for."""
 
 
 class TooLargeError(RequestError):
     """The clip would be larger than an answer can carry."""
 
+    sentences = sentences.TOO_LARGE
+
+    size_bytes: int | None = None
+    """How large the clip would be, about."""
+    limit_bytes: int | None = None
+    """What an answer carries."""
+    longest_s: float | None = None
+    """The longest clip of this kind that fits, in seconds."""
+
 
 class NoRoomError(RequestError):
     """The disk has no room for the clip."""
 
+    sentences = sentences.NO_ROOM
+
+    size_bytes: int | None = None
+    """What the clip needs, about."""
+    free_bytes: int | None = None
+    """What the disk of `path` has room for."""
+    longest_s: float | None = None
+    """The longest clip of this kind that fits, in seconds."""
+
 
 class UnknownSaveError(RequestError):
-    """No save of this name is known."""
+    """No save of this name is known. The name is `value`."""
+
+    sentences = sentences.UNKNOWN_SAVE
 
 
 class FFmpegError(VideoStoreError):
     """An ffmpeg could not be found, lacks what is needed, or failed."""
 
+    sentences = sentences.FFMPEG
+
+    exit_code: int | None = None
+    timeout_s: float | None = None
+    version: str | None = None
+
 
 class MachineError(VideoStoreError):
     """A machine could not be reached, or does not answer as a recorder does."""
+
+    sentences = sentences.MACHINE
+
+    address: str | None = None
+    """The machine's, with its port."""
+    component: str | None = None
+    """The recorder's name."""
+    timeout_s: float | None = None
+
+
+_PLAIN = Style()
+
+
+def _rebuild(kind: type[VideoStoreError], code: str, fields: Mapping[str, Any]) -> VideoStoreError:
+    return kind(code, **fields)
+
+
+def error_classes(kind: type[VideoStoreError] = VideoStoreError) -> Iterator[type[VideoStoreError]]:
+    """`kind` and every class below it."""
+    yield kind
+    for one in kind.__subclasses__():
+        yield from error_classes(one)
+
+
+def class_of(code: str) -> type[VideoStoreError] | None:
+    """The class of `videostore.base.errors` to which a code belongs; None if it is not known."""
+    return next((kind for kind in error_classes() if kind.__module__ == __name__ and code in kind.sentences), None)
 
 
 def reason_of(error: BaseException) -> str:

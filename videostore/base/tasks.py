@@ -8,7 +8,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-async def outlast(work: asyncio.Future[_T]) -> _T:
+async def finish_despite_cancellation(work: asyncio.Future[_T]) -> _T:
     """The result of a future that is waited for to its end, even while being cancelled; that takes effect then."""
     cancelled = False
     while not work.done():

@@ -1,7 +1,4 @@
-"""Timestamps as people and clients of the Go module write them, and the one type that the project uses inside.
-
-Inside, every time is an `int`: whole microseconds since the Unix epoch, UTC. Local time exists only in this file.
-"""
+"""Reads timestamps in the form of the Go module's commands, local or UTC, into microseconds since 1970."""
 
 from __future__ import annotations
 
@@ -54,27 +51,3 @@ def parse_timestamp(text: object, field: str) -> int:
     raise TimestampError(
         f'parsing time "{field}": {shown(text)} is no moment of the calendar, though of the form {FORMS}'
     )
-
-
-def format_utc(us: int) -> str:
-    """Write a time as `YYYY-MM-DD_HH-MM-SSZ`, floored to the second."""
-    return _written(_utc(us), "seconds") + "Z"
-
-
-def format_utc_exact(us: int) -> str:
-    """Write a time as `YYYY-MM-DD_HH-MM-SS.mmmZ`, floored to the millisecond."""
-    return _written(_utc(us), "milliseconds") + "Z"
-
-
-def format_local(us: int) -> str:
-    """Write a time as `YYYY-MM-DD_HH-MM-SS` in the machine's time zone, floored to the second, as in names of clips."""
-    return _written(datetime.fromtimestamp(us // US_PER_SECOND), "seconds")
-
-
-def _utc(us: int) -> datetime:
-    return (_EPOCH + timedelta(microseconds=us)).replace(tzinfo=None)
-
-
-def _written(moment: datetime, precision: str) -> str:
-    # isoformat fills the year up with zeros on every platform, which strftime does not.
-    return moment.isoformat(sep="_", timespec=precision).replace(":", "-")

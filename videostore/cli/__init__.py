@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from videostore.cli.invocation import heed_signals, is_for_module
+from videostore.cli.invocation import install_signal_handlers, is_module_invocation
 
 _INTERRUPTED = 130
 
@@ -23,15 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     The module imports nothing of what the command line draws and parses with, nor the other way round.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if is_for_module(arguments):
+    if is_module_invocation(arguments):
         from videostore.viam.module import main as serve
 
         serve(arguments)
-    heed_signals()
+    install_signal_handlers()
     try:
-        from videostore.cli.command_line import carry_out
+        from videostore.cli.command_line import run_command_line
 
-        code = carry_out(arguments)
+        code = run_command_line(arguments)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # all is closed, and a late one changes nothing
                 signal.signal(number, lambda *_: os._exit(code))

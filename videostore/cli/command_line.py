@@ -27,7 +27,7 @@ _TIME = re.compile(r"(?<!')\b\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.\d{3}Z")
 _OPTIONS = {"storage_path": "--storage", "upload_path": "--storage"}
 
 
-def carry_out(arguments: Sequence[str]) -> int:
+def run_command_line(arguments: Sequence[str]) -> int:
     """Carry out a command line, and say what went wrong; the exit code."""
     _open_streams()
     _set_up_logging(VERBOSE in arguments)

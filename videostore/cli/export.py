@@ -11,7 +11,7 @@ from pathlib import Path
 
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
-from videostore.base.timestamps import format_local
+from videostore.base.time_format import format_local
 from videostore.cli import terminal as screen
 from videostore.cli.gaps import Held
 from videostore.cli.local_store import reading, wait_until_covered

@@ -14,7 +14,7 @@ _OF_THE_MODULE = ("--log-level", "--tcp-mode")
 _IN_AN_ADDRESS = ("/", ".", ":")
 
 
-def heed_signals() -> None:
+def install_signal_handlers() -> None:
     """Let the signals to end do what Ctrl-C does, wherever the program is; but not those that are ignored (`nohup`)."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
@@ -25,7 +25,7 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def is_for_module(arguments: Sequence[str]) -> bool:
+def is_module_invocation(arguments: Sequence[str]) -> bool:
     """Whether these are a module's arguments: the address of a socket, and neither a command nor somebody's file."""
     first = arguments[0] if arguments else ""
     if first.startswith("-"):

@@ -38,14 +38,14 @@ async def _start(store: VideoStore) -> None:
     starting = asyncio.ensure_future(store.start())
     try:
         await asyncio.wait({starting}, timeout=_LOOK_S)
-        while not starting.done() and not store.unknown_segments:  # the directory is still being listed
+        while not starting.done() and not store.unindexed_segments:  # the directory is still being listed
             await asyncio.wait({starting}, timeout=_LOOK_S)
-        if total := store.unknown_segments:
+        if total := store.unindexed_segments:
             with bar(f"Reading {total} segments that no index knows") as show:
                 while not starting.done():
                     await asyncio.wait({starting}, timeout=_LOOK_S)
-                    total = max(total, store.unknown_segments)
-                    show(1 - store.unknown_segments / total)
+                    total = max(total, store.unindexed_segments)
+                    show(1 - store.unindexed_segments / total)
         await starting
     finally:
         if not starting.done():

@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from videostore.base.errors import VideoStoreError, reason_of
-from videostore.cli.invocation import heed_signals
+from videostore.cli.invocation import install_signal_handlers
 from videostore.cli.terminal import visible
 
 DONE = 0
@@ -81,7 +81,7 @@ def run(work: Coroutine[Any, Any, int]) -> int:
     try:
         return asyncio.run(_attend(work))
     finally:
-        heed_signals()  # the loop has taken its handlers with it
+        install_signal_handlers()  # the loop has taken its handlers with it
 
 
 async def _attend(work: Coroutine[Any, Any, int]) -> int:

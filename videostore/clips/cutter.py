@@ -1,4 +1,4 @@
-"""Clips: how ffmpeg cuts a range of the recording to the frame, without encoding anew."""
+"""Cutting clips: how ffmpeg cuts a range of the recording to the frame, without encoding anew."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ from videostore.base.errors import (
     shown,
 )
 from videostore.base.ranges import Range, merge_ranges
-from videostore.base.timestamps import format_utc_exact
-from videostore.clips.plan import Part, Plan, groups_of, in_order, make_plan
-from videostore.clips.segment_links import Pins
+from videostore.base.time_format import format_utc_exact
+from videostore.clips.plan import ClipPart, Plan, groups_of, make_plan, sort_segments
+from videostore.clips.segment_links import SegmentLinks
 from videostore.clips.workspace import Workspaces
 from videostore.ffmpeg.options import _EXACT_TIMES, _REENCODED
 from videostore.ffmpeg.process import ffmpeg_output, loglevel
 from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
-from videostore.storage.retention_holds import Holds
+from videostore.storage.retention_holds import RetentionHolds
 
 _BLOCK_BYTES = 1 << 16
 _BROKEN_OFF = re.compile(
@@ -66,13 +66,13 @@ OpenSegments = Callable[[int, int], Awaitable[list[tuple[Segment, Path]]]]
 """Segments that are not closed, or not yet in the index, and overlap a range."""
 
 
-class Clips:
+class ClipCutter:
     """Cuts clips out of one storage directory. Owns every ffmpeg that it starts."""
 
     def __init__(
         self,
         archive: Archive,
-        holds: Holds,
+        holds: RetentionHolds,
         workspaces: Workspaces,
         binary: str,
         logger: logging.Logger,
@@ -106,7 +106,7 @@ class Clips:
         asked = Range(from_us, to_us)
         with self._holds.hold(from_us, to_us):
             async with self._workspaces.make() as work:
-                with Pins(self._directory, work, read_only=self._archive.read_only) as pins:
+                with SegmentLinks(self._directory, work, read_only=self._archive.read_only) as pins:
                     try:
                         found = await self._find_known(asked, work, pins)
                         plan = await self._plan(asked, found, work)
@@ -118,7 +118,7 @@ class Clips:
                         await check_size(plan.estimated_bytes, plan.longest_us)
                     yield plan
 
-    async def _find_known(self, asked: Range, work: Path, pins: Pins) -> list[tuple[Segment, Path]]:
+    async def _find_known(self, asked: Range, work: Path, pins: SegmentLinks) -> list[tuple[Segment, Path]]:
         """What is stored of the range; not what an index knows that has just been lost."""
         while True:
             await self._archive.known(asked.from_us, KNOWN_WITHIN_S)
@@ -244,7 +244,7 @@ class Clips:
         async with self._workspaces.make(size_bytes) as work:
             yield work / "clip.mp4"
 
-    async def _find(self, asked: Range, work: Path, pins: Pins) -> list[tuple[Segment, Path]]:
+    async def _find(self, asked: Range, work: Path, pins: SegmentLinks) -> list[tuple[Segment, Path]]:
         """Stored segments and the neighbours of the range, under names that last as long as the pins.
 
         Open ones are copied, for they grow; of closed ones a second name survives whoever deletes the first.
@@ -265,7 +265,7 @@ class Clips:
                     await loop.run_in_executor(None, _copy_head, path, copy, segment.size_bytes)
                 found.append((segment, copy))
             found += await loop.run_in_executor(None, pins.pin, closed)
-        return in_order(found)
+        return sort_segments(found)
 
     async def _nothing_stored(self, plan: Plan) -> RequestError:
         from_us, to_us = plan.asked.from_us, plan.asked.to_us
@@ -338,7 +338,7 @@ class Clips:
             options["c"] = "copy"
         return ffmpeg.output(video, extra["v?"], output, **options)  # it has no video; ffmpeg-python must map it
 
-    async def _head_and_rest(self, parts: Sequence[Part], work: Path, progress: _Progress) -> Any:
+    async def _head_and_rest(self, parts: Sequence[ClipPart], work: Path, progress: _Progress) -> Any:
         """A fragmented clip cannot hide what lies between the keyframe and its first frame: encode that much anew."""
         first = parts[0]
         head_end_us = first.keyframe_us if first.keyframe_us is not None else first.end_us
@@ -365,7 +365,7 @@ class Clips:
         list_path.write_text("\n".join(["ffconcat version 1.0", *lines, ""]), encoding="utf-8")
         return ffmpeg.input(str(list_path), f="concat", safe=0, **options).video
 
-    async def _join_differing(self, groups: Sequence[Sequence[Part]], work: Path, progress: _Progress) -> Any:
+    async def _join_differing(self, groups: Sequence[Sequence[ClipPart]], work: Path, progress: _Progress) -> Any:
         """All of the range in one picture size, the largest, for a clip cannot change it midway; encoded anew.
 
         Each group by itself, for ffmpeg's filter that joins them guesses how long the last frame of each is shown.
@@ -410,7 +410,7 @@ class _Progress:
         self._before_us += written_us
 
 
-def _concat_input(parts: Sequence[Part], list_path: Path) -> Any:
+def _concat_input(parts: Sequence[ClipPart], list_path: Path) -> Any:
     """An input that shows exactly the frames of the parts. `-ss` lies on the first, `-t` between two frames."""
     list_path.write_text("\n".join(["ffconcat version 1.0", *_list_lines(parts), ""]), encoding="utf-8")
     options: dict[str, Any] = {"f": "concat", "safe": 0}
@@ -424,7 +424,7 @@ def _concat_input(parts: Sequence[Part], list_path: Path) -> Any:
     return ffmpeg.input(str(list_path), **options)
 
 
-def _list_lines(parts: Sequence[Part]) -> list[str]:
+def _list_lines(parts: Sequence[ClipPart]) -> list[str]:
     lines = []
     for part in parts:  # every one: the demuxer seeks only where it knows all lengths
         lines += [_file_line(part.path), f"duration {_seconds(part.length_us)}"]
@@ -460,14 +460,14 @@ def _metadata_file(tags: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _bounded(parts: Sequence[Part]) -> dict[str, Any]:
+def _bounded(parts: Sequence[ClipPart]) -> dict[str, Any]:
     """Options that keep what is encoded anew within `REENCODED_FACTOR` times its source."""
     length_us = sum(part.length_us for part in parts)
     bits = 8 * REENCODED_FACTOR * sum(part.segment.size_bytes for part in parts) * US_PER_SECOND // max(length_us, 1)
     return {"maxrate": bits, "bufsize": bits}
 
 
-def _mend(part: Part, work: Path) -> Part:
+def _mend(part: ClipPart, work: Path) -> ClipPart:
     """Replace a file that has lost its end by a copy of what is whole of it. Blocking."""
     if part.lost_end_at is None:
         return part

@@ -9,7 +9,7 @@ from videostore.base.constants import CLIP_RESERVE_BYTES, US_PER_SECOND
 from videostore.base.errors import NoRoomError, TooLargeError
 
 
-def check_device(directory: Path, size_bytes: int, length_us: int) -> None:
+def check_clip_room(directory: Path, size_bytes: int, length_us: int) -> None:
     """Refuse a clip for which the device of a directory, which need not be there yet, has no room. Blocking.
 
     Raises:
@@ -25,7 +25,7 @@ def check_device(directory: Path, size_bytes: int, length_us: int) -> None:
         )
 
 
-def check_answer(size_bytes: int, length_us: int, limit_bytes: int) -> None:
+def check_answer_size(size_bytes: int, length_us: int, limit_bytes: int) -> None:
     """Refuse a clip that is too large for an answer.
 
     Raises:

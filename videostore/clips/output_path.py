@@ -32,14 +32,14 @@ def check_target(path: Path, storage: Path, overwrite: bool) -> Path:
     with contextlib.suppress(FileNotFoundError):
         mode = target.lstat().st_mode
         if not overwrite:
-            raise already_there(path)
+            raise file_exists_error(path)
         if not stat.S_ISREG(mode):
             kind = _KINDS.get(stat.S_IFMT(mode), "a device")
             raise RequestError(f"{path} is {kind}, and nothing but a regular file is overwritten: name another one.")
     return target
 
 
-def already_there(path: Path) -> RequestError:
+def file_exists_error(path: Path) -> RequestError:
     """What is said of a file that is not to be overwritten."""
     return RequestError(f"The file {path} exists already: name another one, or overwrite it.")
 

@@ -20,7 +20,7 @@ _LOST_END_US = US_PER_SECOND // 2
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ClipPart:
     """What a clip takes of one segment."""
 
     segment: Segment
@@ -61,7 +61,7 @@ class Plan:
     asked: Range
     found: tuple[tuple[Segment, Path], ...]
     """The segments that it was made of, and their neighbours; what of them cannot be read is in no part."""
-    parts: tuple[Part, ...]
+    parts: tuple[ClipPart, ...]
     ranges: tuple[Range, ...]
     """What the clip holds of the range."""
     estimated_bytes: int
@@ -97,7 +97,7 @@ def make_plan(
     When `doubting`, segments of other programs that are taken whole are read as well.
     """
     from_us, to_us = asked.from_us, asked.to_us
-    parts: list[Part] = []
+    parts: list[ClipPart] = []
     held: list[Range] = []
     for number, (segment, path) in enumerate(found, 1):
         after = found[number][0] if number < len(found) else None
@@ -106,7 +106,7 @@ def make_plan(
         latest_us = max(end_us, segment.end_us) if segment.run_us is not None else end_us
         if latest_us <= from_us or segment.start_us >= to_us:
             continue
-        part = Part(segment, path, end_us, segment.start_us)
+        part = ClipPart(segment, path, end_us, segment.start_us)
         try:
             times = _readable_times(part, asked, doubting)
         except UnreadableError as error:
@@ -143,7 +143,7 @@ def make_plan(
     return Plan(asked, tuple(found), tuple(parts), tuple(ranges), sum(map(_estimate_bytes, parts)))
 
 
-def _readable_times(part: Part, asked: Range, doubting: bool) -> FrameTimes | None:
+def _readable_times(part: ClipPart, asked: Range, doubting: bool) -> FrameTimes | None:
     """When the frames of a segment were captured; None for one of another program that is taken whole, and is dear.
 
     Raises:
@@ -165,7 +165,7 @@ def _readable_times(part: Part, asked: Range, doubting: bool) -> FrameTimes | No
     return None
 
 
-def in_order(found: Sequence[tuple[Segment, Path]]) -> list[tuple[Segment, Path]]:
+def sort_segments(found: Sequence[tuple[Segment, Path]]) -> list[tuple[Segment, Path]]:
     """Segments by start; but where the clock was set back and runs overlap, one run after the other."""
     by_start = sorted(found, key=lambda pair: pair[0].start_us)
     following: dict[int | None, Segment] = {}
@@ -198,15 +198,15 @@ def _touch(one: Segment, other: Segment) -> bool:
     return abs(distance_us) <= max(TOUCHING_US, one.duration_us // 2)
 
 
-def _estimate_bytes(part: Part) -> int:
+def _estimate_bytes(part: ClipPart) -> int:
     segment = part.segment
     shown_us = (part.stop_us or part.end_us) - part.first_us
     return segment.size_bytes * min(shown_us, segment.duration_us) // max(segment.duration_us, 1)
 
 
-def groups_of(parts: Sequence[Part]) -> list[list[Part]]:
+def groups_of(parts: Sequence[ClipPart]) -> list[list[ClipPart]]:
     """Parts that ffmpeg can join without encoding: of one picture size, in sequence, trimmed only at the outer ends."""
-    groups: list[list[Part]] = []
+    groups: list[list[ClipPart]] = []
     for part in parts:
         if groups and _joins(groups[-1][-1], part):
             groups[-1].append(part)
@@ -215,7 +215,7 @@ def groups_of(parts: Sequence[Part]) -> list[list[Part]]:
     return groups
 
 
-def _joins(one: Part, other: Part) -> bool:
+def _joins(one: ClipPart, other: ClipPart) -> bool:
     if one.stop_us is not None or other.skip_us > 0:
         return False
     a, b = one.segment, other.segment

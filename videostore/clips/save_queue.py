@@ -1,4 +1,4 @@
-"""Saves: clips that were promised to be written later. A promise outlives the process, and its outcome is told."""
+"""Queued saves: clips to be written later. An accepted save outlives the process, and its outcome is kept."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from videostore.base.errors import NothingStoredError, UnknownSaveError, VideoSt
 from videostore.base.ranges import Range
 from videostore.clips.uploads import Uploads
 from videostore.storage.index import Index
-from videostore.storage.retention_holds import Holds
-from videostore.storage.save_record import Save, SaveStatus
+from videostore.storage.retention_holds import RetentionHolds
+from videostore.storage.save_record import SaveJob, SaveStatus
 
 
-class Saves:
+class SaveQueue:
     """Keeps its promises in the index, and what they need from being deleted. Owns a task for each until `close`."""
 
     def __init__(
         self,
         index: Index,
         uploads: Uploads,
-        holds: Holds,
+        holds: RetentionHolds,
         logger: logging.Logger,
-        write: Callable[[Save, Path], Awaitable[tuple[Range, ...] | None]],
+        write: Callable[[SaveJob, Path], Awaitable[tuple[Range, ...] | None]],
     ) -> None:
         """`write` writes the clip of a save, and tells what it holds where that is not all."""
         self._index = index
@@ -36,10 +36,10 @@ class Saves:
         self._holds = holds
         self._logger = logger
         self._write = write
-        self._pending: dict[str, Save] = {}
+        self._pending: dict[str, SaveJob] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepting: set[asyncio.Task[None]] = set()
-        self._failed: deque[Save] = deque(maxlen=FAILED_SAVES_SHOWN)
+        self._failed: deque[SaveJob] = deque(maxlen=FAILED_SAVES_SHOWN)
 
     @property
     def pending(self) -> int:
@@ -47,18 +47,18 @@ class Saves:
         return sum(save.status is SaveStatus.PENDING for save in self._pending.values())
 
     @property
-    def failed(self) -> list[Save]:
+    def failed(self) -> list[SaveJob]:
         """The last ones that failed, the newest first."""
         return list(self._failed)
 
-    async def accept(self, save: Save) -> None:
+    async def accept(self, save: SaveJob) -> None:
         """Promise a save: it is on stable storage when this returns. Once begun it is kept, whoever waits for it."""
         task = asyncio.create_task(self._accept(save))
         self._accepting.add(task)
         task.add_done_callback(self._accepting.discard)
         await asyncio.shield(task)
 
-    async def _accept(self, save: Save) -> None:
+    async def _accept(self, save: SaveJob) -> None:
         with self._kept(save) as kept:
             await self._index.put_save(save)
             self._begin(save, kept.pop_all())
@@ -80,11 +80,11 @@ class Saves:
             if save := self._pending.get(name):  # else it came to its end meanwhile
                 await self._index.put_save(save)
 
-    async def finished(self, save: Save) -> None:
+    async def finished(self, save: SaveJob) -> None:
         """Remember a save that nobody had to be promised."""
         await self._index.put_save(replace(save, status=SaveStatus.DONE))
 
-    async def status(self, file_name: str) -> Save:
+    async def status(self, file_name: str) -> SaveJob:
         """What has become of a save.
 
         Raises:
@@ -110,7 +110,7 @@ class Saves:
         if self.pending:
             self._logger.warning("%d promised saves are resumed at the next start.", self.pending)
 
-    def _kept(self, save: Save) -> contextlib.ExitStack:
+    def _kept(self, save: SaveJob) -> contextlib.ExitStack:
         """Its name and what it needs, for as long as the stack is not closed."""
         with contextlib.ExitStack() as kept:
             kept.enter_context(self._uploads.keep(save.relative_path))
@@ -121,12 +121,12 @@ class Saves:
             kept.enter_context(self._holds.hold(save.from_us, save.to_us, save.accepted_us))
             return kept.pop_all()
 
-    def _begin(self, save: Save, kept: contextlib.ExitStack) -> None:
+    def _begin(self, save: SaveJob, kept: contextlib.ExitStack) -> None:
         task = asyncio.create_task(self._carry_out(save, kept))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _carry_out(self, save: Save, kept: contextlib.ExitStack) -> None:
+    async def _carry_out(self, save: SaveJob, kept: contextlib.ExitStack) -> None:
         try:
             ended = await self._try_repeatedly(save)
             self._pending[save.file_name] = ended  # what is written into an index that was lost meanwhile
@@ -144,7 +144,7 @@ class Saves:
                 self._logger.info("Saved %s.", save.file_name)
         kept.close()
 
-    async def _try_repeatedly(self, save: Save) -> Save:
+    async def _try_repeatedly(self, save: SaveJob) -> SaveJob:
         path = self._uploads.path(save.relative_path)
         for pause_s in (*SAVE_RETRIES_S, None):
             try:

@@ -1,4 +1,4 @@
-"""Pins: names of closed segments under which a clip can read them to its end, although somebody deletes them."""
+"""Links to closed segments, under which a clip can read them to their end even if they are deleted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from videostore.base.system import descriptor_room, name_of_descriptor
 from videostore.media.segment import Segment
 
 
-class Pins:
+class SegmentLinks:
     """Gives segments second names in a workspace, as long as its context lasts.
 
     They are hard links. Read-only, where these would change what is not to be changed, they lead to descriptors.
@@ -27,7 +27,7 @@ class Pins:
         self._pinning = threading.Lock()
         self._closed = False
 
-    def __enter__(self) -> Pins:
+    def __enter__(self) -> SegmentLinks:
         return self
 
     def __exit__(

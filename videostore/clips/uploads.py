@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 from videostore.base.errors import RequestError, VideoStoreError, reason_of, shown, whole_characters
 from videostore.base.files import mount_point, sync_directory, sync_file
-from videostore.base.timestamps import format_local
-from videostore.clips.output_path import already_there
+from videostore.base.time_format import format_local
+from videostore.clips.output_path import file_exists_error
 
 PROGRESS_SUFFIX = ".prog"
 _THREADS = 4
@@ -192,7 +192,7 @@ def publish(progress: Path, path: Path, overwrite: bool = True) -> None:
         try:
             _give_free_name(progress, path)
         except FileExistsError:
-            raise already_there(path) from None
+            raise file_exists_error(path) from None
     sync_directory(path.parent)
 
 

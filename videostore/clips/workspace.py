@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from videostore.base.errors import NoRoomError
-from videostore.base.tasks import outlast
+from videostore.base.tasks import finish_despite_cancellation
 
 WORK_DIRECTORY = ".cuts"
 """Below the storage path: lists, copies of the open segment, and clips on their way to the client."""
@@ -48,10 +48,10 @@ class Workspaces:
             yield making.result()
         finally:
             try:  # it is made even if nobody waits for it any more
-                await outlast(making)
+                await finish_despite_cancellation(making)
             finally:
                 if not making.cancelled() and making.exception() is None:
-                    await outlast(loop.run_in_executor(None, _remove, making.result()))
+                    await finish_despite_cancellation(loop.run_in_executor(None, _remove, making.result()))
 
     def sweep(self) -> None:
         """Remove what earlier processes left. Blocking; for the start of the only recorder of the directory.

@@ -17,7 +17,7 @@ import imageio_ffmpeg
 from videostore.base.constants import PIPE_BYTES
 from videostore.base.errors import FFmpegError, reason_of
 from videostore.base.system import subordinate, widen_pipe
-from videostore.base.tasks import outlast
+from videostore.base.tasks import finish_despite_cancellation
 
 BINARY_VARIABLE = "VIDEOSTORE_FFMPEG"
 """Environment variable that names another ffmpeg."""
@@ -239,7 +239,7 @@ async def end_process(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-    await outlast(asyncio.ensure_future(_reap(process)))
+    await finish_despite_cancellation(asyncio.ensure_future(_reap(process)))
 
 
 async def _reap(process: asyncio.subprocess.Process) -> None:

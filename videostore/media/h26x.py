@@ -26,7 +26,7 @@ class UncopyableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class KeyframeInfo:
     """What a keyframe shows of its stream."""
 
     width: int
@@ -48,7 +48,7 @@ class Look:
             raise UncopyableError(f"its pixels are {self.pixels}, which players of MP4 files cannot show")
 
 
-def look_at(codec: str, keyframe: bytes) -> Look:
+def inspect_keyframe(codec: str, keyframe: bytes) -> KeyframeInfo:
     """Read a keyframe in Annex B with its parameter sets. Blocking: decodes it.
 
     Raises:
@@ -60,7 +60,7 @@ def look_at(codec: str, keyframe: bytes) -> Look:
             context = stream.codec_context
             if not stream.width or not stream.height or context.pix_fmt is None:
                 raise UncopyableError("its first keyframe cannot be read")
-            return Look(stream.width, stream.height, context.pix_fmt, bool(context.has_b_frames))
+            return KeyframeInfo(stream.width, stream.height, context.pix_fmt, bool(context.has_b_frames))
     except (av.error.FFmpegError, IndexError) as error:
         raise UncopyableError("its first keyframe cannot be read") from error
 

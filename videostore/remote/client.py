@@ -35,8 +35,9 @@ from videostore.base.errors import (
     shown,
 )
 from videostore.base.ranges import Range
+from videostore.base.time_format import format_utc, format_utc_exact
 from videostore.base.time_parsing import Moment, moment_us
-from videostore.base.timestamps import format_utc, format_utc_exact, parse_timestamp
+from videostore.base.timestamps import parse_timestamp
 from videostore.clips.cutter import OnProgress
 from videostore.clips.uploads import publish, tag_directory
 from videostore.remote.connection import LOST, dial, parse_target, quiet_sdk, said

@@ -5,7 +5,7 @@ from __future__ import annotations
 from videostore.base.constants import ARRIVAL_DRIFT_PPM, CAPTURED_AT_PLAUSIBLE_US, US_PER_SECOND
 
 
-class ArrivalDates:
+class ArrivalTimeEstimator:
     """The offset of a live stream's own time from UTC, estimated while its frames arrive.
 
     Every frame is delayed on its way, and none arrives before its capture: the smallest delay seen is the truest. The

@@ -20,7 +20,7 @@ from videostore.base.clock import SteadyClock
 from videostore.base.constants import FFMPEG_FINISH_S, HANDOVER_BYTES, HANDOVER_FRAMES, US_PER_SECOND
 from videostore.base.system import subordinate
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
-from videostore.media.h26x import COPYABLE, Look, UncopyableError, look_at, parameter_sets
+from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
 from videostore.media.packet import StreamFormat
 
 NUT_OPTIONS = (
@@ -69,7 +69,9 @@ class CodedFrame:
 class Demuxer:
     """Owns an ffmpeg and the thread that reads from it, from `start` to `end`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, nut: BinaryIO, clock: SteadyClock, words: Words) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, nut: BinaryIO, clock: SteadyClock, words: FFmpegMessages
+    ) -> None:
         """Use `start`."""
         assert process.stderr is not None
         self.codec = ""
@@ -85,7 +87,7 @@ class Demuxer:
         self._thread.start()
 
     @classmethod
-    async def start(cls, command: Sequence[str], clock: SteadyClock, words: Words) -> Demuxer:
+    async def start(cls, command: Sequence[str], clock: SteadyClock, words: FFmpegMessages) -> Demuxer:
         """Start a command that writes NUT to its standard output.
 
         Raises:
@@ -233,7 +235,7 @@ class _Shaper:
                 return (self._format, data) if self._format else None
             sets, data = self._sets, self._sets + data
         if self._format is None or sets != self._format.parameter_sets:
-            look: Look = look_at(self._codec, data)
+            look: KeyframeInfo = inspect_keyframe(self._codec, data)
             look.check(self._codec)
             self._sets = sets
             self._format = StreamFormat(self._codec, look.width, look.height, sets)
@@ -314,7 +316,7 @@ class _Handover:
         return True
 
 
-class Words(logging.Logger):
+class FFmpegMessages(logging.Logger):
     """Passes on what an ffmpeg says, without the secrets of its input, and keeps the last of what matters."""
 
     def __init__(self, logger: logging.Logger, conceal: Callable[[str], str], *, quiet: bool = False) -> None:

@@ -30,8 +30,8 @@ from videostore.ffmpeg.encoder import Encoder, choose_encoder
 from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
 from videostore.media.h26x import UncopyableError
 from videostore.media.packet import Gap, Packet
-from videostore.sources.arrival_time import ArrivalDates
-from videostore.sources.demuxer import NUT_OPTIONS, CodedFrame, Demuxer, Words
+from videostore.sources.arrival_time import ArrivalTimeEstimator
+from videostore.sources.demuxer import NUT_OPTIONS, CodedFrame, Demuxer, FFmpegMessages
 from videostore.sources.input_url import Address
 
 _INTERVALS = 8
@@ -192,7 +192,7 @@ class FFmpegInput:
         if self._address.is_missing:
             raise self._mistake("there is no such file or device")
         while True:
-            words = Words(self._logger, self._address.conceal, quiet=True)
+            words = FFmpegMessages(self._logger, self._address.conceal, quiet=True)
             demuxer = await Demuxer.start(self._command(), self._steady, words)
             reason = ""
             try:
@@ -282,7 +282,7 @@ class FFmpegInput:
             _Fault: it failed, or delivers nothing.
             FFmpegError: it cannot be started.
         """
-        words = Words(self._logger, self._address.conceal, quiet=session.quiet)
+        words = FFmpegMessages(self._logger, self._address.conceal, quiet=session.quiet)
         demuxer = await Demuxer.start(self._command(session.resume_us), self._steady, words)
         try:
             try:
@@ -342,7 +342,7 @@ class FFmpegInput:
                 following = await demuxer.next(left_us / US_PER_SECOND)
                 ended = following is None
                 held += [following] if following else []
-        dates, steps = ArrivalDates(), -1
+        dates, steps = ArrivalTimeEstimator(), -1
         weighed: deque[CodedFrame] = deque()
         intervals: deque[int] = deque(maxlen=_INTERVALS)
         last_pts_us: int | None = None
@@ -350,7 +350,7 @@ class FFmpegInput:
             while held:
                 frame = held.popleft()
                 if frame.clock_steps != steps:
-                    dates, steps = ArrivalDates(), frame.clock_steps
+                    dates, steps = ArrivalTimeEstimator(), frame.clock_steps
                 if not dates.observe(frame.pts_us, frame.arrived_us):
                     raise _Fault("its time has leaped")
                 if last_pts_us is not None:
@@ -392,7 +392,7 @@ class FFmpegInput:
         self._last_us, self._steps = captured_us, steps
         return Packet(frame.format, frame.data, captured_us, frame.keyframe)
 
-    async def _learn(self, words: Words) -> None:
+    async def _learn(self, words: FFmpegMessages) -> None:
         """What ffmpeg said of the input before its first frame.
 
         Raises:
@@ -408,12 +408,12 @@ class FFmpegInput:
         if self._address.scheme in ("http", "https", "ftp", "sftp"):
             self._ends = words.length_told
 
-    def _look_longer(self, words: Words) -> None:
+    def _look_longer(self, words: FFmpegMessages) -> None:
         """Keyframes may be far apart."""
         if len(self._look_s) > 1 and words.heard(_NO_SIZE):
             del self._look_s[0]
 
-    def _must_encode(self, words: Words) -> bool:
+    def _must_encode(self, words: FFmpegMessages) -> bool:
         """Whether ffmpeg could not pass on what it has opened, and has not been told to encode it yet."""
         if self._reencoded or not words.heard(_NO_COPY):
             return False
@@ -471,6 +471,6 @@ class _Session:
         """The last keyframe's time."""
 
 
-def _why(demuxer: Demuxer, words: Words) -> str:
+def _why(demuxer: Demuxer, words: FFmpegMessages) -> str:
     """Why an ffmpeg has failed."""
     return "; ".join(filter(None, (demuxer.ending, words.last))) or _NO_REASON

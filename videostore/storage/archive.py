@@ -24,12 +24,12 @@ from videostore.base.ranges import Range
 from videostore.media.fmp4 import NotOursError
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
 from videostore.media.segment_names import name_time_us, parse_open_name
-from videostore.storage.directory_lock import Claim
+from videostore.storage.directory_lock import DirectoryLock
 from videostore.storage.index import Index
 from videostore.storage.orphan_processes import find_orphans
 from videostore.storage.segment_files import close_segment, compare, is_young, list_directory, read_through
 from videostore.storage.timeline import Timeline
-from videostore.storage.unindexed import Unread
+from videostore.storage.unindexed import UnindexedFiles
 
 _MEASURED = 2000
 """Files whose sizes are asked for in one go."""
@@ -43,7 +43,7 @@ _LAST_NAME = "\U0010ffff"
 class Archive:
     """The closed segments of one directory. Owns the index, and the claim on the directory."""
 
-    def __init__(self, directory: Path, index: Index, logger: logging.Logger, claim: Claim | None) -> None:
+    def __init__(self, directory: Path, index: Index, logger: logging.Logger, claim: DirectoryLock | None) -> None:
         """Use `open` or `open_read_only`."""
         self.directory = directory
         self.index = index
@@ -53,7 +53,7 @@ class Archive:
         self._claim = claim
         self._logger = logger
         self._taking = asyncio.Lock()
-        self._unread = Unread()
+        self._unindexed = UnindexedFiles()
         self._listed = False
         self._undeletable: set[str] = set()
         self._keep_unreadable = False
@@ -77,7 +77,7 @@ class Archive:
             OSError, sqlite3.Error: the directory cannot be used.
             VideoStoreError: another recorder is using it.
         """
-        claim = Claim(directory)
+        claim = DirectoryLock(directory)
         try:
             archive = cls(directory, await Index.open(directory, logger), logger, claim)
         except BaseException:
@@ -149,20 +149,20 @@ class Archive:
         self.timeline = timeline
 
     @property
-    def unknown_segments(self) -> int:
+    def unindexed_segments(self) -> int:
         """How many files are still to be read."""
-        return len(self._unread)
+        return len(self._unindexed)
 
     @property
     def stored_bytes(self) -> int:
         """Size of all closed segments, of those still to be read as far as it is known."""
-        return self.timeline.stored_bytes + self._unread.known_bytes
+        return self.timeline.stored_bytes + self._unindexed.known_bytes
 
     def knows(self, from_us: int) -> bool:
         """Whether everything that was recorded since a moment is in the index: a lost one is rebuilt backwards."""
         if self.index.incomplete or not self._listed or self.closing:
             return False
-        return self.reconciled.is_set() or (self._unread.newest_us or 0) < from_us - LONGEST_SEGMENT_US
+        return self.reconciled.is_set() or (self._unindexed.newest_us or 0) < from_us - LONGEST_SEGMENT_US
 
     @property
     def closing(self) -> bool:
@@ -180,7 +180,7 @@ class Archive:
         while not self.knows(from_us):
             if deadline is not None and loop.time() > deadline:
                 raise VideoStoreError(
-                    f"The index is being read anew from the files, and {len(self._unread)} are still to come: ask "
+                    f"The index is being read anew from the files, and {len(self._unindexed)} are still to come: ask "
                     "again in a while, or for something newer, or save asynchronously."
                 )
             await asyncio.sleep(_KNOWN_POLL_S)
@@ -270,19 +270,19 @@ class Archive:
         if generation != self._generation:
             raise VideoStoreError("The storage directory was replaced while it was read; it is read again")
         await self.forget(vanished)  # before the quota counts them
-        self._unread = unread = await loop.run_in_executor(None, Unread, unknown)
+        self._unindexed = unindexed = await loop.run_in_executor(None, UnindexedFiles, unknown)
         self._listed = True
         self._undeletable.clear()
-        if len(unread) > _BATCH:
-            self._logger.warning("%d segments are not in the index; they are read, the newest first.", len(unread))
-        for begin in range(0, len(names := unread.names), _MEASURED):
+        if len(unindexed) > _BATCH:
+            self._logger.warning("%d segments are not in the index; they are read, the newest first.", len(unindexed))
+        for begin in range(0, len(names := unindexed.names), _MEASURED):
             for _ in range(_MEASURED // 4 // _BATCH):  # what was recorded last is asked for first
-                await self._take_newest(unread)
+                await self._take_newest(unindexed)
             sizes = await loop.run_in_executor(None, self._measure, names[begin : begin + _MEASURED])
             for name, size_bytes in sizes.items():
-                unread.measured(name, size_bytes)
-        while unread:
-            await self._take_newest(unread)
+                unindexed.measured(name, size_bytes)
+        while unindexed:
+            await self._take_newest(unindexed)
         if generation != self._generation:
             raise VideoStoreError("The storage directory was replaced while it was read; it is read again")
         if not self._compared:  # closed segments do not change while a recorder owns them
@@ -309,9 +309,9 @@ class Archive:
                     self._logger.error("%s cannot be closed just now: %s.", name, reason_of(error))
         return list(orphans.values())
 
-    async def _take_newest(self, unread: Unread) -> None:
+    async def _take_newest(self, unindexed: UnindexedFiles) -> None:
         async with self._taking:
-            await self._take_in(unread.take_newest(_BATCH))
+            await self._take_in(unindexed.take_newest(_BATCH))
 
     async def delete_oldest(
         self, wanted_bytes: int, limit: int, held: Sequence[Range] = (), before_us: int | None = None
@@ -323,9 +323,9 @@ class Archive:
         async with self._taking:
             if self.index.incomplete or not self._listed:  # what it takes for the oldest may be the newest
                 return 0
-            if self._unread:  # the index does not know what is oldest before these are in it
-                await self._take_in(self._unread.take_oldest(_BATCH))
-            if (oldest_us := self._unread.oldest_us) is not None:
+            if self._unindexed:  # the index does not know what is oldest before these are in it
+                await self._take_in(self._unindexed.take_oldest(_BATCH))
+            if (oldest_us := self._unindexed.oldest_us) is not None:
                 before_us = oldest_us if before_us is None else min(before_us, oldest_us)
             groups = await self._choose_oldest(wanted_bytes, limit, held, before_us)
             loop = asyncio.get_running_loop()

@@ -11,7 +11,7 @@ from videostore.base.errors import VideoStoreError
 from videostore.base.files import mount_point
 
 
-class Claim:
+class DirectoryLock:
     """Owns a descriptor of the directory, by which it is also known whether the directory is still the same."""
 
     def __init__(self, directory: Path) -> None:
@@ -33,7 +33,7 @@ class Claim:
             self._descriptor = -1
 
     def renew(self) -> bool:
-        """Claim what bears the directory's name now, and make it where there is nothing; False if it is the same still.
+        """Lock the directory that has the name now; create it if there is none. False if it is still the same one.
 
         Blocking.
 

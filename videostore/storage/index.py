@@ -15,7 +15,7 @@ import aiosqlite
 from videostore.base.constants import SAVES_REMEMBERED, US_PER_SECOND
 from videostore.media.segment import Segment
 from videostore.storage.database import Database, Table
-from videostore.storage.save_record import Save, SaveStatus
+from videostore.storage.save_record import SaveJob, SaveStatus
 
 FILE_NAME = "index.sqlite.db"
 
@@ -200,7 +200,7 @@ class Index:
 
     # Saves
 
-    async def put_save(self, save: Save) -> None:
+    async def put_save(self, save: SaveJob) -> None:
         """Insert a save, or bring its row up to date: on stable storage when this returns. Old ones are forgotten."""
         values = (
             save.file_name,
@@ -223,18 +223,18 @@ class Index:
         )
         await self._database.sync()
 
-    async def get_save(self, file_name: str) -> Save | None:
+    async def get_save(self, file_name: str) -> SaveJob | None:
         """The save of this name."""
         found = await self._saves("WHERE file_name = ?", (file_name,))
         return found[0] if found else None
 
-    async def saves(self, status: SaveStatus, limit: int = -1) -> list[Save]:
+    async def saves(self, status: SaveStatus, limit: int = -1) -> list[SaveJob]:
         """The saves of a status, the newest first."""
         return await self._saves("WHERE status = ? ORDER BY rowid DESC LIMIT ?", (status.value, limit))
 
-    async def _saves(self, where: str, parameters: Sequence[object]) -> list[Save]:
+    async def _saves(self, where: str, parameters: Sequence[object]) -> list[SaveJob]:
         return [
-            Save.from_row(row)
+            SaveJob.from_row(row)
             for row in await self._database.read(f"SELECT {_SAVE_FIELDS} FROM saves {where}", parameters)
         ]
 

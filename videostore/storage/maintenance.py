@@ -1,4 +1,4 @@
-"""Upkeep: keeps the archive in step with its directory, and both alive, while it is recorded into.
+"""Maintenance: keeps the archive in step with its directory, and both alive, while it is recorded into.
 
 Over a read-only archive it follows what others do to the directory, and does nothing to it.
 """
@@ -29,7 +29,7 @@ _REPEAT_S = 60.0
 """A trouble that lasts is told again this often."""
 
 
-class Upkeep:
+class StorageMaintainer:
     """Owns the watcher and the tasks that follow the directory, between `start` and `close`."""
 
     def __init__(
@@ -138,8 +138,8 @@ class Upkeep:
             try:
                 self.trouble = await self._guard(self.revive()) or await self._attend_once()
             except Exception as error:
-                self._logger.exception("Upkeep of the storage failed.")
-                self.trouble = f"Upkeep of the storage failed: {reason_of(error)}."
+                self._logger.exception("Storage maintenance failed.")
+                self.trouble = f"Storage maintenance failed: {reason_of(error)}."
             await asyncio.sleep(_TICK_S)
 
     async def _attend_once(self) -> str | None:
@@ -199,7 +199,7 @@ class Upkeep:
                 await loop.run_in_executor(None, orphan.wait, FFMPEG_STUCK_S)
 
     async def _guard(self, work: Awaitable[None]) -> str | None:
-        """Upkeep that fails is reported and comes round again; it never ends the recording. Returns what it said."""
+        """Report a failure, which is tried again and never ends the recording. Return what was reported."""
         try:
             await work
         except (OSError, sqlite3.Error, VideoStoreError) as error:
@@ -213,6 +213,6 @@ class Upkeep:
                 self._logger.error("%s", trouble)
             return trouble
         except Exception as error:
-            self._logger.exception("Upkeep of the storage failed.")
-            return f"Upkeep of the storage failed: {reason_of(error)}."
+            self._logger.exception("Storage maintenance failed.")
+            return f"Storage maintenance failed: {reason_of(error)}."
         return None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from videostore.base.constants import DELETE_BATCH
 from videostore.storage.archive import Archive
-from videostore.storage.retention_holds import Holds
+from videostore.storage.retention_holds import RetentionHolds
 
 
 class Retention:
@@ -20,7 +20,7 @@ class Retention:
         quota_bytes: int,
         *,
         open_bytes: Callable[[], int],
-        holds: Holds,
+        holds: RetentionHolds,
         shortage_bytes: Callable[[], int] = lambda: 0,
         logger: logging.Logger,
     ) -> None:

@@ -1,4 +1,4 @@
-"""Holds: ranges of the recording that a clip, promised or under way, still needs."""
+"""Retention holds: ranges of the recording that a clip, promised or under way, still needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from videostore.base.clock import Clock
 from videostore.base.ranges import Range, merge_ranges
 
 
-class Holds:
+class RetentionHolds:
     """What must not be deleted. Each hold lasts as long as its context."""
 
     def __init__(self, clock: Clock) -> None:

@@ -21,7 +21,7 @@ class SaveStatus(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Save:
+class SaveJob:
     """A clip that was, or is to be, written to the upload path."""
 
     file_name: str
@@ -50,7 +50,7 @@ class Save:
         return None if self.ranges is None else json.dumps([[one.from_us, one.to_us] for one in self.ranges])
 
     @classmethod
-    def from_row(cls, row: Sequence[Any]) -> Save:
+    def from_row(cls, row: Sequence[Any]) -> SaveJob:
         """A save as the index keeps it, its fields in their order here."""
         file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges = row
         held = None if ranges is None else tuple(Range(int(a), int(b)) for a, b in json.loads(ranges))

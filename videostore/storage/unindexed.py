@@ -11,7 +11,7 @@ _BUCKET_US = 3600 * US_PER_SECOND
 """One sort of all names would hold up every other thread: each hour is sorted when its turn comes."""
 
 
-class Unread:
+class UnindexedFiles:
     """Names of closed segments, by the time that they tell."""
 
     def __init__(self, file_names: Iterable[str] = ()) -> None:

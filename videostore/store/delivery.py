@@ -9,8 +9,8 @@ from pathlib import Path
 
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.ranges import Range
-from videostore.clips.cutter import Clips, OnProgress
-from videostore.clips.limits import check_answer, check_device
+from videostore.clips.cutter import ClipCutter, OnProgress
+from videostore.clips.limits import check_answer_size, check_clip_room
 from videostore.clips.output_path import check_target
 from videostore.clips.uploads import Uploads, progress_path, publish
 from videostore.store.results import FetchedClip
@@ -24,7 +24,7 @@ _RANGE_BYTES = 128
 class Delivery:
     """Has clips cut, and hands them over whole."""
 
-    def __init__(self, clips: Clips, uploads: Uploads, storage: Path) -> None:
+    def __init__(self, clips: ClipCutter, uploads: Uploads, storage: Path) -> None:
         """`storage` is the directory of the recording, to which no clip is written."""
         self._clips = clips
         self._uploads = uploads
@@ -72,7 +72,7 @@ class Delivery:
         """
 
         async def check(size_bytes: int, length_us: int) -> None:
-            check_answer(size_bytes, length_us, limit_bytes)
+            check_answer_size(size_bytes, length_us, limit_bytes)
 
         async with (
             self._clips.plan(asked.from_us, asked.to_us, check) as plan,
@@ -114,7 +114,7 @@ class Delivery:
         prepare: Callable[[Path], None] | None = None,
     ) -> tuple[Range, ...] | None:
         async def check(size_bytes: int, length_us: int) -> None:
-            await self._uploads.run(check_device, device, size_bytes, length_us)
+            await self._uploads.run(check_clip_room, device, size_bytes, length_us)
 
         async with self._clips.plan(asked.from_us, asked.to_us, check) as plan:
             await check(plan.output_bytes, plan.longest_us)

@@ -6,12 +6,12 @@ from videostore.base.clock import Clock
 from videostore.base.constants import CLOCK_LEEWAY_US
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
+from videostore.base.time_format import format_utc_exact
 from videostore.base.time_parsing import Moment, moment_us
-from videostore.base.timestamps import format_utc_exact
 from videostore.storage.timeline import Timeline
 
 
-def asked_range(start: Moment, end: Moment, clock: Clock, timeline: Timeline) -> Range:
+def parse_request_range(start: Moment, end: Moment, clock: Clock, timeline: Timeline) -> Range:
     """The range [start, end). An end that lies a little ahead of the clock is now.
 
     Raises:

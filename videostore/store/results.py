@@ -7,7 +7,7 @@ from pathlib import Path
 
 from videostore.base.ranges import Range
 from videostore.recording.recorder import RecorderHealth
-from videostore.storage.save_record import Save
+from videostore.storage.save_record import SaveJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ class Health:
     stored_seconds: float
     stored_bytes: int
     segments: int
-    unknown_segments: int
+    unindexed_segments: int
     """Files that are still to be read into the index."""
     pending_saves: int
-    failed_saves: list[Save]
+    failed_saves: list[SaveJob]
     """The last ones, the newest first."""
     storage_trouble: str | None
     index_trouble: str | None

@@ -26,9 +26,9 @@ from videostore.base.errors import RequestError, UnreadableRangeError, VideoStor
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.tasks import end_task
 from videostore.base.time_parsing import Moment
-from videostore.clips.cutter import Clips, OnProgress
-from videostore.clips.limits import check_device
-from videostore.clips.save_queue import Saves
+from videostore.clips.cutter import ClipCutter, OnProgress
+from videostore.clips.limits import check_clip_room
+from videostore.clips.save_queue import SaveQueue
 from videostore.clips.uploads import Uploads, tag_directory
 from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
 from videostore.config import MAX_SIZE_GB, StorageConfig, VideoConfig, parse_recording
@@ -39,13 +39,13 @@ from videostore.recording.recorder import Recorder
 from videostore.recording.run import Run
 from videostore.storage.archive import Archive
 from videostore.storage.free_space import check_floor, shortage_bytes
-from videostore.storage.maintenance import Upkeep
+from videostore.storage.maintenance import StorageMaintainer
 from videostore.storage.open_segments import OpenSegments
 from videostore.storage.retention import Retention
-from videostore.storage.retention_holds import Holds
-from videostore.storage.save_record import Save
+from videostore.storage.retention_holds import RetentionHolds
+from videostore.storage.save_record import SaveJob
 from videostore.store.delivery import Delivery, OnRanges
-from videostore.store.request_range import asked_range
+from videostore.store.request_range import parse_request_range
 from videostore.store.requests import Requests
 from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
 
@@ -99,16 +99,16 @@ class VideoStore:
         self._uploads = Uploads(storage.upload_path, name)
         self._makes_upload_path = True
         """Whether it is made at the start, so that a mistake is told then; else with the first clip."""
-        self._holds = Holds(self._clock)
+        self._holds = RetentionHolds(self._clock)
         self._requests = Requests()
         self._owned = contextlib.AsyncExitStack()
         self._recorder: Recorder | None = None
         self._archive: Archive
         self._open: OpenSegments
-        self._clips: Clips
+        self._clips: ClipCutter
         self._delivery: Delivery
-        self._saves: Saves
-        self._upkeep: Upkeep
+        self._saves: SaveQueue
+        self._maintainer: StorageMaintainer
 
     @classmethod
     def record(
@@ -223,9 +223,9 @@ class VideoStore:
         self._owned.push_async_callback(self._archive.close)
         self._open = OpenSegments(self._archive, self._clock, lambda: self._run)
         workspaces = Workspaces(None if self._read_only else directory / WORK_DIRECTORY)
-        self._clips = Clips(self._archive, self._holds, workspaces, self._binary, self._logger, self._open.find)
+        self._clips = ClipCutter(self._archive, self._holds, workspaces, self._binary, self._logger, self._open.find)
         self._delivery = Delivery(self._clips, self._uploads, directory)
-        self._upkeep = Upkeep(
+        self._maintainer = StorageMaintainer(
             self._archive,
             self._make_retention(),
             self._clock,
@@ -237,7 +237,7 @@ class VideoStore:
         await asyncio.get_running_loop().run_in_executor(None, workspaces.sweep)
         if not self._read_only:
             await self._uploads.run(self._uploads.sweep)
-        self._saves = Saves(self._archive.index, self._uploads, self._holds, self._logger, self._write_promised)
+        self._saves = SaveQueue(self._archive.index, self._uploads, self._holds, self._logger, self._write_promised)
         self._owned.push_async_callback(self._saves.close)
         self._owned.push_async_callback(self._requests.end)
         self._requests.started = True
@@ -252,15 +252,15 @@ class VideoStore:
                 segment_seconds=self._storage.segment_seconds,
                 clock=self._clock,
                 logger=self._logger,
-                on_run_end=self._upkeep.take_run,
-                prepare=self._upkeep.revive,
+                on_run_end=self._maintainer.take_run,
+                prepare=self._maintainer.revive,
                 live=self._live,
                 last_stored=self._open.last_frame_us,
             )
             recording = asyncio.create_task(self._record(self._recorder))
             self._owned.push_async_callback(end_task, recording, FFMPEG_FINISH_S + 1)
-        self._upkeep.start()
-        self._owned.push_async_callback(self._upkeep.close)
+        self._maintainer.start()
+        self._owned.push_async_callback(self._maintainer.close)
         if self._read_only:
             await self._read_directory()
 
@@ -289,16 +289,16 @@ class VideoStore:
 
     async def _read_directory(self) -> None:
         while not self._archive.reconciled.is_set():
-            if self._upkeep.walk_trouble:
-                raise VideoStoreError(self._upkeep.walk_trouble)
+            if self._maintainer.walk_trouble:
+                raise VideoStoreError(self._maintainer.walk_trouble)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._archive.reconciled.wait(), _LOOK_S)
 
     @property
-    def unknown_segments(self) -> int:
+    def unindexed_segments(self) -> int:
         """How many files are still to be read into an index that was lost; also while it starts."""
         archive = getattr(self, "_archive", None)
-        return archive.unknown_segments if archive else 0
+        return archive.unindexed_segments if archive else 0
 
     async def ended(self) -> None:
         """Wait until the source has come to its end, and all of it is recorded; for ever where it has none.
@@ -342,8 +342,8 @@ class VideoStore:
         try:
             return await self._requests.attend(work)
         except UnreadableRangeError:
-            if self._upkeep.trouble:  # that is why, and says more
-                raise VideoStoreError(self._upkeep.trouble) from None
+            if self._maintainer.trouble:  # that is why, and says more
+                raise VideoStoreError(self._maintainer.trouble) from None
             raise
 
     # Requests
@@ -367,13 +367,13 @@ class VideoStore:
         async with contextlib.AsyncExitStack() as promise:
             path = await promise.enter_async_context(self._uploads.promise(asked.from_us, metadata, directory))
             accepted_us = self._clock.wall_us()
-            save = Save(path.name, str(directory), asked.from_us, asked.to_us, metadata, accepted_us)
+            save = SaveJob(path.name, str(directory), asked.from_us, asked.to_us, metadata, accepted_us)
             if wait:
                 return await self._attend(self._save_now(save, path))
             await self._attend(self._save_later(save))
             return SavedClip(path.name, path, None)
 
-    async def save_status(self, file_name: str) -> Save:
+    async def save_status(self, file_name: str) -> SaveJob:
         """Tell what has become of a save, by the name that it answered.
 
         Raises:
@@ -490,10 +490,10 @@ class VideoStore:
             stored_seconds=round(timeline.stored_us / US_PER_SECOND, 3),
             stored_bytes=timeline.stored_bytes + self._open.size_bytes(),
             segments=timeline.segments,
-            unknown_segments=self._archive.unknown_segments,
+            unindexed_segments=self._archive.unindexed_segments,
             pending_saves=self._saves.pending,
             failed_saves=self._saves.failed,
-            storage_trouble=self._upkeep.trouble,
+            storage_trouble=self._maintainer.trouble,
             index_trouble=self._archive.index.trouble,
         )
 
@@ -503,22 +503,22 @@ class VideoStore:
 
     def _asked(self, start: Moment, end: Moment) -> Range:
         self._requests.check()
-        return asked_range(start, end, self._clock, self._archive.timeline)
+        return parse_request_range(start, end, self._clock, self._archive.timeline)
 
-    async def _save_now(self, save: Save, path: Path) -> SavedClip:
+    async def _save_now(self, save: SaveJob, path: Path) -> SavedClip:
         ranges = await self._write_save(save, path)
         await self._saves.finished(replace(save, ranges=ranges))
         return SavedClip(path.name, path, ranges)
 
-    async def _save_later(self, save: Save) -> None:
+    async def _save_later(self, save: SaveJob) -> None:
         estimated_bytes, length_us = await self._clips.estimate(save.from_us, save.to_us)
-        await self._uploads.run(check_device, self._storage.upload_path, estimated_bytes, length_us)
+        await self._uploads.run(check_clip_room, self._storage.upload_path, estimated_bytes, length_us)
         await self._saves.accept(save)
 
-    async def _write_save(self, save: Save, path: Path) -> tuple[Range, ...] | None:
+    async def _write_save(self, save: SaveJob, path: Path) -> tuple[Range, ...] | None:
         return await self._delivery.upload(Range(save.from_us, save.to_us), path, save.metadata)
 
-    async def _write_promised(self, save: Save, path: Path) -> tuple[Range, ...] | None:
+    async def _write_promised(self, save: SaveJob, path: Path) -> tuple[Range, ...] | None:
         await self._archive.known(save.from_us)
         # `to` may lie ahead of the clock only where something was recorded before that was set back.
         await self._open.wait_until_covered(save.from_us, min(save.to_us, save.accepted_us + CLOCK_LEEWAY_US))

@@ -9,7 +9,8 @@ from typing import Any
 
 from videostore.base.errors import RequestError, shown
 from videostore.base.ranges import Range
-from videostore.base.timestamps import format_utc, format_utc_exact, parse_timestamp
+from videostore.base.time_format import format_utc, format_utc_exact
+from videostore.base.timestamps import parse_timestamp
 from videostore.store.results import Health, StorageState
 from videostore.store.store import VideoStore
 
@@ -112,8 +113,8 @@ def describe_health(health: Health) -> dict[str, Any]:
         "pending_saves": health.pending_saves,
         "failed_saves": [{"filename": save.file_name, "reason": save.reason} for save in health.failed_saves],
     }
-    if health.unknown_segments:
-        status["segments_to_be_indexed"] = health.unknown_segments
+    if health.unindexed_segments:
+        status["unindexed_segments"] = health.unindexed_segments
     if health.storage_trouble:
         status["storage_trouble"] = health.storage_trouble
     if health.index_trouble:

@@ -1,0 +1,199 @@
+"""Every sentence of an error, by its code: what went wrong, then what to do.
+
+Each table belongs to the class of `videostore.base.errors` that has its name. A field of the error stands in braces,
+with how it is written behind the colon (see `Style`). Some words are looked for by clients of the Go module: `range`,
+`future`, `parsing time`, `grpc`, `storage`, `size_gb`, `sync`.
+"""
+
+from __future__ import annotations
+
+CONFIG = {
+    "attribute-missing": "The attribute {attribute:attribute} is missing. It must be {expected}.",
+    "attribute-misspelt": "The attribute {attribute:attribute} is missing. It must be {expected}."
+    " Is {found} a misspelling of it?",
+    "attribute-wrong": "The attribute {attribute:attribute} is {value:value}. It must be {expected}.",
+    "paths-nested": "{attribute:attribute} ({value:value}) and {other:attribute} ({other_value:value}) must be separate"
+    " directories, neither inside the other: the data manager deletes what it has uploaded.",
+    "name-no-directory": "The component name {value:value} cannot be used as a directory name. Rename the component.",
+    "name-too-long": "The component name {value:value} is {length} bytes long. It can have at most {limit}. Rename the"
+    " component.",
+    "floor-beyond-device": "The attribute {attribute:attribute} is {value:value}. It must be less than the size of the"
+    " device that holds {path:value}, which is {device_bytes:GiB}.",
+    "encoder-unavailable": "The attribute {attribute:attribute} is {value:value}, but this ffmpeg has no such encoder."
+    " Use one of {available}.",
+    "no-encoders": "The attribute {attribute:attribute} is {value:value}, but this ffmpeg has no usable encoder. Set"
+    " VIDEOSTORE_FFMPEG to another ffmpeg.",
+    "camera-unknown": "The attribute {attribute:attribute} is {value:value}, but this machine has no camera with that"
+    " name.",
+    "data-manager-wrong": "The attribute {attribute:attribute} is {value:value}, which is a {found}. It must be the"
+    " data manager service.",
+    "data-manager-unknown": "The attribute {attribute:attribute} is {value:value}, but this machine has no data manager"
+    " service with that name.",
+}
+
+TIMESTAMP = {
+    "timestamp-missing": 'parsing time "{field}": the field is missing. Use {expected}.',
+    "timestamp-form": 'parsing time "{field}": {value:value} does not have the form {expected}.',
+    "timestamp-no-date": 'parsing time "{field}": {value:value} is not a valid date. The form is {expected}.',
+    "time-type": "'{field}' is {value:value}. It must be whole microseconds since 1970 (UTC), a datetime, or a text"
+    " such as '2026-11-22T16:39:20Z'.",
+    "time-form": "'{field}' is not a valid time: {value:value}. Use {expected}.",
+    "time-no-date": "'{field}' is {value:value}, which is not a valid date.",
+    "time-skipped": "'{field}' is {value:value}, which did not exist here: clocks skipped it. Use {before} or {after},"
+    " or add a UTC offset.",
+    "length-form": "'{field}' is {value:value}. It must be a length such as {sign}90s, {sign}5m or {sign}1h30m, with"
+    " the units w, d, h, m and s.",
+    "start-in-future": "'{field}' is {value:value}, which is in the future. Only the end can be relative to the start.",
+}
+
+NOTHING_STORED = {
+    "storage-empty": "Nothing is stored in the range from {asked:range}: the storage is empty.",
+    "nothing-in-range": "Nothing is stored in the range from {asked:range}. The nearest stored range is from"
+    " {nearest:range}.",
+    "no-recording": "There is no recording in {path}. Name a storage directory.",
+}
+
+UNREADABLE_RANGE = {
+    "range-unreadable": "The recording of the range from {asked:range} cannot be read: its files are damaged or"
+    " deleted.",
+}
+
+TOO_LARGE = {
+    "clip-too-large": "The clip is about {size_bytes:MiB}; a grpc response holds at most {limit_bytes:MiB}. Fetch at"
+    " most {longest_s:s} at a time, or save the clip.",
+    "answer-too-large": "The response of {component} is too large for the connection. Ask for a shorter range.",
+}
+
+NO_ROOM = {
+    "no-room-for-clip": "The clip needs about {size_bytes:MiB}, but the disk of {path} has room for {free_bytes:MiB}."
+    " Ask for at most {longest_s:s}, or free some space.",
+    "no-room-to-cut": "Making this clip needs about {size_bytes:MiB} of temporary space, but {path} has"
+    " {free_bytes:MiB}. Ask for a shorter range, or free some space.",
+}
+
+UNKNOWN_SAVE = {
+    "save-unknown": "'filename' is {value:value}, but no save with this name is known. Use the 'filename' from the"
+    " response to a save.",
+}
+
+FFMPEG = {
+    "ffmpeg-not-runnable": "{variable} is {value:value}, which is not a program that can be run.",
+    "ffmpeg-missing": "No ffmpeg was found. Install the package imageio-ffmpeg, or set {variable} to an ffmpeg.",
+    "ffmpeg-too-old": "The ffmpeg at {path} is version {version}. It must be {oldest} or later: set {variable} to"
+    " another ffmpeg, or unset it to use the bundled one.",
+    "ffmpeg-not-started": "ffmpeg cannot be started: {path}: {reason:reason}.",
+    "ffmpeg-timeout": "ffmpeg did not finish within {timeout_s:s}.",
+    "ffmpeg-failed": "ffmpeg failed (exit code {exit_code}): {reason:reason}.",
+    "ffmpeg-ended": "ffmpeg exited.",
+    "ffmpeg-ended-early": "ffmpeg exited (exit code {exit_code}): {reason:reason}.",
+    "ffmpeg-stuck": "ffmpeg accepted no image for {timeout_s:s}.",
+    "ffmpeg-writes-nothing": "ffmpeg wrote nothing for {timeout_s:s}.",
+    "segment-unfinished": "ffmpeg did not finish its segment within {timeout_s:s}.",
+    "clip-failed": "The clip could not be made. See the module's log for the reason.",
+    "clip-incomplete": "The clip is not complete: part of its recording became unreadable. Ask again for the rest.",
+}
+
+STORE = {
+    "storage-missing": "There is no storage directory {path}.",
+    "storage-unusable": "The storage at {path} cannot be used: {reason:reason}.",
+    "storage-unreadable": "The storage at {path} cannot be read: {reason:reason}.",
+    "storage-not-repaired": "The storage at {path} cannot be repaired: {reason:reason}.",
+    "storage-in-use": "{attribute:attribute} {path:value} is used by another recorder. Give each recorder its own"
+    " directory.",
+    "storage-device-gone": "The device of {attribute:attribute} {path:value} is gone. Recording resumes when it is"
+    " back.",
+    "storage-replaced": "The storage directory was replaced while it was being read. It is being read again.",
+    "storage-trouble": "{reason:reason}.",
+    "upload-path-unusable": "The upload path {path} cannot be used: {reason:reason}.",
+    "upload-device-gone": "The device of {attribute:attribute} {path:value} is gone.",
+    "index-rebuilding": "The index is being rebuilt ({count} files left). Try again later, ask for newer video, or save"
+    " with async.",
+    "recording-unreadable": "The recording cannot be read at the moment: {reason:reason}.",
+    "clip-not-written": "The clip cannot be written to {path}: {reason:reason}.",
+    "source-failed": "The source failed: {reason:reason}.",
+    "end-not-recorded": "The end of the source could not be recorded: {reason:reason}.",
+    "not-started": "The store is not started. Use it with `async with`, or await its start().",
+    "closed": "The recorder was closed before the request was done. Try again.",
+    "output-failed": "Standard output cannot be written to: {reason:reason}.",
+    "player-failed": "ffplay failed (exit code {exit_code}): {reason:reason}. To watch the clip elsewhere, write it to"
+    " a file with `videostore export`.",
+}
+
+REQUEST = {
+    "command-missing": "The field 'command' is missing. It must be one of {expected}.",
+    "command-unknown": "'command' is {value:value}, which is an invalid command. It must be one of {expected}.",
+    "field-missing": "The field '{field}' is missing. It must be {expected}.",
+    "field-wrong": "'{field}' is {value:value}. It must be {expected}.",
+    "tag-wrong": "tags[{index}] is {value:value}: {expected}.",
+    "tags-too-long": "The tags are too long together: with the upload path, a path can have {limit} bytes.",
+    "range-empty": "'from' ({from_us:time}) must be before 'to' ({to_us:time}): the range is empty.",
+    "to-in-future": "'to' timestamp is in the future: {to_us:time}. This machine's clock says {clock_us:time}.",
+    "from-in-future": "'from' timestamp is in the future: {from_us:time}. This machine's clock says {clock_us:time}.",
+    "clip-empty": "The clip is empty: the recording of this range cannot be read.",
+    "path-unlistable": "The path {path:value} contains a line break, which ffmpeg's lists cannot hold.",
+    "no-output-directory": "There is no directory {directory} for the file {name}. Create it first.",
+    "output-in-storage": "The file {path} is inside the storage directory {directory}. Choose a path outside it.",
+    "output-not-a-file": "{path} is {found}, and only regular files are overwritten. Choose another path.",
+    "output-exists": "The file {path} exists. Choose another name, or overwrite it.",
+    "not-recording": "Nothing is being recorded, so there is no end to wait for.",
+    "read-only-save": "A read-only store cannot schedule saves. Use wait=True.",
+    "input-unusable": "The input {input} cannot be opened. Name a file, a device or a URL.",
+    "input-like-option": "The input {input} looks like an option, and there is no such file. Name a file, a device or a"
+    " URL; for a file, put ./ before its name.",
+    "input-pipe": "The input {input} is a pipe, and there is none. Name a file, a device or a URL.",
+    "input-option": "{value:value} is not an option of an input. Use ffmpeg's name, without a dash.",
+    "input-unrecordable": "The input {input} cannot be recorded: {reason:reason}. Name a file with video, a device such"
+    " as /dev/video0, or a URL such as rtsp://host/path.",
+}
+
+COMMAND_LINE = {
+    "from-after-to": "FROM ({from_us:time}) must be before TO ({to_us:time}): the range is empty.",
+    "option-wrong": "{option} is {value:value}. It must be {expected}.",
+    "several-storages": "There are several storage directories: {found}. Name one with --storage DIR or in {variable}.",
+    "no-storage-found": "No storage directory was found in {here} or in {home}. Name one with --storage DIR, or in"
+    " {variable}: it is the storage_path of the machine config.",
+    "not-a-directory": "{path} is not a directory. Name the directory that holds the recording.",
+    "no-recording-but-inside": "{path} holds no recording, but these do: {found}. Name one with --storage.",
+    "command-line-storage-unreadable": "The storage directory {path} cannot be read: {reason:reason}.",
+    "command-line-storage-missing": "There is no storage directory {path}.",
+    "no-such-command": "There is no command {value:value}. To see what a directory holds, use `videostore state"
+    " --storage DIR`; to record a file, `videostore record FILE`.",
+    "fmp4-from-machine": "--fmp4 is not available with --machine. Write an MP4 file with -o.",
+    "clip-to-terminal": "A clip cannot be shown in a terminal. Write it to a file, or pipe it to a program.",
+    "component-without-machine": "--component names a recorder of a machine. Add --machine ADDRESS, or leave it out.",
+    "machine-and-storage": "Use either --machine or --storage, not both.",
+    "player-not-runnable": "{variable} is {value:value}, which is not a program that can be run.",
+    "player-missing": "No ffplay was found. Install it (Debian and Ubuntu: the package ffmpeg), set {variable} to one,"
+    " or write the clip to a file with `videostore export`.",
+}
+
+REMOTE_REQUEST = {
+    "recorder-unknown": "The machine at {address} has no recorder {component:value}: {found}.",
+    "several-recorders": "The machine at {address} has several recorders. Choose one: {found}.",
+    "address-wrong": "The machine's address is {value:value}. It must be a name, optionally with a port.",
+    "key-incomplete": "An API key and its id are used together, but one is missing.",
+    "key-id-wrong": "The id of the API key is not a UUID. It is listed next to the key; the two may be swapped.",
+}
+
+ANY_REQUEST = {**REQUEST, **COMMAND_LINE, **REMOTE_REQUEST}
+"""What `RequestError` itself says."""
+
+MACHINE = {
+    "no-recorder": "No recorder answers on the machine at {address}: {found}.",
+    "not-a-recorder": "{component} does not answer as a recorder does.",
+    "not-a-recorder-but": "{component} does not answer as a recorder does: {reason:reason}.",
+    "clip-invalid": "{component} on {address} returned an invalid clip: {reason:reason}.",
+    "machine-timeout": "The machine at {address} did not answer within {timeout_s:s}.",
+    "machine-silent": "The machine at {address} does not answer.",
+    "connection-lost": "The connection to the machine at {address} was lost: {reason:reason}.",
+    "machine-wants-key": "The machine at {address} requires an API key. Give one, with its id.",
+    "machine-refuses-key": "The machine at {address} refuses the API key. Check that the key and its id belong to this"
+    " machine.",
+    "certificate-untrusted": "The certificate of the machine at {address} is not trusted.",
+    "machine-unreachable": "No machine can be reached at {address}: {reason:reason}.",
+    "no-connection": "Cannot connect to the machine at {address}: it is offline, or the address, the API key or its id"
+    " is wrong.",
+}
+
+SAID = "said"
+"""A sentence that another program made: an older module, or a server between."""
