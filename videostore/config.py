@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from videostore.base.constants import MIN_FREE_BYTES, MIN_FREE_SHARE
+from videostore.base.constants import GIB
 from videostore.base.errors import ConfigError, shown
+
+MIN_FREE_BYTES = 256 * 1024 * 1024
+MIN_FREE_SHARE = 0.05
+"""Unless the config says otherwise, the smaller of the two stays free on the device: the index, clips and the rest of
+the machine need room as well."""
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 FORMATS = ("mp4",)
@@ -47,7 +52,6 @@ ATTRIBUTES = {
 """Every attribute that is known, by the object that it stands in."""
 WITHOUT_EFFECT = ("yuyv",)
 """Accepted, since the Go module had them."""
-_GIB = 1 << 30
 _SHOWN_KEY_CHARS = 60
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -67,13 +71,13 @@ class StorageConfig:
     @property
     def quota_bytes(self) -> int:
         """The quota in bytes."""
-        return int(self.size_gb * _GIB)
+        return int(self.size_gb * GIB)
 
     def min_free_bytes(self, device_bytes: int) -> int:
         """What stays free on a device of this size, in bytes."""
         if self.min_free_gb is None:
             return int(min(MIN_FREE_BYTES, device_bytes * MIN_FREE_SHARE))
-        return int(self.min_free_gb * _GIB)
+        return int(self.min_free_gb * GIB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +182,11 @@ def _parse_storage(name: str, section: _Section, video: VideoConfig) -> StorageC
     elif not shortest <= segment_seconds <= longest:
         section.refuse("segment_seconds", segment_seconds, f"a number of seconds from {shortest:.0f} to {longest:.0f}")
     segment_bytes = video.bitrate / 8 * segment_seconds
-    if size_gb * _GIB < segment_bytes:
+    if size_gb * GIB < segment_bytes:
         section.refuse(
             "size_gb",
             size_gb,
-            f"at least {segment_bytes / _GIB:.2g} GiB, which is one segment of {shown(segment_seconds)} s at "
+            f"at least {segment_bytes / GIB:.2g} GiB, which is one segment of {shown(segment_seconds)} s at "
             f"{video.bitrate} bits per second",
         )
     min_free_gb = section.number("min_free_gb")

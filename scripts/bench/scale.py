@@ -28,13 +28,14 @@ from scripts.bench.segments import (
     write_file,
     write_index,
 )
-from videostore.base.constants import RESCAN_INTERVAL_S, US_PER_SECOND
+from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import NothingStoredError, TooLargeError
 from videostore.base.time_format import format_utc_exact
 from videostore.media.fmp4 import read_fragments
 from videostore.media.packet import Packet
 from videostore.media.segment_names import closed_name, open_name
 from videostore.storage.index import FILE_NAME
+from videostore.storage.maintenance import RESCAN_INTERVAL_S
 from videostore.store.store import VideoStore
 from videostore.viam.commands import execute
 

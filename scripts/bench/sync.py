@@ -16,13 +16,12 @@ from pathlib import Path
 from scripts.bench.recording import FRAMES_PER_SECOND, draw_jpegs
 from scripts.bench.table import Row
 from videostore.base.clock import SystemClock
-from videostore.base.constants import SYNC_INTERVAL_S
 from videostore.config import DEFAULT_BITRATE, DEFAULT_PRESET
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.images import read_picture
 from videostore.media.packet import Gap, Packet
 from videostore.recording import recorder as recorder_module
-from videostore.recording.recorder import Recorder
+from videostore.recording.recorder import SYNC_INTERVAL_S, Recorder
 from videostore.recording.run import Run
 
 ROWS = ("sync",)

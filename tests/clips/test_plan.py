@@ -13,9 +13,18 @@ from pathlib import Path
 import pytest
 
 from tests.support.recording import LOGGER, SMALL, START_US, US, capture_times, record, take_over, write_foreign
-from videostore.base.constants import FOREIGN_SLACK_US, JOIN_US, TOUCHING_US
+from videostore.base.constants import JOIN_US
 from videostore.base.ranges import Range
-from videostore.clips.plan import ClipPart, Plan, _touch, groups_of, make_plan, sort_segments
+from videostore.clips.plan import (
+    FOREIGN_SLACK_US,
+    TOUCHING_US,
+    ClipPart,
+    Plan,
+    _touch,
+    groups_of,
+    make_plan,
+    sort_segments,
+)
 from videostore.media.fmp4 import read_fragments
 from videostore.media.segment import Segment
 

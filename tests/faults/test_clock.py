@@ -33,14 +33,15 @@ from tests.support.recording import (
     until,
 )
 from tests.viam.test_poller import Answer, ScriptedCamera
-from videostore.base.constants import CAPTURED_AT_DISTRUST_S, COVER_TIMEOUT_S, RANGE_SLOP_US
+from videostore.base.constants import RANGE_SLOP_US
 from videostore.base.ranges import Range, merge_ranges
 from videostore.media.fmp4 import read_fragments
 from videostore.media.images import read_picture
 from videostore.media.packet import Gap, Packet
+from videostore.storage.open_segments import COVER_TIMEOUT_S
 from videostore.store.store import VideoStore
 from videostore.viam.commands import execute
-from videostore.viam.poller import FramePoller
+from videostore.viam.poller import CAPTURED_AT_DISTRUST_S, FramePoller
 
 NEW_YORK = "EST5EDT,M3.2.0,M11.1.0"
 """As POSIX writes it, so that no time zone database is needed."""

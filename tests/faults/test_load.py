@@ -23,7 +23,8 @@ from viam.components.camera.client import CameraClient
 from scripts.fakes.painted_camera import PaintedCamera, check_clip, read_clip
 from scripts.fakes.viam_server import Parent
 from tests.support.machine import NAME, US, Machine, exact
-from videostore.base.constants import CUT_NICENESS, FETCHES_AT_ONCE, SAVES_AT_ONCE
+from videostore.base.constants import CUT_NICENESS
+from videostore.clips.cutter import FETCHES_AT_ONCE, SAVES_AT_ONCE
 from videostore.clips.workspace import WORK_DIRECTORY
 from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg, run_ffmpeg
 

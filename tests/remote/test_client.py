@@ -22,10 +22,10 @@ from scripts.fakes.machine import HOST, ForwardedCamera, MachineServer
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.machine import NAME, US, exact, now_us, run_machine
 from tests.support.machine import Machine as Recording
-from videostore.base.constants import FETCH_LIMIT_BYTES
 from videostore.base.errors import MachineError, NothingStoredError, RequestError, UnreadableRangeError, VideoStoreError
 from videostore.remote.client import Machine
 from videostore.remote.splice import Piece
+from videostore.store.store import FETCH_LIMIT_BYTES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from videostore.base.constants import CLOCK_STEP_US
+CLOCK_STEP_US = 100_000
+"""Slewing moves the wall clock against the monotonic one by 0.5 ms a second at most; more at once is a step."""
 
 
 class Clock(Protocol):

@@ -35,3 +35,8 @@ def _utc(us: int) -> datetime:
 def _written(moment: datetime, precision: str) -> str:
     # isoformat fills the year up with zeros on every platform, which strftime does not.
     return moment.isoformat(sep="_", timespec=precision).replace(":", "-")
+
+
+def format_seconds(us: int) -> str:
+    """Write a length or a position as seconds with six decimals, as ffmpeg reads them."""
+    return f"{us / US_PER_SECOND:.6f}"

@@ -18,13 +18,10 @@ import ffmpeg
 from videostore.base.constants import (
     CUT_NICENESS,
     FASTSTART_BYTES,
-    FETCHES_AT_ONCE,
     KNOWN_WITHIN_S,
     NEIGHBOUR_US,
     RANGE_SLOP_US,
     REENCODED_FACTOR,
-    SAVES_AT_ONCE,
-    STREAMS_AT_ONCE,
     US_PER_SECOND,
 )
 from videostore.base.errors import (
@@ -46,6 +43,12 @@ from videostore.ffmpeg.process import ffmpeg_output, loglevel
 from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
 from videostore.storage.retention_holds import RetentionHolds
+
+FETCHES_AT_ONCE = 2
+SAVES_AT_ONCE = 1
+STREAMS_AT_ONCE = 4
+"""ffmpeg children that cut clips at the same time; the rest wait in order. Long saves must not keep fetches waiting,
+nor must streams, which last as long as their reader takes."""
 
 _BLOCK_BYTES = 1 << 16
 _BROKEN_OFF = re.compile(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from videostore.base.constants import CLIP_RESERVE_BYTES, US_PER_SECOND
+from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import NoRoomError, TooLargeError
+
+CLIP_RESERVE_BYTES = 16 * 1024 * 1024
+"""Room that a clip must leave on its device, at most 2 % of it: the recording goes on while it is written."""
 
 
 def check_clip_room(directory: Path, size_bytes: int, length_us: int) -> None:

@@ -8,10 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from videostore.base.constants import FOREIGN_SLACK_US, JOIN_US, REENCODED_FACTOR, TOUCHING_US, US_PER_SECOND
+from videostore.base.constants import JOIN_US, REENCODED_FACTOR, US_PER_SECOND
 from videostore.base.errors import reason_of
 from videostore.base.ranges import Range, merge_ranges
 from videostore.media.segment import PASSING_ERRORS, FrameTimes, Segment, UnreadableError, frame_times
+
+TOUCHING_US = 2 * US_PER_SECOND
+"""Segments of one run that lie no further apart belong together: the distance is the last frame's true duration."""
+
+FOREIGN_SLACK_US = 2 * US_PER_SECOND
+"""The Go module dates a segment by the second in its name: its neighbours overlap, or leave a gap, by up to this."""
 
 _TOLD_US = 1000
 """Answers name times to the millisecond."""

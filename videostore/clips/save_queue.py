@@ -10,13 +10,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from videostore.base.constants import CLOSE_SAVES_S, FAILED_SAVES_SHOWN, SAVE_RETRIES_S
+from videostore.base.constants import CLOSE_SAVES_S
 from videostore.base.errors import NothingStoredError, UnknownSaveError, VideoStoreError, reason_of, shown
 from videostore.base.ranges import Range
 from videostore.clips.uploads import Uploads
 from videostore.storage.index import Index
 from videostore.storage.retention_holds import RetentionHolds
 from videostore.storage.save_record import SaveJob, SaveStatus
+
+SAVE_RETRIES_S = (5.0, 30.0, 120.0, 600.0)
+"""Pauses between the attempts at a promised save: a full or slow disk gets its time, then the save has failed."""
+
+FAILED_SAVES_SHOWN = 5
+"""The last failures that `get_status` names."""
 
 
 class SaveQueue:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from videostore.base.constants import (
-    US_PER_SECOND,
-)
+from videostore.base.constants import US_PER_SECOND
 
 _REENCODED = {"c:v": "libx264", "preset": "veryfast", "crf": 18, "bf": 0, "pix_fmt": "yuv420p"}
 

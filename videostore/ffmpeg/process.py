@@ -14,10 +14,12 @@ from typing import BinaryIO
 
 import imageio_ffmpeg
 
-from videostore.base.constants import PIPE_BYTES
 from videostore.base.errors import FFmpegError, reason_of
 from videostore.base.system import subordinate, widen_pipe
 from videostore.base.tasks import finish_despite_cancellation
+
+PIPE_BYTES = 1024 * 1024
+"""Size asked for the pipe to ffmpeg (Linux): a whole picture per write instead of 64 KiB at a time."""
 
 BINARY_VARIABLE = "VIDEOSTORE_FFMPEG"
 """Environment variable that names another ffmpeg."""

@@ -11,21 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videostore.base.clock import Clock, SteadyClock
-from videostore.base.constants import (
-    BACKLOG_BYTES,
-    BACKLOG_FRAMES,
-    FFMPEG_BACKOFF_S,
-    FFMPEG_HEALTHY_S,
-    KEPT_FOR_REPEAT_S,
-    MAX_STEP_IN_RUN_US,
-    SYNC_INTERVAL_S,
-    US_PER_SECOND,
-)
+from videostore.base.constants import FFMPEG_BACKOFF_S, MAX_STEP_IN_RUN_US, US_PER_SECOND
 from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.packet import Gap, Packet, Source
 from videostore.recording.backlog import _END, Backlog
 from videostore.recording.run import Run
+
+BACKLOG_FRAMES = 20
+BACKLOG_BYTES = 32 * 1024 * 1024
+"""What waits for a slow ffmpeg, one second at the default rate; beyond either bound new frames are dropped, counted."""
+
+KEPT_FOR_REPEAT_S = 30.0
+"""Of a source that can wait, so much is kept of what ffmpeg was given, to be written again if ffmpeg fails: more than
+an encoder holds, and than lies between two keyframes."""
+
+FFMPEG_HEALTHY_S = 10.0
+"""A run that lasted this long resets the back-off."""
+
+SYNC_INTERVAL_S = 0.5
+"""How often the open segment is forced to stable storage: a power cut loses this, one keyframe interval, and what is on
+its way; less than 2 s in all."""
 
 _RATE_WINDOW_US = 5 * US_PER_SECOND
 

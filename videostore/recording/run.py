@@ -13,12 +13,7 @@ from typing import Any
 
 import av
 
-from videostore.base.constants import (
-    FFMPEG_FINISH_S,
-    FFMPEG_STUCK_S,
-    FINISH_PATIENCE_S,
-    US_PER_SECOND,
-)
+from videostore.base.constants import FFMPEG_FINISH_S, FFMPEG_STUCK_S, US_PER_SECOND
 from videostore.base.errors import FFmpegError
 from videostore.base.files import sync_file
 from videostore.ffmpeg.encoder import Encoder
@@ -26,6 +21,9 @@ from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.media.packet import Packet, StreamFormat
 from videostore.media.segment_names import open_name
 from videostore.recording.segmenter import recording_command
+
+FINISH_PATIENCE_S = 30.0
+"""At the end of a source that can wait, ffmpeg may take as long as it likes, if only its files grow within this."""
 
 _NUT_OPTIONS = {
     "flush_packets": "1",

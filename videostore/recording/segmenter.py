@@ -8,10 +8,7 @@ from pathlib import Path
 
 import ffmpeg
 
-from videostore.base.constants import (
-    KEYFRAME_INTERVAL_S,
-    US_PER_SECOND,
-)
+from videostore.base.constants import KEYFRAME_INTERVAL_S, US_PER_SECOND
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.process import loglevel
 from videostore.media.segment import run_comment

@@ -22,7 +22,7 @@ from grpclib import GRPCError, Status
 from viam.components.camera import Camera
 from viam.robot.client import RobotClient
 
-from videostore.base.constants import US_PER_SECOND
+from videostore.base.constants import GIB, US_PER_SECOND
 from videostore.base.errors import (
     MachineError,
     NothingStoredError,
@@ -51,7 +51,6 @@ _CLIP_S = 600.0
 """24 MiB in base64 over a line of half a megabit per second; also what a long save may take."""
 _TRIES = 3
 _RETRY_S = 1.0
-_GIB = 1 << 30
 _SAID: dict[str, type[VideoStoreError]] = {
     "received message larger than max": TooLargeError,
     "Nothing is stored in the range": NothingStoredError,
@@ -232,9 +231,9 @@ def _parse_state(answer: Mapping[str, Any], component: str) -> StorageState:
         return StorageState(
             ranges=tuple(_range(one) for one in answer["stored_video"] or ()),
             storage_path=Path(usage["storage_path"]),
-            used_bytes=round(usage["storage_used_gb"] * _GIB),
-            limit_bytes=round(usage["storage_limit_gb"] * _GIB) or None,
-            device_free_bytes=round(usage["device_storage_remaining_gb"] * _GIB),
+            used_bytes=round(usage["storage_used_gb"] * GIB),
+            limit_bytes=round(usage["storage_limit_gb"] * GIB) or None,
+            device_free_bytes=round(usage["device_storage_remaining_gb"] * GIB),
         )
     except (KeyError, TypeError, ValueError, AttributeError, TimestampError) as error:
         raise MachineError(f"{component} does not answer as a recorder does.") from error

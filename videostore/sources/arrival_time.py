@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from videostore.base.constants import ARRIVAL_DRIFT_PPM, CAPTURED_AT_PLAUSIBLE_US, US_PER_SECOND
+from videostore.base.constants import CAPTURED_AT_PLAUSIBLE_US, US_PER_SECOND
+
+ARRIVAL_DRIFT_PPM = 500
+"""A camera's clock may drift so much against ours: as much as slewing moves a clock, and far more than quartz does."""
 
 
 class ArrivalTimeEstimator:

@@ -17,11 +17,15 @@ import av.error
 from av.bitstream import BitStreamFilterContext
 
 from videostore.base.clock import SteadyClock
-from videostore.base.constants import FFMPEG_FINISH_S, HANDOVER_BYTES, HANDOVER_FRAMES, US_PER_SECOND
+from videostore.base.constants import FFMPEG_FINISH_S, US_PER_SECOND
 from videostore.base.system import subordinate
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
 from videostore.media.packet import StreamFormat
+
+HANDOVER_FRAMES = 128
+HANDOVER_BYTES = 8 * 1024 * 1024
+"""What an input's thread reads ahead: some seconds of a live stream, which must not wait to have its arrival noted."""
 
 NUT_OPTIONS = (
     "-f",

@@ -13,15 +13,10 @@ from dataclasses import dataclass
 
 from videostore.base.clock import Clock, SteadyClock, SystemClock
 from videostore.base.constants import (
-    ARRIVAL_SETTLE_S,
     CAMERA_PATIENCE_S,
     CAMERA_SILENCE_S,
     CAMERA_SLOW_FACTOR,
-    CATCH_UP_S,
     FFMPEG_BACKOFF_S,
-    KEYFRAME_PATIENCE_S,
-    LOOK_S,
-    RTSP_TIMEOUT_S,
     US_PER_SECOND,
 )
 from videostore.base.errors import RequestError, VideoStoreError
@@ -33,6 +28,24 @@ from videostore.media.packet import Gap, Packet
 from videostore.sources.arrival_time import ArrivalTimeEstimator
 from videostore.sources.demuxer import NUT_OPTIONS, CodedFrame, Demuxer, FFmpegMessages
 from videostore.sources.input_url import Address
+
+ARRIVAL_SETTLE_S = 0.5
+"""At the start of a live input the arrivals of so long are weighed before the first frame is dated: what ffmpeg looked
+at to know the stream comes late, and at once."""
+
+CATCH_UP_S = 0.02
+"""Pause between the frames of an input that came at once: the recorder drops what its backlog cannot take."""
+
+LOOK_S = (1.0, 5.0, 25.0)
+"""How long ffmpeg looks at a live stream before it passes it on, which delays the start; longer from attempt to attempt
+where no keyframe has come in that time."""
+
+RTSP_TIMEOUT_S = 10.0
+"""A camera that answers nothing for this long is told as such by ffmpeg itself, with its reason."""
+
+KEYFRAME_PATIENCE_S = 30
+"""Keyframes further apart are made anew: until the next one a segment cannot be closed, nor the quota be kept. Cameras
+that save keyframes while nothing moves send one every 10 s or so."""
 
 _INTERVALS = 8
 """So many frame intervals tell how slow an input usually is."""

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import aiosqlite
 
-from videostore.base.constants import SAVES_REMEMBERED, US_PER_SECOND
+from videostore.base.constants import US_PER_SECOND
 from videostore.media.segment import Segment
 from videostore.storage.database import Database, Table
 from videostore.storage.save_record import SaveJob, SaveStatus
+
+SAVES_REMEMBERED = 1000
+"""Of so many saves that have ended it is known how."""
 
 FILE_NAME = "index.sqlite.db"
 

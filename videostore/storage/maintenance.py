@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 import psutil
 
 from videostore.base.clock import Clock
-from videostore.base.constants import FFMPEG_STUCK_S, INDEX_RETRY_S, RESCAN_INTERVAL_S, US_PER_SECOND
+from videostore.base.constants import FFMPEG_STUCK_S, US_PER_SECOND
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.tasks import end_task
 from videostore.media.segment_names import name_time_us, parse_open_name
@@ -23,6 +23,12 @@ from videostore.storage.archive import Archive
 from videostore.storage.open_segments import OpenRun
 from videostore.storage.retention import Retention
 from videostore.storage.watcher import Change, Watcher
+
+INDEX_RETRY_S = 10.0
+"""An index that works in memory tries this often to return to its file."""
+
+RESCAN_INTERVAL_S = 600.0
+"""Slow walk over the directory behind the file events, which a full kernel queue drops silently."""
 
 _TICK_S = 2.0
 _REPEAT_S = 60.0

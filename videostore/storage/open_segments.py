@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import Protocol
 
 from videostore.base.clock import Clock
-from videostore.base.constants import (
-    CLOCK_LEEWAY_US,
-    COVER_POLL_S,
-    COVER_TIMEOUT_S,
-    LONGEST_SEGMENT_US,
-    NEIGHBOUR_US,
-    US_PER_SECOND,
-)
+from videostore.base.constants import CLOCK_LEEWAY_US, LONGEST_SEGMENT_US, NEIGHBOUR_US, US_PER_SECOND
 from videostore.media.fmp4 import NotOursError, read_fragments
 from videostore.media.segment import Segment, describe_fragments
 from videostore.media.segment_names import parse_open_name
 from videostore.storage.archive import Archive
+
+COVER_POLL_S = 0.1
+COVER_TIMEOUT_S = 60.0
+"""An asynchronous save looks this often whether the recording has reached its end, and gives up waiting after this."""
 
 
 class OpenRun(Protocol):

@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from videostore.base.constants import DELETE_BATCH
 from videostore.storage.archive import Archive
 from videostore.storage.retention_holds import RetentionHolds
+
+DELETE_BATCH = 50
+"""Segments deleted in one go before other work gets its turn."""
 
 
 class Retention:

@@ -12,11 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from videostore.base.constants import UNREADABLE_AGE_S
 from videostore.base.files import sync_directory, sync_file
 from videostore.media.fmp4 import read_ends, read_fragments
 from videostore.media.segment import Segment, describe_fragments
 from videostore.media.segment_names import SUFFIX, closed_name, name_time_us, parse_open_name
+
+UNREADABLE_AGE_S = 30 * 60
+"""A file that cannot be read is left alone while it is younger: somebody may still be writing it."""
 
 _PARTS = (b"prft", b"moof", b"mdat")
 """What a fragment of ours is made of, in this order."""

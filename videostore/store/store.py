@@ -14,14 +14,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from videostore.base.clock import Clock, SystemClock
-from videostore.base.constants import (
-    CLOCK_LEEWAY_US,
-    FETCH_LIMIT_BYTES,
-    FFMPEG_FINISH_S,
-    KNOWN_WITHIN_S,
-    RANGE_SLOP_US,
-    US_PER_SECOND,
-)
+from videostore.base.constants import CLOCK_LEEWAY_US, FFMPEG_FINISH_S, KNOWN_WITHIN_S, RANGE_SLOP_US, US_PER_SECOND
 from videostore.base.errors import RequestError, UnreadableRangeError, VideoStoreError, reason_of, whole_characters
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.tasks import end_task
@@ -48,6 +41,9 @@ from videostore.store.delivery import Delivery, OnRanges
 from videostore.store.request_range import parse_request_range
 from videostore.store.requests import Requests
 from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
+
+FETCH_LIMIT_BYTES = 25_165_788
+"""Raw bytes that fit into such a message as base64 in JSON-like framing: (2^25 - 32 bytes of framing) x 3/4."""
 
 _T = TypeVar("_T")
 _ANEW_S = 1.0

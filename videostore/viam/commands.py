@@ -7,6 +7,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from videostore.base.constants import GIB
 from videostore.base.errors import RequestError, shown
 from videostore.base.ranges import Range
 from videostore.base.time_format import format_utc, format_utc_exact
@@ -16,7 +17,6 @@ from videostore.store.store import VideoStore
 
 NAMES = ("save", "fetch", "get-storage-state", "get-save-status")
 CONTAINERS = ("mp4", "fmp4")
-_GIB = 1 << 30
 
 
 async def execute(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,9 +95,9 @@ def _describe_state(state: StorageState) -> dict[str, Any]:
         "stored_video": [{"from": format_utc(r.from_us), "to": format_utc(r.to_us)} for r in state.ranges],
         "disk_usage": {
             "storage_path": str(state.storage_path),
-            "storage_used_gb": state.used_bytes / _GIB,
-            "storage_limit_gb": (state.limit_bytes or 0) / _GIB,
-            "device_storage_remaining_gb": state.device_free_bytes / _GIB,
+            "storage_used_gb": state.used_bytes / GIB,
+            "storage_limit_gb": (state.limit_bytes or 0) / GIB,
+            "device_storage_remaining_gb": state.device_free_bytes / GIB,
         },
     }
 

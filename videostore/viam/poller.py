@@ -17,17 +17,23 @@ from viam.proto.common import ResponseMetadata
 
 from videostore.base.clock import Clock, SteadyClock
 from videostore.base.constants import (
-    CAMERA_ERROR_GAP_S,
     CAMERA_PATIENCE_S,
-    CAMERA_RETRY_S,
     CAMERA_SILENCE_S,
     CAMERA_SLOW_FACTOR,
-    CAPTURED_AT_DISTRUST_S,
     CAPTURED_AT_PLAUSIBLE_US,
     US_PER_SECOND,
 )
 from videostore.media.images import BadPictureError, read_picture
 from videostore.media.packet import Gap, Packet
+
+CAPTURED_AT_DISTRUST_S = 60.0
+"""Once a camera's time was not believed, arrivals are used this long: changing back and forth would shuffle frames."""
+
+CAMERA_ERROR_GAP_S = 1.0
+"""A camera that answers with errors or garbage for this long makes a gap: its last picture must not stand still."""
+
+CAMERA_RETRY_S = 0.2
+"""Pause after an answer with an error, so that a broken camera costs no busy loop."""
 
 _INTERVALS = 8
 """So many frame intervals tell how slow a camera usually is."""
