@@ -36,7 +36,8 @@ from videostore.base.ranges import Range
 from videostore.base.time_parsing import Moment
 from videostore.media.images import BadPictureError, picture_packet
 from videostore.media.packet import Gap, Packet, Source, StreamFormat
-from videostore.sources.ffmpeg_input import FFmpegInput, StreamInfo
+from videostore.sources.ffmpeg_input import FFmpegInput
+from videostore.sources.probing import StreamInfo
 from videostore.storage.save_record import SaveJob, SaveStatus
 from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
 from videostore.store.store import VideoStore

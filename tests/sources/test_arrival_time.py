@@ -11,7 +11,7 @@ INTERVAL_US = 40_000
 
 
 def dated(true_us: Sequence[int], delays_us: Sequence[int], pts_us: Sequence[int]) -> list[int]:
-    """How far off each frame is dated from when it was captured."""
+    """How far the date of each frame is off its capture time."""
     dates = ArrivalTimeEstimator()
     off = []
     for captured_us, delay_us, pts in zip(true_us, delays_us, pts_us, strict=True):
@@ -35,22 +35,22 @@ def test_a_camera_whose_clock_drifts_is_followed_in_both_directions() -> None:
         delays = [5_000 + int(dice.expovariate(1 / 10_000)) for _ in times]
         pts = [(t - START_US) * (US + ppm) // US for t in times]
         off = dated(times, delays, pts)
-        assert max(map(abs, off[1000:])) < 25_000  # without following it would be a second by now
+        assert max(map(abs, off[1000:])) < 25_000  # it would be a second if the drift were not followed
 
 
-def test_time_runs_forward_when_a_smaller_delay_is_seen() -> None:
+def test_dates_keep_increasing_when_a_smaller_delay_is_seen() -> None:
     times = [START_US + n * INTERVAL_US for n in range(30)]
     delays = [500_000 - 100_000 * n for n in range(5)] + [0] * 25
     off = dated(times, delays, [t - START_US for t in times])
-    told = [t + o for t, o in zip(times, off, strict=True)]
-    assert all(later > earlier for earlier, later in itertools.pairwise(told))
+    dated_us = [t + o for t, o in zip(times, off, strict=True)]
+    assert all(later > earlier for earlier, later in itertools.pairwise(dated_us))
     assert off[0] == 500_000 and off[-1] == 0
 
 
-def test_a_leap_of_the_stream_or_of_its_arrival_is_told() -> None:
-    for leap_us in (-6 * US, 6 * US):
+def test_a_jump_of_the_timestamps_is_noticed() -> None:
+    for jump_us in (-6 * US, 6 * US):
         dates = ArrivalTimeEstimator()
         assert dates.observe(0, START_US)
-        assert dates.observe(INTERVAL_US, START_US + INTERVAL_US + 4 * US)  # late, no more
-        assert not dates.observe(2 * INTERVAL_US + leap_us, START_US + 2 * INTERVAL_US)
-        assert dates.observe(3 * INTERVAL_US, START_US + 3 * INTERVAL_US)  # it was left out
+        assert dates.observe(INTERVAL_US, START_US + INTERVAL_US + 4 * US)  # only late
+        assert not dates.observe(2 * INTERVAL_US + jump_us, START_US + 2 * INTERVAL_US)
+        assert dates.observe(3 * INTERVAL_US, START_US + 3 * INTERVAL_US)  # the jump was left out

@@ -13,7 +13,7 @@ def address(input: str, format: str | None = None, **options: str) -> Address:
 
 
 @pytest.mark.parametrize(
-    ("input", "told"),
+    ("input", "shown"),
     [
         ("rtsp://host/path", "rtsp://host/path"),
         ("rtsp://joe:pw1@host:554/path?x=1", "rtsp://…@host:554/path?x=1"),
@@ -21,8 +21,8 @@ def address(input: str, format: str | None = None, **options: str) -> Address:
         ("rtsp://joe:p@ss@host/path", "rtsp://…@host/path"),
         ("rtsp://joe:pa/ss@host/path", "rtsp://…@host/path"),
         ("http://host/a@b.mp4", "http://host/a@b.mp4"),
-        ("http://host:80/a@b.mp4", "http://…@b.mp4"),  # who knows
-        ("rtsp://admin:123/456@host/s", "rtsp://…@host/s"),  # as a port and a path would look
+        ("http://host:80/a@b.mp4", "http://…@b.mp4"),  # it may be a password
+        ("rtsp://admin:123/456@host/s", "rtsp://…@host/s"),  # although it looks like a port and a path
         ("rtsp://admin:12#34@host/s", "rtsp://…@host/s"),
         ("rtsp://admin:12?34@host/s", "rtsp://…@host/s"),
         ("rtsp://admin:p@s/s@host/s", "rtsp://…@host/s"),
@@ -53,22 +53,22 @@ def address(input: str, format: str | None = None, **options: str) -> Address:
         ("/dev/video0", "/dev/video0"),
     ],
 )
-def test_an_address_is_told_without_user_and_password(input: str, told: str) -> None:
-    assert str(address(input)) == told
-    assert str(address(input)) == address(input).conceal(input)
+def test_an_address_is_shown_without_user_and_password(input: str, shown: str) -> None:
+    assert str(address(input)) == shown
+    assert str(address(input)) == address(input).redact(input)
 
 
-def test_secrets_are_concealed_wherever_a_text_has_them() -> None:
+def test_secrets_are_redacted_wherever_they_appear_in_a_text() -> None:
     one = address("rtsp://joe:s3cr%40t@host/x", headers="Authorization: Basic am9l")
     for text in ("failed: joe:s3cr%40t", "password s3cr@t refused", "sent Authorization: Basic am9l", "s3cr%40t"):
-        concealed = one.conceal(text)
-        assert not [word for word in ("s3cr", "am9l") if word in concealed], concealed
-    assert one.conceal("other rtsp://ann:b/c@elsewhere/y") == "other rtsp://…@elsewhere/y"
-    assert one.conceal("other rtsp://ann:b@elsewhere/y") == "other rtsp://…@elsewhere/y"
+        redacted = one.redact(text)
+        assert not [word for word in ("s3cr", "am9l") if word in redacted], redacted
+    assert one.redact("other rtsp://ann:b/c@elsewhere/y") == "other rtsp://…@elsewhere/y"
+    assert one.redact("other rtsp://ann:b@elsewhere/y") == "other rtsp://…@elsewhere/y"
 
 
 @pytest.mark.parametrize(
-    ("input", "said", "secrets"),
+    ("input", "message", "secrets"),
     [
         ("rtsp://admin:123/456@host/s", "Connection to tcp://admin:123?timeout=0 failed", ["123"]),
         ("rtsp://admin:123/456@host/s", "no stream /456@host/s", ["456"]),
@@ -80,23 +80,23 @@ def test_secrets_are_concealed_wherever_a_text_has_them() -> None:
         ("http://host/x", "redirected to http://other/y;session=s3cr/et", ["s3cr", "et"]),
     ],
 )
-def test_what_ffmpeg_quotes_in_parts_is_concealed(input: str, said: str, secrets: list[str]) -> None:
-    concealed = address(input).conceal(said)
-    assert "…" in concealed or not secrets
-    assert not [one for one in secrets if one in concealed], concealed
+def test_parts_of_a_secret_that_ffmpeg_quotes_are_redacted(input: str, message: str, secrets: list[str]) -> None:
+    redacted = address(input).redact(message)
+    assert "…" in redacted or not secrets
+    assert not [one for one in secrets if one in redacted], redacted
 
 
 @pytest.mark.parametrize("name", ["headers", "cookies"])
-def test_a_header_is_concealed_as_a_whole_and_in_parts(name: str) -> None:
+def test_a_header_is_redacted_as_a_whole_and_in_parts(name: str) -> None:
     one = address(
         "http://host/x", **{name: "Authorization: Basic am9lOnB3==\r\nX-Key: k1, k2k2\r\nCookie: sid=abc; x=def"}
     )
     for text in ("Basic am9lOnB3==", "am9lOnB3", "X-Key: k1, k2k2", "k2k2", "sid=abc", "abc", "def"):
-        concealed = one.conceal(f"refused: {text}.")
-        assert not [part for part in ("am9l", "k2k2", "abc", "def") if part in concealed], concealed
+        redacted = one.redact(f"refused: {text}.")
+        assert not [part for part in ("am9l", "k2k2", "abc", "def") if part in redacted], redacted
 
 
-def test_what_cannot_be_meant_is_refused_without_its_password() -> None:
+def test_an_invalid_input_is_refused_without_showing_its_password() -> None:
     for input in ("rtsp://joe:secret@host\n", "pipe:http://joe:secret@host", "-rtsp://joe:secret@host"):
         with pytest.raises(RequestError) as error:
             address(input)
@@ -111,7 +111,7 @@ def test_a_file_is_given_to_ffmpeg_as_a_file_whatever_its_name(tmp_path: Path, m
         assert (one.argument, one.is_file, one.scheme) == (f"file:{name}", True, "")
 
 
-def test_urls_devices_and_what_is_not_there_are_passed_on_as_they_are(tmp_path: Path) -> None:
+def test_urls_devices_and_missing_files_are_given_to_ffmpeg_unchanged(tmp_path: Path) -> None:
     for input, scheme, missing in (("rtsp://host/x", "rtsp", False), ("/dev/null", "", False), ("none", "", True)):
         one = address(input)
         assert (one.argument, one.scheme, one.is_missing, one.is_file) == (input, scheme, missing, False)
@@ -120,12 +120,12 @@ def test_urls_devices_and_what_is_not_there_are_passed_on_as_they_are(tmp_path: 
 
 
 @pytest.mark.parametrize("input", ["", "-", "-i", "a\0b", "a\nb", "pipe:", "fd:0"])
-def test_what_can_be_no_input_is_refused(input: str) -> None:
-    with pytest.raises(RequestError, match="name a file, a device or a URL"):
+def test_an_invalid_input_is_refused(input: str) -> None:
+    with pytest.raises(RequestError, match="Name a file, a device or a URL"):
         address(input)
 
 
 @pytest.mark.parametrize("name", ["-vf", "i", "y", "loglevel", "v", "a b", "", "1"])
-def test_what_can_be_no_option_is_refused(name: str) -> None:
+def test_an_invalid_option_is_refused(name: str) -> None:
     with pytest.raises(RequestError, match="without a dash"):
         Address("x.mp4", {name: "1"}, None)

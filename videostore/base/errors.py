@@ -125,6 +125,8 @@ class RequestError(VideoStoreError):
     """The range that was asked for."""
     clock_us: int | None = None
     """What the machine's clock says."""
+    input: str | None = None
+    """The input that cannot be recorded, without passwords."""
 
 
 class TimestampError(RequestError):

@@ -137,10 +137,10 @@ REQUEST = {
     "output-exists": "The file {path} exists. Choose another name, or overwrite it.",
     "not-recording": "Nothing is being recorded, so there is no end to wait for.",
     "read-only-save": "A read-only store cannot schedule saves. Use wait=True.",
-    "input-unusable": "The input {input} cannot be opened. Name a file, a device or a URL.",
-    "input-like-option": "The input {input} looks like an option, and there is no such file. Name a file, a device or a"
-    " URL; for a file, put ./ before its name.",
-    "input-pipe": "The input {input} is a pipe, and there is none. Name a file, a device or a URL.",
+    "input-unusable": "The input {input:value} cannot be opened. Name a file, a device or a URL.",
+    "input-like-option": "The input {input:value} looks like an option, and there is no such file. Name a file, a"
+    " device or a URL, and give options separately.",
+    "input-pipe": "The input {input:value} is a pipe, and none is connected. Name a file, a device or a URL.",
     "input-option": "{value:value} is not an option of an input. Use ffmpeg's name, without a dash.",
     "input-unrecordable": "The input {input} cannot be recorded: {reason:reason}. Name a file with video, a device such"
     " as /dev/video0, or a URL such as rtsp://host/path.",

@@ -20,7 +20,8 @@ from videostore.cli.time_options import length, now_us, written
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
 from videostore.media.segment_names import name_time_us
 from videostore.recording.recorder import RecorderHealth
-from videostore.sources.ffmpeg_input import FFmpegInput, StreamInfo
+from videostore.sources.ffmpeg_input import FFmpegInput
+from videostore.sources.probing import StreamInfo
 from videostore.storage.index import Index
 from videostore.storage.segment_files import list_directory
 from videostore.store.results import Health

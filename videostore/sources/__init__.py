@@ -1,1 +1,1 @@
-"""Sources of packets."""
+"""Sources of packets: inputs that ffmpeg opens."""

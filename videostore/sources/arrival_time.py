@@ -1,18 +1,19 @@
-"""Dates frames whose source tells their distances, but not the time: by when they arrive."""
+"""Dates the frames of a source that gives their distances but not their time of day, by when they arrive."""
 
 from __future__ import annotations
 
 from videostore.base.constants import CAPTURED_AT_PLAUSIBLE_US, US_PER_SECOND
 
 ARRIVAL_DRIFT_PPM = 500
-"""A camera's clock may drift so much against ours: as much as slewing moves a clock, and far more than quartz does."""
+"""How fast a camera's clock may drift against ours: as fast as slewing moves a clock, and much faster than quartz
+drifts."""
 
 
 class ArrivalTimeEstimator:
-    """The offset of a live stream's own time from UTC, estimated while its frames arrive.
+    """The offset of a live stream's timestamps from UTC, estimated while its frames arrive.
 
-    Every frame is delayed on its way, and none arrives before its capture: the smallest delay seen is the truest. The
-    estimate is taken down to it at once, and up no faster than a camera's clock may drift.
+    Every frame is delayed on its way and none arrives before its capture, so the smallest delay seen is the best
+    estimate. The estimate goes down to it at once, and up no faster than a camera's clock may drift.
     """
 
     def __init__(self) -> None:
@@ -21,7 +22,7 @@ class ArrivalTimeEstimator:
         self._last_us: int | None = None
 
     def observe(self, pts_us: int, arrived_us: int) -> bool:
-        """Take an arrival into the estimate; False, and nothing is taken, where the stream's time has leaped."""
+        """Add an arrival to the estimate; False, without adding it, if the stream's timestamps have jumped."""
         delay_us = arrived_us - pts_us
         if self._offset_us is None:
             self._offset_us = delay_us
@@ -34,7 +35,7 @@ class ArrivalTimeEstimator:
         return True
 
     def date(self, pts_us: int) -> int:
-        """Moment of capture of the next frame, UTC; later than that of the frame before, whatever the estimate does."""
+        """Capture time of the next frame, UTC; always later than the frame before, whatever the estimate does."""
         assert self._offset_us is not None
         captured_us = pts_us + self._offset_us
         if self._last_us is not None:

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from scripts.fakes.painted_camera import read_clip
+from tests.support.coding import Painter, write_video
+from tests.support.inputs import (
+    LENGTH_S,
+    NetworkCamera,
+    Tap,
+    distances,
+    open_input,
+    painted_times,
+    playing,
+    record_file,
+)
+from tests.support.recording import SMALL, START_US, capture_times, until
+
+
+async def test_frames_that_turn_out_to_be_reordered_are_reencoded_from_there_on(tmp_path: Path, binary: str) -> None:
+    """A stream does not always declare its B frames beforehand."""
+    times = capture_times(LENGTH_S, fps=20, seed=None)
+    half = len(times) // 2
+    write_video(tmp_path / "plain.mp4", "h264", times[:half])
+    write_video(tmp_path / "reordered.mp4", "h264", times[half:], b_frames=2)
+    listed = tmp_path / "list.txt"
+    listed.write_text("ffconcat version 1.0\nfile plain.mp4\nfile reordered.mp4\n")
+    made = await record_file(listed, tmp_path, binary, format="concat")
+    assert len(made.source.gaps) == 1 and "B frames" in made.source.gaps[0].reason
+    shown = [frame for segment in made.segments for _, frame in read_clip(segment)]
+    assert [frame.captured_us for frame in shown if frame] == times
+
+
+async def test_live_b_frames_are_reencoded(binary: str) -> None:
+    camera = NetworkCamera(b_frames=2)
+    await camera.start()
+    source = Tap(open_input(camera.url, binary, format="mpegts"))
+    try:
+        async with playing(source):
+            await until(lambda: len(source.packets_seen) >= 12)
+    finally:
+        await camera.stop()
+    painted = painted_times(source.packets_seen[:12])
+    assert set(painted) <= set(camera.delivered)
+    for dated, true in zip(distances(source.times_us), distances(painted), strict=False):
+        assert abs(dated - true) < 30_000
+
+
+async def test_other_parameter_sets_make_another_format(binary: str, tmp_path: Path) -> None:
+    """A camera whose image size is changed continues in the same stream."""
+    parts = []
+    for size in (SMALL, (192, 160)):
+        painter = Painter("h264", gop=5, size=size)
+        coded = [one for n in range(10) for one in painter.code(START_US + n * 50_000, n * 50_000)]
+        parts.append(b"".join(bytes(one) for one in [*coded, *painter.finish()]))
+    path = tmp_path / "both.h264"
+    path.write_bytes(b"".join(parts))
+    source = Tap(open_input(path, binary))
+    await source.play()
+    sizes = [(packet.format.width, packet.format.height) for packet in source.packets_seen]
+    assert sizes == [SMALL] * 10 + [(192, 160)] * 10
+    assert source.packets_seen[10].keyframe
+
+
+async def test_a_reader_can_stop_while_the_thread_waits_for_room(binary: str, tmp_path: Path) -> None:
+    """The thread waits for room, and ffmpeg for the thread."""
+    write_video(tmp_path / "input.mp4", "h264", capture_times(5, fps=50))
+    source = open_input(tmp_path / "input.mp4", binary)
+    packets = source.packets()
+    await packets.__anext__()
+    await asyncio.sleep(0.5)
+    await packets.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_program_that_writes_garbage_and_does_not_exit_is_killed(tmp_path: Path) -> None:
+    program, file = tmp_path / "program", tmp_path / "input.mp4"
+    program.write_text("#!/bin/sh\nhead -c 100000 /dev/urandom\nexec sleep 60\n")
+    program.chmod(0o755)
+    file.touch()
+    source = Tap(open_input(file, str(program), patience_s=0.5))
+    await asyncio.wait_for(source.play(), 10)
+    assert len(source.gaps) == 1 and not source.packets_seen

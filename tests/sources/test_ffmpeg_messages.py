@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.support.inputs import open_input
+from tests.support.recording import LOGGER
+from videostore.base.errors import RequestError
+from videostore.media.packet import Gap
+from videostore.sources.ffmpeg_messages import FFmpegMessages
+
+
+def read(*lines: tuple[int, str]) -> FFmpegMessages:
+    """Messages in which `pw` is a secret."""
+    messages = FFmpegMessages(LOGGER, lambda text: text.replace("pw", "…"))
+    for level, line in lines:
+        messages.log(level, "ffmpeg: %s", line)
+    return messages
+
+
+def test_warnings_and_errors_are_kept_once_each_without_secrets() -> None:
+    lines = [(logging.ERROR, f"error {number} of pw") for number in (1, 2, 2, 3, 4)]
+    messages = read(*lines, (logging.INFO, "Stream mapping:"))
+    assert messages.first == "error 1 of …; error 2 of …; error 3 of …"
+    assert messages.last == "error 2 of …; error 3 of …; error 4 of …"
+    assert messages.contains("4 of pw") and not messages.contains("mapping")
+
+
+def test_what_decoders_report_before_the_first_keyframe_is_not_kept() -> None:
+    messages = read((logging.ERROR, "[h264] non-existing PPS 0 referenced"), (logging.ERROR, "[h264] no frame!"))
+    assert messages.last == ""
+
+
+def test_the_format_the_duration_and_the_rotation_of_the_input_are_recognized() -> None:
+    messages = read()
+    assert (messages.formats, messages.has_duration, messages.rotated) == (frozenset(), False, False)
+    messages = read(
+        (logging.INFO, "Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'x.mp4':"),
+        (logging.INFO, "Duration: 00:00:01.00, start: 0.000000, bitrate: 181 kb/s"),
+        (logging.INFO, "displaymatrix: rotation of -90.00 degrees"),
+    )
+    assert {"mov", "mp4"} <= messages.formats and messages.has_duration and messages.rotated
+    messages = read(
+        (logging.INFO, "Duration: N/A, start: 0.000000, bitrate: N/A"),
+        (logging.INFO, "displaymatrix: rotation of -0.00 degrees"),
+    )
+    assert (messages.has_duration, messages.rotated) == (False, False)
+
+
+async def test_a_password_is_never_shown(binary: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    for url in ("http://joe:pa55word@127.0.0.1:1/x?token=t0ken", "rtsp://joe:pa5/5word@127.0.0.1:1/x"):
+        source = open_input(url, binary)
+        assert await source.probe() is None  # it does not answer now, but may do so later
+        packets = source.packets()
+        gap = await packets.__anext__()
+        await packets.aclose()  # type: ignore[attr-defined]
+        assert isinstance(gap, Gap) and "…@127.0.0.1:1/x" in gap.reason
+        shown = gap.reason + caplog.text
+        assert "127.0.0.1" in shown
+        assert not [secret for secret in ("joe", "pa55word", "pa5", "5word", "t0ken") if secret in shown]
+
+
+@pytest.mark.parametrize(
+    "input",
+    [
+        "rtsp://127.0.0.1:1/user=admin_password=s3cret_channel=1_stream=0.sdp",
+        "rtsp://admin:1/s3cret@127.0.0.1:1/x",
+        "rtsp://admin:12#s3cret@127.0.0.1:1/x",
+        "rtsp://s3cret:12?34@127.0.0.1:1/x",
+        "rtsp:admin:s3cret@127.0.0.1:1/x",
+        "http://127.0.0.1:1/x;pwd=s3cret",
+        "http://127.0.0.1:1/x#access_token=s3cret",
+        "http://127.0.0.1:1/x?a=b&pwd=a/s3cret",
+        "rtmp://127.0.0.1:1/live/s3cret",
+        "concat:http://u:s3cret@127.0.0.1:1/1|http://u:s3cret@127.0.0.1:1/2",
+        "file:/none/pwd=s3cret",
+    ],
+)
+async def test_no_message_of_ffmpeg_shows_a_password(binary: str, input: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    shown = ""
+    source = open_input(input, binary, patience_s=1)
+    try:
+        await source.probe()
+    except RequestError as error:
+        shown = str(error)
+    packets = source.packets()
+    gap = await packets.__anext__()
+    await packets.aclose()  # type: ignore[attr-defined]
+    assert isinstance(gap, Gap)
+    shown += gap.reason + caplog.text
+    assert "…" in shown and "s3cret" not in shown

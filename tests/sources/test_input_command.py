@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.coding import write_video
+from tests.support.inputs import Tap, open_input
+from tests.support.recording import H264, capture_times
+from videostore.sources.input_command import input_command
+from videostore.sources.input_profile import InputProfile, InputSettings
+from videostore.sources.input_url import Address
+
+
+def profile_of(input: str | Path, *, reencode: bool = False, **options: str) -> InputProfile:
+    address = Address(str(input), options, None)
+    return InputProfile(InputSettings(address, options, None, "ffmpeg", H264, 1, 1), reencode=reencode)
+
+
+def values(command: list[str], *names: str) -> list[Any]:
+    """What follows each of these words in a command; None where the word is missing."""
+    return [command[command.index(name) + 1] if name in command else None for name in names]
+
+
+def test_video_is_copied_unless_it_has_to_be_reencoded(tmp_path: Path) -> None:
+    file = tmp_path / "x.mp4"
+    file.touch()
+    assert values(input_command(profile_of(file)), "-c", "-c:v", "-vf") == ["copy", None, None]
+    assert values(input_command(profile_of(file, reencode=True)), "-c", "-c:v") == [None, "libx264"]
+
+
+def test_a_file_is_opened_at_the_place_where_it_resumes(tmp_path: Path) -> None:
+    file = tmp_path / "x.mp4"
+    file.touch()
+    assert values(input_command(profile_of(file)), "-i", "-ss") == [f"file:{file}", None]
+    command = input_command(profile_of(file), resume_us=1_500_001)
+    assert values(command, "-ss") == ["1.500001"] and command.index("-ss") < command.index("-i")
+
+
+def test_rtsp_uses_tcp_unless_an_option_says_otherwise() -> None:
+    url = "rtsp://host/path"
+    assert values(input_command(profile_of(url)), "-i", "-rtsp_transport") == [url, "tcp"]
+    assert values(input_command(profile_of(url, rtsp_transport="udp")), "-rtsp_transport") == ["udp"]
+
+
+@pytest.mark.parametrize("name", ["-i", "-y.mp4", "a:b.mp4", "rtsp:x.mp4", "it's 100%d.mp4"])
+async def test_a_file_may_have_any_name(
+    tmp_path: Path, binary: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "input.mp4", "h264", capture_times(0.3, fps=20))
+    (tmp_path / "input.mp4").rename(tmp_path / name)
+    source = Tap(open_input(name, binary))
+    await source.play()
+    assert len(source.packets_seen) == len(capture_times(0.3, fps=20)) and not source.gaps

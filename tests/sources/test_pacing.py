@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.coding import write_video
+from tests.support.inputs import NetworkCamera, SteppedClock, Tap, distances, open_input, painted_times, playing
+from tests.support.recording import SMALL, START_US, US, FixedClock, capture_times, until
+from videostore.base.clock import SteadyClock
+from videostore.media.packet import StreamFormat
+from videostore.sources.handover import CodedFrame
+from videostore.sources.pacing import pace_live
+
+
+class Frames:
+    """A reader of a few frames that have arrived already."""
+
+    def __init__(self, frames: list[CodedFrame]) -> None:
+        self._frames = frames
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._frames)
+
+    async def next(self, within_s: float | None) -> CodedFrame | None:
+        return self._frames.pop(0) if self._frames else None
+
+
+async def test_a_live_input_that_ends_while_it_settles_yields_all_its_frames() -> None:
+    """The smallest delay dates them all: the first frame was 300 ms late."""
+    format, clock = StreamFormat("h264", *SMALL), FixedClock(wall=START_US)
+    delays_us = (300_000, 40_000, 60_000)
+    first, *others = (
+        CodedFrame(format, b"x", n * 50_000, START_US + n * 50_000 + delay_us, 0, n == 0)
+        for n, delay_us in enumerate(delays_us)
+    )
+    paced = pace_live(Frames(others), first, SteadyClock(clock), patience_s=1)
+    dated = [(one.frame.pts_us, one.captured_us) async for one in paced]
+    assert dated == [(n * 50_000, START_US + 40_000 + n * 50_000) for n in range(3)]
+
+
+async def test_late_frames_are_dated_like_the_others(binary: str, camera: NetworkCamera) -> None:
+    camera.delay_s = lambda number: 0.0 if number % 5 else 0.15
+    await camera.start()
+    source = Tap(open_input(camera.url, binary, format="mpegts"))
+    async with playing(source):
+        await until(lambda: len(source.packets_seen) >= 40)
+    painted = painted_times(source.packets_seen[:40])
+    off_us = [dated - true for dated, true in zip(source.times_us, painted, strict=False)]
+    assert max(off_us) - min(off_us) < 30_000
+    assert all(step > 0 for step in distances(source.times_us))
+
+
+async def test_a_camera_that_sends_no_frames_makes_a_gap_after_two_seconds(binary: str, camera: NetworkCamera) -> None:
+    await camera.start()
+    source = Tap(open_input(camera.url, binary, format="mpegts"))
+    async with playing(source):
+        await until(lambda: len(source.packets_seen) >= 5)
+        camera.sending.clear()
+        silent = time.monotonic()
+        await until(lambda: source.gaps)
+        assert 1.5 < time.monotonic() - silent < 4
+        before = len(source.packets_seen)
+        camera.sending.set()
+        await until(lambda: len(source.packets_seen) > before)
+    assert "no frame for 2 s" in source.gaps[0].reason
+
+
+async def test_a_camera_whose_timestamps_jump_makes_a_gap_and_is_dated_from_scratch(
+    binary: str, camera: NetworkCamera
+) -> None:
+    await camera.start()
+    source = Tap(open_input(camera.url, binary, format="mpegts"))
+    async with playing(source):
+        await until(lambda: len(source.packets_seen) >= 5)
+        camera.ahead_us = 7 * US
+        await until(lambda: source.gaps)
+        before = len(source.packets_seen)
+        await until(lambda: len(source.packets_seen) >= before + 5)
+    assert "its timestamps jumped" in source.gaps[0].reason
+    for packets in (source.packets_seen[:before], source.packets_seen[before:]):
+        off_us = [one.captured_us - true for one, true in zip(packets, painted_times(packets), strict=True)]
+        assert min(off_us) >= 0 and max(off_us) < US
+
+
+@pytest.mark.parametrize("step_s", [-3600, 3600])
+@pytest.mark.parametrize("live", [True, False])
+async def test_a_step_of_the_clock_is_followed(
+    tmp_path: Path, binary: str, camera: NetworkCamera, live: bool, step_s: int
+) -> None:
+    times = capture_times(3, fps=20, seed=None)
+    write_video(tmp_path / "input.mp4", "h264", times)
+    await camera.start()
+    clock = SteppedClock()
+    if live:
+        source = Tap(open_input(camera.url, binary, format="mpegts", clock=clock))
+    else:
+        source = Tap(open_input(tmp_path / "input.mp4", binary, clock=clock))
+    async with playing(source):
+        await until(lambda: len(source.packets_seen) >= 5)
+        clock.ahead_us = step_s * US
+        await until(lambda: any(abs(step) > 2 * US for step in distances(source.times_us)))
+        seen = len(source.packets_seen)
+        await until(lambda: len(source.packets_seen) >= seen + 5)
+    steps = distances(source.times_us)
+    assert [step for step in steps if abs(step) > 2 * US] == [pytest.approx(step_s * US, abs=US)]
+    assert sum(step <= 0 for step in steps) == (step_s < 0)  # apart from the step, time runs forward
+    assert abs(source.times_us[-1] - clock.wall_us()) < 2 * US

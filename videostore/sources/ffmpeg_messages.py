@@ -1,0 +1,76 @@
+"""What the ffmpeg of an input reports: logged without secrets, and searched for what it tells about the input."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import deque
+from collections.abc import Callable
+
+_DURATION = re.compile(r"Duration: \d")
+_OPENED = re.compile(r"Input #0, (\S+), from ")
+_JOINING = re.compile(
+    r"non-existing [SPV]PS|[SPV]PS id out of range|no frame!|Could not find ref|First slice in a frame missing"
+    r"|decode_slice_header error|Error parsing NAL unit|Skipping invalid undecodable NALU"
+)
+"""What decoders report many times a second until the first keyframe comes."""
+_QUOTED = 3
+_KEPT = 12
+_MESSAGE_CHARS = 300
+
+
+class FFmpegMessages(logging.Logger):
+    """Passes on what an ffmpeg reports, with the input's secrets removed, and keeps the last warnings and errors."""
+
+    def __init__(self, logger: logging.Logger, redact: Callable[[str], str], *, quiet: bool = False) -> None:
+        """`quiet` passes everything on at debug level."""
+        super().__init__(logger.name, logging.DEBUG)
+        self._quiet = quiet
+        self._logger = logger
+        self._redact = redact
+        self._kept: deque[str] = deque(maxlen=_KEPT)
+        self._originals: deque[str] = deque(maxlen=_KEPT)
+        """The same messages with their secrets, since `contains` may look for a part of one."""
+        self.rotated = False
+        """Whether the input's video has to be rotated for display."""
+        self.has_duration = False
+        """Whether the input has a known duration."""
+        self.formats: frozenset[str] = frozenset()
+        """The format of the input in ffmpeg's words; empty until it is opened."""
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """As of any logger."""
+        original = record.getMessage()
+        text = self._redact(original)
+        record.msg, record.args = text, ()
+        joining = record.levelno >= logging.WARNING and _JOINING.search(text) is not None
+        if joining:
+            pass
+        elif record.levelno >= logging.WARNING:
+            message = text.removeprefix("ffmpeg: ")[:_MESSAGE_CHARS]
+            if message not in self._kept:
+                self._kept.append(message)
+                self._originals.append(original)
+        elif record.levelno == logging.INFO:
+            self.rotated |= "rotation of" in original and "rotation of -0.00" not in original
+            self.has_duration |= bool(_DURATION.search(original))
+            opened = _OPENED.search(original)
+            self.formats = frozenset(opened[1].split(",")) if opened and not self.formats else self.formats
+        if self._quiet or joining or record.levelno == logging.INFO:  # ffmpeg describes every input at info
+            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        if self._logger.isEnabledFor(record.levelno):
+            self._logger.handle(record)
+
+    @property
+    def first(self) -> str:
+        """The first of the kept warnings and errors: why an input could not be opened."""
+        return "; ".join(list(self._kept)[:_QUOTED])
+
+    @property
+    def last(self) -> str:
+        """The last warnings and errors: why an input ended. Empty if there were none."""
+        return "; ".join(list(self._kept)[-_QUOTED:])
+
+    def contains(self, pattern: str | re.Pattern[str]) -> bool:
+        """Whether one of the kept warnings and errors matches a pattern."""
+        return any(re.search(pattern, original) for original in self._originals)

@@ -1,0 +1,112 @@
+"""The queue that carries coded frames from the thread that reads an input to the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from videostore.base.constants import MIB
+from videostore.media.h26x import UncopyableError
+from videostore.media.packet import StreamFormat
+
+HANDOVER_FRAMES = 128
+HANDOVER_BYTES = 8 * MIB
+"""How far an input's thread reads ahead: some seconds of a live stream, whose arrival times must be taken at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodedFrame:
+    """One frame of H.264 or H.265 as an input delivered it, in Annex B, keyframes with their parameter sets."""
+
+    format: StreamFormat
+    data: bytes
+    pts_us: int
+    """By the input's own clock."""
+    arrived_us: int
+    """When it was read, UTC."""
+    clock_steps: int
+    """How many steps of the clock were followed until then: times across a step cannot be compared."""
+    keyframe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfInput:
+    """Follows the last frame."""
+
+
+Item = CodedFrame | UncopyableError | EndOfInput
+
+
+class Handover:
+    """A queue from a thread to the event loop in which it was made, bounded in frames and bytes.
+
+    The thread calls `put` and `finish`, the loop everything else.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._items: deque[Item] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+        self._closed = False
+        self._filled = asyncio.Event()
+        self.finished = asyncio.Event()
+        """Set when the thread has nothing left to do."""
+
+    @property
+    def filled(self) -> bool:
+        """Whether an item is waiting."""
+        return bool(self._items)
+
+    def put(self, item: Item) -> bool:
+        """In the thread: add an item, waiting for room; False if the queue is closed. Blocking."""
+        size = len(item.data) if isinstance(item, CodedFrame) else 0
+        with self._changed:
+            while not self._closed and self._full(size):
+                self._changed.wait()
+            if self._closed:
+                return False
+            self._items.append(item)
+            self._bytes += size
+        return self._call_in_loop(self._filled.set)
+
+    def finish(self) -> None:
+        """In the thread, as its last call: set `finished`."""
+        self._call_in_loop(self.finished.set)
+
+    def get_nowait(self) -> Item | None:
+        """Take the oldest item, or None."""
+        with self._changed:
+            if not self._items:
+                self._filled.clear()
+                return None
+            item = self._items.popleft()
+            self._bytes -= len(item.data) if isinstance(item, CodedFrame) else 0
+            self._changed.notify()
+            return item
+
+    async def get(self) -> Item:
+        """Take the oldest item, waiting for one."""
+        while (item := self.get_nowait()) is None:
+            await self._filled.wait()
+        return item
+
+    def close(self) -> None:
+        """Drop what is waiting and accept nothing more."""
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+            self._changed.notify()
+
+    def _full(self, size: int) -> bool:
+        return bool(self._items) and (len(self._items) >= HANDOVER_FRAMES or self._bytes + size > HANDOVER_BYTES)
+
+    def _call_in_loop(self, call: Callable[[], object]) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError:  # the loop is closed: the process is ending
+            return False
+        return True

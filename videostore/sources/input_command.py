@@ -1,0 +1,65 @@
+"""The command line of the ffmpeg that opens an input."""
+
+from __future__ import annotations
+
+from videostore.base.constants import US_PER_SECOND
+from videostore.sources.input_profile import InputProfile
+
+RTSP_TIMEOUT_S = 10.0
+"""If a camera does not answer for this long, ffmpeg gives up and reports the reason itself."""
+
+_NUT_OPTIONS = (
+    "-f",
+    "nut",
+    "-flush_packets",
+    "1",
+    "-write_index",
+    "0",
+    "-syncpoints",
+    "none",
+    "-strict",
+    "experimental",
+)
+"""Every frame at once, and nothing that would grow with the length of the stream."""
+_PAD_TO_EVEN = "pad=ceil(iw/2)*2:ceil(ih/2)*2"
+_VIDEO = "0:V:0"
+"""The first video stream that is not a cover image."""
+
+
+def input_command(profile: InputProfile, resume_us: int = 0) -> list[str]:
+    """The command that writes an input's video to standard output, as NUT: copied, or re-encoded if it has to be.
+
+    `resume_us` is where in a file it starts.
+    """
+    settings = profile.settings
+    live, reencode = profile.live, bool(profile.reencoded)
+    options: dict[str, str] = {}
+    if settings.address.scheme in ("rtsp", "rtsps"):
+        options = {"rtsp_transport": "tcp", "timeout": str(round(RTSP_TIMEOUT_S * US_PER_SECOND))}
+    if live:
+        options["fpsprobesize"] = "0"  # the frames of such a probe would come late, and all at once
+        options["analyzeduration"] = str(round(profile.look_s * US_PER_SECOND))
+        if reencode:
+            options["thread_type"] = "slice"  # frame threads delay frames
+    if settings.format:
+        options["f"] = settings.format
+    if resume_us:
+        options["ss"] = f"{resume_us / US_PER_SECOND:.6f}"
+    if reencode:
+        coding = ["-vf", _PAD_TO_EVEN]
+        for name, value in settings.encoder.options().items():
+            coding += [f"-{name}", str(value)]
+    else:
+        coding = ["-c", "copy", "-copytb", "1"]
+        if not live:
+            options["fflags"] = "+genpts"  # for raw H.264 and AVI files
+            coding += ["-avoid_negative_ts", "disabled"]
+    options |= settings.options
+    return [
+        *(settings.binary, "-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"),
+        *(word for name, value in options.items() for word in ((f"-{name}", value) if value else (f"-{name}",))),
+        *("-i", settings.address.argument, "-map", _VIDEO),
+        *coding,
+        *_NUT_OPTIONS,
+        "pipe:1",
+    ]

@@ -1,0 +1,107 @@
+"""How an input is opened, and what is known about it: whether it is live, and whether it has to be re-encoded."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from videostore.ffmpeg.encoder import Encoder
+from videostore.sources.ffmpeg_messages import FFmpegMessages
+from videostore.sources.input_url import Address
+
+LOOK_S = (1.0, 5.0, 25.0)
+"""How long ffmpeg analyses a live stream before it passes it on, which delays the start; longer from attempt to attempt
+if no keyframe came in that time."""
+
+ROTATED = "its video is rotated"
+_IN_BURSTS = {"hls": "HLS", "dash": "DASH"}
+"""Formats that come a whole segment at a time, some time after capture, and once more when they are opened again."""
+_NO_COPY = re.compile(
+    r"not currently supported in container|No codec tag defined|[Cc]ould not find tag|incompatible with output codec"
+    r"|unknown timestamp|Timestamps are unset|Negative pts not supported"
+)
+"""What ffmpeg reports if it has opened the input but cannot copy its video. Frames that are hidden at the start of a
+video have a negative pts."""
+_NO_SIZE = re.compile(r"dimensions not set|unspecified size|Could not find codec parameters")
+"""What it reports if no keyframe came while it analysed the stream."""
+_MESSAGE_TURNS = 5
+"""Turns of the event loop in which messages that ffmpeg wrote before its first frame are read."""
+
+
+class InputFault(Exception):
+    """The input yields no video; the text says why, for the reason of a gap."""
+
+
+class InputRefused(InputFault):
+    """The input yields video that must not be recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputSettings:
+    """How an input is opened."""
+
+    address: Address
+    options: Mapping[str, str]
+    """ffmpeg's options for the input, without a dash."""
+    format: str | None
+    """ffmpeg's name of the format; None: ffmpeg detects it."""
+    binary: str
+    encoder: Encoder
+    """For video that has to be re-encoded."""
+    patience_s: float
+    """How long the first frame may take."""
+    keyframe_patience_s: float
+    """Video whose keyframes are further apart is re-encoded."""
+
+
+class InputProfile:
+    """What is known about an input. Each ffmpeg that opens it adds to this."""
+
+    def __init__(self, settings: InputSettings, *, reencode: bool) -> None:
+        self.settings = settings
+        self.reencoded = "as requested" if reencode else ""
+        """Why it has to be re-encoded; empty if it can be copied."""
+        self._look_s = list(LOOK_S)
+        self._ends = False
+        """Whether ffmpeg has reported a duration, so that it is not a live stream, whatever serves it."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it goes on without an end."""
+        return not (self._ends or self.settings.format == "lavfi" or self.settings.address.is_file)
+
+    @property
+    def look_s(self) -> float:
+        """How long ffmpeg is to analyse the stream, in seconds."""
+        return self._look_s[0]
+
+    async def learn(self, messages: FFmpegMessages) -> None:
+        """Take in what ffmpeg reported about the input before its first frame.
+
+        Raises:
+            InputRefused: it is of a kind whose capture times cannot be known.
+        """
+        for _ in range(_MESSAGE_TURNS):
+            await asyncio.sleep(0)
+        for name in messages.formats & _IN_BURSTS.keys():
+            raise InputRefused(
+                f"it is {_IN_BURSTS[name]}, which arrives late and in bursts, so capture times would be wrong; record "
+                "the camera's RTSP stream instead"
+            )
+        if self.settings.address.scheme in ("http", "https", "ftp", "sftp"):
+            self._ends = messages.has_duration
+
+    def look_longer(self, messages: FFmpegMessages) -> None:
+        """Let ffmpeg analyse the stream for longer if no keyframe came: they may be far apart."""
+        if len(self._look_s) > 1 and messages.contains(_NO_SIZE):
+            del self._look_s[0]
+
+    def must_reencode(self, messages: FFmpegMessages) -> bool:
+        """Whether ffmpeg could not copy what it opened and was not told to re-encode it; then it will be."""
+        if self.reencoded or not messages.contains(_NO_COPY):
+            return False
+        hidden = messages.contains("Negative pts")
+        self.reencoded = "it starts with hidden frames" if hidden else "ffmpeg cannot copy it as it is"
+        return True

@@ -1,0 +1,133 @@
+"""When the frames of an input are passed on, and the capture time that each of them gets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from videostore.base.clock import SteadyClock
+from videostore.base.constants import CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR, US_PER_SECOND
+from videostore.sources.arrival_time import ArrivalTimeEstimator
+from videostore.sources.handover import CodedFrame
+from videostore.sources.input_profile import InputFault
+
+ARRIVAL_SETTLE_S = 0.5
+"""At the start of a live input, arrivals are observed for this long before the first frame is dated: the frames that
+ffmpeg needed to analyse the stream come late, and all at once."""
+
+CATCH_UP_S = 0.02
+"""Pause between frames that arrived all at once: the recorder drops what does not fit into its backlog."""
+
+_INTERVALS = 8
+"""This many frame intervals tell how slow an input usually is."""
+
+
+class FrameReader(Protocol):
+    """What frames are read from: a `Demuxer`."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether another frame has arrived already."""
+
+    async def next(self, within_s: float | None) -> CodedFrame | None:
+        """The next frame; None at the end. Raises asyncio's TimeoutError if none comes in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatedFrame:
+    """A frame with its capture time."""
+
+    frame: CodedFrame
+    captured_us: int
+    """UTC."""
+    clock_steps: int
+    """How many steps of the clock came before: capture times across a step cannot be compared."""
+
+
+async def pace_file(
+    reader: FrameReader, first: CodedFrame, clock: SteadyClock, *, resume_us: int, patience_s: float
+) -> AsyncIterator[DatedFrame]:
+    """Yield the frames of a file in real time, as if it were a camera that starts now.
+
+    `resume_us` is where in the file its first frame lies; `patience_s` is how long a frame may take.
+
+    Raises:
+        InputFault: no frame came in time.
+    """
+    frame: CodedFrame | None = first
+    offset_us, steps = 0, -1
+    while frame is not None:
+        pts_us = frame.pts_us + resume_us
+        early_us = pts_us + offset_us - clock.now_us()
+        if steps == clock.steps and early_us > 0:
+            await asyncio.sleep(early_us / US_PER_SECOND)
+            clock.now_us()
+        if steps != clock.steps:  # at the start, and after a step of the clock: this frame is captured now
+            offset_us, steps = clock.now_us() - pts_us, clock.steps
+        yield DatedFrame(frame, pts_us + offset_us, steps)
+        try:
+            frame = await reader.next(patience_s)
+        except asyncio.TimeoutError as error:
+            raise InputFault(f"no frame within {patience_s:g} s") from error
+
+
+async def pace_live(
+    reader: FrameReader, first: CodedFrame, clock: SteadyClock, *, patience_s: float
+) -> AsyncIterator[DatedFrame]:
+    """Yield the frames of a live input as they arrive, dated by their arrival times.
+
+    The first frames are held back until it is known how much they were delayed. `patience_s` is how long a frame may
+    take until the usual frame interval is known.
+
+    Raises:
+        InputFault: no frame came in time, or the input's timestamps jumped.
+    """
+    held, ended = await _settle(reader, first, clock)
+    dates, steps = ArrivalTimeEstimator(), -1
+    observed: deque[CodedFrame] = deque()
+    intervals: deque[int] = deque(maxlen=_INTERVALS)
+    last_pts_us: int | None = None
+    while True:
+        while held:
+            frame = held.popleft()
+            if frame.clock_steps != steps:
+                dates, steps = ArrivalTimeEstimator(), frame.clock_steps
+            if not dates.observe(frame.pts_us, frame.arrived_us):
+                raise InputFault("its timestamps jumped")
+            if last_pts_us is not None:
+                intervals.append(frame.pts_us - last_pts_us)
+            last_pts_us = frame.pts_us
+            observed.append(frame)
+        while observed:
+            frame = observed.popleft()
+            yield DatedFrame(frame, dates.date(frame.pts_us), frame.clock_steps)
+            if observed or reader.waiting:
+                await asyncio.sleep(CATCH_UP_S)
+        if ended:
+            return
+        usual_s = statistics.median(intervals) / US_PER_SECOND if intervals else 0.0
+        limit_s = max(CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR * usual_s) if intervals else patience_s
+        try:
+            following = await reader.next(limit_s)
+        except asyncio.TimeoutError as error:
+            raise InputFault(f"no frame for {limit_s:g} s") from error
+        ended = following is None
+        held += [following] if following else []
+
+
+async def _settle(reader: FrameReader, first: CodedFrame, clock: SteadyClock) -> tuple[deque[CodedFrame], bool]:
+    """The frames that arrive while a live input settles, and whether it ended meanwhile."""
+    held = deque([first])
+    settled_us = first.arrived_us + round(ARRIVAL_SETTLE_S * US_PER_SECOND)
+    ended = False
+    while not ended and (left_us := settled_us - clock.now_us()) > 0 and clock.steps == first.clock_steps:
+        with contextlib.suppress(asyncio.TimeoutError):
+            following = await reader.next(left_us / US_PER_SECOND)
+            ended = following is None
+            held += [following] if following else []
+    return held, ended

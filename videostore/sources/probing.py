@@ -1,0 +1,99 @@
+"""Opens an input once to find out what it is, and whether it can be recorded at all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from videostore.base.clock import SteadyClock
+from videostore.base.errors import RequestError
+from videostore.media.h26x import UncopyableError
+from videostore.sources.input_profile import ROTATED, InputProfile, InputRefused
+from videostore.sources.session import NO_REASON, InputSession
+
+_MISSING = "there is no such file or device"
+_MISTAKES = (
+    (r"matches no streams", "it contains no video"),
+    (r"No such file or directory", _MISSING),
+    (r"[Ii]s a directory", "it is a directory"),
+    (r"Permission denied", "permission denied"),
+    (r"Protocol not found", "this ffmpeg does not support its protocol"),
+    (r"Unknown input format", "this ffmpeg does not support its format"),
+    (
+        r"Option not found|Unrecognized option|parsing option|setting option",
+        "an option is unknown or has an invalid value",
+    ),
+    (r"\b40[134]\b", "the server refused the request"),
+)
+"""Faults that do not pass, whatever the input is. Anything else that a device or a server reports may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """What an input contains."""
+
+    codec: str
+    """ffmpeg's name of the codec: the input's, or of what is recorded if it had to be re-encoded to be probed."""
+    width: int
+    height: int
+    live: bool
+    """Whether it goes on without an end, and its frames are dated by when they arrive."""
+    reencoded: str
+    """Why it has to be re-encoded; empty if it can be copied."""
+
+
+async def probe(profile: InputProfile, clock: SteadyClock, logger: logging.Logger) -> StreamInfo | None:
+    """Open an input and look at its first frame, which completes its profile.
+
+    Returns None if it is a device or a server that does not answer at the moment.
+
+    Raises:
+        RequestError: it can never be recorded; the sentence says why, without passwords.
+        FFmpegError: ffmpeg cannot be started.
+    """
+    address, patience_s = profile.settings.address, profile.settings.patience_s
+    if address.is_missing:
+        raise _mistake(profile, _MISSING)
+    while True:
+        reason = ""
+        async with InputSession(profile, clock, logger, quiet=True) as session:
+            demuxer, messages = session.demuxer, session.messages
+            try:
+                frame = await demuxer.next(patience_s)
+                await profile.learn(messages)
+                if frame is None and not await demuxer.succeeded():
+                    reason = demuxer.killed
+                if frame is not None:
+                    profile.reencoded = profile.reencoded or (ROTATED if messages.rotated else "")
+                    return _info(profile, session)
+            except UncopyableError as error:
+                try:
+                    await profile.learn(messages)
+                except InputRefused as refused:
+                    raise _mistake(profile, str(refused)) from refused
+                if not profile.reencoded:
+                    profile.reencoded = str(error)
+                    return _info(profile, session)
+                reason = str(error)
+            except InputRefused as refused:
+                raise _mistake(profile, str(refused)) from refused
+            except asyncio.TimeoutError:
+                reason = f"no frame within {patience_s:g} s"
+        if profile.must_reencode(messages):
+            continue
+        mistake = next((text for pattern, text in _MISTAKES if messages.contains(pattern)), None)
+        if mistake or not profile.live:
+            raise _mistake(profile, mistake or reason or "it contains no readable video", messages.first)
+        logger.warning("The input %s does not answer: %s.", address, messages.last or reason or NO_REASON)
+        return None
+
+
+def _info(profile: InputProfile, session: InputSession) -> StreamInfo:
+    demuxer = session.demuxer
+    return StreamInfo(demuxer.codec, demuxer.width, demuxer.height, profile.live, profile.reencoded)
+
+
+def _mistake(profile: InputProfile, reason: str, messages: str = "") -> RequestError:
+    quoted = f" (ffmpeg: {messages})" if messages else ""
+    return RequestError("input-unrecordable", input=str(profile.settings.address), reason=f"{reason}{quoted}")

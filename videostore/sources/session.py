@@ -1,0 +1,111 @@
+"""A session: one ffmpeg that has an input open, and how far it has come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from types import TracebackType
+
+from videostore.base.clock import SteadyClock
+from videostore.base.constants import US_PER_SECOND
+from videostore.media.h26x import UncopyableError
+from videostore.sources.demuxer import Demuxer
+from videostore.sources.ffmpeg_messages import FFmpegMessages
+from videostore.sources.handover import CodedFrame
+from videostore.sources.input_command import input_command
+from videostore.sources.input_profile import ROTATED, InputFault, InputProfile
+from videostore.sources.pacing import DatedFrame, pace_file, pace_live
+
+NO_REASON = "ffmpeg gave no reason"
+
+
+class InputSession:
+    """Owns an ffmpeg that reads an input, as an asynchronous context manager, which starts and ends it."""
+
+    demuxer: Demuxer
+
+    def __init__(
+        self,
+        profile: InputProfile,
+        clock: SteadyClock,
+        logger: logging.Logger,
+        *,
+        resume_us: int = 0,
+        quiet: bool = False,
+    ) -> None:
+        """`resume_us` is where in a file it starts. `quiet`: what ffmpeg reports is logged at debug level only."""
+        self.profile = profile
+        self.reencodes = bool(profile.reencoded)
+        self.messages = FFmpegMessages(logger, profile.settings.address.redact, quiet=quiet)
+        self.frames_passed = 0
+        """How many frames were passed on."""
+        self.next_pts_us = resume_us
+        """Where in a file another session has to resume."""
+        self._clock = clock
+        self._resume_us = resume_us
+        self._keyframe_us: int | None = None
+        """Time of the last keyframe, by the input's own clock."""
+
+    async def __aenter__(self) -> InputSession:
+        """Start ffmpeg.
+
+        Raises:
+            FFmpegError: it cannot be started.
+        """
+        self.demuxer = await Demuxer.start(input_command(self.profile, self._resume_us), self._clock, self.messages)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.demuxer.end()
+
+    async def frames(self) -> AsyncIterator[DatedFrame]:
+        """Yield every frame of the input, dated, when it is due.
+
+        Raises:
+            UncopyableError: the video has to be re-encoded.
+            InputFault: ffmpeg failed, or passes on no frames.
+        """
+        patience_s = self.profile.settings.patience_s
+        try:
+            first = await self.demuxer.next(patience_s)
+        except asyncio.TimeoutError as error:
+            raise InputFault(self.messages.last or f"no frame within {patience_s:g} s") from error
+        await self.profile.learn(self.messages)
+        if first is None and not await self.demuxer.succeeded():
+            self.profile.look_longer(self.messages)
+            if self.profile.must_reencode(self.messages):
+                raise UncopyableError(self.profile.reencoded)
+            raise InputFault(self.demuxer.failure or NO_REASON)
+        if first is not None:
+            if self.messages.rotated and not self.profile.reencoded:
+                raise UncopyableError(ROTATED)
+            async with contextlib.aclosing(self._paced(first)) as paced:  # type: ignore[type-var]
+                async for dated in paced:
+                    self._check_keyframes(dated.frame)
+                    yield dated
+                    self.frames_passed += 1
+                    self.next_pts_us = dated.frame.pts_us + self._resume_us + 1
+        if not await self.demuxer.succeeded():
+            raise InputFault(self.demuxer.failure or NO_REASON)
+
+    def _paced(self, first: CodedFrame) -> AsyncIterator[DatedFrame]:
+        patience_s = self.profile.settings.patience_s
+        if self.profile.live:
+            return pace_live(self.demuxer, first, self._clock, patience_s=patience_s)
+        return pace_file(self.demuxer, first, self._clock, resume_us=self._resume_us, patience_s=patience_s)
+
+    def _check_keyframes(self, frame: CodedFrame) -> None:
+        """Before a frame is passed on: a segment ends at a keyframe, so they must not be too far apart.
+
+        Raises:
+            UncopyableError: they are.
+        """
+        patience_s = self.profile.settings.keyframe_patience_s
+        if frame.keyframe or self._keyframe_us is None:
+            self._keyframe_us = frame.pts_us
+        elif not self.reencodes and frame.pts_us - self._keyframe_us > patience_s * US_PER_SECOND:
+            raise UncopyableError(f"no keyframe for {patience_s:g} s")
