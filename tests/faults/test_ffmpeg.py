@@ -57,7 +57,7 @@ async def test_ffmpeg_killed_again_and_again_is_started_less_and_less_often_and_
         assert other - one >= first_s * 2**number * 0.9, times
     assert restarts == sorted(restarts)
     status = await machine.status()
-    assert status["recording"] is False and "ffmpeg has ended" in status["reason"]
+    assert status["recording"] is False and "ffmpeg exited" in status["reason"]
     assert status["dropped_frames"] > 10
 
     async def records() -> bool:
@@ -101,7 +101,7 @@ async def test_an_ffmpeg_that_stops_reading_its_pipe_is_killed_and_costs_bounded
         status = await machine.status()
         assert (status["recording"], status["ffmpeg_restarts"]) == (True, 1)
         assert status["dropped_frames"] > 20
-        assert any(f"no picture for {FFMPEG_STUCK_S:g} s" in line.message for line in machine.parent.logs)
+        assert any(f"no image for {FFMPEG_STUCK_S:g} s" in line.message for line in machine.parent.logs)
 
 
 async def test_without_an_ffmpeg_the_config_is_refused_and_works_as_soon_as_there_is_one(

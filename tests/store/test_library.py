@@ -41,7 +41,7 @@ async def test_a_source_that_ends_is_recorded_to_its_last_frame_however_fast_it_
         await asyncio.wait_for(store.ended(), 60)
         recorder = store.health().recorder
         assert recorder is not None and not recorder.recording and recorder.dropped_frames == 0
-        assert recorder.reason == "the source has come to its end"
+        assert recorder.reason == "the source ended"
         assert not list((tmp_path / "door").glob("*.open"))
         clip = await store.fetch(times[0], times[-1] + 1)
     assert check_clip(read_clip(clip.data), times, times[0], times[-1] + 1).flawless

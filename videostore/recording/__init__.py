@@ -1,1 +1,1 @@
-"""Recording: a source, a bounded backlog, one ffmpeg at a time."""
+"""Recording: a source, a bounded backlog, and one ffmpeg at a time."""

@@ -5,41 +5,48 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from videostore.base.constants import MIB
 from videostore.media.packet import Gap, Packet
 from videostore.recording.run import Run
 
-_END = Gap("the source has come to its end")
+BACKLOG_FRAMES = 20
+BACKLOG_BYTES = 32 * MIB
+"""What may wait for a slow ffmpeg: one second at the default rate. Beyond either limit new frames are dropped and
+counted."""
+
+END_OF_SOURCE = Gap("the source ended")
+"""The last item of a source that ends."""
 
 
 class Backlog:
-    """What waits for ffmpeg, bounded in frames and bytes: a new frame that does not fit is dropped and counted."""
+    """Items waiting for ffmpeg, bounded in frames and bytes: a new frame that does not fit is dropped and counted."""
 
-    def __init__(self, max_frames: int, max_bytes: int) -> None:
+    def __init__(self, max_frames: int = BACKLOG_FRAMES, max_bytes: int = BACKLOG_BYTES) -> None:
         self._items: deque[Packet | Gap | Run] = deque()
         self._max_frames = max_frames
         self._max_bytes = max_bytes
         self._bytes = 0
         self._filled = asyncio.Event()
         self._taken = asyncio.Event()
-        self._torn = False
-        """Whether the frame before the next was dropped: what refers to it shows nothing but damage."""
+        self._incomplete = False
+        """Whether the frame before the next was dropped: frames that refer to it would be damaged."""
         self.dropped = 0
 
     def put(self, item: Packet | Gap | Run) -> None:
-        """Append a packet if it fits. A gap, or a run that has ended, always fits; repeated gaps are one."""
+        """Append a packet if it fits. A gap and a run that has ended always fit; of repeated gaps the last is kept."""
         if isinstance(item, Gap):
-            if self._items and self._items[-1] is _END:
-                return  # nothing comes behind the end
-            if item is not _END and self._items and isinstance(self._items[-1], Gap):
+            if self._items and self._items[-1] is END_OF_SOURCE:
+                return
+            if item is not END_OF_SOURCE and self._items and isinstance(self._items[-1], Gap):
                 self._items.pop()
         elif isinstance(item, Run):
             pass
-        elif not self._fits(item) or (self._torn and not item.keyframe):
-            self._torn = True
+        elif not self._fits(item) or (self._incomplete and not item.keyframe):
+            self._incomplete = True
             self.dropped += 1
             return
         else:
-            self._torn = False
+            self._incomplete = False
             self._bytes += len(item.data)
         self._items.append(item)
         self._filled.set()

@@ -1,4 +1,4 @@
-"""One run: a long-running ffmpeg and the segments that it writes, contiguous in time."""
+"""A run: one long-running ffmpeg and the segments that it writes, contiguous in time."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from videostore.media.segment_names import open_name
 from videostore.recording.segmenter import recording_command
 
 FINISH_PATIENCE_S = 30.0
-"""At the end of a source that can wait, ffmpeg may take as long as it likes, if only its files grow within this."""
+"""At the end of a source that can wait, ffmpeg may take any time, as long as its files grow within this."""
 
 _NUT_OPTIONS = {
     "flush_packets": "1",
-    # A run may last for months. Of each synchronisation point and index entry the muxer here and the demuxer in ffmpeg
-    # keep 200 to 250 bytes for ever, which is 400 MB a day; a pipe needs neither. The mode is called experimental.
+    # A run may last for months. The muxer here and the demuxer in ffmpeg keep 200 to 250 bytes of each synchronisation
+    # point and index entry, which is 400 MB a day; a pipe needs neither. ffmpeg calls this mode experimental.
     "write_index": "0",
     "syncpoints": "none",
     "strict": "experimental",
@@ -37,7 +37,7 @@ _TIME_BASE = Fraction(1, US_PER_SECOND)
 
 
 class Run:
-    """Owns its ffmpeg from `start` to `finish` or `kill`. Its pts are capture times, counted from its first frame's."""
+    """Owns its ffmpeg from `start` to `finish` or `kill`. A frame's pts is its distance from the first frame."""
 
     def __init__(self, process: asyncio.subprocess.Process, first: Packet, directory: Path, framerate: int) -> None:
         """Use `start`."""
@@ -46,7 +46,7 @@ class Run:
         """Capture time of the first frame, UTC; pts 0."""
         self.last_us = first.captured_us - 1
         self._directory = directory
-        self._numbering = threading.Lock()  # the loop and the executor's threads ask
+        self._numbering = threading.Lock()  # used by the event loop and by threads of the executor
         self._first_open = 0
         self._number = 0
         self._process = process
@@ -55,6 +55,7 @@ class Run:
         self._stream = _mux_stream(self._container, first, framerate)
         self._messages: asyncio.Task[list[str]] | None = None
         self._hurried = asyncio.Event()
+        """Set when a patient end must not wait any longer."""
 
     @classmethod
     async def start(
@@ -67,7 +68,7 @@ class Run:
         segment_seconds: float,
         logger: logging.Logger,
     ) -> Run:
-        """Start ffmpeg for a run whose first packet this is; the packet itself is still to be written.
+        """Start ffmpeg for a run that begins with `first`, which still has to be written.
 
         Raises:
             FFmpegError: it cannot be started.
@@ -94,23 +95,23 @@ class Run:
 
     @property
     def alive(self) -> bool:
-        """Whether its ffmpeg still runs."""
+        """Whether its ffmpeg is running."""
         return self._process.returncode is None
 
     @property
     def age_us(self) -> int:
-        """Distance between its first and its last frame."""
+        """Time between its first and its last frame."""
         return max(0, self.last_us - self.epoch_us)
 
     async def wait(self) -> None:
-        """Return when its ffmpeg has ended, for whatever reason."""
+        """Wait until its ffmpeg has exited, for whatever reason."""
         await self._process.wait()
 
     async def write(self, packet: Packet) -> None:
         """Hand a packet to ffmpeg; returns when the pipe has room again.
 
         Raises:
-            FFmpegError: ffmpeg has ended, or takes nothing any more.
+            FFmpegError: ffmpeg has exited, or accepts no more data.
         """
         coded = av.Packet(packet.data)
         coded.stream = self._stream
@@ -122,12 +123,12 @@ class Run:
         self.last_us = packet.captured_us
 
     async def finish(self, *, patient: bool = False) -> None:
-        """End of the run: let ffmpeg write all it has, and kill it if it does not come to an end.
+        """Let ffmpeg write everything it holds and exit; kill it if it does not.
 
-        `FFMPEG_FINISH_S` is what it gets; if `patient`, as long as what it has written grows.
+        It has `FFMPEG_FINISH_S` for that; if `patient`, as long as its files grow.
 
         Raises:
-            FFmpegError: it failed, with its reason.
+            FFmpegError: it failed or did not exit; the error says why.
         """
         flushing = asyncio.ensure_future(self._flush())
         try:
@@ -135,21 +136,21 @@ class Run:
                 pass
         except asyncio.TimeoutError as error:
             if patient:
-                raise FFmpegError(f"ffmpeg has written nothing for {FINISH_PATIENCE_S:g} s.") from error
-            raise FFmpegError(f"ffmpeg did not finish its segment within {FFMPEG_FINISH_S:g} s.") from error
+                raise FFmpegError("ffmpeg-writes-nothing", timeout_s=FINISH_PATIENCE_S) from error
+            raise FFmpegError("segment-unfinished", timeout_s=FFMPEG_FINISH_S) from error
         finally:
             flushing.cancel()
             await asyncio.gather(flushing, return_exceptions=True)
-            said = await self.kill()
+            messages = await self.kill()
         if self._process.returncode != 0:
-            reason = "; ".join(said) or "it gave no reason"
-            raise FFmpegError(f"ffmpeg ended (exit code {self._process.returncode}): {reason}.")
+            reason = "; ".join(messages) or "no reason given"
+            raise FFmpegError("ffmpeg-ended-early", exit_code=self._process.returncode, reason=reason)
 
     async def _is_done(self, flushing: asyncio.Future[None], patient: bool) -> bool:
-        """Wait a while for the end; whether it has come.
+        """Wait for ffmpeg to exit; False if it has not, but is still writing.
 
         Raises:
-            TimeoutError: it did not, and there is no sign that it will.
+            TimeoutError: it has not, and is not writing.
         """
         if not patient:
             await asyncio.wait_for(asyncio.shield(flushing), FFMPEG_FINISH_S)
@@ -168,18 +169,18 @@ class Run:
         return False
 
     def hurry(self) -> None:
-        """Let a patient end be impatient: somebody wants to leave."""
+        """End a patient `finish` soon: the process is shutting down."""
         self._hurried.set()
 
     def _written(self) -> tuple[str, int]:
-        """How far its files have come. Blocking."""
+        """Its newest file and how large it is. Blocking."""
         last = self.open_paths()[-1:]
         with contextlib.suppress(OSError):
             return (last[0].name, last[0].stat().st_size) if last else ("", 0)
         return "", 0
 
     async def _flush(self) -> None:
-        with contextlib.suppress(FFmpegError):  # the exit code tells
+        with contextlib.suppress(FFmpegError):  # the exit code says it
             self._container.close()
             await self._send()
         assert self._process.stdin is not None
@@ -187,16 +188,16 @@ class Run:
         await self._process.wait()
 
     async def kill(self) -> list[str]:
-        """End ffmpeg at once if it still runs; return the first of what it complained of."""
+        """Kill ffmpeg if it is still running; return its first warnings and errors."""
         await end_process(self._process)
         if self._messages is None:
             return []
         return await asyncio.shield(self._messages)
 
     def open_paths(self) -> list[Path]:
-        """The segments of this run that still bear their open name: the one being written is the last.
+        """The segments of this run that still have their open name: the last one is being written.
 
-        What cannot be told just now, for the disk errs, is taken to be as it was.
+        A file that cannot be looked up because the disk fails is treated as if nothing had changed.
         """
         with self._numbering:
             while _exists(self._open(self._number + 1), unknown=False):
@@ -210,29 +211,29 @@ class Run:
         return self._directory / open_name(self.epoch_us, number)
 
     def sync(self) -> None:
-        """Force the open segment to stable storage. Blocking."""
+        """Sync the open segment to disk. Blocking."""
         for path in self.open_paths()[-1:]:
-            with contextlib.suppress(FileNotFoundError):  # it was closed and renamed meanwhile
+            with contextlib.suppress(FileNotFoundError):  # it was closed and renamed in the meantime
                 sync_file(path)
 
     async def _send(self) -> None:
         stdin = self._process.stdin
         assert stdin is not None
         if not self.alive:
-            raise FFmpegError("ffmpeg has ended.")
+            raise FFmpegError("ffmpeg-ended")
         stdin.write(self._bytes.take())
         if stdin.transport.get_write_buffer_size() == 0:
             return
         try:
             await asyncio.wait_for(stdin.drain(), FFMPEG_STUCK_S)
         except asyncio.TimeoutError as error:
-            raise FFmpegError(f"ffmpeg has taken no picture for {FFMPEG_STUCK_S:g} s.") from error
+            raise FFmpegError("ffmpeg-stuck", timeout_s=FFMPEG_STUCK_S) from error
         except OSError as error:
-            raise FFmpegError("ffmpeg has ended.") from error
+            raise FFmpegError("ffmpeg-ended") from error
 
 
 class _Bytes(io.RawIOBase):
-    """Where the NUT muxer writes to, until the pipe takes it."""
+    """What the NUT muxer writes, until it is sent to the pipe."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -250,14 +251,14 @@ class _Bytes(io.RawIOBase):
 
 
 def _mux_stream(container: av.container.OutputContainer, first: Packet, framerate: int) -> Any:
-    # The rate becomes the guessed length of a segment's last frame, nothing else.
+    # The rate is only used to guess the duration of a segment's last frame.
     stream: Any
     format = first.format
     if format.parameter_sets:
-        # The header has to carry them for the MP4 muxer, and PyAV puts nothing there but what it has read itself.
+        # The MP4 muxer needs them in the header, where PyAV only puts what it has read itself.
         with av.open(io.BytesIO(first.data), format=format.codec) as keyframe:
             stream = container.add_stream_from_template(keyframe.streams.video[0], opaque=True)
-    elif format.codec == "rawvideo":  # only an encoder puts the pixels' layout into the stream's header
+    elif format.codec == "rawvideo":  # only an encoder writes the pixel format to the stream's header
         stream = container.add_stream("rawvideo", rate=framerate)
         stream.width, stream.height, stream.pix_fmt = format.width, format.height, "rgba"
         stream.codec_context.time_base = _TIME_BASE

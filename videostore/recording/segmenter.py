@@ -1,4 +1,4 @@
-"""The command line of the ffmpeg that encodes a run and divides it into segments."""
+"""The command line of the ffmpeg that records a run in segments."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def recording_command(
 ) -> list[str]:
     """The command line of a run's ffmpeg: NUT on its standard input, segments named after the run in the directory.
 
-    Fragments make the open segment readable, `prft` gives each its capture time, and every segment's own time starts
-    at 0 (`avoid_negative_ts`, `use_editlist`), so that any player shows a segment without an hour of blank before it.
+    Fragments make the open segment readable, `prft` gives each of them its capture time, and the timestamps of every
+    segment start at 0 (`avoid_negative_ts`, `use_editlist`), so that no player shows an hour of blank before it.
     """
     epoch = f"{epoch_us // US_PER_SECOND}.{epoch_us % US_PER_SECOND:06d}"
     options = {
@@ -40,9 +40,9 @@ def recording_command(
         "output_ts_offset": epoch,
         "flush_packets": "1",
     }
-    if encoder.copies:  # its source sets the keyframes, at its leisure: fragments have to do without
+    if encoder.copies:  # the source decides where keyframes are, so fragments start without one
         options |= {"frag_duration": str(KEYFRAME_INTERVAL_S * US_PER_SECOND)}
-    # One decoder thread: frame threads would hold pictures back.
+    # One decoder thread: frame threads would delay images.
     source = ffmpeg.input(
         "pipe:0",
         f="nut",
@@ -52,7 +52,7 @@ def recording_command(
         threads=1,
     )
     video = source.video
-    if pad_to_even and not encoder.copies:  # encoders need it, for colour has half the size
+    if pad_to_even and not encoder.copies:  # encoders need it: the chroma planes have half the size
         video = video.filter("pad", "ceil(iw/2)*2", "ceil(ih/2)*2")
     output = video.output(
         output_pattern(directory, epoch_us),
@@ -69,5 +69,5 @@ def recording_command(
 
 
 def output_pattern(directory: Path, epoch_us: int) -> str:
-    """What a run's ffmpeg is told to write, and by which its process can be known."""
+    """The output argument of a run's ffmpeg, by which its process can be recognized."""
     return str(directory).replace("%", "%%") + os.sep + open_pattern(epoch_us)

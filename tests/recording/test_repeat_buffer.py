@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.recording import H264, LOGGER, SMALL, START_US, US, capture_times, packet
+from videostore.media.packet import Packet, StreamFormat
+from videostore.recording.repeat_buffer import KEPT_FOR_REPEAT_BYTES, KEPT_FOR_REPEAT_S, RepeatBuffer
+from videostore.recording.run import Run
+
+
+@pytest.fixture
+async def run(tmp_path: Path, binary: str) -> AsyncIterator[Run]:
+    """A run that has not written anything yet."""
+    run = await Run.start(
+        packet(START_US, SMALL), binary=binary, encoder=H264, directory=tmp_path, segment_seconds=2, logger=LOGGER
+    )
+    yield run
+    await run.kill()
+
+
+def stored_to(time_us: int) -> RepeatBuffer:
+    """A buffer for runs whose files end with the frame of this time."""
+
+    async def last_stored(_run: Run) -> int:
+        return time_us
+
+    return RepeatBuffer(last_stored)
+
+
+async def test_packets_that_are_in_no_file_are_returned_once(run: Run) -> None:
+    times = capture_times(2)
+    buffer = stored_to(times[7])
+    for time_us in times:
+        buffer.add(packet(time_us, SMALL))
+    assert [one.captured_us for one in await buffer.take_lost(run)] == times[8:]
+    assert await buffer.take_lost(run) == []
+
+
+async def test_packets_of_a_finished_run_are_forgotten(run: Run) -> None:
+    buffer = stored_to(0)
+    buffer.add(packet(START_US, SMALL))
+    buffer.clear()
+    assert await buffer.take_lost(run) == []
+
+
+async def test_the_oldest_packets_are_dropped_beyond_the_time_limit(run: Run) -> None:
+    buffer = stored_to(0)
+    times = [START_US + second * US for second in range(40)]
+    for time_us in times:
+        buffer.add(packet(time_us, SMALL))
+    assert [one.captured_us for one in await buffer.take_lost(run)] == times[-1 - int(KEPT_FOR_REPEAT_S) :]
+
+
+async def test_the_oldest_packets_are_dropped_beyond_the_size_limit_but_the_last_is_kept(run: Run) -> None:
+    format = StreamFormat("mjpeg", 2, 2)
+    buffer = stored_to(0)
+    for number in range(1, 4):
+        buffer.add(Packet(format, bytes(KEPT_FOR_REPEAT_BYTES // 2), number))
+    assert [one.captured_us for one in await buffer.take_lost(run)] == [2, 3]
+    buffer.add(Packet(format, bytes(KEPT_FOR_REPEAT_BYTES + 1), 4))
+    assert [one.captured_us for one in await buffer.take_lost(run)] == [4]

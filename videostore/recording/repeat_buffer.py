@@ -1,0 +1,47 @@
+"""The packets that a run was given last, kept to be written again if ffmpeg fails before they are in a file."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from videostore.base.constants import MIB, US_PER_SECOND
+from videostore.media.packet import Packet
+from videostore.recording.run import Run
+
+KEPT_FOR_REPEAT_S = 30.0
+"""This much is kept: more than an encoder holds back, and more than lies between two keyframes."""
+
+KEPT_FOR_REPEAT_BYTES = 32 * MIB
+"""The oldest packets beyond this are dropped."""
+
+
+class RepeatBuffer:
+    """The last packets that were written to a run, for sources that can wait: only they can be written again."""
+
+    def __init__(self, last_stored: Callable[[Run], Awaitable[int]] | None) -> None:
+        """`last_stored` returns the capture time of a run's last frame that is in a file; None: all of them are."""
+        self._last_stored = last_stored
+        self._packets: deque[Packet] = deque()
+        self._bytes = 0
+
+    def add(self, packet: Packet) -> None:
+        """Keep a packet that was written."""
+        self._packets.append(packet)
+        self._bytes += len(packet.data)
+        while len(self._packets) > 1 and (
+            packet.captured_us - self._packets[0].captured_us > KEPT_FOR_REPEAT_S * US_PER_SECOND
+            or self._bytes > KEPT_FOR_REPEAT_BYTES
+        ):
+            self._bytes -= len(self._packets.popleft().data)
+
+    async def take_lost(self, run: Run) -> list[Packet]:
+        """Return the packets that were written to a run that failed and are in no file; the buffer is empty then."""
+        stored_us = await self._last_stored(run) if self._last_stored is not None else run.last_us
+        packets = self._packets
+        self.clear()
+        return [one for one in packets if one.captured_us > stored_us]
+
+    def clear(self) -> None:
+        """Forget all packets: they are in files."""
+        self._packets, self._bytes = deque(), 0
