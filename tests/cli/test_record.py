@@ -151,12 +151,12 @@ def test_on_a_terminal_a_line_tells_how_it_goes(program: Program, visit: Path) -
 
 MISTAKES: list[tuple[list[str], list[str]]] = [
     (["nowhere.mkv"], ["nowhere.mkv", "there is no such file or device"]),
-    (["VISIT", "--size-gb", "0"], ["--size-gb is 0, but must be"]),
-    (["VISIT", "--segment-seconds", "0.1"], ["--segment-seconds is 0.1, but must be"]),
+    (["VISIT", "--size-gb", "0"], ["--size-gb is 0. It must be"]),
+    (["VISIT", "--segment-seconds", "0.1"], ["--segment-seconds is 0.1. It must be"]),
     (["VISIT", "--codec", "h264_teapot"], ["--codec is 'h264_teapot'", "h264"]),
     (["VISIT", "--size-gb", "much"], ["--size-gb is 'much': it must be a number."]),
-    (["VISIT", "--bitrate", "-5"], ["--bitrate is -5, but must be a whole number greater than 0"]),
-    (["VISIT", "--preset", "warp"], ["--preset is 'warp', but must be one of ultrafast"]),
+    (["VISIT", "--bitrate", "-5"], ["--bitrate is -5. It must be a whole number greater than 0"]),
+    (["VISIT", "--preset", "warp"], ["--preset is 'warp'. It must be one of ultrafast"]),
     (["VISIT", "--duration", "long"], ["--duration is 'long': it must be a length such as 90s"]),
     (["VISIT", "--option", "udp"], ["--option is 'udp': it must be KEY=VALUE"]),
     (["VISIT", "--bitrate", "fast"], ["--bitrate is 'fast': it must be a whole number."]),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def attributes(storage: dict[str, Any] | None = None, **others: Any) -> dict[str, Any]:
-    """The least that is required, and what a test adds to it."""
+    """The required attributes, and those that a test adds."""
     return {"sync": "data-manager", "storage": {"size_gb": 10.0, **(storage or {})}, **others}
 
 
 def parse(given: dict[str, Any]) -> Config:
-    """The config of attributes that give no warning."""
+    """The config of attributes that cause no warnings."""
     config, warnings = parse_config("recorder", given)
     assert warnings == []
     return config
@@ -33,14 +32,18 @@ def warnings_of(given: dict[str, Any]) -> list[str]:
     return parse_config("recorder", given)[1]
 
 
-def refusal(given: dict[str, Any], name: str = "recorder") -> str:
+def refused(given: dict[str, Any], name: str = "recorder") -> ConfigError:
     with pytest.raises(ConfigError) as error:
         parse_config(name, given)
     assert "\n" not in str(error.value)
-    return str(error.value)
+    return error.value
 
 
-def test_what_is_required_is_enough_and_the_rest_has_defaults(home: Path) -> None:
+def refusal(given: dict[str, Any], name: str = "recorder") -> str:
+    return str(refused(given, name))
+
+
+def test_required_attributes_are_enough_and_the_others_have_defaults(home: Path) -> None:
     assert parse(attributes()) == Config(
         name="recorder",
         camera=None,
@@ -80,19 +83,6 @@ def test_every_attribute_is_read() -> None:
     assert type(config.video.bitrate) is int
 
 
-@pytest.mark.parametrize(("size_gb", "expected"), [(1, 1 << 30), (0.5, 1 << 29), (50.0, 50 << 30), (2.25, 9 << 28)])
-def test_the_quota_is_counted_in_gib(size_gb: float, expected: int) -> None:
-    quota = parse(attributes({"size_gb": size_gb})).storage.quota_bytes
-    assert quota == expected
-    assert type(quota) is int
-
-
-def test_a_config_cannot_be_changed() -> None:
-    config = parse(attributes())
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        config.storage.size_gb = 1  # type: ignore[misc]
-
-
 @pytest.mark.parametrize(
     ("given", "missing"),
     [
@@ -107,79 +97,113 @@ def test_a_config_cannot_be_changed() -> None:
     ],
 )
 def test_a_missing_required_attribute_is_named(given: dict[str, Any], missing: str) -> None:
-    assert refusal(given).startswith(f"The attribute {missing} is missing: it must be ")
+    assert refusal(given).startswith(f"The attribute {missing} is missing. It must be ")
 
 
 @pytest.mark.parametrize(
     ("given", "hint"),
     [
-        ({"snyc": "s", "storage": {"size_gb": 1}}, "is snyc a misspelling of it?"),
-        ({"sync": "s", "storage": {"sizegb": 1}}, "is storage.sizegb a misspelling of it?"),
-        ({"sync": "s", "Storage": {"size_gb": 1}}, "is Storage a misspelling of it?"),
+        ({"snyc": "s", "storage": {"size_gb": 1}}, "Is snyc a misspelling of it?"),
+        ({"sync": "s", "storage": {"sizegb": 1}}, "Is storage.sizegb a misspelling of it?"),
+        ({"sync": "s", "Storage": {"size_gb": 1}}, "Is Storage a misspelling of it?"),
     ],
 )
-def test_a_missing_required_attribute_that_was_misspelt_is_found(given: dict[str, Any], hint: str) -> None:
+def test_a_misspelling_of_a_missing_attribute_is_pointed_out(given: dict[str, Any], hint: str) -> None:
     assert refusal(given).endswith(hint)
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (attributes(camera=5), "The attribute camera is 5, but must be a string"),
+        (attributes(camera=5), "The attribute camera is 5. It must be a string"),
         (attributes(camera="x" * 256), "a name of at most 255 characters, not 256"),
-        (attributes(source_name=["color"]), "The attribute source_name is ['color'], but must be a string"),
-        (attributes(sync=True), "The attribute sync is True, but must be a string"),
-        (attributes(sync="a\0b"), "The attribute sync is 'a\\x00b', but must be a string without NUL"),
-        (attributes(sync="\ud800"), "The attribute sync is '\\ud800', but must be a string without"),
-        ({"sync": "s", "storage": 5.0}, "The attribute storage is 5, but must be an object"),
-        ({"sync": "s", "storage": "x"}, "The attribute storage is 'x', but must be an object"),
-        (attributes({"size_gb": 0}), "The attribute storage.size_gb is 0, but must be a number of GiB greater than 0"),
-        (attributes({"size_gb": -1.0}), "The attribute storage.size_gb is -1, but must be a number of GiB"),
-        (attributes({"size_gb": 2e9}), "The attribute storage.size_gb is 2000000000, but must be a number of GiB"),
-        (attributes({"size_gb": "10"}), "The attribute storage.size_gb is '10', but must be a number"),
-        (attributes({"size_gb": True}), "The attribute storage.size_gb is True, but must be a number"),
-        (attributes({"size_gb": math.nan}), "The attribute storage.size_gb is nan, but must be a finite number"),
-        (attributes({"size_gb": math.inf}), "The attribute storage.size_gb is inf, but must be a finite number"),
-        (attributes({"size_gb": 10**9999}), "The attribute storage.size_gb is an endless number, but must be"),
-        (attributes({"segment_seconds": 0.5}), "The attribute storage.segment_seconds is 0.5, but must be a number of"),
+        (attributes(source_name=["color"]), "The attribute source_name is ['color']. It must be a string"),
+        (attributes(sync=True), "The attribute sync is True. It must be a string"),
+        (attributes(sync="a\0b"), "The attribute sync is 'a\\x00b'. It must be a string without NUL"),
+        (attributes(sync="\ud800"), "The attribute sync is '\\ud800'. It must be a string without"),
+        ({"sync": "s", "storage": 5.0}, "The attribute storage is 5. It must be an object"),
+        ({"sync": "s", "storage": "x"}, "The attribute storage is 'x'. It must be an object"),
+        (attributes({"size_gb": 0}), "The attribute storage.size_gb is 0. It must be a number of GiB greater than 0"),
+        (attributes({"size_gb": -1.0}), "The attribute storage.size_gb is -1. It must be a number of GiB"),
+        (attributes({"size_gb": 2e9}), "The attribute storage.size_gb is 2000000000. It must be a number of GiB"),
+        (attributes({"size_gb": "10"}), "The attribute storage.size_gb is '10'. It must be a number"),
+        (attributes({"size_gb": True}), "The attribute storage.size_gb is True. It must be a number"),
+        (attributes({"size_gb": math.nan}), "The attribute storage.size_gb is nan. It must be a finite number"),
+        (attributes({"size_gb": math.inf}), "The attribute storage.size_gb is inf. It must be a finite number"),
+        (attributes({"size_gb": 10**9999}), "The attribute storage.size_gb is an endless number. It must be"),
+        (attributes({"segment_seconds": 0.5}), "The attribute storage.segment_seconds is 0.5. It must be a number of"),
         (attributes({"segment_seconds": 0}), "a number of seconds from 1 to 3600"),
         (attributes({"segment_seconds": 3601}), "a number of seconds from 1 to 3600"),
         (
             attributes({"storage_path": "rec"}),
-            "The attribute storage.storage_path is 'rec', but must be an absolute path",
+            "The attribute storage.storage_path is 'rec'. It must be an absolute path",
         ),
         (
             attributes({"upload_path": "./up"}),
-            "The attribute storage.upload_path is './up', but must be an absolute path",
+            "The attribute storage.upload_path is './up'. It must be an absolute path",
         ),
-        (attributes({"upload_path": "~nobody-of-this-name/up"}), "but must be an absolute path"),
-        (attributes({"storage_path": "/srv/\0"}), "The attribute storage.storage_path is '/srv/\\x00', but must be"),
-        (attributes({"storage_path": "/" + "x" * 256}), "whose names have at most 255 bytes"),
+        (attributes({"upload_path": "~nobody-of-this-name/up"}), ". It must be an absolute path"),
+        (attributes({"storage_path": "/srv/\0"}), "The attribute storage.storage_path is '/srv/\\x00'. It must be"),
+        (attributes({"storage_path": "/" + "x" * 256}), "in which each name has at most 255 bytes"),
         (attributes({"storage_path": "/x" * 2000}), "a path of at most 3840 bytes"),
-        (attributes(video=[]), "The attribute video is [], but must be an object"),
-        (attributes(video={"format": "avi"}), "The attribute video.format is 'avi', but must be mp4"),
-        (attributes(video={"codec": "H.264"}), "The attribute video.codec is 'H.264', but must be h264, h265 or"),
-        (attributes(video={"codec": "libx264 -y /x"}), "The attribute video.codec is 'libx264 -y /x', but must be"),
-        (attributes(video={"codec": "h264\n"}), "The attribute video.codec is 'h264\\n', but must be"),
+        (attributes(video=[]), "The attribute video is []. It must be an object"),
+        (attributes(video={"format": "avi"}), "The attribute video.format is 'avi'. It must be mp4"),
+        (attributes(video={"codec": "H.264"}), "The attribute video.codec is 'H.264'. It must be h264, h265 or"),
+        (attributes(video={"codec": "libx264 -y /x"}), "The attribute video.codec is 'libx264 -y /x'. It must be"),
+        (attributes(video={"codec": "h264\n"}), "The attribute video.codec is 'h264\\n'. It must be"),
         (
             attributes(video={"bitrate": -1}),
-            "The attribute video.bitrate is -1, but must be a whole number greater than 0",
+            "The attribute video.bitrate is -1. It must be a whole number greater than 0",
         ),
         (attributes(video={"bitrate": 1e10}), "a whole number greater than 0 and at most 1000000000"),
-        (attributes(video={"bitrate": "1M"}), "The attribute video.bitrate is '1M', but must be a number"),
+        (attributes(video={"bitrate": "1M"}), "The attribute video.bitrate is '1M'. It must be a number"),
         (
             attributes(video={"preset": "fastest"}),
-            "The attribute video.preset is 'fastest', but must be one of ultrafast,",
+            "The attribute video.preset is 'fastest'. It must be one of ultrafast,",
         ),
-        (attributes(framerate=20.5), "The attribute framerate is 20.5, but must be a whole number greater than 0"),
-        (attributes(framerate=-20.0), "The attribute framerate is -20, but must be a whole number greater than 0"),
-        (attributes(framerate=1001), "The attribute framerate is 1001, but must be a whole number"),
-        (attributes(framerate=True), "The attribute framerate is True, but must be a number"),
-        (attributes(framerate=math.nan), "The attribute framerate is nan, but must be a finite number"),
+        (attributes(framerate=20.5), "The attribute framerate is 20.5. It must be a whole number greater than 0"),
+        (attributes(framerate=-20.0), "The attribute framerate is -20. It must be a whole number greater than 0"),
+        (attributes(framerate=1001), "The attribute framerate is 1001. It must be a whole number"),
+        (attributes(framerate=True), "The attribute framerate is True. It must be a number"),
+        (attributes(framerate=math.nan), "The attribute framerate is nan. It must be a finite number"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_name_and_what_is_right(given: dict[str, Any], expected: str) -> None:
+def test_a_wrong_value_is_refused_with_its_name_and_what_is_expected(given: dict[str, Any], expected: str) -> None:
     assert expected in refusal(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "attribute", "value"),
+    [
+        ({"storage": {"size_gb": 1}}, "attribute-missing", "sync", None),
+        ({"sync": "s", "storage": {}}, "attribute-missing", "storage.size_gb", None),
+        ({"sync": "s", "storage": {"sizegb": 1}}, "attribute-misspelt", "storage.size_gb", None),
+        (attributes(framerate=-20), "attribute-wrong", "framerate", -20),
+        (attributes({"size_gb": 1e-9}), "attribute-wrong", "storage.size_gb", 1e-9),
+        (attributes(video={"preset": "warp"}), "attribute-wrong", "video.preset", "warp"),
+        (attributes(video=[]), "attribute-wrong", "video", []),
+    ],
+)
+def test_a_refusal_has_a_code_the_dotted_name_and_the_value(
+    given: dict[str, Any], code: str, attribute: str, value: object
+) -> None:
+    error = refused(given)
+    assert (error.code, error.attribute, error.value) == (code, attribute, value)
+    assert error.expected and error.expected in str(error)
+
+
+def test_a_refusal_of_nested_paths_has_both_of_them() -> None:
+    error = refused(attributes({"storage_path": "/srv/video", "upload_path": "/srv/video/upload"}))
+    assert (error.code, error.attribute, error.value) == ("paths-nested", "storage.storage_path", Path("/srv/video"))
+    assert (error.fields["other"], error.fields["other_value"]) == ("storage.upload_path", Path("/srv/video/upload"))
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("a/b", "name-no-directory"), ("", "name-no-directory"), ("x" * 201, "name-too-long")]
+)
+def test_a_refusal_of_a_component_name_has_the_name(name: str, code: str) -> None:
+    error = refused(attributes(), name)
+    assert (error.code, error.value, error.attribute) == (code, name, None)
 
 
 def test_a_long_value_is_shortened_in_the_message() -> None:
@@ -188,7 +212,7 @@ def test_a_long_value_is_shortened_in_the_message() -> None:
 
 
 @pytest.mark.parametrize("value", ["", None])
-def test_the_empty_string_and_null_are_absent_attributes(value: str | None) -> None:
+def test_an_empty_string_or_null_counts_as_a_missing_attribute(value: str | None) -> None:
     given = attributes(
         {"storage_path": value, "upload_path": value, "segment_seconds": None},
         camera=value,
@@ -200,14 +224,14 @@ def test_the_empty_string_and_null_are_absent_attributes(value: str | None) -> N
     assert parse(attributes(video=None)) == parse(attributes())
 
 
-def test_zero_means_the_default_where_the_go_module_took_it_so() -> None:
+def test_zero_means_the_default_where_the_go_module_treats_it_so() -> None:
     config = parse(attributes(framerate=0.0, video={"bitrate": 0.0}))
     assert config.framerate == 20
     assert config.video.bitrate == 1_000_000
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_each_of_x264s_presets_is_taken(preset: str) -> None:
+def test_each_preset_of_x264_is_accepted(preset: str) -> None:
     assert parse(attributes(video={"preset": preset})).video.preset == preset
 
 
@@ -228,65 +252,65 @@ def test_a_tilde_in_a_path_is_the_home_directory(home: Path) -> None:
         ("/", "/srv/video"),
     ],
 )
-def test_storage_and_upload_must_not_lie_inside_one_another(storage_path: str, upload_path: str) -> None:
+def test_storage_and_upload_paths_must_not_be_nested(storage_path: str, upload_path: str) -> None:
     message = refusal(attributes({"storage_path": storage_path, "upload_path": upload_path}))
     assert "storage.storage_path" in message
     assert "storage.upload_path" in message
-    assert "because the data manager deletes what it has uploaded" in message
+    assert "the data manager deletes what it has uploaded" in message
 
 
-def test_a_symbolic_link_does_not_hide_that_one_path_lies_inside_the_other(tmp_path: Path) -> None:
+def test_a_symbolic_link_does_not_hide_that_the_paths_are_nested(tmp_path: Path) -> None:
     (tmp_path / "video").mkdir()
     (tmp_path / "link").symlink_to("video")
     message = refusal(attributes({"storage_path": f"{tmp_path}/video", "upload_path": f"{tmp_path}/link/upload"}))
-    assert "neither lies inside the other" in message
+    assert "neither inside the other" in message
 
 
-def test_paths_that_only_begin_alike_are_taken() -> None:
+def test_paths_with_the_same_beginning_are_accepted() -> None:
     storage = parse(attributes({"storage_path": "/srv/video", "upload_path": "/srv/video-upload"})).storage
     assert storage.upload_path == Path("/srv/video-upload")
 
 
-def test_a_recording_where_the_data_manager_deletes_gives_a_warning() -> None:
+def test_a_recording_in_a_directory_that_the_data_manager_empties_gives_a_warning() -> None:
     (warning,) = warnings_of(attributes({"storage_path": "~/.viam/capture/recording"}))
-    assert warning.startswith("storage.storage_path ")
+    assert warning.startswith("The attribute storage.storage_path is ")
     assert "~/.viam/capture" in warning
 
 
 def test_a_quota_below_two_segments_gives_a_warning() -> None:
     (warning,) = warnings_of(attributes({"size_gb": 0.005}))
-    assert warning.startswith("storage.size_gb 0.005 is less than two segments of 30 s")
+    assert warning.startswith("The attribute storage.size_gb is 0.005, less than two segments of 30 s")
     assert warnings_of(attributes({"size_gb": 0.01})) == []
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (attributes(nonsense=1), "The attribute nonsense is not known and is ignored"),
-        (attributes(frame_rate=1), "The attribute frame_rate is not known and is ignored; did you mean framerate?"),
+        (attributes(nonsense=1), "The attribute nonsense is unknown and is ignored."),
+        (attributes(frame_rate=1), "The attribute frame_rate is unknown and is ignored. Did you mean framerate?"),
         (
             attributes({"segment_second": 1}),
-            "The attribute storage.segment_second is not known and is ignored; did you mean storage.segment_seconds?",
+            "The attribute storage.segment_second is unknown and is ignored. Did you mean storage.segment_seconds?",
         ),
         (
             attributes(video={"Preset": "fast"}),
-            "The attribute video.Preset is not known and is ignored; did you mean video.preset?",
+            "The attribute video.Preset is unknown and is ignored. Did you mean video.preset?",
         ),
-        (attributes(bitrate=1), "The attribute bitrate is not known and is ignored; did you mean video.bitrate?"),
+        (attributes(bitrate=1), "The attribute bitrate is unknown and is ignored. Did you mean video.bitrate?"),
         (
             attributes({"framerate": 1}),
-            "The attribute storage.framerate is not known and is ignored; did you mean framerate?",
+            "The attribute storage.framerate is unknown and is ignored. Did you mean framerate?",
         ),
-        (attributes(yuyv=False), "The attribute yuyv has no effect any more and can be removed"),
+        (attributes(yuyv=False), "The attribute yuyv no longer has an effect. It can be removed."),
     ],
 )
-def test_an_unknown_attribute_gives_a_warning_with_the_one_that_may_be_meant(
+def test_an_unknown_attribute_gives_a_warning_with_the_one_that_it_resembles(
     given: dict[str, Any], expected: str
 ) -> None:
     assert warnings_of(given) == [expected]
 
 
-def test_all_unknown_attributes_are_warned_about_at_once() -> None:
+def test_there_is_a_warning_for_every_unknown_attribute() -> None:
     warnings = warnings_of(attributes({"colour": 1}, flavour=1, video={"taste": 1}))
     assert [warning.split()[2] for warning in warnings] == ["flavour", "storage.colour", "video.taste"]
 
@@ -296,10 +320,10 @@ def test_a_component_cannot_record_itself() -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "a\0b", "\ud800", "x" * 201, "ü" * 101])
-def test_a_component_whose_name_cannot_be_a_files_is_refused(name: str) -> None:
-    assert refusal(attributes(), name).startswith("The component's name ")
+def test_a_component_name_that_cannot_be_a_file_name_is_refused(name: str) -> None:
+    assert refusal(attributes(), name).startswith("The component name ")
 
 
-def test_a_name_in_any_script_is_taken(home: Path) -> None:
+def test_a_name_in_any_script_is_accepted(home: Path) -> None:
     config, _ = parse_config("Kamera Süd 北", attributes())
     assert config.storage.storage_path == home / ".viam/video-storage/Kamera Süd 北"

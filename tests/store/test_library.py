@@ -172,7 +172,7 @@ async def test_the_end_of_a_live_source_that_cannot_be_recorded_is_told(tmp_path
         ({"size_gb": 0}, "storage.size_gb is 0"),
         ({"size_gb": 1, "segment_seconds": 0.1}, "segment_seconds is 0.1"),
         ({"size_gb": 1, "preset": "warp"}, "preset is 'warp'"),
-        ({"size_gb": 1, "name": "a/b"}, "component's name"),
+        ({"size_gb": 1, "name": "a/b"}, "component name"),
         ({"size_gb": 1, "framerate": -3}, "framerate is -3"),
     ],
 )

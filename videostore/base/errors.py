@@ -13,40 +13,63 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from videostore.base import sentences
+from videostore.base.constants import GIB, MIB
 from videostore.base.ranges import Range
 from videostore.base.time_format import format_utc_exact
 
 
 class Style:
-    """How the fields of a sentence are written. The command line has its own, with its options and local times."""
+    """How the fields of a sentence are written. The command line has its own style, with its options and local times.
+
+    Forms: `attribute` (a dotted name), `the attribute` (the same at the beginning of a sentence), `time` (of
+    microseconds), `range`, `value` (quoted and shortened), `name` (without quotes if it can be), `MiB`, `GiB`, `s`
+    (seconds), `reason` (without its full stop). A field without a form is written as it is, a list with commas.
+    """
 
     def attribute(self, name: str) -> str:
         """An attribute of the machine config, by its dotted name."""
         return name
+
+    def the_attribute(self, name: str) -> str:
+        """The same as the subject that a sentence begins with."""
+        return f"The attribute {self.attribute(name)}"
 
     def time(self, time_us: int) -> str:
         """A time, in microseconds since 1970, UTC."""
         return format_utc_exact(time_us)
 
     def write(self, value: Any, form: str) -> str:
-        """One field in the form that its sentence asks for."""
+        """One field in the form that its sentence asks for. A value that does not fit the form is quoted.
+
+        The fields of an error may come from another machine, and no error is worth a second one.
+        """
+        try:
+            return self._write(value, form)
+        except (ArithmeticError, AttributeError, TypeError, ValueError):
+            return shown(value)
+
+    def _write(self, value: Any, form: str) -> str:
         if form == "attribute":
             return self.attribute(value)
+        if form == "the attribute":
+            return self.the_attribute(value)
         if form == "time":
             return self.time(value)
         if form == "range":
             return f"{self.time(value.from_us)} to {self.time(value.to_us)}"
         if form == "value":
             return shown(str(value) if isinstance(value, Path) else value)
+        if form == "name":
+            return shown_name(value)
         if form == "MiB":
-            return f"{value / 2**20:.1f} MiB"
+            return f"{value / MIB:.1f} MiB"
         if form == "GiB":
-            return f"{value / 2**30:.2f} GiB"
+            return f"{value / GIB:.2f} GiB"
         if form == "s":
             return f"{value:g} s"
         if form == "reason":
-            return str(value).rstrip(".")
-        return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+            return printable(str(value).rstrip("."))
+        return printable(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
 
 
 class VideoStoreError(Exception):
@@ -245,6 +268,16 @@ def shown(value: object) -> str:
     except ValueError:  # Python refuses to write out integers of thousands of digits.
         quoted = "an endless number"
     return quoted if len(quoted) <= _SHOWN_CHARS + 2 else quoted[:_SHOWN_CHARS] + "…"
+
+
+def shown_name(name: str) -> str:
+    """A name as a message writes it: without quotes, unless it is long or cannot be printed."""
+    return name if len(name) <= _SHOWN_CHARS and name.isprintable() else shown(name)
+
+
+def printable(text: str) -> str:
+    """The text on one line, with what cannot be printed escaped: a file name may hold anything."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def whole_characters(text: str) -> str:

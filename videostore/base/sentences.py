@@ -8,26 +8,25 @@ with how it is written behind the colon (see `Style`). Some words are looked for
 from __future__ import annotations
 
 CONFIG = {
-    "attribute-missing": "The attribute {attribute:attribute} is missing. It must be {expected}.",
-    "attribute-misspelt": "The attribute {attribute:attribute} is missing. It must be {expected}."
-    " Is {found} a misspelling of it?",
-    "attribute-wrong": "The attribute {attribute:attribute} is {value:value}. It must be {expected}.",
+    "attribute-missing": "{attribute:the attribute} is missing. It must be {expected}.",
+    "attribute-misspelt": "{attribute:the attribute} is missing. It must be {expected}."
+    " Is {found:name} a misspelling of it?",
+    "attribute-wrong": "{attribute:the attribute} is {value:value}. It must be {expected}.",
     "paths-nested": "{attribute:attribute} ({value:value}) and {other:attribute} ({other_value:value}) must be separate"
     " directories, neither inside the other: the data manager deletes what it has uploaded.",
     "name-no-directory": "The component name {value:value} cannot be used as a directory name. Rename the component.",
     "name-too-long": "The component name {value:value} is {length} bytes long. It can have at most {limit}. Rename the"
     " component.",
-    "floor-beyond-device": "The attribute {attribute:attribute} is {value:value}. It must be less than the size of the"
+    "floor-beyond-device": "{attribute:the attribute} is {value:value}. It must be less than the size of the"
     " device that holds {path:value}, which is {device_bytes:GiB}.",
-    "encoder-unavailable": "The attribute {attribute:attribute} is {value:value}, but this ffmpeg has no such encoder."
+    "encoder-unavailable": "{attribute:the attribute} is {value:value}, but this ffmpeg has no such encoder."
     " Use one of {available}.",
-    "no-encoders": "The attribute {attribute:attribute} is {value:value}, but this ffmpeg has no usable encoder. Set"
+    "no-encoders": "{attribute:the attribute} is {value:value}, but this ffmpeg has no usable encoder. Set"
     " VIDEOSTORE_FFMPEG to another ffmpeg.",
-    "camera-unknown": "The attribute {attribute:attribute} is {value:value}, but this machine has no camera with that"
-    " name.",
-    "data-manager-wrong": "The attribute {attribute:attribute} is {value:value}, which is a {found}. It must be the"
+    "camera-unknown": "{attribute:the attribute} is {value:value}, but this machine has no camera with that name.",
+    "data-manager-wrong": "{attribute:the attribute} is {value:value}, which is a {found}. It must be the"
     " data manager service.",
-    "data-manager-unknown": "The attribute {attribute:attribute} is {value:value}, but this machine has no data manager"
+    "data-manager-unknown": "{attribute:the attribute} is {value:value}, but this machine has no data manager"
     " service with that name.",
 }
 

@@ -1,4 +1,4 @@
-"""The attributes of the machine config: read once, checked whole, immutable afterwards."""
+"""Reads the attributes of the machine config, and checks all of them."""
 
 from __future__ import annotations
 
@@ -7,114 +7,53 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from videostore.base.constants import GIB
-from videostore.base.errors import ConfigError, shown
-
-MIN_FREE_BYTES = 256 * 1024 * 1024
-MIN_FREE_SHARE = 0.05
-"""Unless the config says otherwise, the smaller of the two stays free on the device: the index, clips and the rest of
-the machine need room as well."""
-
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-FORMATS = ("mp4",)
-
-DEFAULT_STORAGE_PATH = "~/.viam/video-storage"
-DEFAULT_UPLOAD_PATH = "~/.viam/capture/video-upload"
-CAPTURE_PATH = "~/.viam/capture"
-"""What the data manager uploads and then deletes, unless it was configured otherwise."""
-
-DEFAULT_SEGMENT_SECONDS = 30.0
-DEFAULT_CODEC = "h264"
-DEFAULT_BITRATE = 1_000_000
-DEFAULT_PRESET = "medium"
-DEFAULT_FRAMERATE = 20
-
-MAX_NAME_CHARS = 255
-MAX_COMPONENT_NAME_BYTES = 200
-"""Names of clips begin with the component's: 255 bytes, less what a time and an ending take."""
-MAX_PATH_BYTES = 3840
-"""Linux takes 4095 bytes: room stays for directories of tags and a clip's name."""
-MAX_SIZE_GB = 1e9
-"""An exbibyte: bytes stay within SQLite's 64-bit integers."""
-MAX_BITRATE = 1_000_000_000
-MAX_FRAMERATE = 1000
-SEGMENT_SECONDS = (1.0, 3600.0)
+from videostore.base.errors import ConfigError, shown, shown_name
+from videostore.config.defaults import (
+    CAPTURE_PATH,
+    DEFAULT_BITRATE,
+    DEFAULT_CODEC,
+    DEFAULT_FRAMERATE,
+    DEFAULT_PRESET,
+    DEFAULT_SEGMENT_SECONDS,
+    DEFAULT_STORAGE_PATH,
+    DEFAULT_UPLOAD_PATH,
+    FORMATS,
+    MAX_BITRATE,
+    MAX_COMPONENT_NAME_BYTES,
+    MAX_FRAMERATE,
+    MAX_NAME_CHARS,
+    MAX_PATH_BYTES,
+    MAX_SIZE_GB,
+    PRESETS,
+    SEGMENT_SECONDS,
+)
+from videostore.config.model import Config, StorageConfig, VideoConfig
 
 ATTRIBUTES = {
     "": ("camera", "source_name", "sync", "storage", "video", "framerate", "yuyv"),
     "storage": ("size_gb", "storage_path", "upload_path", "segment_seconds", "min_free_gb"),
     "video": ("format", "codec", "bitrate", "preset"),
 }
-"""Every attribute that is known, by the object that it stands in."""
+"""Every known attribute, by the object that contains it."""
 WITHOUT_EFFECT = ("yuyv",)
-"""Accepted, since the Go module had them."""
-_SHOWN_KEY_CHARS = 60
+"""Attributes of the Go module that are accepted and ignored."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-@dataclass(frozen=True, slots=True)
-class StorageConfig:
-    """Where recordings and clips lie, and how much of them."""
-
-    size_gb: float
-    """Quota in GiB."""
-    storage_path: Path
-    upload_path: Path
-    segment_seconds: float
-    min_free_gb: float | None = None
-    """What stays free on the device, in GiB, whatever the quota says; None: what the device can spare."""
-
-    @property
-    def quota_bytes(self) -> int:
-        """The quota in bytes."""
-        return int(self.size_gb * GIB)
-
-    def min_free_bytes(self, device_bytes: int) -> int:
-        """What stays free on a device of this size, in bytes."""
-        if self.min_free_gb is None:
-            return int(min(MIN_FREE_BYTES, device_bytes * MIN_FREE_SHARE))
-        return int(self.min_free_gb * GIB)
-
-
-@dataclass(frozen=True, slots=True)
-class VideoConfig:
-    """How the recording is encoded."""
-
-    format: str
-    codec: str
-    """`h264`, `h265` or the name of an encoder, which the ffmpeg at hand has yet to confirm."""
-    bitrate: int
-    """Bits per second."""
-    preset: str
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """The whole configuration of one component; every value is valid."""
-
-    name: str
-    camera: str | None
-    """The source camera; None: nothing is recorded."""
-    source_name: str | None
-    """Which image of the camera; None: the first."""
-    sync: str
-    storage: StorageConfig
-    video: VideoConfig
-    framerate: int
-    """How often the camera is asked, at most, per second."""
+_ENCODER = re.compile(r"[a-z0-9_]{1,64}")
 
 
 def parse_config(name: str, attributes: Mapping[str, Any]) -> tuple[Config, list[str]]:
-    """Read the attributes of the component `name`; the list holds warnings, one sentence each.
+    """Read the attributes of the component `name`. The list holds warnings, one sentence each.
 
-    Numbers may be floats with a whole value, as protobuf delivers them. A null is an absent attribute, and so are the
-    empty string and the zero where the Go module took them for one.
+    Numbers may be floats with a whole value, as protobuf delivers them. A null counts as a missing attribute, and so
+    does an empty string or a zero where the Go module treats it so.
 
-    Raises ConfigError with one sentence for the first attribute that is missing or wrong.
+    Raises:
+        ConfigError: an attribute is missing or wrong; it names the first one.
     """
     _check_component_name(name)
     root = _Section("", attributes)
@@ -147,9 +86,10 @@ def parse_config(name: str, attributes: Mapping[str, Any]) -> tuple[Config, list
 def parse_recording(
     name: str, *, storage: Mapping[str, Any], video: Mapping[str, Any], framerate: int | None = None
 ) -> Config:
-    """The same checks and defaults for a recorder that has no machine around it.
+    """Read the attributes of a recorder that runs without a machine, with the same checks and defaults.
 
-    Raises ConfigError with one sentence for the first value that is missing or wrong.
+    Raises:
+        ConfigError: a value is missing or wrong; it names the first one.
     """
     config, _ = parse_config(
         name, {"sync": "none", "storage": dict(storage), "video": dict(video), "framerate": framerate}
@@ -158,9 +98,10 @@ def parse_recording(
 
 
 def parse_video(video: Mapping[str, Any], framerate: int | None = None) -> tuple[VideoConfig, int]:
-    """How something is encoded, and its frames per second; with the same checks and defaults.
+    """Read how something is encoded and its frames per second, with the same checks and defaults.
 
-    Raises ConfigError with one sentence for the first value that is wrong.
+    Raises:
+        ConfigError: a value is wrong; it names the first one.
     """
     return _parse_video(_Section("video", video)), _parse_framerate(_Section("", {"framerate": framerate}))
 
@@ -196,17 +137,19 @@ def _parse_storage(name: str, section: _Section, video: VideoConfig) -> StorageC
     upload_path = section.path("upload_path", f"{DEFAULT_UPLOAD_PATH}/{name}")
     if _is_inside(storage_path, upload_path) or _is_inside(upload_path, storage_path):
         raise ConfigError(
-            f"storage.storage_path {shown(str(storage_path))} and storage.upload_path {shown(str(upload_path))} must "
-            "be two directories of which neither lies inside the other, because the data manager deletes what it has "
-            "uploaded"
+            "paths-nested",
+            attribute="storage.storage_path",
+            value=storage_path,
+            other="storage.upload_path",
+            other_value=upload_path,
         )
     return StorageConfig(size_gb, storage_path, upload_path, segment_seconds, min_free_gb)
 
 
 def _parse_video(section: _Section) -> VideoConfig:
     codec = section.text("codec") or DEFAULT_CODEC
-    if not re.fullmatch(r"[a-z0-9_]{1,64}", codec):
-        section.refuse("codec", codec, "h264, h265 or the name of an encoder of ffmpeg, such as h264_nvenc")
+    if not _ENCODER.fullmatch(codec):
+        section.refuse("codec", codec, "h264, h265 or the name of an ffmpeg encoder, such as h264_nvenc")
     return VideoConfig(
         format=section.choice("format", FORMATS) or FORMATS[0],
         codec=codec,
@@ -216,36 +159,37 @@ def _parse_video(section: _Section) -> VideoConfig:
 
 
 def _doubts(config: Config) -> list[str]:
-    """Warnings about values that are valid but hardly meant."""
+    """Warnings about values that are valid but probably a mistake."""
     doubts = []
     storage = config.storage
     segment_bytes = config.video.bitrate / 8 * storage.segment_seconds
     if storage.quota_bytes < 2 * segment_bytes:
         doubts.append(
-            f"storage.size_gb {shown(storage.size_gb)} is less than two segments of "
-            f"{shown(storage.segment_seconds)} s at {config.video.bitrate} bits per second: hardly anything is kept"
+            f"The attribute storage.size_gb is {shown(storage.size_gb)}, less than two segments of "
+            f"{shown(storage.segment_seconds)} s at {config.video.bitrate} bits per second: almost nothing is kept."
         )
     if _is_inside(storage.storage_path, Path(os.path.expanduser(CAPTURE_PATH))):
         doubts.append(
-            f"storage.storage_path {shown(str(storage.storage_path))} lies inside {CAPTURE_PATH}, which a data "
-            "manager uploads and then deletes unless its capture_dir is another: the recording may be lost"
+            f"The attribute storage.storage_path is {shown(str(storage.storage_path))}, which is inside {CAPTURE_PATH}."
+            " The data manager uploads and then deletes the files there, unless its capture_dir is another directory:"
+            " the recording may be lost."
         )
     return doubts
 
 
 class _Section:
-    """One object of the attributes, with the dotted path under which messages name its parts."""
+    """One object of the attributes, with the dotted name that errors give its parts."""
 
     def __init__(self, prefix: str, values: Mapping[str, Any]) -> None:
         self._prefix = prefix
         self._values = values
 
     def get(self, key: str) -> object:
-        """The raw value; None where it is absent."""
+        """The value as it was given; None if it is missing."""
         return self._values.get(key)
 
     def section(self, key: str) -> _Section:
-        """The object inside; an absent one is empty."""
+        """The object inside; empty if it is missing."""
         value = self.get(key)
         if value is None:
             value = {}
@@ -254,32 +198,32 @@ class _Section:
         return _Section(key, value)
 
     def text(self, key: str) -> str | None:
-        """A string; None where it is absent or empty."""
+        """A string; None if it is missing or empty."""
         value = self.get(key)
         if value is None:
             return None
         if not isinstance(value, str):
             self.refuse(key, value, "a string")
         if "\0" in value or not _is_unicode(value):
-            self.refuse(key, value, "a string without NUL and half characters")
+            self.refuse(key, value, "a string without NUL characters and lone surrogates")
         return value or None
 
     def name(self, key: str) -> str | None:
-        """The name of a resource or an image; None where it is absent or empty."""
+        """The name of a resource or an image; None if it is missing or empty."""
         value = self.text(key)
         if value is not None and len(value) > MAX_NAME_CHARS:
             self.refuse(key, value, f"a name of at most {MAX_NAME_CHARS} characters, not {len(value)}")
         return value
 
     def choice(self, key: str, choices: tuple[str, ...]) -> str | None:
-        """One of some strings; None where it is absent or empty."""
+        """One of some strings; None if it is missing or empty."""
         value = self.text(key)
         if value is not None and value not in choices:
             self.refuse(key, value, choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}")
         return value
 
     def number(self, key: str) -> float | None:
-        """A finite number; None where it is absent."""
+        """A finite number; None if it is missing."""
         value = self.get(key)
         if value is None:
             return None
@@ -294,7 +238,7 @@ class _Section:
         return number
 
     def integer(self, key: str, most: int) -> int:
-        """A whole number from 0 to `most`; 0, which stands for the default, where it is absent."""
+        """A whole number from 0 to `most`; 0, which stands for the default, if it is missing."""
         value = self.number(key)
         if value is None:
             return 0
@@ -316,49 +260,50 @@ class _Section:
         if len(encoded) > MAX_PATH_BYTES:
             self.refuse(key, expanded, f"a path of at most {MAX_PATH_BYTES} bytes")
         if max(map(len, encoded.split(b"/"))) > MAX_NAME_CHARS:
-            self.refuse(key, expanded, f"a path of directories whose names have at most {MAX_NAME_CHARS} bytes")
+            self.refuse(key, expanded, f"a path in which each name has at most {MAX_NAME_CHARS} bytes")
         return Path(expanded)
 
     def warnings(self) -> list[str]:
-        """One sentence for every attribute that is not known or has no effect."""
+        """One sentence for every attribute that is unknown or has no effect."""
         warnings = []
         for key in self._values:
             if key not in ATTRIBUTES[self._prefix]:
-                meant = _meant(self._prefix, key)
-                hint = f"; did you mean {meant}?" if meant else ""
-                warnings.append(f"The attribute {_shown_key(self._dotted(key))} is not known and is ignored{hint}")
+                similar = _similar(self._prefix, key)
+                hint = f" Did you mean {similar}?" if similar else ""
+                warnings.append(f"The attribute {shown_name(self._dotted(key))} is unknown and is ignored.{hint}")
             elif key in WITHOUT_EFFECT and self.get(key) is not None:
-                warnings.append(f"The attribute {self._dotted(key)} has no effect any more and can be removed")
+                warnings.append(f"The attribute {self._dotted(key)} no longer has an effect. It can be removed.")
         return warnings
 
-    def missing(self, key: str, right: str) -> NoReturn:
-        """Raise ConfigError for an attribute that has to be there."""
-        dotted = self._dotted(key)
-        misspelt = next((other for other in self._values if _meant(self._prefix, other) == dotted), None)
-        hint = f"; is {_shown_key(self._dotted(misspelt))} a misspelling of it?" if misspelt is not None else ""
-        raise ConfigError(f"The attribute {dotted} is missing: it must be {right}{hint}")
+    def missing(self, key: str, expected: str) -> NoReturn:
+        """Raise ConfigError for a required attribute that is missing."""
+        attribute = self._dotted(key)
+        misspelt = next((other for other in self._values if _similar(self._prefix, other) == attribute), None)
+        if misspelt is None:
+            raise ConfigError("attribute-missing", attribute=attribute, expected=expected)
+        raise ConfigError(
+            "attribute-misspelt", attribute=attribute, expected=expected, found=self._dotted(str(misspelt))
+        )
 
-    def refuse(self, key: str, value: object, right: str) -> NoReturn:
+    def refuse(self, key: str, value: object, expected: str) -> NoReturn:
         """Raise ConfigError for an attribute with a wrong value."""
-        raise ConfigError(f"The attribute {self._dotted(key)} is {shown(value)}, but must be {right}")
+        raise ConfigError("attribute-wrong", attribute=self._dotted(key), value=value, expected=expected)
 
     def _dotted(self, key: str) -> str:
         return f"{self._prefix}.{key}" if self._prefix else str(key)
 
 
 def _check_component_name(name: str) -> None:
-    # The name becomes a directory and the beginning of files' names.
+    # It becomes the name of a directory and the beginning of file names.
     if not name or name in (".", "..") or "/" in name or _CONTROL.search(name) or not _is_unicode(name):
-        raise ConfigError(f"The component's name {shown(name)} cannot be the name of a directory: rename the component")
-    if len(name.encode()) > MAX_COMPONENT_NAME_BYTES:
-        raise ConfigError(
-            f"The component's name {shown(name)} is {len(name.encode())} bytes long, but must have at most "
-            f"{MAX_COMPONENT_NAME_BYTES}"
-        )
+        raise ConfigError("name-no-directory", value=name)
+    length = len(name.encode())
+    if length > MAX_COMPONENT_NAME_BYTES:
+        raise ConfigError("name-too-long", value=name, length=length, limit=MAX_COMPONENT_NAME_BYTES)
 
 
-def _meant(prefix: str, key: object) -> str | None:
-    """The dotted name of the known attribute that an unknown one of the section `prefix` resembles most."""
+def _similar(prefix: str, key: object) -> str | None:
+    """The dotted name of the known attribute that is most similar to an unknown one of the section `prefix`."""
     wanted = str(key)[:MAX_NAME_CHARS].lower()
     known = {leaf: section for section, leaves in ATTRIBUTES.items() if section != prefix for leaf in leaves}
     if wanted in known:
@@ -370,7 +315,7 @@ def _meant(prefix: str, key: object) -> str | None:
 
 
 def _is_inside(path: Path, directory: Path) -> bool:
-    """Whether `path` is `directory` or lies under it, links resolved."""
+    """Whether `path` is `directory` or inside it, after links are resolved."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
 
 
@@ -380,7 +325,3 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _shown_key(dotted: str) -> str:
-    return dotted if len(dotted) <= _SHOWN_KEY_CHARS and dotted.isprintable() else shown(dotted)

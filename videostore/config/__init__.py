@@ -1,0 +1,45 @@
+"""The machine config of one recorder: its attributes, their defaults and limits."""
+
+from videostore.config.attributes import ATTRIBUTES, WITHOUT_EFFECT, parse_config, parse_recording, parse_video
+from videostore.config.defaults import (
+    CAPTURE_PATH,
+    DEFAULT_BITRATE,
+    DEFAULT_CODEC,
+    DEFAULT_FRAMERATE,
+    DEFAULT_PRESET,
+    DEFAULT_SEGMENT_SECONDS,
+    DEFAULT_STORAGE_PATH,
+    DEFAULT_UPLOAD_PATH,
+    FORMATS,
+    MAX_BITRATE,
+    MAX_FRAMERATE,
+    MAX_SIZE_GB,
+    PRESETS,
+    SEGMENT_SECONDS,
+)
+from videostore.config.model import Config, StorageConfig, VideoConfig
+
+__all__ = [
+    "ATTRIBUTES",
+    "CAPTURE_PATH",
+    "DEFAULT_BITRATE",
+    "DEFAULT_CODEC",
+    "DEFAULT_FRAMERATE",
+    "DEFAULT_PRESET",
+    "DEFAULT_SEGMENT_SECONDS",
+    "DEFAULT_STORAGE_PATH",
+    "DEFAULT_UPLOAD_PATH",
+    "FORMATS",
+    "MAX_BITRATE",
+    "MAX_FRAMERATE",
+    "MAX_SIZE_GB",
+    "PRESETS",
+    "SEGMENT_SECONDS",
+    "WITHOUT_EFFECT",
+    "Config",
+    "StorageConfig",
+    "VideoConfig",
+    "parse_config",
+    "parse_recording",
+    "parse_video",
+]

@@ -1,0 +1,68 @@
+"""The configuration of one recorder: checked, complete and immutable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from videostore.base.constants import GIB
+from videostore.config.defaults import MIN_FREE_BYTES, MIN_FREE_SHARE
+
+
+@dataclass(frozen=True, slots=True)
+class StorageConfig:
+    """Where recordings and clips are stored, and how much of them."""
+
+    size_gb: float
+    """Quota in GiB."""
+    storage_path: Path
+    """Directory of the recording."""
+    upload_path: Path
+    """Directory of the saved clips."""
+    segment_seconds: float
+    """Length of a segment in seconds."""
+    min_free_gb: float | None = None
+    """Space that stays free on the device in GiB, regardless of the quota; None: a share of the device."""
+
+    @property
+    def quota_bytes(self) -> int:
+        """The quota in bytes."""
+        return int(self.size_gb * GIB)
+
+    def min_free_bytes(self, device_bytes: int) -> int:
+        """Space in bytes that stays free on a device of this size."""
+        if self.min_free_gb is None:
+            return int(min(MIN_FREE_BYTES, device_bytes * MIN_FREE_SHARE))
+        return int(self.min_free_gb * GIB)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoConfig:
+    """How the recording is encoded."""
+
+    format: str
+    """Container of the segments: `mp4`."""
+    codec: str
+    """`h264`, `h265`, or the name of an encoder. Whether the installed ffmpeg has it is checked at the start."""
+    bitrate: int
+    """Bits per second."""
+    preset: str
+    """Speed of the encoder, one of x264's presets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The configuration of one component. Every value is valid."""
+
+    name: str
+    """The component's name."""
+    camera: str | None
+    """Name of the camera; None: nothing is recorded."""
+    source_name: str | None
+    """Which of the camera's images is recorded; None: the first."""
+    sync: str
+    """Name of the data manager service."""
+    storage: StorageConfig
+    video: VideoConfig
+    framerate: int
+    """The camera is asked for an image at most this many times per second."""
