@@ -33,6 +33,7 @@ from videostore.base.clock import SystemClock
 from videostore.media.fmp4 import read_fragments
 from videostore.storage.archive import Archive
 from videostore.storage.index import FILE_NAME
+from videostore.storage.reconciler import Reconciler
 from videostore.store.store import VideoStore
 from videostore.viam.commands import describe_health
 
@@ -406,7 +407,7 @@ async def test_what_the_quota_deletes_while_a_lost_index_is_rebuilt_is_not_count
     directory = await make_directory(tmp_path / "storage", 4000, 1_724_000_000 * US, binary, gaps=0, gap_s=0)
     archive = await Archive.open(directory.path, LOGGER)
     try:
-        rebuilding = asyncio.create_task(archive.reconcile(lambda _: False))
+        rebuilding = asyncio.create_task(Reconciler(archive, LOGGER).reconcile(lambda _: False))
         while not rebuilding.done():
             await archive.delete_oldest(500, 1)
             await asyncio.sleep(0)

@@ -18,7 +18,6 @@ from videostore.base.errors import NothingStoredError, VideoStoreError
 from videostore.media.fmp4 import read_fragments
 from videostore.media.segment_names import open_name
 from videostore.storage.index import FILE_NAME
-from videostore.storage.segment_files import is_cut_off_behind
 from videostore.storage.verify import DAMAGED_DIRECTORY, Finding, Problem, Report, repair, verify
 from videostore.store.store import VideoStore
 
@@ -250,25 +249,6 @@ async def test_of_a_closed_segment_that_is_damaged_in_its_middle_only_that_is_to
         assert problems(report) == [(path.name, Problem.DAMAGED)]
         await repair(storage, report.findings)
     assert path.read_bytes() == before
-
-
-async def test_only_the_beginning_of_one_more_fragment_counts_as_cut_off(tmp_path: Path) -> None:
-    await record(tmp_path, capture_times(5), segment_seconds=30)
-    (path,) = tmp_path.glob("*.open")
-    whole, ends = path.read_bytes(), [one.end_byte for one in read_fragments(path).fragments]
-
-    def cut_off(content: bytes) -> bool:
-        path.write_bytes(content)
-        return is_cut_off_behind(path, ends[1])
-
-    head = [*range(ends[1], ends[1] + 300), *range(ends[1] + 300, ends[2], 997), ends[2] - 1]
-    assert [stop for stop in head if not cut_off(whole[:stop])] == []
-    for stop in (ends[1], ends[1] + 8, ends[1] + 32, ends[1] + 40):  # room that was taken and not yet filled
-        assert cut_off(whole[:stop] + bytes(100_000)) and not cut_off(whole[:stop] + bytes(5000) + whole[ends[1] :])
-    assert not cut_off(whole[: ends[2]]) and not cut_off(whole)
-    for at in (ends[1], ends[1] + 4, ends[1] + 32, ends[1] + 36):  # a length, a name; of the first box, of the second
-        for bad in (b"\xff" * 4, b"\x7f\0\0\0", b"\0" * 4):
-            assert not cut_off(whole[:at] + bad + whole[at + 4 :])
 
 
 # What cannot be read just now, and what may still be being written

@@ -150,11 +150,3 @@ def list_directory(directory: Path) -> tuple[list[str], list[str]]:
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
     return entry.is_file(follow_symlinks=False)
-
-
-def compare(closed: list[str], indexed: dict[str, int]) -> tuple[list[str], list[str]]:
-    """What the index does not know, and what has no file."""
-    on_disk = set()
-    for name in closed:  # one by one: a single call over all would hold up every other thread
-        on_disk.add(name)
-    return [name for name in closed if name not in indexed], [name for name in indexed if name not in on_disk]

@@ -28,6 +28,7 @@ from videostore.media.segment_names import parse_open_name
 from videostore.storage.archive import Archive
 from videostore.storage.index import FILE_NAME, Index
 from videostore.storage.orphan_processes import find_orphans
+from videostore.storage.reconciler import Reconciler
 from videostore.storage.segment_files import is_cut_off_behind, is_young, list_directory, read_through
 
 DAMAGED_DIRECTORY = "damaged"
@@ -137,7 +138,7 @@ async def repair(directory: Path, findings: Iterable[Finding], *, logger: loggin
             for one in wrong:
                 if one.problem is Problem.ROW_DIFFERS:
                     await archive.take_closed(one.file_name)
-            await archive.reconcile(lambda _: False)
+            await Reconciler(archive, logger).reconcile(lambda _: False)
         finally:
             await archive.close()
     except (OSError, sqlite3.Error) as error:
