@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,3 +18,9 @@ async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
     archive = await Archive.open(tmp_path / "storage", LOGGER)
     yield archive
     await archive.close()
+
+
+@pytest.fixture
+def storage(tmp_path: Path, recording: Path) -> Path:
+    """A copy of the recording of 7 s: four closed segments, and their index."""
+    return Path(shutil.copytree(recording, tmp_path / "storage"))

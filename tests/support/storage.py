@@ -36,3 +36,13 @@ def make_old(path: Path, minutes: float = 31) -> None:
     """Set the time of the last change; files that cannot be read are kept for 30 minutes."""
     then = time.time() - minutes * 60
     os.utime(path, (then, then))
+
+
+class OtherPath:
+    """A path of a class that is not known, as other libraries have them: `os.fspath` takes it."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.fspath(path)
+
+    def __fspath__(self) -> str:
+        return self._path
