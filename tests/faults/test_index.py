@@ -53,7 +53,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that is waited for comes round sooner."""
     monkeypatch.setattr("videostore.storage.maintenance.INDEX_RETRY_S", 0.5)
     monkeypatch.setattr("videostore.storage.maintenance._TICK_S", 0.5)
-    monkeypatch.setattr("videostore.storage.database.INDEX_BUSY_S", 0.5)
+    monkeypatch.setattr("videostore.storage.database_connection.INDEX_BUSY_S", 0.5)
 
 
 @contextmanager

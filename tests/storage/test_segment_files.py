@@ -8,7 +8,7 @@ from tests.support.storage import FIRST, START_S, contents, indexed, make_old, r
 from videostore.media.fmp4 import read_fragments
 from videostore.media.segment_names import open_name
 from videostore.storage.archive import Archive
-from videostore.storage.segment_files import is_cut_off_behind, is_young, list_directory
+from videostore.storage.segment_files import is_cut_off_after, is_young, list_directory
 
 # Closing
 
@@ -101,7 +101,7 @@ async def test_only_the_beginning_of_another_fragment_counts_as_cut_off(tmp_path
 
     def cut_off(content: bytes) -> bool:
         path.write_bytes(content)
-        return is_cut_off_behind(path, ends[1])
+        return is_cut_off_after(path, ends[1])
 
     head = [*range(ends[1], ends[1] + 300), *range(ends[1] + 300, ends[2], 997), ends[2] - 1]
     assert [stop for stop in head if not cut_off(whole[:stop])] == []

@@ -227,7 +227,7 @@ class Archive:
                 await self._add([segment])
 
     async def take_closed(self, *file_names: str) -> None:
-        """Read closed segments into the index, whoever wrote them. Files with other names are ignored."""
+        """Read closed segments into the index, whichever program wrote them. Ignore files with other names."""
         names = [name for name in file_names if name_time_us(name) is not None]
         for begin in range(0, len(names), BATCH):
             async with self._changing:

@@ -175,7 +175,7 @@ class StorageMaintainer:
         changed = index.incomplete
         if index.trouble is None or self._clock.monotonic_us() >= self._index_retry_us:
             self._index_retry_us = self._clock.monotonic_us() + round(INDEX_RETRY_S * US_PER_SECOND)
-            changed = await index.keep_to_file() or changed
+            changed = await index.ensure_file() or changed
         if index.incomplete:
             self._rescan_us = 0
         if changed:

@@ -38,7 +38,7 @@ class Reconciler:
     async def reconcile(self, being_written: Callable[[int], bool]) -> list[psutil.Process]:
         """Make the index agree with the directory, the newest segments first. Walks the directory once.
 
-        `being_written` tells whether this process is writing the run with a given epoch. Returns the ffmpeg processes
+        `being_written` returns whether this process is writing the run with that epoch. Returns the ffmpeg processes
         that a killed module left behind and that are still writing: their segments stay open.
 
         Raises:

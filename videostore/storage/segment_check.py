@@ -12,10 +12,10 @@ from videostore.media.fmp4 import NotOursError, read_fragments
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
 from videostore.media.segment_names import parse_open_name
 from videostore.storage.findings import Finding, Problem
-from videostore.storage.segment_files import is_cut_off_behind, is_young, read_through
+from videostore.storage.segment_files import is_cut_off_after, is_young, read_through
 
 READ_ERRORS = (UnreadableError, NotOursError, OSError, av.error.FFmpegError)
-"""What reading a segment raises if nothing can be read; `read_finding` tells what such an error means."""
+"""What reading a segment raises if nothing can be read; `read_finding` turns it into a finding."""
 _GO_TOLERANCE_US = 1000
 """The Go module's rows hold whole milliseconds."""
 
@@ -47,7 +47,7 @@ def read_content(path: Path) -> SegmentContent:
         raise UnreadableError(str(error)) from error
     loss = None
     if not content.finished and content.size_bytes != path.stat().st_size:
-        loss = Problem.CUT_OFF if is_cut_off_behind(path, content.size_bytes) else Problem.DAMAGED
+        loss = Problem.CUT_OFF if is_cut_off_after(path, content.size_bytes) else Problem.DAMAGED
     return SegmentContent(segment, len(content.times_us), loss)
 
 
