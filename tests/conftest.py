@@ -11,6 +11,7 @@ from tests.support.machine import Machine, run_machine
 from tests.support.recording import LOGGER, Cutter, Stores, capture_times, clips_of, record, take_over
 from videostore.ffmpeg.process import find_ffmpeg
 from videostore.storage.archive import Archive
+from videostore.storage.reconciler import Reconciler
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,7 @@ async def cutter(binary: str) -> AsyncIterator[Callable[[Path], Awaitable[Cutter
     async def open_over(directory: Path) -> Cutter:
         archive = await Archive.open(directory, LOGGER)
         opened.append(archive)
-        await archive.reconcile(lambda _: False)
+        await Reconciler(archive, LOGGER).reconcile(lambda _: False)
         return Cutter(archive, clips_of(archive, binary))
 
     yield open_over

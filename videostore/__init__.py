@@ -38,7 +38,10 @@ from videostore.media.images import BadPictureError, picture_packet
 from videostore.media.packet import Gap, Packet, Source, StreamFormat
 from videostore.sources.ffmpeg_input import FFmpegInput
 from videostore.sources.probing import StreamInfo
+from videostore.storage.findings import Finding, Problem, VerificationReport
+from videostore.storage.repair import repair_directory
 from videostore.storage.save_record import SaveJob, SaveStatus
+from videostore.storage.verify import verify_directory
 from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
 from videostore.store.store import VideoStore
 
@@ -51,12 +54,14 @@ __all__ = [
     "FFmpegError",
     "FFmpegInput",
     "FetchedClip",
+    "Finding",
     "Gap",
     "Health",
     "Moment",
     "NoRoomError",
     "NothingStoredError",
     "Packet",
+    "Problem",
     "Range",
     "RequestError",
     "SaveJob",
@@ -70,8 +75,11 @@ __all__ = [
     "TooLargeError",
     "UnknownSaveError",
     "UnreadableRangeError",
+    "VerificationReport",
     "VideoStore",
     "VideoStoreError",
     "__version__",
     "picture_packet",
+    "repair_directory",
+    "verify_directory",
 ]

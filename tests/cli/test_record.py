@@ -189,7 +189,7 @@ def test_a_directory_that_is_recorded_to_already_is_refused(program: Program, vi
     finally:
         os.close(descriptor)
     assert done.code == 1
-    assert f"videostore: --storage '{door}' is in use by another recorder" in done.err
+    assert f"videostore: --storage '{door}' is used by another recorder" in done.err
 
 
 def test_a_camera_that_does_not_answer_is_told_without_its_password(program: Program) -> None:

@@ -42,9 +42,9 @@ def test_what_is_wrong_is_told_and_repaired_and_what_is_left_makes_the_exit_code
         file.write(random.Random(1).randbytes(20_000))
     found = videostore("verify", "--storage", storage)
     assert found.returncode == 3 and found.stderr == ""
-    assert f"{FILE_NAME}: the index cannot be read (there is none)." in found.stdout
-    assert f"{spoilt.name}: it cannot be read (" in found.stdout
-    assert f"{damaged.name}: it does not decode (" in found.stdout
+    assert f"{FILE_NAME}: the index cannot be read (it does not exist)." in found.stdout
+    assert f"{spoilt.name}: cannot be read (" in found.stdout
+    assert f"{damaged.name}: does not decode (" in found.stdout
     assert "3 segments read" in found.stdout and "3 found; --repair can put 2 of them right.\n" in found.stdout
     repaired = videostore("verify", "--repair", "--storage", storage)
     assert repaired.returncode == 3 and "2 repaired, 1 left; clips hold what is whole.\n" in repaired.stdout
@@ -63,8 +63,8 @@ def test_what_shows_only_after_a_repair_is_told_as_well(tmp_path: Path, recordin
     done = videostore("verify", "--repair", "--quick", "--storage", tmp_path)
     (closed,) = tmp_path.glob("*.mp4")
     assert done.returncode == 3
-    assert f"repaired: {path.name}: it was never closed, and nobody writes to it.\n" in done.stdout
-    assert f"\n{closed.name}: it is damaged, and what follows there is kept but not shown.\n" in done.stdout
+    assert f"repaired: {path.name}: never closed, and no process is writing it.\n" in done.stdout
+    assert f"\n{closed.name}: damaged; what follows the damage is kept, but clips do not show it.\n" in done.stdout
     assert "2 repaired, 1 left;" in done.stdout
 
 
@@ -76,7 +76,7 @@ def test_for_programs_it_is_json(storage: Path) -> None:
         "storage": str(storage),
         "segments": 4,
         "decoded_frames": 0,
-        "findings": [{"file": FILE_NAME, "problem": "index_gone", "detail": "there is none", "repaired": True}],
+        "findings": [{"file": FILE_NAME, "problem": "index_gone", "detail": "it does not exist", "repaired": True}],
         "left": 0,
     }
 
@@ -84,5 +84,5 @@ def test_for_programs_it_is_json(storage: Path) -> None:
 def test_where_there_is_no_recording_that_is_said_and_nothing_is_made(tmp_path: Path) -> None:
     done = videostore("verify", "--repair", "--storage", tmp_path)
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr == f"videostore: There is no recording in {tmp_path}: name a storage directory.\n"
+    assert done.stderr == f"videostore: There is no recording in {tmp_path}. Name a storage directory.\n"
     assert not list(tmp_path.iterdir())

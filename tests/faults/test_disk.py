@@ -151,7 +151,7 @@ async def test_a_storage_directory_that_is_removed_while_recording_is_made_anew(
     await flawless_now(store, pulse)
     assert (stores.storage / "index.sqlite.db").exists()
     second = Stores(stores.directory)
-    with pytest.raises(Exception, match="in use by another recorder"):
+    with pytest.raises(Exception, match="used by another recorder"):
         await second.open()
 
 

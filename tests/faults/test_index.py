@@ -16,8 +16,7 @@ import pytest
 
 from scripts.bench.segments import make_directory
 from scripts.fakes.painted_camera import check_clip, read_clip
-from tests.storage.test_archive import go_index
-from tests.storage.test_index import GO_INSERT, GO_TABLE
+from tests.support.go_index import GO_INSERT, GO_TABLE, go_index
 from tests.support.recording import (
     LOGGER,
     START_US,
@@ -34,6 +33,7 @@ from videostore.base.clock import SystemClock
 from videostore.media.fmp4 import read_fragments
 from videostore.storage.archive import Archive
 from videostore.storage.index import FILE_NAME
+from videostore.storage.reconciler import Reconciler
 from videostore.store.store import VideoStore
 from videostore.viam.commands import describe_health
 
@@ -53,7 +53,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that is waited for comes round sooner."""
     monkeypatch.setattr("videostore.storage.maintenance.INDEX_RETRY_S", 0.5)
     monkeypatch.setattr("videostore.storage.maintenance._TICK_S", 0.5)
-    monkeypatch.setattr("videostore.storage.database.INDEX_BUSY_S", 0.5)
+    monkeypatch.setattr("videostore.storage.database_connection.INDEX_BUSY_S", 0.5)
 
 
 @contextmanager
@@ -407,7 +407,7 @@ async def test_what_the_quota_deletes_while_a_lost_index_is_rebuilt_is_not_count
     directory = await make_directory(tmp_path / "storage", 4000, 1_724_000_000 * US, binary, gaps=0, gap_s=0)
     archive = await Archive.open(directory.path, LOGGER)
     try:
-        rebuilding = asyncio.create_task(archive.reconcile(lambda _: False))
+        rebuilding = asyncio.create_task(Reconciler(archive, LOGGER).reconcile(lambda _: False))
         while not rebuilding.done():
             await archive.delete_oldest(500, 1)
             await asyncio.sleep(0)

@@ -8,30 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.go_index import GO_INSERT, GO_TABLE
 from tests.support.recording import LOGGER, US
 from videostore.base.ranges import Range
 from videostore.media.segment import Segment
 from videostore.storage.index import FILE_NAME, Index
 from videostore.storage.save_record import SaveJob, SaveStatus
 
-GO_TABLE = """
-CREATE TABLE files (
-    id INTEGER NOT NULL PRIMARY KEY,
-    file_name TEXT NOT NULL UNIQUE,
-    start_time_unix INTEGER NOT NULL,
-    duration_ms INTEGER NOT NULL,
-    size_bytes INTEGER NOT NULL,
-    width INTEGER NOT NULL,
-    height INTEGER NOT NULL,
-    codec TEXT NOT NULL,
-    inserted_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL,
-    deleted_at TIMESTAMP
-);
-"""
-GO_INSERT = (
-    "INSERT INTO files (file_name, start_time_unix, duration_ms, size_bytes, width, height, codec, deleted_at)"
-    " VALUES (?, ?, ?, ?, 640, 480, 'h264', ?)"
-)
 SAVE = SaveJob("cam_1.mp4", "tag=a", 10 * US, 20 * US, '{"why": "test"}', 30 * US)
 
 
@@ -147,7 +130,7 @@ async def test_tasks_that_write_at_the_same_time_do_not_disturb_each_other(index
 
 
 async def test_spans_come_by_start_and_in_batches(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videostore.storage.database._BATCH", 500)
+    monkeypatch.setattr("videostore.storage.database.BATCH", 500)
     await index.add([segment(start, size_bytes=start) for start in range(36_000, 0, -30)])
     batches = [batch async for batch in index.spans()]
     assert len(batches) > 1
@@ -213,7 +196,7 @@ async def test_an_index_damaged_in_its_middle_is_put_aside(tmp_path: Path) -> No
     path.write_bytes(data)
     index = await Index.open(tmp_path, LOGGER)
     assert await index.oldest(10) == [] and index.incomplete
-    await index.keep_to_file()
+    await index.ensure_file()
     assert index.trouble is None
     await index.close()
     assert list(tmp_path.glob(FILE_NAME + ".damaged-*"))
@@ -224,11 +207,11 @@ async def test_an_index_that_cannot_be_opened_begins_in_memory_and_is_left_where
     index = await Index.open(tmp_path, LOGGER)
     assert index.trouble is not None and index.incomplete
     await index.add([segment(0)])
-    assert await index.keep_to_file() is False
+    assert await index.ensure_file() is False
     assert names(await index.oldest(10)) == ["0.mp4"]
     assert (tmp_path / FILE_NAME).is_dir()
     (tmp_path / FILE_NAME).rmdir()
-    assert await index.keep_to_file() is True
+    assert await index.ensure_file() is True
     await index.close()
     again = await Index.open(tmp_path, LOGGER)
     assert names(await again.oldest(10)) == ["0.mp4"]
@@ -241,7 +224,7 @@ async def test_an_index_that_is_deleted_while_in_use_is_made_anew_with_all_that_
     await index.put_save(SAVE)
     for path in tmp_path.glob(FILE_NAME + "*"):
         path.unlink()
-    assert await index.keep_to_file() is True
+    assert await index.ensure_file() is True
     assert not index.incomplete and index.trouble is None
     await index.add([segment(300)])
     await index.close()
@@ -260,10 +243,10 @@ async def test_an_index_that_another_process_locks_goes_on_in_memory_and_comes_b
     await index.remove(["0.mp4"])
     assert index.trouble is not None and "locked" in index.trouble
     assert names(await index.oldest(10)) == ["30.mp4"]
-    assert await index.keep_to_file() is False
+    assert await index.ensure_file() is False
     other.execute("ROLLBACK")
     other.close()
-    assert await index.keep_to_file() is True
+    assert await index.ensure_file() is True
     assert names(await index.oldest(10)) == ["30.mp4"] and not index.incomplete
     await index.close()
     again = await Index.open(tmp_path, LOGGER)
@@ -284,7 +267,7 @@ async def test_an_index_that_is_locked_at_the_start_keeps_its_rows_and_promises(
     index.incomplete = False
     await index.add([segment(30)])
     other.close()
-    assert await index.keep_to_file() is True
+    assert await index.ensure_file() is True
     assert names(await index.oldest(10)) == ["0.mp4", "30.mp4"]
     assert index.incomplete  # what came back has to be compared with the files
     assert await index.saves(SaveStatus.PENDING) == [SAVE]
@@ -305,7 +288,7 @@ async def test_a_damaged_index_keeps_the_promises_that_can_still_be_read(tmp_pat
         await index.sizes()
     assert index.incomplete and await index.sizes() == {}
     assert await index.saves(SaveStatus.PENDING) == [SAVE]
-    assert await index.keep_to_file() is True
+    assert await index.ensure_file() is True
     assert await index.saves(SaveStatus.PENDING) == [SAVE]
     await index.close()
 

@@ -95,7 +95,7 @@ async def test_a_trouble_that_lasts_is_told_once_and_not_at_each_tick(
     kept.fault = OSError(5, "Input/output error")
     kept.upkeep.start()
     await kept.some_ticks()
-    told = f"The storage at {kept.archive.directory} is in trouble: Input/output error."
+    told = f"The storage at {kept.archive.directory} cannot be used: Input/output error."
     assert errors(caplog) == [told]
     assert kept.upkeep.trouble == told
     kept.fault = VideoStoreError("Something else is wrong.")
@@ -133,7 +133,7 @@ async def test_a_walk_that_fails_is_repeated_at_the_next_tick_and_one_that_does_
 ) -> None:
     walks: list[OSError | None] = []
     faults = [OSError(24, "Too many open files"), OSError(5, "Input/output error")]
-    reconcile = kept.archive.reconcile
+    reconcile = kept.upkeep._reconciler.reconcile
 
     async def walk(being_written: Callable[[int], bool]) -> list[psutil.Process]:
         walks.append(faults.pop(0) if faults else None)
@@ -141,7 +141,7 @@ async def test_a_walk_that_fails_is_repeated_at_the_next_tick_and_one_that_does_
             raise walks[-1]
         return await reconcile(being_written)
 
-    monkeypatch.setattr(kept.archive, "reconcile", walk)
+    monkeypatch.setattr(kept.upkeep._reconciler, "reconcile", walk)
     kept.upkeep.start()
     await until(kept.archive.reconciled.is_set)
     assert len(walks) == 3

@@ -11,6 +11,7 @@ import pytest
 from tests.support.recording import LOGGER, US, FixedClock
 from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
+from videostore.storage.reconciler import Reconciler
 from videostore.storage.retention import Retention
 from videostore.storage.retention_holds import RetentionHolds
 
@@ -67,7 +68,7 @@ class Keeper:
 @pytest.fixture
 async def keeper(tmp_path: Path) -> AsyncIterator[Keeper]:
     archive = await Archive.open(tmp_path, LOGGER)
-    await archive.reconcile(lambda _: False)  # before that nothing is deleted
+    await Reconciler(archive, LOGGER).reconcile(lambda _: False)  # before that nothing is deleted
     yield Keeper(archive)
     await archive.close()
 

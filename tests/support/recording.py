@@ -24,6 +24,7 @@ from videostore.media.packet import Gap, Packet, Source
 from videostore.media.segment import Segment
 from videostore.recording.run import Run
 from videostore.storage.archive import Archive
+from videostore.storage.reconciler import Reconciler
 from videostore.storage.retention_holds import RetentionHolds
 from videostore.store.store import VideoStore
 
@@ -111,7 +112,7 @@ async def take_over(directory: Path) -> list[Segment]:
     """Close what lies there, as the start of a store does, and return all segments."""
     archive = await Archive.open(directory, LOGGER)
     try:
-        await archive.reconcile(lambda _: False)
+        await Reconciler(archive, LOGGER).reconcile(lambda _: False)
         return await archive.index.oldest(1000)
     finally:
         await archive.close()

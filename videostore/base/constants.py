@@ -36,9 +36,6 @@ FFMPEG_BACKOFF_S = (0.2, 30.0)
 
 # Index and quota
 
-INDEX_BUSY_S = 2.0
-"""Another process may lock the index this long; after that it goes on in memory."""
-
 RANGE_SLOP_US = 5 * US_PER_SECOND
 """Neighbours whose gap is at most this are one range of `stored_video`, as in the Go module."""
 

@@ -58,7 +58,7 @@ class Style:
         if form == "range":
             return f"{self.time(value.from_us)} to {self.time(value.to_us)}"
         if form == "value":
-            return shown(str(value) if isinstance(value, Path) else value)
+            return repr(str(value)) if isinstance(value, Path) else shown(value)
         if form == "name":
             return shown_name(value)
         if form == "MiB":

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from videostore.cli import terminal as screen
 from videostore.cli.runtime import DONE, INCOMPLETE
-from videostore.storage.verify import REPAIRABLE, Finding, Problem, Report
-from videostore.storage.verify import repair as repair_directory
-from videostore.storage.verify import verify as verify_directory
+from videostore.storage.findings import REPAIRABLE, Finding, Problem, VerificationReport
+from videostore.storage.repair import repair_directory
+from videostore.storage.verify import verify_directory
 
 _SHOWN = 100
 _NOT_LOOKED_INTO = frozenset({Problem.UNREADABLE, Problem.BEING_WRITTEN, Problem.NOT_READ})
@@ -37,12 +37,12 @@ async def verify(directory: Path, *, decode: bool, repair: bool, everything: boo
     return INCOMPLETE if left else DONE
 
 
-async def _look(directory: Path, title: str, *, decode: bool) -> Report:
+async def _look(directory: Path, title: str, *, decode: bool) -> VerificationReport:
     with screen.bar(title) as show:
         return await verify_directory(directory, decode=decode, on_file=lambda done, of: show(done / of))
 
 
-def _show(report: Report, *, decode: bool, repair: bool, everything: bool, left: Sequence[Finding]) -> None:
+def _show(report: VerificationReport, *, decode: bool, repair: bool, everything: bool, left: Sequence[Finding]) -> None:
     console = screen.results()
     findings = report.findings
     for one in findings if everything else findings[:_SHOWN]:
@@ -77,7 +77,7 @@ def _summary(findings: Sequence[Finding], left: Sequence[Finding], *, repair: bo
     return f"{repaired} repaired, {len(left)} left; clips hold what is whole."
 
 
-def _described(directory: Path, report: Report, repair: bool, left: Sequence[Finding]) -> dict[str, object]:
+def _described(directory: Path, report: VerificationReport, repair: bool, left: Sequence[Finding]) -> dict[str, object]:
     return {
         "storage": str(directory),
         "segments": report.segments,

@@ -124,14 +124,14 @@ class ClipCutter:
     async def _find_known(self, asked: Range, work: Path, pins: SegmentLinks) -> list[tuple[Segment, Path]]:
         """What is stored of the range; not what an index knows that has just been lost."""
         while True:
-            await self._archive.known(asked.from_us, KNOWN_WITHIN_S)
+            await self._archive.wait_until_indexed(asked.from_us, KNOWN_WITHIN_S)
             try:
                 found = await self._find(asked, work, pins)
             except FileNotFoundError:
                 if not self._archive.read_only:
                     raise
                 continue  # somebody else closed a segment just now
-            if self._archive.knows(asked.from_us):
+            if self._archive.is_indexed_since(asked.from_us):
                 return found
 
     async def estimate(self, from_us: int, to_us: int) -> tuple[int, int]:

@@ -1,7 +1,8 @@
-"""The archive: the storage directory and its index, kept in step with each other.
+"""The archive: the closed segments of a storage directory, and the index that lists them.
 
-The files are the truth, the index is a cache of them: what closes is taken in, what vanishes is forgotten, and a slow
-walk finds what no event told.
+The files are the truth and the index is a cache of them. The archive closes segments, adds them to the index, removes
+those whose files are gone, and deletes the oldest. `Reconciler` compares directory and index for everything that
+happened unnoticed.
 """
 
 from __future__ import annotations
@@ -11,95 +12,96 @@ import contextlib
 import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
-
-import av
-import av.error
-import psutil
 
 from videostore.base.constants import LONGEST_SEGMENT_US, RANGE_SLOP_US
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.ranges import Range
 from videostore.media.fmp4 import NotOursError
-from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
-from videostore.media.segment_names import name_time_us, parse_open_name
+from videostore.media.segment import Segment
+from videostore.media.segment_names import name_time_us
 from videostore.storage.directory_lock import DirectoryLock
 from videostore.storage.index import Index
-from videostore.storage.orphan_processes import find_orphans
-from videostore.storage.segment_files import close_segment, compare, is_young, list_directory, read_through
+from videostore.storage.segment_files import close_segment
+from videostore.storage.segment_reader import SegmentReader
 from videostore.storage.timeline import Timeline
 from videostore.storage.unindexed import UnindexedFiles
 
-_MEASURED = 2000
-"""Files whose sizes are asked for in one go."""
-_BATCH = 50
-"""Files probed in one go: the end of the module waits for no more than that."""
-_KNOWN_POLL_S = 0.1
+BATCH = 50
+"""Files read, looked up or deleted in one go: closing the module waits for no more than that."""
+_POLL_S = 0.1
+"""How often a request that waits for unindexed files looks again."""
 _LAST_NAME = "\U0010ffff"
-"""Comes behind every file name."""
+"""Sorts after every file name."""
 
 
 class Archive:
-    """The closed segments of one directory. Owns the index, and the claim on the directory."""
+    """The closed segments of one directory. Owns the index, and the lock on the directory."""
 
-    def __init__(self, directory: Path, index: Index, logger: logging.Logger, claim: DirectoryLock | None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        index: Index,
+        logger: logging.Logger,
+        lock: DirectoryLock | None,
+        *,
+        keep_unreadable: bool = False,
+    ) -> None:
         """Use `open` or `open_read_only`."""
         self.directory = directory
         self.index = index
         self.timeline = Timeline()
         self.reconciled = asyncio.Event()
-        """Set while everything in the directory is known."""
-        self._claim = claim
+        """Set while everything in the directory is in the index."""
+        self.unclosed: set[Path] = set()
+        """Open segments that no process writes and that could not be closed: closing them is retried.
+
+        Read-only: all open segments, since another process may be writing them.
+        """
+        self.generation = 0
+        """How many times the directory was replaced. What was found in an earlier one no longer holds."""
+        self._lock = lock
         self._logger = logger
-        self._taking = asyncio.Lock()
+        self._reader = SegmentReader(directory, logger, keep_unreadable=keep_unreadable or lock is None)
+        self._changing = asyncio.Lock()
+        """Held while segments are closed, indexed, forgotten or deleted."""
         self._unindexed = UnindexedFiles()
         self._listed = False
+        """Whether `_unindexed` holds every file that is not in the index."""
         self._undeletable: set[str] = set()
-        self._keep_unreadable = False
-        self.unclosed: set[Path] = set()
-        """Segments that nobody writes to any more, and that could not be closed: they are to be tried again.
-
-        Read-only, all that are not closed, for somebody else may be writing them.
-        """
-        self._generation = 0
-        """Counts the directories that this was: what was found out about an earlier one does not hold."""
-        self._compared = False
-        """Whether the sizes of all files have been compared with the index."""
+        """Files that could not be deleted since the directory was last listed."""
 
     @classmethod
     async def open(cls, directory: Path, logger: logging.Logger, *, keep_unreadable: bool = False) -> Archive:
-        """Open a storage directory as its index knows it; `reconcile` then compares the two.
+        """Open a storage directory as its index describes it; a `Reconciler` then compares the two.
 
-        With `keep_unreadable` what cannot be read stays where it is, however old it is.
+        With `keep_unreadable`, files that cannot be read are kept, however old they are.
 
         Raises:
             OSError, sqlite3.Error: the directory cannot be used.
             VideoStoreError: another recorder is using it.
         """
-        claim = DirectoryLock(directory)
+        lock = DirectoryLock(directory)
         try:
-            archive = cls(directory, await Index.open(directory, logger), logger, claim)
+            index = await Index.open(directory, logger)
         except BaseException:
-            claim.release()
+            lock.release()
             raise
-        archive._keep_unreadable = keep_unreadable
-        try:
-            await archive._load_timeline()
-        except BaseException:
-            await archive.close()
-            raise
-        return archive
+        return await cls._opened(cls(directory, index, logger, lock, keep_unreadable=keep_unreadable))
 
     @classmethod
     async def open_read_only(cls, directory: Path, logger: logging.Logger) -> Archive:
-        """Open a storage directory that somebody else may be recording to; nothing in it is changed.
+        """Open a storage directory that another process may be recording to; nothing in it is changed.
 
         Raises:
             OSError: the directory cannot be read.
         """
         await asyncio.get_running_loop().run_in_executor(None, lambda: os.scandir(directory).close())
-        archive = cls(directory, await Index.open_snapshot(directory, logger), logger, None)
+        return await cls._opened(cls(directory, await Index.open_snapshot(directory, logger), logger, None))
+
+    @classmethod
+    async def _opened(cls, archive: Archive) -> Archive:
         try:
             await archive._load_timeline()
         except BaseException:
@@ -110,87 +112,98 @@ class Archive:
     @property
     def read_only(self) -> bool:
         """Whether nothing in the directory may be changed."""
-        return self._claim is None
+        return self._lock is None
 
     async def close(self) -> None:
-        """Close the index, and leave the directory to others."""
+        """Close the index and unlock the directory."""
         await self.index.close()
-        if self._claim is not None:
-            self._claim.release()
+        if self._lock is not None:
+            self._lock.release()
 
     async def revive(self) -> bool:
-        """Make the directory anew where somebody removed or replaced it; tell whether that was so.
+        """Recreate the directory if it was removed, and lock it if it was replaced. True if either was so.
 
         Raises:
-            VideoStoreError: its device is gone, or another recorder uses what is there now.
-            OSError: it cannot be made.
+            VideoStoreError: its device is gone, or another recorder uses the directory that is there now.
+            OSError: it cannot be created.
         """
-        if self._claim is None:
+        if self._lock is None:
             return False
-        async with self._taking:
-            if not await asyncio.get_running_loop().run_in_executor(None, self._claim.renew):
+        async with self._changing:
+            if not await asyncio.get_running_loop().run_in_executor(None, self._lock.renew):
                 return False
-            self._logger.error("The storage directory %s was removed or replaced; it is made anew.", self.directory)
+            self._logger.error("The storage directory %s was removed or replaced. Recreating it.", self.directory)
             self.reconciled.clear()
-            self._listed = self._compared = False
-            self._generation += 1
+            self._listed = False
+            self.generation += 1
             return True
 
-    async def _load_timeline(self) -> None:
-        for _ in range(2):
-            timeline = Timeline()
-            try:
-                async for batch in self.index.spans():
-                    for start_us, end_us, size_bytes in batch:
-                        timeline.add(start_us, end_us, size_bytes)
-                break
-            except (sqlite3.Error, ValueError) as error:  # damaged, or exchanged meanwhile
-                self._logger.error("The index cannot be read to its end: %s.", error)
-        self.timeline = timeline
+    # What is not indexed
 
     @property
     def unindexed_segments(self) -> int:
-        """How many files are still to be read."""
+        """Number of files that are not in the index yet."""
         return len(self._unindexed)
 
     @property
     def stored_bytes(self) -> int:
-        """Size of all closed segments, of those still to be read as far as it is known."""
+        """Size of all closed segments; of unindexed ones as far as they have been measured."""
         return self.timeline.stored_bytes + self._unindexed.known_bytes
 
-    def knows(self, from_us: int) -> bool:
-        """Whether everything that was recorded since a moment is in the index: a lost one is rebuilt backwards."""
+    def is_indexed_since(self, from_us: int) -> bool:
+        """Whether everything recorded since a time is in the index. A lost index is rebuilt backwards."""
         if self.index.incomplete or not self._listed or self.closing:
             return False
         return self.reconciled.is_set() or (self._unindexed.newest_us or 0) < from_us - LONGEST_SEGMENT_US
 
     @property
     def closing(self) -> bool:
-        """Whether somebody else has just given an open segment another name, which is not known yet."""
+        """Whether another process has just closed an open segment, whose new name is not indexed yet."""
         return self.read_only and not all(path.exists() for path in self.unclosed)
 
-    async def known(self, from_us: int, within_s: float | None = None) -> None:
-        """Wait until everything that was recorded since a moment is in the index.
+    async def wait_until_indexed(self, from_us: int, within_s: float | None = None) -> None:
+        """Wait until everything recorded since a time is in the index.
 
         Raises:
             VideoStoreError: that takes longer than `within_s`.
         """
         loop = asyncio.get_running_loop()
         deadline = None if within_s is None else loop.time() + within_s
-        while not self.knows(from_us):
+        while not self.is_indexed_since(from_us):
             if deadline is not None and loop.time() > deadline:
-                raise VideoStoreError(
-                    f"The index is being read anew from the files, and {len(self._unindexed)} are still to come: ask "
-                    "again in a while, or for something newer, or save asynchronously."
-                )
-            await asyncio.sleep(_KNOWN_POLL_S)
+                raise VideoStoreError("index-rebuilding", count=len(self._unindexed))
+            await asyncio.sleep(_POLL_S)
+
+    async def reload(self) -> None:
+        """Start again from an index that has lost rows. Nothing is deleted until the directory is listed."""
+        self.reconciled.clear()
+        async with self._changing:
+            self._listed = False
+            await self._load_timeline()
+            self.index.incomplete = False
+
+    def set_unindexed(self, unindexed: UnindexedFiles) -> None:
+        """Take the files of a directory that was just listed and compared with the index."""
+        self._unindexed = unindexed
+        self._listed = True
+        self._undeletable.clear()
+
+    async def index_newest(self) -> None:
+        """Read some of the unindexed files into the index, the newest first."""
+        async with self._changing:
+            await self._index_files(self._unindexed.take_newest(BATCH))
+
+    # Closing, adding and forgetting
 
     async def take_open(self, path: Path, *, finished_only: bool = False) -> None:
-        """Close a segment that ffmpeg has finished, or left behind: give it its name and take it into the index.
+        """Close a segment that ffmpeg has finished or left behind: rename it, and add it to the index.
 
-        With `finished_only` a segment whose end is not written is left to the ffmpeg that may still be at it.
+        With `finished_only`, a segment whose end is not written stays open: its ffmpeg may still be writing it.
+
+        Raises:
+            OSError: it cannot be closed; unless `finished_only`, it is then one of `unclosed`.
         """
-        async with self._taking:
+        async with self._changing:
             if self.read_only:
                 if path.exists():
                     self.unclosed.add(path)
@@ -200,10 +213,10 @@ class Archive:
                 segment = await loop.run_in_executor(None, close_segment, path, finished_only)
             except FileNotFoundError:
                 self.unclosed.discard(path)
-                return  # an event and the end of the run told of the same one
+                return  # a file event and the end of the run both report it
             except NotOursError:
                 self.unclosed.discard(path)
-                await loop.run_in_executor(None, self._discard_unreadable, path)
+                await loop.run_in_executor(None, self._reader.discard_unreadable, path)
                 return
             except OSError:
                 if not finished_only:
@@ -213,118 +226,68 @@ class Archive:
             if segment is not None:
                 await self._add([segment])
 
-    async def take_closed(self, file_name: str) -> None:
-        """Take a closed segment into the index, whoever wrote it; other files are left alone."""
-        if name_time_us(file_name) is None:
-            return
-        async with self._taking:
-            await self._take_in([file_name])
+    async def take_closed(self, *file_names: str) -> None:
+        """Read closed segments into the index, whichever program wrote them. Ignore files with other names."""
+        names = [name for name in file_names if name_time_us(name) is not None]
+        for begin in range(0, len(names), BATCH):
+            async with self._changing:
+                await self._index_files(names[begin : begin + BATCH])
 
     @contextlib.asynccontextmanager
     async def steady(self) -> AsyncIterator[None]:
-        """While this lasts no segment is closed or deleted: each is either open or in the index, never neither."""
-        async with self._taking:
+        """While this lasts, no segment is closed or deleted: each is either open or in the index."""
+        async with self._changing:
             yield
 
     async def forget(self, file_names: Iterable[str]) -> None:
-        """Drop those of these segments from the index whose files have vanished."""
+        """Remove those of these segments from the index whose files are gone."""
         loop = asyncio.get_running_loop()
         names, forgotten = list(file_names), 0
-        for begin in range(0, len(names), _BATCH):
-            async with self._taking:
-                gone = await loop.run_in_executor(None, self._vanished, names[begin : begin + _BATCH])
+        for begin in range(0, len(names), BATCH):
+            async with self._changing:
+                gone = await loop.run_in_executor(None, self._vanished, names[begin : begin + BATCH])
                 segments = await self.index.get(gone)
                 await self.index.remove([segment.file_name for segment in segments])
-                for segment in segments if len(names) <= _BATCH else []:
+                for segment in segments if len(names) <= BATCH else []:
                     await self._remove_span([segment])
                 forgotten += len(segments)
         if not forgotten:
             return
-        self._logger.warning("%d segments have no file any more; they are forgotten.", forgotten)
-        if len(names) > _BATCH:
-            async with self._taking:
+        self._logger.warning("The files of %d segments are gone. Removing these segments from the index.", forgotten)
+        if len(names) > BATCH:
+            async with self._changing:
                 await self._load_timeline()
 
-    async def reconcile(self, being_written: Callable[[int], bool]) -> list[psutil.Process]:
-        """Compare the directory with the index, both ways, newest first. Walks the directory once.
+    def _vanished(self, file_names: Iterable[str]) -> list[str]:
+        return [name for name in file_names if not os.path.lexists(self.directory / name)]
 
-        `being_written` tells of a run's epoch whether its ffmpeg is at work. Returns the ffmpeg processes of a killed
-        module that still are: their segments are left to them.
-        """
-        loop = asyncio.get_running_loop()
-        if self.index.incomplete:
-            self.reconciled.clear()
-            async with self._taking:
-                self._listed = False
-                await self._load_timeline()
-                self.index.incomplete = False
-        generation = self._generation
-        opened, closed = await loop.run_in_executor(None, list_directory, self.directory)
-        if self.read_only:
-            self.unclosed = {self.directory / name for name in opened}
-            orphans = []
-        else:
-            orphans = await self._close_left(opened, being_written)
-        indexed = await self.index.sizes()
-        unknown, vanished = await loop.run_in_executor(None, compare, closed, indexed)
-        if generation != self._generation:
-            raise VideoStoreError("The storage directory was replaced while it was read; it is read again")
-        await self.forget(vanished)  # before the quota counts them
-        self._unindexed = unindexed = await loop.run_in_executor(None, UnindexedFiles, unknown)
-        self._listed = True
-        self._undeletable.clear()
-        if len(unindexed) > _BATCH:
-            self._logger.warning("%d segments are not in the index; they are read, the newest first.", len(unindexed))
-        for begin in range(0, len(names := unindexed.names), _MEASURED):
-            for _ in range(_MEASURED // 4 // _BATCH):  # what was recorded last is asked for first
-                await self._take_newest(unindexed)
-            sizes = await loop.run_in_executor(None, self._measure, names[begin : begin + _MEASURED])
-            for name, size_bytes in sizes.items():
-                unindexed.measured(name, size_bytes)
-        while unindexed:
-            await self._take_newest(unindexed)
-        if generation != self._generation:
-            raise VideoStoreError("The storage directory was replaced while it was read; it is read again")
-        if not self._compared:  # closed segments do not change while a recorder owns them
-            changed = await loop.run_in_executor(None, self._changed, closed, indexed)
-            for begin in range(0, len(changed), _BATCH):
-                async with self._taking:
-                    await self._take_in(changed[begin : begin + _BATCH])
-            self._compared = generation == self._generation
-        if generation == self._generation and not self.index.incomplete:
-            self.reconciled.set()
-        return orphans
+    async def _index_files(self, file_names: list[str]) -> None:
+        if file_names:
+            await self._add(await asyncio.get_running_loop().run_in_executor(None, self._reader.read_all, file_names))
 
-    async def _close_left(self, opened: Iterable[str], being_written: Callable[[int], bool]) -> list[psutil.Process]:
-        """Close the segments of earlier runs, but for those to which an ffmpeg still writes: these are returned."""
-        runs = {name: run[0] for name in sorted(opened) if (run := parse_open_name(name)) and not being_written(run[0])}
-        orphans = await asyncio.get_running_loop().run_in_executor(
-            None, find_orphans, self.directory, set(runs.values())
-        )
-        for name, run_us in runs.items():
-            if run_us not in orphans:
-                try:
-                    await self.take_open(self.directory / name)
-                except OSError as error:  # tried again at the next walk
-                    self._logger.error("%s cannot be closed just now: %s.", name, reason_of(error))
-        return list(orphans.values())
+    async def _add(self, segments: list[Segment]) -> None:
+        replaced = await self.index.get([s.file_name for s in segments])
+        await self.index.add(segments)
+        if replaced:  # a file has changed: rare, so loading everything is good enough
+            await self._load_timeline()
+            return
+        for segment in segments:
+            self.timeline.add(segment.start_us, segment.end_us, segment.size_bytes)
 
-    async def _take_newest(self, unindexed: UnindexedFiles) -> None:
-        async with self._taking:
-            await self._take_in(unindexed.take_newest(_BATCH))
+    # Deleting
 
     async def delete_oldest(
         self, wanted_bytes: int, limit: int, held: Sequence[Range] = (), before_us: int | None = None
     ) -> int:
-        """Delete at most `limit` segments, the oldest first, until so many bytes are freed; returns how many were.
+        """Delete the oldest segments, at most `limit`, until `wanted_bytes` are freed; return how many bytes were.
 
-        Those that overlap a range of `held` stay, and so does what begins at `before_us` or later.
+        Segments that overlap a range of `held` stay, and so do those that begin at `before_us` or later.
         """
-        async with self._taking:
-            if self.index.incomplete or not self._listed:  # what it takes for the oldest may be the newest
+        async with self._changing:
+            if self.index.incomplete or not self._listed:  # the oldest in the index may be the newest of all
                 return 0
-            if self._unindexed:  # the index does not know what is oldest before these are in it
-                await self._take_in(self._unindexed.take_oldest(_BATCH))
+            if self._unindexed:  # older segments may be among them
+                await self._index_files(self._unindexed.take_oldest(BATCH))
             if (oldest_us := self._unindexed.oldest_us) is not None:
                 before_us = oldest_us if before_us is None else min(before_us, oldest_us)
             groups = await self._choose_oldest(wanted_bytes, limit, held, before_us)
@@ -341,7 +304,7 @@ class Archive:
     async def _choose_oldest(
         self, wanted_bytes: int, limit: int, held: Sequence[Range], before_us: int | None
     ) -> list[list[Segment]]:
-        """The segments to delete, in groups between which others stay."""
+        """The segments to delete, in groups of neighbours."""
         groups: list[list[Segment]] = [[]]
         after: tuple[int, str] | None = None
         while wanted_bytes > 0 and limit > 0 and (batch := await self.index.oldest(limit, after)):
@@ -362,68 +325,7 @@ class Archive:
                 limit -= 1
         return groups
 
-    async def _remove_span(self, gone: Sequence[Segment]) -> None:
-        """Take segments that are not in the index any more, and lie together, out of the timeline."""
-        if gone:
-            from_us, to_us = min(s.start_us for s in gone), max(s.end_us for s in gone)
-            left = await self.index.select(from_us - RANGE_SLOP_US - 1, to_us + RANGE_SLOP_US + 1)
-            self.timeline.remove(
-                [(s.start_us, s.end_us, s.size_bytes) for s in gone], [(s.start_us, s.end_us) for s in left]
-            )
-
-    async def _take_in(self, file_names: list[str]) -> None:
-        if not file_names:
-            return
-        await self._add(await asyncio.get_running_loop().run_in_executor(None, self._probe_all, file_names))
-
-    async def _add(self, segments: list[Segment]) -> None:
-        known = await self.index.get([s.file_name for s in segments])
-        await self.index.add(segments)
-        if known:  # a file that has changed: rare, and not worth a cleverer way
-            await self._load_timeline()
-            return
-        for segment in segments:
-            self.timeline.add(segment.start_us, segment.end_us, segment.size_bytes)
-
-    def _measure(self, file_names: list[str]) -> dict[str, int]:
-        sizes = {}
-        for name in file_names:
-            with contextlib.suppress(OSError):
-                sizes[name] = (self.directory / name).stat().st_size
-        return sizes
-
-    def _changed(self, file_names: list[str], indexed: dict[str, int]) -> list[str]:
-        """Those that have another size than the index says. Blocking."""
-        changed = []
-        for name in file_names:
-            if name in indexed:
-                with contextlib.suppress(OSError):
-                    if os.stat(os.path.join(self.directory, name)).st_size != indexed[name]:
-                        changed.append(name)
-        return changed
-
-    def _vanished(self, file_names: list[str]) -> list[str]:
-        return [name for name in file_names if not os.path.lexists(self.directory / name)]
-
-    def _probe_all(self, file_names: list[str]) -> list[Segment]:
-        segments = []
-        for name in file_names:
-            try:
-                segments.append(probe(self.directory / name))
-            except UnreadableError:
-                with contextlib.suppress(OSError):
-                    self._discard_unreadable(self.directory / name)
-            except UnknownFileError as error:
-                self._logger.debug("%s is left alone: %s.", name, error)
-            except FileNotFoundError:
-                continue  # deleted since
-            except (OSError, av.error.FFmpegError) as error:  # tried again at the next walk
-                self._logger.warning("%s cannot be read just now: %s", name, error)
-            except Exception:  # one file must not keep the others from being read
-                self._logger.exception("%s cannot be read.", name)
-        return segments
-
-    def _unlink_all(self, segments: list[Segment]) -> set[str]:
+    def _unlink_all(self, segments: Iterable[Segment]) -> set[str]:
         """Delete files; return the names of those that cannot be deleted. Blocking."""
         kept = set()
         for segment in segments:
@@ -431,27 +333,31 @@ class Archive:
                 (self.directory / segment.file_name).unlink(missing_ok=True)
             except OSError as error:
                 kept.add(segment.file_name)
-                self._logger.error("%s cannot be deleted: %s.", segment.file_name, reason_of(error))
+                self._logger.error(
+                    "%s cannot be deleted: %s. Deleting newer segments instead.", segment.file_name, reason_of(error)
+                )
         self._undeletable |= kept
         return kept
 
-    def _discard_unreadable(self, path: Path) -> None:
-        """Remove a file that cannot be read, once nobody can be writing it any more."""
-        try:
-            status = path.lstat()
-        except FileNotFoundError:
-            return
-        if is_young(status):
-            self._logger.debug("%s cannot be read yet.", path.name)
-            return
-        if self.read_only or self._keep_unreadable:
-            self._logger.warning("%s (%d bytes) cannot be read.", path.name, status.st_size)
-            return
-        try:
-            read_through(path)
-        except OSError as error:  # what was taken for damage may be the disk's: tried again at the next walk
-            self._logger.warning("%s cannot be read just now: %s.", path.name, reason_of(error))
-            return
-        self._logger.warning("%s (%d bytes) cannot be read and is removed.", path.name, status.st_size)
-        with contextlib.suppress(OSError):
-            path.unlink()
+    # The timeline
+
+    async def _load_timeline(self) -> None:
+        for _ in range(2):
+            timeline = Timeline()
+            try:
+                async for batch in self.index.spans():
+                    for start_us, end_us, size_bytes in batch:
+                        timeline.add(start_us, end_us, size_bytes)
+                break
+            except (sqlite3.Error, ValueError) as error:  # damaged, or replaced in the meantime
+                self._logger.error("The index cannot be read completely: %s. Rebuilding the rest.", error)
+        self.timeline = timeline
+
+    async def _remove_span(self, gone: Sequence[Segment]) -> None:
+        """Remove neighbouring segments from the timeline that are no longer in the index."""
+        if gone:
+            from_us, to_us = min(s.start_us for s in gone), max(s.end_us for s in gone)
+            left = await self.index.select(from_us - RANGE_SLOP_US - 1, to_us + RANGE_SLOP_US + 1)
+            self.timeline.remove(
+                [(s.start_us, s.end_us, s.size_bytes) for s in gone], [(s.start_us, s.end_us) for s in left]
+            )

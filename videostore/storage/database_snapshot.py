@@ -1,4 +1,4 @@
-"""A snapshot: the content of a database in memory, taken without a change to its files, in use or not."""
+"""A snapshot: a copy of a database in memory. Its files are not changed, whether they are in use or not."""
 
 from __future__ import annotations
 
@@ -9,56 +9,55 @@ import tempfile
 import time
 from pathlib import Path
 
-from videostore.base.constants import INDEX_BUSY_S
 from videostore.base.system import is_held
+from videostore.storage.database_connection import INDEX_BUSY_S
+from videostore.storage.database_files import LOG_SUFFIX, SHARED_SUFFIX
 
-LOG_SUFFIX = "-wal"
-SHARED_SUFFIX = "-shm"
 _BUSY = (5, 6)
-"""SQLITE_BUSY and SQLITE_LOCKED, which Python names from 3.11 on."""
+"""SQLITE_BUSY and SQLITE_LOCKED. Python has names for them from 3.11 on."""
 
 
 def take_snapshot(path: Path) -> sqlite3.Connection:
-    """The database in memory; any thread may use it. Blocking.
+    """Copy a database into memory, for use by any thread. Blocking.
 
     Raises:
-        OSError: there is none, or it cannot be read.
+        OSError: it does not exist, or cannot be read.
         sqlite3.Error: it is damaged, or locked for too long.
     """
     log, shared = (path.with_name(path.name + suffix) for suffix in (LOG_SUFFIX, SHARED_SUFFIX))
     path.stat()
-    if not log.exists() or not log.stat().st_size:  # nobody writes to it
+    if not log.exists() or not log.stat().st_size:  # no process is writing to it
         return _load(f"{path.absolute().as_uri()}?mode=ro&immutable=1")
     if shared.exists():
         if not is_held(shared):
             with contextlib.suppress(_ChangedError):
                 return _load_copy(path, log, steady=True)
-        with contextlib.suppress(sqlite3.OperationalError):  # on a read-only file system, after a crash
+        with contextlib.suppress(sqlite3.OperationalError):  # fails on a read-only file system after a crash
             return _load(f"{path.absolute().as_uri()}?mode=ro")
     return _load_copy(path, log)
 
 
 class _ChangedError(Exception):
-    """Somebody wrote to the database while it was copied."""
+    """The database was written to while it was copied."""
 
 
 def _load_copy(path: Path, log: Path, *, steady: bool = False) -> sqlite3.Connection:
-    """SQLite reads a log only where it may write beside it, and leaves marks there.
+    """Copy the files first: SQLite reads a log only if it can write to the directory, and changes files there.
 
     Raises:
-        _ChangedError: `steady` was asked for, and it did not stay as it was.
+        _ChangedError: the files changed while they were copied. Only if `steady` is set.
     """
     with tempfile.TemporaryDirectory(prefix="videostore-index-") as directory:
         copy = Path(directory, path.name)
-        before = _look(path), _look(log)
+        before = _state(path), _state(log)
         shutil.copyfile(path, copy)
         shutil.copyfile(log, copy.with_name(log.name))
-        if steady and (_look(path), _look(log)) != before:
+        if steady and (_state(path), _state(log)) != before:
             raise _ChangedError
         return _load(copy.as_uri())
 
 
-def _look(path: Path) -> tuple[int, int, int] | None:
+def _state(path: Path) -> tuple[int, int, int] | None:
     try:
         status = path.stat()
     except FileNotFoundError:

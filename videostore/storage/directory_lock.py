@@ -1,4 +1,4 @@
-"""A claim: this process's hold on its storage directory, which no second recorder can have at the same time."""
+"""The lock on a storage directory: only one recorder can use a directory at a time."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from pathlib import Path
 from videostore.base.errors import VideoStoreError
 from videostore.base.files import mount_point
 
+_ATTRIBUTE = "storage.storage_path"
+
 
 class DirectoryLock:
-    """Owns a descriptor of the directory, by which it is also known whether the directory is still the same."""
+    """Holds a lock on a directory, and notices when the directory is replaced. Owns a descriptor until `release`."""
 
     def __init__(self, directory: Path) -> None:
-        """Make the directory if needed, and claim it. Blocking.
+        """Create the directory if it does not exist, and lock it. Blocking.
 
         Raises:
-            OSError: it cannot be made or opened.
-            VideoStoreError: another recorder has claimed it.
+            OSError: it cannot be created or opened.
+            VideoStoreError: another recorder has locked it (`storage-in-use`).
         """
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
@@ -27,30 +29,29 @@ class DirectoryLock:
         self._mount = mount_point(directory)
 
     def release(self) -> None:
-        """Leave the directory to others; the system does so by itself when the process ends, however it does."""
+        """Unlock the directory. The system does the same when the process ends, even if it is killed."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def renew(self) -> bool:
-        """Lock the directory that has the name now; create it if there is none. False if it is still the same one.
+        """Lock the directory that has the path now; create it if there is none. False if it is still the same one.
 
         Blocking.
 
         Raises:
-            VideoStoreError: the device that it was on is gone, or another recorder has claimed it.
-            OSError: it cannot be made or opened.
+            VideoStoreError: its device is gone (`storage-device-gone`), or another recorder has locked the directory
+                (`storage-in-use`).
+            OSError: it cannot be created or opened.
         """
         ours = os.fstat(self._descriptor)
         with contextlib.suppress(FileNotFoundError):
-            there = self._directory.stat()
-            if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+            current = self._directory.stat()
+            if (current.st_dev, current.st_ino) == (ours.st_dev, ours.st_ino):
                 return False
         if not os.path.ismount(self._mount):
-            # What is written there now would fill another disk, and be hidden when this one comes back.
-            raise VideoStoreError(
-                f"The device of storage.storage_path {str(self._directory)!r} is gone; the recording waits for it"
-            )
+            # Files written there now would fill another disk, and be hidden when the device is back.
+            raise VideoStoreError("storage-device-gone", attribute=_ATTRIBUTE, path=self._directory)
         self._directory.mkdir(parents=True, exist_ok=True)
         descriptor = _lock(self._directory)
         os.close(self._descriptor)
@@ -65,9 +66,7 @@ def _lock(directory: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise VideoStoreError(
-            f"storage.storage_path {str(directory)!r} is in use by another recorder: give each its own directory."
-        ) from error
+        raise VideoStoreError("storage-in-use", attribute=_ATTRIBUTE, path=directory) from error
     except OSError:  # a file system without locks
         pass
     return descriptor

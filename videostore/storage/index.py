@@ -1,7 +1,7 @@
-"""The index: a cache in SQLite of what the segment files hold, and the saves that were promised.
+"""The index: a cache in SQLite of what the segment files hold, and the saves that were accepted.
 
-The table of files is the Go module's, so that an upgrade keeps every recording and a way back stays open: our columns
-allow NULL.
+The table of files is the Go module's, with additional columns that allow NULL: upgrading keeps every recording, and
+rolling back stays possible.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import aiosqlite
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.media.segment import Segment
-from videostore.storage.database import Database, Table
+from videostore.storage.database import Database
+from videostore.storage.database_connection import Table
 from videostore.storage.save_record import SaveJob, SaveStatus
 
 SAVES_REMEMBERED = 1000
-"""Of so many saves that have ended it is known how."""
+"""Number of finished saves whose outcome is kept."""
 
 FILE_NAME = "index.sqlite.db"
 
@@ -59,7 +60,7 @@ CREATE INDEX IF NOT EXISTS files_by_start ON files (start_us);
 CREATE INDEX IF NOT EXISTS files_by_length ON files (end_us - start_us);
 CREATE INDEX IF NOT EXISTS files_to_adopt ON files (id) WHERE start_us IS NULL OR end_us IS NULL;
 """
-# Rows that the Go module wrote. The partial index holds no others, so that a start costs nothing when there are none.
+# Rows that the Go module wrote. The partial index holds only those, so that opening costs nothing when there are none.
 _ADOPT_ROWS = """
 UPDATE files SET start_us = start_time_unix * 1000000, end_us = start_time_unix * 1000000 + duration_ms * 1000
 WHERE start_us IS NULL OR end_us IS NULL;
@@ -71,12 +72,12 @@ _TABLES = (
     Table("files", f"start_time_unix, duration_ms, {_FIELDS}", kept=False),
 )
 _STORED = "deleted_at IS NULL"
-# No segment is longer than the longest: those that overlap begin at most that long before.
+# A segment that overlaps a range begins at most the length of the longest segment before it.
 _OVERLAP = "start_us > ? - (SELECT coalesce(max(end_us - start_us), 0) FROM files) - 1 AND start_us < ? AND end_us > ?"
 
 
 class Index:
-    """An open index. `open` makes it, `close` ends it. Its file may fail at any time: see `Database`."""
+    """An open index, between `open` and `close`. Its file may fail at any time: see `Database`."""
 
     def __init__(self, database: Database) -> None:
         """Use `open`."""
@@ -84,12 +85,12 @@ class Index:
 
     @classmethod
     async def open(cls, directory: Path, logger: logging.Logger) -> Index:
-        """Open the index of a storage directory, or begin a new one: in memory, where its file cannot be used."""
+        """Open the index of a storage directory, or create a new one; in memory if its file cannot be used."""
         return cls(await Database.open(directory / FILE_NAME, logger, _prepare, _TABLES))
 
     @classmethod
     async def open_snapshot(cls, directory: Path, logger: logging.Logger) -> Index:
-        """What the index of a storage directory knows now, in memory; the directory is not written to."""
+        """Copy the index of a storage directory into memory; the directory is not changed."""
         return cls(await Database.open_snapshot(directory / FILE_NAME, logger, _prepare, _TABLES))
 
     async def close(self) -> None:
@@ -103,21 +104,21 @@ class Index:
 
     @property
     def incomplete(self) -> bool:
-        """Whether rows were lost, so that the files have to be read again. Whoever does so resets it."""
+        """Whether rows were lost, so that the files must be read again. The caller resets it when it does so."""
         return self._database.incomplete
 
     @incomplete.setter
     def incomplete(self, incomplete: bool) -> None:
         self._database.incomplete = incomplete
 
-    async def keep_to_file(self) -> bool:
-        """Return from memory to the file, or make the file anew where somebody took it away; tell whether it did so."""
-        return await self._database.keep_to_file()
+    async def ensure_file(self) -> bool:
+        """Return from memory to the file, or create the file again if it was removed. True if either was done."""
+        return await self._database.ensure_file()
 
     # Segments
 
     async def add(self, segments: Sequence[Segment]) -> None:
-        """Insert segments, or bring their rows up to date; all or none."""
+        """Insert segments, or update their rows, in one transaction."""
         rows = [
             (
                 s.file_name,
@@ -151,13 +152,13 @@ class Index:
         await self._database.write("DELETE FROM files WHERE file_name = ?", [(name,) for name in file_names])
 
     async def select(self, from_us: int, to_us: int) -> list[Segment]:
-        """Segments that overlap [from_us, to_us), by start. Costs what it returns, not what is stored."""
+        """Segments that overlap [from_us, to_us), by start. The cost depends on the result, not on what is stored."""
         return await self._segments(
             f"SELECT {_FIELDS} FROM files WHERE {_STORED} AND {_OVERLAP} ORDER BY start_us", (from_us, to_us, from_us)
         )
 
     async def amount(self, from_us: int, to_us: int) -> tuple[int, int, int]:
-        """Bytes in all, bytes of the largest and microseconds of the segments that overlap [from_us, to_us)."""
+        """Of the segments that overlap [from_us, to_us): all bytes, bytes of the largest, and all microseconds."""
         query = (
             "SELECT coalesce(sum(size_bytes), 0), coalesce(max(size_bytes), 0), coalesce(sum(end_us - start_us), 0)"
             f" FROM files WHERE {_STORED} AND {_OVERLAP}"
@@ -166,7 +167,7 @@ class Index:
         return int(total_bytes), int(largest_bytes), int(length_us)
 
     async def oldest(self, limit: int, after: tuple[int, str] | None = None) -> list[Segment]:
-        """The segments that begin first, by start and name; `after` is the start and the name of the one before."""
+        """The segments that begin first, by start and name, after the segment with the start and name `after`."""
         start_us, name = after or (-(1 << 62), "")
         return await self._segments(
             f"SELECT {_FIELDS} FROM files WHERE {_STORED} AND start_us >= ? AND (start_us > ? OR file_name > ?)"
@@ -175,24 +176,24 @@ class Index:
         )
 
     async def get(self, file_names: Sequence[str]) -> list[Segment]:
-        """Those segments of these names that are known."""
+        """The segments with these names that are in the index."""
         marks = ", ".join("?" * len(file_names))
         return await self._segments(
             f"SELECT {_FIELDS} FROM files WHERE file_name IN ({marks}) AND {_STORED}", file_names
         )
 
     async def sizes(self) -> dict[str, int]:
-        """Size in bytes of every file in the index, by name. Grows with what is stored: for reconciling alone."""
+        """Size in bytes of every file in the index, by name. Costs as much as is stored: only for reconciling."""
         sizes: dict[str, int] = {}
         async for batch in self._database.batches(f"SELECT file_name, size_bytes FROM files WHERE {_STORED}"):
             sizes.update(batch)
         return sizes
 
     async def spans(self) -> AsyncIterator[Sequence[tuple[int, int, int]]]:
-        """Start, end and size of every segment by start, in batches. Grows with what is stored: for the start alone.
+        """Start, end and size of every segment by start, in batches. Costs as much as is stored: only for opening.
 
         Raises:
-            sqlite3.Error: the file is damaged; the index goes on in memory, and can be asked again.
+            sqlite3.Error: the file is damaged. The index then works in memory, and can be read again.
         """
         query = f"SELECT start_us, end_us, size_bytes FROM files WHERE {_STORED} ORDER BY start_us"
         async for batch in self._database.batches(query):
@@ -204,7 +205,7 @@ class Index:
     # Saves
 
     async def put_save(self, save: SaveJob) -> None:
-        """Insert a save, or bring its row up to date: on stable storage when this returns. Old ones are forgotten."""
+        """Insert a save, or update its row, on stable storage. Delete the oldest finished saves."""
         values = (
             save.file_name,
             save.directory,
@@ -227,12 +228,12 @@ class Index:
         await self._database.sync()
 
     async def get_save(self, file_name: str) -> SaveJob | None:
-        """The save of this name."""
+        """The save with this name; None if there is none."""
         found = await self._saves("WHERE file_name = ?", (file_name,))
         return found[0] if found else None
 
     async def saves(self, status: SaveStatus, limit: int = -1) -> list[SaveJob]:
-        """The saves of a status, the newest first."""
+        """The saves with a status, the newest first."""
         return await self._saves("WHERE status = ? ORDER BY rowid DESC LIMIT ?", (status.value, limit))
 
     async def _saves(self, where: str, parameters: Sequence[object]) -> list[SaveJob]:
@@ -244,8 +245,8 @@ class Index:
 
 async def _prepare(connection: aiosqlite.Connection) -> None:
     await connection.executescript(_SCHEMA)
-    known = {row[1] for row in await connection.execute_fetchall("PRAGMA table_info(files)")}
+    existing = {row[1] for row in await connection.execute_fetchall("PRAGMA table_info(files)")}
     for name, kind in _OUR_COLUMNS.items():
-        if name not in known:
+        if name not in existing:
             await connection.execute(f"ALTER TABLE files ADD COLUMN {name} {kind}")
     await connection.executescript(_INDEXES + _ADOPT_ROWS)

@@ -1,6 +1,6 @@
-"""Maintenance: keeps the archive in step with its directory, and both alive, while it is recorded into.
+"""Maintenance: keeps index and directory in step, and both usable, while the storage is recorded to.
 
-Over a read-only archive it follows what others do to the directory, and does nothing to it.
+Over a read-only archive it follows what other processes do to the directory, and changes nothing in it.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from videostore.base.tasks import end_task
 from videostore.media.segment_names import name_time_us, parse_open_name
 from videostore.storage.archive import Archive
 from videostore.storage.open_segments import OpenRun
+from videostore.storage.reconciler import Reconciler
 from videostore.storage.retention import Retention
 from videostore.storage.watcher import Change, Watcher
 
 INDEX_RETRY_S = 10.0
-"""An index that works in memory tries this often to return to its file."""
+"""How often an index that works in memory tries to return to its file."""
 
 RESCAN_INTERVAL_S = 600.0
-"""Slow walk over the directory behind the file events, which a full kernel queue drops silently."""
+"""Time between walks over the directory. They find what file events missed: a full kernel queue drops them silently."""
 
 _TICK_S = 2.0
 _REPEAT_S = 60.0
-"""A trouble that lasts is told again this often."""
+"""A problem that persists is logged again after this time."""
 
 
 class StorageMaintainer:
@@ -49,9 +50,9 @@ class StorageMaintainer:
         on_replaced: Callable[[], None],
         on_index_changed: Callable[[], Awaitable[None]],
     ) -> None:
-        """`on_replaced` is called when another directory has come in the place of the one that was written to.
+        """`on_replaced` is called when the directory that was written to has been replaced by another.
 
-        `on_index_changed` is awaited when the index has lost rows, or has come back to its file.
+        `on_index_changed` is awaited when the index has lost rows or has returned to its file.
         """
         self._archive = archive
         self._retention = retention
@@ -60,6 +61,7 @@ class StorageMaintainer:
         self._current_run = current_run
         self._on_replaced = on_replaced
         self._on_index_changed = on_index_changed
+        self._reconciler = Reconciler(archive, logger)
         self._changes: asyncio.Queue[tuple[Change, str]] = asyncio.Queue()
         self._watcher = Watcher(
             archive.directory,
@@ -72,22 +74,22 @@ class StorageMaintainer:
         self._rescan_us = 0
         self._index_retry_us = 0
         self._grown = asyncio.Event()
-        """There may be more than the quota allows."""
+        """Set when more may be stored than the quota allows."""
         self._retention_trouble: str | None = None
-        self._told: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
         self.trouble: str | None = None
-        """What is wrong with the storage right now, for people."""
+        """What is wrong with the storage now, as a sentence; None if nothing is."""
         self.walk_trouble: str | None = None
-        """Why the last walk over the directory did not come to its end."""
+        """Why the last walk over the directory failed, as a sentence; None if it did not."""
 
     def start(self) -> None:
-        """Begin to watch the directory, and to compare it with the index."""
+        """Start to watch the directory and to compare it with the index."""
         self._watcher.start()
         self._tasks = [asyncio.create_task(work) for work in (self._follow_changes(), self._attend(), self._retain())]
 
     async def close(self) -> None:
-        """End the tasks, between pieces of their work, and the watcher."""
-        async with self._archive.steady():  # not between a file's new name and its row in the index
+        """End the tasks, each after the piece of work at hand, and the watcher."""
+        async with self._archive.steady():  # not between renaming a file and adding it to the index
             tasks = [*self._tasks, *([self._rescan] if self._rescan else [])]
             for task in tasks:
                 task.cancel()
@@ -98,14 +100,14 @@ class StorageMaintainer:
     async def take_run(self, run: OpenRun) -> None:
         """Close the segments of a run that has ended."""
         for path in run.open_paths():
-            await self._guard(self._archive.take_open(path))  # else it is tried again at the next tick
+            await self._guard(self._archive.take_open(path))  # on failure it is retried at the next tick
         self._grown.set()
 
     async def revive(self) -> None:
-        """See to it that there is a directory to write to.
+        """Make sure that there is a directory to write to.
 
         Raises:
-            VideoStoreError, OSError: there can be none just now.
+            VideoStoreError, OSError: there is none, and none can be created now.
         """
         if await self._archive.revive():
             self._rescan_us = self._index_retry_us = 0
@@ -124,7 +126,7 @@ class StorageMaintainer:
             closed = [name for change, name in changes if change is not Change.DELETED]
             for name in closed:
                 await self._guard(self._take(name))
-            for change, name in changes:  # after that, so that a segment is always known by one name or the other
+            for change, name in changes:  # last, so that a renamed segment is always known by one of its names
                 if change is Change.DELETED:
                     self._archive.unclosed.discard(self._archive.directory / name)
             if closed:
@@ -139,21 +141,21 @@ class StorageMaintainer:
             await self._archive.take_closed(name)
 
     async def _attend(self) -> None:
-        """What events may have missed: closed segments at each tick, everything at long intervals."""
+        """Find what events missed: closed segments at each tick, everything else at long intervals."""
         while True:
             try:
                 self.trouble = await self._guard(self.revive()) or await self._attend_once()
             except Exception as error:
-                self._logger.exception("Storage maintenance failed.")
+                self._logger.exception("Storage maintenance failed. Trying again.")
                 self.trouble = f"Storage maintenance failed: {reason_of(error)}."
             await asyncio.sleep(_TICK_S)
 
     async def _attend_once(self) -> str | None:
-        trouble = await self._guard(self._keep_index())
+        trouble = await self._guard(self._attend_index())
         if self._clock.monotonic_us() >= self._rescan_us and (self._rescan is None or self._rescan.done()):
             self._rescan_us = self._clock.monotonic_us() + round(RESCAN_INTERVAL_S * US_PER_SECOND)
             self._rescan = asyncio.create_task(self._walk())
-        if self._archive.closing:  # no event has told of the new name
+        if self._archive.closing:  # no event has reported the new name
             self._rescan_us = 0
         run = self._current_run()
         for path in [*(run.open_paths()[:-1] if run else []), *self._archive.unclosed]:
@@ -162,18 +164,18 @@ class StorageMaintainer:
         return trouble or self._retention_trouble
 
     async def _retain(self) -> None:
-        """By itself: nobody who closes a segment or looks after the index should wait for thousands of deletions."""
+        """A separate task: closing segments and attending to the index must not wait for thousands of deletions."""
         while True:
             await self._grown.wait()
             self._grown.clear()
             self._retention_trouble = await self._guard(self._retention.enforce())
 
-    async def _keep_index(self) -> None:
+    async def _attend_index(self) -> None:
         index = self._archive.index
         changed = index.incomplete
         if index.trouble is None or self._clock.monotonic_us() >= self._index_retry_us:
             self._index_retry_us = self._clock.monotonic_us() + round(INDEX_RETRY_S * US_PER_SECOND)
-            changed = await index.keep_to_file() or changed
+            changed = await index.ensure_file() or changed
         if index.incomplete:
             self._rescan_us = 0
         if changed:
@@ -183,42 +185,44 @@ class StorageMaintainer:
         def being_written(run_us: int) -> bool:
             return (run := self._current_run()) is not None and run.epoch_us == run_us
 
-        async def compare() -> None:
-            for orphan in await self._archive.reconcile(being_written):
+        async def reconcile() -> None:
+            for orphan in await self._reconciler.reconcile(being_written):
                 await self._end_orphan(orphan)
                 self._rescan_us = 0
 
-        self.walk_trouble = await self._guard(compare())
+        self.walk_trouble = await self._guard(reconcile())
         if self.walk_trouble:
             self._rescan_us = 0
 
     async def _end_orphan(self, orphan: psutil.Process) -> None:
-        """Its pipe has ended with the module that wrote to it: what it still writes is the last, unless it is stuck."""
+        """Wait for an ffmpeg whose module was killed: its input has ended, so it exits soon, unless it is stuck."""
         loop = asyncio.get_running_loop()
-        self._logger.warning("The ffmpeg of a killed module is still at work (process %d).", orphan.pid)
+        self._logger.warning(
+            "An ffmpeg of a killed module is still running (process %d). Waiting for it to exit.", orphan.pid
+        )
         with contextlib.suppress(psutil.Error):
             try:
                 await loop.run_in_executor(None, orphan.wait, FFMPEG_STUCK_S)
             except psutil.TimeoutExpired:
-                self._logger.warning("It does not come to its end, and is killed.")
+                self._logger.warning("Process %d did not exit. Killing it.", orphan.pid)
                 orphan.kill()
                 await loop.run_in_executor(None, orphan.wait, FFMPEG_STUCK_S)
 
     async def _guard(self, work: Awaitable[None]) -> str | None:
-        """Report a failure, which is tried again and never ends the recording. Return what was reported."""
+        """Log a failure, and return it as a sentence: the work is retried, and recording goes on."""
         try:
             await work
         except (OSError, sqlite3.Error, VideoStoreError) as error:
-            trouble = f"{reason_of(error).rstrip('.')}."
             if not isinstance(error, VideoStoreError):
-                trouble = f"The storage at {self._archive.directory} is in trouble: {trouble}"
+                error = VideoStoreError("storage-unusable", path=self._archive.directory, reason=reason_of(error))
+            trouble = f"{str(error).rstrip('.')}."
             now = time.monotonic()
-            self._told = {text: when for text, when in self._told.items() if now - when < _REPEAT_S}
-            if trouble not in self._told:
-                self._told[trouble] = now
+            self._logged_at = {text: when for text, when in self._logged_at.items() if now - when < _REPEAT_S}
+            if trouble not in self._logged_at:
+                self._logged_at[trouble] = now
                 self._logger.error("%s", trouble)
             return trouble
         except Exception as error:
-            self._logger.exception("Storage maintenance failed.")
+            self._logger.exception("Storage maintenance failed. Trying again.")
             return f"Storage maintenance failed: {reason_of(error)}."
         return None

@@ -1,4 +1,4 @@
-"""Open segments: what is still being written, or could not be closed, as far as it can be read already."""
+"""Open segments: what can already be read of segments that are being written, or that could not be closed."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ from videostore.storage.archive import Archive
 
 COVER_POLL_S = 0.1
 COVER_TIMEOUT_S = 60.0
-"""An asynchronous save looks this often whether the recording has reached its end, and gives up waiting after this."""
+"""How often an asynchronous save checks whether the recording has reached its end, and when it stops waiting."""
 
 
 class OpenRun(Protocol):
-    """A run that is being written: what the storage needs to know of it."""
+    """A run that is being written, as far as the storage needs it."""
 
     epoch_us: int
+    """Capture time of its first frame."""
     last_us: int
+    """Capture time of the last frame that was written."""
 
     def open_paths(self) -> list[Path]:
-        """Its segments that are not closed yet, in order."""
+        """Its open segments, in order."""
         ...
 
 
 class OpenSegments:
-    """Reads the segments of the current run that are not closed, and those that the archive could not close."""
+    """Reads the open segments of the current run, and those that the archive could not close."""
 
     def __init__(self, archive: Archive, clock: Clock, current_run: Callable[[], OpenRun | None]) -> None:
         self._archive = archive
@@ -40,7 +42,7 @@ class OpenSegments:
         self._current_run = current_run
 
     async def find(self, from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
-        """The whole fragments of those that overlap [from_us, to_us)."""
+        """Open segments that overlap [from_us, to_us), as far as their fragments are complete."""
         run = self._current_run()
         paths = dict.fromkeys([*(run.open_paths() if run else []), *self._archive.unclosed])
         if not paths:
@@ -48,16 +50,16 @@ class OpenSegments:
         return await asyncio.get_running_loop().run_in_executor(None, _read, list(paths), from_us, to_us)
 
     def size_bytes(self) -> int:
-        """What the current run's take of the disk; read-only, what all that are open do."""
+        """Size of the open segments of the current run; read-only, of all open segments."""
         run, total = self._current_run(), 0
-        theirs = self._archive.unclosed if self._archive.read_only else ()
-        for path in [*(run.open_paths() if run else []), *theirs]:
+        others = self._archive.unclosed if self._archive.read_only else ()
+        for path in [*(run.open_paths() if run else []), *others]:
             with contextlib.suppress(OSError):
                 total += path.stat().st_size
         return total
 
     async def last_frame_us(self, run: OpenRun) -> int:
-        """Capture time of the last frame of a run that has ended which is in a file; before its first where none is."""
+        """Capture time of the last frame in the files of a run that has ended; before its epoch if there is none."""
         recent_us = max(run.epoch_us, run.last_us - LONGEST_SEGMENT_US)
         closed = await self._archive.index.select(recent_us, run.last_us + NEIGHBOUR_US)
         paths = [self._archive.directory / one.file_name for one in closed if one.run_us == run.epoch_us]
@@ -70,17 +72,20 @@ class OpenSegments:
         return run.epoch_us - 1
 
     async def wait_until_covered(self, from_us: int, to_us: int) -> None:
-        """Wait until the recording reaches a moment that has passed: about a keyframe interval, for files tell it."""
+        """Wait until the files hold everything up to a time that has passed. That takes about a keyframe interval.
+
+        `from_us` is where the range begins: no wait if it was recorded before the clock was set back.
+        """
         deadline_us = self._clock.monotonic_us() + round(COVER_TIMEOUT_S * US_PER_SECOND)
         while (run := self._current_run()) is not None and self._clock.monotonic_us() < deadline_us:
-            # The frame that follows `to` proves that none before it is still to come.
+            # The first frame after `to` proves that all frames before it are in the file.
             if any(segment.end_us >= to_us for segment, _ in await self.find(to_us - 1, 1 << 62)):
                 return
             if run.epoch_us >= to_us:
                 return
             if from_us > self._clock.wall_us() and run.last_us + CLOCK_LEEWAY_US < from_us:
-                return  # it was recorded before the clock was set back
-            # Of a segment as short as its fragments nothing can be read before it is closed.
+                return  # recorded before the clock was set back
+            # A segment of a single fragment cannot be read before it is closed.
             closed = await self._archive.index.select(to_us, to_us + NEIGHBOUR_US)
             if any(segment.run_us == run.epoch_us and segment.start_us >= to_us for segment in closed):
                 return

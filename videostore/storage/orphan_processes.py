@@ -1,4 +1,4 @@
-"""Orphans: ffmpeg processes that a killed module left behind, and that still write into the storage directory."""
+"""Orphans: ffmpeg processes of a killed module that are still writing to the storage directory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from videostore.media.segment_names import open_pattern
 
 
 def find_orphans(directory: Path, run_us: Iterable[int]) -> dict[int, psutil.Process]:
-    """The processes whose command lines name these runs of the directory, by whatever path, by the run's epoch.
+    """The processes whose command lines name these runs of the directory, by the epoch of the run. Blocking.
 
-    Blocking.
+    The path in the command line may be a link, or relative to the working directory of the process.
     """
     wanted = {open_pattern(one): one for one in run_us}
     found: dict[int, psutil.Process] = {}
@@ -24,14 +24,14 @@ def find_orphans(directory: Path, run_us: Iterable[int]) -> dict[int, psutil.Pro
             with contextlib.suppress(psutil.Error):
                 for argument in process.cmdline():
                     parent, separator, pattern = argument.rpartition(os.sep)
-                    if separator and pattern in wanted and _names(process, parent + separator, directory):
+                    if separator and pattern in wanted and _is_directory(process, parent + separator, directory):
                         found[wanted[pattern]] = process
     return found
 
 
-def _names(process: psutil.Process, told: str, directory: Path) -> bool:
-    """Whether that is what a process calls the directory: it may be a link's name, or lie below its own directory."""
-    path = told.replace("%%", "%")
+def _is_directory(process: psutil.Process, escaped: str, directory: Path) -> bool:
+    """Whether a path on the command line of a process is the directory; percent signs in it are doubled."""
+    path = escaped.replace("%%", "%")
     if not os.path.isabs(path):
         path = os.path.join(process.cwd(), path)
     if os.path.realpath(path) == os.path.realpath(directory):

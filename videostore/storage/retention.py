@@ -1,4 +1,4 @@
-"""Retention: keeps what is stored within the quota, and the device from filling up; the oldest segments go first."""
+"""Retention: deletes the oldest segments so that the quota is kept and the device does not fill up."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from videostore.storage.archive import Archive
 from videostore.storage.retention_holds import RetentionHolds
 
 DELETE_BATCH = 50
-"""Segments deleted in one go before other work gets its turn."""
+"""Segments deleted in one go, before other work gets its turn."""
 
 
 class Retention:
-    """Deletes segments of one archive. Deletes nothing that the index does not know."""
+    """Deletes segments of one archive. Only segments in the index are deleted."""
 
     def __init__(
         self,
@@ -26,9 +26,9 @@ class Retention:
         shortage_bytes: Callable[[], int] = lambda: 0,
         logger: logging.Logger,
     ) -> None:
-        """`open_bytes` tells the size of what is being written, `holds` what clips still need.
+        """`open_bytes` returns the size of the open segments; `holds` has the ranges that clips still need.
 
-        `shortage_bytes` tells what the device lacks of the room that must stay free, whatever the quota says.
+        `shortage_bytes` returns how many bytes must be freed on the device, independent of the quota. It may block.
         """
         self._archive = archive
         self._quota_bytes = quota_bytes
@@ -39,10 +39,13 @@ class Retention:
         self._enforcing = asyncio.Lock()
 
     async def enforce(self) -> None:
-        """Delete the oldest segments until the quota holds and the device has its room, in slices.
+        """Delete the oldest segments until the quota is kept and enough of the device is free, some at a time.
 
-        What a clip needs stays, and the next oldest goes in its place: for the sake of the quota only what was recorded
-        before that clip was asked for, so that one that needs all of it costs no new recording.
+        Segments that a clip needs stay, and the next oldest are deleted instead. To keep the quota, only segments are
+        deleted that were recorded before that clip was requested: a clip of everything does not cost new recordings.
+
+        Raises:
+            OSError: the free space of the device cannot be read.
         """
         if self._archive.read_only:
             return
@@ -50,7 +53,7 @@ class Retention:
             while (excess := self._archive.stored_bytes + self._open_bytes() - self._quota_bytes) > 0:
                 if not await self._delete(excess, self._holds.since_us):
                     break
-            # Once, and not until the system tells of the room: some file systems free it only a while later.
+            # Measured once: some file systems free the space of deleted files only later.
             shortage = await asyncio.get_running_loop().run_in_executor(None, self._shortage_bytes)
             while shortage > 0 and (freed := await self._delete(shortage, None)):
                 shortage -= freed

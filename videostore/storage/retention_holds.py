@@ -1,4 +1,4 @@
-"""Retention holds: ranges of the recording that a clip, promised or under way, still needs."""
+"""Retention holds: ranges of the recording that are not deleted, because a clip or a pending save still needs them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from videostore.base.ranges import Range, merge_ranges
 
 
 class RetentionHolds:
-    """What must not be deleted. Each hold lasts as long as its context."""
+    """Ranges that must not be deleted. A hold lasts as long as its context."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -18,7 +18,7 @@ class RetentionHolds:
 
     @contextlib.contextmanager
     def hold(self, from_us: int, to_us: int, since_us: int | None = None) -> Iterator[None]:
-        """Keep what overlaps [from_us, to_us); `since_us` tells when that was first asked for, else now."""
+        """Keep segments that overlap [from_us, to_us). `since_us` is when the clip was requested; now by default."""
         key = object()
         self._held[key] = Range(from_us, to_us), self._clock.wall_us() if since_us is None else since_us
         try:
@@ -28,10 +28,10 @@ class RetentionHolds:
 
     @property
     def ranges(self) -> list[Range]:
-        """All that is held, in order."""
+        """All ranges that are held, in order."""
         return merge_ranges([held for held, _ in self._held.values()])
 
     @property
     def since_us(self) -> int | None:
-        """When the oldest hold was asked for, UTC; None where nothing is held."""
+        """When the oldest hold was requested, UTC; None if nothing is held."""
         return min((since_us for _, since_us in self._held.values()), default=None)

@@ -1,4 +1,4 @@
-"""A save: what was promised to a client, and what has become of it."""
+"""A save: a clip that was requested, and its outcome."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from videostore.base.ranges import Range
 
 
 class SaveStatus(enum.Enum):
-    """What has become of a save."""
+    """The state of a save."""
 
     PENDING = "pending"
     DONE = "done"
@@ -22,36 +22,36 @@ class SaveStatus(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class SaveJob:
-    """A clip that was, or is to be, written to the upload path."""
+    """A clip that is to be written to the upload path, or has been."""
 
     file_name: str
-    """Name of the clip; no other pending save has it."""
+    """Name of the clip. No other pending save has it."""
     directory: str
-    """Where below the upload path it lies."""
+    """Directory of the clip, relative to the upload path."""
     from_us: int
     to_us: int
     metadata: str
     accepted_us: int
-    """When it was asked for, UTC."""
+    """When it was requested, UTC."""
     status: SaveStatus = SaveStatus.PENDING
     reason: str = ""
-    """Why it failed, or what it waits for; empty for one that is done."""
+    """Why it failed, or what it waits for; empty if it is done."""
     ranges: tuple[Range, ...] | None = None
-    """What the clip holds, where that is not all of the range."""
+    """What the clip holds if part of the range was missing; None if all of it was there."""
 
     @property
     def relative_path(self) -> PurePath:
-        """The clip's place below the upload path."""
+        """Path of the clip, relative to the upload path."""
         return PurePath(self.directory, self.file_name)
 
     @property
     def ranges_text(self) -> str | None:
-        """The ranges as the index keeps them."""
+        """The ranges as the index stores them."""
         return None if self.ranges is None else json.dumps([[one.from_us, one.to_us] for one in self.ranges])
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> SaveJob:
-        """A save as the index keeps it, its fields in their order here."""
+        """A save from its row in the index, with the fields in the order of this class."""
         file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges = row
         held = None if ranges is None else tuple(Range(int(a), int(b)) for a, b in json.loads(ranges))
         return cls(file_name, directory, from_us, to_us, metadata, accepted_us, SaveStatus(status), reason, held)

@@ -1,4 +1,4 @@
-"""The storage directory: what lies in it, and how a segment that is finished gets its name. All of it blocks."""
+"""Segment files: listing them, closing an open one, and judging damaged ones. All of it blocks."""
 
 from __future__ import annotations
 
@@ -18,27 +18,34 @@ from videostore.media.segment import Segment, describe_fragments
 from videostore.media.segment_names import SUFFIX, closed_name, name_time_us, parse_open_name
 
 UNREADABLE_AGE_S = 30 * 60
-"""A file that cannot be read is left alone while it is younger: somebody may still be writing it."""
+"""A file that cannot be read is kept until it is this old: a process may still be writing it."""
 
 _PARTS = (b"prft", b"moof", b"mdat")
-"""What a fragment of ours is made of, in this order."""
+"""The boxes of each fragment that we write, in this order."""
 _HEADER = re.compile(rb"\0...(?:prft|moof|mdat|mfra)", re.DOTALL)
-"""The header of a box. Pictures do not contain it: the codecs leave no three bytes like those of a short length."""
+"""The header of a box. Coded images do not contain it: codecs never produce the first bytes of a short length."""
 _CHUNK_BYTES = 1 << 20
 
 
 def close_segment(path: Path, finished_only: bool) -> Segment | None:
-    """Put a segment's bytes on stable storage and give it the first free name; leave links alone. Blocking.
+    """Force a segment to stable storage, and rename it to the first free name. Blocking.
 
-    What a kill or a power failure left of a last fragment is taken off. Anything else behind the last whole fragment,
-    as behind a bad sector, stays in the file.
+    The incomplete last fragment that a kill or a power failure leaves is cut off. Anything else after the last complete
+    fragment stays in the file, such as what follows a bad sector.
+
+    Returns:
+        The closed segment; None if the file is a link, or if `finished_only` is set and its end is not written.
+
+    Raises:
+        NotOursError: nothing can be read in the file.
+        OSError: the file does not exist, or cannot be read or renamed.
     """
     if not stat.S_ISREG(path.lstat().st_mode):
         return None
     content = read_fragments(path)
     if finished_only and not content.finished:
         return None
-    damaged = not content.finished and not is_cut_off_behind(path, content.size_bytes)
+    damaged = not content.finished and not is_cut_off_after(path, content.size_bytes)
     if not content.finished and not damaged:
         os.truncate(path, content.size_bytes)
     sync_file(path)
@@ -48,22 +55,22 @@ def close_segment(path: Path, finished_only: bool) -> Segment | None:
             break
     sync_directory(path.parent)
     if damaged:
-        content = read_ends(target)  # as the closed file will be read from now on
+        content = read_ends(target)  # closed files are read in this way
     run = parse_open_name(path.name)
     segment = describe_fragments(target.name, content, run[1] if run else None)
     return replace(segment, size_bytes=target.stat().st_size)
 
 
 def _rename_to_free(path: Path, target: Path) -> bool:
-    """Rename, unless the name is taken: nothing is ever written over."""
+    """Rename a file unless the name exists: no file is ever overwritten."""
     try:
         os.link(path, target)
     except FileExistsError:
-        if not path.samefile(target):  # else an earlier process was killed between the two names
+        if not path.samefile(target):  # otherwise an earlier process was killed before the unlink
             return False
     except FileNotFoundError:
         raise
-    except OSError:  # a file system without hard links; nobody else gives names here
+    except OSError:  # a file system without hard links; the lock keeps other recorders away
         if target.exists():
             return False
         os.rename(path, target)
@@ -72,10 +79,10 @@ def _rename_to_free(path: Path, target: Path) -> bool:
     return True
 
 
-def is_cut_off_behind(path: Path, whole_bytes: int) -> bool:
-    """Whether nothing but the beginning of one more fragment, or zeros, follows the first so many bytes. Blocking.
+def is_cut_off_after(path: Path, whole_bytes: int) -> bool:
+    """Whether only the beginning of another fragment, or zeros, follow after `whole_bytes`. Blocking.
 
-    That is what a kill or a power failure leaves. Else the file is damaged there, and may go on with pictures.
+    That is what a kill or a power failure leaves. Otherwise the file is damaged there, and video may follow.
     """
     with path.open("rb") as file:
         begin, file_bytes, expected = whole_bytes, os.fstat(file.fileno()).st_size, set[int]()
@@ -92,7 +99,7 @@ def is_cut_off_behind(path: Path, whole_bytes: int) -> bool:
             begin += size
             if begin > file_bytes:
                 break
-        else:  # a whole fragment, and yet it was not taken for one
+        else:  # a complete fragment that could not be read
             return False
         if any(at not in expected for at in _headers(file, whole_bytes)):
             return False
@@ -100,7 +107,7 @@ def is_cut_off_behind(path: Path, whole_bytes: int) -> bool:
 
 
 def _headers(file: BinaryIO, begin: int) -> Iterator[int]:
-    """Where something that looks like the header of a box lies."""
+    """Positions of what looks like the header of a box."""
     last = b""
     for at, chunk in _chunks(file, begin):
         for match in _HEADER.finditer(last + chunk):
@@ -116,10 +123,10 @@ def _chunks(file: BinaryIO, begin: int) -> Iterator[tuple[int, bytes]]:
 
 
 def read_through(path: Path) -> None:
-    """Read every byte of a file, to know that it is not the disk that is at fault. Blocking.
+    """Read every byte of a file, to find out whether the disk is at fault. Blocking.
 
     Raises:
-        OSError: they cannot be read just now.
+        OSError: the file cannot be read at the moment.
     """
     with path.open("rb") as file:
         for _ in _chunks(file, 0):
@@ -127,14 +134,14 @@ def read_through(path: Path) -> None:
 
 
 def is_young(status: os.stat_result) -> bool:
-    """Whether somebody may still be writing a file that cannot be read."""
+    """Whether a process may still be writing a file that cannot be read."""
     return time.time() - status.st_mtime < UNREADABLE_AGE_S
 
 
 def list_directory(directory: Path) -> tuple[list[str], list[str]]:
-    """Names of the open and of the closed segments in a directory; other files and all directories are not ours.
+    """Names of the open and of the closed segments in a directory, without other files, links and directories.
 
-    Blocking, and without a question to the disk for each file.
+    Blocking. It does not read the status of each file.
     """
     opened, closed = [], []
     with os.scandir(directory) as entries:
@@ -150,11 +157,3 @@ def list_directory(directory: Path) -> tuple[list[str], list[str]]:
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
     return entry.is_file(follow_symlinks=False)
-
-
-def compare(closed: list[str], indexed: dict[str, int]) -> tuple[list[str], list[str]]:
-    """What the index does not know, and what has no file."""
-    on_disk = set()
-    for name in closed:  # one by one: a single call over all would hold up every other thread
-        on_disk.add(name)
-    return [name for name in closed if name not in indexed], [name for name in indexed if name not in on_disk]

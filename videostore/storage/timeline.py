@@ -1,4 +1,4 @@
-"""What is stored, as ranges of time and sums: kept up to date per segment, so that asking for it costs nothing."""
+"""The timeline: what is stored, as ranges of time and sums. It is updated with each segment, so reading it is cheap."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Timeline:
         self.segments = 0
 
     def add(self, start_us: int, end_us: int, size_bytes: int) -> None:
-        """Take in a segment; the usual one, after all others, costs next to nothing."""
+        """Add a segment. Adding one after all others, the usual case, is cheap."""
         self.stored_bytes += size_bytes
         self.stored_us += end_us - start_us
         self.segments += 1
         self._cover(start_us, end_us)
 
     def remove(self, gone: Iterable[tuple[int, int, int]], left: Iterable[tuple[int, int]]) -> None:
-        """Forget segments, by start, end and size.
+        """Remove segments, given by start, end and size.
 
-        `left` are start and end of those that remain at most `RANGE_SLOP_US` from the stretch that the others cover.
+        `left` has start and end of the remaining segments at most `RANGE_SLOP_US` away from those.
         """
         from_us, to_us = 1 << 62, -(1 << 62)
         for start_us, end_us, size_bytes in gone:
@@ -44,7 +44,7 @@ class Timeline:
             self._cover(start_us, end_us)
 
     def end_within(self, from_us: int, to_us: int) -> int | None:
-        """Where the last range that overlaps [from_us, to_us) ends; None where none does."""
+        """End of the last range that overlaps [from_us, to_us); None if none does."""
         last = bisect.bisect_left(self._starts, to_us) - 1
         return self._ends[last] if last >= 0 and self._ends[last] > from_us else None
 
@@ -53,7 +53,7 @@ class Timeline:
         return [Range(start, end) for start, end in zip(self._starts, self._ends, strict=True)]
 
     def _cover(self, start_us: int, end_us: int) -> None:
-        # The ranges that lie within the slop of the new one become one with it.
+        # Ranges at most the slop away from the new one are merged with it.
         first = bisect.bisect_left(self._ends, start_us - RANGE_SLOP_US)
         last = bisect.bisect_right(self._starts, end_us + RANGE_SLOP_US)
         if first < last:

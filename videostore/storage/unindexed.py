@@ -1,4 +1,4 @@
-"""What lies in the storage directory and is not in the index: files still to be read, from the newest or the oldest."""
+"""Unindexed files: segments in the storage directory that are not in the index. They are read from either end."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from videostore.base.constants import US_PER_SECOND
 from videostore.media.segment_names import name_time_us
 
 _BUCKET_US = 3600 * US_PER_SECOND
-"""One sort of all names would hold up every other thread: each hour is sorted when its turn comes."""
+"""Sorting all names at once would block every other thread. Each hour is sorted when its turn comes."""
 
 
 class UnindexedFiles:
-    """Names of closed segments, by the time that they tell."""
+    """Names of closed segments, ordered by the times in them."""
 
     def __init__(self, file_names: Iterable[str] = ()) -> None:
-        """Costs no more than a glance at each name."""
+        """This only sorts the names into hours. It blocks for many names."""
         self._buckets: dict[int, list[str]] = {}
         self._sizes: dict[str, int] = {}
         for name in file_names:
@@ -24,38 +24,38 @@ class UnindexedFiles:
         self._order = sorted(self._buckets)
         self._count = sum(map(len, self._buckets.values()))
         self.known_bytes = 0
-        """Size of those that have been measured so far."""
+        """Size of the files that have been measured so far."""
 
     def __len__(self) -> int:
         return self._count
 
     def take_newest(self, limit: int) -> list[str]:
-        """Take out at most `limit` of those that come last."""
+        """Remove and return at most `limit` names, the newest first."""
         return self._take(limit, newest=True)
 
     def take_oldest(self, limit: int) -> list[str]:
-        """Take out at most `limit` of those that come first."""
+        """Remove and return at most `limit` names, the oldest first."""
         return self._take(limit, newest=False)
 
     def measured(self, file_name: str, size_bytes: int) -> None:
-        """Count the size of one, unless it was taken out meanwhile."""
+        """Add the size of a file, unless it has been taken meanwhile."""
         if file_name in self._sizes:
             self.known_bytes += size_bytes - self._sizes[file_name]
             self._sizes[file_name] = size_bytes
 
     @property
     def names(self) -> list[str]:
-        """All of them, in no order."""
+        """All names, in no order."""
         return [name for bucket in self._buckets.values() for name in bucket]
 
     @property
     def newest_us(self) -> int | None:
-        """No name tells a later time than this; None where there are none."""
+        """An upper bound of the times in the names; None if there are none."""
         return (self._order[-1] + 1) * _BUCKET_US if self._order else None
 
     @property
     def oldest_us(self) -> int | None:
-        """No name tells an earlier time than this; None where there are none."""
+        """A lower bound of the times in the names; None if there are none."""
         return self._order[0] * _BUCKET_US if self._order else None
 
     def _take(self, limit: int, *, newest: bool) -> list[str]:

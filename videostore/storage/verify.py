@@ -1,7 +1,6 @@
-"""Verifying: whether every segment of a storage directory decodes, and the index agrees with the files; and repairs.
+"""Verifying a storage directory: whether every segment decodes, and whether the index agrees with the files.
 
-Looking changes nothing, and goes on beside a recorder. Repairing takes the directory for itself, deletes nothing, and
-puts aside what still cannot be read at all. What the system does not let us read stays where it is.
+It changes nothing, and works while a recorder uses the directory.
 """
 
 from __future__ import annotations
@@ -11,230 +10,109 @@ import contextlib
 import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-
-import av.error
 
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, NothingStoredError, VideoStoreError, reason_of
-from videostore.base.files import sync_directory
 from videostore.ffmpeg.process import ffmpeg_output, find_ffmpeg
-from videostore.media.fmp4 import NotOursError, read_fragments
-from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
+from videostore.media.segment import Segment, UnknownFileError
 from videostore.media.segment_names import parse_open_name
-from videostore.storage.archive import Archive
+from videostore.storage.findings import Finding, Problem, VerificationReport
 from videostore.storage.index import FILE_NAME, Index
 from videostore.storage.orphan_processes import find_orphans
-from videostore.storage.segment_files import is_cut_off_behind, is_young, list_directory, read_through
+from videostore.storage.segment_check import READ_ERRORS, compare_with_row, open_finding, read_content, read_finding
+from videostore.storage.segment_files import list_directory
 
-DAMAGED_DIRECTORY = "damaged"
-"""Below the storage path: where repairing puts what cannot be read. Nothing there counts, or is deleted."""
 _SETTLED_S = 3.0
-"""A live recorder has closed, indexed and deleted by then what it was at."""
-_DATED_US = 1000
-"""The Go module's rows tell milliseconds."""
-
-
-class Problem(Enum):
-    """What can be wrong; the value is how people are told."""
-
-    INDEX_GONE = "the index cannot be read"
-    NOT_INDEXED = "it is not in the index"
-    NO_FILE = "the index knows it, but there is no such file"
-    ROW_DIFFERS = "the index says something else than the file"
-    NOT_CLOSED = "it was never closed, and nobody writes to it"
-    UNREADABLE = "it cannot be read"
-    BEING_WRITTEN = "it cannot be read, and may still be being written"
-    NOT_READ = "it cannot be read just now, which says nothing of what it holds"
-    CUT_OFF = "it has lost its end"
-    DAMAGED = "it is damaged, and what follows there is kept but not shown"
-    NOT_DECODED = "it does not decode"
-
-
-REPAIRABLE = frozenset(
-    {
-        Problem.INDEX_GONE,
-        Problem.NOT_INDEXED,
-        Problem.NO_FILE,
-        Problem.ROW_DIFFERS,
-        Problem.NOT_CLOSED,
-        Problem.UNREADABLE,
-    }
-)
-"""The others stay as they are: clips hold what is whole of them."""
-_NOTHING_READ = (UnreadableError, NotOursError, OSError, av.error.FFmpegError)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong with a file."""
-
-    file_name: str
-    problem: Problem
-    detail: str = ""
-
-    @property
-    def sentence(self) -> str:
-        """The whole of it, for people."""
-        return f"{self.file_name}: {self.problem.value}" + (f" ({self.detail})." if self.detail else ".")
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What was looked at, and what is wrong."""
-
-    segments: int
-    """Closed segments that were read."""
-    decoded_frames: int
-    findings: tuple[Finding, ...]
-
+"""After this time a running recorder has closed, indexed or deleted the segment that it was working on."""
+_ROWS = 5000
+"""Rows of the index read in one go."""
 
 OnFile = Callable[[int, int], None]
-"""Gets how many files were looked at, and how many there are."""
+"""Called with the number of files that have been checked, and the number of all files."""
 
 
-async def verify(
-    directory: Path,
+async def verify_directory(
+    directory: str | os.PathLike[str],
     *,
     decode: bool = True,
-    binary: str | None = None,
+    binary: str | os.PathLike[str] | None = None,
     logger: logging.Logger | None = None,
     on_file: OnFile | None = None,
-) -> Report:
-    """Look at every segment of a storage directory; with `decode` each is decoded to its last frame.
+) -> VerificationReport:
+    """Check every segment of a storage directory. Nothing is changed, and a recorder may be using the directory.
+
+    Args:
+        directory: The storage directory, as a string or any other path.
+        decode: Whether each segment is decoded to its last frame, which takes most of the time.
+        binary: The ffmpeg that decodes; by default the one that recording uses.
+        logger: Gets what happens on the way; the logger `videostore` by default.
+        on_file: Called after each file.
+
+    Returns:
+        How much was checked, and what is wrong. `repair_directory` takes the findings.
 
     Raises:
-        NothingStoredError: it is none.
-        VideoStoreError: the directory cannot be read.
+        NothingStoredError: the directory holds no recording (`no-recording`).
+        VideoStoreError: the directory cannot be read (`storage-unreadable`).
+        FFmpegError: there is no usable ffmpeg.
     """
-    looking = _Look(directory, binary or find_ffmpeg(), logger or logging.getLogger("videostore"))
+    path = Path(os.fsdecode(directory))
+    ffmpeg = os.fsdecode(binary) if binary else find_ffmpeg()
+    verification = _Verification(path, ffmpeg, logger or logging.getLogger("videostore"))
     try:
-        return await looking.look(decode, on_file)
+        return await verification.run(decode, on_file)
     except OSError as error:
-        raise VideoStoreError(f"The storage at {directory} cannot be read: {reason_of(error)}.") from error
+        raise VideoStoreError("storage-unreadable", path=path, reason=reason_of(error)) from error
 
 
-async def repair(directory: Path, findings: Iterable[Finding], *, logger: logging.Logger | None = None) -> None:
-    """Put right what can be, in a directory to which nobody records.
-
-    Segments that still cannot be read go to `damaged/`; what was not closed is closed; the index is made to agree.
-
-    Raises:
-        VideoStoreError: a recorder is using the directory, or it cannot be written to.
-    """
-    logger = logger or logging.getLogger("videostore")
-    wrong = [one for one in findings if one.problem in REPAIRABLE]
-    try:
-        archive = await Archive.open(directory, logger, keep_unreadable=True)
-        try:
-            loop = asyncio.get_running_loop()
-            unreadable = [one.file_name for one in wrong if one.problem is Problem.UNREADABLE]
-            await loop.run_in_executor(None, _put_aside, directory, unreadable)
-            await archive.forget(unreadable)
-            for one in wrong:
-                if one.problem is Problem.ROW_DIFFERS:
-                    await archive.take_closed(one.file_name)
-            await archive.reconcile(lambda _: False)
-        finally:
-            await archive.close()
-    except (OSError, sqlite3.Error) as error:
-        raise VideoStoreError(f"The storage at {directory} cannot be repaired: {reason_of(error)}.") from error
-
-
-def _put_aside(directory: Path, file_names: Iterable[str]) -> None:
-    """Move those that still cannot be read: they may have been found so long ago."""
-    names = [name for name in file_names if _is_unreadable(directory / name)]
-    if not names:
-        return
-    aside = directory / DAMAGED_DIRECTORY
-    aside.mkdir(exist_ok=True)
-    for name in names:
-        target, number = aside / name, 1
-        while os.path.lexists(target):
-            number += 1
-            target = aside / f"{name}.{number}"
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(directory / name, target)
-    sync_directory(aside)
-    sync_directory(directory)
-
-
-def _is_unreadable(path: Path) -> bool:
-    try:
-        if parse_open_name(path.name):
-            read_fragments(path)
-        else:
-            _read(path)
-    except _NOTHING_READ as error:
-        found = _judge(path, error)
-        return found is not None and found.problem is Problem.UNREADABLE
-    except UnknownFileError:
-        pass
-    return False
-
-
-def _judge(path: Path, error: Exception) -> Finding | None:
-    """What it means that nothing could be read out of a file; None if it is gone. Blocking."""
-    if isinstance(error, (UnreadableError, NotOursError)):
-        try:
-            read_through(path)  # libav takes an error of the disk for the end of the file
-            problem = Problem.BEING_WRITTEN if is_young(path.lstat()) else Problem.UNREADABLE
-            return Finding(path.name, problem, str(error))
-        except OSError as passing:
-            error = passing
-    if isinstance(error, FileNotFoundError):
-        return None
-    return Finding(path.name, Problem.NOT_READ, reason_of(error))
-
-
-class _Look:
-    """One look at a directory."""
+class _Verification:
+    """One check of a directory."""
 
     def __init__(self, directory: Path, binary: str, logger: logging.Logger) -> None:
         self._directory = directory
         self._binary = binary
         self._logger = logger
-        self._frames = 0
+        self._decoded_frames = 0
 
-    async def look(self, decode: bool, on_file: OnFile | None) -> Report:
+    async def run(self, decode: bool, on_file: OnFile | None) -> VerificationReport:
         loop = asyncio.get_running_loop()
         opened, closed = await loop.run_in_executor(None, list_directory, self._directory)
         if not opened and not closed and not (self._directory / FILE_NAME).exists():
-            raise NothingStoredError(f"There is no recording in {self._directory}: name a storage directory.")
-        findings = await self._not_closed(opened)
+            raise NothingStoredError("no-recording", path=self._directory)
+        findings = await self._check_open(opened)
         rows, trouble = await self._rows()
         if trouble:
             findings.append(Finding(FILE_NAME, Problem.INDEX_GONE, trouble))
-        done, segments, suspicious = 0, 0, list[Finding]()
-        async for name, found, segment in self._files(sorted(closed), decode):
+        done, segments, suspected = 0, 0, list[Finding]()
+        async for name, found, segment in self._check_all(sorted(closed), decode):
             done += 1
             if on_file is not None:
                 on_file(done, len(closed))
             findings += found
             segments += segment is not None
+            row = rows.pop(name, None)
             if segment is not None and not trouble:
-                suspicious += _compare(rows.pop(name, None), segment)
-            else:
-                rows.pop(name, None)
-        suspicious += [Finding(name, Problem.NO_FILE) for name in rows]
-        findings += await self._look_again(suspicious)
-        return Report(segments, self._frames, tuple(findings))
+                suspected += compare_with_row(segment, row)
+        suspected += [Finding(name, Problem.NO_FILE) for name in rows]
+        findings += await self._confirm(suspected)
+        return VerificationReport(segments, self._decoded_frames, tuple(findings))
 
-    async def _not_closed(self, opened: list[str]) -> list[Finding]:
+    # Open segments
+
+    async def _check_open(self, opened: list[str]) -> list[Finding]:
         loop = asyncio.get_running_loop()
         left = await loop.run_in_executor(None, self._without_writer, opened)
         if not left:
             return []
-        await asyncio.sleep(_SETTLED_S)  # one that was just finished gets its name in a moment, or a writer shows
+        await asyncio.sleep(_SETTLED_S)  # meanwhile a finished segment is renamed, and one being written grows
         still = await loop.run_in_executor(None, self._without_writer, list(left))
-        names = [name for name, state in still.items() if left[name] == state]
-        return [one for name in names if (one := await loop.run_in_executor(None, self._left, name)) is not None]
+        paths = [self._directory / name for name, state in still.items() if left[name] == state]
+        return [one for path in paths if (one := await loop.run_in_executor(None, open_finding, path)) is not None]
 
     def _without_writer(self, names: list[str]) -> dict[str, tuple[int, int]]:
-        """Those to which no process writes, each with its size and when it was last changed. Blocking."""
+        """Those that no process writes, with their sizes and the times of their last changes. Blocking."""
         runs = {name: run[0] for name in names if (run := parse_open_name(name))}
         writers = find_orphans(self._directory, set(runs.values()))
         left = {}
@@ -245,24 +123,19 @@ class _Look:
                     left[name] = status.st_size, status.st_mtime_ns
         return left
 
-    def _left(self, name: str) -> Finding | None:
-        try:
-            read_fragments(self._directory / name)
-        except (NotOursError, OSError) as error:
-            return _judge(self._directory / name, error)
-        return Finding(name, Problem.NOT_CLOSED)
+    # The index
 
     async def _rows(self) -> tuple[dict[str, Segment], str | None]:
-        """What the index says of each file; and why it cannot be asked."""
+        """The rows of the index by file name, and why it cannot be read."""
         if not (self._directory / FILE_NAME).exists():
-            return {}, "there is none"
+            return {}, "it does not exist"
         index = await Index.open_snapshot(self._directory, self._logger)
         try:
             if index.incomplete:
                 return {}, "it is damaged or locked"
             rows: dict[str, Segment] = {}
             after = None
-            while batch := await index.oldest(5000, after):
+            while batch := await index.oldest(_ROWS, after):
                 after = batch[-1].start_us, batch[-1].file_name
                 rows.update((row.file_name, row) for row in batch)
             return rows, None
@@ -271,30 +144,35 @@ class _Look:
         finally:
             await index.close()
 
-    async def _look_again(self, suspicious: list[Finding]) -> list[Finding]:
-        """What is still so a moment later: a recorder may have closed, indexed or deleted a segment meanwhile."""
-        if not suspicious:
+    async def _confirm(self, suspected: list[Finding]) -> list[Finding]:
+        """Those that still hold a moment later: a recorder may have closed, indexed or deleted a segment meanwhile."""
+        if not suspected:
             return []
         await asyncio.sleep(_SETTLED_S)
         rows, _ = await self._rows()
-        still = []
-        for one in suspicious:
-            there = os.path.lexists(self._directory / one.file_name)
-            gone = one.problem is Problem.NO_FILE
-            if (gone and not there and one.file_name in rows) or (
-                not gone and there and (one.problem is Problem.ROW_DIFFERS or one.file_name not in rows)
-            ):
-                still.append(one)
-        return still
+        confirmed = []
+        for one in suspected:
+            exists = os.path.lexists(self._directory / one.file_name)
+            if one.problem is Problem.NO_FILE:
+                holds = not exists and one.file_name in rows
+            else:
+                holds = exists and (one.problem is Problem.ROW_DIFFERS or one.file_name not in rows)
+            if holds:
+                confirmed.append(one)
+        return confirmed
 
-    async def _files(self, names: list[str], decode: bool) -> AsyncIterator[tuple[str, list[Finding], Segment | None]]:
-        """Look at some files at a time, one for each core."""
+    # Closed segments
+
+    async def _check_all(
+        self, names: list[str], decode: bool
+    ) -> AsyncIterator[tuple[str, list[Finding], Segment | None]]:
+        """Check files at the same time, one for each core."""
         waiting = list(reversed(names))
         tasks: set[asyncio.Task[tuple[str, list[Finding], Segment | None]]] = set()
         try:
             while waiting or tasks:
                 while waiting and len(tasks) < (os.cpu_count() or 1):
-                    tasks.add(asyncio.create_task(self._file(waiting.pop(), decode)))
+                    tasks.add(asyncio.create_task(self._check(waiting.pop(), decode)))
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     yield task.result()
@@ -303,30 +181,30 @@ class _Look:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _file(self, name: str, decode: bool) -> tuple[str, list[Finding], Segment | None]:
+    async def _check(self, name: str, decode: bool) -> tuple[str, list[Finding], Segment | None]:
         path = self._directory / name
         loop = asyncio.get_running_loop()
         try:
-            segment, frames, lost = await loop.run_in_executor(None, _read, path)
+            content = await loop.run_in_executor(None, read_content, path)
         except UnknownFileError:
             return name, [], None
-        except _NOTHING_READ as error:
-            judged = await loop.run_in_executor(None, _judge, path, error)
-            return name, [judged] if judged is not None else [], None
+        except READ_ERRORS as error:
+            finding = await loop.run_in_executor(None, read_finding, path, error)
+            return name, [finding] if finding is not None else [], None
         found = []
-        if lost is not None:
-            found.append(Finding(name, lost))
+        if content.loss is not None:
+            found.append(Finding(name, content.loss))
         if decode:
-            reason, decoded = await self._decode(path)
-            self._frames += decoded
-            if reason is None and frames is not None and decoded < frames:
-                reason = f"{decoded} of {frames} frames"
-            if reason is not None and path.exists():
-                found.append(Finding(name, Problem.NOT_DECODED, reason))
-        return name, found, segment
+            complaint, decoded_frames = await self._decode(path)
+            self._decoded_frames += decoded_frames
+            if complaint is None and content.frames is not None and decoded_frames < content.frames:
+                complaint = f"{decoded_frames} of {content.frames} frames"
+            if complaint is not None and path.exists():
+                found.append(Finding(name, Problem.NOT_DECODED, complaint))
+        return name, found, content.segment
 
     async def _decode(self, path: Path) -> tuple[str | None, int]:
-        """What ffmpeg complains of when it decodes a file to its end, and how many frames came out."""
+        """Decode a file to its end: the first error of ffmpeg, and the number of frames."""
         command = [self._binary, "-hide_banner", "-nostats", "-loglevel", "level+error", "-threads", "1"]
         command += ["-i", f"file:{path}", "-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "1/1000000"]
         command += ["-f", "null", "-progress", "pipe:1", "-"]
@@ -341,32 +219,3 @@ class _Look:
         except FFmpegError as error:
             complaints = complaints or [str(error)]
         return (complaints[0] if complaints else None), frames
-
-
-def _read(path: Path) -> tuple[Segment, int | None, Problem | None]:
-    """What a file says of itself, how many frames can be read (None if it is foreign), and how the others were lost."""
-    segment = probe(path)
-    if segment.run_us is None:
-        return segment, None, None
-    try:
-        content = read_fragments(path)
-    except NotOursError as error:
-        raise UnreadableError(str(error)) from error
-    lost = None
-    if not content.finished and content.size_bytes != path.stat().st_size:
-        lost = Problem.CUT_OFF if is_cut_off_behind(path, content.size_bytes) else Problem.DAMAGED
-    return segment, len(content.times_us), lost
-
-
-def _compare(row: Segment | None, segment: Segment) -> list[Finding]:
-    if row is None:
-        return [Finding(segment.file_name, Problem.NOT_INDEXED)]
-    differing = [
-        name for name in ("size_bytes", "width", "height", "codec") if getattr(row, name) != getattr(segment, name)
-    ]
-    tolerance_us = 0 if segment.run_us is not None else _DATED_US
-    if abs(row.start_us - segment.start_us) > tolerance_us or abs(row.end_us - segment.end_us) > tolerance_us:
-        differing.append("its time")
-    if not differing:
-        return []
-    return [Finding(segment.file_name, Problem.ROW_DIFFERS, ", ".join(differing))]

@@ -1,7 +1,7 @@
-"""Watches the storage directory: tells which file was closed, moved or deleted.
+"""Watches the storage directory, and reports which file was closed, moved or deleted.
 
-Events are a hint, not the truth: the kernel's queue overflows silently, watches can run out, and not every system tells
-of a close. A slow walk over the directory stands behind them.
+Events are a hint, not the truth: the kernel's queue overflows silently, the system may allow no more watches, and not
+every system reports when a file is closed. A slow walk over the directory finds what they miss.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Watcher:
         *,
         created: bool = False,
     ) -> None:
-        """`on_change` gets the kind of the change and the name of the file; of new ones with `created` alone."""
+        """`on_change` gets the kind of change and the name of the file. New files are reported only with `created`."""
         self._directory = directory
         self._on_change = on_change
         self._logger = logger
@@ -53,7 +53,7 @@ class Watcher:
         self._observer: BaseObserver | None = None
 
     def start(self) -> None:
-        """Begin to watch. Without any watch to be had, the recording goes on with the slow walk alone."""
+        """Start watching. If the system allows no watch, only the slow walk finds new files."""
         handler = _Handler(asyncio.get_running_loop(), self._on_change)
         observer: BaseObserver | None = None
         try:
@@ -61,14 +61,14 @@ class Watcher:
             observer.schedule(handler, str(self._directory), event_filter=self._kinds)
             observer.start()
         except OSError as error:
-            self._logger.warning("The storage directory cannot be watched (%s); new segments are found later.", error)
+            self._logger.warning("The storage directory cannot be watched (%s). New files are found later.", error)
             if observer is not None:
                 observer.stop()
             return
         self._observer = observer
 
     def stop(self) -> None:
-        """End the thread."""
+        """Stop watching, and end the thread."""
         if self._observer is not None:
             self._observer.stop()
             self._observer.join(timeout=1)
@@ -81,19 +81,19 @@ class _Handler(FileSystemEventHandler):
         self._on_change = on_change
 
     def on_created(self, event: FileSystemEvent) -> None:
-        self._tell(Change.CREATED, event.src_path)
+        self._report(Change.CREATED, event.src_path)
 
     def on_closed(self, event: FileSystemEvent) -> None:
-        self._tell(Change.CLOSED, event.src_path)
+        self._report(Change.CLOSED, event.src_path)
 
     def on_deleted(self, event: FileSystemEvent) -> None:
-        self._tell(Change.DELETED, event.src_path)
+        self._report(Change.DELETED, event.src_path)
 
     def on_moved(self, event: FileSystemEvent) -> None:
-        self._tell(Change.DELETED, event.src_path)
-        self._tell(Change.CLOSED, event.dest_path)
+        self._report(Change.DELETED, event.src_path)
+        self._report(Change.CLOSED, event.dest_path)
 
-    def _tell(self, change: Change, path: str | bytes) -> None:
+    def _report(self, change: Change, path: str | bytes) -> None:
         name = Path(path.decode() if isinstance(path, bytes) else path).name
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._on_change, change, name)

@@ -456,7 +456,7 @@ class VideoStore:
 
     async def _state(self) -> StorageState:
         if self._read_only:
-            await self._archive.known(0, KNOWN_WITHIN_S)
+            await self._archive.wait_until_indexed(0, KNOWN_WITHIN_S)
         async with self._archive.steady():
             ranges = self._archive.timeline.ranges()
             open_ranges = [Range(s.start_us, s.end_us) for s, _ in await self._open.find(0, 1 << 62)]
@@ -515,7 +515,7 @@ class VideoStore:
         return await self._delivery.upload(Range(save.from_us, save.to_us), path, save.metadata)
 
     async def _write_promised(self, save: SaveJob, path: Path) -> tuple[Range, ...] | None:
-        await self._archive.known(save.from_us)
+        await self._archive.wait_until_indexed(save.from_us)
         # `to` may lie ahead of the clock only where something was recorded before that was set back.
         await self._open.wait_until_covered(save.from_us, min(save.to_us, save.accepted_us + CLOCK_LEEWAY_US))
         return await self._write_save(save, path)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.support.recording import START_US, capture_times, record
+from tests.support.storage import FIRST, START_S, contents, indexed, make_old, reconcile
+from videostore.media.fmp4 import read_fragments
+from videostore.media.segment_names import open_name
+from videostore.storage.archive import Archive
+from videostore.storage.segment_files import is_cut_off_after, is_young, list_directory
+
+# Closing
+
+
+async def test_a_segment_that_was_cut_off_is_truncated_after_its_last_complete_fragment(
+    archive: Archive, times: list[int]
+) -> None:
+    await record(archive.directory, times, segment_seconds=10)
+    (path,) = archive.directory.glob("*.open")
+    whole = read_fragments(path)
+    os.truncate(path, whole.fragments[4].end_byte + 100)
+    await reconcile(archive)
+    (segment,) = await archive.index.oldest(10)
+    content = read_fragments(archive.directory / segment.file_name)
+    assert content.fragments == whole.fragments[:5]
+    assert segment.size_bytes == whole.fragments[4].end_byte == (archive.directory / FIRST).stat().st_size
+    assert segment.end_us == whole.fragments[4].end_us
+
+
+async def test_a_segment_with_bad_bytes_in_the_middle_is_closed_and_keeps_what_follows_them(
+    archive: Archive, times: list[int]
+) -> None:
+    await record(archive.directory, times, segment_seconds=10)
+    (path,) = archive.directory.glob("*.open")
+    whole = read_fragments(path)
+    with path.open("r+b") as file:
+        file.seek(whole.fragments[2].end_byte)
+        file.write(b"\xff" * 64)
+    before = path.read_bytes()
+    await reconcile(archive)
+    assert contents(archive.directory) == {FIRST: before}
+    (closed,) = await archive.index.oldest(10)
+    await archive.take_closed(FIRST)
+    (read_again,) = await archive.index.oldest(10)
+    assert (closed.size_bytes, closed.end_us) == (len(before), read_again.end_us)
+    assert read_fragments(archive.directory / FIRST).fragments == whole.fragments[:3]
+
+
+async def test_if_a_name_exists_the_next_free_one_is_used_and_no_file_is_overwritten(
+    archive: Archive, times: list[int]
+) -> None:
+    await record(archive.directory, times, segment_seconds=10)
+    others = {FIRST: b"first", f"{START_S + 1}.mp4": b"second"}
+    for name, content in others.items():
+        (archive.directory / name).write_bytes(content)
+    await reconcile(archive)
+    files = contents(archive.directory)
+    assert {name: files[name] for name in others} == others
+    assert read_fragments(archive.directory / f"{START_S + 2}.mp4").times_us == times
+    assert await indexed(archive) == [f"{START_S + 2}.mp4"]
+
+
+async def test_two_segments_of_the_same_second_get_different_names(archive: Archive) -> None:
+    """This happens when the clock is set back. The times of the frames decide."""
+    for start_us in (START_US, START_US + 100_000):
+        await record(archive.directory, capture_times(1.5, start_us))
+        await reconcile(archive)
+    segments = await archive.index.oldest(10)
+    assert [s.file_name for s in segments] == [FIRST, f"{START_S + 1}.mp4"]
+    assert [s.start_us for s in segments] == [START_US, START_US + 100_000]
+
+
+async def test_a_rename_that_a_crash_interrupted_is_finished(archive: Archive, times: list[int]) -> None:
+    await record(archive.directory, times, segment_seconds=10)
+    (path,) = archive.directory.glob("*.open")
+    os.link(path, archive.directory / FIRST)
+    await reconcile(archive)
+    assert list(contents(archive.directory)) == [FIRST]
+    assert await indexed(archive) == [FIRST]
+    assert (archive.timeline.segments, archive.timeline.stored_bytes) == (1, (archive.directory / FIRST).stat().st_size)
+
+
+async def test_an_interrupted_rename_to_the_second_name_is_finished(archive: Archive, times: list[int]) -> None:
+    await record(archive.directory, times, segment_seconds=10)
+    (path,) = archive.directory.glob("*.open")
+    (archive.directory / FIRST).write_bytes(b"first")
+    os.link(path, archive.directory / f"{START_S + 1}.mp4")
+    await reconcile(archive)
+    assert sorted(contents(archive.directory)) == [FIRST, f"{START_S + 1}.mp4"]
+    assert (archive.directory / FIRST).read_bytes() == b"first"
+
+
+# What follows the last complete fragment
+
+
+async def test_only_the_beginning_of_another_fragment_counts_as_cut_off(tmp_path: Path) -> None:
+    await record(tmp_path, capture_times(5), segment_seconds=30)
+    (path,) = tmp_path.glob("*.open")
+    whole, ends = path.read_bytes(), [one.end_byte for one in read_fragments(path).fragments]
+
+    def cut_off(content: bytes) -> bool:
+        path.write_bytes(content)
+        return is_cut_off_after(path, ends[1])
+
+    head = [*range(ends[1], ends[1] + 300), *range(ends[1] + 300, ends[2], 997), ends[2] - 1]
+    assert [stop for stop in head if not cut_off(whole[:stop])] == []
+    for stop in (ends[1], ends[1] + 8, ends[1] + 32, ends[1] + 40):  # space that was reserved and never written
+        assert cut_off(whole[:stop] + bytes(100_000)) and not cut_off(whole[:stop] + bytes(5000) + whole[ends[1] :])
+    assert not cut_off(whole[: ends[2]]) and not cut_off(whole)
+    # Length and name of the first box, then of the second.
+    for at in (ends[1], ends[1] + 4, ends[1] + 32, ends[1] + 36):
+        for bad in (b"\xff" * 4, b"\x7f\0\0\0", b"\0" * 4):
+            assert not cut_off(whole[:at] + bad + whole[at + 4 :])
+
+
+# Listing
+
+
+def test_open_and_closed_segments_are_listed_and_other_files_are_not(tmp_path: Path) -> None:
+    opened, closed = open_name(START_US, 3), [FIRST, "2024-09-06_15-00-33Z.mp4"]
+    for name in (opened, *closed, "notes.txt", "clip.mp4", "1725634833.mp4.prog", "1725634833.avi", "5-1.open"):
+        (tmp_path / name).touch()
+    (tmp_path / "1725634834.mp4").mkdir()
+    (tmp_path / "1725634835.mp4").symlink_to(tmp_path / FIRST)
+    found_open, found_closed = list_directory(tmp_path)
+    assert found_open == [opened] and sorted(found_closed) == closed
+
+
+def test_a_file_is_young_for_half_an_hour(tmp_path: Path) -> None:
+    path = tmp_path / FIRST
+    path.touch()
+    for minutes, young in ((0, True), (29, True), (31, False)):
+        make_old(path, minutes)
+        assert is_young(path.lstat()) is young

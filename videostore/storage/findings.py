@@ -1,0 +1,60 @@
+"""Findings: what can be wrong in a storage directory, as `verify_directory` reports it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Problem(Enum):
+    """What can be wrong with a file. The value is the text that people read."""
+
+    INDEX_GONE = "the index cannot be read"
+    NOT_INDEXED = "not in the index"
+    NO_FILE = "in the index, but the file is missing"
+    ROW_DIFFERS = "the index does not match the file"
+    NOT_CLOSED = "never closed, and no process is writing it"
+    UNREADABLE = "cannot be read"
+    BEING_WRITTEN = "cannot be read, but a process may still be writing it"
+    NOT_READ = "cannot be read at the moment, so its content is unknown"
+    CUT_OFF = "the end is missing"
+    DAMAGED = "damaged; what follows the damage is kept, but clips do not show it"
+    NOT_DECODED = "does not decode"
+
+
+REPAIRABLE = frozenset(
+    {
+        Problem.INDEX_GONE,
+        Problem.NOT_INDEXED,
+        Problem.NO_FILE,
+        Problem.ROW_DIFFERS,
+        Problem.NOT_CLOSED,
+        Problem.UNREADABLE,
+    }
+)
+"""What `repair_directory` repairs. Files with other problems stay as they are: clips show what is intact in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with a file."""
+
+    file_name: str
+    problem: Problem
+    detail: str = ""
+    """What the system, ffmpeg or the comparison says; may be empty."""
+
+    @property
+    def sentence(self) -> str:
+        """All of it, as people read it."""
+        return f"{self.file_name}: {self.problem.value}" + (f" ({self.detail})." if self.detail else ".")
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """What was checked, and what is wrong."""
+
+    segments: int
+    """Number of closed segments that were read."""
+    decoded_frames: int
+    findings: tuple[Finding, ...]

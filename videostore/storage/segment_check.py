@@ -1,0 +1,104 @@
+"""Checks one segment: whether its file can be read, and whether the index describes it correctly. All of it blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av.error
+
+from videostore.base.errors import reason_of
+from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
+from videostore.media.segment_names import parse_open_name
+from videostore.storage.findings import Finding, Problem
+from videostore.storage.segment_files import is_cut_off_after, is_young, read_through
+
+READ_ERRORS = (UnreadableError, NotOursError, OSError, av.error.FFmpegError)
+"""What reading a segment raises if nothing can be read; `read_finding` turns it into a finding."""
+_GO_TOLERANCE_US = 1000
+"""The Go module's rows hold whole milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentContent:
+    """What a closed segment holds."""
+
+    segment: Segment
+    frames: int | None
+    """Number of frames that can be read; None if another program wrote the file."""
+    loss: Problem | None
+    """`CUT_OFF` or `DAMAGED` if there are frames that cannot be read."""
+
+
+def read_content(path: Path) -> SegmentContent:
+    """Read a closed segment. Blocking.
+
+    Raises:
+        UnknownFileError: it is not a recording.
+        UnreadableError, NotOursError, OSError, av.error.FFmpegError: it cannot be read (`READ_ERRORS`).
+    """
+    segment = probe(path)
+    if segment.run_us is None:
+        return SegmentContent(segment, None, None)
+    try:
+        content = read_fragments(path)
+    except NotOursError as error:
+        raise UnreadableError(str(error)) from error
+    loss = None
+    if not content.finished and content.size_bytes != path.stat().st_size:
+        loss = Problem.CUT_OFF if is_cut_off_after(path, content.size_bytes) else Problem.DAMAGED
+    return SegmentContent(segment, len(content.times_us), loss)
+
+
+def read_finding(path: Path, error: Exception) -> Finding | None:
+    """What it means that reading a file failed with one of `READ_ERRORS`; None if the file is gone. Blocking."""
+    if isinstance(error, (UnreadableError, NotOursError)):
+        try:
+            read_through(path)  # libav takes an error of the disk for the end of the file
+            problem = Problem.BEING_WRITTEN if is_young(path.lstat()) else Problem.UNREADABLE
+            return Finding(path.name, problem, str(error))
+        except OSError as temporary:
+            error = temporary
+    if isinstance(error, FileNotFoundError):
+        return None
+    return Finding(path.name, Problem.NOT_READ, reason_of(error))
+
+
+def open_finding(path: Path) -> Finding | None:
+    """What is wrong with an open segment that no process writes; None if the file is gone. Blocking."""
+    try:
+        read_fragments(path)
+    except (NotOursError, OSError) as error:
+        return read_finding(path, error)
+    return Finding(path.name, Problem.NOT_CLOSED)
+
+
+def is_unreadable(path: Path) -> bool:
+    """Whether an open or closed segment cannot be read, and no process can still be writing it. Blocking."""
+    try:
+        if parse_open_name(path.name):
+            read_fragments(path)
+        else:
+            read_content(path)
+    except READ_ERRORS as error:
+        finding = read_finding(path, error)
+        return finding is not None and finding.problem is Problem.UNREADABLE
+    except UnknownFileError:
+        pass
+    return False
+
+
+def compare_with_row(segment: Segment, row: Segment | None) -> list[Finding]:
+    """Where a segment and its row in the index differ; `row` is None if there is none."""
+    if row is None:
+        return [Finding(segment.file_name, Problem.NOT_INDEXED)]
+    differing = [
+        name for name in ("size_bytes", "width", "height", "codec") if getattr(row, name) != getattr(segment, name)
+    ]
+    tolerance_us = 0 if segment.run_us is not None else _GO_TOLERANCE_US
+    if abs(row.start_us - segment.start_us) > tolerance_us or abs(row.end_us - segment.end_us) > tolerance_us:
+        differing.append("time")
+    if not differing:
+        return []
+    return [Finding(segment.file_name, Problem.ROW_DIFFERS, ", ".join(differing))]
