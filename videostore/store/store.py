@@ -362,7 +362,7 @@ class VideoStore:
         if self._read_only and not wait:
             raise RequestError("A store that is open read-only keeps no promises: save with wait=True.")
         async with contextlib.AsyncExitStack() as promise:
-            path = await promise.enter_async_context(self._uploads.promise(asked.from_us, metadata, directory))
+            path = await promise.enter_async_context(self._uploads.reserve_path(asked.from_us, metadata, directory))
             accepted_us = self._clock.wall_us()
             save = SaveJob(path.name, str(directory), asked.from_us, asked.to_us, metadata, accepted_us)
             if wait:
