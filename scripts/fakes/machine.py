@@ -26,7 +26,7 @@ from scripts.fakes.viam_server import CAMERA_API
 from scripts.fakes.viam_services import HangingUpServer, RobotService, windows
 from videostore.base.errors import TooLargeError
 from videostore.base.timestamps import parse_timestamp
-from videostore.clips.limits import check_answer_size
+from videostore.clips.limits import check_response_size
 
 HOST = "127.0.0.1"
 _AUTHENTICATE = "/proto.rpc.v1.AuthService/Authenticate"
@@ -66,7 +66,7 @@ class ForwardedCamera(Camera):
     def _refuse_large(self, command: Mapping[str, Any], size_bytes: int, limit_bytes: int) -> None:
         length_us = parse_timestamp(command["to"], "to") - parse_timestamp(command["from"], "from")
         try:
-            check_answer_size(size_bytes, length_us, limit_bytes)
+            check_response_size(size_bytes, length_us, limit_bytes)
         except TooLargeError as error:
             raise GRPCError(Status.RESOURCE_EXHAUSTED, str(error)) from error
 

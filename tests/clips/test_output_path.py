@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from videostore.base.errors import RequestError
-from videostore.clips.output_path import check_target
+from videostore.clips.output_path import check_output_path
 
 
 @pytest.fixture
@@ -19,25 +19,25 @@ def storage(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("overwrite", [True, False])
 @pytest.mark.parametrize("place", ["storage", "storage/within", "link", "other/../storage", "link/within"])
-def test_nothing_is_written_into_the_storage_directory_by_whatever_name(
+def test_nothing_is_written_into_the_storage_directory_by_any_of_its_names(
     storage: Path, tmp_path: Path, place: str, overwrite: bool
 ) -> None:
     (tmp_path / "link").symlink_to(storage)
     (tmp_path / "other").mkdir()
-    with pytest.raises(RequestError, match="would lie in the storage directory"):
-        check_target(tmp_path / place / "clip.mp4", storage, overwrite)
-    with pytest.raises(RequestError, match="would lie in the storage directory"):
-        check_target(storage / "within" / "clip.mp4", tmp_path / "link", overwrite)
+    with pytest.raises(RequestError, match="is inside the storage directory"):
+        check_output_path(tmp_path / place / "clip.mp4", storage, overwrite)
+    with pytest.raises(RequestError, match="is inside the storage directory"):
+        check_output_path(storage / "within" / "clip.mp4", tmp_path / "link", overwrite)
 
 
-def test_nor_where_it_was_when_it_is_gone(storage: Path, tmp_path: Path) -> None:
+def test_nor_where_it_was_before_it_was_removed(storage: Path, tmp_path: Path) -> None:
     shutil.rmtree(storage)
-    assert check_target(tmp_path / "clip.mp4", storage, False) == tmp_path / "clip.mp4"
-    with pytest.raises(RequestError, match="There is no directory"):
-        check_target(storage / "clip.mp4", storage, False)
+    assert check_output_path(tmp_path / "clip.mp4", storage, False) == tmp_path / "clip.mp4"
+    with pytest.raises(RequestError, match=r"There is no directory .*Create it first"):
+        check_output_path(storage / "clip.mp4", storage, False)
 
 
-def test_a_regular_file_alone_is_overwritten(storage: Path, tmp_path: Path) -> None:
+def test_only_a_regular_file_is_overwritten(storage: Path, tmp_path: Path) -> None:
     evidence = storage / "1725000000.mp4"
     evidence.write_text("evidence")
     (tmp_path / "directory").mkdir()
@@ -45,17 +45,17 @@ def test_a_regular_file_alone_is_overwritten(storage: Path, tmp_path: Path) -> N
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "file").touch()
     for name, kind in (("directory", "a directory"), ("link", "a symbolic link"), ("fifo", "a pipe")):
-        with pytest.raises(RequestError, match=f"{name} is {kind}, and nothing but a regular file is overwritten"):
-            check_target(tmp_path / name, storage, True)
+        with pytest.raises(RequestError, match=f"{name} is {kind}, and only regular files are overwritten"):
+            check_output_path(tmp_path / name, storage, True)
     with pytest.raises(RequestError, match="null is a device"):
-        check_target(Path("/dev/null"), storage, True)
-    assert check_target(tmp_path / "file", storage, True) == tmp_path / "file"
+        check_output_path(Path("/dev/null"), storage, True)
+    assert check_output_path(tmp_path / "file", storage, True) == tmp_path / "file"
     for name in ("directory", "link", "fifo", "file"):
-        with pytest.raises(RequestError, match="exists already"):
-            check_target(tmp_path / name, storage, False)
+        with pytest.raises(RequestError, match=r"The file .* exists\."):
+            check_output_path(tmp_path / name, storage, False)
 
 
-def test_the_way_to_a_target_is_told_without_links(storage: Path, tmp_path: Path) -> None:
+def test_links_in_the_directory_of_an_output_path_are_resolved(storage: Path, tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "clips")
-    assert check_target(tmp_path / "link" / "clip.mp4", storage, False) == tmp_path / "clips" / "clip.mp4"
+    assert check_output_path(tmp_path / "link" / "clip.mp4", storage, False) == tmp_path / "clips" / "clip.mp4"

@@ -1,4 +1,4 @@
-"""Plans: the order of what overlaps, what touches what, lost ends, and the frames at the very ends of a range."""
+"""Plans: the order of overlapping segments, which are neighbours, and the first and last frames of a range."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ Pairs = list[tuple[Segment, Path]]
 
 
 def segment(start_s: float, end_s: float, run: int | None = None, number: int | None = None) -> Segment:
-    """A segment of a run, or of another program; its name tells its times."""
+    """A segment of a run, or of another program, named by its times."""
     name = f"{start_s:g}-{end_s:g}.mp4"
     start_us, end_us = round(start_s * US), round(end_s * US)
     return Segment(name, start_us, end_us, 1000, 640, 480, "h264", run_us=run, run_number=number)
 
 
 def run_of(run: int, *borders_s: float, numbered: bool = True) -> list[Segment]:
-    """A run whose segments begin and end at these moments."""
+    """A run whose segments start and end at these times."""
     pairs = itertools.pairwise(borders_s)
     return [segment(a, b, run, number if numbered else None) for number, (a, b) in enumerate(pairs)]
 
 
 def ordered(*segments: Segment, seed: int = 0) -> list[str]:
-    """Names of segments in the order of a clip, in whatever order they were found."""
+    """Names of segments in the order of a clip, found in any order."""
     found = [(one, Path(one.file_name)) for one in segments]
     random.Random(seed).shuffle(found)
     return [one.file_name for one, _ in sort_segments(found)]
@@ -55,20 +55,18 @@ def names(*segments: Segment) -> list[str]:
     return [one.file_name for one in segments]
 
 
-# The order of what overlaps
+# The order of overlapping segments
 
 
-def test_what_does_not_overlap_is_ordered_by_its_start() -> None:
+def test_segments_that_do_not_overlap_are_ordered_by_their_start() -> None:
     first, second = run_of(1, 0, 30, 60), run_of(2, 100, 130)
     assert ordered(*second, *first) == names(*first, *second)
 
 
 @pytest.mark.parametrize("back_s", [0.15, 1, 1.9, 2.1, 14, 28.5, 30, 31, 31.9, 45, 59, 61, 75, 200])
 @pytest.mark.parametrize("numbered", [True, False])
-def test_of_runs_that_overlap_one_comes_after_the_other_however_far_the_clock_was_set_back(
-    back_s: float, numbered: bool
-) -> None:
-    """Whether the second begins in the middle of a segment or close to a border."""
+def test_overlapping_runs_follow_one_another_however_far_the_clock_was_set_back(back_s: float, numbered: bool) -> None:
+    """The second run starts in the middle of a segment, or close to where one starts."""
     first = run_of(1, 0, 30, 60, 72.5, numbered=numbered)
     begin_s = 72.5 - back_s
     second = run_of(2, begin_s, begin_s + 30, begin_s + 60, begin_s + 64, numbered=numbered)
@@ -76,14 +74,14 @@ def test_of_runs_that_overlap_one_comes_after_the_other_however_far_the_clock_wa
         assert ordered(*first, *second, seed=seed) in (names(*first, *second), names(*second, *first))
 
 
-def test_a_run_that_begins_where_the_guessed_end_of_another_segment_was_too_early_does_not_divide_its_run() -> None:
-    """The end of a last frame is a guess, so that there seems to be a gap between two segments of one run."""
+def test_a_run_that_starts_in_an_apparent_gap_of_another_run_does_not_divide_it() -> None:
+    """The end of a segment's last frame is a guess, so there can seem to be a gap between two segments of one run."""
     first = [segment(0, 1.9, 1, 0), segment(2.0, 4.0, 1, 1)]
     second = run_of(2, 1.95, 3.95)
     assert ordered(*first, *second) in (names(*first, *second), names(*second, *first))
 
 
-def test_of_three_recordings_of_one_stretch_each_is_kept_together() -> None:
+def test_each_of_three_recordings_of_the_same_time_is_kept_together() -> None:
     runs = [run_of(1, 0, 2, 4, 6), run_of(2, 1.5, 3.5, 5.5), run_of(3, 2.1, 4.1, 6.1)]
     found = ordered(*(one for run in runs for one in run))
     for run in runs:
@@ -91,21 +89,21 @@ def test_of_three_recordings_of_one_stretch_each_is_kept_together() -> None:
         assert found[first : first + len(run)] == names(*run)
 
 
-def test_runs_before_and_after_a_stretch_that_was_recorded_twice_stay_where_they_are() -> None:
+def test_runs_before_and_after_a_time_that_was_recorded_twice_keep_their_place() -> None:
     before, after = run_of(1, -90, -60, -30), run_of(4, 200, 230)
     first, second = run_of(2, 0, 30, 60), run_of(3, 10, 40, 70)
     found = ordered(*after, *second, *first, *before)
     assert found == names(*before, *first, *second, *after)
 
 
-def test_segments_of_other_programs_that_overlap_by_their_rounded_names_keep_their_order() -> None:
+def test_segments_of_other_programs_whose_rounded_names_make_them_overlap_keep_their_order() -> None:
     foreign = [segment(0, 31.2), segment(30, 60.9), segment(60, 90.5)]
     assert ordered(*foreign) == names(*foreign)
     ours = run_of(1, 90, 120, 150)
     assert ordered(*ours, *foreign) == names(*foreign, *ours)
 
 
-def test_nothing_is_lost_or_doubled_whatever_is_found() -> None:
+def test_no_segment_is_lost_or_doubled_whatever_is_found() -> None:
     dice = random.Random(1)
     for _ in range(300):
         found: Pairs = []
@@ -120,18 +118,18 @@ def test_nothing_is_lost_or_doubled_whatever_is_found() -> None:
             assert starts == sorted(starts)
 
 
-# What touches what
+# Which segments are neighbours
 
 
 @pytest.mark.parametrize("distance_us", [-1, 0, 1, 10 * US, 3600 * US])
-def test_of_one_run_neighbours_by_number_touch_however_long_the_last_frame_between_them_was(distance_us: int) -> None:
+def test_segments_of_one_run_with_consecutive_numbers_touch_at_any_distance(distance_us: int) -> None:
     one = segment(0, 30, 1, 4)
     other = replace(segment(0, 30, 1, 5), start_us=one.end_us + distance_us)
     assert _touch(one, other)
     assert not _touch(one, replace(other, run_number=6))  # the one between them was deleted
 
 
-def test_of_one_run_without_numbers_nearness_decides() -> None:
+def test_segments_of_one_run_without_numbers_touch_if_they_are_near() -> None:
     one = segment(0, 30, 1)
     for distance_us, touching in ((0, True), (15 * US, True), (15 * US + 1, False)):
         other = replace(segment(0, 30, 1, 5), start_us=one.end_us + distance_us)
@@ -141,13 +139,13 @@ def test_of_one_run_without_numbers_nearness_decides() -> None:
     assert not _touch(short, replace(one, start_us=short.end_us + TOUCHING_US + 1))
 
 
-def test_of_two_runs_only_what_plays_on_without_a_pause_touches() -> None:
+def test_segments_of_two_runs_touch_only_without_a_pause_between_them() -> None:
     one = segment(0, 30, 1, 0)
     for distance_us, touching in ((0, True), (JOIN_US, True), (JOIN_US + 1, False), (3600 * US, False)):
         assert _touch(one, replace(segment(0, 30, 2, 0), start_us=one.end_us + distance_us)) is touching
 
 
-def test_of_other_programs_segments_touch_as_far_as_whole_seconds_can_tell() -> None:
+def test_segments_of_other_programs_touch_within_the_precision_of_whole_seconds() -> None:
     one, ours = segment(0, 30), segment(0, 30, 1, 0)
     for distance_us in (-FOREIGN_SLACK_US, 0, FOREIGN_SLACK_US):
         start_us = one.end_us + distance_us
@@ -157,10 +155,10 @@ def test_of_other_programs_segments_touch_as_far_as_whole_seconds_can_tell() -> 
         assert not _touch(one, replace(one, start_us=one.end_us + distance_us))
 
 
-# What is joined unencoded
+# What is joined without re-encoding
 
 
-def test_parts_are_joined_as_long_as_codec_and_size_stay_and_none_but_the_outer_ends_is_trimmed() -> None:
+def test_parts_are_joined_if_codec_and_size_are_equal_and_only_the_outer_ends_are_trimmed() -> None:
     parts = [ClipPart(one, Path(one.file_name), one.end_us, one.start_us) for one in run_of(1, 0, 30, 60, 90)]
     assert groups_of(parts) == [parts]
     outer = [replace(parts[0], first_us=5 * US), parts[1], replace(parts[2], stop_us=70 * US)]
@@ -185,7 +183,7 @@ def plan_of(found: Sequence[tuple[Segment, Path]], from_us: int, to_us: int) -> 
 
 
 def taken(plan: Plan) -> list[int]:
-    """Capture times of the frames that a plan takes, read out of its files once more."""
+    """Capture times of the frames that a plan takes, read from its files."""
     times = []
     for part in plan.parts:
         stop_us = part.stop_us if part.stop_us is not None else 1 << 62
@@ -193,7 +191,7 @@ def taken(plan: Plan) -> list[int]:
     return times
 
 
-async def test_a_frame_exactly_at_the_beginning_is_in_and_one_exactly_at_the_end_is_not(
+async def test_a_frame_exactly_at_the_start_is_taken_and_one_exactly_at_the_end_is_not(
     recording: Path, times: list[int]
 ) -> None:
     found = await found_in(recording)
@@ -204,7 +202,7 @@ async def test_a_frame_exactly_at_the_beginning_is_in_and_one_exactly_at_the_end
                 assert taken(plan) == times[first : last + late_us]
 
 
-async def test_a_range_between_two_frames_takes_none_though_the_first_lasts_into_it(
+async def test_a_range_between_two_frames_takes_none_although_the_first_is_shown_into_it(
     recording: Path, times: list[int]
 ) -> None:
     found = await found_in(recording)
@@ -222,8 +220,8 @@ async def test_a_range_of_one_microsecond_takes_the_frame_that_was_captured_then
         assert taken(plan) == [time_us]
 
 
-async def test_frames_before_the_beginning_of_a_run_that_was_recorded_later_are_not_lost(tmp_path: Path) -> None:
-    """The clock was set back by less than what counts as a pause: the first run's last frames lie in the second."""
+async def test_no_frames_are_lost_where_a_later_run_starts_before_the_end_of_an_earlier_one(tmp_path: Path) -> None:
+    """The clock was set back by less than what counts as a pause."""
     first = capture_times(3)
     second = capture_times(3, first[-1] - 90_000, seed=1)
     for run in (first, second):
@@ -234,8 +232,8 @@ async def test_frames_before_the_beginning_of_a_run_that_was_recorded_later_are_
         assert sorted(taken(plan)) == sorted(t for t in first + second if t >= from_us)
 
 
-async def test_frames_after_the_second_that_another_program_names_its_segment_by_are_not_lost(tmp_path: Path) -> None:
-    """It began to record after ours had ended, and names its first segment by a second that had begun before."""
+async def test_no_frames_are_lost_after_the_second_by_which_another_program_named_its_segment(tmp_path: Path) -> None:
+    """It started after our recording ended, and named its first segment by the second in which that ended."""
     times = capture_times(2.9)
     await record(tmp_path, times, size=SMALL)
     second = times[-1] // US
@@ -248,7 +246,7 @@ async def test_frames_after_the_second_that_another_program_names_its_segment_by
         assert taken(replace(plan, parts=tuple(ours))) == [t for t in times if t >= from_us]
 
 
-async def test_a_segment_that_has_lost_its_end_gives_what_is_left_and_the_plan_says_so(
+async def test_a_plan_takes_what_is_left_of_a_truncated_segment_and_is_incomplete(
     recording: Path, times: list[int], tmp_path: Path
 ) -> None:
     directory = tmp_path / "storage"
@@ -268,7 +266,7 @@ async def test_a_segment_that_has_lost_its_end_gives_what_is_left_and_the_plan_s
     assert [part.segment.file_name for part in plan_of(found, inside_us, content.end_us).parts] == []
 
 
-async def test_a_segment_that_is_gone_or_damaged_is_left_out_and_the_plan_says_so(
+async def test_a_plan_leaves_out_deleted_and_damaged_segments_and_is_incomplete(
     recording: Path, times: list[int], tmp_path: Path
 ) -> None:
     directory = tmp_path / "storage"
@@ -281,7 +279,7 @@ async def test_a_segment_that_is_gone_or_damaged_is_left_out_and_the_plan_says_s
     assert len(plan.ranges) == 2 and not plan.complete
 
 
-async def test_a_segment_of_another_program_is_dated_by_its_name_and_holds_what_lies_inside(tmp_path: Path) -> None:
+async def test_a_segment_of_another_program_is_dated_by_its_name_and_trimmed_to_the_range(tmp_path: Path) -> None:
     second = START_US // US
     for name in (second, second + 3):
         await write_foreign(tmp_path / f"{name}.mp4")

@@ -1,4 +1,4 @@
-"""Asynchronous saves are promises: they outlive the process, hold what they need, and tell what became of them."""
+"""Queued saves: they survive a restart, hold the video that they need, and their outcome can be asked for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def ended(store: VideoStore) -> None:
 
 @pytest.fixture
 def stuck_ffmpeg(tmp_path: Path, binary: str) -> Path:
-    """An ffmpeg that cuts nothing as long as the file `stuck` is there."""
+    """An ffmpeg that does nothing as long as the file `stuck` exists."""
     stuck = tmp_path / "stuck"
     stuck.touch()
     script = tmp_path / "ffmpeg"
@@ -36,7 +36,7 @@ def stuck_ffmpeg(tmp_path: Path, binary: str) -> Path:
     return script
 
 
-async def test_a_promised_save_is_pending_and_then_done(stores: Stores, recording: Path, times: list[int]) -> None:
+async def test_a_queued_save_is_pending_and_then_done(stores: Stores, recording: Path, times: list[int]) -> None:
     store = await stores.over(recording)
     clip = await store.save(times[3], times[30], tags=["a"], wait=False)
     assert (await status_of(store, clip.file_name))[0] in ("pending", "done")
@@ -45,20 +45,20 @@ async def test_a_promised_save_is_pending_and_then_done(stores: Stores, recordin
     assert check_clip(read_clip(clip.path), times, times[3], times[30]).flawless
 
 
-async def test_a_save_that_was_waited_for_is_done_too(stores: Stores, recording: Path, times: list[int]) -> None:
+async def test_a_save_that_was_waited_for_is_done(stores: Stores, recording: Path, times: list[int]) -> None:
     store = await stores.over(recording)
     clip = await store.save(times[0] - 10 * US, times[30])
     save = await store.save_status(clip.file_name)
     assert save.status is SaveStatus.DONE and save.ranges == clip.ranges is not None
 
 
-async def test_a_name_that_no_save_has_is_refused(stores: Stores, recording: Path) -> None:
+async def test_the_state_of_an_unknown_save_is_refused(stores: Stores, recording: Path) -> None:
     store = await stores.over(recording)
-    with pytest.raises(UnknownSaveError, match=r"'nobody\.mp4'"):
-        await store.save_status("nobody.mp4")
+    with pytest.raises(UnknownSaveError, match=r"'unknown\.mp4'"):
+        await store.save_status("unknown.mp4")
 
 
-async def test_a_promise_outlives_the_process_that_made_it(
+async def test_a_queued_save_survives_the_end_of_its_process(
     stores: Stores, recording: Path, times: list[int], stuck_ffmpeg: Path
 ) -> None:
     store = await stores.over(recording, binary=str(stuck_ffmpeg))
@@ -75,10 +75,10 @@ async def test_a_promise_outlives_the_process_that_made_it(
         assert check_clip(read_clip(clip.path), times, times[3], times[n]).flawless
 
 
-async def test_a_clip_that_was_there_already_is_not_cut_again(
+async def test_a_clip_that_exists_is_not_made_again(
     stores: Stores, recording: Path, times: list[int], stuck_ffmpeg: Path
 ) -> None:
-    """The process ended between the clip's name and the note of it."""
+    """The process ended after it wrote the clip, and before it stored the outcome."""
     store = await stores.over(recording, binary=str(stuck_ffmpeg))
     clip = await store.save(times[3], times[20], wait=False)
     await stores.close()
@@ -89,7 +89,7 @@ async def test_a_clip_that_was_there_already_is_not_cut_again(
     assert clip.path.read_bytes() == b"complete"
 
 
-async def test_what_a_promise_needs_outlives_a_quota_that_was_lowered_at_the_restart(
+async def test_what_a_queued_save_needs_survives_a_quota_that_was_lowered_at_the_restart(
     stores: Stores, recording: Path, times: list[int], stuck_ffmpeg: Path
 ) -> None:
     store = await stores.over(recording, binary=str(stuck_ffmpeg))
@@ -105,7 +105,7 @@ async def test_what_a_promise_needs_outlives_a_quota_that_was_lowered_at_the_res
     assert check_clip(read_clip(clip.path), times, times[0], times[9]).flawless
 
 
-async def test_a_save_of_what_is_not_stored_fails_and_tells_why(
+async def test_a_save_of_what_is_not_stored_fails_with_its_reason(
     stores: Stores, recording: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = await stores.over(recording)
@@ -120,7 +120,7 @@ async def test_a_save_of_what_is_not_stored_fails_and_tells_why(
     assert store.health().failed_saves == [failed]
 
 
-async def test_a_save_that_fails_in_passing_is_tried_again(
+async def test_a_save_that_fails_temporarily_is_tried_again(
     stores: Stores, recording: Path, times: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("videostore.clips.save_queue.SAVE_RETRIES_S", (0.5, 0.1, 0.1, 0.1, 0.1))
@@ -129,14 +129,14 @@ async def test_a_save_that_fails_in_passing_is_tried_again(
     clip = await store.save(times[3], times[20], tags=["a"], wait=False)
     await until(lambda: store._saves._pending[clip.file_name].reason)
     _, reason = await status_of(store, clip.file_name)
-    assert "cannot be written to the upload path" in reason and "tried again" in reason
+    assert "cannot be written to the upload path" in reason and "Trying again in" in reason
     (stores.upload / "tag=a").unlink()
     await ended(store)
     assert await status_of(store, clip.file_name) == ("done", "")
     assert check_clip(read_clip(clip.path), times, times[3], times[20]).flawless
 
 
-async def test_a_save_that_fails_again_and_again_has_failed_in_the_end(
+async def test_a_save_that_fails_every_time_has_failed(
     stores: Stores, recording: Path, times: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("videostore.clips.save_queue.SAVE_RETRIES_S", (0.01, 0.01))
@@ -144,12 +144,12 @@ async def test_a_save_that_fails_again_and_again_has_failed_in_the_end(
     clip = await store.save(times[3], times[20], wait=False)
     await ended(store)
     status, reason = await status_of(store, clip.file_name)
-    assert status == "failed" and "could not be cut" in reason
+    assert status == "failed" and "could not be made" in reason
     with pytest.raises(FFmpegError):
         await store.save(times[3], times[20])
 
 
-async def test_pending_saves_of_equal_names_get_names_of_their_own_whatever_their_tags(
+async def test_pending_saves_of_the_same_range_get_unique_names_whatever_their_tags_are(
     stores: Stores, recording: Path, times: list[int], stuck_ffmpeg: Path
 ) -> None:
     store = await stores.over(recording, binary=str(stuck_ffmpeg))
@@ -161,7 +161,7 @@ async def test_pending_saves_of_equal_names_get_names_of_their_own_whatever_thei
     assert len(set(names)) == 4
 
 
-async def test_promises_outlive_an_index_that_is_lost_while_they_wait(
+async def test_queued_saves_survive_an_index_that_is_lost_while_they_wait(
     stores: Stores, recording: Path, times: list[int], stuck_ffmpeg: Path
 ) -> None:
     store = await stores.over(recording, binary=str(stuck_ffmpeg))
@@ -183,7 +183,7 @@ async def test_a_save_for_which_the_disk_has_no_room_is_refused_before_any_work(
     """The ffmpeg of this store cannot even be started."""
     stores.upload.mkdir(parents=True)
     shutil.copytree(recording, stores.storage)
-    (small_disk / "somebody's").write_bytes(bytes(round(11.7 * 1024 * 1024)))
+    (small_disk / "other").write_bytes(bytes(round(11.7 * 1024 * 1024)))
     stores.upload.rmdir()
     stores.upload.symlink_to(small_disk)
     store = await stores.open(binary="/nowhere/ffmpeg")

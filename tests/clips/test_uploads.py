@@ -30,7 +30,7 @@ def test_metadata_may_be_json() -> None:
 
 
 @pytest.mark.parametrize("metadata", ["../../etc/passwd", "a/b\\c", "..\\..\\x", "/", "a\0b", "a\nb\tc", "\x7f\u202e"])
-def test_what_a_file_name_cannot_hold_is_replaced(metadata: str) -> None:
+def test_characters_that_a_file_name_cannot_hold_are_replaced(metadata: str) -> None:
     stem = clip_stem("cam", TIME_US, metadata)
     assert not set(stem) & set("/\\\0\n\t\u202e\x7f")
     assert stem.startswith(f"{STEM}_")
@@ -38,7 +38,7 @@ def test_what_a_file_name_cannot_hold_is_replaced(metadata: str) -> None:
 
 
 @given(st.text(alphabet=st.characters(codec=None)), st.text(max_size=200))
-def test_any_metadata_makes_a_name_that_file_systems_take(metadata: str, name: str) -> None:
+def test_any_metadata_makes_a_name_that_file_systems_accept(metadata: str, name: str) -> None:
     stem = clip_stem(name, TIME_US, metadata)
     longest = progress_path(Path(f"{stem}-99999.mp4")).name.encode()
     assert len(longest) <= 255
@@ -60,35 +60,36 @@ def test_tags_become_sorted_directories_each_once() -> None:
 @pytest.mark.parametrize(
     "tag", ["", "a/b", "..", ".", "/", "..\\x", "a\0", "a\n", "x" * 252, "é" * 126, 7, None, ["a"], {}]
 )
-def test_a_bad_tag_is_refused_and_named(tag: object) -> None:
+def test_a_tag_that_cannot_be_a_directory_is_refused(tag: object) -> None:
     with pytest.raises(RequestError) as error:
         tag_directory(["good", tag])
     assert str(error.value).startswith("tags[1] is ")
     assert "\n" not in str(error.value)
+    assert (error.value.code, error.value.field, error.value.value) == ("tag-wrong", "tags", tag)
 
 
 async def test_too_many_tags_are_refused(tmp_path: Path) -> None:
     tags = tag_directory([f"{n:0200}" for n in range(30)])
     with pytest.raises(RequestError, match="too long together"):
-        async with Uploads(tmp_path, "cam").promise(START_US, "", tags):
+        async with Uploads(tmp_path, "cam").reserve_path(START_US, "", tags):
             pass
 
 
-async def test_each_promised_name_is_another_one_whatever_its_tags(tmp_path: Path) -> None:
+async def test_every_reserved_name_is_unique_whatever_the_tags_are(tmp_path: Path) -> None:
     uploads = Uploads(tmp_path, "cam")
     stem = clip_stem("cam", START_US, "x")
     (tmp_path / f"{stem}.mp4").write_bytes(b"old")
-    async with uploads.promise(START_US, "x", Path()) as one, uploads.promise(START_US, "x", Path()) as two:
+    async with uploads.reserve_path(START_US, "x", Path()) as one, uploads.reserve_path(START_US, "x", Path()) as two:
         assert [one.name, two.name] == [f"{stem}-2.mp4", f"{stem}-3.mp4"]
-        async with uploads.promise(START_US, "x", Path("tag=x")) as three:
+        async with uploads.reserve_path(START_US, "x", Path("tag=x")) as three:
             assert three == tmp_path / "tag=x" / f"{stem}.mp4"
-            async with uploads.promise(START_US, "x", Path("tag=y")) as four:
+            async with uploads.reserve_path(START_US, "x", Path("tag=y")) as four:
                 assert four == tmp_path / "tag=y" / f"{stem}-4.mp4"
-    async with uploads.promise(START_US, "x", Path()) as again:
+    async with uploads.reserve_path(START_US, "x", Path()) as again:
         assert again.name == f"{stem}-2.mp4"
 
 
-def test_what_is_written_bears_a_name_that_is_not_uploaded_until_it_is_complete(tmp_path: Path) -> None:
+def test_a_clip_has_a_name_that_is_not_uploaded_until_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     one, two = progress_path(path), progress_path(path)
     assert one != two
@@ -99,7 +100,7 @@ def test_what_is_written_bears_a_name_that_is_not_uploaded_until_it_is_complete(
     assert path.read_bytes() == b"whole"
 
 
-def test_half_written_clips_of_earlier_processes_are_swept_and_whole_ones_stay(tmp_path: Path) -> None:
+def test_partial_clips_of_earlier_processes_are_removed_and_complete_ones_stay(tmp_path: Path) -> None:
     tagged = tmp_path / "tag=a" / "tag=b"
     tagged.mkdir(parents=True)
     stem = clip_stem("cam", START_US, "x\ny")
@@ -118,7 +119,7 @@ def test_half_written_clips_of_earlier_processes_are_swept_and_whole_ones_stay(t
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_a_file_that_appears_meanwhile_is_not_overwritten_unless_that_is_wanted(
+def test_a_file_that_appears_meanwhile_is_overwritten_only_on_request(
     tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -130,7 +131,7 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten_unless_that_is_wanted(
     path.write_text("evidence")
     progress = progress_path(path)
     progress.write_text("whole")
-    with pytest.raises(RequestError, match="exists already"):
+    with pytest.raises(RequestError, match=r"The file .* exists\."):
         publish(progress, path, overwrite=False)
     assert path.read_text() == "evidence"
     path.unlink()

@@ -20,7 +20,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-async def test_a_workspace_is_there_as_long_as_its_context(tmp_path: Path) -> None:
+async def test_a_workspace_exists_until_its_context_ends(tmp_path: Path) -> None:
     base = tmp_path / ".cuts"
     async with Workspaces(base).make() as work:
         assert work.parent == base and work.is_dir()
@@ -28,7 +28,7 @@ async def test_a_workspace_is_there_as_long_as_its_context(tmp_path: Path) -> No
     assert list(base.iterdir()) == []
 
 
-async def test_it_is_made_elsewhere_where_the_directory_is_full_and_is_swept_by_its_owner_alone(
+async def test_a_workspace_is_elsewhere_if_the_directory_is_full_and_only_its_owner_sweeps_it(
     small_disk: Path, elsewhere: Path
 ) -> None:
     mine, other = Workspaces(small_disk / "mine"), Workspaces(small_disk / "other")
@@ -40,16 +40,18 @@ async def test_it_is_made_elsewhere_where_the_directory_is_full_and_is_swept_by_
         assert theirs.exists() and reading.exists()
 
 
-async def test_where_nowhere_is_room_that_is_said_with_what_there_is(small_disk: Path) -> None:
-    with pytest.raises(NoRoomError, match=r"about 1073741824\.0 MiB .* neither .* nor .* has room for more than"):
+async def test_a_workspace_for_which_there_is_no_room_is_refused_with_the_free_space(small_disk: Path) -> None:
+    with pytest.raises(NoRoomError, match=r"about 1073741824\.0 MiB .* neither .* nor .* has more than") as error:
         async with Workspaces(small_disk / ".cuts").make(1 << 50):
             pass
-    with pytest.raises(NoRoomError, match=r"elsewhere has no room for more than"):
+    assert error.value.path == small_disk / ".cuts" and error.value.size_bytes == 1 << 50
+    assert error.value.free_bytes is not None and error.value.free_bytes < 1 << 50
+    with pytest.raises(NoRoomError, match=r"temporary space, but .*elsewhere has \d"):
         async with Workspaces(None).make(1 << 50):
             pass
 
 
-async def test_one_that_nobody_waits_for_any_more_is_removed_all_the_same(tmp_path: Path) -> None:
+async def test_the_workspace_of_a_cancelled_task_is_removed(tmp_path: Path) -> None:
     base = tmp_path / ".cuts"
 
     async def take() -> None:
@@ -65,7 +67,7 @@ async def test_one_that_nobody_waits_for_any_more_is_removed_all_the_same(tmp_pa
     assert not base.exists() or list(base.iterdir()) == []
 
 
-async def test_one_whose_user_is_cancelled_again_and_again_is_removed_all_the_same(tmp_path: Path) -> None:
+async def test_the_workspace_of_a_task_that_is_cancelled_repeatedly_is_removed(tmp_path: Path) -> None:
     base = tmp_path / ".cuts"
 
     async def take() -> None:
@@ -86,7 +88,7 @@ async def test_one_whose_user_is_cancelled_again_and_again_is_removed_all_the_sa
             assert not base.exists() or list(base.iterdir()) == []
 
 
-def test_readers_that_start_sweep_what_dead_ones_left_and_nothing_else(elsewhere: Path) -> None:
+def test_a_reader_removes_only_the_workspaces_of_readers_that_ended(elsewhere: Path) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
     left, alive = elsewhere / f"videostore-reading-{dead.pid}-abc_12", elsewhere / "videostore-reading-1-abc_12"

@@ -94,7 +94,7 @@ async def ask(store: VideoStore, command: str, from_us: int, to_us: int) -> dict
     return await execute(store, {"command": command, "from": told(from_us), "to": told(to_us)})
 
 
-def check_answer_size(
+def check_response_size(
     answer: dict[str, Any], clip: bytes | Path, storage: Path, times: list[int], from_us: int, to_us: int
 ) -> None:
     """The clip shows the frames that were recorded in the ranges of the answer; none that can be read is missing."""
@@ -120,9 +120,9 @@ async def test_of_a_range_with_a_harmed_segment_the_clip_holds_the_rest_and_the_
     harm(copies(stores)[number])
     from_us, to_us = times[0], times[-1] + 2000  # answers cut the microseconds off
     answer = await ask(store, "fetch", from_us, to_us)
-    check_answer_size(answer, base64.b64decode(answer["video"]), stores.storage, times, from_us, to_us)
+    check_response_size(answer, base64.b64decode(answer["video"]), stores.storage, times, from_us, to_us)
     answer = await ask(store, "save", from_us, to_us)
-    check_answer_size(answer, stores.upload / answer["filename"], stores.storage, times, from_us, to_us)
+    check_response_size(answer, stores.upload / answer["filename"], stores.storage, times, from_us, to_us)
 
 
 @pytest.mark.parametrize("number", [1, 3])  # of two fragments, and of one
@@ -138,7 +138,7 @@ async def test_a_segment_that_was_harmed_at_rest_harms_no_other(
     await until(store._archive.reconciled.is_set)
     from_us, to_us = times[0], times[-1] + 2000  # answers cut the microseconds off
     answer = await ask(store, "fetch", from_us, to_us)
-    check_answer_size(answer, base64.b64decode(answer["video"]), stores.storage, times, from_us, to_us)
+    check_response_size(answer, base64.b64decode(answer["video"]), stores.storage, times, from_us, to_us)
 
 
 async def test_a_segment_that_is_deleted_between_selection_and_cut_is_in_the_clip(
@@ -175,7 +175,7 @@ async def test_a_range_of_which_nothing_can_be_read_is_refused_with_a_sentence(
     for path in copies(stores):
         fill_with_garbage(path)
     for command in ("fetch", "save"):
-        with pytest.raises(RequestError, match=r"range from .* cannot be read: its files are damaged or gone"):
+        with pytest.raises(RequestError, match=r"range from .* cannot be read: its files are damaged or deleted"):
             await ask(store, command, times[0], times[-1])
     assert not [path for path in stores.upload.rglob("*") if path.is_file()]
 

@@ -110,7 +110,7 @@ async def test_a_fetch_beyond_what_grpc_carries_is_refused_before_any_work(
     assert "grpc" in sentence
     assert "MiB" in sentence and "24.0 MiB" in sentence
     assert "fetch at most 2 s" in sentence
-    assert "could not be cut" in await refusal(store, {"command": "fetch", **RANGE})
+    assert "could not be made" in await refusal(store, {"command": "fetch", **RANGE})
 
 
 # Fetch

@@ -68,6 +68,8 @@ NO_ROOM = {
     " Ask for at most {longest_s:s}, or free some space.",
     "no-room-to-cut": "Making this clip needs about {size_bytes:MiB} of temporary space, but {path} has"
     " {free_bytes:MiB}. Ask for a shorter range, or free some space.",
+    "no-room-to-cut-in-either": "Making this clip needs about {size_bytes:MiB} of temporary space, but neither {path}"
+    " nor {other} has more than {free_bytes:MiB}. Ask for a shorter range, or free some space.",
 }
 
 UNKNOWN_SAVE = {
@@ -109,6 +111,7 @@ STORE = {
     " with async.",
     "recording-unreadable": "The recording cannot be read at the moment: {reason:reason}.",
     "clip-not-written": "The clip cannot be written to {path}: {reason:reason}.",
+    "clip-not-uploaded": "The clip cannot be written to the upload path {path}: {reason:reason}.",
     "source-failed": "The source failed: {reason:reason}.",
     "end-not-recorded": "The end of the source could not be recorded: {reason:reason}.",
     "not-started": "The store is not started. Use it with `async with`, or await its start().",
@@ -123,7 +126,7 @@ REQUEST = {
     "command-unknown": "'command' is {value:value}, which is an invalid command. It must be one of {expected}.",
     "field-missing": "The field '{field}' is missing. It must be {expected}.",
     "field-wrong": "'{field}' is {value:value}. It must be {expected}.",
-    "tag-wrong": "tags[{index}] is {value:value}: {expected}.",
+    "tag-wrong": "tags[{index}] is {value:value}. It must be {expected}.",
     "tags-too-long": "The tags are too long together: with the upload path, a path can have {limit} bytes.",
     "range-empty": "'from' ({from_us:time}) must be before 'to' ({to_us:time}): the range is empty.",
     "to-in-future": "'to' timestamp is in the future: {to_us:time}. This machine's clock says {clock_us:time}.",

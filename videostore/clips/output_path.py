@@ -1,4 +1,4 @@
-"""The target of an export: the file that a clip becomes, never one that the recording or somebody else needs."""
+"""The output path of an export: checks that writing it destroys nothing, neither of the recording nor of others."""
 
 from __future__ import annotations
 
@@ -17,37 +17,31 @@ _KINDS = {
 }
 
 
-def check_target(path: Path, storage: Path, overwrite: bool) -> Path:
-    """The path of a file that is to be written, without links on the way to it. Blocking.
+def check_output_path(path: Path, storage: Path, overwrite: bool) -> Path:
+    """The path of a file to write, with the links in its directory resolved. Blocking.
 
     Raises:
-        RequestError: it may not be written; the sentence says why.
+        RequestError: it must not be written.
         OSError: its directory cannot be read.
     """
     if not path.parent.is_dir():
-        raise RequestError(f"There is no directory {path.parent} for the file {path.name}: make it first.")
-    target = path.parent.resolve(strict=True) / path.name
-    if _lies_in(target.parent, storage):
-        raise RequestError(f"The file {path} would lie in the storage directory {storage}: name one outside of it.")
+        raise RequestError("no-output-directory", directory=path.parent, name=path.name)
+    resolved = path.parent.resolve(strict=True) / path.name
+    if _is_inside(resolved.parent, storage):
+        raise RequestError("output-in-storage", path=path, directory=storage)
     with contextlib.suppress(FileNotFoundError):
-        mode = target.lstat().st_mode
+        mode = resolved.lstat().st_mode
         if not overwrite:
-            raise file_exists_error(path)
+            raise RequestError("output-exists", path=path)
         if not stat.S_ISREG(mode):
-            kind = _KINDS.get(stat.S_IFMT(mode), "a device")
-            raise RequestError(f"{path} is {kind}, and nothing but a regular file is overwritten: name another one.")
-    return target
+            raise RequestError("output-not-a-file", path=path, found=_KINDS.get(stat.S_IFMT(mode), "a device"))
+    return resolved
 
 
-def file_exists_error(path: Path) -> RequestError:
-    """What is said of a file that is not to be overwritten."""
-    return RequestError(f"The file {path} exists already: name another one, or overwrite it.")
-
-
-def _lies_in(directory: Path, storage: Path) -> bool:
-    """By what the directories are, for each may have several names."""
+def _is_inside(directory: Path, storage: Path) -> bool:
+    """Compares the directories themselves, because each may have several names."""
     try:
         recording = storage.stat()
-    except OSError:  # it is gone just now
+    except OSError:  # it does not exist at the moment
         return directory.is_relative_to(os.path.realpath(storage))
     return any(os.path.samestat(one.stat(), recording) for one in (directory, *directory.parents))

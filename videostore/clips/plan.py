@@ -1,4 +1,4 @@
-"""A plan: which frames of which segments make a clip, chosen to the microsecond, and whether they join unencoded."""
+"""A plan: which frames of which segments make a clip, chosen to the microsecond, and which can be copied together."""
 
 from __future__ import annotations
 
@@ -14,59 +14,60 @@ from videostore.base.ranges import Range, merge_ranges
 from videostore.media.segment import PASSING_ERRORS, FrameTimes, Segment, UnreadableError, frame_times
 
 TOUCHING_US = 2 * US_PER_SECOND
-"""Segments of one run that lie no further apart belong together: the distance is the last frame's true duration."""
+"""Segments of one run at most this far apart are neighbours: the distance is the true duration of the last frame."""
 
 FOREIGN_SLACK_US = 2 * US_PER_SECOND
-"""The Go module dates a segment by the second in its name: its neighbours overlap, or leave a gap, by up to this."""
+"""The Go module dates a segment by the second in its name, so neighbours overlap or leave a gap of up to this much."""
 
-_TOLD_US = 1000
-"""Answers name times to the millisecond."""
+_PRECISION_US = 1000
+"""Responses give times in milliseconds."""
 _LOST_END_US = US_PER_SECOND // 2
-"""A segment's last frame may be read to last otherwise than it was recorded, but not by so much."""
+"""A file that ends this much before its segment is truncated. Less is a different guess of the last frame's length."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipPart:
-    """What a clip takes of one segment."""
+    """The part of a clip that comes from one segment."""
 
     segment: Segment
     path: Path
     end_us: int
-    """Where its last frame ends: where the next segment begins if they touch, for the file's own word is a guess."""
+    """Where its last frame ends: at the start of the next segment if they touch, because the file itself only has a
+    guess."""
     first_us: int
     """Capture time of the first frame that is shown."""
     stop_us: int | None = None
-    """Between the last frame that is shown and the next of the segment; None where all up to its end is shown."""
+    """Between the last frame that is shown and the segment's next one; None if it is shown to its end."""
     last_length_us: int | None = None
-    """How long the last frame that is shown lasts; None where its file was not read."""
+    """How long the last frame is shown; None if the file was not read."""
     keyframe_us: int | None = None
-    """First keyframe at or after `first_us`; None where the first frame is the segment's own first."""
+    """First keyframe at or after `first_us`; None if there is none, or if the file was not read."""
     lost_end_at: int | None = None
-    """Where what can be read of the file ends, in bytes, if the rest was lost: ffmpeg would stop there."""
+    """Size of the readable part of the file in bytes, if its end is lost; ffmpeg would stop there."""
 
     @property
     def length_us(self) -> int:
-        """Its share of the clip's time, what is skipped included. Names date foreign segments only to the second."""
+        """Its length in the clip, including what is skipped. Segments of other programs are dated to the second."""
         return (self.end_us if self.segment.run_us is not None else self.segment.end_us) - self.segment.start_us
 
     @property
     def skip_us(self) -> int:
-        """What is left out at the segment's start."""
+        """How much is left out at the segment's start."""
         return self.first_us - self.segment.start_us
 
     @property
     def trimmed(self) -> bool:
-        """Whether the segment is not taken whole."""
+        """Whether part of the segment is left out."""
         return self.skip_us > 0 or self.stop_us is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a clip will be made."""
+    """What a clip is made of."""
 
     asked: Range
     found: tuple[tuple[Segment, Path], ...]
-    """The segments that it was made of, and their neighbours; what of them cannot be read is in no part."""
+    """The stored segments of the range and their neighbours, including those that cannot be read."""
     parts: tuple[ClipPart, ...]
     ranges: tuple[Range, ...]
     """What the clip holds of the range."""
@@ -74,33 +75,43 @@ class Plan:
 
     @property
     def complete(self) -> bool:
-        """Whether all of the range is there, to the millisecond in which it is told."""
-        missing_us = self.asked.to_us - self.asked.from_us - self.longest_us
-        return len(self.ranges) == 1 and missing_us < _TOLD_US
+        """Whether the clip holds all of the range, to the millisecond."""
+        missing_us = self.asked.to_us - self.asked.from_us - self.length_us
+        return len(self.ranges) == 1 and missing_us < _PRECISION_US
+
+    @property
+    def reencoded(self) -> bool:
+        """Whether all of it is re-encoded: parts that differ in frame size or codec are joined only afterwards."""
+        return len(groups_of(self.parts)) > 1
 
     @property
     def output_bytes(self) -> int:
-        """At most what the clip takes: one of differing pictures is encoded anew."""
-        return self.estimated_bytes * (REENCODED_FACTOR if len(groups_of(self.parts)) > 1 else 1)
+        """The most that the clip takes on disk."""
+        return self.estimated_bytes * (REENCODED_FACTOR if self.reencoded else 1)
 
     @property
     def work_bytes(self) -> int:
-        """Room that making it takes besides: what is encoded anew is joined afterwards."""
-        return self.output_bytes if len(groups_of(self.parts)) > 1 else 0
+        """Temporary space that making it takes, besides the clip itself."""
+        return self.output_bytes if self.reencoded else 0
 
     @property
-    def longest_us(self) -> int:
-        """Length of what is held, in microseconds."""
+    def ffmpeg_us(self) -> int:
+        """Length of all that ffmpeg writes for it, in microseconds: what is re-encoded is written twice."""
+        return self.length_us * (2 if self.reencoded else 1)
+
+    @property
+    def length_us(self) -> int:
+        """Length of what the clip holds, in microseconds."""
         return sum(one.to_us - one.from_us for one in self.ranges)
 
 
 def make_plan(
-    found: Sequence[tuple[Segment, Path]], asked: Range, logger: logging.Logger, *, doubting: bool = False
+    found: Sequence[tuple[Segment, Path]], asked: Range, logger: logging.Logger, *, thorough: bool = False
 ) -> Plan:
-    """Find the first and last frame of the range in the segments at its ends. Blocking: reads their headers.
+    """Find the first and last frame of a range in its segments, in their order. Blocking: reads the files' headers.
 
-    Neighbours outside of the range are among the segments found: they tell where the last frame before them ends.
-    When `doubting`, segments of other programs that are taken whole are read as well.
+    The segments include neighbours outside the range: their starts are the ends of the last frames before them. With
+    `thorough`, segments of other programs are also read when they are used whole.
     """
     from_us, to_us = asked.from_us, asked.to_us
     parts: list[ClipPart] = []
@@ -108,13 +119,13 @@ def make_plan(
     for number, (segment, path) in enumerate(found, 1):
         after = found[number][0] if number < len(found) else None
         end_us = after.start_us if after is not None and _touch(segment, after) else segment.end_us
-        # Frames of ours may lie behind the beginning of what follows, where the clock was set back a little.
+        # Frames of ours may be later than the start of the next segment, if the clock was set back a little.
         latest_us = max(end_us, segment.end_us) if segment.run_us is not None else end_us
         if latest_us <= from_us or segment.start_us >= to_us:
             continue
         part = ClipPart(segment, path, end_us, segment.start_us)
         try:
-            times = _readable_times(part, asked, doubting)
+            times = _readable_times(part, asked, thorough)
         except UnreadableError as error:
             logger.warning("Segment %s cannot be read and is left out of a clip: %s", path.name, error)
             continue
@@ -123,14 +134,14 @@ def make_plan(
                 end_us = segment.end_us
                 part = replace(part, end_us=end_us)
             if times.ragged or times.end_us < segment.end_us - _LOST_END_US:
-                logger.warning("Segment %s has lost its end.", path.name)
+                logger.warning("The end of segment %s is missing.", path.name)
                 end_us = times.end_us
                 shorter = replace(segment, end_us=end_us, size_bytes=times.size_bytes)
                 part = replace(part, segment=shorter, end_us=end_us, lost_end_at=times.size_bytes)
             held.append(Range(max(from_us, segment.start_us), min(to_us, end_us)))
             first = bisect.bisect_left(times.all_us, from_us)
             stop = bisect.bisect_left(times.all_us, to_us)
-            if first == stop:  # its last frame lasts into the range, and was captured before it
+            if first == stop:  # its last frame is shown into the range, but was captured before it
                 continue
             later = bisect.bisect_left(times.keyframes_us, times.all_us[first])
             last_us, next_us = times.all_us[stop - 1], times.all_us[stop] if stop < len(times.all_us) else None
@@ -149,16 +160,16 @@ def make_plan(
     return Plan(asked, tuple(found), tuple(parts), tuple(ranges), sum(map(_estimate_bytes, parts)))
 
 
-def _readable_times(part: ClipPart, asked: Range, doubting: bool) -> FrameTimes | None:
-    """When the frames of a segment were captured; None for one of another program that is taken whole, and is dear.
+def _readable_times(part: ClipPart, asked: Range, thorough: bool) -> FrameTimes | None:
+    """When the frames of a segment were captured; None for another program's that is used whole: reading it is slow.
 
     Raises:
-        UnreadableError: it is gone or damaged.
-        OSError: it cannot be read just now.
+        UnreadableError: it is missing or damaged.
+        OSError: it cannot be read at the moment.
     """
     segment, path = part.segment, part.path
     whole = segment.start_us >= asked.from_us and part.end_us <= asked.to_us
-    if segment.run_us is not None or not whole or doubting:
+    if segment.run_us is not None or not whole or thorough:
         return frame_times(segment, path)
     try:
         size_bytes = path.stat().st_size
@@ -172,11 +183,11 @@ def _readable_times(part: ClipPart, asked: Range, doubting: bool) -> FrameTimes 
 
 
 def sort_segments(found: Sequence[tuple[Segment, Path]]) -> list[tuple[Segment, Path]]:
-    """Segments by start; but where the clock was set back and runs overlap, one run after the other."""
+    """Segments by start; where runs overlap because the clock was set back, one run after another."""
     by_start = sorted(found, key=lambda pair: pair[0].start_us)
     following: dict[int | None, Segment] = {}
     ends: list[int] = []
-    for segment, _ in reversed(by_start):  # a segment's own end is a guess, as long as its last frame
+    for segment, _ in reversed(by_start):  # a segment's own end is a guess
         after = following.get(segment.run_us)
         ends.append(max(segment.end_us, after.start_us if after and _touch(segment, after) else segment.end_us))
         following[segment.run_us] = segment
@@ -198,7 +209,7 @@ def _touch(one: Segment, other: Segment) -> bool:
         return abs(distance_us) <= FOREIGN_SLACK_US
     if one.run_us != other.run_us:
         return abs(distance_us) <= JOIN_US
-    # A run has no gaps, but a segment between the two may have been deleted.
+    # A run has no gaps, but a segment between the two may be deleted.
     if one.run_number is not None and other.run_number is not None:
         return other.run_number == one.run_number + 1
     return abs(distance_us) <= max(TOUCHING_US, one.duration_us // 2)
@@ -211,7 +222,7 @@ def _estimate_bytes(part: ClipPart) -> int:
 
 
 def groups_of(parts: Sequence[ClipPart]) -> list[list[ClipPart]]:
-    """Parts that ffmpeg can join without encoding: of one picture size, in sequence, trimmed only at the outer ends."""
+    """Groups of parts that ffmpeg can join without re-encoding: same frame size, trimmed only at their outer ends."""
     groups: list[list[ClipPart]] = []
     for part in parts:
         if groups and _joins(groups[-1][-1], part):
@@ -228,6 +239,6 @@ def _joins(one: ClipPart, other: ClipPart) -> bool:
     if (a.codec, a.width, a.height) != (b.codec, b.width, b.height):
         return False
     if (a.run_us is None) != (b.run_us is None):
-        return False  # they count time in other units, and the concat demuxer takes those of the first for all
-    # The concat demuxer repeats H.264's parameter sets in the stream; those of other codecs must be the same.
+        return False  # their time units differ, and the concat demuxer uses those of the first for all
+    # The concat demuxer repeats the parameter sets of H.264 in the stream; those of other codecs must be equal.
     return a.codec == "h264" or a.setup == b.setup

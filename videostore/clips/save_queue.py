@@ -1,4 +1,4 @@
-"""Queued saves: clips to be written later. An accepted save outlives the process, and its outcome is kept."""
+"""Queued saves: clips to be written later. A queued save survives a restart, and its outcome is stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from videostore.base.constants import CLOSE_SAVES_S
-from videostore.base.errors import NothingStoredError, UnknownSaveError, VideoStoreError, reason_of, shown
+from videostore.base.errors import NothingStoredError, UnknownSaveError, VideoStoreError, reason_of
 from videostore.base.ranges import Range
 from videostore.base.tasks import DetachedTasks
 from videostore.clips.uploads import Uploads
@@ -20,14 +20,14 @@ from videostore.storage.retention_holds import RetentionHolds
 from videostore.storage.save_record import SaveJob, SaveStatus
 
 SAVE_RETRIES_S = (5.0, 30.0, 120.0, 600.0)
-"""Pauses between the attempts at a promised save: a full or slow disk gets its time, then the save has failed."""
+"""Pauses between the attempts at a queued save: time for a full or slow disk to recover, after which the save fails."""
 
 FAILED_SAVES_SHOWN = 5
-"""The last failures that `get_status` names."""
+"""How many of the last failures `get_status` lists."""
 
 
 class SaveQueue:
-    """Keeps its promises in the index, and what they need from being deleted. Owns a task for each until `close`."""
+    """Keeps queued saves in the index, and holds the video that they need. Owns a task for each until `close`."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class SaveQueue:
         logger: logging.Logger,
         write: Callable[[SaveJob, Path], Awaitable[tuple[Range, ...] | None]],
     ) -> None:
-        """`write` writes the clip of a save, and tells what it holds where that is not all."""
+        """`write` writes the clip of a save, and returns what it holds if that is not all of its range."""
         self._index = index
         self._uploads = uploads
         self._holds = holds
@@ -50,60 +50,57 @@ class SaveQueue:
 
     @property
     def pending(self) -> int:
-        """How many are still to be written."""
+        """Number of saves that are not written yet."""
         return sum(save.status is SaveStatus.PENDING for save in self._pending.values())
 
     @property
     def failed(self) -> list[SaveJob]:
-        """The last ones that failed, the newest first."""
+        """The last saves that failed, newest first."""
         return list(self._failed)
 
     async def accept(self, save: SaveJob) -> None:
-        """Promise a save: it is on stable storage when this returns. Once begun it is kept, whoever waits for it."""
+        """Queue a save: it is on stable storage when this returns. A caller that is cancelled does not undo it."""
         await self._accepting.run(self._accept(save))
 
     async def _accept(self, save: SaveJob) -> None:
-        with self._kept(save) as kept:
+        with self._hold(save) as held:
             await self._index.put_save(save)
-            self._begin(save, kept.pop_all())
+            self._start(save, held.pop_all())
 
     async def resume(self) -> None:
-        """Take up what earlier processes promised, or the index brought back, and did not come to do."""
+        """Start the pending saves of the index: those of earlier processes, or of an index that came back."""
         for save in reversed(await self._index.saves(SaveStatus.FAILED, FAILED_SAVES_SHOWN)):
             if save not in self._failed:
                 self._failed.appendleft(save)
         for save in reversed(await self._index.saves(SaveStatus.PENDING)):
             if save.file_name not in self._pending:
-                self._logger.info("The save of %s is resumed.", save.file_name)
-                with self._kept(save) as kept:
-                    self._begin(save, kept.pop_all())
+                self._logger.info("Resuming the save of %s.", save.file_name)
+                with self._hold(save) as held:
+                    self._start(save, held.pop_all())
 
     async def rewrite(self) -> None:
-        """Put all promises into an index that was lost."""
+        """Put all queued saves into an index that was lost."""
         for name in list(self._pending):
-            if save := self._pending.get(name):  # else it came to its end meanwhile
+            if save := self._pending.get(name):  # otherwise it ended meanwhile
                 await self._index.put_save(save)
 
     async def finished(self, save: SaveJob) -> None:
-        """Remember a save that nobody had to be promised."""
+        """Store the outcome of a save that was done at once."""
         await self._index.put_save(replace(save, status=SaveStatus.DONE))
 
     async def status(self, file_name: str) -> SaveJob:
-        """What has become of a save.
+        """The state of a save.
 
         Raises:
-            UnknownSaveError: there was none of this name, or it is long forgotten.
+            UnknownSaveError: no save with this name is known. The outcomes of old saves are forgotten.
         """
         save = self._pending.get(file_name) or await self._index.get_save(file_name)
         if save is None:
-            raise UnknownSaveError(
-                f"'filename' is {shown(file_name)}: no save of this name is known here; it must be the"
-                " 'filename' that a save answered."
-            )
+            raise UnknownSaveError("save-unknown", field="filename", value=file_name)
         return save
 
     async def close(self) -> None:
-        """Give those under way a moment to come to their end; the others are resumed by the next process."""
+        """Give saves in progress a moment to finish. The next process resumes the others."""
         await self._accepting.wait()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SAVES_S)
@@ -111,47 +108,47 @@ class SaveQueue:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.pending:
-            self._logger.warning("%d promised saves are resumed at the next start.", self.pending)
+            self._logger.warning("%d queued saves will be resumed at the next start.", self.pending)
 
-    def _kept(self, save: SaveJob) -> contextlib.ExitStack:
-        """Its name and what it needs, for as long as the stack is not closed."""
-        with contextlib.ExitStack() as kept:
-            kept.enter_context(self._uploads.keep(save.relative_path))
+    def _hold(self, save: SaveJob) -> contextlib.ExitStack:
+        """Reserves the name of a save and holds the video that it needs, until the stack is closed."""
+        with contextlib.ExitStack() as held:
+            held.enter_context(self._uploads.reserve(save.relative_path))
             self._pending[save.file_name] = save
             for failed in [one for one in self._failed if one.file_name == save.file_name]:
-                self._failed.remove(failed)  # its name stands for another save from now on
-            kept.callback(self._pending.pop, save.file_name, None)
-            kept.enter_context(self._holds.hold(save.from_us, save.to_us, save.accepted_us))
-            return kept.pop_all()
+                self._failed.remove(failed)  # its name belongs to the new save now
+            held.callback(self._pending.pop, save.file_name, None)
+            held.enter_context(self._holds.hold(save.from_us, save.to_us, save.accepted_us))
+            return held.pop_all()
 
-    def _begin(self, save: SaveJob, kept: contextlib.ExitStack) -> None:
-        task = asyncio.create_task(self._carry_out(save, kept))
+    def _start(self, save: SaveJob, held: contextlib.ExitStack) -> None:
+        task = asyncio.create_task(self._carry_out(save, held))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _carry_out(self, save: SaveJob, kept: contextlib.ExitStack) -> None:
+    async def _carry_out(self, save: SaveJob, held: contextlib.ExitStack) -> None:
         try:
             ended = await self._try_repeatedly(save)
-            self._pending[save.file_name] = ended  # what is written into an index that was lost meanwhile
+            self._pending[save.file_name] = ended  # what `rewrite` puts into an index that was lost meanwhile
             await self._index.put_save(ended)
         except asyncio.CancelledError:
-            kept.pop_all()  # neither done nor failed: it stays among the pending ones
+            held.pop_all()  # neither done nor failed: it stays pending
             raise
         except Exception:
-            self._logger.exception("What became of the save of %s cannot be noted.", save.file_name)
+            self._logger.exception("The outcome of the save of %s cannot be stored.", save.file_name)
         else:
             if ended.status is SaveStatus.FAILED:
                 self._failed.appendleft(ended)
                 self._logger.error("The asynchronous save of %s failed: %s", save.file_name, ended.reason)
             else:
                 self._logger.info("Saved %s.", save.file_name)
-        kept.close()
+        held.close()
 
     async def _try_repeatedly(self, save: SaveJob) -> SaveJob:
         path = self._uploads.path(save.relative_path)
         for pause_s in (*SAVE_RETRIES_S, None):
             try:
-                if await self._uploads.run(path.exists):  # an earlier process came so far, and no further
+                if await self._uploads.run(path.exists):  # an earlier process wrote it, and was ended then
                     return replace(save, status=SaveStatus.DONE)
                 return replace(save, status=SaveStatus.DONE, ranges=await self._write(save, path))
             except Exception as error:
@@ -160,8 +157,8 @@ class SaveQueue:
                 reason = reason_of(error)
                 if pause_s is None or (isinstance(error, NothingStoredError) and not self._index.incomplete):
                     return replace(save, status=SaveStatus.FAILED, reason=reason)
-                reason = f"{reason.rstrip('.')}. It is tried again after {pause_s:g} s."
+                reason = f"{reason.rstrip('.')}. Trying again in {pause_s:g} s."
                 self._pending[save.file_name] = replace(save, reason=reason)
-                self._logger.warning("The asynchronous save of %s has to wait: %s", save.file_name, reason)
+                self._logger.warning("The asynchronous save of %s is delayed: %s", save.file_name, reason)
                 await asyncio.sleep(pause_s)
         raise AssertionError("the last attempt has no pause")

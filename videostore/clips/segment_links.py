@@ -1,4 +1,4 @@
-"""Links to closed segments, under which a clip can read them to their end even if they are deleted."""
+"""Second names for closed segments, so that a clip can read them to their end even if they are deleted."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from videostore.media.segment import Segment
 
 
 class SegmentLinks:
-    """Gives segments second names in a workspace, as long as its context lasts.
+    """Gives segments second names in a workspace until its context ends.
 
-    They are hard links. Read-only, where these would change what is not to be changed, they lead to descriptors.
+    The names are hard links. Read-only, where hard links would change the storage directory, they are symbolic links to
+    open file descriptors.
     """
 
     def __init__(self, directory: Path, work: Path, *, read_only: bool) -> None:
@@ -24,7 +25,7 @@ class SegmentLinks:
         self._work = work
         self._read_only = read_only
         self._descriptors: list[int] = []
-        self._pinning = threading.Lock()
+        self._linking = threading.Lock()
         self._closed = False
 
     def __enter__(self) -> SegmentLinks:
@@ -33,39 +34,39 @@ class SegmentLinks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing more is pinned, not even by a thread for which nobody waits any more, and whose disk may hang."""
+        """Release all segments. A thread that still links some, perhaps on a disk that hangs, is not waited for."""
         self._closed = True
-        self._end()
+        self._release_unless_linking()
 
-    def pin(self, segments: Sequence[Segment]) -> list[tuple[Segment, Path]]:
-        """The segments and their second names; their own where the system has no others. Blocking.
+    def link(self, segments: Sequence[Segment]) -> list[tuple[Segment, Path]]:
+        """The segments with their second names, or with their own where the system offers no second ones. Blocking.
 
-        What was pinned before is given up. Of more segments than can be open at once the first are pinned: they are
-        the first that are deleted.
+        Releases what was linked before. If there are more segments than files that can be open at once, the first ones
+        are linked, because the quota deletes the oldest first.
         """
-        pinned = []
-        with self._pinning:
+        linked = []
+        with self._linking:
             self._release()
             room = descriptor_room(len(segments)) if self._read_only else len(segments)
             for number, segment in enumerate(segments):
                 path, name = self._directory / segment.file_name, self._work / segment.file_name
-                if self._closed or number >= room or not self._pin(path, name):
+                if self._closed or number >= room or not self._link(path, name):
                     name = path
-                pinned.append((segment, name))
+                linked.append((segment, name))
         if self._closed:
-            self._end()
-        return pinned
+            self._release_unless_linking()
+        return linked
 
-    def _end(self) -> None:
-        if self._pinning.acquire(blocking=False):  # else whoever is at it does this afterwards
+    def _release_unless_linking(self) -> None:
+        if self._linking.acquire(blocking=False):  # otherwise the thread that links releases them afterwards
             try:
                 self._release()
             finally:
-                self._pinning.release()
+                self._linking.release()
 
-    def _pin(self, path: Path, name: Path) -> bool:
+    def _link(self, path: Path, name: Path) -> bool:
         try:
-            name.unlink(missing_ok=True)  # looked for again
+            name.unlink(missing_ok=True)  # of an earlier attempt
             if not self._read_only:
                 os.link(path, name)
                 return True
@@ -75,7 +76,7 @@ class SegmentLinks:
             if lasting is not None:
                 name.symlink_to(lasting)
             return lasting is not None
-        except OSError:  # the file system has no links; or the file is gone, which is noticed when it is read
+        except OSError:  # the file system has no links, or the file does not exist, which shows when it is read
             return False
 
     def _release(self) -> None:

@@ -1,4 +1,4 @@
-"""Workspaces: directories for what a clip takes while it is made, each removed when its work ends."""
+"""Workspaces: temporary directories for making clips, each removed when its work ends."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import psutil
-
 from videostore.base.errors import NoRoomError
 from videostore.base.tasks import finish_despite_cancellation, run_in_thread
 
 WORK_DIRECTORY = ".cuts"
-"""Below the storage path: lists, copies of the open segment, and clips on their way to the client."""
-_LEAST_BYTES = 1 << 20
-"""What lists and tags take, with room to spare."""
+"""In the storage path: holds lists, copies of the open segment, and clips that are about to be sent."""
+_MIN_FREE_BYTES = 1 << 20
+"""Free space for lists and tags, with a margin."""
 
 _READING = "videostore-reading-"
 _OWNER = re.compile(_READING + r"(\d{1,9})-\w+")
@@ -28,66 +26,77 @@ _REMOVALS = 10
 
 
 class Workspaces:
-    """Makes workspaces below one directory, or elsewhere where that has no room or may not be written to."""
+    """Makes workspaces in one directory, or in the system's temporary directory where that is full or read-only."""
 
     def __init__(self, base: Path | None) -> None:
-        """None: in the system's temporary directory alone."""
+        """Without a base, all workspaces are in the system's temporary directory."""
         self._base = base
 
     @contextlib.asynccontextmanager
     async def make(self, size_bytes: int = 0) -> AsyncIterator[Path]:
-        """An empty directory for so many bytes, which is removed at the end.
+        """An empty directory with room for so many bytes, which is removed when the context ends.
 
         Raises:
-            NoRoomError: nowhere is room for so much.
+            NoRoomError: no place has enough room.
         """
         making = asyncio.get_running_loop().run_in_executor(None, self._make, size_bytes)
         try:
             await asyncio.shield(making)
             yield making.result()
         finally:
-            try:  # it is made even if nobody waits for it any more
+            try:  # the thread makes it even if the caller was cancelled
                 await finish_despite_cancellation(making)
             finally:
                 if not making.cancelled() and making.exception() is None:
                     await run_in_thread(_remove, making.result())
 
     def sweep(self) -> None:
-        """Remove what earlier processes left. Blocking; for the start of the only recorder of the directory.
+        """Remove what earlier processes left behind. Blocking. To be called when a store starts.
 
-        Of readers there may be others: what they made stays as long as they live.
+        A directory has only one recorder, but may have several readers: of readers, only the workspaces of processes
+        that ended are removed.
         """
-        elsewhere = Path(tempfile.gettempdir())
+        temporary = Path(tempfile.gettempdir())
         if self._base is not None:
-            for left in [self._base, *elsewhere.glob(_prefix(self._base) + "*")]:
+            for left in [self._base, *temporary.glob(_prefix(self._base) + "*")]:
                 _remove(left)
             return
-        for left in elsewhere.glob(_READING + "*"):
+        for left in temporary.glob(_READING + "*"):
             owner = _OWNER.fullmatch(left.name)
-            if owner and not psutil.pid_exists(int(owner[1])):
+            if owner and not _is_running(int(owner[1])):
                 _remove(left)
 
     def _make(self, size_bytes: int) -> Path:
         free_bytes = 0
         if self._base is not None:
-            with contextlib.suppress(OSError):  # its device is full, read-only or gone
+            with contextlib.suppress(OSError):  # its disk is full, read-only or gone
                 self._base.mkdir(exist_ok=True)
                 free_bytes = shutil.disk_usage(self._base).free
-                if free_bytes > size_bytes + _LEAST_BYTES:
+                if free_bytes > size_bytes + _MIN_FREE_BYTES:
                     return Path(tempfile.mkdtemp(dir=self._base))
-        elsewhere = Path(tempfile.gettempdir())
-        free_bytes = max(free_bytes, shutil.disk_usage(elsewhere).free)
-        if free_bytes < size_bytes:
-            places = f"neither {self._base} nor {elsewhere} has" if self._base else f"{elsewhere} has no"
-            raise NoRoomError(
-                f"Making this clip would take about {size_bytes / 2**20:.1f} MiB for a while, but {places} room for "
-                f"more than {free_bytes / 2**20:.1f} MiB: ask for less, or make room."
-            )
-        return Path(tempfile.mkdtemp(prefix=_prefix(self._base), dir=elsewhere))
+        temporary = Path(tempfile.gettempdir())
+        free_bytes = max(free_bytes, shutil.disk_usage(temporary).free)
+        if free_bytes >= size_bytes:
+            return Path(tempfile.mkdtemp(prefix=_prefix(self._base), dir=temporary))
+        if self._base is None:
+            raise NoRoomError("no-room-to-cut", path=temporary, size_bytes=size_bytes, free_bytes=free_bytes)
+        raise NoRoomError(
+            "no-room-to-cut-in-either",
+            path=self._base,
+            other=temporary,
+            size_bytes=size_bytes,
+            free_bytes=free_bytes,
+        )
+
+
+def _is_running(process_id: int) -> bool:
+    import psutil  # takes milliseconds to import, which most stores do without
+
+    return psutil.pid_exists(process_id)
 
 
 def _remove(directory: Path) -> None:
-    """Blocking. Again where a thread for which nobody waits any more has just put something into it."""
+    """Blocking. Repeated, because a thread whose caller was cancelled may have just put something into it."""
     for _ in range(_REMOVALS):
         shutil.rmtree(directory, ignore_errors=True)
         if not directory.exists():
@@ -95,7 +104,7 @@ def _remove(directory: Path) -> None:
 
 
 def _prefix(base: Path | None) -> str:
-    """How workspaces in the system's temporary directory are called, so that a recorder knows its own."""
+    """The start of the names of workspaces in the system's temporary directory, by which a recorder knows its own."""
     if base is None:
         return f"{_READING}{os.getpid()}-"
     return f"videostore-{hashlib.blake2b(os.fsencode(base), digest_size=8).hexdigest()}-"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from videostore.base.constants import US_PER_SECOND
+from videostore.base.time_format import format_seconds
 from videostore.sources.input_profile import InputProfile
 
 RTSP_TIMEOUT_S = 10.0
@@ -44,7 +44,7 @@ def input_command(profile: InputProfile, resume_us: int = 0) -> list[str]:
     if settings.format:
         options["f"] = settings.format
     if resume_us:
-        options["ss"] = f"{resume_us / US_PER_SECOND:.6f}"
+        options["ss"] = format_seconds(resume_us)
     if reencode:
         coding = ["-vf", _PAD_TO_EVEN]
         for name, value in settings.encoder.options().items():

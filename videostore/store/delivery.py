@@ -1,4 +1,4 @@
-"""Delivery: how a clip reaches whoever asked for it, as a file, as bytes or as a stream."""
+"""Delivery: makes the clip of a request, and returns it as a file, as bytes or as a stream."""
 
 from __future__ import annotations
 
@@ -9,36 +9,38 @@ from pathlib import Path
 
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.ranges import Range
-from videostore.clips.cutter import ClipCutter, OnProgress
-from videostore.clips.limits import check_answer_size, check_clip_room
-from videostore.clips.output_path import check_target
+from videostore.clips.cutter import ClipCutter
+from videostore.clips.limits import check_clip_room, check_response_size
+from videostore.clips.output_path import check_output_path
+from videostore.clips.progress import OnProgress
 from videostore.clips.uploads import Uploads, progress_path, publish
 from videostore.store.results import FetchedClip
 
 OnRanges = Callable[[tuple[Range, ...] | None], None]
-"""Gets what a clip holds, where that is not all of its range; else None."""
+"""Gets what a clip holds if part of its range is missing, otherwise None."""
+
 _RANGE_BYTES = 128
-"""What one of `ranges` takes of an answer."""
+"""The most that one entry of `ranges` takes in a response."""
 
 
 class Delivery:
-    """Has clips cut, and hands them over whole."""
+    """Makes clips and delivers each complete or not at all."""
 
     def __init__(self, clips: ClipCutter, uploads: Uploads, storage: Path) -> None:
-        """`storage` is the directory of the recording, to which no clip is written."""
+        """`storage` is the directory of the recording, into which no clip is written."""
         self._clips = clips
         self._uploads = uploads
         self._storage = storage
 
     async def upload(self, asked: Range, path: Path, metadata: str) -> tuple[Range, ...] | None:
-        """Write a clip to its place in the upload path; tell what it holds, where that is not all.
+        """Write a clip to its place in the upload path. Returns what it holds, or None if that is all of the range.
 
         Raises:
-            RequestError: there is nothing to write, or no room for it.
-            VideoStoreError: it cannot be cut or written.
+            RequestError: nothing is stored in the range, or the disk has no room for the clip.
+            VideoStoreError: the clip cannot be made or written.
         """
         uploads = self._uploads
-        with _writing(f"upload path {path.parent}"):
+        with _writing("clip-not-uploaded", path.parent):
             return await self._write(asked, path, uploads.directory, metadata, prepare=uploads.make_directory)
 
     async def write(
@@ -51,28 +53,28 @@ class Delivery:
         overwrite: bool,
         on_progress: OnProgress | None,
     ) -> tuple[Range, ...] | None:
-        """The same to any file of a directory that is there, outside of the recording.
+        """Write a clip to any file in an existing directory outside the recording. Returns the same as `upload`.
 
         Raises:
-            RequestError: there is nothing to write, or no room for it, or the file may not be written.
-            VideoStoreError: it cannot be cut or written.
+            RequestError: nothing is stored in the range, the disk has no room, or the file must not be written.
+            VideoStoreError: the clip cannot be made or written.
         """
-        with _writing(f"directory {path.parent}"):
-            target = await self._uploads.run(check_target, path, self._storage, overwrite)
+        with _writing("clip-not-written", path.parent):
+            output = await self._uploads.run(check_output_path, path, self._storage, overwrite)
             return await self._write(
-                asked, target, target.parent, metadata, container, on_progress, overwrite=overwrite
+                asked, output, output.parent, metadata, container, on_progress, overwrite=overwrite
             )
 
     async def read(self, asked: Range, container: str, limit_bytes: int) -> FetchedClip:
         """A clip as bytes.
 
         Raises:
-            TooLargeError: it would have more than `limit_bytes`.
-            RequestError: there is nothing to read.
+            TooLargeError: it would be larger than `limit_bytes`.
+            RequestError: nothing is stored in the range.
         """
 
         async def check(size_bytes: int, length_us: int) -> None:
-            check_answer_size(size_bytes, length_us, limit_bytes)
+            check_response_size(size_bytes, length_us, limit_bytes)
 
         async with (
             self._clips.plan(asked.from_us, asked.to_us, check) as plan,
@@ -81,16 +83,16 @@ class Delivery:
             plan = await self._clips.cut(plan, path, container=container)
             if not plan.complete:
                 limit_bytes -= _RANGE_BYTES * len(plan.ranges)
-            await check(path.stat().st_size, plan.longest_us)
+            await check(path.stat().st_size, plan.length_us)
             data = await asyncio.get_running_loop().run_in_executor(None, path.read_bytes)
             return FetchedClip(data, None if plan.complete else plan.ranges)
 
     async def stream(self, asked: Range, metadata: str, on_ranges: OnRanges | None) -> AsyncGenerator[bytes, None]:
-        """A clip block by block; `on_ranges` is called before the first.
+        """Yield a clip block by block; `on_ranges` is called before the first block.
 
         Raises:
-            RequestError: there is nothing to read.
-            FFmpegError: it cannot be cut to its end.
+            RequestError: nothing is stored in the range.
+            FFmpegError: the clip cannot be made to its end.
         """
         async with (
             self._clips.plan(asked.from_us, asked.to_us) as plan,
@@ -117,7 +119,7 @@ class Delivery:
             await self._uploads.run(check_clip_room, device, size_bytes, length_us)
 
         async with self._clips.plan(asked.from_us, asked.to_us, check) as plan:
-            await check(plan.output_bytes, plan.longest_us)
+            await check(plan.output_bytes, plan.length_us)
             if prepare is not None:
                 await self._uploads.run(prepare, path.parent)
             progress = progress_path(path)
@@ -132,8 +134,9 @@ class Delivery:
 
 
 @contextlib.contextmanager
-def _writing(where: str) -> Iterator[None]:
+def _writing(code: str, directory: Path) -> Iterator[None]:
+    """Turns an error of the system into one that names the directory."""
     try:
         yield
     except OSError as error:
-        raise VideoStoreError(f"The clip cannot be written to the {where}: {reason_of(error)}.") from error
+        raise VideoStoreError(code, path=directory, reason=reason_of(error)) from error

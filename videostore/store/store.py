@@ -19,8 +19,9 @@ from videostore.base.errors import RequestError, UnreadableRangeError, VideoStor
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.tasks import end_task
 from videostore.base.time_parsing import Moment
-from videostore.clips.cutter import ClipCutter, OnProgress
+from videostore.clips.cutter import ClipCutter
 from videostore.clips.limits import check_clip_room
+from videostore.clips.progress import OnProgress
 from videostore.clips.save_queue import SaveQueue
 from videostore.clips.uploads import Uploads, tag_directory
 from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
@@ -361,7 +362,7 @@ class VideoStore:
         if self._read_only and not wait:
             raise RequestError("A store that is open read-only keeps no promises: save with wait=True.")
         async with contextlib.AsyncExitStack() as promise:
-            path = await promise.enter_async_context(self._uploads.promise(asked.from_us, metadata, directory))
+            path = await promise.enter_async_context(self._uploads.reserve_path(asked.from_us, metadata, directory))
             accepted_us = self._clock.wall_us()
             save = SaveJob(path.name, str(directory), asked.from_us, asked.to_us, metadata, accepted_us)
             if wait:

@@ -1,0 +1,165 @@
+"""Which commands make a clip, by plans of segments that do not exist: nothing is run here."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import pytest
+
+from tests.support.recording import START_US, US, write_foreign
+from videostore.base.constants import FASTSTART_BYTES, REENCODED_FACTOR
+from videostore.base.errors import RequestError
+from videostore.base.ranges import Range
+from videostore.clips.cut_commands import CutCommand, cut_commands, metadata_file
+from videostore.clips.plan import ClipPart, Plan
+from videostore.ffmpeg.process import run_ffmpeg
+from videostore.media.segment import Segment
+
+STORAGE, WORK, OUTPUT = Path("/storage"), Path("/work"), "/clips/clip.mp4"
+
+
+def parts_of(*sizes: tuple[int, int], codec: str = "h264", run: int | None = 1) -> list[ClipPart]:
+    """Whole segments of 10 s each, one after another, with these frame sizes."""
+    parts = []
+    for number, (width, height) in enumerate(sizes):
+        start_us = START_US + number * 10 * US
+        name = f"{number}.mp4"
+        segment = Segment(name, start_us, start_us + 10 * US, 1000, width, height, codec, run_us=run, run_number=number)
+        parts.append(ClipPart(segment, STORAGE / name, segment.end_us, start_us))
+    return parts
+
+
+def plan_of(parts: Sequence[ClipPart], estimated_bytes: int = 1000) -> Plan:
+    asked = Range(parts[0].first_us, parts[-1].stop_us or parts[-1].end_us)
+    return Plan(asked, tuple((part.segment, part.path) for part in parts), tuple(parts), (asked,), estimated_bytes)
+
+
+def commands_for(plan: Plan, container: str = "mp4", comment: str = "") -> tuple[CutCommand, ...]:
+    return cut_commands(plan, OUTPUT, container=container, comment=comment, work=WORK)
+
+
+def option(command: CutCommand, name: str) -> str | None:
+    """The value of an option that stands at most once in a command."""
+    values = [b for a, b in itertools.pairwise(command.arguments) if a == f"-{name}"]
+    assert len(values) <= 1
+    return values[0] if values else None
+
+
+def inputs(command: CutCommand) -> list[Path]:
+    return [Path(b) for a, b in itertools.pairwise(command.arguments) if a == "-i"]
+
+
+def test_whole_segments_are_copied_by_one_command() -> None:
+    (command,) = commands_for(plan_of(parts_of((640, 480), (640, 480))))
+    assert command.arguments[-1] == OUTPUT or OUTPUT in command.arguments
+    assert option(command, "c") == "copy" and option(command, "ss") is None and option(command, "t") is None
+    assert command.files[WORK / "list.txt"] == (
+        "ffconcat version 1.0\nfile '/storage/0.mp4'\nduration 10.000000\nfile '/storage/1.mp4'\nduration 10.000000\n"
+    )
+
+
+def test_a_clip_starts_on_its_first_frame_and_ends_between_two() -> None:
+    first, last = parts_of((640, 480), (640, 480))
+    first = replace(first, first_us=first.segment.start_us + 2_500_001)
+    last = replace(last, stop_us=last.segment.start_us + 4 * US, last_length_us=100_000)
+    (command,) = commands_for(plan_of([first, last]))
+    assert (option(command, "ss"), option(command, "t")) == ("2.500001", "11.499999")
+    assert option(command, "bsf:v") == "setts=duration=0.100000/TB"
+
+
+def test_a_fragmented_clip_that_starts_between_keyframes_reencodes_up_to_the_next_one() -> None:
+    first, last = parts_of((640, 480), (640, 480))
+    start_us = first.segment.start_us
+    first = replace(first, first_us=start_us + US, keyframe_us=start_us + 3 * US)
+    head, whole = commands_for(plan_of([first, last]), "fmp4")
+    assert (option(head, "c:v"), option(head, "ss"), option(head, "t")) == ("libx264", "1.000000", "1.999999")
+    assert str(WORK / "head.mp4") in head.arguments
+    assert option(whole, "c") == "copy" and "frag_keyframe" in (option(whole, "movflags") or "")
+    assert whole.files[WORK / "list.txt"] == (
+        "ffconcat version 1.0\n"
+        "file '/work/head.mp4'\nduration 2.000000\n"
+        "file '/storage/0.mp4'\ninpoint 3.000000\nduration 7.000000\n"
+        "file '/storage/1.mp4'\nduration 10.000000\n"
+    )
+
+
+@pytest.mark.parametrize(("container", "keyframe_s"), [("mp4", 3), ("fmp4", 1)])
+def test_nothing_is_reencoded_for_an_mp4_or_for_a_clip_that_starts_with_a_keyframe(
+    container: str, keyframe_s: int
+) -> None:
+    (part,) = parts_of((640, 480))
+    start_us = part.segment.start_us
+    part = replace(part, first_us=start_us + US, keyframe_us=start_us + keyframe_s * US, stop_us=start_us + 8 * US)
+    (command,) = commands_for(plan_of([part]), container)
+    assert option(command, "c:v") is None
+    assert (option(command, "ss"), option(command, "t")) == ("1.000000", "7.000000")
+
+
+@pytest.mark.parametrize(("codec", "run"), [("hevc", 1), ("h264", None)])
+def test_a_fragmented_clip_is_reencoded_whole_where_a_new_head_would_not_join(codec: str, run: int | None) -> None:
+    (part,) = parts_of((640, 480), codec=codec, run=run)
+    part = replace(part, first_us=part.segment.start_us + US, keyframe_us=part.segment.start_us + 3 * US)
+    encoding, joining = commands_for(plan_of([part]), "fmp4")
+    assert option(encoding, "c:v") == "libx264" and option(joining, "c") == "copy"
+    assert joining.files[WORK / "list.txt"].splitlines()[1:] == ["file '/work/group0.mp4'", "duration 9.000000"]
+
+
+def test_parts_of_different_frame_sizes_are_reencoded_to_the_largest_and_bounded_in_size() -> None:
+    *encoding, joining = commands_for(plan_of(parts_of((640, 480), (1281, 721), (640, 480))))
+    assert len(encoding) == 3
+    for command in encoding:
+        scaling = option(command, "filter_complex") or ""
+        assert "scale=1282:722" in scaling and "pad=1282:722" in scaling
+        assert option(command, "maxrate") == str(8 * REENCODED_FACTOR * 1000 // 10)
+    assert option(joining, "c") == "copy" and option(joining, "filter_complex") is None
+
+
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+def test_every_input_is_a_file_of_the_command_or_the_output_of_one_before(container: str) -> None:
+    first, *others = parts_of((640, 480), (640, 480), (1280, 720))
+    first = replace(first, first_us=first.segment.start_us + US, keyframe_us=first.segment.start_us + 2 * US)
+    for parts in ([first], [first, others[0]], [first, *others]):
+        written: set[Path] = set()
+        for command in commands_for(plan_of(parts), container):
+            assert set(inputs(command)) == set(command.files)
+            listed = "".join(text for text in command.files.values() if text.startswith("ffconcat"))
+            made = {WORK / line[len("file '/work/") : -1] for line in listed.splitlines() if "file '/work/" in line}
+            assert made <= written
+            written |= {Path(one) for one in command.arguments if one.endswith(".mp4")}
+        assert Path(OUTPUT) in written
+
+
+def test_the_index_of_a_clip_is_moved_to_its_front_unless_it_is_very_large() -> None:
+    parts = parts_of((640, 480))
+    for size_bytes, flags in [(FASTSTART_BYTES, "+faststart"), (FASTSTART_BYTES + 1, None)]:
+        (command,) = commands_for(plan_of(parts, size_bytes))
+        assert option(command, "movflags") == flags
+
+
+def test_a_segment_whose_path_has_a_line_break_is_refused() -> None:
+    (part,) = parts_of((640, 480))
+    with pytest.raises(RequestError) as error:
+        commands_for(plan_of([replace(part, path=Path("/storage/a\nb.mp4"))]))
+    assert error.value.code == "path-unlistable"
+
+
+def test_the_tags_are_the_start_of_the_clip_and_its_comment() -> None:
+    (command,) = commands_for(plan_of(parts_of((640, 480))), comment="a=b")
+    assert command.files[WORK / "tags.txt"] == (
+        ";FFMETADATA1\ncreation_time=2024-08-30T06:40:00.123457Z\ncomment=a\\=b"
+    )
+
+
+@pytest.mark.parametrize("comment", ["", "a = b; # c", "two\nlines\r", "back\\", "nul\0", "é 🚪", "x" * 100_000])
+async def test_ffmpeg_reads_any_comment_as_it_was_given(binary: str, tmp_path: Path, comment: str) -> None:
+    await write_foreign(tmp_path / "in.mp4", seconds=0.2)
+    (tmp_path / "tags.txt").write_text(metadata_file({"comment": comment}), encoding="utf-8")
+    inputs = ["-i", str(tmp_path / "in.mp4"), "-f", "ffmetadata", "-i", str(tmp_path / "tags.txt")]
+    output = tmp_path / "out.mp4"
+    await run_ffmpeg([binary, "-v", "error", *inputs, "-map_metadata", "1", "-c", "copy", str(output)])
+    with av.open(str(output)) as container:
+        assert container.metadata.get("comment", "") == comment.replace("\0", "")

@@ -1,0 +1,113 @@
+"""What is stored of a range: closed and open segments, and the errors where nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.recording import LOGGER, START_US, US, Cutter, capture_times, nothing_open, record
+from videostore.base.errors import NothingStoredError, UnreadableRangeError
+from videostore.base.ranges import Range
+from videostore.clips.plan import Plan
+from videostore.clips.planner import ClipPlanner
+from videostore.clips.segment_links import SegmentLinks
+from videostore.media.fmp4 import read_fragments
+from videostore.media.segment import Segment, describe_fragments
+from videostore.storage.archive import Archive
+
+OpenOver = Callable[[Path], Awaitable[Cutter]]
+
+
+@asynccontextmanager
+async def planned(planner: ClipPlanner, archive: Archive, asked: Range, work: Path) -> AsyncIterator[Plan]:
+    """A plan whose segments stay readable in the context."""
+    work.mkdir()
+    with SegmentLinks(archive.directory, work, read_only=False) as links:
+        yield await planner.plan(asked, work, links)
+
+
+# What is found
+
+
+async def test_an_open_segment_is_copied_as_far_as_it_was_written_and_closed_ones_are_linked(
+    whole: Cutter, times: list[int], tmp_path: Path
+) -> None:
+    """The open segment is in another directory, and grows after it was found."""
+    later = capture_times(1, times[-1] + US)
+    await record(tmp_path / "open", later)
+    (path,) = (tmp_path / "open").glob("*.open")
+    found = describe_fragments(path.name, read_fragments(path))
+    written = path.read_bytes()
+
+    async def open_segments(from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
+        return [(found, path)] if found.start_us < to_us and found.end_us > from_us else []
+
+    path.write_bytes(written + b"more")
+    planner = ClipPlanner(whole.archive, open_segments, LOGGER)
+    async with planned(planner, whole.archive, Range(times[3], later[-1]), tmp_path / "work") as plan:
+        *closed, last = plan.parts
+        assert len(closed) == 4 and all(part.path.stat().st_nlink == 2 for part in closed)
+        assert last.path.parent == tmp_path / "work" and last.path.read_bytes() == written[: found.size_bytes]
+        assert plan.ranges[-1].to_us == later[-1]
+
+
+async def test_a_plan_is_replaced_only_if_some_of_its_segments_turn_out_to_be_damaged(
+    whole: Cutter, times: list[int], tmp_path: Path
+) -> None:
+    planner = ClipPlanner(whole.archive, nothing_open, LOGGER)
+    async with planned(planner, whole.archive, Range(times[3], times[-3]), tmp_path / "work") as plan:
+        assert await planner.replan(plan, tmp_path / "work") is None
+        damaged = plan.parts[1]
+        damaged.path.write_bytes(b"garbage")
+        better = await planner.replan(plan, tmp_path / "work")
+        assert better is not None
+        assert [part.segment for part in better.parts] == [part.segment for part in plan.parts if part is not damaged]
+        for part in plan.parts:
+            part.path.unlink()
+        with pytest.raises(UnreadableRangeError):
+            await planner.replan(plan, tmp_path / "work")
+
+
+async def test_the_estimated_size_is_near_the_true_one(whole: Cutter, times: list[int]) -> None:
+    for first, last in [(0, -1), (10, 50)]:
+        async with whole.clips.plan(times[first], times[last]) as plan:
+            size = len(await whole.cut(times[first], times[last]))
+            assert 0.6 * size < plan.estimated_bytes < 1.6 * size
+
+
+# Where nothing is
+
+
+async def test_a_range_without_a_frame_is_refused_with_the_nearest_stored_range(
+    whole: Cutter, times: list[int]
+) -> None:
+    for from_us, to_us in [
+        (times[0] - 60 * US, times[0]),
+        (times[-1] + 60 * US, times[-1] + 90 * US),
+        (times[5] + 1, times[6]),
+    ]:
+        with pytest.raises(
+            NothingStoredError,
+            match=r"range.*The nearest stored range is from 2024-08-30_06-40-00.123Z to 2024-08-30_06-40-0",
+        ) as error:
+            await whole.cut(from_us, to_us)
+        assert error.value.asked == Range(from_us, to_us)
+        assert error.value.nearest is not None and error.value.nearest.from_us == times[0]
+        assert times[-1] < error.value.nearest.to_us < times[-1] + US
+
+
+async def test_an_empty_storage_has_no_nearest_range(cutter: OpenOver, tmp_path: Path) -> None:
+    with pytest.raises(NothingStoredError, match=r"range.*the storage is empty") as error:
+        await (await cutter(tmp_path)).cut(START_US, START_US + US)
+    assert (error.value.asked, error.value.nearest) == (Range(START_US, START_US + US), None)
+
+
+async def test_a_range_of_which_nothing_can_be_read_is_refused(whole: Cutter, times: list[int]) -> None:
+    for path in whole.archive.directory.glob("*.mp4"):
+        path.unlink()
+    with pytest.raises(UnreadableRangeError) as error:
+        await whole.cut(times[3], times[9])
+    assert error.value.asked == Range(times[3], times[9])

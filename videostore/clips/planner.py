@@ -1,0 +1,147 @@
+"""Finds what is stored of a range, and makes a plan of it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from videostore.base.constants import KNOWN_WITHIN_S, NEIGHBOUR_US, RANGE_SLOP_US
+from videostore.base.errors import (
+    NothingStoredError,
+    RequestError,
+    UnreadableRangeError,
+    VideoStoreError,
+    reason_of,
+)
+from videostore.base.ranges import Range, merge_ranges
+from videostore.clips.plan import ClipPart, Plan, make_plan, sort_segments
+from videostore.clips.segment_links import SegmentLinks
+from videostore.media.segment import Segment
+from videostore.storage.archive import Archive
+
+FindOpenSegments = Callable[[int, int], Awaitable[list[tuple[Segment, Path]]]]
+"""Finds the segments that overlap a range and are not closed, or not in the index yet."""
+
+_ALWAYS_US = 1 << 62
+
+
+class ClipPlanner:
+    """Makes plans of what is stored in one archive."""
+
+    def __init__(self, archive: Archive, open_segments: FindOpenSegments, logger: logging.Logger) -> None:
+        self._archive = archive
+        self._open_segments = open_segments
+        self._logger = logger
+
+    async def plan(self, asked: Range, work: Path, links: SegmentLinks) -> Plan:
+        """The plan for a range. Its segments stay readable as long as `links`; copies of open ones lie in `work`.
+
+        Raises:
+            NothingStoredError: nothing is stored in the range.
+            UnreadableRangeError: what is stored there cannot be read.
+            VideoStoreError: the storage cannot be read at the moment, or the index is being rebuilt.
+        """
+        try:
+            plan = await self._make(asked, await self._find_indexed(asked, work, links), work)
+        except OSError as error:
+            raise VideoStoreError("recording-unreadable", reason=reason_of(error)) from error
+        if not plan.parts:
+            raise await self._nothing_to_cut(plan)
+        return plan
+
+    async def replan(self, plan: Plan, work: Path) -> Plan | None:
+        """A plan without the segments that turn out to be damaged after ffmpeg complained; None if none is.
+
+        Raises:
+            NothingStoredError, UnreadableRangeError: nothing is left of it.
+            OSError: the storage cannot be read at the moment.
+        """
+        better = await self._make(plan.asked, plan.found, work, thorough=True)
+        if _without_paths(better.parts) == _without_paths(plan.parts):
+            return None
+        if not better.parts:
+            raise await self._nothing_to_cut(better)
+        return better
+
+    async def _make(
+        self, asked: Range, found: Sequence[tuple[Segment, Path]], work: Path, *, thorough: bool = False
+    ) -> Plan:
+        loop = asyncio.get_running_loop()
+        make = functools.partial(make_plan, found, asked, self._logger, thorough=thorough)
+        plan = await loop.run_in_executor(None, make)
+        return replace(plan, parts=tuple([await loop.run_in_executor(None, _mend, part, work) for part in plan.parts]))
+
+    async def _find_indexed(self, asked: Range, work: Path, links: SegmentLinks) -> list[tuple[Segment, Path]]:
+        """What is stored of the range, found while the index knows all of the range."""
+        while True:
+            await self._archive.wait_until_indexed(asked.from_us, KNOWN_WITHIN_S)
+            try:
+                found = await self._find(asked, work, links)
+            except FileNotFoundError:
+                if not self._archive.read_only:
+                    raise
+                continue  # the recorder closed a segment just now
+            if self._archive.is_indexed_since(asked.from_us):
+                return found
+
+    async def _find(self, asked: Range, work: Path, links: SegmentLinks) -> list[tuple[Segment, Path]]:
+        """Stored segments and the neighbours of the range, under names that last as long as the links.
+
+        Open segments are copied, because they grow. Closed ones get a second name, which remains if they are deleted.
+        """
+        loop = asyncio.get_running_loop()
+        from_us, to_us = asked.from_us - NEIGHBOUR_US, asked.to_us + NEIGHBOUR_US
+        async with self._archive.steady():
+            opened = await self._open_segments(from_us, to_us)
+            closed = await self._archive.index.select(from_us, to_us)
+            # Read-only, a segment that its recorder is closing may have both names.
+            known = {(segment.run_us, segment.start_us) for segment in closed}
+            found = []
+            for segment, path in opened:
+                if (segment.run_us, segment.start_us) in known:
+                    continue
+                copy = work / segment.file_name
+                if segment.start_us < asked.to_us and segment.end_us > asked.from_us:
+                    await loop.run_in_executor(None, _copy_start, path, copy, segment.size_bytes)
+                found.append((segment, copy))
+            found += await loop.run_in_executor(None, links.link, closed)
+        return sort_segments(found)
+
+    async def _nothing_to_cut(self, plan: Plan) -> RequestError:
+        """Why a plan has no parts: nothing is stored, or it cannot be read."""
+        asked = plan.asked
+        stored = any(one.start_us < asked.to_us and one.end_us > asked.from_us for one, _ in plan.found)
+        if stored and not plan.ranges:
+            return UnreadableRangeError("range-unreadable", asked=asked)
+        open_ranges = [Range(one.start_us, one.end_us) for one, _ in await self._open_segments(0, _ALWAYS_US)]
+        ranges = merge_ranges([*self._archive.timeline.ranges(), *open_ranges], RANGE_SLOP_US)
+        if not ranges:
+            return NothingStoredError("storage-empty", asked=asked)
+        nearest = min(ranges, key=lambda one: max(one.from_us - asked.to_us, asked.from_us - one.to_us))
+        return NothingStoredError("nothing-in-range", asked=asked, nearest=nearest)
+
+
+def _without_paths(parts: Sequence[ClipPart]) -> list[ClipPart]:
+    return [replace(part, path=Path()) for part in parts]
+
+
+def _mend(part: ClipPart, work: Path) -> ClipPart:
+    """Replace a file that lost its end by a copy of what can be read of it. Blocking."""
+    if part.lost_end_at is None:
+        return part
+    copy = work / f"mended-{part.path.name}"
+    _copy_start(part.path, copy, part.lost_end_at)
+    return replace(part, path=copy)
+
+
+def _copy_start(source: Path, target: Path, size_bytes: int) -> None:
+    """Copy the first bytes of a file. Blocking."""
+    with source.open("rb") as reader, target.open("wb") as writer:
+        left = size_bytes
+        while left > 0 and (block := reader.read(min(left, 1 << 20))):
+            writer.write(block)
+            left -= len(block)
