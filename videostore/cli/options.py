@@ -39,7 +39,7 @@ ApiKey = Annotated[
         "--api-key",
         metavar="KEY",
         envvar=environment.API_KEY,
-        help="API key of the machine. Other users can see it in the list of processes; use the environment variable.",
+        help="API key of the machine. Other users can see an argument in the list of processes, but not the variable.",
     ),
 ]
 ApiKeyId = Annotated[

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from videostore.cli.text import printable
@@ -78,6 +77,8 @@ def list_table(*columns: str) -> Table:
 @contextlib.contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[float], None]]:
     """Show a progress bar on a terminal. Yields a function that takes the finished share, from 0 to 1."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # slow to import
+
     console = messages_console()
     columns = (
         TextColumn("{task.description}", markup=False),
