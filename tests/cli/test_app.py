@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import typer.main
 
+from tests.support.checkout import ROOT
 from tests.support.program import Program
 from videostore.base.errors import RequestError
 from videostore.cli.app import app, dispatch
@@ -46,3 +49,20 @@ def test_a_wrong_command_line_names_the_help_that_fits(capsys: pytest.CaptureFix
     assert capsys.readouterr().err.endswith("See `videostore play --help`.\n")
     assert dispatch(["--loud"]) == 2
     assert capsys.readouterr().err.endswith("See `videostore --help`.\n")
+
+
+def test_the_help_imports_no_library_that_only_a_command_needs(program: Program) -> None:
+    script = """
+import sys, types
+package = types.ModuleType("videostore")  # without what the package exports
+package.__path__ = [sys.argv[1]]
+sys.modules["videostore"] = package
+from videostore.cli import main
+try:
+    main(["--help"])
+finally:
+    print({"aiosqlite", "asyncio", "av", "dateutil", "ffmpeg", "rich", "viam"} & {*sys.modules}, file=sys.stderr)
+"""
+    command = [sys.executable, "-c", script, str(ROOT / "videostore")]
+    done = subprocess.run(command, cwd=program.here, env=program.environment(), capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"set()\n")

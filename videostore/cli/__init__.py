@@ -19,6 +19,7 @@ from videostore.cli.invocation import is_module_invocation
 from videostore.cli.signals import exit_on_signals, install_signal_handlers
 
 _INTERRUPTED = 130
+"""As in `runtime`, which may not be imported yet when it is needed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
