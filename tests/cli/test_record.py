@@ -1,5 +1,3 @@
-"""`videostore record` and `serve`, as the real program."""
-
 from __future__ import annotations
 
 import asyncio
@@ -19,27 +17,19 @@ import psutil
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
-from tests.cli.test_app import WITHIN_S, Ended, Program, exact, moment_us
+from tests.support.program import TIMEOUT_S, Program, Result, exact, read_time
 from tests.support.recording import SMALL, capture_times, record, take_over
 from videostore.cli import record as command
-from videostore.cli.time_options import written
+from videostore.cli.time_options import format_time
 from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
 from videostore.media.segment import probe
 from videostore.recording.recorder import RecorderHealth
 from videostore.store.store import VideoStore
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    """The program, and a directory to call it in."""
-    for name in ("tmp", "here"):
-        (tmp_path / "home" / name).mkdir(parents=True)
-    return Program(tmp_path / "home")
-
-
 @pytest.fixture(scope="session")
 def visit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of H.264: two seconds of painted pictures at 10 frames/s, of which each tells which it is."""
+    """A file of H.264: two seconds of painted images at 10 frames/s, each with its capture time in it."""
 
     async def build() -> None:
         await record(directory, capture_times(2, seed=None), size=SMALL, segment_seconds=10)
@@ -52,11 +42,11 @@ def visit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_file_is_recorded_as_it_is_until_its_end(program: Program, visit: Path) -> None:
+def test_a_file_is_recorded_without_re_encoding_until_its_end(program: Program, visit: Path) -> None:
     before_us = time.time_ns() // 1000
     done = program("record", visit, "--storage", "door", "--size-gb", 1)
     assert done.code == 0
-    assert re.match(r"videostore: The input is h264 of 160x144, recorded as it is\.\n", done.err)
+    assert re.match(r"videostore: The input is h264 of 160x144, recorded without re-encoding\.\n", done.err)
     assert "Recording.\n" in done.err and "\x1b" not in done.err
     assert re.match(rf"Recorded (?:1\.9|2\.0) s into {program.here / 'door'}\nfrom  \S+\nto    \S+\n$", done.out)
     assert [path.name for path in program.here.iterdir()] == ["door"]
@@ -68,22 +58,22 @@ def test_a_file_is_recorded_as_it_is_until_its_end(program: Program, visit: Path
     ]
     state = json.loads(program("state", "--json", "--storage", "door").out)
     assert state["stored_seconds"] == pytest.approx(2.0, abs=0.2)
-    assert not program.left()
+    assert not program.temporary_files()
 
 
-def test_what_is_no_h264_is_encoded_and_a_duration_ends_it(program: Program) -> None:
+def test_an_input_that_is_not_h264_is_re_encoded_and_a_duration_ends_it(program: Program) -> None:
     source = "testsrc=size=160x144:rate=10"
     arguments = "record", source, "--format", "lavfi", "--reencode", "--preset", "ultrafast", "--storage", "door"
     began = time.monotonic()
     done = program(*arguments, "--size-gb", "1", "--duration", "2s", "--segment-seconds", "1")
-    assert done.code == 0 and "The input is encoded anew" in done.err
-    assert time.monotonic() - began < WITHIN_S / 2
+    assert done.code == 0 and "The input is re-encoded" in done.err
+    assert time.monotonic() - began < TIMEOUT_S / 2
     found = re.search(r"Recorded (\d\.\d) s into", done.out)
     assert found is not None and 1.5 <= float(found[1]) <= 3
     assert len(list((program.here / "door").glob("*.mp4"))) >= 2 and not list((program.here / "door").glob("*.open"))
 
 
-async def test_gaps_and_frames_that_were_not_recorded_are_told(
+async def test_gaps_in_what_was_recorded_are_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory, began_us = tmp_path / "door", time.time_ns() // 1000
@@ -94,59 +84,59 @@ async def test_gaps_and_frames_that_were_not_recorded_are_told(
         await record(directory, times, size=SMALL, segment_seconds=1)
     await take_over(directory)
     monkeypatch.setenv("COLUMNS", "200")
-    assert await command._report(directory, began_us, "") == 0
+    assert await command._report_recording(directory, began_us, "") == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert re.fullmatch(r"Recorded \d\.\d s in 2 ranges into .*door", lines[0])
     assert [line.split()[0] for line in lines[1:]] == ["holds", "holds"]
-    assert f"holds  {written(first[0])} to " in lines[1] and f"holds  {written(second[0])} to " in lines[2]
+    assert f"holds  {format_time(first[0])} to " in lines[1] and f"holds  {format_time(second[0])} to " in lines[2]
     assert re.fullmatch(
-        r"videostore: Of the time between them \d\.\d s are missing; `videostore state --all` shows the ranges\.\n", err
+        r"videostore: \d\.\d s are missing between these ranges\. `videostore state --all` shows all ranges\.\n", err
     )
 
 
-async def test_frames_that_were_dropped_make_it_incomplete(
+async def test_a_recording_with_dropped_frames_is_incomplete(
     visit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = command._watch
+    wait_for_end = command._wait_for_end
 
     async def lossy(store: VideoStore, duration_s: float | None) -> RecorderHealth | None:
-        health = await watch(store, duration_s)
+        health = await wait_for_end(store, duration_s)
         return health and replace(health, dropped_frames=7)
 
-    monkeypatch.setattr(command, "_watch", lossy)
+    monkeypatch.setattr(command, "_wait_for_end", lossy)
     nothing: dict[str, Any] = dict.fromkeys(("segment_seconds", "codec", "bitrate", "preset", "framerate", "format"))
     door = tmp_path / "door"
-    settings = command.Settings(str(visit), door, 1, **nothing, reencode=False, options={}, duration_s=None)
-    assert await command.record(settings) == 3
-    assert "7 frames were not recorded: ffmpeg was too slow for them, or had failed.\n" in capsys.readouterr().err
+    options = command.RecordOptions(str(visit), door, 1, **nothing, reencode=False, options={}, duration_s=None)
+    assert await command.record(options) == 3
+    assert "7 frames were not recorded: ffmpeg was too slow for them, or failed.\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_finishes_the_segment_in_order(program: Program, visit: Path, number: signal.Signals) -> None:
+def test_a_signal_finishes_the_segment(program: Program, visit: Path, number: signal.Signals) -> None:
     arguments = "record", visit, "--option", "stream_loop=-1", "--storage", "door", "--size-gb", "1"
     with program.start(*arguments) as process:
         door = program.here / "door"
-        deadline = time.monotonic() + WITHIN_S
+        deadline = time.monotonic() + TIMEOUT_S
         while not any(path.stat().st_size > 3_000 for path in door.glob("*.open")):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
-        out, _ = process.communicate(timeout=WITHIN_S)
+        out, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0 and out.startswith(b"Recorded ")
     assert len(children) == 2 and not psutil.wait_procs(children, 5)[1]
     (segment,) = door.glob("*.mp4")
-    assert not list(door.glob("*.open")) and not program.left()
+    assert not list(door.glob("*.open")) and not program.temporary_files()
     end_us = probe(segment).end_us
-    assert moment_us(exact(end_us)) == end_us and len(read_clip(segment)) > 5  # up to the last frame
+    assert read_time(exact(end_us)) == end_us and len(read_clip(segment)) > 5  # up to the last frame
 
 
-def test_on_a_terminal_a_line_tells_how_it_goes(program: Program, visit: Path) -> None:
+def test_a_terminal_gets_a_status_line(program: Program, visit: Path) -> None:
     code, drawn = program.on_terminal("record", visit, "--storage", "door", "--size-gb", "1", columns=120)
     assert code == 0
-    assert re.search(r"Recording \d+\.\d frames/s, .* stored, .* — Ctrl-C ends it", drawn)
-    assert "\x1b[?25h" in drawn  # the cursor is back
+    assert re.search(r"Recording \d+\.\d frames/s, .* stored, .*\. Ctrl-C stops\.", drawn)
+    assert "\x1b[?25h" in drawn  # the cursor is visible again
 
 
 MISTAKES: list[tuple[list[str], list[str]]] = [
@@ -154,19 +144,19 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["VISIT", "--size-gb", "0"], ["--size-gb is 0. It must be"]),
     (["VISIT", "--segment-seconds", "0.1"], ["--segment-seconds is 0.1. It must be"]),
     (["VISIT", "--codec", "h264_teapot"], ["--codec is 'h264_teapot'", "h264"]),
-    (["VISIT", "--size-gb", "much"], ["--size-gb is 'much': it must be a number."]),
+    (["VISIT", "--size-gb", "much"], ["--size-gb is 'much'. It must be a number."]),
     (["VISIT", "--bitrate", "-5"], ["--bitrate is -5. It must be a whole number greater than 0"]),
     (["VISIT", "--preset", "warp"], ["--preset is 'warp'. It must be one of ultrafast"]),
-    (["VISIT", "--duration", "long"], ["--duration is 'long': it must be a length such as 90s"]),
-    (["VISIT", "--option", "udp"], ["--option is 'udp': it must be KEY=VALUE"]),
-    (["VISIT", "--bitrate", "fast"], ["--bitrate is 'fast': it must be a whole number."]),
+    (["VISIT", "--duration", "long"], ["--duration is 'long'. It must be a length such as 90s"]),
+    (["VISIT", "--option", "udp"], ["--option is 'udp'. It must be KEY=VALUE"]),
+    (["VISIT", "--bitrate", "fast"], ["--bitrate is 'fast'. It must be a whole number."]),
     (["rtsp://user:secret@camera/x", "rtsp://user:secret@camera/y"], ["…@camera/y"]),
 ]  # fmt: skip
-"""What is wrong, and words of the answer."""
+"""Wrong command lines, and words of the message."""
 
 
-def test_a_mistake_is_answered_with_a_sentence(program: Program, visit: Path) -> None:
-    def call(arguments: list[str]) -> Ended:
+def test_a_mistake_is_answered_with_one_sentence(program: Program, visit: Path) -> None:
+    def call(arguments: list[str]) -> Result:
         quota = [] if "--size-gb" in arguments else ["--size-gb", "1"]
         named = [str(visit) if argument == "VISIT" else argument for argument in arguments]
         return program("record", *named, *quota, "--storage", "door")
@@ -179,7 +169,7 @@ def test_a_mistake_is_answered_with_a_sentence(program: Program, visit: Path) ->
     assert not os.listdir(program.here)
 
 
-def test_a_directory_that_is_recorded_to_already_is_refused(program: Program, visit: Path) -> None:
+def test_a_directory_that_another_recorder_uses_is_refused(program: Program, visit: Path) -> None:
     door = program.here / "door"
     door.mkdir()
     descriptor = os.open(door, os.O_RDONLY)
@@ -192,34 +182,20 @@ def test_a_directory_that_is_recorded_to_already_is_refused(program: Program, vi
     assert f"videostore: --storage '{door}' is used by another recorder" in done.err
 
 
-def test_a_camera_that_does_not_answer_is_told_without_its_password(program: Program) -> None:
+def test_a_camera_that_does_not_answer_is_reported_without_its_password(program: Program) -> None:
     with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))  # nobody listens
+        bound.bind(("127.0.0.1", 0))  # nothing listens on it
         url = f"rtsp://user:secret@127.0.0.1:{bound.getsockname()[1]}/door"
         with program.start("record", url, "--storage", "door", "--size-gb", "1", "--verbose") as process:
             assert process.stderr is not None
-            said = b""
-            while b"Not recording: the input" not in said:
+            messages = b""
+            while b"Not recording: the input" not in messages:
                 line = process.stderr.readline()
-                assert line, said
-                said += line
+                assert line, messages
+                messages += line
             process.send_signal(signal.SIGINT)
-            _, rest = process.communicate(timeout=WITHIN_S)
+            _, rest = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 1
-    assert b"The input does not answer just now" in said and b"Nothing was recorded: the input rtsp" in rest
-    assert b"secret" not in said + rest
+    assert b"The input does not answer." in messages and b"Nothing was recorded: the input rtsp" in rest
+    assert b"secret" not in messages + rest
     assert not (program.here / "door-clips").exists()
-
-
-def test_serve_is_the_module(program: Program) -> None:
-    path = program.home / "module.sock"
-    with program.start("serve", path, "--log-level", "debug") as process:
-        deadline = time.monotonic() + WITHIN_S
-        while not path.exists():
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(path))
-        process.terminate()
-        process.communicate(timeout=WITHIN_S)
-    assert process.returncode == 0

@@ -26,35 +26,35 @@ def storage(tmp_path: Path, recording: Path) -> Path:
     return Path(shutil.copytree(recording, tmp_path / "storage"))
 
 
-def test_a_sound_directory_is_told_to_be_so(storage: Path, times: list[int]) -> None:
+def test_an_intact_directory_is_reported_as_such(storage: Path, times: list[int]) -> None:
     done = videostore("verify", "--storage", storage)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"4 segments read, {len(times)} frames decoded: nothing is wrong.\n"
 
 
-def test_what_is_wrong_is_told_and_repaired_and_what_is_left_makes_the_exit_code(storage: Path) -> None:
+def test_problems_are_reported_and_repaired_and_those_that_are_left_set_the_exit_code(storage: Path) -> None:
     (storage / FILE_NAME).unlink()
-    spoilt, damaged = sorted(storage.glob("*.mp4"))[:2]
-    spoilt.write_bytes(b"\xa5" * 5000)
-    os.utime(spoilt, (0, 0))  # nobody can still be writing it
+    unreadable, damaged = sorted(storage.glob("*.mp4"))[:2]
+    unreadable.write_bytes(b"\xa5" * 5000)
+    os.utime(unreadable, (0, 0))  # too old to be still written to
     with damaged.open("r+b") as file:
         file.seek(read_fragments(damaged).fragments[0].end_byte - 30_000)
         file.write(random.Random(1).randbytes(20_000))
     found = videostore("verify", "--storage", storage)
     assert found.returncode == 3 and found.stderr == ""
     assert f"{FILE_NAME}: the index cannot be read (it does not exist)." in found.stdout
-    assert f"{spoilt.name}: cannot be read (" in found.stdout
+    assert f"{unreadable.name}: cannot be read (" in found.stdout
     assert f"{damaged.name}: does not decode (" in found.stdout
-    assert "3 segments read" in found.stdout and "3 found; --repair can put 2 of them right.\n" in found.stdout
+    assert "3 segments read" in found.stdout and "3 problems found; --repair can repair 2.\n" in found.stdout
     repaired = videostore("verify", "--repair", "--storage", storage)
-    assert repaired.returncode == 3 and "2 repaired, 1 left; clips hold what is whole.\n" in repaired.stdout
-    assert f"repaired: {spoilt.name}" in repaired.stdout and f"repaired: {damaged.name}" not in repaired.stdout
-    assert (storage / "damaged" / spoilt.name).exists() and damaged.exists()
+    assert repaired.returncode == 3 and "2 repaired, 1 left; clips show the intact parts.\n" in repaired.stdout
+    assert f"repaired: {unreadable.name}" in repaired.stdout and f"repaired: {damaged.name}" not in repaired.stdout
+    assert (storage / "damaged" / unreadable.name).exists() and damaged.exists()
     quick = videostore("verify", "--quick", "--storage", storage)
     assert (quick.returncode, quick.stdout) == (0, "3 segments read: nothing is wrong.\n")
 
 
-def test_what_shows_only_after_a_repair_is_told_as_well(tmp_path: Path, recording: Path) -> None:
+def test_a_problem_that_shows_only_after_a_repair_is_reported_too(tmp_path: Path, recording: Path) -> None:
     path = tmp_path / "1725000000123457-000000.open"
     shutil.copy(min(recording.glob("*.mp4")), path)
     with path.open("r+b") as file:
@@ -68,7 +68,7 @@ def test_what_shows_only_after_a_repair_is_told_as_well(tmp_path: Path, recordin
     assert "2 repaired, 1 left;" in done.stdout
 
 
-def test_for_programs_it_is_json(storage: Path) -> None:
+def test_json_has_every_problem_and_whether_it_was_repaired(storage: Path) -> None:
     (storage / FILE_NAME).unlink()
     done = videostore("verify", "--json", "--repair", "--quick", "--storage", storage)
     assert done.returncode == 0
@@ -81,7 +81,7 @@ def test_for_programs_it_is_json(storage: Path) -> None:
     }
 
 
-def test_where_there_is_no_recording_that_is_said_and_nothing_is_made(tmp_path: Path) -> None:
+def test_a_directory_without_a_recording_is_refused_and_not_changed(tmp_path: Path) -> None:
     done = videostore("verify", "--repair", "--storage", tmp_path)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr == f"videostore: There is no recording in {tmp_path}. Name a storage directory.\n"

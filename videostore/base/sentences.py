@@ -91,6 +91,7 @@ FFMPEG = {
     "ffmpeg-writes-nothing": "ffmpeg wrote nothing for {timeout_s:s}.",
     "segment-unfinished": "ffmpeg did not finish its segment within {timeout_s:s}.",
     "clip-failed": "The clip could not be made. See the module's log for the reason.",
+    "clip-failed-because": "The clip could not be made: {reason:reason}.",
     "clip-incomplete": "The clip is not complete: part of its recording became unreadable. Ask again for the rest.",
 }
 
@@ -150,7 +151,7 @@ REQUEST = {
 
 COMMAND_LINE = {
     "from-after-to": "FROM ({from_us:time}) must be before TO ({to_us:time}): the range is empty.",
-    "option-wrong": "{option} is {value:value}. It must be {expected}.",
+    "option-wrong": "{field} is {value:value}. It must be {expected}.",
     "several-storages": "There are several storage directories: {found}. Name one with --storage DIR or in {variable}.",
     "no-storage-found": "No storage directory was found in {here} or in {home}. Name one with --storage DIR, or in"
     " {variable}: it is the storage_path of the machine config.",
@@ -159,8 +160,9 @@ COMMAND_LINE = {
     "command-line-storage-unreadable": "The storage directory {path} cannot be read: {reason:reason}.",
     "command-line-storage-missing": "There is no storage directory {path}.",
     "no-such-command": "There is no command {value:value}. To see what a directory holds, use `videostore state"
-    " --storage DIR`; to record a file, `videostore record FILE`.",
-    "fmp4-from-machine": "--fmp4 is not available with --machine. Write an MP4 file with -o.",
+    " --storage DIR`; to record a file, `videostore record FILE`; to run the Viam module, `videostore serve SOCKET`.",
+    "fmp4-from-machine": "--fmp4 is not available with --machine. Leave it out.",
+    "pipe-from-machine": "-o - is not available with --machine. Name a file.",
     "clip-to-terminal": "A clip cannot be shown in a terminal. Write it to a file, or pipe it to a program.",
     "component-without-machine": "--component names a recorder of a machine. Add --machine ADDRESS, or leave it out.",
     "machine-and-storage": "Use either --machine or --storage, not both.",

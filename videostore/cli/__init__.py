@@ -1,40 +1,43 @@
 """The command line: `videostore`, and `python -m videostore`.
 
-A file per command (`state`, `export`, `play`, `record`, `serve`, `verify`); `app` has their arguments and help,
-`screen` what is drawn, `outcome` how a command ends: its exit code, and the sentence for the person.
+- `invocation` tells how the program was started, and `signals` what ends it.
+- `command_line` runs one command line: streams (`output`), logging, and one sentence for every error (`style`).
+- `app` has the arguments and the help of the commands. What several commands take is in `options`, `arguments`,
+  `environment`, `time_options`, `machine_options` and `storage_directory`.
+- `state`, `export`, `play`, `verify`, `record` and `serve` are the commands. They read a directory through
+  `local_store`, draw on the `terminal`, and report `gaps`.
+- `runtime` has the exit codes and runs a command until it ends or a signal comes.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from videostore.cli.invocation import install_signal_handlers, is_module_invocation
+from videostore.cli.invocation import is_module_invocation
+from videostore.cli.signals import exit_on_signals, install_signal_handlers
 
 _INTERRUPTED = 130
+"""As in `runtime`, which may not be imported yet when it is needed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Carry out a command line, or be the module where viam-server has started the program; never returns.
+    """Run a command line, or the module if viam-server has started the program. Never returns.
 
-    The module imports nothing of what the command line draws and parses with, nor the other way round.
+    The module imports nothing that the command line needs for parsing and drawing, nor the other way round.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if is_module_invocation(arguments):
-        from videostore.viam.module import main as serve
+        from videostore.viam.module import main as run_module
 
-        serve(arguments)
+        run_module(arguments)
     install_signal_handlers()
     try:
         from videostore.cli.command_line import run_command_line
 
         code = run_command_line(arguments)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # all is closed, and a late one changes nothing
-                signal.signal(number, lambda *_: os._exit(code))
-    except KeyboardInterrupt:  # while all that is being imported
+        exit_on_signals(code)
+    except KeyboardInterrupt:  # a signal during the imports
         code = _INTERRUPTED
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""`videostore export`: a clip of any size, into a file or a pipe."""
+"""`videostore export`: writes a clip of any size to a file or a pipe."""
 
 from __future__ import annotations
 
@@ -9,28 +9,30 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from videostore.base.errors import RequestError
+from videostore.base.errors import RequestError, reason_of
 from videostore.base.ranges import Range
 from videostore.base.time_format import format_local
-from videostore.cli import terminal as screen
-from videostore.cli.gaps import Held
-from videostore.cli.local_store import reading, wait_until_covered
+from videostore.cli import terminal
+from videostore.cli.gaps import ClipContents
+from videostore.cli.local_store import open_reader, wait_until_covered
 from videostore.cli.machine_options import Remote
-from videostore.cli.runtime import OutputError
-from videostore.cli.time_options import length, written
+from videostore.cli.output import OutputError
+from videostore.cli.text import format_size
+from videostore.cli.time_options import format_length, format_time
 from videostore.store.results import ExportedClip
 
 PIPE = "-"
+"""The name of standard output."""
 
 
 async def export(
     directory: Path, asked: Range, output: str | None, *, overwrite: bool, container: str, utc: bool
 ) -> int:
-    """Write the clip of a range out of a directory to a file."""
-    path = _target(output, directory.name, asked)
-    async with reading(directory) as store:
+    """Write the clip of a range from a storage directory to a file."""
+    path = _output_path(output, directory.name, asked)
+    async with open_reader(directory) as store:
         await wait_until_covered(store, directory, asked.to_us)
-        with screen.bar(f"Writing {path.name}") as show:
+        with terminal.progress_bar(f"Writing {path.name}") as show:
             clip = await store.export(
                 asked.from_us, asked.to_us, path, container=container, overwrite=overwrite, on_progress=show
             )
@@ -40,31 +42,33 @@ async def export(
 async def export_from_machine(
     remote: Remote, asked: Range, output: str | None, *, overwrite: bool, container: str, utc: bool
 ) -> int:
-    """Write the clip of a range from a machine to a file."""
-    if output == PIPE or container != "mp4":
-        raise RequestError("From a machine a clip comes as an MP4 file: leave --fmp4 out, and name a file with -o.")
+    """Write the clip of a range from another machine to a file."""
+    if container != "mp4":
+        raise RequestError("fmp4-from-machine", field="fmp4", value=True)
+    if output == PIPE:
+        raise RequestError("pipe-from-machine", field="output", value=output)
     async with remote.connect() as machine:
-        path = _target(output, machine.component, asked)
-        with screen.bar(f"Writing {path.name}") as show:
+        path = _output_path(output, machine.component, asked)
+        with terminal.progress_bar(f"Writing {path.name}") as show:
             clip = await machine.export(asked.from_us, asked.to_us, path, overwrite=overwrite, on_progress=show)
     return _report(clip, asked, utc=utc)
 
 
 async def export_to_pipe(directory: Path, asked: Range, *, utc: bool) -> int:
-    """Write the clip of a range to the standard output, as a fragmented MP4 that is kept nowhere."""
+    """Write the clip of a range to standard output, as a fragmented MP4. It is not stored anywhere."""
     if sys.stdout.isatty():
-        raise RequestError("A clip cannot be shown in a terminal: write it to a file, or pipe it into a program.")
-    held = Held(asked)
-    async with reading(directory) as store:
+        raise RequestError("clip-to-terminal", field="output", value=PIPE)
+    contents = ClipContents(asked)
+    async with open_reader(directory) as store:
         await wait_until_covered(store, directory, asked.to_us)
-        async with contextlib.aclosing(store.stream(asked.from_us, asked.to_us, on_ranges=held.note)) as blocks:
+        async with contextlib.aclosing(store.stream(asked.from_us, asked.to_us, on_ranges=contents.update)) as blocks:
             with _nonblocking(sys.stdout.fileno()) as descriptor:
                 async for block in blocks:
                     await _write(descriptor, block)
-    return held.tell_missing(utc=utc)
+    return contents.report_missing(utc=utc)
 
 
-def _target(output: str | None, name: str, asked: Range) -> Path:
+def _output_path(output: str | None, name: str, asked: Range) -> Path:
     default = f"{name}_{format_local(asked.from_us)}.mp4"
     if output is None:
         return Path.cwd() / default
@@ -73,21 +77,18 @@ def _target(output: str | None, name: str, asked: Range) -> Path:
 
 
 def _report(clip: ExportedClip, asked: Range, *, utc: bool) -> int:
-    held = Held(asked)
-    held.note(clip.ranges)
-    table = screen.facts()
-    for one in held.ranges:
-        table.add_row("holds", *_described(one, utc=utc))
-    screen.draw(f"{_shown_path(clip.path)}  {screen.size(clip.path.stat().st_size)}")
-    screen.draw(table)
-    return held.tell_missing(utc=utc)
+    contents = ClipContents(asked)
+    contents.update(clip.ranges)
+    table = terminal.facts_table()
+    for one in contents.ranges:
+        ends = f"{format_time(one.from_us, utc=utc)} to {format_time(one.to_us, utc=utc)}"
+        table.add_row("holds", ends, f"({format_length(one.to_us - one.from_us)})")
+    terminal.print_result(f"{_shortest_path(clip.path)}  {format_size(clip.path.stat().st_size)}")
+    terminal.print_result(table)
+    return contents.report_missing(utc=utc)
 
 
-def _described(one: Range, *, utc: bool) -> tuple[str, str]:
-    return f"{written(one.from_us, utc=utc)} to {written(one.to_us, utc=utc)}", f"({length(one.to_us - one.from_us)})"
-
-
-def _shown_path(path: Path) -> str:
+def _shortest_path(path: Path) -> str:
     with contextlib.suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)
@@ -95,7 +96,7 @@ def _shown_path(path: Path) -> str:
 
 @contextlib.contextmanager
 def _nonblocking(descriptor: int) -> Iterator[int]:
-    """A descriptor that keeps nobody waiting: a signal must get through although nobody reads."""
+    """Make a descriptor non-blocking, so that a signal is handled even if nothing reads from the pipe."""
     blocking = os.get_blocking(descriptor)
     os.set_blocking(descriptor, False)
     try:
@@ -110,14 +111,14 @@ async def _write(descriptor: int, block: bytes) -> None:
         try:
             left = left[os.write(descriptor, left) :]
         except BlockingIOError:
-            await _writable(descriptor)
+            await _wait_until_writable(descriptor)
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise OutputError(error) from error
+            raise OutputError("output-failed", reason=reason_of(error)) from error
 
 
-async def _writable(descriptor: int) -> None:
+async def _wait_until_writable(descriptor: int) -> None:
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
     loop.add_writer(descriptor, ready.set)

@@ -1,45 +1,53 @@
-"""How the program was started: by viam-server as a module, or by a person; and its signals."""
+"""How the program was started: by viam-server, as a module, or by a user, with a command."""
 
 from __future__ import annotations
 
 import os
-import signal
+import re
 import stat
 from collections.abc import Sequence
-from typing import Any
 
-_OF_THE_MODULE = ("--log-level", "--tcp-mode")
-
-
-_IN_AN_ADDRESS = ("/", ".", ":")
-
-
-def install_signal_handlers() -> None:
-    """Let the signals to end do what Ctrl-C does, wherever the program is; but not those that are ignored (`nohup`)."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _interrupt)
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
+_TCP_MODE = "--tcp-mode"
+_LOG_LEVEL = "--log-level"
+_SOCKET_SUFFIX = ".sock"
+"""How the names of viam-server's sockets end (`CreateSocketAddress` of viamrobotics/rdk, module/modmanager)."""
+_TCP_ADDRESS = re.compile(r"[^/\s]+:\d+")
+_PATH_CHARACTERS = ("/", ".", ":")
 
 
 def is_module_invocation(arguments: Sequence[str]) -> bool:
-    """Whether these are a module's arguments: the address of a socket, and neither a command nor somebody's file."""
-    first = arguments[0] if arguments else ""
-    if first.startswith("-"):
-        return first.startswith(_OF_THE_MODULE)
-    return _is_place(first) and not is_something_else(first)
+    """Whether viam-server has started the program.
+
+    It passes the absolute path of a socket, or `HOST:PORT` with `--tcp-mode`, and may add a log level. To serve
+    anywhere else there is `videostore serve`.
+    """
+    address = _address(arguments)
+    if _TCP_MODE in arguments and _TCP_ADDRESS.fullmatch(address):
+        return True
+    return os.path.isabs(address) and _can_be_socket(address)
 
 
-def is_something_else(argument: str) -> bool:
-    """Whether there is something at this path that nobody could serve on: a file or a directory."""
+def looks_like_path(argument: str) -> bool:
+    """Whether an argument is the path of something or an address, rather than a misspelt command."""
+    return any(character in argument for character in _PATH_CHARACTERS)
+
+
+def _address(arguments: Sequence[str]) -> str:
+    """The first argument that is not an option of the module; empty if there is none, or another option before it."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == _LOG_LEVEL:
+            next(rest, None)
+        elif argument != _TCP_MODE and not argument.startswith(f"{_LOG_LEVEL}="):
+            return argument
+    return ""
+
+
+def _can_be_socket(path: str) -> bool:
+    """Whether a path is a socket, or is free and has the name of one."""
     try:
-        return _is_place(argument) and not stat.S_ISSOCK(os.stat(argument).st_mode)
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return path.endswith(_SOCKET_SUFFIX)
     except (OSError, ValueError):
         return False
-
-
-def _is_place(argument: str) -> bool:
-    return any(mark in argument for mark in _IN_AN_ADDRESS)

@@ -1,4 +1,4 @@
-"""Reading a storage directory, from which nobody is kept by it, and in which nothing is changed."""
+"""Read-only access to a storage directory; does not lock or change it."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from videostore.cli.terminal import bar
 from videostore.media.segment_names import OPEN_SUFFIX, parse_open_name
 from videostore.store.store import VideoStore
 
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _GROWS_WITHIN_S = 5.0
-"""A segment grows once a second while a camera delivers."""
+"""An open segment grows once a second while the camera sends images."""
 _COVER_S = 5.0
-"""What was captured can be read after two seconds."""
+"""What was captured can be read after about two seconds."""
 
 
 @contextlib.asynccontextmanager
-async def reading(directory: Path) -> AsyncIterator[VideoStore]:
-    """A store over the directory that knows all that is in it; while a lost index is made up for, a bar tells so.
+async def open_reader(directory: Path) -> AsyncIterator[VideoStore]:
+    """A read-only store over the directory, with every segment indexed. Shows a bar while an index is being rebuilt.
 
     Raises:
-        VideoStoreError: it cannot be read.
+        VideoStoreError: the directory cannot be read.
     """
     store = VideoStore.open(directory)
     try:
@@ -37,15 +36,11 @@ async def reading(directory: Path) -> AsyncIterator[VideoStore]:
 async def _start(store: VideoStore) -> None:
     starting = asyncio.ensure_future(store.start())
     try:
-        await asyncio.wait({starting}, timeout=_LOOK_S)
+        await asyncio.wait({starting}, timeout=_POLL_S)
         while not starting.done() and not store.unindexed_segments:  # the directory is still being listed
-            await asyncio.wait({starting}, timeout=_LOOK_S)
+            await asyncio.wait({starting}, timeout=_POLL_S)
         if total := store.unindexed_segments:
-            with bar(f"Reading {total} segments that no index knows") as show:
-                while not starting.done():
-                    await asyncio.wait({starting}, timeout=_LOOK_S)
-                    total = max(total, store.unindexed_segments)
-                    show(1 - store.unindexed_segments / total)
+            await _show_indexing(store, starting, total)
         await starting
     finally:
         if not starting.done():
@@ -53,8 +48,18 @@ async def _start(store: VideoStore) -> None:
             await asyncio.wait({starting})
 
 
-def is_recorded_to(directory: Path) -> bool:
-    """Whether somebody writes to the directory right now: an open segment has grown in the last seconds."""
+async def _show_indexing(store: VideoStore, starting: asyncio.Future[None], total: int) -> None:
+    from videostore.cli.terminal import progress_bar  # seldom needed, and slow to import
+
+    with progress_bar(f"Reading {total} segments that are not in the index") as show:
+        while not starting.done():
+            await asyncio.wait({starting}, timeout=_POLL_S)
+            total = max(total, store.unindexed_segments)
+            show(1 - store.unindexed_segments / total)
+
+
+def is_being_recorded(directory: Path) -> bool:
+    """Whether a recording is in progress: an open segment of the directory has grown in the last seconds."""
     for path in directory.glob(f"*{OPEN_SUFFIX}"):
         with contextlib.suppress(OSError):
             if parse_open_name(path.name) and abs(time.time() - path.stat().st_mtime) < _GROWS_WITHIN_S:
@@ -63,9 +68,9 @@ def is_recorded_to(directory: Path) -> bool:
 
 
 async def wait_until_covered(store: VideoStore, directory: Path, to_us: int) -> None:
-    """Let what was captured a moment ago be written, where somebody records: the camera's last two seconds."""
+    """While a recording is in progress, wait until its last two seconds are written, up to the end of a range."""
     deadline = time.monotonic() + _COVER_S
-    while time.monotonic() < deadline and is_recorded_to(directory):
+    while time.monotonic() < deadline and is_being_recorded(directory):
         if any(one.to_us >= to_us for one in (await store.state()).ranges):
             return
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_S)

@@ -1,4 +1,4 @@
-"""Which recorder of which machine is meant, where it is not a directory."""
+"""Which recorder of which machine to use, if not a storage directory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """All that is needed to reach it."""
+    """A recorder on another machine, as the options describe it."""
 
     address: str
     component: str | None
@@ -23,7 +23,7 @@ class Remote:
     api_key_id: str | None
 
     def connect(self) -> AbstractAsyncContextManager[Machine]:
-        """The machine, while it lasts. Imports what a directory does not need."""
+        """Connect to the machine. Imports what a storage directory does not need."""
         from videostore.remote.client import Machine
 
         return Machine.connect(self.address, api_key=self.api_key, api_key_id=self.api_key_id, component=self.component)
@@ -32,15 +32,15 @@ class Remote:
 def parse_remote(
     address: str | None, component: str | None, api_key: str | None, api_key_id: str | None, *, directory_given: bool
 ) -> Remote | None:
-    """The machine that is meant; None where it is a directory.
+    """The recorder that the options describe; None if they mean a storage directory.
 
     Raises:
-        RequestError: what is given does not go together.
+        RequestError: the options cannot be used together.
     """
     if not address:
         if component:
-            raise RequestError("--component names a recorder of a machine: add --machine ADDRESS, or leave it out.")
+            raise RequestError("component-without-machine", field="component", value=component)
         return None
     if directory_given:
-        raise RequestError("--machine and --storage are two places: name one of them.")
+        raise RequestError("machine-and-storage", field="machine", value=address)
     return Remote(address, component, api_key, api_key_id)

@@ -7,37 +7,30 @@ from typing import Annotated
 
 import typer
 
+from videostore.cli import environment
 from videostore.cli.runtime import VERBOSE
-from videostore.cli.storage_directory import VARIABLE
 
 From = Annotated[
-    str,
-    typer.Argument(metavar="FROM", help="Where it begins: 2026-11-22T02:50:00+01:00, 02:50, -5m …", show_default=False),
+    str, typer.Argument(metavar="FROM", help="Start of the range: 2026-11-22T02:50:00+01:00, 02:50, -5m …")
 ]
-To = Annotated[
-    str, typer.Argument(metavar="TO", help="Where it ends: the same, or +30s (after FROM), or now.", show_default=False)
-]
+To = Annotated[str, typer.Argument(metavar="TO", help="End of the range: as FROM, or +30s (30 s after FROM), or now.")]
 Storage = Annotated[
     Path | None,
     typer.Option(
         "--storage",
         metavar="DIR",
-        help=f"The storage directory. By default the one that {VARIABLE} names, else the current one if it holds a "
-        "recording, else the only one below ~/.viam/video-storage.",
-        show_default=False,
+        help=f"The storage directory. Default: the one that {environment.STORAGE} names; otherwise the current "
+        "directory if it holds a recording; otherwise the only recording in ~/.viam/video-storage.",
     ),
 ]
 Utc = Annotated[bool, typer.Option("--utc", help="Show times in UTC instead of local time.")]
 Verbose = Annotated[
-    bool, typer.Option(VERBOSE, help="Show what the store and ffmpeg log, and the traceback of an error.")
+    bool, typer.Option(VERBOSE, help="Show log messages of the store and of ffmpeg, and the traceback of an error.")
 ]
 Machine = Annotated[
     str | None,
     typer.Option(
-        "--machine",
-        metavar="ADDRESS",
-        help="Ask this machine over the network instead of reading a directory.",
-        show_default=False,
+        "--machine", metavar="ADDRESS", help="Ask a recorder on this machine, instead of reading a directory."
     ),
 ]
 ApiKey = Annotated[
@@ -45,27 +38,15 @@ ApiKey = Annotated[
     typer.Option(
         "--api-key",
         metavar="KEY",
-        envvar="VIAM_API_KEY",
-        help="Its API key. Others may read it in the list of processes, but not in the variable.",
-        show_default=False,
+        envvar=environment.API_KEY,
+        help="API key of the machine. Other users can see an argument in the list of processes, but not the variable.",
     ),
 ]
 ApiKeyId = Annotated[
     str | None,
-    typer.Option(
-        "--api-key-id",
-        metavar="ID",
-        envvar="VIAM_API_KEY_ID",
-        help="The id of that key.",
-        show_default=False,
-    ),
+    typer.Option("--api-key-id", metavar="ID", envvar=environment.API_KEY_ID, help="Id of the API key."),
 ]
 Component = Annotated[
     str | None,
-    typer.Option(
-        "--component",
-        metavar="NAME",
-        help="Which recorder of the machine, where it has several.",
-        show_default=False,
-    ),
+    typer.Option("--component", metavar="NAME", help="Name of the recorder, if the machine has several."),
 ]

@@ -1,4 +1,4 @@
-"""`videostore record`: records whatever ffmpeg can open, until it ends or is told to."""
+"""`videostore record`: records anything that ffmpeg can open, until it ends or the user stops it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from pathlib import Path
 from videostore.base.constants import JOIN_US, US_PER_SECOND
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
-from videostore.cli import terminal as screen
-from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, tell
-from videostore.cli.time_options import length, now_us, written
+from videostore.cli import terminal
+from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, print_message
+from videostore.cli.text import format_size, printable
+from videostore.cli.time_options import format_length, format_time, now_us
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
 from videostore.media.segment_names import name_time_us
 from videostore.recording.recorder import RecorderHealth
@@ -27,16 +28,16 @@ from videostore.storage.segment_files import list_directory
 from videostore.store.results import Health
 from videostore.store.store import VideoStore
 
-_LOOK_S = 0.25
-_PATIENCE_S = 30.0
-"""With a duration, an input gets so long to begin."""
+_POLL_S = 0.25
+_FIRST_FRAME_S = 30.0
+"""With `--duration`, the input has this much time for its first frame."""
 _SHOWN = 20
 _LOGGER = logging.getLogger("videostore")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What is recorded, and how; None is the default of the machine config."""
+class RecordOptions:
+    """What to record, and how. None means the default of the machine config."""
 
     input: str
     directory: Path
@@ -49,64 +50,66 @@ class Settings:
     reencode: bool
     format: str | None
     options: Mapping[str, str]
+    """Options of ffmpeg for the input."""
     duration_s: float | None
-    """Of the recording; None: until it ends."""
+    """Length of the recording; None: until the input ends."""
 
 
-async def record(settings: Settings) -> int:
-    """Record, and finish the last segment in order, however it ends."""
+async def record(options: RecordOptions) -> int:
+    """Record, and finish the last segment however the recording ends."""
     source = await FFmpegInput.open(
-        settings.input,
-        codec=settings.codec,
-        bitrate=settings.bitrate,
-        preset=settings.preset,
-        framerate=settings.framerate,
-        options=settings.options,
-        format=settings.format,
-        reencode=settings.reencode,
+        options.input,
+        codec=options.codec,
+        bitrate=options.bitrate,
+        preset=options.preset,
+        framerate=options.framerate,
+        options=options.options,
+        format=options.format,
+        reencode=options.reencode,
     )
     store = VideoStore.record(
-        settings.directory,
+        options.directory,
         source,
-        size_gb=settings.size_gb,
-        segment_seconds=settings.segment_seconds,
-        bitrate=settings.bitrate,
-        framerate=settings.framerate,
+        size_gb=options.size_gb,
+        segment_seconds=options.segment_seconds,
+        bitrate=options.bitrate,
+        framerate=options.framerate,
         codec="copy",
         live=source.live,
     )
-    _tell_found(source.info)
+    _report_input(source.info)
     started_us = now_us()
     async with store:
-        health = await _watch(store, settings.duration_s)
-    code = await _report(settings.directory.expanduser().absolute(), started_us, health.reason if health else "")
+        health = await _wait_for_end(store, options.duration_s)
+    directory = options.directory.expanduser().absolute()
+    code = await _report_recording(directory, started_us, health.reason if health else "")
     if health and health.dropped_frames and code == DONE:
-        tell(f"{health.dropped_frames} frames were not recorded: ffmpeg was too slow for them, or had failed.")
+        print_message(f"{health.dropped_frames} frames were not recorded: ffmpeg was too slow for them, or failed.")
         code = INCOMPLETE
     if source.fault and code != FAILED:
-        tell(f"It ends early: {source.fault}.")
+        print_message(f"The recording ended early: {source.fault}.")
         return FAILED
     return code
 
 
-def _tell_found(info: StreamInfo | None) -> None:
+def _report_input(info: StreamInfo | None) -> None:
     if info is None:
-        tell("The input does not answer just now; it is asked again until it does, or until Ctrl-C.")
+        print_message("The input does not answer. It is tried again until it does; Ctrl-C stops.")
     elif info.reencoded:
-        tell(f"The input is encoded anew: {info.reencoded}.")
+        print_message(f"The input is re-encoded: {info.reencoded}.")
     else:
-        tell(f"The input is {info.codec} of {info.width}x{info.height}, recorded as it is.")
+        print_message(f"The input is {info.codec} of {info.width}x{info.height}, recorded without re-encoding.")
 
 
-async def _watch(store: VideoStore, duration_s: float | None) -> RecorderHealth | None:
-    """Show how it goes until it ends, the time is over, or somebody interrupts; how it was at last."""
+async def _wait_for_end(store: VideoStore, duration_s: float | None) -> RecorderHealth | None:
+    """Show the progress until the input ends, the duration is over, or the user interrupts; the last health."""
     began_s, first_s = time.monotonic(), None
-    left_s = _LOOK_S
+    left_s = _POLL_S
     ending = asyncio.ensure_future(store.ended())
     try:
-        with _status() as show:
+        with _progress() as show:
             while left_s > 0:
-                await asyncio.wait({ending}, timeout=min(_LOOK_S, left_s))
+                await asyncio.wait({ending}, timeout=min(_POLL_S, left_s))
                 if ending.done():
                     break
                 health = store.health()
@@ -114,7 +117,7 @@ async def _watch(store: VideoStore, duration_s: float | None) -> RecorderHealth 
                 if first_s is None and health.recorder and health.recorder.last_frame_age_s is not None:
                     first_s = time.monotonic()
                 left_s = _left_s(duration_s, began_s, first_s)
-    except asyncio.CancelledError:  # Ctrl-C is the usual end of it
+    except asyncio.CancelledError:  # Ctrl-C is the usual way to stop
         pass
     finally:
         ending.cancel()
@@ -123,30 +126,30 @@ async def _watch(store: VideoStore, duration_s: float | None) -> RecorderHealth 
 
 def _left_s(duration_s: float | None, began_s: float, first_s: float | None) -> float:
     if duration_s is None:
-        return _LOOK_S
+        return _POLL_S
     if first_s is None:
-        return began_s + duration_s + _PATIENCE_S - time.monotonic()
+        return began_s + duration_s + _FIRST_FRAME_S - time.monotonic()
     return first_s + duration_s - time.monotonic()
 
 
 @contextlib.contextmanager
-def _status() -> Iterator[Callable[[Health], None]]:
-    """A line that is drawn over and over; where there is no terminal, a line for each change."""
-    console = screen.messages()
+def _progress() -> Iterator[Callable[[Health], None]]:
+    """On a terminal, a status line that is updated; elsewhere, a line for each change."""
+    console = terminal.messages_console()
     if console.is_terminal:
         with console.status("Opening the input …") as status:
-            yield lambda health: status.update(screen.visible(_line(health)))
+            yield lambda health: status.update(printable(_status_line(health)))
         return
     last = ""
 
-    def note(health: Health) -> None:
+    def show_change(health: Health) -> None:
         nonlocal last
-        said = _activity(health)
-        if said != last:
-            console.print(f"{written(now_us())}  {said}")
-        last = said
+        activity = _activity(health)
+        if activity != last:
+            console.print(f"{format_time(now_us())}  {activity}")
+        last = activity
 
-    yield note
+    yield show_change
 
 
 def _activity(health: Health) -> str:
@@ -155,54 +158,57 @@ def _activity(health: Health) -> str:
     return f"Not recording: {reason.rstrip('.')}." if reason else "Recording."
 
 
-def _line(health: Health) -> str:
-    stored = f"{length(round(health.stored_seconds * US_PER_SECOND))} stored, {screen.size(health.stored_bytes)}"
+def _status_line(health: Health) -> str:
+    stored_us = round(health.stored_seconds * US_PER_SECOND)
+    stored = f"{format_length(stored_us)} stored, {format_size(health.stored_bytes)}"
     recorder = health.recorder
     if recorder is None or not recorder.recording:
         return f"{_activity(health)} {stored}"
     dropped = f", {recorder.dropped_frames} frames dropped" if recorder.dropped_frames else ""
-    return f"Recording {recorder.frames_per_second:.1f} frames/s, {stored}{dropped} — Ctrl-C ends it"
+    return f"Recording {recorder.frames_per_second:.1f} frames/s, {stored}{dropped}. Ctrl-C stops."
 
 
-async def _report(directory: Path, started_us: int, reason: str) -> int:
-    ranges = _joined(await _segments(directory, started_us - US_PER_SECOND))
+async def _report_recording(directory: Path, started_us: int, reason: str) -> int:
+    ranges = _joined(await _recorded_segments(directory, started_us - US_PER_SECOND))
     if not ranges:
-        tell(f"Nothing was recorded: {reason.rstrip('.')}." if reason else "Nothing was recorded.")
+        print_message(f"Nothing was recorded: {reason.rstrip('.')}." if reason else "Nothing was recorded.")
         return FAILED
     recorded_us = sum(one.to_us - one.from_us for one in ranges)
     pieces = f" in {len(ranges)} ranges" if len(ranges) > 1 else ""
-    screen.draw(f"Recorded {length(recorded_us)}{pieces} into {directory}")
-    table = screen.facts()
+    terminal.print_result(f"Recorded {format_length(recorded_us)}{pieces} into {directory}")
+    table = terminal.facts_table()
     if len(ranges) == 1:
-        table.add_row("from", written(ranges[0].from_us))
-        table.add_row("to", written(ranges[0].to_us))
+        table.add_row("from", format_time(ranges[0].from_us))
+        table.add_row("to", format_time(ranges[0].to_us))
     else:
         for one in ranges[-_SHOWN:]:
-            described = f"{written(one.from_us)} to {written(one.to_us)}"
-            table.add_row("holds", described, f"({length(one.to_us - one.from_us)})")
-    screen.draw(table)
+            ends = f"{format_time(one.from_us)} to {format_time(one.to_us)}"
+            table.add_row("holds", ends, f"({format_length(one.to_us - one.from_us)})")
+    terminal.print_result(table)
     if len(ranges) > 1:
         missing_us = ranges[-1].to_us - ranges[0].from_us - recorded_us
-        tell(f"Of the time between them {length(missing_us)} are missing; `videostore state --all` shows the ranges.")
+        print_message(
+            f"{format_length(missing_us)} are missing between these ranges. `videostore state --all` shows all ranges."
+        )
     return DONE
 
 
-async def _segments(directory: Path, from_us: int) -> list[Segment]:
-    """What was recorded from a moment on, as the index knows it, else as the files say."""
+async def _recorded_segments(directory: Path, from_us: int) -> list[Segment]:
+    """The segments from a time on, as the index has them; those that it lacks are read from their files."""
     names = [name for name in list_directory(directory)[1] if (name_time_us(name) or 0) >= from_us]
-    known: dict[str, Segment] = {}
+    indexed: dict[str, Segment] = {}
     with contextlib.suppress(OSError, sqlite3.Error):
         index = await Index.open_snapshot(directory, _LOGGER)
         try:
-            known = {one.file_name: one for one in await index.select(from_us, 1 << 62)}
+            indexed = {one.file_name: one for one in await index.select(from_us, 1 << 62)}
         finally:
             await index.close()
-    found = [known.get(name) or _read(directory / name) for name in names]
+    found = [indexed.get(name) or _read(directory / name) for name in names]
     return sorted((one for one in found if one is not None), key=lambda one: one.start_us)
 
 
 def _joined(segments: Sequence[Segment]) -> list[Range]:
-    """The ranges that they make; those of one run follow each other without a gap."""
+    """The ranges that segments make. Those of one run follow each other without a gap."""
     ranges: list[Range] = []
     before: Segment | None = None
     for one in segments:
@@ -227,18 +233,18 @@ def _read(path: Path) -> Segment | None:
         return None
 
 
-def parse_options(given: list[str]) -> dict[str, str]:
-    """Options of ffmpeg for the input, given as `KEY=VALUE`.
+def parse_input_options(given: list[str]) -> dict[str, str]:
+    """Options of ffmpeg for the input, from `KEY=VALUE` each.
 
     Raises:
-        RequestError: one is no such pair.
+        RequestError: one does not have this form.
     """
     options = {}
     for one in given:
         name, equals, value = one.partition("=")
         if not name or not equals:
             raise RequestError(
-                f"--option is {one.partition('=')[0]!r}: it must be KEY=VALUE, such as rtsp_transport=udp."
+                "option-wrong", field="--option", value=name, expected="KEY=VALUE, such as rtsp_transport=udp"
             )
         options[name] = value
     return options

@@ -1,110 +1,74 @@
-"""How a command ends: its exit code, and one sentence for whoever called it."""
+"""What every command needs while it runs: exit codes, messages on standard error, and an end on a signal."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import io
-import os
 import re
-import signal
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from typing import Any
 
-from videostore.base.errors import VideoStoreError, reason_of
-from videostore.cli.invocation import install_signal_handlers
-from videostore.cli.terminal import visible
+from videostore.cli.output import OutputError
+from videostore.cli.signals import END_SIGNALS, install_signal_handlers, is_ignored
+from videostore.cli.text import printable
 
 DONE = 0
 FAILED = 1
 REFUSED = 2
-"""A mistake of the user: a wrong argument, or nothing is stored in the range."""
 INCOMPLETE = 3
-"""It is done, but not all of it was there; or `verify` has found something."""
 INTERRUPTED = 130
 
+EXIT_CODES = {
+    DONE: "done",
+    FAILED: "failed, for example because of the disk, ffmpeg or the connection",
+    REFUSED: "wrong arguments, or nothing is stored in the range",
+    INCOMPLETE: "completed, but part of the range was missing",
+    INTERRUPTED: "interrupted; no partial files are left",
+}
+"""What each exit code means, as the help says it. A command may mean something more exact by 3."""
+
 VERBOSE = "--verbose"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
-_ENDS = (".", "?", "…", "!")
+_SENTENCE_ENDS = (".", "?", "…", "!")
 
 
-class OutputError(VideoStoreError):
-    """The standard output takes nothing."""
-
-    def __init__(self, error: OSError) -> None:
-        super().__init__(f"The standard output cannot be written to: {reason_of(error)}.")
-
-
-class _Output(io.TextIOWrapper):
-    """The standard output, whose faults are told from those of all other files."""
-
-    def write(self, text: str, /) -> int:
-        with _as_output_error():
-            return super().write(text)
-
-    def flush(self) -> None:
-        with _as_output_error():
-            super().flush()
-
-
-@contextlib.contextmanager
-def _as_output_error() -> Iterator[None]:
-    try:
-        yield
-    except (BrokenPipeError, BlockingIOError):
-        raise
-    except OSError as error:
-        raise OutputError(error) from error
-
-
-def tell(sentence: str) -> None:
-    """Say something to the person, beside the results."""
-    sentence = _CREDENTIALS.sub("…@", _one_line(sentence))
-    with contextlib.suppress(
-        OSError, OutputError
-    ):  # the results are told about at the end, and of a lost message nobody can be
+def print_message(sentence: str) -> None:
+    """Print a message on standard error, beside the results: one line, and without the passwords in URLs."""
+    sentence = _CREDENTIALS.sub("…@", " ".join(sentence.split()))
+    if not sentence.endswith(_SENTENCE_ENDS):
+        sentence += "."
+    with contextlib.suppress(OSError, OutputError):  # that the results cannot be written is reported at the end
         sys.stdout.flush()
-    with contextlib.suppress(OSError):
-        print(f"videostore: {visible(sentence)}", file=sys.stderr, flush=True)  # noqa: T201 (it is what is wanted)
-
-
-def _discard_output() -> None:
-    descriptor = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(descriptor, sys.stdout.fileno())
-    os.close(descriptor)
+    with contextlib.suppress(OSError):  # there is no other place for the message
+        print(f"videostore: {printable(sentence)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def run(work: Coroutine[Any, Any, int]) -> int:
-    """Run a command to its end and return its exit code; a signal to end cancels it, and it closes all that it owns."""
+    """Run a command until it returns its exit code. A signal to end cancels it, and it closes everything it owns."""
+    import asyncio  # slow to import, and the help does not need it
+
     try:
-        return asyncio.run(_attend(work))
+        return asyncio.run(_run_until_signal(work))
     finally:
-        install_signal_handlers()  # the loop has taken its handlers with it
+        install_signal_handlers()  # closing the loop has removed its handlers
 
 
-async def _attend(work: Coroutine[Any, Any, int]) -> int:
+async def _run_until_signal(work: Coroutine[Any, Any, int]) -> int:
+    import asyncio
+
     task = asyncio.ensure_future(work)
     interrupted = False
 
     def interrupt() -> None:
         nonlocal interrupted
-        if not interrupted:  # a second one must not cut the closing short
+        if not interrupted:  # a second signal must not cut the closing short
             interrupted = True
             task.cancel()
 
-    for number in _SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+    for number in END_SIGNALS:
+        if not is_ignored(number):
             asyncio.get_running_loop().add_signal_handler(number, interrupt)
     try:
         return await task
     except asyncio.CancelledError:
-        if interrupted:
-            return INTERRUPTED
-        raise
-
-
-def _one_line(text: str) -> str:
-    text = " ".join(text.split())
-    return text if text.endswith(_ENDS) else f"{text}."
+        return INTERRUPTED

@@ -1,4 +1,4 @@
-"""`videostore serve`: the module, started by hand. viam-server names the socket alone."""
+"""`videostore serve`: runs the Viam module by hand, as viam-server does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NoReturn
 
 
 def serve(socket: str, log_level: str, *, tcp_mode: bool) -> NoReturn:
-    """Be the module; never returns. Imports what no other command needs."""
+    """Run the module; never returns. Imports what no other command needs."""
     from videostore.viam.module import main
 
     main([socket, "--log-level", log_level, *(["--tcp-mode"] if tcp_mode else [])])

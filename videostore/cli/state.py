@@ -1,4 +1,4 @@
-"""`videostore state`: what is stored, what is missing, and what room is left."""
+"""`videostore state`: what is stored, what is missing, and how much space is left."""
 
 from __future__ import annotations
 
@@ -6,141 +6,150 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.ranges import Range
-from videostore.cli import terminal as screen
-from videostore.cli.gaps import between
-from videostore.cli.local_store import is_recorded_to, reading
+from videostore.cli.gaps import gaps_between
+from videostore.cli.local_store import is_being_recorded, open_reader
 from videostore.cli.machine_options import Remote
 from videostore.cli.runtime import DONE
-from videostore.cli.time_options import length, now_us, written, written_within
+from videostore.cli.text import format_size
+from videostore.cli.time_options import format_length, format_range_inside, format_time, now_us
 from videostore.store.results import StorageState
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _SHOWN = 20
 _FRESH_US = 60 * US_PER_SECOND
-"""A recording whose newest frame is older is not going on, though a file of it may have been written to just now."""
+"""If the newest frame is older, no recording is in progress, even if a file was written to just now (a copy)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What is to be shown."""
+class FoundState:
+    """The state of a storage directory or a machine, to be shown."""
 
-    where: str
+    storage: str
+    """The directory, or the recorder and its machine."""
     state: StorageState
-    recorded_to: bool | None
-    """Whether somebody records right now; None where that is not known."""
+    recording: bool | None
+    """Whether a recording is in progress; None if that is not known."""
 
     def ranges(self, since_us: int | None) -> list[Range]:
-        """Those that do not end before a moment."""
+        """The ranges that end after a time."""
         return [one for one in self.state.ranges if since_us is None or one.to_us > since_us]
 
     @property
     def newest_us(self) -> int | None:
-        """The end of the newest frame."""
+        """The end of the newest frame; None if nothing is stored."""
         return max((one.to_us for one in self.state.ranges), default=None)
 
     @property
     def newest_age_us(self) -> int | None:
-        """How old that is; what a clock that was set back has left in the future is new."""
+        """How old that is; 0 for a time in the future, which a clock that was set back leaves."""
         return None if self.newest_us is None else max(0, now_us() - self.newest_us)
 
     @property
     def stored_us(self) -> int:
-        """Length of all ranges."""
+        """The length of all ranges."""
         return sum(one.to_us - one.from_us for one in self.state.ranges)
 
 
 async def state(directory: Path, *, since_us: int | None, everything: bool, utc: bool, as_json: bool) -> int:
-    """Show the state of a directory."""
-    async with reading(directory) as store:
-        found = Found(str(directory), await store.state(), is_recorded_to(directory))
-    if found.recorded_to and (found.newest_age_us or 0) > _FRESH_US:  # a copy that was made just now
-        found = replace(found, recorded_to=False)
+    """Show the state of a storage directory."""
+    async with open_reader(directory) as store:
+        found = FoundState(str(directory), await store.state(), is_being_recorded(directory))
+    if found.recording and (found.newest_age_us or 0) > _FRESH_US:
+        found = replace(found, recording=False)
     return _show(found, since_us=since_us, everything=everything, utc=utc, as_json=as_json)
 
 
 async def state_of_machine(remote: Remote, *, since_us: int | None, everything: bool, utc: bool, as_json: bool) -> int:
-    """Show the state of a recorder of a machine."""
+    """Show the state of a recorder on another machine."""
     async with remote.connect() as machine:
-        found = Found(f"{machine.component} of {machine.address}", await machine.state(), None)
+        found = FoundState(f"{machine.component} of {machine.address}", await machine.state(), None)
     return _show(found, since_us=since_us, everything=everything, utc=utc, as_json=as_json)
 
 
-def _show(found: Found, *, since_us: int | None, everything: bool, utc: bool, as_json: bool) -> int:
+def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: bool, as_json: bool) -> int:
     ranges = found.ranges(since_us)
     if as_json:
-        print(json.dumps(_described(found, ranges), indent=2))  # noqa: T201 (the result)
+        print(json.dumps(_as_json(found, ranges), indent=2))  # noqa: T201 (the result)
         return DONE
-    screen.draw(_facts(found, utc=utc))
+    from videostore.cli.terminal import print_result  # slow to import, and JSON does not need it
+
+    print_result(_facts(found, utc=utc))
     if not ranges:
         return DONE
-    screen.draw()
+    print_result()
     shown = ranges if everything else ranges[-_SHOWN:]
     if len(shown) < len(ranges):
-        first = written_within(ranges[0], utc=utc)[0]
-        screen.draw(f"{len(ranges) - len(shown)} earlier ranges, from {first} on, are shown with --all.")
-    screen.draw(_table(shown, between(found.state.ranges), utc=utc))
+        first = format_range_inside(ranges[0], utc=utc)[0]
+        print_result(f"{len(ranges) - len(shown)} earlier ranges, from {first} on, are shown with --all.")
+    print_result(_table(shown, gaps_between(found.state.ranges), utc=utc))
     return DONE
 
 
-def _facts(found: Found, *, utc: bool) -> Table:
+def _facts(found: FoundState, *, utc: bool) -> Table:
+    from videostore.cli.terminal import facts_table
+
     state, newest_us, age_us = found.state, found.newest_us, found.newest_age_us
-    table = screen.facts()
-    table.add_row("Storage", found.where)
+    table = facts_table()
+    table.add_row("Storage", found.storage)
     if newest_us is None or age_us is None:
         table.add_row("Stored", "nothing yet")
     else:
-        newest = f"the newest frame is {length(age_us)} old ({written(newest_us, utc=utc, precision='seconds')})"
-        if found.recorded_to is None:
+        time = format_time(newest_us, utc=utc, precision="seconds")
+        newest = f"the newest frame is {format_length(age_us)} old ({time})"
+        if found.recording is None:
             table.add_row("Newest", newest)
         else:
-            table.add_row("Recording", f"yes, {newest}" if found.recorded_to else f"not now, {newest}")
+            table.add_row("Recording", f"yes, {newest}" if found.recording else f"not now, {newest}")
         count = len(state.ranges)
-        table.add_row("Stored", f"{length(found.stored_us)} in {count} range{'s' if count > 1 else ''}")
-    quota = "" if state.limit_bytes is None else f" of a quota of {screen.size(state.limit_bytes)}"
-    table.add_row("Used", f"{screen.size(state.used_bytes)}{quota}")
-    table.add_row("Free", f"{screen.size(state.device_free_bytes)} on the device")
+        table.add_row("Stored", f"{format_length(found.stored_us)} in {count} range{'s' if count > 1 else ''}")
+    quota = "" if state.limit_bytes is None else f" of a quota of {format_size(state.limit_bytes)}"
+    table.add_row("Used", f"{format_size(state.used_bytes)}{quota}")
+    table.add_row("Free", f"{format_size(state.device_free_bytes)} on the device")
     return table
 
 
 def _table(shown: Sequence[Range], gaps: Sequence[Range], *, utc: bool) -> Table:
-    """The last ranges; `gaps` are those between all."""
-    table = screen.listing("FROM", "TO", "LENGTH", "GAP BEFORE")
+    """The last ranges; `gaps` are the gaps between all ranges."""
+    from videostore.cli.terminal import list_table
+
+    table = list_table("FROM", "TO", "LENGTH", "GAP BEFORE")
     before = [None, *gaps][-len(shown) :]
     for one, gap in zip(shown, before, strict=True):
-        missing = length(gap.to_us - gap.from_us) if gap else ""
-        table.add_row(*written_within(one, utc=utc), length(one.to_us - one.from_us), missing)
+        missing = format_length(gap.to_us - gap.from_us) if gap else ""
+        table.add_row(*format_range_inside(one, utc=utc), format_length(one.to_us - one.from_us), missing)
     return table
 
 
-def _described(found: Found, ranges: Sequence[Range]) -> dict[str, Any]:
+def _as_json(found: FoundState, ranges: Sequence[Range]) -> dict[str, Any]:
     state, newest_us, age_us = found.state, found.newest_us, found.newest_age_us
     return {
-        "storage": found.where,
-        "recording": found.recorded_to,
-        "oldest": _time(state.ranges[0].from_us) if state.ranges else None,
-        "newest": None if newest_us is None else _time(newest_us),
+        "storage": found.storage,
+        "recording": found.recording,
+        "oldest": _exact(state.ranges[0].from_us) if state.ranges else None,
+        "newest": None if newest_us is None else _exact(newest_us),
         "newest_age_seconds": None if age_us is None else age_us / US_PER_SECOND,
         "stored_seconds": found.stored_us / US_PER_SECOND,
         "used_bytes": state.used_bytes,
         "quota_bytes": state.limit_bytes,
         "device_free_bytes": state.device_free_bytes,
-        "ranges": [_range(one) for one in ranges],
-        "gaps": [_range(one) for one in between(ranges)],
+        "ranges": [_range_as_json(one) for one in ranges],
+        "gaps": [_range_as_json(one) for one in gaps_between(ranges)],
     }
 
 
-def _range(one: Range) -> dict[str, Any]:
+def _range_as_json(one: Range) -> dict[str, Any]:
     return {
-        "from": _time(one.from_us),
-        "to": _time(one.to_us),
+        "from": _exact(one.from_us),
+        "to": _exact(one.to_us),
         "seconds": (one.to_us - one.from_us) / US_PER_SECOND,
     }
 
 
-def _time(time_us: int) -> str:
-    return written(time_us, utc=True, precision="microseconds")
+def _exact(time_us: int) -> str:
+    return format_time(time_us, utc=True, precision="microseconds")

@@ -1,4 +1,4 @@
-"""Which storage directory is meant."""
+"""Finds the storage directory to read."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ import os
 from pathlib import Path
 
 from videostore.base.errors import RequestError, reason_of
-from videostore.cli.time_options import bare
+from videostore.cli import environment
+from videostore.cli.arguments import unescape
 from videostore.config import DEFAULT_STORAGE_PATH
 from videostore.media.segment_names import name_time_us, parse_open_name
 from videostore.storage.index import FILE_NAME
 
-VARIABLE = "VIDEOSTORE_STORAGE"
+_LISTED = 10
 
 
 def find_directory(given: Path | None) -> Path:
-    """The one that was named; else the current one if it holds a recording, else the only one of this user's.
+    """The directory that `--storage` or the environment names; otherwise the one that holds a recording.
+
+    That is the current directory if it holds one, otherwise the only such directory below `~/.viam/video-storage`.
 
     Raises:
-        RequestError: it is not to be told, or not there; the sentence says what can be done.
+        RequestError: there is no such directory, or there are several.
     """
-    if given is None and (named := os.environ.get(VARIABLE)):
+    if given is None and (named := os.environ.get(environment.STORAGE)):
         given = Path(named)
     if given is not None:
-        return _checked(Path(bare(str(given))).expanduser().absolute())
+        return _checked(Path(unescape(str(given))).expanduser().absolute())
     here = Path.cwd()
     if _holds_recording(here):
         return here
@@ -31,13 +34,9 @@ def find_directory(given: Path | None) -> Path:
     found = _recordings_in(home)
     if len(found) == 1:
         return found[0]
-    how = f"name one with --storage DIR (or in {VARIABLE})"
     if found:
-        raise RequestError(f"There are several storage directories: {_listed(found)}; {how}.")
-    raise RequestError(
-        f"No storage directory was found, neither here ({here}) nor in {home}: {how}; it is the storage_path of the "
-        "machine config."
-    )
+        raise RequestError("several-storages", found=_listed(found), variable=environment.STORAGE)
+    raise RequestError("no-storage-found", here=here, home=home, variable=environment.STORAGE)
 
 
 def _checked(directory: Path) -> Path:
@@ -46,15 +45,13 @@ def _checked(directory: Path) -> Path:
             return directory
         inside = _recordings_in(directory)
     except FileNotFoundError:
-        raise RequestError(f"There is no storage directory {directory}.") from None
+        raise RequestError("command-line-storage-missing", path=directory) from None
     except NotADirectoryError:
-        raise RequestError(f"{directory} is no directory: name the one that holds the recording.") from None
+        raise RequestError("not-a-directory", path=directory) from None
     except OSError as error:
-        raise RequestError(f"The storage directory {directory} cannot be read: {reason_of(error)}.") from error
+        raise RequestError("command-line-storage-unreadable", path=directory, reason=reason_of(error)) from error
     if inside:
-        raise RequestError(
-            f"{directory} holds no recording, but this does: {_listed(inside)}; name that with --storage."
-        )
+        raise RequestError("no-recording-but-inside", path=directory, found=_listed(inside))
     return directory
 
 
@@ -69,7 +66,7 @@ def _recordings_in(parent: Path) -> list[Path]:
         try:
             if _holds_recording(directory):
                 found.append(directory)
-        except OSError:  # not for this user
+        except OSError:  # this user may not read it
             continue
     return found
 
@@ -82,7 +79,7 @@ def _holds_recording(directory: Path) -> bool:
         )
 
 
-def _listed(directories: list[Path]) -> str:
-    shown = [str(directory) for directory in directories[:10]]
-    more = [f"and {len(directories) - 10} more"] if len(directories) > 10 else []
-    return ", ".join(shown + more)
+def _listed(directories: list[Path]) -> list[str]:
+    shown = [str(directory) for directory in directories[:_LISTED]]
+    more = [f"and {len(directories) - _LISTED} more"] if len(directories) > _LISTED else []
+    return shown + more

@@ -1,4 +1,4 @@
-"""`videostore verify`: whether every segment decodes and the index agrees with the files, and how that is repaired."""
+"""`videostore verify`: checks that every segment decodes and that the index matches the files; repairs on request."""
 
 from __future__ import annotations
 
@@ -7,77 +7,77 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from videostore.cli import terminal as screen
+from videostore.cli import terminal
 from videostore.cli.runtime import DONE, INCOMPLETE
 from videostore.storage.findings import REPAIRABLE, Finding, Problem, VerificationReport
 from videostore.storage.repair import repair_directory
 from videostore.storage.verify import verify_directory
 
 _SHOWN = 100
-_NOT_LOOKED_INTO = frozenset({Problem.UNREADABLE, Problem.BEING_WRITTEN, Problem.NOT_READ})
-"""Where one of these is left, nothing else about the file is known to be put right."""
+_HIDE_OTHER_PROBLEMS = frozenset({Problem.UNREADABLE, Problem.BEING_WRITTEN, Problem.NOT_READ})
+"""A file with one of these was not examined further, so that an earlier finding may still be true."""
 
 
 async def verify(directory: Path, *, decode: bool, repair: bool, everything: bool, as_json: bool) -> int:
-    """Look at every segment of a directory, put right what can be, and tell what is wrong."""
-    report = await _look(directory, "Verifying", decode=decode)
+    """Check every segment of a directory, repair what can be repaired, and report what is wrong."""
+    report = await _check(directory, "Verifying", decode=decode)
     findings = report.findings
     left = findings
     if repair and any(one.problem in REPAIRABLE for one in findings):
         await repair_directory(directory, findings)
-        again = await _look(directory, "Verifying again", decode=False)
-        # What does not decode was not looked for again, and is not repaired.
+        again = await _check(directory, "Verifying again", decode=False)
+        # The second check does not decode, and a repair does not change what a segment decodes to.
         left = (*again.findings, *(one for one in findings if one.problem is Problem.NOT_DECODED))
-        # As of a segment that had no name before: what is damaged in it shows now.
+        # A repair can reveal a problem: once a segment is closed, it is examined for damage.
         report = replace(report, findings=(*findings, *(one for one in left if one not in findings)))
     if as_json:
-        print(json.dumps(_described(directory, report, repair, left), indent=2))  # noqa: T201 (the result)
+        print(json.dumps(_as_json(directory, report, repair, left), indent=2))  # noqa: T201 (the result)
     else:
         _show(report, decode=decode, repair=repair, everything=everything, left=left)
     return INCOMPLETE if left else DONE
 
 
-async def _look(directory: Path, title: str, *, decode: bool) -> VerificationReport:
-    with screen.bar(title) as show:
+async def _check(directory: Path, title: str, *, decode: bool) -> VerificationReport:
+    with terminal.progress_bar(title) as show:
         return await verify_directory(directory, decode=decode, on_file=lambda done, of: show(done / of))
 
 
 def _show(report: VerificationReport, *, decode: bool, repair: bool, everything: bool, left: Sequence[Finding]) -> None:
-    console = screen.results()
+    console = terminal.results_console()
     findings = report.findings
     for one in findings if everything else findings[:_SHOWN]:
         mark = ""
         if repair and one not in left:
-            mark = "repaired: " if _is_repaired(one, left) else "no longer so: "
+            mark = "repaired: " if _is_repaired(one, left) else "no longer found: "
         console.print(f"{mark}{one.sentence}", soft_wrap=True)
     if len(findings) > _SHOWN and not everything:
         console.print(f"{len(findings) - _SHOWN} more are shown with --all.")
-    looked = f"{report.segments} segment{'s' if report.segments != 1 else ''} read"
+    checked = f"{report.segments} segment{'s' if report.segments != 1 else ''} read"
     if decode:
-        looked += f", {report.decoded_frames} frames decoded"
-    console.print(f"{looked}: {_summary(findings, left, repair=repair)}")
+        checked += f", {report.decoded_frames} frames decoded"
+    console.print(f"{checked}: {_summary(findings, left, repair=repair)}")
 
 
 def _is_repaired(one: Finding, left: Sequence[Finding]) -> bool:
     if one.problem not in REPAIRABLE or one in left:
         return False
-    return not any(other.file_name == one.file_name and other.problem in _NOT_LOOKED_INTO for other in left)
+    return not any(other.file_name == one.file_name and other.problem in _HIDE_OTHER_PROBLEMS for other in left)
 
 
 def _summary(findings: Sequence[Finding], left: Sequence[Finding], *, repair: bool) -> str:
     if not findings:
         return "nothing is wrong."
     if not repair:
-        can = sum(one.problem in REPAIRABLE for one in findings)
-        advice = f"; --repair can put {can} of them right" if can else "; clips hold what is whole"
-        return f"{len(findings)} found{advice}."
+        count = f"{len(findings)} problem{'s' if len(findings) != 1 else ''} found"
+        repairable = sum(one.problem in REPAIRABLE for one in findings)
+        return f"{count}; {f'--repair can repair {repairable}' if repairable else 'clips show the intact parts'}."
     if not left:
-        return "all is repaired."
+        return "everything is repaired."
     repaired = sum(_is_repaired(one, left) for one in findings)
-    return f"{repaired} repaired, {len(left)} left; clips hold what is whole."
+    return f"{repaired} repaired, {len(left)} left; clips show the intact parts."
 
 
-def _described(directory: Path, report: VerificationReport, repair: bool, left: Sequence[Finding]) -> dict[str, object]:
+def _as_json(directory: Path, report: VerificationReport, repair: bool, left: Sequence[Finding]) -> dict[str, object]:
     return {
         "storage": str(directory),
         "segments": report.segments,

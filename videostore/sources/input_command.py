@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from videostore.base.constants import US_PER_SECOND
 from videostore.base.time_format import format_seconds
 from videostore.sources.input_profile import InputProfile
 

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.support.recording import START_US, US
+from videostore.base.ranges import Range
+from videostore.cli.gaps import ClipContents, gaps_between
+from videostore.cli.runtime import DONE, INCOMPLETE
+from videostore.cli.time_options import format_time
+
+ASKED = Range(START_US, START_US + 60 * US)
+
+
+def test_a_clip_is_complete_unless_the_store_reports_its_ranges(capsys: pytest.CaptureFixture[str]) -> None:
+    contents = ClipContents(ASKED)
+    contents.update(None)
+    assert contents.ranges == (ASKED,) and contents.report_missing(utc=True) == DONE
+    contents.update([Range(ASKED.from_us + 999, ASKED.to_us)])  # less than a millisecond
+    assert contents.report_missing(utc=True) == DONE
+    assert capsys.readouterr().err == ""
+
+
+def test_the_first_gaps_of_many_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    contents = ClipContents(ASKED)
+    contents.update([Range(START_US + second * US, START_US + (second + 1) * US) for second in range(0, 14, 2)])
+    assert contents.report_missing(utc=True) == INCOMPLETE
+    first = f"{format_time(START_US + US, utc=True)} to {format_time(START_US + 2 * US, utc=True)}"
+    message = capsys.readouterr().err
+    assert message.startswith(f"videostore: The clip lacks 53 s of 1 min: nothing is stored from {first}, ")
+    assert message.endswith(" and 2 more gaps.\n") and message.count(" to ") == 5
+
+
+def test_gaps_lie_between_neighbours() -> None:
+    first, second, third = Range(0, 1), Range(3, 4), Range(9, 10)
+    assert gaps_between([first, second, third]) == [Range(1, 3), Range(4, 9)]
+    assert gaps_between([first]) == gaps_between([]) == []

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.program import Program, contents, exact, read_time
+from tests.support.recording import US
+from videostore.base.ranges import Range
+from videostore.cli.state import FoundState
+from videostore.cli.time_options import format_time, now_us
+from videostore.store.results import StorageState
+
+
+def test_state_shows_ranges_sums_and_the_age_of_the_newest_frame(
+    program: Program, recording: Path, times: list[int], unchanged: None
+) -> None:
+    done = program("state", "--storage", recording)
+    assert done.code == 0 and not done.err
+    facts, _, table = done.out.partition("\n\n")
+    assert facts.splitlines()[0].split() == ["Storage", str(recording)]
+    newest = r"the newest frame is \d+ d( \d\d h)? old \(2024-08-30T08:40:07\+02:00\)"
+    assert re.search(f"Recording  not now, {newest}", facts)
+    assert re.search(r"Stored +7\.0 s in 1 range\nUsed +[\d.]+ KiB\nFree +[\d.]+ [GT]iB on the device", facts)
+    header, line = table.splitlines()
+    assert header.split() == ["FROM", "TO", "LENGTH", "GAP", "BEFORE"]
+    # Whole seconds inside the stored range.
+    assert line.split() == ["2024-08-30T08:40:01+02:00", "2024-08-30T08:40:07+02:00", "7.0", "s"]
+
+
+def test_state_as_json_has_times_in_utc_bytes_and_seconds(program: Program, recording: Path, times: list[int]) -> None:
+    done = program("state", "--json", cwd=recording)
+    assert done.code == 0 and not done.err
+    state = json.loads(done.out)
+    (one,) = state.pop("ranges")
+    assert one["from"] == exact(times[0]) and read_time(one["to"]) > times[-1]
+    assert one["seconds"] == pytest.approx((read_time(one["to"]) - times[0]) / US)
+    assert state.pop("device_free_bytes") > 0 and state.pop("newest_age_seconds") > 3600
+    assert state == {
+        "storage": str(recording),
+        "recording": False,
+        "oldest": one["from"],
+        "newest": one["to"],
+        "stored_seconds": one["seconds"],
+        "used_bytes": sum(path.stat().st_size for path in recording.glob("*.mp4")),
+        "quota_bytes": None,
+        "gaps": [],
+    }
+
+
+def test_state_shows_the_last_ranges_of_many_and_the_gaps_between_them(
+    program: Program, go_storage: Path, go_start_s: int
+) -> None:
+    before = contents(go_storage)
+    done = program("state", "--storage", go_storage, "--utc")
+    lines = done.out.partition("\n\n")[2].splitlines()
+    assert lines[0] == "5 earlier ranges, from 2023-11-14T22:13:20Z on, are shown with --all."
+    assert len(lines) == 22
+    # The first line has its gap too, although the range before the gap is not shown.
+    assert all(line.endswith("2.0 s   1 min 38 s") for line in lines[2:])
+    whole = program("state", "--storage", go_storage, "--utc", "--all").out.partition("\n\n")[2].splitlines()
+    assert len(whole) == 26 and whole[1].split() == ["2023-11-14T22:13:20Z", "2023-11-14T22:13:22Z", "2.0", "s"]
+    since = format_time((go_start_s + 2301) * US)
+    found = json.loads(program("state", "--storage", go_storage, "--json", "--since", since).out)
+    assert [read_time(one["from"]) // US - go_start_s for one in found["ranges"]] == [2300, 2400]
+    assert [one["seconds"] for one in found["gaps"]] == [98]
+    assert contents(go_storage) == before
+
+
+def test_state_of_an_empty_directory_says_that_nothing_is_stored(program: Program, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = program("state", "--storage", empty)
+    assert done.code == 0 and re.search(r"^Stored +nothing yet$", done.out, re.MULTILINE)
+    assert json.loads(program("state", "--json", "--storage", empty).out)["ranges"] == []
+    assert not os.listdir(empty)
+
+
+def test_a_frame_in_the_future_which_a_clock_that_was_set_back_leaves_is_new() -> None:
+    ahead = Range(now_us(), now_us() + 3600 * US)
+    state = StorageState((ahead,), storage_path=Path("/data/door"), used_bytes=0, limit_bytes=None, device_free_bytes=0)
+    found = FoundState("/data/door", state, recording=None)
+    assert found.newest_us == ahead.to_us and found.newest_age_us == 0
+    assert found.ranges(ahead.to_us - 1) == [ahead] and found.ranges(ahead.to_us) == []

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.program import read_time
+from tests.support.recording import START_US
+from videostore.base.errors import ConfigError, FFmpegError, RequestError, VideoStoreError
+from videostore.cli.style import CommandLineStyle, sentence_of
+
+UTC = CommandLineStyle(utc=True)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "option"),
+    [
+        ("storage.size_gb", "--size-gb"),
+        ("storage.segment_seconds", "--segment-seconds"),
+        ("storage.storage_path", "--storage"),
+        ("storage.upload_path", "--storage"),
+        ("video.codec", "--codec"),
+        ("framerate", "--framerate"),
+    ],
+)
+def test_an_attribute_is_written_as_the_option_that_sets_it(attribute: str, option: str) -> None:
+    error = ConfigError("attribute-wrong", attribute=attribute, value=0, expected="more")
+    assert sentence_of(error, UTC) == f"{option} is 0. It must be more."
+
+
+def test_an_attribute_of_another_machine_keeps_its_name() -> None:
+    error = VideoStoreError("upload-device-gone", attribute="storage.upload_path", path=Path("/data"))
+    assert sentence_of(error, UTC) == "The device of --storage '/data' is gone."
+    assert sentence_of(error, CommandLineStyle(options=False)) == "The device of storage.upload_path '/data' is gone."
+    wrong = ConfigError("attribute-wrong", attribute="storage.size_gb", value=0, expected="more")
+    assert sentence_of(wrong, CommandLineStyle(options=False)) == str(wrong)
+
+
+def test_a_time_is_written_in_rfc_3339_local_or_in_utc() -> None:
+    error = RequestError("from-after-to", from_us=START_US, to_us=START_US - 1_000_000)
+    assert sentence_of(error, UTC) == (
+        "FROM (2024-08-30T06:40:00.123Z) must be before TO (2024-08-30T06:39:59.123Z): the range is empty."
+    )
+    local = sentence_of(error, CommandLineStyle()).partition("(")[2].partition(")")[0]
+    assert local[-6] in "+-" and read_time(local) == START_US // 1000 * 1000
+
+
+def test_a_clip_that_ffmpeg_could_not_make_is_reported_with_its_reason() -> None:
+    error = FFmpegError("clip-failed")
+    assert sentence_of(error, UTC) == "The clip could not be made. See the module's log for the reason."
+    error.__cause__ = FFmpegError("ffmpeg-failed", exit_code=1, reason="no luck.")
+    assert sentence_of(error, UTC) == "The clip could not be made: ffmpeg failed (exit code 1): no luck."
+
+
+def test_a_sentence_of_an_older_module_is_shown_as_it_is() -> None:
+    sentence = "storage.size_gb is 0 since 2024-08-30_06-40-00.123Z."
+    assert sentence_of(RequestError(sentence), UTC) == sentence

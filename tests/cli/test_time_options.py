@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.program import TIMEOUT_S, Program, read_time
+from tests.support.recording import US
+from videostore.base.errors import RequestError, TimestampError
+from videostore.base.ranges import Range
+from videostore.cli.time_options import (
+    format_length,
+    format_range_inside,
+    format_time,
+    parse_integer,
+    parse_length,
+    parse_number,
+    parse_range,
+    parse_time,
+)
+
+TIME_S = 1_700_000_000
+
+
+def test_a_time_before_now_is_not_parsed_as_an_option(program: Program, recording: Path) -> None:
+    present_us = time.time_ns() // 1000
+    done = program("export", "-2d", "-1h30m", "--storage", recording, "--utc")
+    assert done.code == 2
+    found = re.match(
+        r"Nothing is stored in the range from (\S+) to (\S+)\. The nearest stored range is from 2024", done.sentence
+    )
+    assert found is not None
+    ago_s = [(present_us - read_time(text)) / US for text in found.groups()]
+    assert ago_s == pytest.approx([172800, 5400], abs=TIMEOUT_S)
+    done = program("play", "-90s", "-5m", "--storage", recording)
+    assert done.code == 2 and re.match(r"FROM \(\S+\) must be before TO \(\S+\): the range is empty", done.sentence)
+
+
+def test_a_range_may_end_relative_to_its_start() -> None:
+    asked = parse_range("2023-11-14T22:13:20Z", "+90s")
+    assert asked == Range(TIME_S * US, (TIME_S + 90) * US)
+    with pytest.raises(RequestError) as raised:
+        parse_range("2023-11-14T22:13:20Z", "2023-11-14T22:13:20Z")
+    assert (raised.value.code, raised.value.from_us) == ("from-after-to", TIME_S * US)
+    with pytest.raises(TimestampError):
+        parse_time("+90s", "since")
+
+
+def test_numbers_and_lengths_that_cannot_be_parsed_name_their_option() -> None:
+    assert parse_length("1h30m", "--duration") == 5400
+    assert (parse_number(" -5", "--size-gb"), parse_integer("7", "--bitrate")) == (-5, 7)
+    for parse, text, option in (
+        (parse_length, "long", "--duration"),
+        (parse_number, "much", "--size-gb"),
+        (parse_integer, "1.5", "--bitrate"),
+    ):
+        with pytest.raises(RequestError) as raised:
+            parse(text, option)
+        error = raised.value
+        assert (error.code, error.field, error.value) == ("option-wrong", option, text)
+        assert str(error) == f"{option} is '{text}'. It must be {error.expected}."
+
+
+def test_a_length_has_at_most_two_units() -> None:
+    lengths = [0, 1_400_000, 59_400_000, 59_600_000, 90_000_000, 3_600_000_000, 3_725_000_000, 86_400_000_000 * 9]
+    assert [format_length(one) for one in lengths] == [
+        "0.0 s", "1.4 s", "59 s", "1 min", "1 min 30 s", "1 h", "1 h 02 min", "9 d",
+    ]  # fmt: skip
+
+
+def test_a_range_is_written_so_that_all_of_it_is_stored() -> None:
+    assert format_range_inside(Range(TIME_S * US + 1, (TIME_S + 3) * US - 1), utc=True) == (
+        "2023-11-14T22:13:21Z",
+        "2023-11-14T22:13:22Z",
+    )
+    short = Range(TIME_S * US + 1, TIME_S * US + 900_000)
+    assert format_range_inside(short, utc=True) == ("2023-11-14T22:13:20.000001Z", "2023-11-14T22:13:20.900000Z")
+
+
+def test_a_time_is_rounded_down_to_its_precision() -> None:
+    assert format_time(TIME_S * US + 999_999, utc=True) == "2023-11-14T22:13:20.999Z"
+    assert format_time(TIME_S * US + 999_999, utc=True, precision="seconds") == "2023-11-14T22:13:20Z"
+    assert read_time(format_time(TIME_S * US)) == TIME_S * US  # local, with its UTC offset

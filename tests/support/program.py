@@ -1,0 +1,161 @@
+"""The command line as a process, for tests: started with a home directory of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tests.support.checkout import ROOT
+from tests.support.recording import US
+from videostore.cli.time_options import format_time
+
+ZONE = "Europe/Berlin"
+"""The time zone in which the program runs."""
+TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class Result:
+    """The exit code of the program, and what it has written."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def sentence(self) -> str:
+        """The only line on standard error, which must be a sentence for people."""
+        (line,) = self.err.splitlines()
+        assert line.startswith("videostore: ") and line.endswith("."), line
+        assert "Traceback" not in line and "Error(" not in line
+        return line.removeprefix("videostore: ")
+
+
+@dataclass(frozen=True)
+class Program:
+    """The program, started by a user whose home is a directory of the test."""
+
+    home: Path
+
+    @classmethod
+    def create(cls, directory: Path) -> Program:
+        """The program with a new home directory."""
+        for name in ("tmp", "here"):
+            (directory / "home" / name).mkdir(parents=True)
+        return cls(directory / "home")
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """The environment that it is started with."""
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("VIDEOSTORE_ST", "VIAM_"))}
+        clean = {"HOME": str(self.home), "TMPDIR": str(self.home / "tmp"), "TZ": ZONE, "COLUMNS": "80"}
+        return {**ours, **clean, "PYTHONPATH": str(ROOT), **changes}
+
+    @property
+    def here(self) -> Path:
+        """Its working directory."""
+        return self.home / "here"
+
+    def command(self, *arguments: object) -> list[str]:
+        """The command that starts it."""
+        return [sys.executable, "-m", "videostore", *map(str, arguments)]
+
+    def __call__(self, *arguments: object, cwd: Path | None = None, **environment: str) -> Result:
+        """Run it to its end."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=cwd or self.here,
+            env=self.environment(**environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+        )
+        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    async def run_in_thread(self, *arguments: object) -> Result:
+        """Run it to its end while the event loop goes on."""
+        return await asyncio.to_thread(self, *arguments)
+
+    def start(self, *arguments: object, **environment: str) -> subprocess.Popen[bytes]:
+        """Start it in a session of its own, for a test that ends it."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.here,
+            env=self.environment(**environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def on_terminal(self, *arguments: object, columns: int = 80, **environment: str) -> tuple[int, str]:
+        """Run it on a terminal: its exit code, and everything that it draws."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        settings = {**self.environment(TERM="xterm-256color", **environment)}
+        settings.pop("COLUMNS")
+        settings.pop("NO_COLOR", None)
+        process = subprocess.Popen(
+            self.command(*arguments), cwd=self.here, env=settings, stdin=theirs, stdout=theirs, stderr=theirs
+        )
+        os.close(theirs)
+        drawn = b""
+        with contextlib.suppress(OSError):  # raised when the program has ended
+            while block := os.read(ours, 65536):
+                drawn += block
+        os.close(ours)
+        return process.wait(TIMEOUT_S), drawn.decode()
+
+    def script(self, name: str, *lines: str) -> Path:
+        """A shell script that replaces another program, such as ffmpeg."""
+        path = self.home / name
+        path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+        path.chmod(0o755)
+        return path
+
+    def temporary_files(self) -> list[str]:
+        """Temporary files that are left."""
+        return sorted(os.listdir(self.home / "tmp"))
+
+
+def contents(directory: Path) -> dict[str, tuple[int, int, int, bytes]]:
+    """Size, modification time, number of links and content of every file in a directory, and its own time."""
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        status = path.stat()
+        found[path.name] = status.st_size, status.st_mtime_ns, status.st_nlink, path.read_bytes()
+    found["."] = 0, directory.stat().st_mtime_ns, 0, b""
+    return found
+
+
+def wait_for(path: Path) -> None:
+    """Wait until a file exists."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def exact(time_us: int) -> str:
+    """A time to the microsecond, as an argument of the program."""
+    return format_time(time_us, utc=True, precision="microseconds")
+
+
+def summer_time(time_us: int) -> str:
+    """A time as the program shows it in the summer of its time zone."""
+    return format_time(time_us + 7200 * US, utc=True).replace("Z", "+02:00")
+
+
+def read_time(text: str) -> int:
+    """A time that the program has written, in microseconds since 1970, UTC."""
+    return round(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * US)

@@ -1,0 +1,25 @@
+"""Parts of the help that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+TIMES = """\b
+FROM and TO are times in one of these forms:
+  2026-11-22T02:50:00+01:00  RFC 3339, also with Z for UTC
+  "2026-11-22 02:50:00"      local time of this computer
+  02:50  or  02:50:30        the last time it was that time
+  -5m  or  -1h30m            before now
+  now
+  +30s                       TO only: after FROM"""
+
+
+def examples(*commands: str) -> str:
+    """A block of examples."""
+    return "\n".join(["\b", "Examples:", *(f"  {one}" for one in commands)])
+
+
+def table(title: str, rows: Mapping[int, str] | Mapping[str, str]) -> str:
+    """A block of names and what they mean. `\\b` keeps its lines as they are."""
+    width = max(len(str(name)) for name in rows)
+    return "\n".join(["\b", f"{title}:", *(f"  {name:<{width}}  {text}" for name, text in rows.items())])

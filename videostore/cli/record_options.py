@@ -1,0 +1,59 @@
+"""The argument and the options of `videostore record` alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from videostore.cli import environment
+
+Input = Annotated[str, typer.Argument(metavar="INPUT", help="A file, a device or a URL.")]
+NewStorage = Annotated[
+    Path,
+    typer.Option(
+        "--storage",
+        metavar="DIR",
+        envvar=environment.STORAGE,
+        help="The storage directory. It is created if it does not exist.",
+    ),
+]
+SizeGb = Annotated[
+    str, typer.Option("--size-gb", metavar="N", help="Storage quota in GiB. Beyond it the oldest video is deleted.")
+]
+Duration = Annotated[
+    str | None, typer.Option("--duration", metavar="LENGTH", help="Stop after this time: 30s, 5m, 1h30m …")
+]
+SegmentSeconds = Annotated[
+    str | None, typer.Option("--segment-seconds", metavar="N", help="Length of a segment in seconds. Default: 30.")
+]
+Reencode = Annotated[bool, typer.Option("--reencode", help="Re-encode even if that is not needed.")]
+Codec = Annotated[
+    str | None,
+    typer.Option(
+        "--codec",
+        metavar="NAME",
+        help="If re-encoded: h264, h265, or the name of an ffmpeg encoder. Default: h264.",
+    ),
+]
+Bitrate = Annotated[
+    str | None, typer.Option("--bitrate", metavar="N", help="If re-encoded: bits per second. Default: 1000000.")
+]
+Preset = Annotated[
+    str | None,
+    typer.Option("--preset", metavar="NAME", help="If re-encoded: ultrafast … veryslow. Default: medium."),
+]
+Framerate = Annotated[
+    str | None,
+    typer.Option("--framerate", metavar="N", help="If re-encoded: the expected frames per second. Default: 20."),
+]
+Format = Annotated[
+    str | None, typer.Option("--format", metavar="NAME", help="ffmpeg's format of the input, such as v4l2.")
+]
+InputOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="KEY=VALUE", help="An ffmpeg option for the input. It may be given several times."
+    ),
+]

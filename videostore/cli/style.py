@@ -1,0 +1,47 @@
+"""How the command line writes errors: attributes as its options, and times as it shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from videostore.base.errors import FFmpegError, Style, VideoStoreError
+
+_OPTIONS = {"storage.storage_path": "--storage", "storage.upload_path": "--storage"}
+
+
+class CommandLineStyle(Style):
+    """Writes an attribute of the machine config as the option that sets it, and times as RFC 3339.
+
+    Errors of another machine keep the names of its attributes: `options` is False for them.
+    """
+
+    def __init__(self, *, utc: bool = False, options: bool = True) -> None:
+        self._utc = utc
+        self._options = options
+
+    def attribute(self, name: str) -> str:
+        """`storage.size_gb` as `--size-gb`."""
+        if not self._options:
+            return super().attribute(name)
+        return _OPTIONS.get(name) or "--" + name.rpartition(".")[2].replace("_", "-")
+
+    def the_attribute(self, name: str) -> str:
+        """The same: an option needs no article."""
+        return self.attribute(name) if self._options else super().the_attribute(name)
+
+    def time(self, time_us: int) -> str:
+        """The time in RFC 3339, local unless the style is UTC."""
+        from videostore.cli.time_options import format_time
+
+        return format_time(time_us, utc=self._utc)
+
+
+def sentence_of(error: VideoStoreError, style: Style) -> str:
+    """The sentence that is shown for an error.
+
+    If ffmpeg could not make a clip, that is ffmpeg's reason: the module's log, which the error names, does not exist.
+    """
+    cause: Any = error.__cause__
+    if error.code == "clip-failed" and isinstance(cause, FFmpegError):
+        error = FFmpegError("clip-failed-because", reason=cause.sentence(style))
+    return error.sentence(style)
