@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
-from videostore.base.tasks import finish_despite_cancellation
+from videostore.base.tasks import DetachedTasks, end_task, finish_despite_cancellation, run_in_thread
 
 
 async def test_it_waits_to_the_end_however_often_it_is_cancelled() -> None:
@@ -20,8 +21,92 @@ async def test_it_waits_to_the_end_however_often_it_is_cancelled() -> None:
         await waiting
 
 
-async def test_without_that_the_result_or_the_error_is_handed_on() -> None:
+async def test_without_a_cancellation_the_result_or_the_error_is_passed_on() -> None:
     loop = asyncio.get_running_loop()
     assert await finish_despite_cancellation(loop.run_in_executor(None, lambda: 7)) == 7
     with pytest.raises(ZeroDivisionError):
         await finish_despite_cancellation(loop.run_in_executor(None, lambda: 1 // 0))
+
+
+async def test_a_thread_is_waited_for_even_if_its_caller_is_cancelled() -> None:
+    begun, go_on, done = asyncio.Event(), threading.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def work() -> None:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(10)
+        done.set()
+
+    waiting = asyncio.create_task(run_in_thread(work))
+    await begun.wait()
+    waiting.cancel()
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert done.is_set()
+
+
+async def test_a_thread_returns_its_result_or_its_error() -> None:
+    assert await run_in_thread(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        await run_in_thread(divmod, 7, 0)
+
+
+async def test_a_task_that_loses_a_cancellation_is_cancelled_again() -> None:
+    cancellations = 0
+
+    async def stubborn() -> None:
+        nonlocal cancellations
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                cancellations += 1
+                if cancellations == 3:
+                    raise
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await end_task(task, again_s=0.001)
+    assert task.cancelled() and cancellations == 3
+
+
+async def test_ending_a_task_that_has_ended_does_nothing() -> None:
+    task = asyncio.create_task(asyncio.sleep(0, "result"))
+    assert await task == "result"
+    await end_task(task)
+    assert not task.cancelled()
+
+
+async def test_work_goes_on_when_its_caller_is_cancelled_and_its_owner_waits_for_it() -> None:
+    detached, go_on, done = DetachedTasks(), asyncio.Event(), []
+
+    async def work() -> None:
+        await go_on.wait()
+        done.append(True)
+
+    calling = asyncio.create_task(detached.run(work()))
+    await asyncio.sleep(0)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    waiting = asyncio.create_task(detached.wait())
+    await asyncio.sleep(0.01)
+    assert not waiting.done() and not done
+    go_on.set()
+    await waiting
+    assert done == [True]
+
+
+async def test_detached_work_returns_its_result_or_its_error() -> None:
+    detached = DetachedTasks()
+    assert await detached.run(asyncio.sleep(0, 7)) == 7
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await detached.run(fail())
+    await detached.wait()

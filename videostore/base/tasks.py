@@ -1,33 +1,68 @@
-"""Outlasting: how what must be done at an end is done, however often its task is cancelled meanwhile."""
+"""Work that must be finished even if its caller is cancelled, and tasks that must end."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
-
-
-async def finish_despite_cancellation(work: asyncio.Future[_T]) -> _T:
-    """The result of a future that is waited for to its end, even while being cancelled; that takes effect then."""
-    cancelled = False
-    while not work.done():
-        try:
-            await asyncio.wait([work])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        if not work.cancelled():
-            work.exception()  # nobody asks for it any more
-        raise asyncio.CancelledError
-    return work.result()
-
 
 _CANCEL_AGAIN_S = 1.0
 
 
-async def end_task(task: asyncio.Task[None], again_s: float = _CANCEL_AGAIN_S) -> None:
-    """Cancel a task until it has ended: on Python before 3.12 `wait_for` may lose a cancellation."""
+async def finish_despite_cancellation(work: Awaitable[_T]) -> _T:
+    """Wait for some work to finish, even while being cancelled; the cancellation takes effect afterwards.
+
+    Returns the result of the work, or raises its error. If the caller was cancelled, both are dropped.
+    """
+    future = asyncio.ensure_future(work)
+    cancelled = False
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        if not future.cancelled():
+            future.exception()  # asyncio logs an error that is never retrieved
+        raise asyncio.CancelledError
+    return future.result()
+
+
+async def run_in_thread(work: Callable[..., _T], *arguments: Any) -> _T:
+    """Run a blocking function in a thread, and wait for it even while being cancelled.
+
+    A thread cannot be stopped: when this returns, the files that it uses can be removed.
+    """
+    return await finish_despite_cancellation(asyncio.get_running_loop().run_in_executor(None, work, *arguments))
+
+
+async def end_task(task: asyncio.Task[Any], again_s: float = _CANCEL_AGAIN_S) -> None:
+    """Cancel a task, again every `again_s` seconds, and wait until it has ended.
+
+    On Python before 3.12 `wait_for` may lose a cancellation, so one is not enough. This does not await the task itself:
+    a cancellation of the task could not be told from one of the caller.
+    """
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=again_s)
+
+
+class DetachedTasks:
+    """Work that goes on when its caller is cancelled. The owner waits for all of it before it closes."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do some work in a task and return its result. If the caller is cancelled, only the waiting ends."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def wait(self) -> None:
+        """Wait until all work has ended."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)

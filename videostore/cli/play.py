@@ -13,6 +13,7 @@ from pathlib import Path
 from videostore.base.errors import RequestError, VideoStoreError
 from videostore.base.ranges import Range
 from videostore.base.system import subordinate
+from videostore.base.tasks import end_task
 from videostore.cli.gaps import Held
 from videostore.cli.local_store import reading, wait_until_covered
 from videostore.cli.runtime import DONE
@@ -78,9 +79,7 @@ async def _play(store: VideoStore, asked: Range, command: Sequence[str]) -> Held
             said = await messages
         finally:
             await end_process(process)
-            messages.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await messages
+            await end_task(messages)
     if code not in (DONE, None):
         reason = "; ".join(said) or "it gave no reason"
         raise VideoStoreError(

@@ -13,6 +13,7 @@ from pathlib import Path
 from videostore.base.constants import CLOSE_SAVES_S
 from videostore.base.errors import NothingStoredError, UnknownSaveError, VideoStoreError, reason_of, shown
 from videostore.base.ranges import Range
+from videostore.base.tasks import DetachedTasks
 from videostore.clips.uploads import Uploads
 from videostore.storage.index import Index
 from videostore.storage.retention_holds import RetentionHolds
@@ -44,7 +45,7 @@ class SaveQueue:
         self._write = write
         self._pending: dict[str, SaveJob] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._accepting: set[asyncio.Task[None]] = set()
+        self._accepting = DetachedTasks()
         self._failed: deque[SaveJob] = deque(maxlen=FAILED_SAVES_SHOWN)
 
     @property
@@ -59,10 +60,7 @@ class SaveQueue:
 
     async def accept(self, save: SaveJob) -> None:
         """Promise a save: it is on stable storage when this returns. Once begun it is kept, whoever waits for it."""
-        task = asyncio.create_task(self._accept(save))
-        self._accepting.add(task)
-        task.add_done_callback(self._accepting.discard)
-        await asyncio.shield(task)
+        await self._accepting.run(self._accept(save))
 
     async def _accept(self, save: SaveJob) -> None:
         with self._kept(save) as kept:
@@ -106,8 +104,7 @@ class SaveQueue:
 
     async def close(self) -> None:
         """Give those under way a moment to come to their end; the others are resumed by the next process."""
-        if self._accepting:
-            await asyncio.wait(self._accepting)
+        await self._accepting.wait()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SAVES_S)
         for task in self._tasks:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from videostore.base.errors import NoRoomError
-from videostore.base.tasks import finish_despite_cancellation
+from videostore.base.tasks import finish_despite_cancellation, run_in_thread
 
 WORK_DIRECTORY = ".cuts"
 """Below the storage path: lists, copies of the open segment, and clips on their way to the client."""
@@ -41,8 +41,7 @@ class Workspaces:
         Raises:
             NoRoomError: nowhere is room for so much.
         """
-        loop = asyncio.get_running_loop()
-        making = loop.run_in_executor(None, self._make, size_bytes)
+        making = asyncio.get_running_loop().run_in_executor(None, self._make, size_bytes)
         try:
             await asyncio.shield(making)
             yield making.result()
@@ -51,7 +50,7 @@ class Workspaces:
                 await finish_despite_cancellation(making)
             finally:
                 if not making.cancelled() and making.exception() is None:
-                    await finish_despite_cancellation(loop.run_in_executor(None, _remove, making.result()))
+                    await run_in_thread(_remove, making.result())
 
     def sweep(self) -> None:
         """Remove what earlier processes left. Blocking; for the start of the only recorder of the directory.

@@ -16,7 +16,7 @@ import imageio_ffmpeg
 
 from videostore.base.errors import FFmpegError, reason_of
 from videostore.base.system import subordinate, widen_pipe
-from videostore.base.tasks import finish_despite_cancellation
+from videostore.base.tasks import end_task, finish_despite_cancellation
 
 PIPE_BYTES = 1024 * 1024
 """Size asked for the pipe to ffmpeg (Linux): a whole picture per write instead of 64 KiB at a time."""
@@ -229,9 +229,7 @@ async def ffmpeg_output(
         try:
             await end_process(process)
         finally:
-            messages.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await messages
+            await end_task(messages)
     if code != 0:
         raise FFmpegError(f"ffmpeg failed (exit code {code}): {'; '.join(said) or 'it gave no reason'}.")
 
@@ -241,7 +239,7 @@ async def end_process(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-    await finish_despite_cancellation(asyncio.ensure_future(_reap(process)))
+    await finish_despite_cancellation(_reap(process))
 
 
 async def _reap(process: asyncio.subprocess.Process) -> None:

@@ -35,13 +35,14 @@ from videostore.base.errors import (
     shown,
 )
 from videostore.base.ranges import Range
+from videostore.base.tasks import run_in_thread
 from videostore.base.time_format import format_utc, format_utc_exact
 from videostore.base.time_parsing import Moment, moment_us
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.cutter import OnProgress
 from videostore.clips.uploads import publish, tag_directory
 from videostore.remote.connection import LOST, dial, parse_target, quiet_sdk, said
-from videostore.remote.transfer import LIMIT, TOLD_US, Transfer, in_thread
+from videostore.remote.transfer import LIMIT, TOLD_US, Transfer
 from videostore.store.results import ExportedClip, SavedClip, StorageState
 
 _LOOK_S = 5.0
@@ -155,7 +156,7 @@ class Machine:
             async with _work_beside(target) as work:
                 clip = Transfer(self.fetch, work, Range(from_us, to_us), on_progress)
                 await clip.fetch()
-                await in_thread(publish, clip.path, target)
+                await run_in_thread(publish, clip.path, target)
         except (OSError, ValueError, av.error.FFmpegError) as error:
             if not isinstance(error, OSError):
                 raise MachineError(
@@ -182,7 +183,7 @@ class Machine:
                 if not left or not _may_pass(error.__cause__):
                     raise
             await asyncio.sleep(_RETRY_S)
-        await in_thread(_write_decoded, path, answer)
+        await run_in_thread(_write_decoded, path, answer)
         return _told_ranges(answer, from_us, to_us)
 
     async def _command(
@@ -324,7 +325,7 @@ async def _work_beside(target: Path) -> AsyncIterator[Path]:
     try:
         yield work
     finally:
-        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, _remove, work))
+        await run_in_thread(_remove, work)
 
 
 def _remove(work: Path) -> None:

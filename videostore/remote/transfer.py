@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 from videostore.base.constants import FASTSTART_BYTES, US_PER_SECOND
 from videostore.base.errors import NothingStoredError, RequestError, TooLargeError, UnreadableRangeError
 from videostore.base.ranges import Range, merge_ranges
+from videostore.base.tasks import run_in_thread
 from videostore.clips.cutter import OnProgress
 from videostore.ffmpeg.process import find_ffmpeg
 from videostore.remote.splice import Joint, Packet, Piece, even_out
@@ -34,7 +33,6 @@ _FARTHEST_US = 60 * US_PER_SECOND
 """How far from a seam a frame is looked for where no answer carries two of them."""
 
 _MIB = 1 << 20
-_T = TypeVar("_T")
 
 Fetch = Callable[[int, int, Path], Awaitable[tuple[Range, ...] | None]]
 """Fetches the clip of a range into a file; gives what it holds, where that is not all."""
@@ -71,7 +69,7 @@ class Transfer:
         try:
             await self._fetch_pieces()
             for joint in self._joints:
-                await in_thread(joint.close)
+                await run_in_thread(joint.close)
         finally:
             for joint in self._joints:
                 with contextlib.suppress(OSError, ValueError):
@@ -163,7 +161,7 @@ class Transfer:
 
     async def _take(self, path: Path, at_us: int) -> None:
         """Join a piece to those before it."""
-        piece = await in_thread(Piece.read, path)
+        piece = await run_in_thread(Piece.read, path)
         if self._joints:
             joint = self._joints[-1]
             distance_us = None
@@ -172,12 +170,12 @@ class Transfer:
                 if distance_us is None:
                     self._unsure_us.append(at_us)
             if (seam := joint.seam(piece, distance_us)) is not None:
-                await in_thread(joint.add, piece, seam)
+                await run_in_thread(joint.add, piece, seam)
                 return
-            await in_thread(joint.close)
+            await run_in_thread(joint.close)
         number, faststart = len(self._joints), 0 < self._total_bytes <= FASTSTART_BYTES
         self._joints.append(
-            await in_thread(functools.partial(Joint, self._work / f"joint{number}.mp4", piece, faststart=faststart))
+            await run_in_thread(functools.partial(Joint, self._work / f"joint{number}.mp4", piece, faststart=faststart))
         )
 
     def _is_held_around(self, at_us: int) -> bool:
@@ -236,7 +234,7 @@ class Transfer:
             await self._fetch_piece(from_us, to_us, path)
         except (NothingStoredError, UnreadableRangeError):
             return None
-        return await in_thread(Piece.read, path)
+        return await run_in_thread(Piece.read, path)
 
 
 def _without(ranges: list[Range], unsure_us: list[int]) -> list[Range]:
@@ -252,13 +250,3 @@ def _without(ranges: list[Range], unsure_us: list[int]) -> list[Range]:
             )
         ]
     return ranges
-
-
-async def in_thread(work: Callable[..., _T], *arguments: Any) -> _T:
-    """Do what waits for the disk in a thread, and wait for it even when cancelled: its files are removed afterwards."""
-    running = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise

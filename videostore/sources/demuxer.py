@@ -19,6 +19,7 @@ from av.bitstream import BitStreamFilterContext
 from videostore.base.clock import SteadyClock
 from videostore.base.constants import FFMPEG_FINISH_S, US_PER_SECOND
 from videostore.base.system import subordinate
+from videostore.base.tasks import finish_despite_cancellation
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
 from videostore.media.packet import StreamFormat
@@ -141,16 +142,7 @@ class Demuxer:
 
     async def end(self) -> None:
         """End the ffmpeg and the thread, whatever they do just now, and even while being cancelled."""
-        ending = asyncio.ensure_future(self._end())
-        cancelled = False
-        while not ending.done():
-            try:
-                await asyncio.shield(ending)
-            except asyncio.CancelledError:
-                cancelled = True
-        if cancelled:
-            raise asyncio.CancelledError
-        ending.result()
+        await finish_despite_cancellation(self._end())
 
     async def _end(self) -> None:
         self._handover.close()

@@ -20,6 +20,8 @@ import aiosqlite
 
 from videostore.base.constants import INDEX_BUSY_S
 from videostore.base.errors import reason_of
+from videostore.base.files import sync_file
+from videostore.base.tasks import DetachedTasks
 from videostore.storage.database_snapshot import LOG_SUFFIX, SHARED_SUFFIX, take_snapshot
 
 _BATCH = 5000
@@ -59,7 +61,7 @@ class Database:
         self._blank = False
         """Whether it began in memory, and has not seen the rows of its file."""
         self._writing = asyncio.Lock()
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes = DetachedTasks()
         self.trouble: str | None = None
         """Why it works in memory; None while it works in its file."""
         self.incomplete = False
@@ -110,8 +112,7 @@ class Database:
 
     async def close(self) -> None:
         """Close the connection; what was written is in the file."""
-        if self._writes:
-            await asyncio.wait(self._writes)
+        await self._writes.wait()
         await self._connection.close()
         self._close_files()
 
@@ -149,10 +150,7 @@ class Database:
                 await self._attempt(execute, writing=True)
 
         # Whole or not at all, whatever becomes of the one who waits: a transaction left open would block all others.
-        task = asyncio.create_task(write())
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
-        await asyncio.shield(task)
+        await self._writes.run(write())
 
     async def sync(self) -> None:
         """Force what was written to stable storage."""
@@ -164,11 +162,7 @@ class Database:
         # The log alone: it holds what was committed, and to close a second descriptor of the database itself would drop
         # the locks that this process has on it.
         with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(self._path.with_name(self._path.name + LOG_SUFFIX), os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_file(self._path.with_name(self._path.name + LOG_SUFFIX))
 
     async def keep_to_file(self) -> bool:
         """Return from memory to the file, or make the file anew where somebody took it away; tell whether it did so."""

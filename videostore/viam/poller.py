@@ -23,6 +23,7 @@ from videostore.base.constants import (
     CAPTURED_AT_PLAUSIBLE_US,
     US_PER_SECOND,
 )
+from videostore.base.tasks import end_task
 from videostore.media.images import BadPictureError, read_picture
 from videostore.media.packet import Gap, Packet
 
@@ -238,8 +239,7 @@ class _Requests:
             await self._drop(self._tasks.pop())
 
     async def _drop(self, task: asyncio.Task[_Answer]) -> None:
-        task.cancel()
-        await asyncio.wait([task])  # not `await task`: that could not tell its cancellation from the caller's
+        await end_task(task)
         if not task.cancelled():
             task.exception()
 
