@@ -36,6 +36,7 @@ from videostore.base.errors import (
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.time_format import format_utc_exact
 from videostore.clips.plan import ClipPart, Plan, groups_of, make_plan, sort_segments
+from videostore.clips.progress import CutProgress, OnProgress
 from videostore.clips.segment_links import SegmentLinks
 from videostore.clips.workspace import Workspaces
 from videostore.ffmpeg.options import _EXACT_TIMES, _REENCODED
@@ -61,9 +62,6 @@ _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
 
 CheckSize = Callable[[int, int], Awaitable[None]]
 """Gets the bytes that a clip is about to take, and its length in microseconds; raises RequestError if it may not."""
-
-OnProgress = Callable[[float], None]
-"""Gets the share of the work that is done, from 0 to 1."""
 
 OpenSegments = Callable[[int, int], Awaitable[list[tuple[Segment, Path]]]]
 """Segments that are not closed, or not yet in the index, and overlap a range."""
@@ -168,7 +166,7 @@ class ClipCutter:
         """
         async with self._save_turn if for_save else self._fetch_turn, self._workspaces.make(plan.work_bytes) as work:
             try:
-                progress = _Progress(plan, on_progress)
+                progress = CutProgress(plan.ffmpeg_us, on_progress)
                 try:
                     command = await self._command(plan, str(output), container, comment, work, progress)
                     await self._run(command, progress)
@@ -179,7 +177,7 @@ class ClipCutter:
                     better = await self._doubt(plan, work) if progress.complaints else None
                 if better is not None:
                     plan = better
-                    progress = _Progress(plan, on_progress)
+                    progress = CutProgress(plan.ffmpeg_us, on_progress)
                     command = await self._command(plan, str(output), container, comment, work, progress)
                     await self._run(command, progress)
                 self._check_whole(progress)
@@ -198,7 +196,7 @@ class ClipCutter:
             FFmpegError: ffmpeg failed, or could not read all of the plan; what came before is not the whole clip.
         """
         async with self._stream_turn, self._workspaces.make(plan.work_bytes) as work:
-            progress = _Progress(plan, None)
+            progress = CutProgress(plan.ffmpeg_us)
             command = self._compiled(await self._command(plan, "pipe:1", "fmp4", comment, work, progress))
             with self._explained():
                 async with ffmpeg_output(
@@ -217,7 +215,7 @@ class ClipCutter:
         except (OSError, RequestError):
             return True
 
-    def _check_whole(self, progress: _Progress) -> None:
+    def _check_whole(self, progress: CutProgress) -> None:
         """ffmpeg need not fail where it cannot go on reading: it ends the clip there.
 
         Raises:
@@ -226,7 +224,7 @@ class ClipCutter:
         if any(_BROKEN_OFF.search(complaint) for complaint in progress.complaints):
             raise self._incomplete(progress)
 
-    def _incomplete(self, progress: _Progress) -> FFmpegError:
+    def _incomplete(self, progress: CutProgress) -> FFmpegError:
         self._logger.error("A clip lacks some of what it was to hold: %s.", "; ".join(progress.complaints[:_REASONS]))
         return FFmpegError(
             "The clip is not complete: some of its recording could not be read any more; ask again for what is left."
@@ -286,7 +284,7 @@ class ClipCutter:
             f"to {format_utc_exact(nearest.to_us)}."
         )
 
-    async def _run(self, stream: Any, progress: _Progress) -> None:
+    async def _run(self, stream: Any, progress: CutProgress) -> None:
         command = self._compiled(stream.global_args("-progress", "pipe:1"))
         with self._explained():
             async with ffmpeg_output(
@@ -308,7 +306,7 @@ class ClipCutter:
             raise FFmpegError("The clip could not be cut; the module's log tells why.") from error
 
     async def _command(
-        self, plan: Plan, output: str, container: str, comment: str, work: Path, progress: _Progress
+        self, plan: Plan, output: str, container: str, comment: str, work: Path, progress: CutProgress
     ) -> Any:
         first_us = plan.parts[0].first_us
         # In milliseconds, the muxer's default, the edit list could end before the last frame.
@@ -341,7 +339,7 @@ class ClipCutter:
             options["c"] = "copy"
         return ffmpeg.output(video, extra["v?"], output, **options)  # it has no video; ffmpeg-python must map it
 
-    async def _head_and_rest(self, parts: Sequence[ClipPart], work: Path, progress: _Progress) -> Any:
+    async def _head_and_rest(self, parts: Sequence[ClipPart], work: Path, progress: CutProgress) -> Any:
         """A fragmented clip cannot hide what lies between the keyframe and its first frame: encode that much anew."""
         first = parts[0]
         head_end_us = first.keyframe_us if first.keyframe_us is not None else first.end_us
@@ -368,7 +366,7 @@ class ClipCutter:
         list_path.write_text("\n".join(["ffconcat version 1.0", *lines, ""]), encoding="utf-8")
         return ffmpeg.input(str(list_path), f="concat", safe=0, **options).video
 
-    async def _join_differing(self, groups: Sequence[Sequence[ClipPart]], work: Path, progress: _Progress) -> Any:
+    async def _join_differing(self, groups: Sequence[Sequence[ClipPart]], work: Path, progress: CutProgress) -> Any:
         """All of the range in one picture size, the largest, for a clip cannot change it midway; encoded anew.
 
         Each group by itself, for ffmpeg's filter that joins them guesses how long the last frame of each is shown.
@@ -388,29 +386,6 @@ class ClipCutter:
         list_path = work / "list.txt"
         list_path.write_text("\n".join(["ffconcat version 1.0", *lines, ""]), encoding="utf-8")
         return ffmpeg.input(str(list_path), f="concat", safe=0).video
-
-
-class _Progress:
-    """How far the making of a clip has come, over all the times that ffmpeg is run for it."""
-
-    def __init__(self, plan: Plan, report: OnProgress | None) -> None:
-        encoded_us = plan.longest_us if len(groups_of(plan.parts)) > 1 else 0
-        self._total_us = max(1, encoded_us + plan.longest_us)
-        self._before_us = 0
-        self._report = report
-        self.complaints: list[str] = []
-        """What ffmpeg named as errors, though it need not have failed."""
-
-    async def follow(self, output: asyncio.StreamReader) -> None:
-        """Read what ffmpeg says with `-progress`, to its end."""
-        written_us = 0
-        async for line in output:
-            name, _, value = line.decode(errors="replace").strip().partition("=")
-            if name == "out_time_us" and value.isdigit():
-                written_us = max(written_us, int(value))
-                if self._report is not None:
-                    self._report(min(1.0, (self._before_us + written_us) / self._total_us))
-        self._before_us += written_us
 
 
 def _concat_input(parts: Sequence[ClipPart], list_path: Path) -> Any:

@@ -79,14 +79,24 @@ class Plan:
         return len(self.ranges) == 1 and missing_us < _TOLD_US
 
     @property
+    def reencoded(self) -> bool:
+        """Whether all of it is re-encoded: parts that differ in frame size or codec are joined only afterwards."""
+        return len(groups_of(self.parts)) > 1
+
+    @property
     def output_bytes(self) -> int:
-        """At most what the clip takes: one of differing pictures is encoded anew."""
-        return self.estimated_bytes * (REENCODED_FACTOR if len(groups_of(self.parts)) > 1 else 1)
+        """The most that the clip takes on disk."""
+        return self.estimated_bytes * (REENCODED_FACTOR if self.reencoded else 1)
 
     @property
     def work_bytes(self) -> int:
-        """Room that making it takes besides: what is encoded anew is joined afterwards."""
-        return self.output_bytes if len(groups_of(self.parts)) > 1 else 0
+        """Temporary space that making it takes, besides the clip itself."""
+        return self.output_bytes if self.reencoded else 0
+
+    @property
+    def ffmpeg_us(self) -> int:
+        """Length of all that ffmpeg writes for it, in microseconds: what is re-encoded is written twice."""
+        return self.longest_us * (2 if self.reencoded else 1)
 
     @property
     def longest_us(self) -> int:

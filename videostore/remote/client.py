@@ -39,7 +39,7 @@ from videostore.base.tasks import run_in_thread
 from videostore.base.time_format import format_utc, format_utc_exact
 from videostore.base.time_parsing import Moment, moment_us
 from videostore.base.timestamps import parse_timestamp
-from videostore.clips.cutter import OnProgress
+from videostore.clips.progress import OnProgress
 from videostore.clips.uploads import publish, tag_directory
 from videostore.remote.connection import LOST, dial, parse_target, quiet_sdk, said
 from videostore.remote.transfer import LIMIT, TOLD_US, Transfer

@@ -12,7 +12,7 @@ from videostore.base.constants import FASTSTART_BYTES, US_PER_SECOND
 from videostore.base.errors import NothingStoredError, RequestError, TooLargeError, UnreadableRangeError
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.tasks import run_in_thread
-from videostore.clips.cutter import OnProgress
+from videostore.clips.progress import OnProgress
 from videostore.ffmpeg.process import find_ffmpeg
 from videostore.remote.splice import Joint, Packet, Piece, even_out
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.ranges import Range
-from videostore.clips.cutter import ClipCutter, OnProgress
+from videostore.clips.cutter import ClipCutter
 from videostore.clips.limits import check_answer_size, check_clip_room
 from videostore.clips.output_path import check_target
+from videostore.clips.progress import OnProgress
 from videostore.clips.uploads import Uploads, progress_path, publish
 from videostore.store.results import FetchedClip
 

@@ -19,8 +19,9 @@ from videostore.base.errors import RequestError, UnreadableRangeError, VideoStor
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.tasks import end_task
 from videostore.base.time_parsing import Moment
-from videostore.clips.cutter import ClipCutter, OnProgress
+from videostore.clips.cutter import ClipCutter
 from videostore.clips.limits import check_clip_room
+from videostore.clips.progress import OnProgress
 from videostore.clips.save_queue import SaveQueue
 from videostore.clips.uploads import Uploads, tag_directory
 from videostore.clips.workspace import WORK_DIRECTORY, Workspaces

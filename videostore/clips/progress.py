@@ -1,0 +1,35 @@
+"""Progress: how much of the work on a clip is done, read from what ffmpeg reports while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+OnProgress = Callable[[float], None]
+"""Gets the share of the work that is done, from 0 to 1."""
+
+
+class CutProgress:
+    """Adds up what every ffmpeg run for one clip has written, and keeps the errors that they named."""
+
+    def __init__(self, total_us: int, on_progress: OnProgress | None = None) -> None:
+        """`total_us` is the length of all that will be written, in microseconds, parts that are joined later included.
+
+        `on_progress` is called whenever more is written.
+        """
+        self._total_us = max(1, total_us)
+        self._before_us = 0
+        self._on_progress = on_progress
+        self.complaints: list[str] = []
+        """What ffmpeg reported as errors, although it may not have failed."""
+
+    async def follow(self, output: asyncio.StreamReader) -> None:
+        """Read the output of an ffmpeg that runs with `-progress`, until it ends."""
+        written_us = 0
+        async for line in output:
+            name, _, value = line.decode(errors="replace").strip().partition("=")
+            if name == "out_time_us" and value.isdigit():
+                written_us = max(written_us, int(value))
+                if self._on_progress is not None:
+                    self._on_progress(min(1.0, (self._before_us + written_us) / self._total_us))
+        self._before_us += written_us
