@@ -19,6 +19,7 @@ import av
 import ffmpeg
 
 from videostore.base.constants import US_PER_SECOND
+from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
 from videostore.ffmpeg.options import _EXACT_TIMES, _REENCODED
 from videostore.ffmpeg.process import run_ffmpeg
 
@@ -197,7 +198,7 @@ async def even_out(joints: Sequence[Joint], path: Path, binary: str) -> None:
     """
     largest = max((joint.first for joint in joints), key=lambda piece: piece.width * piece.height)
     width, height = largest.width + largest.width % 2, largest.height + largest.height % 2
-    lines = ["ffconcat version 1.0"]
+    listed = []
     for number, joint in enumerate(joints):
         encoded = path.with_name(f"even{number}.mp4")
         video = ffmpeg.input(str(joint.path)).video
@@ -205,10 +206,10 @@ async def even_out(joints: Sequence[Joint], path: Path, binary: str) -> None:
         video = video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2").filter("setsar", 1)
         await _run(video.output(str(encoded), f="mp4", map_metadata=0, **_REENCODED, **_EXACT_TIMES), binary)
         joint.path.unlink()
-        lines += [f"file {encoded.name}", f"duration {joint.end_us / US_PER_SECOND:.6f}"]
+        listed.append(ListedFile(Path(encoded.name), joint.end_us))
     list_path = path.with_name("even.txt")
-    list_path.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    source, tags = ffmpeg.input(str(list_path), f="concat", safe=0), ffmpeg.input(str(path.with_name("even0.mp4")))
+    list_path.write_text(concat_list(listed), encoding="utf-8")
+    source, tags = ffmpeg.input(str(list_path), **CONCAT_INPUT), ffmpeg.input(str(path.with_name("even0.mp4")))
     options = {"f": "mp4", "c": "copy", "map_metadata": 1, **_OPTIONS}
     await _run(ffmpeg.output(source.video, tags["d?"], str(path), **options), binary)
 

@@ -20,6 +20,7 @@ from videostore.base.constants import (
     US_PER_SECOND,
 )
 from videostore.base.errors import RequestError, VideoStoreError
+from videostore.base.time_format import format_seconds
 from videostore.config import parse_video
 from videostore.ffmpeg.encoder import Encoder, choose_encoder
 from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
@@ -448,7 +449,7 @@ class FFmpegInput:
         if self._format:
             options["f"] = self._format
         if resume_us:
-            options["ss"] = f"{resume_us / US_PER_SECOND:.6f}"
+            options["ss"] = format_seconds(resume_us)
         if self._reencoded:
             coding = ["-vf", _PAD_TO_EVEN]
             for name, value in self._encoder.options().items():

@@ -1,0 +1,49 @@
+"""Lists for ffmpeg's concat demuxer, which plays several files as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from videostore.base.errors import RequestError
+from videostore.base.time_format import format_seconds
+
+CONCAT_INPUT = {"f": "concat", "safe": 0}
+"""Options for a list as an input. Without `safe` the demuxer refuses absolute paths."""
+
+_HEADER = "ffconcat version 1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """One file of a list."""
+
+    path: Path
+    """Relative to the list's directory, or absolute."""
+    duration_us: int
+    """How long it is shown, in microseconds. The next file starts then, whatever the file itself says."""
+    inpoint_us: int | None = None
+    """Where in the file to start, in microseconds; None for its beginning."""
+
+
+def concat_list(files: Iterable[ListedFile]) -> str:
+    """The text of a list.
+
+    Raises:
+        RequestError: a path contains a line break, for which the format has no way of writing.
+    """
+    lines = [_HEADER]
+    for one in files:
+        lines.append(f"file {_quoted(one.path)}")
+        if one.inpoint_us is not None:
+            lines.append(f"inpoint {format_seconds(one.inpoint_us)}")
+        lines.append(f"duration {format_seconds(one.duration_us)}")
+    return "\n".join([*lines, ""])
+
+
+def _quoted(path: Path) -> str:
+    text = str(path)
+    if "\n" in text or "\r" in text:
+        raise RequestError("path-unlistable", path=path)
+    return "'" + text.replace("'", "'\\''") + "'"
