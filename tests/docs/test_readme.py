@@ -850,5 +850,5 @@ def test_a_new_attribute_field_or_key_that_the_readme_lacks_is_noticed(
     source = sources()["videostore.viam.commands"]
     field = source.replace('_optional(command, "async"', '_optional(command, "moon"')
     assert "save: moon" in command_differences(readme, field)
-    assert "save: moon" in command_differences(readme, source.replace('answer["status"]', 'answer["moon"]'))
+    assert "save: moon" in command_differences(readme, source.replace('response["status"]', 'response["moon"]'))
     assert "moon" in status_differences(readme, source.replace('"pending_saves":', '"moon":'))

@@ -1,3 +1,5 @@
+"""Commands as clients send them, over a real store: what is returned and what is refused."""
+
 from __future__ import annotations
 
 import base64
@@ -28,7 +30,7 @@ async def store(stores: Stores, recording: Path) -> VideoStore:
 
 
 async def refusal(store: VideoStore, command: Mapping[str, Any]) -> str:
-    """The sentence with which a command is refused."""
+    """The text of the error with which a command is refused."""
     with pytest.raises(VideoStoreError) as error:
         await execute(store, command)
     sentence = str(error.value)
@@ -54,9 +56,9 @@ def uploaded(stores: Stores) -> list[Path]:
     ("command", "words"),
     [
         ({}, ["'command'", "missing", "save, fetch, get-storage-state"]),
-        ({"command": "delete"}, ["'delete'", "unknown", "save, fetch, get-storage-state"]),
-        ({"command": 7}, ["'command' is 7,", "unknown"]),
-        ({"command": ["save"]}, ["unknown"]),
+        ({"command": "delete"}, ["'delete'", "invalid command", "save, fetch, get-storage-state"]),
+        ({"command": 7}, ["'command' is 7,", "invalid command"]),
+        ({"command": ["save"]}, ["invalid command"]),
         ({"command": "save"}, ["parsing time", '"from"', "missing"]),
         ({"command": "fetch", "from": RANGE["from"]}, ["parsing time", '"to"', "missing"]),
         ({"command": "fetch", **RANGE, "to": "yesterday"}, ["parsing time", "yesterday", "-SS (local", "-SSZ (UTC)"]),
@@ -77,7 +79,7 @@ def uploaded(stores: Stores) -> list[Path]:
         ({"command": "save", **RANGE, "tags": [3.0]}, ["tags[0]", "string"]),
     ],
 )
-async def test_what_cannot_be_done_is_refused_in_a_sentence_that_names_it(
+async def test_an_invalid_command_is_refused_and_the_error_names_the_field(
     store: VideoStore, stores: Stores, command: dict[str, Any], words: list[str]
 ) -> None:
     sentence = await refusal(store, command)
@@ -86,17 +88,19 @@ async def test_what_cannot_be_done_is_refused_in_a_sentence_that_names_it(
     assert uploaded(stores) == []
 
 
-async def test_a_range_that_lies_ahead_by_as_much_as_clocks_differ_is_refused_or_shortened(
+async def test_a_range_slightly_in_the_future_is_refused_or_shortened(
     store: VideoStore,
 ) -> None:
     now_us = FixedClock().wall_us()
     ahead = {"from": format_utc_exact(now_us + US), "to": format_utc_exact(now_us + 2 * US)}
     assert "future" in await refusal(store, {"command": "fetch", **ahead})
-    answer = await execute(store, {"command": "fetch", "from": RANGE["from"], "to": format_utc_exact(now_us + 4 * US)})
-    assert len(answer["ranges"]) == 1
+    response = await execute(
+        store, {"command": "fetch", "from": RANGE["from"], "to": format_utc_exact(now_us + 4 * US)}
+    )
+    assert len(response["ranges"]) == 1
 
 
-async def test_a_fetch_beyond_what_grpc_carries_is_refused_before_any_work(
+async def test_a_fetch_larger_than_a_grpc_response_is_refused_before_any_work(
     stores: Stores, recording: Path, tmp_path: Path
 ) -> None:
     """The ffmpeg of this store cannot even be started."""
@@ -117,31 +121,31 @@ async def test_a_fetch_beyond_what_grpc_carries_is_refused_before_any_work(
 
 
 @pytest.mark.parametrize("container", [None, "mp4", "fmp4"])
-async def test_a_fetch_answers_with_the_clip(store: VideoStore, times: list[int], container: str | None) -> None:
-    answer = await execute(store, {"command": "fetch", **RANGE, "container": container})
-    assert sorted(answer) == ["command", "video"]
-    clip = base64.b64decode(answer["video"], validate=True)
+async def test_a_fetch_returns_the_clip(store: VideoStore, times: list[int], container: str | None) -> None:
+    response = await execute(store, {"command": "fetch", **RANGE, "container": container})
+    assert sorted(response) == ["command", "video"]
+    clip = base64.b64decode(response["video"], validate=True)
     assert (b"moof" in clip) == (container == "fmp4")
     # The timestamps have milliseconds.
     from_us = (START_US + US) // 1000 * 1000
     assert check_clip(read_clip(clip), times, from_us, from_us + 2 * US).flawless
 
 
-async def test_an_answer_names_the_ranges_where_the_clip_does_not_hold_all(store: VideoStore) -> None:
+async def test_a_response_lists_the_ranges_of_an_incomplete_clip(store: VideoStore) -> None:
     given = {"from": format_utc(START_US - 60 * US), "to": RANGE["to"]}
     for command in ("fetch", "save"):
-        answer = await execute(store, {"command": command, **given})
-        assert answer["ranges"] == [{"from": format_utc_exact(START_US), "to": RANGE["to"]}]
+        response = await execute(store, {"command": command, **given})
+        assert response["ranges"] == [{"from": format_utc_exact(START_US), "to": RANGE["to"]}]
     assert "ranges" not in await execute(store, {"command": "save", **RANGE})
 
 
 # Save
 
 
-async def test_a_save_answers_with_the_name_of_the_clip(store: VideoStore, stores: Stores, times: list[int]) -> None:
-    answer = await execute(store, {"command": "save", **RANGE, "metadata": "gate"})
+async def test_a_save_returns_the_file_name_of_the_clip(store: VideoStore, stores: Stores, times: list[int]) -> None:
+    response = await execute(store, {"command": "save", **RANGE, "metadata": "gate"})
     name = f"cam_{format_local(START_US + US)}_gate.mp4"
-    assert answer == {"command": "save", "filename": name}
+    assert response == {"command": "save", "filename": name}
     (path,) = uploaded(stores)
     assert path == stores.upload / name
     from_us = (START_US + US) // 1000 * 1000
@@ -163,16 +167,16 @@ async def test_a_save_answers_with_the_name_of_the_clip(store: VideoStore, store
         "ends in a backslash \\",
     ],
 )
-async def test_any_metadata_is_accepted_and_stands_whole_in_the_comment(
+async def test_any_metadata_is_accepted_and_written_unchanged_to_the_comment(
     store: VideoStore, stores: Stores, metadata: str
 ) -> None:
-    answer = await execute(store, {"command": "save", **RANGE, "metadata": metadata})
+    response = await execute(store, {"command": "save", **RANGE, "metadata": metadata})
     (path,) = uploaded(stores)
-    assert path == stores.upload / answer["filename"]
+    assert path == stores.upload / response["filename"]
     assert comment_of(path) == metadata
 
 
-async def test_metadata_with_a_nul_stands_in_the_comment_without_it(store: VideoStore, stores: Stores) -> None:
+async def test_a_nul_in_the_metadata_is_removed_from_the_comment(store: VideoStore, stores: Stores) -> None:
     await execute(store, {"command": "save", **RANGE, "metadata": "a\0b"})
     (path,) = uploaded(stores)
     assert comment_of(path) == "ab"
@@ -181,20 +185,20 @@ async def test_metadata_with_a_nul_stands_in_the_comment_without_it(store: Video
 
 @pytest.mark.parametrize("metadata", [None, ""])
 async def test_without_metadata_there_is_no_comment(store: VideoStore, stores: Stores, metadata: str | None) -> None:
-    answer = await execute(store, {"command": "save", **RANGE, "metadata": metadata})
-    assert answer["filename"] == f"cam_{format_local(START_US + US)}.mp4"
+    response = await execute(store, {"command": "save", **RANGE, "metadata": metadata})
+    assert response["filename"] == f"cam_{format_local(START_US + US)}.mp4"
     assert comment_of(uploaded(stores)[0]) == ""
 
 
 async def test_tags_become_sorted_directories(store: VideoStore, stores: Stores) -> None:
-    answer = await execute(store, {"command": "save", **RANGE, "tags": ["night", "alarm", "night"]})
-    assert uploaded(stores) == [stores.upload / "tag=alarm" / "tag=night" / answer["filename"]]
+    response = await execute(store, {"command": "save", **RANGE, "tags": ["night", "alarm", "night"]})
+    assert uploaded(stores) == [stores.upload / "tag=alarm" / "tag=night" / response["filename"]]
 
 
-async def test_an_asynchronous_save_answers_at_once(store: VideoStore, stores: Stores) -> None:
-    answer = await execute(store, {"command": "save", **RANGE, "async": True})
-    assert answer == {"command": "save", "status": "async", "filename": f"cam_{format_local(START_US + US)}.mp4"}
-    path = stores.upload / answer["filename"]
+async def test_an_asynchronous_save_returns_at_once(store: VideoStore, stores: Stores) -> None:
+    response = await execute(store, {"command": "save", **RANGE, "async": True})
+    assert response == {"command": "save", "status": "async", "filename": f"cam_{format_local(START_US + US)}.mp4"}
+    path = stores.upload / response["filename"]
     await until(path.exists)
     assert len(read_clip(path)) > 10
 
@@ -203,10 +207,10 @@ async def test_an_asynchronous_save_answers_at_once(store: VideoStore, stores: S
 
 
 async def test_the_storage_state_has_exactly_the_fields_of_the_go_module(store: VideoStore, stores: Stores) -> None:
-    answer = await execute(store, {"command": "get-storage-state"})
+    response = await execute(store, {"command": "get-storage-state"})
     used = sum(path.stat().st_size for path in stores.storage.glob("*.mp4"))
-    remaining = answer["disk_usage"].pop("device_storage_remaining_gb")
-    assert answer == {
+    remaining = response["disk_usage"].pop("device_storage_remaining_gb")
+    assert response == {
         "command": "get-storage-state",
         "stored_video": [{"from": "2024-08-30_06-40-00Z", "to": "2024-08-30_06-40-07Z"}],
         "disk_usage": {
@@ -219,9 +223,9 @@ async def test_the_storage_state_has_exactly_the_fields_of_the_go_module(store: 
 
 
 async def test_an_empty_storage_has_a_state_too(stores: Stores) -> None:
-    answer = await execute(await stores.open(), {"command": "get-storage-state"})
-    assert answer["stored_video"] == []
-    assert answer["disk_usage"]["storage_used_gb"] == 0.0
+    response = await execute(await stores.open(), {"command": "get-storage-state"})
+    assert response["stored_video"] == []
+    assert response["disk_usage"]["storage_used_gb"] == 0.0
 
 
 async def test_health_without_a_camera_says_why_nothing_is_recorded(store: VideoStore) -> None:

@@ -1,4 +1,4 @@
-"""The module from outside: a real process on a real socket, as viam-server starts and ends it."""
+"""The module from outside: a real process on a real socket, which viam-server starts and stops."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def test_the_camera_and_the_data_manager_are_returned_as_dependencies(mach
     assert sorted(required) == ["cam", "data-manager"] and not optional
 
 
-async def test_a_config_that_fills_in_depends_on_works_too(machine: Machine) -> None:
+async def test_a_config_with_depends_on_works_too(machine: Machine) -> None:
     await machine.parent.add(NAME, machine.attributes(), depends_on=["cam", "data-manager"])
     await machine.until(lambda: machine.camera.delivered)
 
@@ -55,14 +55,14 @@ async def test_sync_must_be_a_data_manager(tmp_path: Path) -> None:
         assert_plain(refused.value, "sync", "not-a-manager", "data manager")
 
 
-async def test_an_encoder_that_ffmpeg_lacks_is_refused_and_those_that_it_has_are_listed(machine: Machine) -> None:
+async def test_an_encoder_that_ffmpeg_lacks_is_refused_and_the_available_ones_are_listed(machine: Machine) -> None:
     with pytest.raises(GRPCError) as refused:
         await machine.add(video={"codec": "h264_teapot"})
     assert_plain(refused.value, "video.codec", "h264_teapot", "libx264", "libx265")
-    await machine.add()  # the failed attempt left nothing behind
+    await machine.add()  # the failed attempt left no lock behind
 
 
-async def test_unknown_attributes_are_warned_about_and_not_refused(machine: Machine) -> None:
+async def test_unknown_attributes_cause_a_warning_but_no_error(machine: Machine) -> None:
     await machine.add(frame_rate=5)
     await machine.until(lambda: any("frame_rate" in line.message for line in machine.parent.logs))
 
@@ -70,7 +70,7 @@ async def test_unknown_attributes_are_warned_about_and_not_refused(machine: Mach
 # Recording and its commands
 
 
-async def test_it_records_and_answers_every_command(machine: Machine) -> None:
+async def test_it_records_and_responds_to_every_command(machine: Machine) -> None:
     await machine.add()
     await machine.record(5)
     camera, delivered = machine.parent.camera(NAME), machine.camera.delivered
@@ -90,10 +90,10 @@ async def test_it_records_and_answers_every_command(machine: Machine) -> None:
     assert state["disk_usage"]["storage_limit_gb"] == 1 and state["disk_usage"]["storage_used_gb"] > 0
 
     comment = '{"event": "door/window", "id": 7}'
-    answer = await machine.command("save", from_us=from_us, to_us=to_us, metadata=comment, tags=["b", "a"])
-    assert sorted(answer) == ["command", "filename"]
-    clip = machine.upload / "tag=a" / "tag=b" / answer["filename"]
-    assert answer["filename"].startswith(f"{NAME}_") and "/" not in answer["filename"] and clip.exists()
+    response = await machine.command("save", from_us=from_us, to_us=to_us, metadata=comment, tags=["b", "a"])
+    assert sorted(response) == ["command", "filename"]
+    clip = machine.upload / "tag=a" / "tag=b" / response["filename"]
+    assert response["filename"].startswith(f"{NAME}_") and "/" not in response["filename"] and clip.exists()
     with av.open(str(clip)) as container:
         assert container.metadata["comment"] == comment
     check = check_clip(read_clip(clip), delivered, from_us, to_us)
@@ -143,15 +143,15 @@ async def recorded(machine: Machine) -> Machine:
     return machine
 
 
-async def test_an_async_save_up_to_now_is_there_within_three_seconds(machine: Machine) -> None:
-    """At the default segment length of 30 s: it waits neither for the segment's end nor for a fixed time."""
+async def test_an_async_save_up_to_now_is_finished_within_three_seconds(machine: Machine) -> None:
+    """With the default segment length of 30 s: the save does not wait for the segment to end."""
     await machine.add(storage={"segment_seconds": 30})
     await machine.record(3)
     began, to_us = time.monotonic(), now_us()
-    answer = await machine.command("save", **{"from_us": to_us - 2 * US, "to_us": to_us, "async": True})
-    assert answer == {"command": "save", "filename": answer["filename"], "status": "async"}
+    response = await machine.command("save", **{"from_us": to_us - 2 * US, "to_us": to_us, "async": True})
+    assert response == {"command": "save", "filename": response["filename"], "status": "async"}
     assert time.monotonic() - began < 0.5
-    clip = machine.upload / answer["filename"]
+    clip = machine.upload / response["filename"]
     await machine.until(clip.exists, 10)
     assert time.monotonic() - began < 3
     check = check_clip(read_clip(clip), machine.camera.delivered, to_us - 2 * US, to_us)
@@ -177,7 +177,7 @@ async def test_without_a_camera_nothing_is_recorded_and_all_commands_work(machin
 
 
 @pytest.mark.parametrize("mime", ["image/png", "image/vnd.viam.rgba"])
-async def test_other_kinds_of_pictures_are_recorded_as_exactly(machine: Machine, mime: str) -> None:
+async def test_other_image_formats_are_recorded_exactly_too(machine: Machine, mime: str) -> None:
     machine.camera.mime = mime
     await machine.add()
     await machine.record(4)
@@ -186,15 +186,15 @@ async def test_other_kinds_of_pictures_are_recorded_as_exactly(machine: Machine,
     assert check.flawless and check.drift_ms < 5
 
 
-async def test_h265_is_recorded_as_exactly(machine: Machine) -> None:
+async def test_h265_is_recorded_exactly_too(machine: Machine) -> None:
     await machine.add(video={"codec": "h265"})
     await machine.record(5)
     from_us = machine.camera.delivered[3] + 1
-    check, answer = await machine.fetch(from_us, from_us + 3 * US)
-    assert check.flawless and check.drift_ms < 5 and "ranges" not in answer
+    check, response = await machine.fetch(from_us, from_us + 3 * US)
+    assert check.flawless and check.drift_ms < 5 and "ranges" not in response
 
 
-async def test_the_source_is_chosen_by_its_name_and_else_the_first(tmp_path: Path) -> None:
+async def test_the_source_is_chosen_by_name_or_is_the_first(tmp_path: Path) -> None:
     async with run_machine(tmp_path, width=640, height=360, sources=("color", "depth")) as machine:
         await machine.add(source_name="depth")
         await machine.record(1)
@@ -206,13 +206,13 @@ async def test_the_source_is_chosen_by_its_name_and_else_the_first(tmp_path: Pat
         assert properties.intrinsic_parameters.width_px == 640
 
 
-async def test_a_camera_that_is_slower_than_the_frame_rate_is_recorded_as_it_is(tmp_path: Path) -> None:
+async def test_a_camera_slower_than_the_frame_rate_is_recorded_at_its_own_pace(tmp_path: Path) -> None:
     async with run_machine(tmp_path, interval=lambda: 0.7) as machine:
         await machine.add()
         await machine.record(7)
         delivered = machine.camera.delivered
-        check, answer = await machine.fetch(delivered[0], delivered[-1] - 2 * US)
-        assert check.flawless and check.drift_ms < 5 and "ranges" not in answer
+        check, response = await machine.fetch(delivered[0], delivered[-1] - 2 * US)
+        assert check.flawless and check.drift_ms < 5 and "ranges" not in response
         assert len((await machine.command("get-storage-state"))["stored_video"]) == 1
 
 
@@ -233,19 +233,19 @@ async def test_the_oldest_segments_are_deleted_beyond_the_quota(machine: Machine
     assert used * 2**30 == pytest.approx(keep)
 
 
-async def test_the_log_holds_sentences_of_ffmpeg_at_their_level_but_no_banner_and_no_statistics(
+async def test_the_log_has_messages_of_ffmpeg_but_no_banner_and_no_statistics(
     machine: Machine,
 ) -> None:
     await machine.add()
     await machine.record(3)
     await machine.parent.remove(NAME)
-    said = "\n".join(line.message for line in machine.parent.logs) + "\n".join(machine.parent.module_output)
-    assert "Recording 320x180" in said
+    log = "\n".join(line.message for line in machine.parent.logs) + "\n".join(machine.parent.module_output)
+    assert "Recording 320x180" in log
     for noise in ("configuration:", "built with", "frame=", "Stream #", "ffmpeg version", "Traceback"):
-        assert noise not in said
+        assert noise not in log
 
 
-async def test_two_components_on_one_storage_path_are_refused_and_the_first_goes_on(machine: Machine) -> None:
+async def test_a_second_component_on_the_same_storage_path_is_refused_and_the_first_goes_on(machine: Machine) -> None:
     await machine.add()
     await machine.record(1)
     with pytest.raises(GRPCError) as refused:

@@ -1,73 +1,23 @@
+"""Images from a scripted camera: their times, and the gaps when it fails, hangs, freezes or is slow."""
+
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
 import pytest
 from grpclib import GRPCError, Status
 from viam.components.camera import Camera
-from viam.errors import NotSupportedError
-from viam.media.video import CameraMimeType, NamedImage
+from viam.media.video import NamedImage
 from viam.proto.common import ResponseMetadata
 
 from tests.support.recording import LOGGER, SMALL, START_US, US, FixedClock, picture
+from tests.support.scripted_camera import JPEG, Answer, ScriptedCamera, answer, hang
 from videostore.base.clock import SystemClock
 from videostore.media.images import read_picture
 from videostore.media.packet import Gap, Packet
 from videostore.viam.poller import FramePoller
-
-Answer = tuple[list[NamedImage], ResponseMetadata]
-JPEG = CameraMimeType.JPEG
-
-
-class ScriptedCamera(Camera):
-    """Answers with what a test has put down, one request after the other, and then waits for more."""
-
-    def __init__(self, *script: Answer | Exception | Callable[[], Awaitable[Answer]]) -> None:
-        super().__init__("cam")
-        self.script = list(script)
-        self.filters: list[Sequence[str] | None] = []
-        self.under_way = 0
-
-    async def get_images(
-        self,
-        *,
-        filter_source_names: Sequence[str] | None = None,
-        extra: Mapping[str, Any] | None = None,
-        timeout: float | None = None,
-        **kwargs: Any,
-    ) -> Answer:
-        self.filters.append(filter_source_names)
-        self.under_way += 1
-        try:
-            step = self.script.pop(0) if self.script else hang
-            if isinstance(step, Exception):
-                raise step
-            return step if isinstance(step, tuple) else await step()
-        finally:
-            self.under_way -= 1
-
-    async def get_properties(self, *, timeout: float | None = None, **kwargs: Any) -> Camera.Properties:
-        return Camera.Properties()
-
-    async def get_point_cloud(self, **kwargs: Any) -> tuple[bytes, str]:
-        raise NotSupportedError("no point clouds")
-
-
-async def hang() -> Answer:
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
-def answer(captured_us: int | None, data: bytes | None = None, *names: str) -> Answer:
-    """An answer whose picture is another one for each time."""
-    metadata = ResponseMetadata()
-    if captured_us is not None:
-        metadata.captured_at.FromMicroseconds(captured_us)
-    content = picture(captured_us or START_US, SMALL) if data is None else data
-    return [NamedImage(name, content, JPEG) for name in names or ("color",)], metadata
 
 
 def poller_of(camera: Camera, clock: FixedClock | SystemClock, *, source: str | None = None) -> FramePoller:
@@ -100,14 +50,14 @@ def clock() -> FixedClock:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Silence is noticed soon, so that tests need not wait."""
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A silent camera is noticed early, so that tests need not wait."""
     monkeypatch.setattr("videostore.viam.poller.CAMERA_SILENCE_S", 0.3)
     monkeypatch.setattr("videostore.viam.poller.CAMERA_ERROR_GAP_S", 0.2)
     monkeypatch.setattr("videostore.viam.poller.CAMERA_RETRY_S", 0.02)
 
 
-async def test_pictures_are_dated_by_the_camera(clock: FixedClock) -> None:
+async def test_the_capture_time_is_the_cameras(clock: FixedClock) -> None:
     given = [START_US + n * 50_000 for n in range(5)]
     poller = poller_of(ScriptedCamera(*map(answer, given)), clock)
     items = await take(poller, 5)
@@ -117,7 +67,7 @@ async def test_pictures_are_dated_by_the_camera(clock: FixedClock) -> None:
     assert (poller.latest.width, poller.latest.height) == SMALL
 
 
-async def test_a_picture_that_is_delivered_twice_is_recorded_once(clock: FixedClock) -> None:
+async def test_an_image_that_is_sent_twice_is_recorded_once(clock: FixedClock) -> None:
     first, second = answer(START_US), answer(START_US + 50_000)
     items = await take(
         poller_of(ScriptedCamera(first, first, first, second, second, answer(START_US + 99_000)), clock), 3
@@ -125,26 +75,26 @@ async def test_a_picture_that_is_delivered_twice_is_recorded_once(clock: FixedCl
     assert times_of(items) == [START_US, START_US + 50_000, START_US + 99_000]
 
 
-async def test_the_same_bytes_at_another_time_are_another_picture(clock: FixedClock) -> None:
+async def test_the_same_bytes_at_another_time_are_another_image(clock: FixedClock) -> None:
     """Nothing moves in front of the camera."""
     same = picture(START_US, SMALL)
     items = await take(poller_of(ScriptedCamera(*(answer(START_US + n, same) for n in range(3))), clock), 3)
     assert times_of(items) == [START_US, START_US + 1, START_US + 2]
 
 
-async def test_without_the_cameras_time_the_arrival_counts(clock: FixedClock) -> None:
+async def test_without_a_capture_time_the_arrival_time_is_used(clock: FixedClock) -> None:
     items = await take(poller_of(ScriptedCamera(answer(None)), clock), 1)
     assert times_of(items) == [clock.wall_us()]
 
 
 @pytest.mark.parametrize("offset_s", [-3600, -5.5, 5.5, 1e6, -1.7e9])
-async def test_an_implausible_time_of_the_camera_is_not_believed(clock: FixedClock, offset_s: float) -> None:
+async def test_an_implausible_capture_time_is_ignored(clock: FixedClock, offset_s: float) -> None:
     wrong = clock.wall_us() + round(offset_s * US)
     items = await take(poller_of(ScriptedCamera(answer(wrong, picture(START_US, SMALL))), clock), 1)
     assert times_of(items) == [clock.wall_us()]
 
 
-async def test_a_time_that_goes_back_is_not_believed_for_a_while(clock: FixedClock) -> None:
+async def test_after_a_capture_time_goes_backwards_arrival_times_are_used_for_a_while(clock: FixedClock) -> None:
     arrival = clock.wall_us()
     given = [START_US, START_US - 50_000, START_US + 100_000]
     items = await take(poller_of(ScriptedCamera(*map(answer, given)), clock), 3)
@@ -162,8 +112,8 @@ FAULTS: dict[str, Answer | Exception] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-async def test_a_fault_of_the_camera_makes_one_gap_and_then_it_goes_on(
-    impatient: None, fault: Answer | Exception
+async def test_a_camera_fault_makes_one_gap_and_then_recording_goes_on(
+    short_timeouts: None, fault: Answer | Exception
 ) -> None:
     clock = SystemClock()
     camera = ScriptedCamera(answer(None), *[fault] * 20, answer(None), answer(None))
@@ -181,7 +131,7 @@ async def test_a_single_fault_is_no_gap(clock: FixedClock) -> None:
     assert times_of(await take(poller_of(camera, clock), 2)) == given
 
 
-async def test_a_camera_that_never_worked_makes_a_gap_at_once(impatient: None) -> None:
+async def test_a_camera_that_never_worked_makes_a_gap_at_once(short_timeouts: None) -> None:
     camera = ScriptedCamera(*[GRPCError(Status.UNAVAILABLE, "out of order")] * 5)
     poller = poller_of(camera, SystemClock())
     (gap,) = await take(poller, 1)
@@ -190,14 +140,14 @@ async def test_a_camera_that_never_worked_makes_a_gap_at_once(impatient: None) -
     assert poller.fault == gap.reason
 
 
-async def test_a_request_that_hangs_makes_a_gap_and_does_not_block_the_next(impatient: None) -> None:
+async def test_a_request_that_hangs_makes_a_gap_and_does_not_block_the_next(short_timeouts: None) -> None:
     camera = ScriptedCamera(answer(None), hang, hang, answer(None), answer(None))
     items = await take(poller_of(camera, SystemClock()), 4)
     assert [type(item) for item in items] == [Packet, Gap, Packet, Packet]
     assert camera.under_way == 0
 
 
-async def test_a_camera_that_freezes_makes_a_gap(impatient: None) -> None:
+async def test_a_camera_that_freezes_makes_a_gap(short_timeouts: None) -> None:
     now_us = SystemClock().wall_us()
     frozen = answer(now_us)
     camera = ScriptedCamera(*[frozen] * 200, answer(now_us + US))
@@ -206,7 +156,7 @@ async def test_a_camera_that_freezes_makes_a_gap(impatient: None) -> None:
 
 
 async def test_a_camera_that_is_known_to_be_slow_makes_no_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one that takes a picture in 5 s, with all times a twentieth."""
+    """Like a camera that takes 5 s for an image, at a twentieth of all times."""
     monkeypatch.setattr("videostore.viam.poller.CAMERA_SILENCE_S", 0.1)
 
     async def slow() -> Answer:
@@ -219,7 +169,7 @@ async def test_a_camera_that_is_known_to_be_slow_makes_no_gaps(monkeypatch: pyte
     assert sum(isinstance(item, Packet) for item in items) >= 6
 
 
-async def test_of_several_sources_the_first_is_taken_unless_one_is_named(clock: FixedClock) -> None:
+async def test_the_first_of_several_sources_is_used_unless_one_is_named(clock: FixedClock) -> None:
     images, metadata = answer(START_US)
     images.append(NamedImage("depth", picture(START_US + 1, SMALL), JPEG))
     for source, content in [(None, images[0].data), ("color", images[0].data), ("depth", images[1].data)]:
@@ -229,7 +179,7 @@ async def test_of_several_sources_the_first_is_taken_unless_one_is_named(clock: 
         assert camera.filters == [[source] if source else None]
 
 
-async def test_a_source_that_the_camera_does_not_have_is_a_fault_that_names_those_it_has(clock: FixedClock) -> None:
+async def test_a_missing_source_is_a_fault_that_lists_the_available_ones(clock: FixedClock) -> None:
     poller = poller_of(ScriptedCamera(answer(START_US, None, "color", "infrared")), clock, source="depth")
     (gap,) = await take(poller, 1)
     assert isinstance(gap, Gap)
@@ -246,7 +196,7 @@ async def test_the_camera_is_asked_no_more_often_than_the_frame_rate() -> None:
     assert SystemClock().monotonic_us() - begin >= 0.3 * US
 
 
-async def test_ending_the_iteration_ends_the_requests(impatient: None) -> None:
+async def test_ending_the_iteration_cancels_the_requests(short_timeouts: None) -> None:
     camera = ScriptedCamera(answer(None))
     items = await take(poller_of(camera, SystemClock()), 2)
     assert isinstance(items[1], Gap)

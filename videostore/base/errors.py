@@ -78,7 +78,8 @@ class VideoStoreError(Exception):
     Attributes:
         code: Which sentence it is: a key of `sentences`, the same in every version. `said` is a sentence that another
             program made.
-        fields: Everything that the sentence tells, by name. What the class declares is an attribute as well.
+        fields: Everything that the sentence tells, by name. What the class declares is an attribute as well. `said` is
+            the sentence itself, as another program made it.
     """
 
     sentences: ClassVar[Mapping[str, str]] = sentences.STORE
@@ -108,8 +109,8 @@ class VideoStoreError(Exception):
 
     def sentence(self, style: Style | None = None) -> str:
         """The sentence, with its fields written in a style."""
-        if self.code == sentences.SAID:
-            return str(self.fields.get("said", ""))
+        if "said" in self.fields:
+            return str(self.fields["said"])
         style = style or _PLAIN
         parts = []
         for text, name, form, _ in string.Formatter().parse(self.sentences[self.code]):

@@ -1,1 +1,1 @@
-"""The Viam module around the recorder: its process, its resource, its source of pictures."""
+"""The Viam module around the recorder: its process, its camera component, and its source of images."""

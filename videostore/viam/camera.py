@@ -1,4 +1,4 @@
-"""The resource: a camera component that stores the video of another camera."""
+"""The resource: a camera component that records another camera."""
 
 from __future__ import annotations
 
@@ -18,46 +18,20 @@ from viam.utils import struct_to_dict
 
 from videostore.base.clock import SystemClock
 from videostore.base.constants import CAMERA_SILENCE_S, US_PER_SECOND
-from videostore.base.errors import (
-    ConfigError,
-    NoRoomError,
-    NothingStoredError,
-    RequestError,
-    TooLargeError,
-    UnknownSaveError,
-    UnreadableRangeError,
-    VideoStoreError,
-    reason_of,
-)
+from videostore.base.errors import ConfigError, VideoStoreError, reason_of
 from videostore.config import Config, parse_config
 from videostore.store.store import VideoStore
 from videostore.viam.commands import describe_health, execute
 from videostore.viam.data_manager import DataManager
 from videostore.viam.memory import MemoryReturn
 from videostore.viam.poller import FramePoller
+from videostore.viam.refusal import Refusal
 
-_STATUS: dict[type[VideoStoreError], Status] = {
-    NothingStoredError: Status.NOT_FOUND,
-    UnknownSaveError: Status.NOT_FOUND,
-    UnreadableRangeError: Status.DATA_LOSS,
-    TooLargeError: Status.RESOURCE_EXHAUSTED,
-    NoRoomError: Status.RESOURCE_EXHAUSTED,
-}
 MODEL = Model(ModelFamily("viam", "video"), "storage")
 
 
-def refused(error: VideoStoreError) -> ViamGRPCError:
-    """The same sentence, as the SDK passes it on to a client without adornment."""
-    sentence = str(error)
-    if not isinstance(error, (ConfigError, RequestError)):
-        status = Status.INTERNAL
-    else:
-        status = _STATUS.get(type(error), Status.INVALID_ARGUMENT)
-    return ViamGRPCError(sentence if sentence.endswith((".", "?")) else sentence + ".", status)
-
-
 class StorageCamera(Camera):
-    """Model `viam:video:storage`. `new` checks, `start` begins to record, `close` ends all that it owns."""
+    """Model `viam:video:storage`. `new` checks the config, `start` starts recording, and `close` ends what it owns."""
 
     MODEL: ClassVar[Model] = MODEL
 
@@ -74,36 +48,36 @@ class StorageCamera(Camera):
 
     @classmethod
     def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
-        """Check all attributes; return the camera and the data manager, on which the resource depends.
+        """Check all attributes. Returns the required dependencies (the camera and the data manager), no optional ones.
 
         Raises:
-            ConfigError: the first attribute that is wrong.
+            ConfigError: an attribute is wrong; the first one is reported.
         """
         parsed, _ = parse_config(config.name, struct_to_dict(config.attributes))
         return [name for name in (parsed.camera, parsed.sync) if name], []
 
     @classmethod
     def new(cls, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> StorageCamera:
-        """Make the resource; it does nothing before `start`.
+        """Create the resource. It does nothing until `start`.
 
         Raises:
-            ViamGRPCError: an attribute is wrong, or names what it must not.
+            Refusal: an attribute is wrong, or names a resource that this machine does not have.
         """
         try:
             parsed, warnings = parse_config(config.name, struct_to_dict(config.attributes))
             _find_data_manager(parsed, dependencies)
             storage_camera = cls(parsed, _find_camera(parsed, dependencies))
         except ConfigError as error:
-            raise refused(error) from error
+            raise Refusal(error) from error
         for warning in warnings:
             storage_camera.logger.warning("%s", warning)
         return storage_camera
 
     async def start(self) -> None:
-        """Open the storage and begin to record.
+        """Open the storage and start recording.
 
         Raises:
-            ViamGRPCError: the encoder is not to be had, or the storage cannot be used.
+            Refusal: the encoder is not available, or the storage cannot be used.
         """
         config = self._config
         try:
@@ -118,11 +92,11 @@ class StorageCamera(Camera):
             )
             await store.start()
         except VideoStoreError as error:
-            raise refused(error) from error
+            raise Refusal(error) from error
         self._store = store
 
     async def close(self) -> None:
-        """Finish the open segment and end all that was started."""
+        """Finish the open segment, and stop everything that `start` started."""
         self._memory.cancel()
         store, self._store = self._store, None
         if store is not None:
@@ -131,20 +105,25 @@ class StorageCamera(Camera):
     async def do_command(
         self, command: Mapping[str, Any], *, timeout: float | None = None, **kwargs: Any
     ) -> Mapping[str, Any]:
-        """Carry out `save`, `fetch`, `get-storage-state` or `get-save-status`."""
+        """Run `save`, `fetch`, `get-storage-state` or `get-save-status`.
+
+        Raises:
+            Refusal: the command is refused, or failed.
+            ViamGRPCError: the recorder is not running, the timeout is over, or an unexpected error occurred.
+        """
         store = self._started()
         try:
             return await asyncio.wait_for(execute(store, command), timeout)
         except VideoStoreError as error:
-            raise refused(error) from error
+            raise Refusal(error) from error
         except asyncio.TimeoutError as error:
-            raise ViamGRPCError("The command took longer than the client waits.", Status.DEADLINE_EXCEEDED) from error
+            raise ViamGRPCError("The command did not finish within its timeout.", Status.DEADLINE_EXCEEDED) from error
         except Exception as error:
-            self.logger.exception("A command failed.")
-            raise ViamGRPCError(f"The command could not be carried out: {reason_of(error)}.") from error
+            self.logger.exception("A command failed unexpectedly.")
+            raise ViamGRPCError(f"The command failed: {reason_of(error)}.") from error
         finally:
             if command.get("command") == "fetch":
-                self._memory.soon()
+                self._memory.schedule()
 
     async def get_images(
         self,
@@ -154,40 +133,40 @@ class StorageCamera(Camera):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> tuple[Sequence[NamedImage], ResponseMetadata]:
-        """The newest picture of the source, with the time of its capture.
+        """The latest image of the source, with the time at which it was captured.
 
         Raises:
-            ViamGRPCError: there is none, or only one that is too old to show.
+            ViamGRPCError: there is no image yet, or the latest one is too old.
         """
         if self._poller is None:
-            raise ViamGRPCError("No camera is configured (attribute 'camera'), so there is no picture.")
-        picture = self._poller.latest
-        age_s = (self._clock.wall_us() - picture.captured_us) / US_PER_SECOND if picture else None
-        if picture is None or (age_s is not None and age_s > CAMERA_SILENCE_S and self._poller.fault):
+            raise ViamGRPCError("No camera is configured, so there is no image. Set the attribute 'camera'.")
+        latest = self._poller.latest
+        age_s = (self._clock.wall_us() - latest.captured_us) / US_PER_SECOND if latest else None
+        if latest is None or (age_s is not None and age_s > CAMERA_SILENCE_S and self._poller.fault):
             since = "yet" if age_s is None else f"for {age_s:.0f} s"
-            reason = self._poller.fault or "the camera was only just asked"
-            raise ViamGRPCError(f"No picture has come {since}: {reason}.")
-        image = picture.image
+            reason = self._poller.fault or "the camera was just asked for its first"
+            raise ViamGRPCError(f"No image {since}: {reason}.")
+        image = latest.image
         if filter_source_names and image.name not in filter_source_names:
-            return [], picture.metadata
-        return [image], picture.metadata
+            return [], latest.metadata
+        return [image], latest.metadata
 
     async def get_point_cloud(self, **kwargs: Any) -> tuple[bytes, str]:
         """Not supported: this camera stores video."""
         raise NotSupportedError("This camera stores video and has no point clouds.")
 
     async def get_geometries(self, **kwargs: Any) -> Sequence[Geometry]:
-        """None: this camera is no thing in space."""
+        """None: this camera has no geometry."""
         return []
 
     async def get_properties(self, *, timeout: float | None = None, **kwargs: Any) -> Camera.Properties:
-        """What the source delivers: its picture size once known, its MIME type and the frame rate."""
+        """The image size and MIME type of the source, once an image has arrived, and the configured frame rate."""
         properties = Camera.Properties(supports_pcd=False, frame_rate=float(self._config.framerate))
-        picture = self._poller.latest if self._poller else None
-        if picture is not None:
-            properties.intrinsic_parameters.width_px = picture.width
-            properties.intrinsic_parameters.height_px = picture.height
-            properties.mime_types.append(str(picture.image.mime_type))
+        latest = self._poller.latest if self._poller else None
+        if latest is not None:
+            properties.intrinsic_parameters.width_px = latest.width
+            properties.intrinsic_parameters.height_px = latest.height
+            properties.mime_types.append(str(latest.image.mime_type))
         else:
             properties.mime_types.append(str(CameraMimeType.JPEG))
         return properties
@@ -198,7 +177,9 @@ class StorageCamera(Camera):
 
     def _started(self) -> VideoStore:
         if self._store is None:
-            raise ViamGRPCError("The recorder is not running: it is being started or was closed.", Status.UNAVAILABLE)
+            raise ViamGRPCError(
+                "The recorder is not running: it is starting or was closed. Try again.", Status.UNAVAILABLE
+            )
         return self._store
 
 
@@ -208,7 +189,7 @@ def _find_camera(config: Config, dependencies: Mapping[ResourceName, ResourceBas
     for name, resource in dependencies.items():
         if _is_named(name, config.camera) and isinstance(resource, Camera):
             return resource
-    raise ConfigError(f"camera is {config.camera!r}, but this machine has no camera of that name.")
+    raise ConfigError("camera-unknown", attribute="camera", value=config.camera)
 
 
 def _find_data_manager(config: Config, dependencies: Mapping[ResourceName, ResourceBase]) -> None:
@@ -219,10 +200,10 @@ def _find_data_manager(config: Config, dependencies: Mapping[ResourceName, Resou
                 return
             others.append(name.subtype)
     if others:
-        raise ConfigError(f"sync is {config.sync!r}, which is a {others[0]}: it must be the data manager service.")
-    raise ConfigError(f"sync is {config.sync!r}, but this machine has no data manager service of that name.")
+        raise ConfigError("data-manager-wrong", attribute="sync", value=config.sync, found=others[0])
+    raise ConfigError("data-manager-unknown", attribute="sync", value=config.sync)
 
 
 def _is_named(name: ResourceName, wanted: str) -> bool:
-    """Whether a resource is the one that an attribute names, on this machine or a remote part of it."""
+    """Whether an attribute names this resource, which may be on this machine or on a remote (`remote:name`)."""
     return name.name == wanted or name.name.rsplit(":", 1)[-1] == wanted

@@ -1,4 +1,4 @@
-"""The commands that clients send as JSON, and the answers they get."""
+"""The commands that clients send as JSON, and the responses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from videostore.base.constants import GIB
-from videostore.base.errors import RequestError, shown
+from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.base.time_format import format_utc, format_utc_exact
 from videostore.base.timestamps import parse_timestamp
@@ -17,13 +17,14 @@ from videostore.store.store import VideoStore
 
 NAMES = ("save", "fetch", "get-storage-state", "get-save-status")
 CONTAINERS = ("mp4", "fmp4")
+_FILE_NAME = "the 'filename' from the response to a save"
 
 
 async def execute(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
-    """Carry out a command and return its answer.
+    """Run a command and return its response.
 
     Raises:
-        VideoStoreError: with the sentence for the client.
+        VideoStoreError: the command is refused, or failed. Its text is for the client.
     """
     name = command.get("command")
     if name == "save":
@@ -35,51 +36,52 @@ async def execute(store: VideoStore, command: Mapping[str, Any]) -> dict[str, An
     if name == "get-save-status":
         return await _save_status(store, command)
     if name is None:
-        raise RequestError(f"The field 'command' is missing: it must be one of {', '.join(NAMES)}.")
-    raise RequestError(f"'command' is {shown(name)}, which is unknown: it must be one of {', '.join(NAMES)}.")
+        raise RequestError("command-missing", field="command", expected=", ".join(NAMES))
+    raise RequestError("command-unknown", field="command", value=name, expected=", ".join(NAMES))
 
 
 async def _save(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
     from_us, to_us = _range(command)
     metadata = _optional(command, "metadata", str, "a string") or ""
     tags = _optional(command, "tags", (list, tuple), "a list of strings") or []
-    later = bool(_optional(command, "async", bool, "true or false"))
-    clip = await store.save(from_us, to_us, metadata=metadata, tags=tags, wait=not later)
-    answer: dict[str, Any] = {"command": "save", "filename": clip.file_name}
-    if later:
-        answer["status"] = "async"
-    return answer | _ranges(clip.ranges)
+    asynchronous = bool(_optional(command, "async", bool, "true or false"))
+    clip = await store.save(from_us, to_us, metadata=metadata, tags=tags, wait=not asynchronous)
+    response: dict[str, Any] = {"command": "save", "filename": clip.file_name}
+    if asynchronous:
+        response["status"] = "async"
+    return response | _ranges(clip.ranges)
 
 
 async def _fetch(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
     from_us, to_us = _range(command)
     container = _optional(command, "container", str, "a string") or CONTAINERS[0]
     if container not in CONTAINERS:
-        raise RequestError(f"'container' is {shown(container)}: it must be one of {', '.join(CONTAINERS)}.")
+        expected = f"one of {', '.join(CONTAINERS)}"
+        raise RequestError("field-wrong", field="container", value=container, expected=expected)
     clip = await store.fetch(from_us, to_us, container=container)
     video = await asyncio.get_running_loop().run_in_executor(None, base64.b64encode, clip.data)
     return {"command": "fetch", "video": video.decode("ascii")} | _ranges(clip.ranges)
 
 
 async def _save_status(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
-    file_name = _optional(command, "filename", str, "the 'filename' that a save answered")
+    file_name = _optional(command, "filename", str, _FILE_NAME)
     if not file_name:
-        raise RequestError("The field 'filename' is missing: it must be the 'filename' that a save answered.")
+        raise RequestError("field-missing", field="filename", expected=_FILE_NAME)
     save = await store.save_status(file_name)
-    answer = {"command": "get-save-status", "filename": save.file_name, "status": save.status.value}
+    response = {"command": "get-save-status", "filename": save.file_name, "status": save.status.value}
     if save.reason:
-        answer["reason"] = save.reason
-    return answer | _ranges(save.ranges)
+        response["reason"] = save.reason
+    return response | _ranges(save.ranges)
 
 
 def _range(command: Mapping[str, Any]) -> tuple[int, int]:
     return parse_timestamp(command.get("from"), "from"), parse_timestamp(command.get("to"), "to")
 
 
-def _optional(command: Mapping[str, Any], field: str, kind: type | tuple[type, ...], right: str) -> Any:
+def _optional(command: Mapping[str, Any], field: str, kind: type | tuple[type, ...], expected: str) -> Any:
     value = command.get(field)
     if value is not None and not isinstance(value, kind):
-        raise RequestError(f"{field!r} is {shown(value)}: it must be {right}.")
+        raise RequestError("field-wrong", field=field, value=value, expected=expected)
     return value
 
 
@@ -103,7 +105,7 @@ def _describe_state(state: StorageState) -> dict[str, Any]:
 
 
 def describe_health(health: Health) -> dict[str, Any]:
-    """What `get_status` answers."""
+    """The response to `get_status`."""
     recorder = health.recorder
     status: dict[str, Any] = {
         "recording": recorder is not None and recorder.recording,
@@ -118,7 +120,7 @@ def describe_health(health: Health) -> dict[str, Any]:
     if health.storage_trouble:
         status["storage_trouble"] = health.storage_trouble
     if health.index_trouble:
-        status["index_trouble"] = f"The index works in memory until its file can be used: {health.index_trouble}."
+        status["index_trouble"] = f"The index is kept in memory until its file can be used: {health.index_trouble}."
     if recorder is None:
         return status | {"reason": "no camera is configured"}
     if recorder.last_frame_age_s is not None:

@@ -1,4 +1,4 @@
-"""The data manager's API, which the SDK lacks: without it a dependency on a data manager cannot be resolved."""
+"""The data manager's API, which the SDK lacks. Without it a dependency on a data manager cannot be resolved."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DataManager(ServiceBase):
 
 
 class DataManagerClient(DataManager, ReconfigurableResourceRPCClientBase):
-    """A data manager of the machine. The recorder needs to know that it is there, no more."""
+    """A data manager of the machine. The recorder only needs to know that it exists."""
 
     def __init__(self, name: str, channel: Channel) -> None:
         self.channel = channel
@@ -33,22 +33,22 @@ class DataManagerClient(DataManager, ReconfigurableResourceRPCClientBase):
         super().__init__(name)
 
     async def do_command(self, command: Any, *, timeout: float | None = None, **kwargs: Any) -> Any:
-        """Send a command of its own."""
+        """Send a command to the data manager."""
         request = DoCommandRequest(name=self.name, command=dict_to_struct(command))
         return struct_to_dict((await self.client.DoCommand(request, timeout=timeout)).result)
 
     async def get_status(self, *, timeout: float | None = None, **kwargs: Any) -> Any:
-        """Ask how it is."""
+        """The status of the data manager."""
         return struct_to_dict((await self.client.GetStatus(GetStatusRequest(name=self.name), timeout=timeout)).result)
 
 
 class DataManagerRPCService(UnimplementedDataManagerServiceBase, ResourceRPCServiceBase[DataManager]):
-    """This module serves no data manager; the registry asks for the class."""
+    """This module serves no data manager, but the registry requires the class."""
 
     RESOURCE_TYPE = DataManager  # type: ignore[assignment]
 
 
 def register() -> None:
-    """Make the API known to the SDK, once."""
+    """Register the API with the SDK, unless it is registered."""
     if DataManager.API not in Registry.REGISTERED_APIS():
         Registry.register_api(ResourceRegistration(DataManager, DataManagerRPCService, DataManagerClient))

@@ -1,4 +1,4 @@
-"""Memory of the process: what Python and the C library would keep, or search through, for no use."""
+"""Memory of the process: fewer garbage collections, and memory that is returned to the system after large responses."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import gc
 from videostore.base.system import return_memory
 
 _RETURN_AFTER_S = 1.0
-"""An answer is sent and forgotten by then."""
+"""By then a response has been sent and freed."""
 
 
-def spare_collections() -> None:
-    """Keep the garbage collector off what the imports made: every picture's answer would set it to work.
+def reduce_garbage_collections() -> None:
+    """Exempt the objects that exist now from garbage collection, and collect less often.
 
-    Measured: 0.45 ms of CPU less for each picture, out of 2.7.
+    With Python's defaults each image from a camera triggers collections. Measured: 0.45 ms less CPU time for each
+    image, out of 2.7 ms.
     """
     gc.collect()
     gc.freeze()
@@ -22,18 +23,18 @@ def spare_collections() -> None:
 
 
 class MemoryReturn:
-    """Gives the memory of large answers back to the system, a moment after the last of them; glibc would keep it."""
+    """Returns the memory of large responses to the system, shortly after the last one. glibc would keep it."""
 
     def __init__(self) -> None:
         self._timer: asyncio.TimerHandle | None = None
 
-    def soon(self) -> None:
-        """An answer was large."""
+    def schedule(self) -> None:
+        """Return memory after a moment, counted from the last call. Call this after a large response."""
         self.cancel()
         self._timer = asyncio.get_running_loop().call_later(_RETURN_AFTER_S, _return_memory)
 
     def cancel(self) -> None:
-        """The process, or its resource, is about to end."""
+        """Return no memory: the process, or its resource, is about to end."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""The module's process: serves the resource, and ends in order however it is told to."""
+"""The module's process: serves the resource, and shuts down cleanly however it is stopped."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ from viam.resource.registry import Registry, ResourceCreatorRegistration
 from videostore.base.errors import VideoStoreError
 from videostore.base.system import share_memory
 from videostore.viam import data_manager
-from videostore.viam.camera import MODEL, StorageCamera, refused
-from videostore.viam.memory import spare_collections
+from videostore.viam.camera import MODEL, StorageCamera
+from videostore.viam.memory import reduce_garbage_collections
+from videostore.viam.refusal import Refusal
 
 _PARENT_CHECK_S = 0.5
 _CLOSE_S = 2.6
-"""All must be gone 3 s after SIGTERM; viam-server kills after 3.3 s."""
+"""Every process must have ended 3 s after SIGTERM; viam-server kills them after 3.3 s."""
 _LAST_WORDS_S = 0.05
-"""The SDK sends log lines to the parent from a thread of its own; the last ones get this long."""
+"""The SDK sends log lines to the parent from another thread; the last lines get this long."""
 _LEVELS = ("debug", "info", "warning", "warn", "error", "critical", "fatal")
 
 LOGGER = logging.getLogger(__name__)
 
 
 class StorageModule(Module):
-    """The SDK's module, with resources that start before they are announced, and errors that are sentences."""
+    """The SDK's module, but a resource starts before it is registered, and a wrong config is refused in plain text."""
 
     async def add_resource(self, request: AddResourceRequest, *, deadline: Deadline | None = None) -> None:
-        """Make, start and register a resource; what cannot be started is not registered."""
+        """Create, register and start a resource. If it cannot be started, it is removed again."""
         await super().add_resource(request, deadline=deadline)
         name = Camera.get_resource_name(request.config.name)
         resource = self.server.get_resource(StorageCamera, name)
@@ -52,11 +53,11 @@ class StorageModule(Module):
             raise
 
     async def validate_config(self, request: ValidateConfigRequest) -> ValidateConfigResponse:
-        """Check a config without the SDK's decoration of the error."""
+        """Check a config. Unlike the SDK's own check, this adds no file and line to the error."""
         try:
             required, optional = StorageCamera.validate_config(request.config)
         except VideoStoreError as error:
-            raise refused(error) from error
+            raise Refusal(error) from error
         except ValueError as error:
             raise ViamGRPCError(f"The attributes cannot be read: {error}.", Status.INVALID_ARGUMENT) from error
         return ValidateConfigResponse(dependencies=required, optional_dependencies=optional)
@@ -73,23 +74,23 @@ def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the module until it is told to stop or its parent is gone; never returns."""
+    """Run the module until it is stopped or its parent is gone, then exit the process; this never returns."""
     options = _parse_arguments(sys.argv[1:] if arguments is None else arguments)
     code = 1
     share_memory()
-    spare_collections()
+    reduce_garbage_collections()
     try:
         asyncio.run(_run(options))
-    except SystemExit:  # the SDK's way to say that it lost the parent
+    except SystemExit:  # the SDK lost the connection to the parent
         code = 0
-    except Exception:  # noqa: BLE001 (printed whole; os._exit below would lose it)
+    except Exception:  # noqa: BLE001 (printed here; os._exit below would lose it)
         traceback.print_exc()
     finally:
-        _leave(code)
+        _exit(code)
 
 
-def _leave(code: int) -> NoReturn:
-    """End the process now. Everything of ours is closed; threads that wait for a slow disk or a lost parent are not."""
+def _exit(code: int) -> NoReturn:
+    """End the process now, without waiting for threads: a slow disk or a lost parent could block them."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -104,7 +105,7 @@ async def _run(options: argparse.Namespace) -> None:
     module = StorageModule(options.socket, log_level=level, tcp_mode=options.tcp_mode)
     serving: asyncio.Task[None] = asyncio.create_task(module.start())  # type: ignore[no-untyped-call]
     await asyncio.sleep(0)
-    # By now `start` has set its own signal handlers, which wait for connections to end: replace them.
+    # `start` has set its own signal handlers, which wait for connections to close. Replace them.
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -117,18 +118,18 @@ async def _run(options: argparse.Namespace) -> None:
     finally:
         for task in (watching, stopping):
             task.cancel()
-        # All at once: the SDK closes one after the other, and each may need its time.
+        # All at once: the SDK closes one after the other, and each may take most of the time.
         ours = {resource for resource in module.server.resources.values() if isinstance(resource, StorageCamera)}
         if ours:
             await asyncio.wait([asyncio.ensure_future(resource.close()) for resource in ours], timeout=_CLOSE_S)
     await asyncio.sleep(_LAST_WORDS_S)
-    _leave(0)
+    _exit(0)
 
 
 async def _watch_parent(stop: asyncio.Event) -> None:
-    """Stop when the process that started this one is gone: nobody would tell it to."""
+    """Stop when the parent process is gone. No signal reports that."""
     parent = os.getppid()
     while NO_MODULE_PARENT or os.getppid() == parent:  # noqa: ASYNC110 (there is no event to wait for)
         await asyncio.sleep(_PARENT_CHECK_S)
-    LOGGER.warning("The parent process is gone; the module ends.")
+    LOGGER.warning("The parent process is gone; stopping the module.")
     stop.set()

@@ -1,4 +1,4 @@
-"""Asks a camera for its pictures, one after the other, and dates each."""
+"""Requests images from a camera, one after the other, and dates each."""
 
 from __future__ import annotations
 
@@ -28,41 +28,41 @@ from videostore.media.images import BadPictureError, read_picture
 from videostore.media.packet import Gap, Packet
 
 CAPTURED_AT_DISTRUST_S = 60.0
-"""Once a camera's time was not believed, arrivals are used this long: changing back and forth would shuffle frames."""
+"""After an implausible capture time, arrival times are used this long: alternating would put frames out of order."""
 
 CAMERA_ERROR_GAP_S = 1.0
-"""A camera that answers with errors or garbage for this long makes a gap: its last picture must not stand still."""
+"""Errors or garbage for this long make a gap, since the last image must not appear to last so long."""
 
 CAMERA_RETRY_S = 0.2
-"""Pause after an answer with an error, so that a broken camera costs no busy loop."""
+"""Pause after an error, so that a broken camera causes no busy loop."""
 
 _INTERVALS = 8
-"""So many frame intervals tell how slow a camera usually is."""
+"""Number of frame intervals whose median is the camera's usual interval."""
 
 
 class CameraError(Exception):
-    """The camera's answer holds no picture to record."""
+    """The camera's response has no image to record."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """The newest picture of the source, as the camera gave it."""
+class LatestImage:
+    """The latest image of the source, as the camera sent it."""
 
     image: NamedImage
     metadata: ResponseMetadata
     captured_us: int
-    """UTC."""
+    """When it was captured, UTC."""
     width: int
     height: int
 
 
 class FramePoller:
-    """A `Source` of the pictures of a Viam camera. Owns the requests that are under way while it is iterated."""
+    """A `Source` of the images of a Viam camera. While it is iterated, it owns the pending requests."""
 
     def __init__(
         self, camera: Camera, source_name: str | None, framerate: int, clock: Clock, logger: logging.Logger
     ) -> None:
-        """`framerate` is how many times a second the camera is asked, at most."""
+        """`framerate` is the highest number of requests per second."""
         self._camera = camera
         self._source_name = source_name
         self._interval_us = US_PER_SECOND // framerate
@@ -71,22 +71,22 @@ class FramePoller:
         self._logger = logger
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
         self._last_us: int | None = None
-        self._delivered_us: int | None = None
-        """When the last new picture came, on the monotonic clock."""
+        self._received_us: int | None = None
+        """When the last new image arrived, on the monotonic clock."""
         self._steps = 0
         self._distrusted = False
         self._distrust_until_us = 0
         self._fault: str | None = None
-        self._gap_told = False
-        self.latest: Picture | None = None
+        self._gap_reported = False
+        self.latest: LatestImage | None = None
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with the camera right now; None while its pictures come."""
+        """What is wrong with the camera now; None while images arrive."""
         return self._fault
 
     async def packets(self) -> AsyncIterator[Packet | Gap]:
-        """Yield each new picture once, and a gap when none has come for too long."""
+        """Yield each new image once, and a gap when none has arrived for too long."""
         due_us = self._clock.monotonic_us()
         requests = _Requests(self._ask)
         try:
@@ -102,35 +102,35 @@ class FramePoller:
 
     async def _next(self, requests: _Requests) -> Packet | Gap | None:
         try:
-            answer = await requests.first(CAMERA_SILENCE_S)
-            if answer is None:
+            response = await requests.first(CAMERA_SILENCE_S)
+            if response is None:
                 raise CameraError(f"camera {self._camera.name!r} does not answer")
-            packet = self._packet(*answer)
+            packet = self._packet(*response)
         except CameraError as error:
             return self._failed(str(error))
         except BadPictureError as error:
-            return self._failed(f"camera {self._camera.name!r} delivers {error}")
+            return self._failed(f"camera {self._camera.name!r} sent {error}")
         except (GRPCError, StreamTerminatedError, OSError, asyncio.TimeoutError) as error:
-            return self._failed(f"camera {self._camera.name!r} answers with an error: {_text(error)}")
+            return self._failed(f"camera {self._camera.name!r} returned an error: {_text(error)}")
         if packet is None:
-            gap = self._gap(CAMERA_SILENCE_S, f"camera {self._camera.name!r} repeats its last picture")
+            gap = self._gap(CAMERA_SILENCE_S, f"camera {self._camera.name!r} repeats its last image")
             self._fault = gap.reason if gap else self._fault
             return gap
-        if self._gap_told:
-            self._logger.info("Camera %r delivers again.", self._camera.name)
-        self._fault, self._gap_told = None, False
+        if self._gap_reported:
+            self._logger.info("Camera %r is sending images again.", self._camera.name)
+        self._fault, self._gap_reported = None, False
         return packet
 
-    async def _ask(self) -> _Answer:
+    async def _ask(self) -> _Response:
         names = [self._source_name] if self._source_name else None
         images, metadata = await self._camera.get_images(filter_source_names=names, timeout=CAMERA_PATIENCE_S)
         return list(images), metadata
 
     def _packet(self, images: list[NamedImage], metadata: ResponseMetadata) -> Packet | None:
-        """The picture as a packet; None where it is the one that was delivered before."""
+        """The image as a packet; None if it is the same as the one before."""
         image = self._choose(images)
         arrival_us = self._steady.now_us()
-        if self._steps != self._steady.steps:  # what was dated by the clock before its step is no measure any more
+        if self._steps != self._steady.steps:  # times from before a step of the clock cannot be compared
             self._steps, self._last_us = self._steady.steps, None
         captured_at_us = metadata.captured_at.ToNanoseconds() // 1000 if metadata.HasField("captured_at") else 0
         last = self.latest
@@ -143,16 +143,16 @@ class FramePoller:
             return None
         format, data = read_picture(image.data)
         captured_us = self._date(captured_at_us, arrival_us)
-        delivered_us = self._clock.monotonic_us()
-        if self._delivered_us is not None:
-            self._intervals.append(delivered_us - self._delivered_us)
-        self._last_us, self._delivered_us = captured_us, delivered_us
-        self.latest = Picture(image, metadata, captured_us, format.width, format.height)
+        received_us = self._clock.monotonic_us()
+        if self._received_us is not None:
+            self._intervals.append(received_us - self._received_us)
+        self._last_us, self._received_us = captured_us, received_us
+        self.latest = LatestImage(image, metadata, captured_us, format.width, format.height)
         return Packet(format, data, captured_us)
 
     def _choose(self, images: list[NamedImage]) -> NamedImage:
         if not images:
-            raise CameraError(f"camera {self._camera.name!r} answers without a picture")
+            raise CameraError(f"camera {self._camera.name!r} sent no image")
         if self._source_name is None:
             return images[0]
         for image in images:
@@ -162,7 +162,7 @@ class FramePoller:
         raise CameraError(f"camera {self._camera.name!r} has no source {self._source_name!r}, only {names}")
 
     def _date(self, captured_at_us: int, arrival_us: int) -> int:
-        """Moment of capture: the camera's own where it can be believed, else the arrival."""
+        """The capture time: the camera's own if it is plausible, else the arrival time."""
         if not captured_at_us or arrival_us < self._distrust_until_us:
             return arrival_us
         age_us = arrival_us - captured_at_us
@@ -171,7 +171,7 @@ class FramePoller:
             return captured_at_us
         if not self._distrusted:
             self._logger.warning(
-                "Camera %r dates a picture %.1f s before now; pictures are dated by their arrival.",
+                "Camera %r says that an image is %.1f s old, which is implausible; using arrival times.",
                 self._camera.name,
                 age_us / US_PER_SECOND,
             )
@@ -184,35 +184,35 @@ class FramePoller:
         return self._gap(CAMERA_ERROR_GAP_S, reason)
 
     def _gap(self, after_s: float, reason: str) -> Gap | None:
-        """A gap, once, when there has been no new picture for longer than this camera takes."""
-        if self._gap_told:
+        """A gap, reported once, if no new image has arrived for longer than this camera usually takes."""
+        if self._gap_reported:
             return None
         usual_us = statistics.median(self._intervals) if self._intervals else 0
         patience_us = max(after_s * US_PER_SECOND, CAMERA_SLOW_FACTOR * usual_us)
-        if self._delivered_us is not None and self._clock.monotonic_us() - self._delivered_us < patience_us:
+        if self._received_us is not None and self._clock.monotonic_us() - self._received_us < patience_us:
             return None
-        self._gap_told = True
+        self._gap_reported = True
         self._logger.warning("Not recording: %s.", reason)
         return Gap(reason)
 
 
-_Answer = tuple[list[NamedImage], ResponseMetadata]
+_Response = tuple[list[NamedImage], ResponseMetadata]
 
 
 class _Requests:
-    """The requests to a camera that are under way: one, and a second beside it when the first gets no answer."""
+    """The pending requests to a camera: one, and a second one while the first gets no response."""
 
-    def __init__(self, ask: Callable[[], Coroutine[Any, Any, _Answer]]) -> None:
+    def __init__(self, ask: Callable[[], Coroutine[Any, Any, _Response]]) -> None:
         self._ask = ask
-        self._tasks: list[asyncio.Task[_Answer]] = []
+        self._tasks: list[asyncio.Task[_Response]] = []
         self._ahead = False
-        """Whether the request that is under way was sent beside one that was answered, and serves as the next."""
+        """Whether the pending request was sent beside one that has been answered, and serves as the next one."""
 
-    async def first(self, within_s: float) -> _Answer | None:
-        """The first answer, or None when none has come in time; then the patient request stays, the other is renewed.
+    async def first(self, within_s: float) -> _Response | None:
+        """The first response, or None if there is none in time: the first request then stays, the second is renewed.
 
         Raises:
-            Exception: what the camera's client raised.
+            Exception: whatever the camera's client raised.
         """
         if not self._ahead:
             if len(self._tasks) > 1:
@@ -224,21 +224,21 @@ class _Requests:
             return None
         last = max(self._tasks.index(task) for task in done)
         earlier, self._tasks = self._tasks[:last], self._tasks[last + 1 :]
-        self._ahead = bool(self._tasks)  # it may hold the next picture already
+        self._ahead = bool(self._tasks)  # it may already have the next image
         for task in earlier:
             await self._drop(task)
         best = next((task for task in done if not task.cancelled() and task.exception() is None), None)
         chosen = best or done.pop()
         if chosen.cancelled():
-            raise CameraError("the camera's client gave up")
+            raise CameraError("the camera's client cancelled the request")
         return chosen.result()
 
     async def cancel(self) -> None:
-        """End all that is under way."""
+        """Cancel all pending requests."""
         while self._tasks:
             await self._drop(self._tasks.pop())
 
-    async def _drop(self, task: asyncio.Task[_Answer]) -> None:
+    async def _drop(self, task: asyncio.Task[_Response]) -> None:
         await end_task(task)
         if not task.cancelled():
             task.exception()

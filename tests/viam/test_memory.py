@@ -1,0 +1,67 @@
+"""Garbage collection and memory of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from videostore.viam.memory import MemoryReturn
+
+PROGRAM = """
+import gc
+from videostore.viam.memory import reduce_garbage_collections
+before = len(gc.get_objects())
+reduce_garbage_collections()
+assert gc.isenabled()
+print(before, gc.get_freeze_count(), len(gc.get_objects()))
+"""
+
+
+class Node:
+    """An object that refers to itself, so that only the garbage collector frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+def no_collections() -> Iterator[None]:
+    """Python collects no garbage by itself."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_the_objects_of_the_imports_are_exempt_from_garbage_collection() -> None:
+    result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    before, frozen, left = map(int, result.stdout.split())
+    assert frozen > 0.9 * before > 10_000 and left < 100
+
+
+async def test_memory_is_returned_a_moment_after_the_last_large_response(
+    no_collections: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.viam.memory._RETURN_AFTER_S", 0.3)
+    garbage, memory = weakref.ref(Node()), MemoryReturn()
+    for _ in range(3):
+        memory.schedule()
+        await asyncio.sleep(0.15)
+    assert garbage() is not None
+    await asyncio.sleep(0.5)
+    assert garbage() is None
+
+
+async def test_a_cancelled_return_does_not_happen(no_collections: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("videostore.viam.memory._RETURN_AFTER_S", 0.05)
+    garbage, memory = weakref.ref(Node()), MemoryReturn()
+    memory.schedule()
+    memory.cancel()
+    memory.cancel()
+    await asyncio.sleep(0.2)
+    assert garbage() is not None

@@ -1,0 +1,137 @@
+"""The fields of an error as text, and back: how an error travels from one program to another.
+
+gRPC carries the code, the fields and the sentence of an error as separate texts; `videostore.viam` writes them and
+`videostore.remote` reads them. What is read comes from another machine, of any version: nothing in it is trusted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import string
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from videostore.base.constants import US_PER_SECOND
+from videostore.base.errors import VideoStoreError, class_of, whole_characters
+from videostore.base.ranges import Range
+
+DOMAIN = "videostore"
+"""Who defines the codes, as gRPC's error details name it."""
+FIELD_OVERHEAD_BYTES = 12
+"""What protobuf adds to the name and the text of a field: two tags and a length each, in an entry of a map."""
+
+_LARGEST = 1 << 63
+"""Numbers below it can be multiplied and divided as floats. No field of ours comes near it."""
+_DAY_US = 86_400 * US_PER_SECOND
+_EARLIEST_US, _LATEST_US = -719_160 * _DAY_US, 2_932_894 * _DAY_US
+"""The years 1 to 9999 without their first and last days, so that every time zone can show such a time."""
+
+
+def write_fields(fields: Mapping[str, Any], limit_bytes: int) -> dict[str, str]:
+    """Write each field as JSON; a `Range` becomes an object with `from_us` and `to_us`, a path its text.
+
+    Together the fields take at most `limit_bytes`. Where that is too little, the longest are left out, and so is what
+    JSON cannot express.
+    """
+    texts: dict[str, str] = {}
+    for name, value in fields.items():
+        try:
+            texts[name] = json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError):
+            continue
+    sizes = {name: len(name.encode()) + len(text) + FIELD_OVERHEAD_BYTES for name, text in texts.items()}
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if sum(sizes.values()) > limit_bytes:
+            del sizes[name]
+    return {name: text for name, text in texts.items() if name in sizes}
+
+
+def read_error(code: str, texts: Mapping[str, str], sentence: str) -> VideoStoreError | None:
+    """The error with this code, and those fields that are valid for it; None where this version has no such code.
+
+    Where a field that the error's own sentence needs is missing or invalid, the error says `sentence`: the text that
+    came with it.
+    """
+    kind = class_of(code)
+    if kind is None:
+        return None
+    types = _declared_types(kind)
+    fields = {}
+    for name, text in texts.items():
+        if name not in types and hasattr(kind, name):  # methods, for instance
+            continue
+        try:
+            fields[name] = _read(name, json.loads(text, parse_constant=_refuse), types.get(name, Any))
+        except (ValueError, RecursionError):
+            continue
+    fields.pop("said", None)
+    error = kind(code, **fields)
+    return error if _can_be_shown(error) else kind(code, **fields, said=sentence)
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Range):
+        return {"from_us": value.from_us, "to_us": value.to_us}
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(type(value).__name__)
+
+
+def _declared_types(kind: type[VideoStoreError]) -> dict[str, Any]:
+    """The types of the fields that a class declares, by name."""
+    hints = typing.get_type_hints(kind)
+    return {name: hint for name, hint in hints.items() if typing.get_origin(hint) is not ClassVar}
+
+
+def _read(name: str, value: Any, declared: Any) -> Any:
+    """A field out of its JSON value. Raises ValueError if it is not of its declared type, or out of all bounds."""
+    allowed: Iterable[Any] = typing.get_args(declared) or (declared,)
+    if Range in allowed and isinstance(value, dict):
+        value = _range(value)
+    elif float in allowed and type(value) is int:
+        value = float(value) if abs(value) < _LARGEST else value
+    a_list = str in allowed and isinstance(value, list) and all(isinstance(one, str) for one in value)
+    if declared is not Any and type(value) not in allowed and not a_list:
+        raise ValueError(name)
+    if isinstance(value, (int, float)) and not (abs(value) < _LARGEST and math.isfinite(value)):
+        raise ValueError(name)
+    if name.endswith("_us"):
+        _check_time(value)
+    if isinstance(value, str):
+        return whole_characters(value)
+    if isinstance(value, list):
+        return [whole_characters(one) if isinstance(one, str) else one for one in value]
+    return value
+
+
+def _range(value: dict[str, Any]) -> Range:
+    if value.keys() != {"from_us", "to_us"}:
+        raise ValueError("not a range")
+    for time_us in value.values():
+        _check_time(time_us)
+    return Range(**value)
+
+
+def _check_time(time_us: Any) -> None:
+    if type(time_us) is not int or not _EARLIEST_US <= time_us <= _LATEST_US:
+        raise ValueError("not a time")
+
+
+def _refuse(constant: str) -> Any:
+    """JSON of Python knows NaN and Infinity; a field holds neither."""
+    raise ValueError(constant)
+
+
+def _can_be_shown(error: VideoStoreError) -> bool:
+    """Whether an error has every field that its sentence needs, in a form that can be written."""
+    needed = {name for _, name, _, _ in string.Formatter().parse(error.sentences[error.code]) if name is not None}
+    if not needed <= error.fields.keys():
+        return False
+    try:
+        error.sentence()
+    except (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
+        return False
+    return True
