@@ -32,7 +32,7 @@ from tests.support.recording import (
     take_over,
     until,
 )
-from tests.viam.test_poller import Answer, ScriptedCamera
+from tests.support.scripted_camera import Answer, ScriptedCamera
 from videostore.base.constants import RANGE_SLOP_US
 from videostore.base.ranges import Range, merge_ranges
 from videostore.media.fmp4 import read_fragments

@@ -1,73 +1,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
 import pytest
 from grpclib import GRPCError, Status
 from viam.components.camera import Camera
-from viam.errors import NotSupportedError
-from viam.media.video import CameraMimeType, NamedImage
+from viam.media.video import NamedImage
 from viam.proto.common import ResponseMetadata
 
 from tests.support.recording import LOGGER, SMALL, START_US, US, FixedClock, picture
+from tests.support.scripted_camera import JPEG, Answer, ScriptedCamera, answer, hang
 from videostore.base.clock import SystemClock
 from videostore.media.images import read_picture
 from videostore.media.packet import Gap, Packet
 from videostore.viam.poller import FramePoller
-
-Answer = tuple[list[NamedImage], ResponseMetadata]
-JPEG = CameraMimeType.JPEG
-
-
-class ScriptedCamera(Camera):
-    """Answers with what a test has put down, one request after the other, and then waits for more."""
-
-    def __init__(self, *script: Answer | Exception | Callable[[], Awaitable[Answer]]) -> None:
-        super().__init__("cam")
-        self.script = list(script)
-        self.filters: list[Sequence[str] | None] = []
-        self.under_way = 0
-
-    async def get_images(
-        self,
-        *,
-        filter_source_names: Sequence[str] | None = None,
-        extra: Mapping[str, Any] | None = None,
-        timeout: float | None = None,
-        **kwargs: Any,
-    ) -> Answer:
-        self.filters.append(filter_source_names)
-        self.under_way += 1
-        try:
-            step = self.script.pop(0) if self.script else hang
-            if isinstance(step, Exception):
-                raise step
-            return step if isinstance(step, tuple) else await step()
-        finally:
-            self.under_way -= 1
-
-    async def get_properties(self, *, timeout: float | None = None, **kwargs: Any) -> Camera.Properties:
-        return Camera.Properties()
-
-    async def get_point_cloud(self, **kwargs: Any) -> tuple[bytes, str]:
-        raise NotSupportedError("no point clouds")
-
-
-async def hang() -> Answer:
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
-def answer(captured_us: int | None, data: bytes | None = None, *names: str) -> Answer:
-    """An answer whose picture is another one for each time."""
-    metadata = ResponseMetadata()
-    if captured_us is not None:
-        metadata.captured_at.FromMicroseconds(captured_us)
-    content = picture(captured_us or START_US, SMALL) if data is None else data
-    return [NamedImage(name, content, JPEG) for name in names or ("color",)], metadata
 
 
 def poller_of(camera: Camera, clock: FixedClock | SystemClock, *, source: str | None = None) -> FramePoller:
