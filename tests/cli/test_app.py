@@ -27,8 +27,8 @@ import psutil
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
-from tests.storage.test_archive import go_index
 from tests.support.checkout import ROOT
+from tests.support.go_index import go_index
 from tests.support.recording import START_US, US, Pulse, Stores, until, write_foreign
 from videostore.base.ranges import Range
 from videostore.cli import command_line

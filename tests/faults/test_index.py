@@ -16,8 +16,7 @@ import pytest
 
 from scripts.bench.segments import make_directory
 from scripts.fakes.painted_camera import check_clip, read_clip
-from tests.storage.test_archive import go_index
-from tests.storage.test_index import GO_INSERT, GO_TABLE
+from tests.support.go_index import GO_INSERT, GO_TABLE, go_index
 from tests.support.recording import (
     LOGGER,
     START_US,

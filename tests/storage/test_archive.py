@@ -5,14 +5,13 @@ import contextlib
 import os
 import resource
 import shutil
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.storage.test_index import GO_INSERT, GO_TABLE
+from tests.support.go_index import go_index
 from tests.support.recording import LOGGER, START_US, US, capture_times, record, write_foreign
 from videostore.base.errors import VideoStoreError
 from videostore.media.fmp4 import read_fragments
@@ -48,15 +47,6 @@ async def indexed(archive: Archive) -> list[str]:
 def make_old(path: Path, minutes: float = 31) -> None:
     then = time.time() - minutes * 60
     os.utime(path, (then, then))
-
-
-def go_index(directory: Path, *rows: tuple[str, int, int, int]) -> None:
-    """The Go module's index, without columns of ours."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with sqlite3.connect(directory / FILE_NAME) as go:
-        go.execute(GO_TABLE)
-        go.executemany(GO_INSERT, [(*row, None) for row in rows])
-    go.close()
 
 
 # Closing

@@ -8,30 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.go_index import GO_INSERT, GO_TABLE
 from tests.support.recording import LOGGER, US
 from videostore.base.ranges import Range
 from videostore.media.segment import Segment
 from videostore.storage.index import FILE_NAME, Index
 from videostore.storage.save_record import SaveJob, SaveStatus
 
-GO_TABLE = """
-CREATE TABLE files (
-    id INTEGER NOT NULL PRIMARY KEY,
-    file_name TEXT NOT NULL UNIQUE,
-    start_time_unix INTEGER NOT NULL,
-    duration_ms INTEGER NOT NULL,
-    size_bytes INTEGER NOT NULL,
-    width INTEGER NOT NULL,
-    height INTEGER NOT NULL,
-    codec TEXT NOT NULL,
-    inserted_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL,
-    deleted_at TIMESTAMP
-);
-"""
-GO_INSERT = (
-    "INSERT INTO files (file_name, start_time_unix, duration_ms, size_bytes, width, height, codec, deleted_at)"
-    " VALUES (?, ?, ?, ?, 640, 480, 'h264', ?)"
-)
 SAVE = SaveJob("cam_1.mp4", "tag=a", 10 * US, 20 * US, '{"why": "test"}', 30 * US)
 
 
