@@ -1,3 +1,5 @@
+"""Fixtures that tests of several packages use, and the settings of property tests."""
+
 from __future__ import annotations
 
 import asyncio
@@ -6,12 +8,29 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+from tests.support.clocked_recording import ClockedRecording, StartClocked
 from tests.support.machine import Machine, run_machine
-from tests.support.recording import LOGGER, Cutter, Stores, capture_times, clips_of, record, take_over
+from tests.support.recording import (
+    LOGGER,
+    START_US,
+    Cutter,
+    Feed,
+    FixedClock,
+    Stores,
+    capture_times,
+    clips_of,
+    record,
+    take_over,
+)
 from videostore.ffmpeg.process import find_ffmpeg
 from videostore.storage.archive import Archive
 from videostore.storage.reconciler import Reconciler
+
+# A busy machine makes single examples slow: no property has a deadline.
+settings.register_profile("videostore", deadline=None)
+settings.load_profile("videostore")
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +47,7 @@ def times() -> list[int]:
 
 @pytest.fixture(scope="session")
 def recording(tmp_path_factory: pytest.TempPathFactory, times: list[int]) -> Path:
-    """A directory with one run of 7 s in segments of 2 s, closed and indexed. Not to be changed."""
+    """A directory with one run of 7 s in segments of 2 s, closed and indexed. Tests must not change it."""
 
     async def build() -> None:
         await record(directory, times)
@@ -41,7 +60,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory, times: list[int]) -> Pat
 
 @pytest.fixture
 async def cutter(binary: str) -> AsyncIterator[Callable[[Path], Awaitable[Cutter]]]:
-    """Opens clips over a directory, after taking all in it over."""
+    """Opens the clips of a directory, after all files in it are indexed."""
     opened: list[Archive] = []
 
     async def open_over(directory: Path) -> Cutter:
@@ -57,25 +76,36 @@ async def cutter(binary: str) -> AsyncIterator[Callable[[Path], Awaitable[Cutter
 
 @pytest.fixture
 async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
-    """Makes stores in a directory of the test's own."""
+    """Makes stores in the test's temporary directory."""
     stores = Stores(tmp_path)
     yield stores
     await stores.close()
 
 
 @pytest.fixture
+async def start_clocked(stores: Stores) -> StartClocked:
+    """Starts a recording under a clock that the test steps."""
+
+    async def start(wall_us: int = START_US) -> ClockedRecording:
+        clock, feed = FixedClock(wall=wall_us), Feed()
+        return ClockedRecording(stores, await stores.open(feed, clock=clock), clock, feed)
+
+    return start
+
+
+@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 12 MiB of the test's own."""
+    """A file system of 12 MiB for this test alone."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("a small file system can be mounted by root alone")
+        pytest.skip("only root can mount a small file system")
     yield disk
     subprocess.run(["umount", "-l", disk], check=True)
 
 
 @pytest.fixture
 async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
-    """A machine whose module is ready, without a resource yet."""
+    """A machine whose module is ready and has no resource yet."""
     async with run_machine(tmp_path) as machine:
         yield machine

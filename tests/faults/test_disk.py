@@ -1,19 +1,16 @@
-"""Disks that fill up, are read-only, or go away: the recording goes on, or says why not and resumes by itself."""
+"""Disks that fill up, are read-only or go away: recording goes on, or says why it stopped and resumes by itself."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import functools
-import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.disk import FailingDisk, flawless_now, mount, recording_now
 from tests.support.recording import (
     SIZE,
     US,
@@ -29,65 +26,44 @@ from tests.support.recording import (
 )
 from videostore.base.errors import ConfigError
 from videostore.media.packet import Gap
-from videostore.store.store import VideoStore
 
 MIB = 1 << 20
 
 
 @pytest.fixture
 async def small(small_disk: Path) -> AsyncIterator[Stores]:
-    """Stores whose storage and upload path lie on the small disk."""
+    """Stores whose storage path and upload path are on the small disk."""
     stores = Stores(small_disk)
     yield stores
     await stores.close()
 
 
-async def mount(*options: str | Path) -> None:
-    process = await asyncio.create_subprocess_exec("mount", *options)
-    assert await process.wait() == 0
-
-
-def recording_now(store: VideoStore) -> bool:
-    recorder = store.health().recorder
-    assert recorder is not None
-    return recorder.recording and (recorder.last_frame_age_s or 9) < 2
-
-
-async def flawless_now(store: VideoStore, pulse: Pulse) -> None:
-    """Wait for two seconds of new recording, and compare them with what was delivered."""
-    count = len(pulse.delivered)
-    await until(lambda: len(pulse.delivered) > count and pulse.delivered[-1] - pulse.delivered[count] > 3.5 * US)
-    from_us, to_us = pulse.delivered[count], pulse.delivered[count] + 2 * US
-    clip = await store.fetch(from_us, to_us)
-    assert check_clip(read_clip(clip.data), pulse.delivered, from_us, to_us).flawless
-
-
-async def test_a_disk_that_the_recording_itself_would_fill_keeps_its_room(small: Stores) -> None:
-    """The quota is far larger than the disk: the oldest segments go."""
+async def test_recording_never_fills_the_disk_although_the_quota_is_larger(small: Stores) -> None:
+    """The oldest segments are deleted to keep `min_free_gb`."""
     pulse, floor_bytes = Pulse(0.05, (640, 360)), MIB
     store = await small.open(pulse, size_gb=100, segment_seconds=1, min_free_gb=floor_bytes / 2**30)
     await until(lambda: store.health().segments >= 6)
     first = min(path.name for path in small.storage.glob("*.mp4"))
     filled_bytes = shutil.disk_usage(small.directory).free - floor_bytes
-    (small.directory / "somebody's").write_bytes(bytes(filled_bytes))
+    (small.directory / "foreign").write_bytes(bytes(filled_bytes))
     least = floor_bytes
     for _ in range(60):
         await asyncio.sleep(0.1)
         least = min(least, shutil.disk_usage(small.directory).free)
-    assert least > floor_bytes - 500_000  # what two seconds of recording and the index take, until upkeep sees it
+    assert least > floor_bytes - 500_000  # two seconds of recording and the index, until maintenance deletes segments
     assert store.health().segments > 0 and not (small.storage / first).exists()
     await flawless_now(store, pulse)
     recorder = store.health().recorder
     assert recorder is not None and recorder.ffmpeg_restarts == 0
 
 
-async def test_a_disk_that_somebody_else_fills_costs_old_segments_and_recording_resumes(small: Stores) -> None:
+async def test_a_disk_that_another_program_fills_stops_recording_only_until_there_is_room(small: Stores) -> None:
     pulse = Pulse(0.05, SIZE)
     store = await small.open(pulse, segment_seconds=1)
     await until(lambda: store.health().segments >= 3)
-    filler = small.directory / "somebody's"
+    filler = small.directory / "foreign"
     with filler.open("wb", buffering=0) as file:
-        for _ in range(40):  # as long as there is any room, for some seconds
+        for _ in range(40):  # fill every free byte for four seconds
             try:
                 while True:
                     file.write(bytes(64 * 1024))
@@ -100,12 +76,12 @@ async def test_a_disk_that_somebody_else_fills_costs_old_segments_and_recording_
     await flawless_now(store, pulse)
 
 
-async def test_a_full_disk_leaves_what_is_stored_readable(small: Stores, tmp_path: Path) -> None:
+async def test_stored_video_can_be_fetched_while_the_disk_is_full(small: Stores, tmp_path: Path) -> None:
     times = capture_times(7)
     await record(small.storage, times)
     store = await small.open(min_free_gb=1e-6)
     await until(lambda: store.health().segments == 4)
-    with (small.directory / "somebody's").open("wb", buffering=0) as file:
+    with (small.directory / "foreign").open("wb", buffering=0) as file:
         for size in (64 * 1024, 1024, 1):
             try:
                 while True:
@@ -113,16 +89,16 @@ async def test_a_full_disk_leaves_what_is_stored_readable(small: Stores, tmp_pat
             except OSError:
                 continue
     assert shutil.disk_usage(small.directory).free == 0
-    # Retention gives way for the floor, but the last segments go on being served while they are there.
+    # Retention deletes for the floor, but the newest segments can be fetched while they exist.
     clip = await store.fetch(times[45], times[60])
     assert check_clip(read_clip(clip.data), times, times[45], times[60]).flawless
 
 
-async def test_a_read_only_disk_is_read_and_the_recording_resumes_when_it_can_be_written(small: Stores) -> None:
+async def test_a_read_only_disk_can_be_read_and_recording_resumes_when_it_is_writable(small: Stores) -> None:
     times = capture_times(4)
     await record(small.storage, times)
     await take_over(small.storage)
-    await record(small.storage, capture_times(1, times[-1] + 60 * US))  # never closed
+    await record(small.storage, capture_times(1, times[-1] + 60 * US))  # left open
     await mount("-o", "remount,ro", small.directory)
     pulse = Pulse()
     store = await small.open(pulse)
@@ -142,7 +118,7 @@ async def test_a_floor_as_large_as_the_device_is_refused(small: Stores) -> None:
         await small.open(min_free_gb=1)
 
 
-async def test_a_storage_directory_that_is_removed_while_recording_is_made_anew(stores: Stores) -> None:
+async def test_a_storage_directory_that_is_removed_while_recording_is_recreated(stores: Stores) -> None:
     pulse = Pulse()
     store = await stores.open(pulse, segment_seconds=30)
     await until(lambda: len(pulse.delivered) > 10)
@@ -155,7 +131,7 @@ async def test_a_storage_directory_that_is_removed_while_recording_is_made_anew(
         await second.open()
 
 
-async def test_a_storage_directory_that_is_replaced_by_a_copy_goes_on_with_what_it_holds(
+async def test_a_storage_directory_that_is_replaced_by_a_copy_is_used_with_what_it_holds(
     stores: Stores, recording: Path, times: list[int]
 ) -> None:
     shutil.copytree(recording, stores.storage)
@@ -170,8 +146,8 @@ async def test_a_storage_directory_that_is_replaced_by_a_copy_goes_on_with_what_
     assert check_clip(read_clip(clip.data), times, times[3], times[30]).flawless
 
 
-async def test_a_disk_that_is_gone_is_waited_for_and_nothing_is_written_in_its_place(small: Stores) -> None:
-    """Else the recording would fill the disk below the mount point, and be hidden once the other is back."""
+async def test_recording_waits_for_an_unmounted_disk_and_writes_nothing_below_its_mount_point(small: Stores) -> None:
+    """Otherwise the recording would fill the disk below the mount point, hidden once the disk is back."""
     pulse = Pulse()
     store = await small.open(pulse, segment_seconds=1)
     await until(lambda: store.health().segments >= 1)
@@ -186,60 +162,46 @@ async def test_a_disk_that_is_gone_is_waited_for_and_nothing_is_written_in_its_p
     await flawless_now(store, pulse)
 
 
-class ErringDisk:
-    """A disk that answers with an input/output error for open segments, where a test cannot have a broken one."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *functions: str) -> None:
-        self.errs = False
-        for name in functions:
-            monkeypatch.setattr(os, name, functools.partial(self._call, getattr(os, name)))
-
-    def _call(self, function: Callable[..., Any], path: Any, *arguments: Any, **options: Any) -> Any:
-        if self.errs and str(path).endswith(".open"):
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return function(path, *arguments, **options)
-
-
-async def test_a_disk_that_errs_for_a_while_ends_neither_the_recording_nor_its_upkeep(
+async def test_a_disk_that_fails_for_a_while_stops_neither_recording_nor_maintenance(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed, clock = Feed(), FixedClock()
-    disk = ErringDisk(monkeypatch, "stat")
+    disk = FailingDisk(monkeypatch, "stat")
     store = await stores.open(feed, clock=clock)
     times = capture_times(3)
     feed.put(*map(packet, times))
     await until(lambda: store.health().recorder.last_frame_age_s is not None)  # type: ignore[union-attr]
-    disk.errs = True
+    disk.fails = True
     feed.put(Gap("the camera is silent"))
-    await asyncio.sleep(2.5)  # a tick of upkeep
-    assert store.health().recorder is not None  # asking for it does no harm
-    disk.errs = False
+    await asyncio.sleep(2.5)  # one round of maintenance
+    assert store.health().recorder is not None  # the health can be read meanwhile
+    disk.fails = False
     later = capture_times(3, times[-1] + 20 * US)
-    feed.put(*map(packet, later), Gap("the end"))
+    feed.put(*map(packet, later), Gap("the end of the test"))
     await until(lambda: store.health().stored_seconds > 5 and not list(stores.storage.glob("*.open")))
     for some in (times, later):
         clip = await store.fetch(some[0], some[-1] + 1)
         assert check_clip(read_clip(clip.data), some, some[0], some[-1] + 1).flawless
 
 
-async def test_a_segment_that_cannot_be_closed_just_now_is_in_clips_and_is_closed_later(
+async def test_a_segment_that_cannot_be_closed_yet_is_in_clips_and_is_closed_later(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed = Feed()
-    disk = ErringDisk(monkeypatch, "link", "rename")
+    disk = FailingDisk(monkeypatch, "link", "rename")
     store = await stores.open(feed, segment_seconds=30)
     times = capture_times(3)
-    disk.errs = True
+    disk.fails = True
     feed.put(*map(packet, times), Gap("the camera is silent"))
     await until(lambda: store._archive.unclosed)
     clip = await store.fetch(times[0], times[-1] + 1)
     assert check_clip(read_clip(clip.data), times, times[0], times[-1] + 1).flawless
-    disk.errs = False
+    disk.fails = False
     await until(lambda: store.health().segments == 1)
     assert not store._archive.unclosed and not list(stores.storage.glob("*.open"))
 
 
-async def test_files_and_directories_of_others_are_never_touched_nor_counted(stores: Stores, recording: Path) -> None:
+async def test_foreign_files_and_directories_are_neither_changed_nor_counted(stores: Stores, recording: Path) -> None:
     shutil.copytree(recording, stores.storage)
     foreign = {
         "notes.txt": b"n" * 5000,

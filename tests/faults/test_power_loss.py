@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
-from tests.faults.test_disk import recording_now
+from tests.support.disk import recording_now
 from tests.support.recording import US, Pulse, Stores, until
 from videostore.base.clock import SystemClock
 from videostore.media.fmp4 import NotOursError, read_fragments

@@ -260,7 +260,7 @@ async def test_a_stream_that_the_end_of_the_store_cuts_short_says_so(storage: Pa
 async def test_a_stream_whose_ffmpeg_fails_raises(storage: Path, times: list[int]) -> None:
     async with VideoStore.open(storage) as store:
         store._clips._binary = "/bin/false"
-        with pytest.raises(FFmpegError, match="could not be cut"):
+        with pytest.raises(FFmpegError, match="could not be made"):
             async for _ in store.stream(times[0], times[-1]):
                 pass
 
@@ -379,7 +379,7 @@ async def test_an_export_that_is_cancelled_or_fails_leaves_no_file(
             await exporting
         assert exporting.cancelled() and [path.name for path in tmp_path.iterdir()] == ["storage"]
         store._clips._binary = "/bin/false"
-        with pytest.raises(FFmpegError, match="could not be cut"):
+        with pytest.raises(FFmpegError, match="could not be made"):
             await store.export(times[3], times[60], tmp_path / "clip.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["storage"]
     assert psutil.Process().children() == []

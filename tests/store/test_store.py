@@ -209,7 +209,7 @@ async def test_while_a_clip_is_written_its_name_ends_in_prog(stores: Stores, rec
 
 async def test_a_save_that_fails_leaves_nothing(stores: Stores, recording: Path, times: list[int]) -> None:
     store = await stores.over(recording, binary="/nowhere/ffmpeg")
-    with pytest.raises(VideoStoreError, match="could not be cut"):
+    with pytest.raises(VideoStoreError, match="could not be made"):
         await store.save(times[3], times[9], tags=["a"])
     with pytest.raises(NothingStoredError):
         await store.save(times[0] - 9 * US, times[0] - 8 * US)

@@ -1,4 +1,4 @@
-"""What a hostile or a broken client may send: any JSON, any text, any moment. For tests/hostile/test_hostile.py."""
+"""Hypothesis strategies for what a hostile or broken client can send: any JSON, any text, any time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 Value = Any
-"""What JSON and protobuf can carry, and what Python calls may besides: lone surrogates, endless integers."""
+"""What JSON and protobuf can carry, and what Python calls can in addition: lone surrogates, huge integers."""
 
 NASTY: tuple[str, ...] = (
     "",
@@ -105,7 +105,7 @@ NASTY: tuple[str, ...] = (
     "\x1b" * 61,
     "\U000e0001" * 61,
 )
-"""Text that has broken programs like this one."""
+"""Texts that have broken programs like this one."""
 
 NUMBERS: tuple[int | float, ...] = (
     0,
@@ -132,9 +132,9 @@ NUMBERS: tuple[int | float, ...] = (
     10**400,
     10**5000,
 )
-"""Numbers that are no counts; Python refuses to write out the last one."""
+"""Numbers that have broken programs like this one. Python refuses to print the last one."""
 
-_BROKEN_TIMES = (
+_INVALID_TIMES = (
     "0000-00-00_00-00-00Z",
     "0000-01-01_00-00-00",
     "0001-01-01_00-00-00Z",
@@ -161,9 +161,11 @@ def nested(depth: int) -> Value:
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Text of any kind and length, more of it hostile than not."""
+    """Text of any kind and length, most of it hostile."""
     anything = st.characters(codec=None)
-    nasty = st.integers(0, len(NASTY) - 1).map(lambda number: NASTY[number])  # Hypothesis would quote all of it
+    nasty = st.integers(0, len(NASTY) - 1).map(
+        lambda number: NASTY[number]
+    )  # by number: Hypothesis would print every text
     return st.one_of(
         nasty,
         st.lists(nasty, min_size=2, max_size=4).map("".join).map(lambda text: text[:20_000]),
@@ -174,13 +176,13 @@ def texts() -> st.SearchStrategy[str]:
 
 
 def numbers() -> st.SearchStrategy[int | float]:
-    """Numbers of every size, and those that are none."""
-    # One of thousands of digits could not be written out where an example fails; it is tried by itself.
+    """Numbers of every size, NaN and the infinities."""
+    # A number of thousands of digits could not be printed in a failing example. It is tried separately.
     return st.sampled_from(NUMBERS[:-1]) | st.integers() | st.floats()
 
 
 def scalars() -> st.SearchStrategy[Value]:
-    """What a field can hold at once."""
+    """Values that hold no other value."""
     return st.one_of(st.none(), st.booleans(), numbers(), texts())
 
 
@@ -194,7 +196,7 @@ def values() -> st.SearchStrategy[Value]:
 
 
 def times(recorded_from: int, recorded_to: int) -> st.SearchStrategy[str]:
-    """Timestamps in every form, from year 0 to 9999, half of them near the seconds given."""
+    """Timestamps in every form, from year 0 to 9999, half of them near the recorded seconds."""
     at = st.tuples(
         st.integers(0, 9999) | st.sampled_from([0, 1, 2, 1899, 1900, 1969, 1970, 2024, 2038, 2124, 9998, 9999]),
         st.integers(0, 13) | st.just(8),
@@ -205,9 +207,9 @@ def times(recorded_from: int, recorded_to: int) -> st.SearchStrategy[str]:
     ).map(lambda parts: "{:04d}-{:02d}-{:02d}_{:02d}-{:02d}-{:02d}".format(*parts))
     near = st.integers(recorded_from - 3, recorded_to + 3).map(_written)
     fraction = st.just("") | st.text("0123456789", min_size=1, max_size=10).map(lambda digits: f".{digits}")
-    whole = st.builds(lambda moment, part, zone: moment + part + zone, at | near, fraction, st.sampled_from(["Z", ""]))
+    whole = st.builds(lambda start, part, zone: start + part + zone, at | near, fraction, st.sampled_from(["Z", ""]))
     good, exact = near.map(lambda text: f"{text}Z"), near.map(lambda text: f"{text}.500Z")
-    return good | exact | whole | st.sampled_from(_BROKEN_TIMES)
+    return good | exact | whole | st.sampled_from(_INVALID_TIMES)
 
 
 def _written(second: int) -> str:
@@ -215,7 +217,7 @@ def _written(second: int) -> str:
 
 
 def names() -> st.SearchStrategy[str]:
-    """What a directory can be called, hostile all the same."""
+    """Hostile names that a directory can have."""
 
     def cut(text: str) -> str:
         text = text.encode(errors="ignore").replace(b"\0", b"").replace(b"/", b"")[:200].decode(errors="ignore")
