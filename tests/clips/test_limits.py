@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from videostore.base.errors import ConfigError, NoRoomError, TooLargeError
+from videostore.base.errors import NoRoomError, TooLargeError
 from videostore.clips.limits import check_clip_room, check_response_size
-from videostore.config import StorageConfig
-from videostore.storage.free_space import check_floor, shortage_bytes
 
 MIB = 1 << 20
 
@@ -39,16 +37,3 @@ def test_the_longest_length_is_rounded_down_to_a_tenth_of_a_second() -> None:
         with pytest.raises(TooLargeError) as error:
             check_response_size(size_bytes, 60_000_000, 1000)
         assert error.value.longest_s == longest_s
-
-
-def test_more_than_the_disk_has_cannot_be_kept_free(small_disk: Path, tmp_path: Path) -> None:
-    check_floor(StorageConfig(1, small_disk, tmp_path, 30, min_free_gb=0.01))
-    with pytest.raises(ConfigError, match=r"min_free_gb is 1, but must be less than .* 0\.01 GiB"):
-        check_floor(StorageConfig(1, small_disk, tmp_path, 30, min_free_gb=1))
-
-
-def test_what_the_device_lacks_of_the_floor_is_told(small_disk: Path, tmp_path: Path) -> None:
-    storage = StorageConfig(1, small_disk, tmp_path, 30, min_free_gb=6 / 1024)
-    assert shortage_bytes(storage) == -6 * MIB
-    (small_disk / "file").write_bytes(bytes(8 * MIB))
-    assert shortage_bytes(storage) == 2 * MIB

@@ -16,7 +16,7 @@ from videostore.storage.database_snapshot import take_snapshot
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
-    """A database in use: some of its rows are in the log alone."""
+    """A database in use: some of its rows are only in the log."""
     path = tmp_path / "here" / "some.db"
     path.parent.mkdir()
     connection = sqlite3.connect(path, isolation_level=None)
@@ -34,11 +34,11 @@ def count(snapshot: sqlite3.Connection) -> int:
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    """Of the files that hold something; beside a user, readers leave their marks in the shared memory file."""
+    """All files except the shared memory file, in which readers leave marks while the database is in use."""
     return {path.name: path.read_bytes() for path in directory.iterdir() if not path.name.endswith("-shm")}
 
 
-def test_a_database_in_use_is_taken_with_its_log_and_its_user_is_not_disturbed(
+def test_a_database_in_use_is_copied_with_its_log_and_not_changed(
     database: tuple[Path, sqlite3.Connection],
 ) -> None:
     path, connection = database
@@ -49,7 +49,7 @@ def test_a_database_in_use_is_taken_with_its_log_and_its_user_is_not_disturbed(
     assert count(take_snapshot(path)) == 101
 
 
-def test_a_database_at_rest_gets_no_files_beside_it(database: tuple[Path, sqlite3.Connection]) -> None:
+def test_no_files_are_created_next_to_a_database_that_is_not_in_use(database: tuple[Path, sqlite3.Connection]) -> None:
     path, connection = database
     connection.close()
     assert os.listdir(path.parent) == [path.name]
@@ -58,13 +58,13 @@ def test_a_database_at_rest_gets_no_files_beside_it(database: tuple[Path, sqlite
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_what_a_crash_left_is_taken_with_its_log_which_stays(
+def test_a_database_after_a_crash_is_copied_with_its_log_which_stays(
     database: tuple[Path, sqlite3.Connection], tmp_path: Path, shared: bool
 ) -> None:
     path, _ = database
     left = tmp_path / "left"
     shutil.copytree(path.parent, left)
-    if not shared:  # as when it was copied without it
+    if not shared:  # as in a copy without this file
         left.joinpath(path.name + "-shm").unlink()
     before = contents(left)
     names = sorted(os.listdir(left))
@@ -73,14 +73,14 @@ def test_what_a_crash_left_is_taken_with_its_log_which_stays(
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_on_a_read_only_file_system_the_log_is_read_as_well(
+def test_on_a_read_only_file_system_the_log_is_read_too(
     database: tuple[Path, sqlite3.Connection], tmp_path: Path, shared: bool
 ) -> None:
     path, _ = database
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("a file system can be mounted by root alone")
+        pytest.skip("only root can mount a file system")
     try:
         shutil.copytree(path.parent, disk / "here")
         if not shared:
@@ -91,7 +91,7 @@ def test_on_a_read_only_file_system_the_log_is_read_as_well(
         subprocess.run(["umount", "-l", disk], check=True)
 
 
-def test_a_database_that_its_user_keeps_for_itself_is_taken_all_the_same(tmp_path: Path) -> None:
+def test_a_database_with_an_exclusive_lock_is_copied(tmp_path: Path) -> None:
     path = tmp_path / "some.db"
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -105,7 +105,7 @@ def test_a_database_that_its_user_keeps_for_itself_is_taken_all_the_same(tmp_pat
 
 
 @pytest.mark.parametrize("content", [b"", b"no database" * 1000])
-def test_what_is_no_database_is_refused_or_empty(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_database_is_refused_or_empty(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "some.db"
     path.write_bytes(content)
     try:
@@ -117,13 +117,13 @@ def test_what_is_no_database_is_refused_or_empty(tmp_path: Path, content: bytes)
         snapshot.close()
 
 
-def test_where_there_is_none_that_is_said(tmp_path: Path) -> None:
+def test_a_missing_database_is_refused_and_not_created(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         take_snapshot(tmp_path / "some.db")
     assert not list(tmp_path.iterdir())
 
 
-USER = """
+WRITER = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 connection.execute("PRAGMA journal_mode = WAL")
@@ -138,16 +138,16 @@ def everything(directory: Path) -> dict[str, tuple[int, int, bytes]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes()) for path in directory.iterdir()}
 
 
-@pytest.mark.skipif(not LINUX, reason="other systems do not tell who holds a file")
-def test_of_what_a_kill_left_nothing_at_all_is_changed(tmp_path: Path) -> None:
+@pytest.mark.skipif(not LINUX, reason="other systems do not report which process holds a file")
+def test_no_file_of_a_killed_process_is_changed_at_all(tmp_path: Path) -> None:
     path = tmp_path / "here" / "some.db"
     path.parent.mkdir()
-    command = [sys.executable, "-c", USER, str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as user:
-        assert user.stdout is not None and user.stdout.readline()
+    command = [sys.executable, "-c", WRITER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None and writer.stdout.readline()
         assert is_held(path.with_name("some.db-shm"))
         assert count(take_snapshot(path)) == 100
-        user.kill()
+        writer.kill()
     assert len(before := everything(path.parent)) == 3
     assert not is_held(path.with_name("some.db-shm"))
     for _ in range(2):
@@ -155,17 +155,17 @@ def test_of_what_a_kill_left_nothing_at_all_is_changed(tmp_path: Path) -> None:
     assert everything(path.parent) == before
 
 
-def test_a_user_in_the_same_process_keeps_its_locks(database: tuple[Path, sqlite3.Connection]) -> None:
+def test_a_connection_in_the_same_process_keeps_its_locks(database: tuple[Path, sqlite3.Connection]) -> None:
     path, _ = database
     assert is_held(path.with_name("some.db-shm"))
     assert count(take_snapshot(path)) == 100
     assert is_held(path.with_name("some.db-shm"))
     reader = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM numbers').fetchall()"
     subprocess.run([sys.executable, "-c", reader, path], check=True)
-    assert path.with_name("some.db-wal").stat().st_size  # it did not take itself for the last
+    assert path.with_name("some.db-wal").stat().st_size  # the reader did not delete the log
 
 
-def test_one_that_somebody_changes_while_it_is_copied_is_asked_of_sqlite(
+def test_a_database_that_changes_while_it_is_copied_is_read_through_sqlite(
     database: tuple[Path, sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, connection = database

@@ -35,7 +35,7 @@ def names(segments: list[Segment]) -> list[str]:
     return [one.file_name for one in segments]
 
 
-async def test_what_was_added_is_found_unchanged(index: Index) -> None:
+async def test_a_segment_is_read_as_it_was_added(index: Index) -> None:
     given = Segment("100.mp4", 100_123_457, 130_000_001, 12345, 640, 480, "hevc", "abc", 99)
     await index.add([given])
     assert await index.get(["100.mp4", "200.mp4"]) == [given]
@@ -43,13 +43,13 @@ async def test_what_was_added_is_found_unchanged(index: Index) -> None:
     assert await index.sizes() == {"100.mp4": 12345}
 
 
-async def test_adding_a_known_file_brings_its_row_up_to_date(index: Index) -> None:
+async def test_adding_a_file_again_updates_its_row(index: Index) -> None:
     await index.add([segment(100)])
     await index.add([segment(100, 60, size_bytes=2000)])
     assert await index.oldest(10) == [segment(100, 60, size_bytes=2000)]
 
 
-async def test_a_range_takes_the_segments_that_overlap_it_and_none_that_only_touches(index: Index) -> None:
+async def test_a_range_selects_segments_that_overlap_it_and_none_that_only_touch_it(index: Index) -> None:
     await index.add([segment(start) for start in (0, 30, 60, 90)])
     assert names(await index.select(30 * US, 60 * US)) == ["30.mp4"]
     assert names(await index.select(30 * US - 1, 60 * US + 1)) == ["0.mp4", "30.mp4", "60.mp4"]
@@ -58,12 +58,12 @@ async def test_a_range_takes_the_segments_that_overlap_it_and_none_that_only_tou
     assert await index.select(120 * US, 500 * US) == []
 
 
-async def test_a_long_segment_that_began_far_before_the_range_is_found(index: Index) -> None:
+async def test_a_long_segment_that_began_long_before_the_range_is_selected(index: Index) -> None:
     await index.add([segment(0, 3600), *(segment(start) for start in range(3600, 4000, 30))])
     assert names(await index.select(3500 * US, 3501 * US)) == ["0.mp4"]
 
 
-async def test_choosing_a_range_reads_by_index_and_not_the_whole_table(index: Index, tmp_path: Path) -> None:
+async def test_selecting_a_range_uses_an_index_and_not_the_whole_table(index: Index, tmp_path: Path) -> None:
     await index.add([segment(start) for start in range(0, 300, 30)])
     connection = sqlite3.connect(tmp_path / FILE_NAME)
     queries = [
@@ -77,8 +77,8 @@ async def test_choosing_a_range_reads_by_index_and_not_the_whole_table(index: In
     connection.close()
 
 
-async def test_choosing_a_range_costs_what_it_returns(index: Index) -> None:
-    """SQLite counts its steps: among ten times as many segments a range takes hardly more of them."""
+async def test_the_cost_of_a_range_depends_on_its_result(index: Index) -> None:
+    """SQLite counts its steps: with ten times as many segments, a range takes hardly more steps."""
 
     async def steps() -> int:
         count = 0
@@ -106,13 +106,13 @@ async def test_the_oldest_are_those_that_begin_first(index: Index) -> None:
     assert names(await index.oldest(10)) == ["0.mp4", "30.mp4", "60.mp4", "90.mp4"]
 
 
-async def test_removed_segments_are_gone_and_unknown_names_do_no_harm(index: Index) -> None:
+async def test_removing_segments_ignores_names_that_are_not_in_the_index(index: Index) -> None:
     await index.add([segment(0), segment(30)])
-    await index.remove(["0.mp4", "unknown.mp4"])
+    await index.remove(["0.mp4", "other.mp4"])
     assert names(await index.oldest(10)) == ["30.mp4"]
 
 
-async def test_of_a_batch_that_fails_nothing_is_added(index: Index) -> None:
+async def test_a_batch_that_fails_adds_nothing(index: Index) -> None:
     broken = Segment("1.mp4", 0, 1, 1, 1, 1, None)  # type: ignore[arg-type]
     with pytest.raises(sqlite3.IntegrityError):
         await index.add([segment(0), broken])
@@ -121,7 +121,7 @@ async def test_of_a_batch_that_fails_nothing_is_added(index: Index) -> None:
     assert names(await index.oldest(10)) == ["0.mp4"]
 
 
-async def test_tasks_that_write_at_the_same_time_do_not_disturb_each_other(index: Index) -> None:
+async def test_tasks_can_write_at_the_same_time(index: Index) -> None:
     await index.add([segment(start) for start in range(0, 300, 30)])
     added = [index.add([segment(start)]) for start in range(300, 600, 30)]
     removed = [index.remove([f"{start}.mp4"]) for start in range(0, 300, 30)]
@@ -129,7 +129,7 @@ async def test_tasks_that_write_at_the_same_time_do_not_disturb_each_other(index
     assert names(await index.oldest(100)) == [f"{start}.mp4" for start in range(300, 600, 30)]
 
 
-async def test_spans_come_by_start_and_in_batches(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_spans_are_sorted_by_start_and_come_in_batches(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("videostore.storage.database.BATCH", 500)
     await index.add([segment(start, size_bytes=start) for start in range(36_000, 0, -30)])
     batches = [batch async for batch in index.spans()]
@@ -138,7 +138,7 @@ async def test_spans_come_by_start_and_in_batches(index: Index, monkeypatch: pyt
     assert rows == [(start * US, (start + 30) * US, start) for start in range(30, 36_030, 30)]
 
 
-async def test_what_was_added_is_there_after_opening_again(tmp_path: Path) -> None:
+async def test_segments_are_kept_when_the_index_is_reopened(tmp_path: Path) -> None:
     first = await Index.open(tmp_path, LOGGER)
     await first.add([segment(0)])
     await first.close()
@@ -147,7 +147,7 @@ async def test_what_was_added_is_there_after_opening_again(tmp_path: Path) -> No
     await second.close()
 
 
-async def test_an_index_of_the_go_module_is_opened_and_its_rows_have_times(tmp_path: Path) -> None:
+async def test_rows_of_the_go_module_get_start_and_end_times(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE_NAME) as go:
         go.execute(GO_TABLE)
         go.execute(GO_INSERT, ("1725634833.mp4", 1_725_634_833, 29_950, 500, None))
@@ -176,7 +176,7 @@ async def test_the_go_module_can_read_and_write_the_index_afterwards(tmp_path: P
 
 
 @pytest.mark.parametrize("content", [b"no database at all " * 100, b"SQLite format 3\0" + b"\xff" * 8000])
-async def test_a_damaged_index_is_put_aside_and_begun_anew(tmp_path: Path, content: bytes) -> None:
+async def test_a_damaged_index_is_renamed_and_recreated(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
     index = await Index.open(tmp_path, LOGGER)
     await index.add([segment(0)])
@@ -186,7 +186,7 @@ async def test_a_damaged_index_is_put_aside_and_begun_anew(tmp_path: Path, conte
     assert aside.read_bytes() == content
 
 
-async def test_an_index_damaged_in_its_middle_is_put_aside(tmp_path: Path) -> None:
+async def test_an_index_that_is_damaged_in_the_middle_is_renamed(tmp_path: Path) -> None:
     index = await Index.open(tmp_path, LOGGER)
     await index.add([segment(start) for start in range(0, 30_000, 30)])
     await index.close()
@@ -202,7 +202,7 @@ async def test_an_index_damaged_in_its_middle_is_put_aside(tmp_path: Path) -> No
     assert list(tmp_path.glob(FILE_NAME + ".damaged-*"))
 
 
-async def test_an_index_that_cannot_be_opened_begins_in_memory_and_is_left_where_it_is(tmp_path: Path) -> None:
+async def test_an_index_that_cannot_be_opened_works_in_memory_and_its_path_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).mkdir()
     index = await Index.open(tmp_path, LOGGER)
     assert index.trouble is not None and index.incomplete
@@ -218,7 +218,7 @@ async def test_an_index_that_cannot_be_opened_begins_in_memory_and_is_left_where
     await again.close()
 
 
-async def test_an_index_that_is_deleted_while_in_use_is_made_anew_with_all_that_it_knew(tmp_path: Path) -> None:
+async def test_an_index_that_is_deleted_while_in_use_is_recreated_with_all_rows(tmp_path: Path) -> None:
     index = await Index.open(tmp_path, LOGGER)
     await index.add([segment(start) for start in range(0, 300, 30)])
     await index.put_save(SAVE)
@@ -234,7 +234,7 @@ async def test_an_index_that_is_deleted_while_in_use_is_made_anew_with_all_that_
     await again.close()
 
 
-async def test_an_index_that_another_process_locks_goes_on_in_memory_and_comes_back(tmp_path: Path) -> None:
+async def test_an_index_that_another_process_locks_works_in_memory_and_returns_to_its_file(tmp_path: Path) -> None:
     index = await Index.open(tmp_path, LOGGER)
     await index.add([segment(0)])
     other = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
@@ -254,7 +254,7 @@ async def test_an_index_that_another_process_locks_goes_on_in_memory_and_comes_b
     await again.close()
 
 
-async def test_an_index_that_is_locked_at_the_start_keeps_its_rows_and_promises(tmp_path: Path) -> None:
+async def test_an_index_that_is_locked_at_the_start_keeps_its_rows_and_saves(tmp_path: Path) -> None:
     index = await Index.open(tmp_path, LOGGER)
     await index.add([segment(0)])
     await index.put_save(SAVE)
@@ -269,12 +269,12 @@ async def test_an_index_that_is_locked_at_the_start_keeps_its_rows_and_promises(
     other.close()
     assert await index.ensure_file() is True
     assert names(await index.oldest(10)) == ["0.mp4", "30.mp4"]
-    assert index.incomplete  # what came back has to be compared with the files
+    assert index.incomplete  # the rows of the file must be compared with the directory
     assert await index.saves(SaveStatus.PENDING) == [SAVE]
     await index.close()
 
 
-async def test_a_damaged_index_keeps_the_promises_that_can_still_be_read(tmp_path: Path) -> None:
+async def test_a_damaged_index_keeps_the_saves_that_can_be_read(tmp_path: Path) -> None:
     index = await Index.open(tmp_path, LOGGER)
     await index.put_save(SAVE)
     await index.add([segment(start) for start in range(0, 60_000, 30)])
@@ -293,7 +293,7 @@ async def test_a_damaged_index_keeps_the_promises_that_can_still_be_read(tmp_pat
     await index.close()
 
 
-async def test_saves_are_found_by_their_names_and_the_oldest_that_ended_are_forgotten(
+async def test_saves_are_found_by_name_and_the_oldest_finished_ones_are_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("videostore.storage.index.SAVES_REMEMBERED", 3)
@@ -303,7 +303,7 @@ async def test_saves_are_found_by_their_names_and_the_oldest_that_ended_are_forg
         await index.put_save(
             replace(SAVE, file_name=f"{number}.mp4", status=SaveStatus.FAILED, reason="no room", ranges=(Range(1, 2),))
         )
-    assert await index.get_save(SAVE.file_name) == SAVE  # pending ones are never forgotten
+    assert await index.get_save(SAVE.file_name) == SAVE  # pending saves are never forgotten
     assert [save.file_name for save in await index.saves(SaveStatus.FAILED)] == ["4.mp4", "3.mp4", "2.mp4"]
     found = await index.get_save("4.mp4")
     assert found is not None and found.ranges == (Range(1, 2),) and found.reason == "no room"

@@ -1,4 +1,4 @@
-"""Maintenance: what keeps the archive in step with its directory says what is wrong, and never ends."""
+"""Maintenance keeps index and directory in step, reports what is wrong, and never ends by itself."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from videostore.storage.retention_holds import RetentionHolds
 
 
 @dataclass
-class Kept:
+class Maintenance:
     """Maintenance of a directory, with what a test can change about it."""
 
     archive: Archive
     clock: FixedClock = field(default_factory=FixedClock)
     fault: Exception | None = None
-    """Raised wherever the room on the device is asked for, which is at each tick."""
+    """Raised when the free space is checked, which happens at each tick."""
     ticks: int = 0
     replaced: int = 0
     index_changes: int = 0
     run: Run | None = None
-    upkeep: StorageMaintainer = field(init=False)
+    maintainer: StorageMaintainer = field(init=False)
 
     def __post_init__(self) -> None:
         retention = Retention(
@@ -46,7 +46,7 @@ class Kept:
             shortage_bytes=self._shortage,
             logger=LOGGER,
         )
-        self.upkeep = StorageMaintainer(
+        self.maintainer = StorageMaintainer(
             self.archive,
             retention,
             self.clock,
@@ -69,19 +69,19 @@ class Kept:
         self.index_changes += 1
 
     async def some_ticks(self, count: int = 5) -> None:
-        """Wait until so many more have passed."""
+        """Wait for that many more ticks."""
         until_tick = self.ticks + count
         await until(lambda: self.ticks >= until_tick)
 
 
 @pytest.fixture
-async def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kept]:
-    """Maintenance of an empty directory, not started yet, whose ticks come soon."""
+async def maintenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Maintenance]:
+    """Maintenance of an empty directory, not started yet, with short ticks."""
     monkeypatch.setattr("videostore.storage.maintenance._TICK_S", 0.02)
     archive = await Archive.open(tmp_path / "storage", LOGGER)
-    kept = Kept(archive)
-    yield kept
-    await kept.upkeep.close()
+    maintenance = Maintenance(archive)
+    yield maintenance
+    await maintenance.maintainer.close()
     await archive.close()
 
 
@@ -89,51 +89,53 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
 
 
-async def test_a_trouble_that_lasts_is_told_once_and_not_at_each_tick(
-    kept: Kept, caplog: pytest.LogCaptureFixture
+async def test_a_problem_that_persists_is_logged_once_and_not_at_each_tick(
+    maintenance: Maintenance, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept.fault = OSError(5, "Input/output error")
-    kept.upkeep.start()
-    await kept.some_ticks()
-    told = f"The storage at {kept.archive.directory} cannot be used: Input/output error."
-    assert errors(caplog) == [told]
-    assert kept.upkeep.trouble == told
-    kept.fault = VideoStoreError("Something else is wrong.")
-    await kept.some_ticks()
+    maintenance.fault = OSError(5, "Input/output error")
+    maintenance.maintainer.start()
+    await maintenance.some_ticks()
+    sentence = f"The storage at {maintenance.archive.directory} cannot be used: Input/output error."
+    assert errors(caplog) == [sentence]
+    assert maintenance.maintainer.trouble == sentence
+    maintenance.fault = VideoStoreError("Something else is wrong.")
+    await maintenance.some_ticks()
     assert errors(caplog)[1:] == ["Something else is wrong."]
-    kept.fault = None
-    await until(lambda: kept.upkeep.trouble is None)
+    maintenance.fault = None
+    await until(lambda: maintenance.maintainer.trouble is None)
 
 
-async def test_it_is_told_again_after_a_minute(
-    kept: Kept, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+async def test_a_problem_that_persists_is_logged_again_after_a_minute(
+    maintenance: Maintenance, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("videostore.storage.maintenance._REPEAT_S", 0.2)  # the minute
-    kept.fault = OSError(5, "Input/output error")
-    kept.upkeep.start()
+    maintenance.fault = OSError(5, "Input/output error")
+    maintenance.maintainer.start()
     await until(lambda: len(errors(caplog)) >= 3)
-    assert kept.ticks > len(errors(caplog))
+    assert maintenance.ticks > len(errors(caplog))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a mistake"), sqlite3.OperationalError("disk I/O error"), KeyError(1)])
-async def test_no_error_ends_the_upkeep(kept: Kept, error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    kept.fault = error
-    kept.upkeep.start()
-    await kept.some_ticks()
-    assert kept.upkeep.trouble is not None and errors(caplog)
-    kept.fault = None
-    await until(lambda: kept.upkeep.trouble is None)
-    path = kept.archive.directory / "1725634833.mp4"
+async def test_no_error_ends_the_maintenance(
+    maintenance: Maintenance, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    maintenance.fault = error
+    maintenance.maintainer.start()
+    await maintenance.some_ticks()
+    assert maintenance.maintainer.trouble is not None and errors(caplog)
+    maintenance.fault = None
+    await until(lambda: maintenance.maintainer.trouble is None)
+    path = maintenance.archive.directory / "1725634833.mp4"
     await write_foreign(path)
-    await until(lambda: kept.archive.timeline.segments == 1)
+    await until(lambda: maintenance.archive.timeline.segments == 1)
 
 
-async def test_a_walk_that_fails_is_repeated_at_the_next_tick_and_one_that_does_not_only_after_ten_minutes(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch
+async def test_a_failed_walk_is_repeated_at_the_next_tick_and_a_successful_one_after_ten_minutes(
+    maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     walks: list[OSError | None] = []
     faults = [OSError(24, "Too many open files"), OSError(5, "Input/output error")]
-    reconcile = kept.upkeep._reconciler.reconcile
+    reconcile = maintenance.maintainer._reconciler.reconcile
 
     async def walk(being_written: Callable[[int], bool]) -> list[psutil.Process]:
         walks.append(faults.pop(0) if faults else None)
@@ -141,76 +143,78 @@ async def test_a_walk_that_fails_is_repeated_at_the_next_tick_and_one_that_does_
             raise walks[-1]
         return await reconcile(being_written)
 
-    monkeypatch.setattr(kept.upkeep._reconciler, "reconcile", walk)
-    kept.upkeep.start()
-    await until(kept.archive.reconciled.is_set)
+    monkeypatch.setattr(maintenance.maintainer._reconciler, "reconcile", walk)
+    maintenance.maintainer.start()
+    await until(maintenance.archive.reconciled.is_set)
     assert len(walks) == 3
-    await kept.some_ticks()
-    kept.clock.advance(599)
-    await kept.some_ticks()
+    await maintenance.some_ticks()
+    maintenance.clock.advance(599)
+    await maintenance.some_ticks()
     assert len(walks) == 3
-    kept.clock.advance(1)
+    maintenance.clock.advance(1)
     await until(lambda: len(walks) == 4)
 
 
-async def test_a_directory_that_was_removed_is_made_anew_watched_and_told_of(kept: Kept) -> None:
-    kept.upkeep.start()
-    await until(kept.archive.reconciled.is_set)
-    directory = kept.archive.directory
+async def test_a_directory_that_was_removed_is_recreated_and_watched(maintenance: Maintenance) -> None:
+    maintenance.maintainer.start()
+    await until(maintenance.archive.reconciled.is_set)
+    directory = maintenance.archive.directory
     directory.rename(directory.with_name("elsewhere"))
-    await until(lambda: kept.replaced == 1 and directory.exists() and kept.archive.reconciled.is_set())
-    await kept.some_ticks()
+    await until(lambda: maintenance.replaced == 1 and directory.exists() and maintenance.archive.reconciled.is_set())
+    await maintenance.some_ticks()
     await write_foreign(directory / "1725634833.mp4")
-    await until(lambda: kept.archive.timeline.segments == 1)  # an event tells of it: the clock stands still
-    assert kept.replaced == 1 and kept.index_changes >= 1
+    await until(lambda: maintenance.archive.timeline.segments == 1)  # an event reports it: the clock stands still
+    assert maintenance.replaced == 1 and maintenance.index_changes >= 1
 
 
-async def test_rows_that_were_lost_are_read_again_at_once_and_told_of(kept: Kept) -> None:
-    await write_foreign(kept.archive.directory / "1725634833.mp4")
-    kept.upkeep.start()
-    await until(lambda: kept.archive.timeline.segments == 1)
-    await until(kept.archive.reconciled.is_set)  # the walk at the start makes good what was lost before it
-    await kept.archive.index.remove(["1725634833.mp4"])
-    kept.archive.index.incomplete = True
-    await until(lambda: kept.index_changes >= 1 and not kept.archive.index.incomplete)
-    await until(kept.archive.reconciled.is_set)
-    assert [one.file_name for one in await kept.archive.index.oldest(9)] == ["1725634833.mp4"]
-    assert kept.archive.timeline.segments == 1
+async def test_lost_rows_are_read_again_at_once(maintenance: Maintenance) -> None:
+    await write_foreign(maintenance.archive.directory / "1725634833.mp4")
+    maintenance.maintainer.start()
+    await until(lambda: maintenance.archive.timeline.segments == 1)
+    await until(maintenance.archive.reconciled.is_set)  # the first walk would restore rows that are lost before it
+    await maintenance.archive.index.remove(["1725634833.mp4"])
+    maintenance.archive.index.incomplete = True
+    await until(lambda: maintenance.index_changes >= 1 and not maintenance.archive.index.incomplete)
+    await until(maintenance.archive.reconciled.is_set)
+    assert [one.file_name for one in await maintenance.archive.index.oldest(9)] == ["1725634833.mp4"]
+    assert maintenance.archive.timeline.segments == 1
 
 
-async def test_segments_that_the_current_run_has_finished_are_closed_and_the_last_is_left_to_it(kept: Kept) -> None:
+async def test_finished_segments_of_the_current_run_are_closed_and_the_last_stays_open(
+    maintenance: Maintenance,
+) -> None:
     times = capture_times(7)
-    run = await record(kept.archive.directory, times)
+    run = await record(maintenance.archive.directory, times)
     assert len(run.open_paths()) == 4
-    kept.run = run
-    kept.upkeep.start()
-    await until(lambda: kept.archive.timeline.segments == 3)
-    await until(kept.archive.reconciled.is_set)
-    await kept.some_ticks()
+    maintenance.run = run
+    maintenance.maintainer.start()
+    await until(lambda: maintenance.archive.timeline.segments == 3)
+    await until(maintenance.archive.reconciled.is_set)
+    await maintenance.some_ticks()
     (last,) = run.open_paths()
-    assert last.name.endswith("-000003.open") and kept.archive.timeline.segments == 3
-    kept.run = None
-    await kept.upkeep.take_run(run)
-    paths = sorted(kept.archive.directory.glob("*.mp4"))
+    assert last.name.endswith("-000003.open") and maintenance.archive.timeline.segments == 3
+    maintenance.run = None
+    await maintenance.maintainer.take_run(run)
+    paths = sorted(maintenance.archive.directory.glob("*.mp4"))
     assert [time_us for path in paths for time_us in read_fragments(path).times_us] == times
-    assert kept.archive.timeline.segments == 4
+    assert maintenance.archive.timeline.segments == 4
 
 
-async def test_thousands_of_names_that_are_no_segments_cost_no_trouble(kept: Kept) -> None:
-    kept.upkeep.start()
+async def test_thousands_of_other_files_cause_no_problem(maintenance: Maintenance) -> None:
+    maintenance.maintainer.start()
     for number in range(2000):
-        path = kept.archive.directory / f"note {number}"
+        path = maintenance.archive.directory / f"note {number}"
         path.touch()
         os.unlink(path)
-    await write_foreign(kept.archive.directory / "1725634833.mp4")
-    await until(lambda: kept.archive.timeline.segments == 1)
-    assert kept.upkeep.trouble is None
+    await write_foreign(maintenance.archive.directory / "1725634833.mp4")
+    await until(lambda: maintenance.archive.timeline.segments == 1)
+    assert maintenance.maintainer.trouble is None
 
 
-async def test_closing_ends_its_tasks_and_may_follow_at_once(kept: Kept) -> None:
+async def test_closing_ends_its_tasks_even_right_after_the_start(maintenance: Maintenance) -> None:
     before = asyncio.all_tasks()
-    kept.upkeep.start()
-    await kept.upkeep.close()
+    maintenance.maintainer.start()
+    await maintenance.maintainer.close()
     assert asyncio.all_tasks() == before
 
 

@@ -19,49 +19,49 @@ Start = Callable[..., int]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts a process with these arguments; it does nothing until the end of the test."""
+    """Starts processes with given arguments, which do nothing until the test ends."""
     with ExitStack() as stack:
 
-        def begin(*arguments: str | Path) -> int:
+        def start_one(*arguments: str | Path) -> int:
             command = [sys.executable, "-c", _IDLE, *map(str, arguments)]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            stack.enter_context(process)  # closes its input, and waits for it
+            stack.enter_context(process)  # closes its input and waits for it
             assert process.stdout is not None
             process.stdout.readline()
             return process.pid
 
-        yield begin
+        yield start_one
 
 
 def pids(directory: Path, *runs_us: int) -> dict[int, int]:
     return {run_us: process.pid for run_us, process in find_orphans(directory, runs_us).items()}
 
 
-def test_an_ffmpeg_is_known_by_the_segments_that_its_command_line_names(start: Start, tmp_path: Path) -> None:
+def test_an_ffmpeg_is_found_by_the_segments_in_its_command_line(start: Start, tmp_path: Path) -> None:
     first = start("-f", "segment", output_pattern(tmp_path, RUN_US))
     second = start(output_pattern(tmp_path, RUN_US + 1), "-y")
     assert pids(tmp_path, RUN_US, RUN_US + 1, RUN_US + 2) == {RUN_US: first, RUN_US + 1: second}
     assert pids(tmp_path, RUN_US + 1) == {RUN_US + 1: second}
 
 
-def test_processes_of_other_directories_and_of_other_runs_are_none(start: Start, tmp_path: Path) -> None:
+def test_processes_of_other_directories_and_other_runs_are_not_orphans(start: Start, tmp_path: Path) -> None:
     pattern = output_pattern(tmp_path, RUN_US)
     start(output_pattern(tmp_path / "other", RUN_US))
     start(output_pattern(tmp_path, RUN_US + 1))
     start(pattern + "x")
-    start(f"tail -f {pattern}")  # it speaks of it within another argument
-    start(tmp_path / f"{RUN_US}-000000.open")  # somebody reads the segment
+    start(f"tail -f {pattern}")  # the pattern is only part of an argument
+    start(tmp_path / f"{RUN_US}-000000.open")  # a process that reads the segment
     start(tmp_path)
     assert pids(tmp_path, RUN_US) == {}
 
 
-def test_a_directory_with_percent_signs_and_spaces_is_told_apart(start: Start, tmp_path: Path) -> None:
+def test_a_directory_with_percent_signs_and_spaces_is_recognized(start: Start, tmp_path: Path) -> None:
     directory = tmp_path / "50 %d %% 'x'"
     pid = start(output_pattern(directory, RUN_US))
     assert pids(directory, RUN_US) == {RUN_US: pid}
 
 
-def test_a_directory_is_known_by_every_path_that_leads_to_it(
+def test_a_directory_is_recognized_by_every_path_that_leads_to_it(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "50 % of it").mkdir()
@@ -74,8 +74,8 @@ def test_a_directory_is_known_by_every_path_that_leads_to_it(
         assert pids(tmp_path / path, *started) == started
 
 
-def test_one_that_has_ended_is_none(tmp_path: Path) -> None:
-    """Also while its parent has not asked for its end: a zombie has no command line."""
+def test_a_process_that_has_ended_is_not_an_orphan(tmp_path: Path) -> None:
+    """Not even as a zombie, whose parent has not waited for it: it has no command line."""
     process = subprocess.Popen([sys.executable, "-c", "", output_pattern(tmp_path, RUN_US)])
     psutil.wait_procs([psutil.Process(process.pid)], timeout=0)
     while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
@@ -84,6 +84,6 @@ def test_one_that_has_ended_is_none(tmp_path: Path) -> None:
     process.wait()
 
 
-def test_where_no_run_is_asked_for_no_process_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_runs_no_process_is_examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("psutil.process_iter", None)
     assert find_orphans(tmp_path, []) == {}

@@ -23,7 +23,7 @@ class Keeper:
     archive: Archive
     open_bytes: int = 0
     room_bytes: int | None = None
-    """What fits on the device besides what must stay free; None for any amount."""
+    """Space on the device for segments, in addition to the space to keep free; None for no limit."""
     clock: FixedClock = field(default_factory=lambda: FixedClock(wall=100_000 * US))
     holds: RetentionHolds = field(init=False)
 
@@ -61,25 +61,25 @@ class Keeper:
         return 0 if self.room_bytes is None else stored - self.room_bytes
 
     def files(self) -> list[int]:
-        """Numbers of the segments that are there."""
+        """Numbers of the segments that exist."""
         return sorted((int(path.stem) - 1000) // 30 for path in self.archive.directory.glob("*.mp4"))
 
 
 @pytest.fixture
 async def keeper(tmp_path: Path) -> AsyncIterator[Keeper]:
     archive = await Archive.open(tmp_path, LOGGER)
-    await Reconciler(archive, LOGGER).reconcile(lambda _: False)  # before that nothing is deleted
+    await Reconciler(archive, LOGGER).reconcile(lambda _: False)  # before this, nothing is deleted
     yield Keeper(archive)
     await archive.close()
 
 
-async def test_nothing_is_deleted_while_the_quota_holds(keeper: Keeper) -> None:
+async def test_nothing_is_deleted_while_the_quota_is_kept(keeper: Keeper) -> None:
     await keeper.fill(5)
     await keeper.retention(5000).enforce()
     assert keeper.files() == [0, 1, 2, 3, 4]
 
 
-async def test_the_oldest_go_first_and_no_more_of_them_than_needed(keeper: Keeper) -> None:
+async def test_the_oldest_are_deleted_and_no_more_than_necessary(keeper: Keeper) -> None:
     await keeper.fill(5)
     await keeper.retention(4999).enforce()
     assert keeper.files() == [1, 2, 3, 4]
@@ -89,34 +89,34 @@ async def test_the_oldest_go_first_and_no_more_of_them_than_needed(keeper: Keepe
     assert [s.file_name for s in await keeper.archive.index.oldest(10)] == ["1090.mp4", "1120.mp4"]
 
 
-async def test_room_on_the_device_is_made_whatever_the_quota_says(keeper: Keeper) -> None:
+async def test_space_on_the_device_is_freed_even_if_the_quota_is_kept(keeper: Keeper) -> None:
     await keeper.fill(5)
     keeper.room_bytes = 2500
     await keeper.retention(1_000_000).enforce()
     assert keeper.files() == [3, 4]
 
 
-async def test_what_is_being_written_counts(keeper: Keeper) -> None:
+async def test_open_segments_count_towards_the_quota(keeper: Keeper) -> None:
     await keeper.fill(5)
     keeper.open_bytes = 1500
     await keeper.retention(5000).enforce()
     assert keeper.files() == [2, 3, 4]
 
 
-async def test_a_much_lower_quota_is_reached_in_slices(keeper: Keeper) -> None:
+async def test_a_much_lower_quota_is_reached_in_several_batches(keeper: Keeper) -> None:
     await keeper.fill(173)
     await keeper.retention(10_000).enforce()
     assert keeper.files() == list(range(163, 173))
 
 
-async def test_a_quota_smaller_than_one_segment_leaves_nothing_and_comes_to_an_end(keeper: Keeper) -> None:
+async def test_a_quota_smaller_than_one_segment_deletes_everything_and_ends(keeper: Keeper) -> None:
     await keeper.fill(3)
     keeper.open_bytes = 10_000
     await asyncio.wait_for(keeper.retention(1).enforce(), 5)
     assert keeper.files() == []
 
 
-async def test_what_a_clip_needs_is_kept_until_it_is_free_and_the_next_oldest_goes_instead(keeper: Keeper) -> None:
+async def test_a_held_segment_is_kept_and_the_next_oldest_is_deleted_instead(keeper: Keeper) -> None:
     await keeper.fill(5)
     retention = keeper.retention(2000)
     with keeper.hold(1):
@@ -131,8 +131,8 @@ async def test_what_a_clip_needs_is_kept_until_it_is_free_and_the_next_oldest_go
     assert keeper.files() == [4, 5]
 
 
-async def test_a_clip_that_needs_all_costs_no_new_recording(keeper: Keeper) -> None:
-    """The quota is exceeded for as long as it takes; what is recorded meanwhile stays."""
+async def test_a_clip_of_everything_does_not_cost_new_recordings(keeper: Keeper) -> None:
+    """The quota is exceeded until the clip is done; what is recorded meanwhile is kept."""
     await keeper.fill(5)
     keeper.clock.wall = 1150 * US
     with keeper.holds.hold(0, 1150 * US):
@@ -143,7 +143,7 @@ async def test_a_clip_that_needs_all_costs_no_new_recording(keeper: Keeper) -> N
     assert keeper.files() == [3, 4, 5]
 
 
-async def test_room_on_the_device_is_made_of_what_no_clip_needs(keeper: Keeper) -> None:
+async def test_space_on_the_device_is_freed_from_segments_that_are_not_held(keeper: Keeper) -> None:
     await keeper.fill(5)
     keeper.clock.wall = 1090 * US
     keeper.room_bytes = 3000
@@ -152,16 +152,16 @@ async def test_room_on_the_device_is_made_of_what_no_clip_needs(keeper: Keeper) 
         assert keeper.files() == [0, 1, 2]
 
 
-async def test_a_file_that_cannot_be_deleted_is_passed_over(keeper: Keeper) -> None:
+async def test_a_file_that_cannot_be_deleted_is_skipped(keeper: Keeper) -> None:
     await keeper.fill(5)
-    stubborn = keeper.archive.directory / "1000.mp4"
-    stubborn.unlink()
-    stubborn.mkdir()  # no `unlink` deletes a directory, whoever asks
+    undeletable = keeper.archive.directory / "1000.mp4"
+    undeletable.unlink()
+    undeletable.mkdir()  # `unlink` cannot delete a directory, even as root
     await keeper.retention(3000).enforce()
     assert keeper.files() == [0, 3, 4]
 
 
-async def test_files_that_the_index_does_not_know_stay(keeper: Keeper) -> None:
+async def test_unindexed_files_are_not_deleted(keeper: Keeper) -> None:
     await keeper.fill(2)
     for name in ("500.mp4", "notes.txt", "5-000000.open"):
         (keeper.archive.directory / name).write_bytes(bytes(5000))
@@ -173,26 +173,26 @@ async def test_files_that_the_index_does_not_know_stay(keeper: Keeper) -> None:
     ]
 
 
-async def test_a_file_that_was_deleted_by_somebody_else_does_no_harm(keeper: Keeper) -> None:
+async def test_a_file_that_another_program_deleted_does_no_harm(keeper: Keeper) -> None:
     await keeper.fill(3)
     (keeper.archive.directory / "1000.mp4").unlink()
     await keeper.retention(1000).enforce()
     assert keeper.files() == [2]
 
 
-async def test_two_at_the_same_time_do_not_delete_too_much(keeper: Keeper) -> None:
+async def test_concurrent_calls_do_not_delete_too_much(keeper: Keeper) -> None:
     await keeper.fill(100)
     retention = keeper.retention(50_000)
     await asyncio.gather(*(retention.enforce() for _ in range(5)))
     assert keeper.files() == list(range(50, 100))
 
 
-async def test_a_segment_that_comes_into_use_meanwhile_is_seen(keeper: Keeper) -> None:
-    """A cut that is planned between two slices protects what it needs."""
+async def test_a_hold_that_begins_during_the_deletion_is_respected(keeper: Keeper) -> None:
+    """A clip that is planned between two batches keeps its segments."""
     await keeper.fill(120)
     retention = keeper.retention(1000)
     deleting = asyncio.create_task(retention.enforce())
-    while len(keeper.files()) == 120:  # noqa: ASYNC110 (the moment between two slices is short)
+    while len(keeper.files()) == 120:  # noqa: ASYNC110 (the time between two batches is short)
         await asyncio.sleep(0)
     with keeper.hold(110):
         await deleting

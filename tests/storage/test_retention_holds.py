@@ -7,18 +7,18 @@ from videostore.base.ranges import Range
 from videostore.storage.retention_holds import RetentionHolds
 
 
-def test_nothing_is_held_at_first() -> None:
+def test_at_first_nothing_is_held() -> None:
     holds = RetentionHolds(FixedClock())
     assert holds.ranges == [] and holds.since_us is None
 
 
-def test_ranges_that_overlap_or_touch_are_held_as_one_and_in_order() -> None:
+def test_ranges_that_overlap_or_touch_are_merged_and_sorted() -> None:
     holds = RetentionHolds(FixedClock())
     with holds.hold(50, 60), holds.hold(10, 20), holds.hold(15, 30), holds.hold(30, 40):
         assert holds.ranges == [Range(10, 40), Range(50, 60)]
 
 
-def test_each_hold_lasts_as_long_as_its_context_also_where_two_are_equal() -> None:
+def test_each_hold_lasts_as_long_as_its_context_even_if_two_are_equal() -> None:
     holds = RetentionHolds(FixedClock())
     with holds.hold(10, 20):
         with holds.hold(10, 20):
@@ -34,7 +34,7 @@ def test_a_hold_ends_when_its_clip_fails() -> None:
     assert holds.ranges == [] and holds.since_us is None
 
 
-def test_since_is_when_the_oldest_hold_was_asked_for() -> None:
+def test_since_is_when_the_oldest_hold_was_requested() -> None:
     clock = FixedClock()
     holds = RetentionHolds(clock)
     first_us = clock.wall_us()
@@ -42,14 +42,14 @@ def test_since_is_when_the_oldest_hold_was_asked_for() -> None:
         clock.advance(5)
         with holds.hold(30, 40):
             assert holds.since_us == first_us
-            with holds.hold(50, 60, since_us=first_us - US):  # promised by an earlier process
+            with holds.hold(50, 60, since_us=first_us - US):  # accepted by an earlier process
                 assert holds.since_us == first_us - US
             assert holds.since_us == first_us
     with holds.hold(30, 40):
         assert holds.since_us == first_us + 5 * US
 
 
-def test_a_hold_that_was_asked_for_at_the_epoch_is_one_too() -> None:
+def test_a_hold_that_was_requested_at_the_epoch_counts() -> None:
     holds = RetentionHolds(FixedClock())
     with holds.hold(10, 20, since_us=0):
         assert holds.since_us == 0

@@ -9,7 +9,7 @@ from videostore.storage.timeline import Timeline
 
 
 def timeline_of(*spans: tuple[int, int], size_bytes: int = 10) -> Timeline:
-    """A timeline of segments, whose ends are given in seconds."""
+    """A timeline of segments, given by start and end in seconds."""
     timeline = Timeline()
     for start, end in spans:
         timeline.add(start * US, end * US, size_bytes)
@@ -25,13 +25,13 @@ def test_neighbours_at_most_five_seconds_apart_are_one_range() -> None:
     assert seconds(timeline_of((0, 30), (36, 60))) == [(0, 30), (36, 60)]
 
 
-def test_a_gap_of_one_microsecond_more_than_five_seconds_divides() -> None:
+def test_a_gap_one_microsecond_longer_than_five_seconds_separates_ranges() -> None:
     timeline = timeline_of((0, 30))
     timeline.add(35 * US + 1, 40 * US, 10)
     assert len(timeline.ranges()) == 2
 
 
-def test_segments_are_taken_in_in_any_order() -> None:
+def test_segments_are_added_in_any_order() -> None:
     assert seconds(timeline_of((60, 90), (0, 30), (100, 130), (30, 60))) == [(0, 90), (100, 130)]
 
 
@@ -47,7 +47,7 @@ def test_sums_follow_what_is_added_and_removed() -> None:
     assert seconds(timeline) == [(30, 60), (100, 110)]
 
 
-def test_removing_the_oldest_takes_whole_ranges_and_the_front_of_the_next() -> None:
+def test_removing_the_oldest_removes_whole_ranges_and_the_front_of_the_next() -> None:
     timeline = timeline_of((0, 30), (100, 130), (130, 160))
     timeline.remove([(0, 30 * US, 10), (100 * US, 130 * US, 10)], [(130 * US, 160 * US)])
     assert seconds(timeline) == [(130, 160)]
@@ -56,7 +56,7 @@ def test_removing_the_oldest_takes_whole_ranges_and_the_front_of_the_next() -> N
     assert (timeline.stored_bytes, timeline.stored_us, timeline.segments) == (0, 0, 0)
 
 
-def test_where_a_stretch_ends_is_told_by_the_last_range_in_it_and_by_no_other() -> None:
+def test_the_end_within_a_stretch_is_that_of_the_last_range_in_it() -> None:
     timeline = timeline_of((0, 30), (100, 130), (9000, 9030))
     ends = [timeline.end_within(begin * US, end * US) for begin, end in [(0, 10), (10, 110), (30, 100), (120, 8000)]]
     assert ends == [30 * US, 130 * US, None, 130 * US]
@@ -67,14 +67,14 @@ spans = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 40)), max_size=25
 
 
 @given(spans)
-def test_what_was_added_one_by_one_is_what_merging_all_at_once_gives(given_spans: list[tuple[int, int]]) -> None:
+def test_adding_segments_one_by_one_gives_the_same_as_merging_all(given_spans: list[tuple[int, int]]) -> None:
     timeline = timeline_of(*((start, start + length) for start, length in given_spans))
     expected = merge_ranges([Range(s * US, (s + n) * US) for s, n in given_spans], 5 * US)
     assert timeline.ranges() == expected
 
 
 @given(spans, st.data())
-def test_what_is_left_after_removing_is_what_the_rest_makes(
+def test_removing_segments_gives_the_same_as_adding_only_the_rest(
     given_spans: list[tuple[int, int]], data: st.DataObject
 ) -> None:
     segments = [(start * US, (start + length) * US) for start, length in given_spans]
@@ -90,7 +90,7 @@ def test_what_is_left_after_removing_is_what_the_rest_makes(
     assert timeline.segments == len(rest) and timeline.stored_bytes == 10 * len(rest)
 
 
-def test_merging_keeps_order_and_takes_in_what_lies_inside() -> None:
+def test_merging_sorts_ranges_and_absorbs_contained_ones() -> None:
     assert merge_ranges([Range(5, 6), Range(0, 4), Range(1, 2), Range(4, 5)]) == [Range(0, 6)]
     assert merge_ranges([Range(5, 6), Range(0, 4)]) == [Range(0, 4), Range(5, 6)]
     assert merge_ranges([]) == []

@@ -11,7 +11,7 @@ NAMES = st.lists(
     st.one_of(
         st.integers(-10 * HOUR_S, 10 * HOUR_S).map("{}.mp4".format),
         st.integers(0, 23).map("2024-09-06_{:02}-00-33Z.mp4".format),
-        st.just("1234567890123456789.mp4"),  # digits, but no time
+        st.just("1234567890123456789.mp4"),  # digits, but not a time
     ),
     unique=True,
     max_size=60,
@@ -24,7 +24,7 @@ def time_us(name: str) -> int:
 
 
 @given(NAMES, TAKINGS)
-def test_the_newest_and_the_oldest_are_taken_in_order_whatever_was_taken_before(
+def test_the_newest_and_the_oldest_are_taken_in_order_after_any_others(
     names: list[str], takings: list[tuple[bool, int]]
 ) -> None:
     unindexed, left = UnindexedFiles(names), list(names)
@@ -43,10 +43,10 @@ def test_the_newest_and_the_oldest_are_taken_in_order_whatever_was_taken_before(
 
 
 @given(NAMES, TAKINGS, st.data())
-def test_the_known_bytes_are_those_of_what_is_still_to_be_read(
+def test_the_known_bytes_are_those_of_the_measured_files_that_are_left(
     names: list[str], takings: list[tuple[bool, int]], data: st.DataObject
 ) -> None:
-    """Files are measured while others are taken out, so that one may be gone by the time its size is known."""
+    """Files are measured while others are taken: a file may have been taken before its size is known."""
     unindexed = UnindexedFiles(names)
     sizes = {name: data.draw(st.integers(0, 1 << 40)) for name in names}
     waiting = dict(sizes)
@@ -57,7 +57,7 @@ def test_the_known_bytes_are_those_of_what_is_still_to_be_read(
         assert unindexed.known_bytes == sum(sizes[name] for name in unindexed.names if name not in waiting)
 
 
-def test_of_nothing_nothing_is_taken() -> None:
+def test_nothing_is_taken_if_there_are_no_files() -> None:
     unindexed = UnindexedFiles()
     assert not unindexed and unindexed.take_newest(5) == unindexed.take_oldest(5) == unindexed.names == []
     assert unindexed.known_bytes == 0

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import PurePath
+
+import pytest
+
+from tests.support.recording import US
+from videostore.base.ranges import Range
+from videostore.storage.save_record import SaveJob, SaveStatus
+
+SAVE = SaveJob("cam_1.mp4", "tag=a/b", 10 * US, 20 * US, '{"why": "test"}', 30 * US)
+
+
+def test_the_path_of_a_clip_is_below_the_directory_of_its_save() -> None:
+    assert SAVE.relative_path == PurePath("tag=a/b/cam_1.mp4")
+    assert replace(SAVE, directory="").relative_path == PurePath("cam_1.mp4")
+
+
+@pytest.mark.parametrize("ranges", [None, (), (Range(10 * US, 11 * US), Range(12 * US, 20 * US))])
+@pytest.mark.parametrize("status", SaveStatus)
+def test_a_save_is_read_from_its_row_as_it_was_stored(status: SaveStatus, ranges: tuple[Range, ...] | None) -> None:
+    save = replace(SAVE, status=status, reason="no room", ranges=ranges)
+    row = (
+        save.file_name,
+        save.directory,
+        save.from_us,
+        save.to_us,
+        save.metadata,
+        save.accepted_us,
+        save.status.value,
+        save.reason,
+        save.ranges_text,
+    )
+    assert SaveJob.from_row(row) == save
+
+
+def test_ranges_are_stored_as_a_json_list() -> None:
+    assert SAVE.ranges_text is None
+    assert replace(SAVE, ranges=(Range(1, 2), Range(3, 4))).ranges_text == "[[1, 2], [3, 4]]"
