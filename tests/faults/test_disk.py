@@ -114,7 +114,7 @@ async def test_a_read_only_disk_can_be_read_and_recording_resumes_when_it_is_wri
 
 
 async def test_a_floor_as_large_as_the_device_is_refused(small: Stores) -> None:
-    with pytest.raises(ConfigError, match=r"storage.min_free_gb is 1, but must be less than .*, 0.01 GiB"):
+    with pytest.raises(ConfigError, match=r"storage\.min_free_gb is 1\. It must be less than .* 0\.01 GiB"):
         await small.open(min_free_gb=1)
 
 

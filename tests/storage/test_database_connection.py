@@ -75,10 +75,10 @@ async def test_a_table_that_cannot_be_read_does_not_keep_others_from_being_copie
 
 
 async def test_a_file_that_is_not_a_database_is_damage_and_a_missing_directory_is_not(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError) as missing:
+        await open_connection(tmp_path / "nowhere" / "some.db", prepare)
+    assert not is_damage(missing.value)
     (tmp_path / "some.db").write_bytes(b"no database" * 1000)
     with pytest.raises(sqlite3.DatabaseError) as damaged:
         await open_connection(tmp_path / "some.db", prepare)
     assert is_damage(damaged.value)
-    with pytest.raises(sqlite3.OperationalError) as missing:
-        await open_connection(tmp_path / "nowhere" / "some.db", prepare)
-    assert not is_damage(missing.value)

@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from tests.support.damage import (
 from tests.support.recording import LOGGER, US, Stores, capture_times, record, take_over
 from tests.support.storage import OtherPath, make_old
 from videostore import repair_directory, verify_directory
+from videostore.base.files import AnyPath
 from videostore.media.fmp4 import read_fragments
 from videostore.media.segment_names import open_name
 from videostore.storage.findings import Finding, Problem, VerificationReport
@@ -63,8 +65,8 @@ async def test_every_repairable_problem_is_found_and_repaired_and_nothing_is_del
     assert {path.read_bytes() for path in storage.rglob("*") if path.suffix in (".mp4", ".open")} == contents
 
 
-@pytest.mark.parametrize("kind", [str, Path, OtherPath])
-async def test_a_repair_takes_every_kind_of_path(storage: Path, kind: type[str | Path | OtherPath]) -> None:
+@pytest.mark.parametrize("kind", [str, os.fsencode, Path, OtherPath])
+async def test_a_repair_takes_every_kind_of_path(storage: Path, kind: Callable[[Path], AnyPath]) -> None:
     delete_row(storage)
     report = await verify_directory(storage, decode=False)
     assert len(report.findings) == 1

@@ -88,9 +88,3 @@ def test_removing_segments_gives_the_same_as_adding_only_the_rest(
         timeline.remove([(start_us, end_us, 10)], near)
     assert timeline.ranges() == merge_ranges([Range(*span) for span in rest], 5 * US)
     assert timeline.segments == len(rest) and timeline.stored_bytes == 10 * len(rest)
-
-
-def test_merging_sorts_ranges_and_absorbs_contained_ones() -> None:
-    assert merge_ranges([Range(5, 6), Range(0, 4), Range(1, 2), Range(4, 5)]) == [Range(0, 6)]
-    assert merge_ranges([Range(5, 6), Range(0, 4)]) == [Range(0, 4), Range(5, 6)]
-    assert merge_ranges([]) == []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from tests.support.recording import Pulse, Stores, until, write_foreign
 from tests.support.storage import OtherPath
 from videostore import repair_directory, verify_directory
 from videostore.base.errors import NothingStoredError, VideoStoreError
+from videostore.base.files import AnyPath
 from videostore.media.segment_names import open_name
 from videostore.storage.findings import Problem, VerificationReport
 from videostore.storage.index import FILE_NAME
@@ -51,9 +54,9 @@ async def test_a_directory_without_a_recording_is_refused_and_not_changed(tmp_pa
         await verify_directory(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("kind", [str, Path, OtherPath])
+@pytest.mark.parametrize("kind", [str, os.fsencode, Path, OtherPath])
 async def test_verifying_takes_every_kind_of_path(
-    storage: Path, times: list[int], binary: str, kind: type[str | Path | OtherPath]
+    storage: Path, times: list[int], binary: str, kind: Callable[[str | Path], AnyPath]
 ) -> None:
     report = await videostore.verify_directory(kind(storage), binary=kind(binary))
     assert report == VerificationReport(4, len(times), ())

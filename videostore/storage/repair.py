@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from videostore.base.errors import VideoStoreError, reason_of
-from videostore.base.files import sync_directory
+from videostore.base.files import AnyPath, as_path, sync_directory
 from videostore.storage.archive import Archive
 from videostore.storage.findings import REPAIRABLE, Finding, Problem
 from videostore.storage.reconciler import Reconciler
@@ -26,7 +26,7 @@ DAMAGED_DIRECTORY = "damaged"
 
 
 async def repair_directory(
-    directory: str | os.PathLike[str], findings: Iterable[Finding], *, logger: logging.Logger | None = None
+    directory: AnyPath, findings: Iterable[Finding], *, logger: logging.Logger | None = None
 ) -> None:
     """Repair what `verify_directory` found, as far as it is `REPAIRABLE`. No recorder may be using the directory.
 
@@ -34,7 +34,7 @@ async def repair_directory(
     is made to agree with the files.
 
     Args:
-        directory: The storage directory, as a string or any other path.
+        directory: The storage directory: anything that `os.fspath` takes.
         findings: The findings of a report, or some of them.
         logger: Gets what is done; the logger `videostore` by default.
 
@@ -42,7 +42,7 @@ async def repair_directory(
         VideoStoreError: a recorder is using the directory (`storage-in-use`), or it cannot be written to
             (`storage-not-repaired`).
     """
-    path = Path(os.fsdecode(directory))
+    path = as_path(directory)
     logger = logger or logging.getLogger("videostore")
     repairable = [one for one in findings if one.problem in REPAIRABLE]
     try:

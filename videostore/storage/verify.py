@@ -15,6 +15,7 @@ from pathlib import Path
 
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, NothingStoredError, VideoStoreError, reason_of
+from videostore.base.files import AnyPath, as_path
 from videostore.ffmpeg.process import ffmpeg_output, find_ffmpeg
 from videostore.media.segment import Segment, UnknownFileError
 from videostore.media.segment_names import parse_open_name
@@ -34,17 +35,17 @@ OnFile = Callable[[int, int], None]
 
 
 async def verify_directory(
-    directory: str | os.PathLike[str],
+    directory: AnyPath,
     *,
     decode: bool = True,
-    binary: str | os.PathLike[str] | None = None,
+    binary: AnyPath | None = None,
     logger: logging.Logger | None = None,
     on_file: OnFile | None = None,
 ) -> VerificationReport:
     """Check every segment of a storage directory. Nothing is changed, and a recorder may be using the directory.
 
     Args:
-        directory: The storage directory, as a string or any other path.
+        directory: The storage directory: anything that `os.fspath` takes.
         decode: Whether each segment is decoded to its last frame, which takes most of the time.
         binary: The ffmpeg that decodes; by default the one that recording uses.
         logger: Gets what happens on the way; the logger `videostore` by default.
@@ -58,7 +59,7 @@ async def verify_directory(
         VideoStoreError: the directory cannot be read (`storage-unreadable`).
         FFmpegError: there is no usable ffmpeg.
     """
-    path = Path(os.fsdecode(directory))
+    path = as_path(directory)
     ffmpeg = os.fsdecode(binary) if binary else find_ffmpeg()
     verification = _Verification(path, ffmpeg, logger or logging.getLogger("videostore"))
     try:
