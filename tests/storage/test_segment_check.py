@@ -29,7 +29,7 @@ def test_an_intact_segment_has_all_its_frames(storage: Path) -> None:
     assert content.segment == probe(path)
 
 
-def test_a_segment_without_its_end_and_a_damaged_one_are_told_apart(storage: Path) -> None:
+def test_a_segment_without_its_end_is_distinguished_from_a_damaged_one(storage: Path) -> None:
     cut_off, damaged = segment(storage, 0), segment(storage, 1)
     os.truncate(cut_off, cut_off.stat().st_size - 100)
     overwrite_header(damaged, 1)

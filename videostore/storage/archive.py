@@ -21,6 +21,7 @@ from videostore.base.ranges import Range
 from videostore.media.fmp4 import NotOursError
 from videostore.media.segment import Segment
 from videostore.media.segment_names import name_time_us
+from videostore.storage.deletion import choose_oldest
 from videostore.storage.directory_lock import DirectoryLock
 from videostore.storage.index import Index
 from videostore.storage.segment_files import close_segment
@@ -32,8 +33,6 @@ BATCH = 50
 """Files read, looked up or deleted in one go: closing the module waits for no more than that."""
 _POLL_S = 0.1
 """How often a request that waits for unindexed files looks again."""
-_LAST_NAME = "\U0010ffff"
-"""Sorts after every file name."""
 
 
 class Archive:
@@ -290,7 +289,9 @@ class Archive:
                 await self._index_files(self._unindexed.take_oldest(BATCH))
             if (oldest_us := self._unindexed.oldest_us) is not None:
                 before_us = oldest_us if before_us is None else min(before_us, oldest_us)
-            groups = await self._choose_oldest(wanted_bytes, limit, held, before_us)
+            groups = await choose_oldest(
+                self.index, wanted_bytes, limit, held=held, before_us=before_us, undeletable=self._undeletable
+            )
             loop = asyncio.get_running_loop()
             freed_bytes = 0
             for group in groups:
@@ -300,30 +301,6 @@ class Archive:
                 await self._remove_span(gone)
                 freed_bytes += sum(segment.size_bytes for segment in gone)
             return freed_bytes
-
-    async def _choose_oldest(
-        self, wanted_bytes: int, limit: int, held: Sequence[Range], before_us: int | None
-    ) -> list[list[Segment]]:
-        """The segments to delete, in groups of neighbours."""
-        groups: list[list[Segment]] = [[]]
-        after: tuple[int, str] | None = None
-        while wanted_bytes > 0 and limit > 0 and (batch := await self.index.oldest(limit, after)):
-            for segment in batch:
-                after = segment.start_us, segment.file_name
-                if wanted_bytes <= 0 or limit <= 0 or (before_us is not None and segment.start_us >= before_us):
-                    return groups
-                holding = next((r for r in held if r.from_us < segment.end_us and segment.start_us < r.to_us), None)
-                if holding is not None:
-                    groups.append([])
-                    after = max(after, (holding.to_us - 1, _LAST_NAME))
-                    break
-                if segment.file_name in self._undeletable:
-                    groups.append([])
-                    continue
-                groups[-1].append(segment)
-                wanted_bytes -= segment.size_bytes
-                limit -= 1
-        return groups
 
     def _unlink_all(self, segments: Iterable[Segment]) -> set[str]:
         """Delete files; return the names of those that cannot be deleted. Blocking."""
