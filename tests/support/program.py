@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -140,8 +141,13 @@ def contents(directory: Path) -> dict[str, tuple[int, int, int, bytes]]:
 
 def wait_for(path: Path) -> None:
     """Wait until a file exists."""
+    wait_until(path.exists)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition is true; give up after `TIMEOUT_S`."""
     deadline = time.monotonic() + TIMEOUT_S
-    while not path.exists():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
