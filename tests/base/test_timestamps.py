@@ -177,7 +177,7 @@ def test_a_missing_timestamp_is_said_to_be_missing() -> None:
 
 @pytest.mark.parametrize("value", [1725634833, 1725634833.0, True, {"a": 1}, ["2024-01-15_14-30-45Z"], b"2024"])
 def test_a_timestamp_that_is_no_string_is_refused(value: object) -> None:
-    with pytest.raises(TimestampError, match=r'^parsing time "from": .* is not of the form'):
+    with pytest.raises(TimestampError, match=r'^parsing time "from": .* does not have the form'):
         parse_timestamp(value, "from")
 
 

@@ -26,17 +26,20 @@ def test_without_x264_another_encoder_of_h264_is_taken() -> None:
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "h264_nvenc"])
-def test_an_encoder_that_is_not_there_is_refused_and_those_that_are_there_are_listed(codec: str) -> None:
+def test_an_encoder_that_is_not_available_is_refused_and_the_available_ones_are_listed(codec: str) -> None:
     with pytest.raises(ConfigError) as error:
         choose_encoder(codec, ["rawvideo", "libopenhevc", "h264_v4l2m2m", "gif"])
     assert f"video.codec is '{codec}'" in str(error.value)
     assert "h264_v4l2m2m" in str(error.value)
     assert "gif" not in str(error.value)
+    assert (error.value.code, error.value.attribute, error.value.value) == ("encoder-unavailable", "video.codec", codec)
+    assert error.value.fields["available"] == ["h264_v4l2m2m", "libopenhevc"]
 
 
-def test_an_ffmpeg_without_any_encoder_is_told_of_in_a_whole_sentence() -> None:
-    with pytest.raises(ConfigError, match=r"name another ffmpeg in VIDEOSTORE_FFMPEG\.$"):
+def test_an_ffmpeg_without_any_encoder_is_refused_in_a_whole_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"Set VIDEOSTORE_FFMPEG to another ffmpeg\.$") as error:
         choose_encoder("h264", [])
+    assert (error.value.code, error.value.attribute) == ("no-encoders", "video.codec")
 
 
 def stored(directory: Path) -> list[tuple[Any, list[Any]]]:

@@ -54,7 +54,7 @@ def test_the_environment_names_another_ffmpeg(monkeypatch: pytest.MonkeyPatch, p
 
 def test_a_named_ffmpeg_that_is_not_there_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(BINARY_VARIABLE, "/nowhere/ffmpeg")
-    with pytest.raises(FFmpegError, match=r"VIDEOSTORE_FFMPEG names '/nowhere/ffmpeg'"):
+    with pytest.raises(FFmpegError, match=r"VIDEOSTORE_FFMPEG is '/nowhere/ffmpeg'"):
         find_ffmpeg()
 
 
@@ -62,8 +62,9 @@ def test_without_the_bundled_one_the_path_is_searched(monkeypatch: pytest.Monkey
     monkeypatch.delenv(BINARY_VARIABLE, raising=False)
     monkeypatch.setattr("imageio_ffmpeg.__file__", str(tmp_path / "empty" / "__init__.py"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(FFmpegError, match="No ffmpeg was found"):
+    with pytest.raises(FFmpegError, match="No ffmpeg was found") as error:
         find_ffmpeg()
+    assert error.value.code == "ffmpeg-missing"
     (tmp_path / "ffmpeg").write_text("#!/bin/sh\n")
     (tmp_path / "ffmpeg").chmod(0o755)
     assert find_ffmpeg() == str(tmp_path / "ffmpeg")
@@ -86,8 +87,10 @@ async def test_an_ffmpeg_that_is_too_old_is_refused_and_one_that_tells_no_versio
     program.write_text(f"#!/bin/sh\necho '{first_line}'\n")
     program.chmod(0o755)
     if refused:
-        with pytest.raises(FFmpegError, match=r"version [45]\.[04], but must be 5\.1 or later"):
+        with pytest.raises(FFmpegError, match=r"version [45]\.[04]\. It must be 5\.1 or later") as error:
             await check_version(str(program))
+        assert error.value.code == "ffmpeg-too-old" and error.value.path == str(program)
+        assert error.value.version and error.value.version in first_line
     else:
         await check_version(str(program))
 
@@ -110,8 +113,10 @@ async def test_output_is_returned(binary: str) -> None:
 
 async def test_a_failure_tells_what_ffmpeg_said(binary: str, tmp_path: Path) -> None:
     arguments = ["-hide_banner", "-loglevel", "level+warning", "-i", str(tmp_path / "none.mp4"), "-f", "null", "-"]
-    with pytest.raises(FFmpegError, match=r"exit code \d+\): .*No such file"):
+    with pytest.raises(FFmpegError, match=r"exit code \d+\): .*No such file") as error:
         await run_ffmpeg([binary, *arguments], logger=LOGGER)
+    assert error.value.code == "ffmpeg-failed" and error.value.exit_code
+    assert error.value.reason and "No such file" in error.value.reason
     assert children() == []
 
 
@@ -123,8 +128,9 @@ async def test_a_program_that_cannot_be_started_is_an_error(tmp_path: Path) -> N
 
 
 async def test_one_that_takes_too_long_is_killed(binary: str) -> None:
-    with pytest.raises(FFmpegError, match=r"did not finish within 0\.3 s"):
+    with pytest.raises(FFmpegError, match=r"did not finish within 0\.3 s") as error:
         await run_ffmpeg([binary, "-v", "error", *ENDLESS], timeout_s=0.3)
+    assert (error.value.code, error.value.timeout_s) == ("ffmpeg-timeout", 0.3)
     assert children() == []
 
 

@@ -22,8 +22,9 @@ class Style:
     """How the fields of a sentence are written. The command line has its own style, with its options and local times.
 
     Forms: `attribute` (a dotted name), `the attribute` (the same at the beginning of a sentence), `time` (of
-    microseconds), `range`, `value` (quoted and shortened), `name` (without quotes if it can be), `MiB`, `GiB`, `s`
-    (seconds), `reason` (without its full stop). A field without a form is written as it is, a list with commas.
+    microseconds), `range`, `value` (quoted and shortened), `path` (quoted in full), `name` (without quotes if it can
+    be), `MiB`, `GiB`, `s` (seconds), `reason` (without its full stop). A field without a form is written as it is, a
+    list with commas.
     """
 
     def attribute(self, name: str) -> str:
@@ -59,6 +60,8 @@ class Style:
             return f"{self.time(value.from_us)} to {self.time(value.to_us)}"
         if form == "value":
             return repr(str(value)) if isinstance(value, Path) else shown(value)
+        if form == "path":
+            return repr(str(value))
         if form == "name":
             return shown_name(value)
         if form == "MiB":

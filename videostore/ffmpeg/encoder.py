@@ -84,5 +84,6 @@ def choose_encoder(codec: str, available: Collection[str]) -> str:
             return name
     usable = sorted(name for name in available if any(part in name for part in _RELATED))
     usable = [known for known in ("h264", "h265") if any(name in available for name in _NAMES[known])] + usable
-    right = f"use one of {', '.join(usable)}" if usable else "name another ffmpeg in VIDEOSTORE_FFMPEG"
-    raise ConfigError(f"video.codec is {codec!r}, but the ffmpeg at hand has no such encoder: {right}.")
+    if not usable:
+        raise ConfigError("no-encoders", attribute="video.codec", value=codec)
+    raise ConfigError("encoder-unavailable", attribute="video.codec", value=codec, available=usable)

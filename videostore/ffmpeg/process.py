@@ -66,7 +66,7 @@ def find_ffmpeg() -> str:
     if named:
         found = shutil.which(named)
         if found is None:
-            raise FFmpegError(f"{BINARY_VARIABLE} names {named!r}, which is not a program that can be run.")
+            raise FFmpegError("ffmpeg-not-runnable", variable=BINARY_VARIABLE, value=named)
         return found
     for folder in (Path(imageio_ffmpeg.__file__).parent / "binaries",):
         for candidate in sorted(folder.glob("ffmpeg*")):
@@ -74,7 +74,7 @@ def find_ffmpeg() -> str:
                 return str(candidate)
     found = shutil.which("ffmpeg")
     if found is None:
-        raise FFmpegError(f"No ffmpeg was found: install the package imageio-ffmpeg, or name one in {BINARY_VARIABLE}.")
+        raise FFmpegError("ffmpeg-missing", variable=BINARY_VARIABLE)
     return found
 
 
@@ -89,10 +89,12 @@ async def check_version(binary: str) -> None:
     )
     version = re.match(r"ffmpeg version n?(\d+)\.(\d+)", first_line)
     if version and (int(version[1]), int(version[2])) < OLDEST_VERSION:
-        oldest = ".".join(map(str, OLDEST_VERSION))
         raise FFmpegError(
-            f"The ffmpeg at {binary} is version {version[1]}.{version[2]}, but must be {oldest} or later: name another "
-            f"one in {BINARY_VARIABLE}, or leave that empty for the one that is bundled."
+            "ffmpeg-too-old",
+            path=binary,
+            version=f"{version[1]}.{version[2]}",
+            oldest=".".join(map(str, OLDEST_VERSION)),
+            variable=BINARY_VARIABLE,
         )
 
 
@@ -131,7 +133,7 @@ async def start_ffmpeg(
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise FFmpegError(f"ffmpeg cannot be started: {args[0]}: {reason_of(error)}.") from error
+        raise FFmpegError("ffmpeg-not-started", path=args[0], reason=reason_of(error)) from error
     if stdin:
         assert process.stdin is not None
         with contextlib.suppress(ValueError):  # it has ended already
@@ -196,7 +198,7 @@ async def run_ffmpeg(
         try:
             return await asyncio.wait_for(output.read(), timeout_s)
         except asyncio.TimeoutError as error:
-            raise FFmpegError(f"ffmpeg did not finish within {timeout_s:g} s.") from error
+            raise FFmpegError("ffmpeg-timeout", timeout_s=timeout_s) from error
 
 
 @contextlib.asynccontextmanager
@@ -231,7 +233,7 @@ async def ffmpeg_output(
         finally:
             await end_task(messages)
     if code != 0:
-        raise FFmpegError(f"ffmpeg failed (exit code {code}): {'; '.join(said) or 'it gave no reason'}.")
+        raise FFmpegError("ffmpeg-failed", exit_code=code, reason="; ".join(said) or "it gave no reason")
 
 
 async def end_process(process: asyncio.subprocess.Process) -> None:
