@@ -32,10 +32,6 @@ from videostore.storage.reconciler import Reconciler
 settings.register_profile("videostore", deadline=None)
 settings.load_profile("videostore")
 
-# How long an example takes depends on what else the machine does.
-settings.register_profile("no-deadline", deadline=None)
-settings.load_profile("no-deadline")
-
 
 @pytest.fixture(scope="session")
 def binary() -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import string
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -67,9 +66,9 @@ def read_error(code: str, texts: Mapping[str, str], sentence: str) -> VideoStore
             fields[name] = _read(name, json.loads(text, parse_constant=_refuse), types.get(name, Any))
         except (ValueError, RecursionError):
             continue
-    fields.pop("said", None)
+    fields.pop("message", None)
     error = kind(code, **fields)
-    return error if _can_be_shown(error) else kind(code, **fields, said=sentence)
+    return error if error.is_complete() else kind(code, **fields, message=sentence)
 
 
 def _plain(value: object) -> Any:
@@ -123,15 +122,3 @@ def _check_time(time_us: Any) -> None:
 def _refuse(constant: str) -> Any:
     """JSON of Python knows NaN and Infinity; a field holds neither."""
     raise ValueError(constant)
-
-
-def _can_be_shown(error: VideoStoreError) -> bool:
-    """Whether an error has every field that its sentence needs, in a form that can be written."""
-    needed = {name for _, name, _, _ in string.Formatter().parse(error.sentences[error.code]) if name is not None}
-    if not needed <= error.fields.keys():
-        return False
-    try:
-        error.sentence()
-    except (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
-        return False
-    return True

@@ -40,16 +40,7 @@ class Style:
         return format_utc_exact(time_us)
 
     def write(self, value: Any, form: str) -> str:
-        """One field in the form that its sentence asks for. A value that does not fit the form is quoted.
-
-        The fields of an error may come from another machine, and no error is worth a second one.
-        """
-        try:
-            return self._write(value, form)
-        except (ArithmeticError, AttributeError, TypeError, ValueError):
-            return shown(value)
-
-    def _write(self, value: Any, form: str) -> str:
+        """One field in the form that its sentence asks for. Fails if the value does not have the type of the form."""
         if form == "attribute":
             return self.attribute(value)
         if form == "the attribute":
@@ -76,32 +67,31 @@ class Style:
 
 
 class VideoStoreError(Exception):
-    """Base of every error whose text is meant for the user.
+    """Base of every error whose sentence is meant for the user.
 
     Attributes:
-        code: Which sentence it is: a key of `sentences`, the same in every version. `said` is a sentence that another
-            program made.
-        fields: Everything that the sentence tells, by name. What the class declares is an attribute as well. `said` is
-            the sentence itself, as another program made it.
+        code: Which sentence it is: a key of `sentences` that stays the same in every version, or `other`.
+        fields: What the sentence tells, by name. A field that the class declares is also an attribute. `message` is a
+            sentence that another program made: it is shown as it is.
     """
 
     sentences: ClassVar[Mapping[str, str]] = sentences.STORE
-    """The sentences of the class, by code."""
+    """The sentences of the class, by code. The codes of its base classes are valid as well."""
 
     path: str | Path | None = None
-    """The file or directory that it is about."""
+    """The file or directory that the error is about."""
     reason: str | None = None
-    """What the system, ffmpeg or another program said."""
+    """What the system, ffmpeg or another program reported."""
 
     def __init__(self, code: str, /, **fields: Any) -> None:
-        """`code` is one of `sentences`, and `fields` what it tells; any other text is a sentence by itself."""
-        if code not in self.sentences and code != sentences.SAID:
-            code, fields = sentences.SAID, {"said": code, **fields}
+        """`code` names a sentence and `fields` fill it in. Any other text is a sentence that another program made."""
+        if code != sentences.OTHER and self.template(code) is None:
+            code, fields = sentences.OTHER, {**fields, "message": code}
         super().__init__(code)
         self.code = code
         self.fields = fields
         for name, value in fields.items():
-            if hasattr(type(self), name):
+            if any(name in vars(kind).get("__annotations__", ()) for kind in type(self).__mro__):
                 setattr(self, name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -111,16 +101,44 @@ class VideoStoreError(Exception):
         return self.sentence()
 
     def sentence(self, style: Style | None = None) -> str:
-        """The sentence, with its fields written in a style."""
-        if "said" in self.fields:
-            return str(self.fields["said"])
-        style = style or _PLAIN
+        """The sentence, with its fields written in a style. Never fails: a missing field is written as `…`."""
+        if "message" in self.fields:
+            return str(self.fields["message"])
         parts = []
-        for text, name, form, _ in string.Formatter().parse(self.sentences[self.code]):
+        for text, name, form in self._pieces():
             parts.append(text)
             if name is not None:
-                parts.append(style.write(self.fields[name], form or "") if name in self.fields else "…")
+                parts.append(self._field(name, form, style or _PLAIN))
         return "".join(parts)
+
+    def _field(self, name: str, form: str, style: Style) -> str:
+        if name not in self.fields:
+            return "…"
+        try:
+            return style.write(self.fields[name], form)
+        except _UNFIT:
+            return shown(self.fields[name])
+
+    def is_complete(self) -> bool:
+        """Whether the sentence has all its fields, with values that fit. Those from another machine may not."""
+        try:
+            for _, name, form in self._pieces():
+                if name is not None:
+                    _PLAIN.write(self.fields[name], form)
+        except (KeyError, RecursionError, *_UNFIT):
+            return False
+        return True
+
+    def _pieces(self) -> Iterator[tuple[str, str | None, str]]:
+        """The parts of the sentence: some text, then the name and the form of a field, if one follows."""
+        for text, name, form, _ in string.Formatter().parse(self.template(self.code) or ""):
+            yield text, name, form or ""
+
+    @classmethod
+    def template(cls, code: str) -> str | None:
+        """The sentence of a code with its fields in braces; None if the class has no such code."""
+        kinds = (kind for kind in cls.__mro__ if issubclass(kind, VideoStoreError))
+        return next((kind.sentences[code] for kind in kinds if code in kind.sentences), None)
 
 
 class ConfigError(VideoStoreError):
@@ -237,6 +255,8 @@ class MachineError(VideoStoreError):
 
 
 _PLAIN = Style()
+_UNFIT = (ArithmeticError, AttributeError, TypeError, ValueError)
+"""Errors of writing a value in a form that is not for its type."""
 
 
 def _rebuild(kind: type[VideoStoreError], code: str, fields: Mapping[str, Any]) -> VideoStoreError:
@@ -244,19 +264,19 @@ def _rebuild(kind: type[VideoStoreError], code: str, fields: Mapping[str, Any]) 
 
 
 def error_classes(kind: type[VideoStoreError] = VideoStoreError) -> Iterator[type[VideoStoreError]]:
-    """`kind` and every class below it."""
+    """A class and all its subclasses."""
     yield kind
-    for one in kind.__subclasses__():
-        yield from error_classes(one)
+    for subclass in kind.__subclasses__():
+        yield from error_classes(subclass)
 
 
 def class_of(code: str) -> type[VideoStoreError] | None:
-    """The class of `videostore.base.errors` to which a code belongs; None if it is not known."""
+    """The class of this module to which a code belongs; None if the code is unknown."""
     return next((kind for kind in error_classes() if kind.__module__ == __name__ and code in kind.sentences), None)
 
 
 def reason_of(error: BaseException) -> str:
-    """What went wrong, without the number and the path that the system puts around it."""
+    """What went wrong, without the error number and the path that the system adds."""
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
@@ -264,18 +284,18 @@ _SHOWN_CHARS = 60
 
 
 def shown(value: object) -> str:
-    """A value as a message quotes it: at most about 60 characters, and 20 where protobuf has made 20.0 of it."""
+    """A value as a sentence quotes it: shortened to about 60 characters. Protobuf's 20.0 is shown as 20."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         value = int(value)
     try:
         quoted = repr(value[: _SHOWN_CHARS + 1] if isinstance(value, str) else value)
     except ValueError:  # Python refuses to write out integers of thousands of digits.
-        quoted = "an endless number"
+        quoted = "a number with thousands of digits"
     return quoted if len(quoted) <= _SHOWN_CHARS + 2 else quoted[:_SHOWN_CHARS] + "…"
 
 
 def shown_name(name: str) -> str:
-    """A name as a message writes it: without quotes, unless it is long or cannot be printed."""
+    """A name as a sentence writes it: without quotes, unless it is long or cannot be printed."""
     return name if len(name) <= _SHOWN_CHARS and name.isprintable() else shown(name)
 
 
@@ -285,5 +305,5 @@ def printable(text: str) -> str:
 
 
 def whole_characters(text: str) -> str:
-    """The text with every half character (a lone surrogate) replaced, which no file and no database takes."""
+    """The text with every lone surrogate replaced: those cannot be encoded, so no file and no database accepts them."""
     return text.encode(errors="replace").decode()

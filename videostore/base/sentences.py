@@ -199,5 +199,5 @@ MACHINE = {
     " is wrong.",
 }
 
-SAID = "said"
-"""A sentence that another program made: an older module, or a server between."""
+OTHER = "other"
+"""The code of a sentence that another program made: an older module, or a server on the way."""
