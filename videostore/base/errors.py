@@ -1,8 +1,7 @@
-"""What a request or a configuration can be refused with: a code, the fields, and the sentence that they make.
+"""Errors for the user: a code, fields, and the sentence that they make.
 
-`str(error)` is one plain sentence for the person who asked: it names the field, the value and what would be right. It
-is rendered here, from the tables of `videostore.base.sentences`, and nowhere read back: a program looks at the class,
-the `code` and the fields.
+`str(error)` is plain English for the person who asked: what went wrong, then what to do. It is rendered here, from the
+tables of `videostore.base.sentences`, and nothing reads it back: programs look at the class, the code and the fields.
 """
 
 from __future__ import annotations
@@ -149,109 +148,114 @@ class ConfigError(VideoStoreError):
     attribute: str | None = None
     """Its dotted name, such as `storage.size_gb`."""
     value: Any = None
-    """What the config has."""
+    """The value in the config."""
     expected: str | None = None
-    """What would be right."""
+    """What it must be."""
 
 
 class RequestError(VideoStoreError):
-    """A command cannot be carried out as it was asked."""
+    """A request is wrong or cannot be answered."""
 
     sentences = sentences.ANY_REQUEST
 
     field: str | None = None
-    """The field of the command or the parameter, such as `to`."""
+    """The field of the command, the parameter or the option, such as `to`."""
     value: Any = None
-    """What was asked."""
+    """The value that was given."""
     expected: str | None = None
-    """What would be right."""
+    """What it must be."""
     from_us: int | None = None
+    """Start of the requested range, in microseconds UTC."""
     to_us: int | None = None
-    """The range that was asked for."""
+    """End of the requested range, in microseconds UTC."""
     clock_us: int | None = None
-    """What the machine's clock says."""
+    """Time of the machine's clock, in microseconds UTC."""
     input: str | None = None
     """The input that cannot be recorded, without passwords."""
 
 
 class TimestampError(RequestError):
-    """A time could not be read. It has `field`, `value` and `expected`."""
+    """A time is missing or invalid. It has `field` and `value`; `expected` lists the accepted forms."""
 
     sentences = sentences.TIMESTAMP
 
 
 class NothingStoredError(RequestError):
-    """No recording lies in the range that was asked for."""
+    """Nothing is stored in the requested range."""
 
     sentences = sentences.NOTHING_STORED
 
     asked: Range | None = None
-    """The range that was asked for."""
+    """The requested range."""
     nearest: Range | None = None
-    """The stored range that is nearest to it; None where the storage is empty."""
+    """The nearest stored range; None if the storage is empty."""
 
 
 class UnreadableRangeError(RequestError):
-    """The recording of the range is there, but damaged."""
+    """The recording of the requested range is damaged or deleted."""
 
     sentences = sentences.UNREADABLE_RANGE
 
     asked: Range | None = None
-    """The range that was asked for."""
+    """The requested range."""
 
 
 class TooLargeError(RequestError):
-    """The clip would be larger than an answer can carry."""
+    """The clip is larger than a response can be."""
 
     sentences = sentences.TOO_LARGE
 
     size_bytes: int | None = None
-    """How large the clip would be, about."""
+    """Approximate size of the clip."""
     limit_bytes: int | None = None
-    """What an answer carries."""
+    """Largest clip in a response."""
     longest_s: float | None = None
-    """The longest clip of this kind that fits, in seconds."""
+    """Length in seconds of the longest clip of this kind that fits."""
 
 
 class NoRoomError(RequestError):
-    """The disk has no room for the clip."""
+    """The disk does not have enough space for the clip."""
 
     sentences = sentences.NO_ROOM
 
     size_bytes: int | None = None
-    """What the clip needs, about."""
+    """Approximate space that is needed."""
     free_bytes: int | None = None
-    """What the disk of `path` has room for."""
+    """Free space on the disk of `path`."""
     longest_s: float | None = None
-    """The longest clip of this kind that fits, in seconds."""
+    """Length in seconds of the longest clip of this kind that fits."""
 
 
 class UnknownSaveError(RequestError):
-    """No save of this name is known. The name is `value`."""
+    """No save with this name is known. The name is `value`."""
 
     sentences = sentences.UNKNOWN_SAVE
 
 
 class FFmpegError(VideoStoreError):
-    """An ffmpeg could not be found, lacks what is needed, or failed."""
+    """ffmpeg is missing, too old, or failed."""
 
     sentences = sentences.FFMPEG
 
     exit_code: int | None = None
+    """Exit code of ffmpeg; negative if a signal ended it."""
     timeout_s: float | None = None
+    """How long ffmpeg was given, in seconds."""
     version: str | None = None
+    """Version of an ffmpeg that is too old."""
 
 
 class MachineError(VideoStoreError):
-    """A machine could not be reached, or does not answer as a recorder does."""
+    """A machine cannot be reached, or does not answer as a recorder does."""
 
     sentences = sentences.MACHINE
 
     address: str | None = None
-    """The machine's, with its port."""
+    """Address of the machine, with its port."""
     component: str | None = None
-    """The recorder's name."""
+    """Name of the recorder."""
     timeout_s: float | None = None
+    """How long the machine was given, in seconds."""
 
 
 _PLAIN = Style()

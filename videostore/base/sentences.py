@@ -1,8 +1,8 @@
-"""Every sentence of an error, by its code: what went wrong, then what to do.
+"""The sentences of all errors by their codes: what went wrong, then what to do.
 
-Each table belongs to the class of `videostore.base.errors` that has its name. A field of the error stands in braces,
-with how it is written behind the colon (see `Style`). Some words are looked for by clients of the Go module: `range`,
-`future`, `parsing time`, `grpc`, `storage`, `size_gb`, `sync`.
+Each table belongs to the class of `videostore.base.errors` with its name. A field of the error is in braces, and its
+form follows the colon (see `Style`). A code never changes its meaning: clients compare codes. Clients of the Go module
+search for some words, which must stay: `range`, `future`, `parsing time`, `grpc`, `storage`, `size_gb`, `sync`.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ REMOTE_REQUEST = {
 }
 
 ANY_REQUEST = {**REQUEST, **COMMAND_LINE, **REMOTE_REQUEST}
-"""What `RequestError` itself says."""
+"""The sentences of `RequestError` itself."""
 
 MACHINE = {
     "no-recorder": "No recorder answers on the machine at {address}: {found}.",
@@ -200,4 +200,4 @@ MACHINE = {
 }
 
 OTHER = "other"
-"""The code of a sentence that another program made: an older module, or a server on the way."""
+"""The code of a sentence that another program made, such as an older module or a server on the way."""

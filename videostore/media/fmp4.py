@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from videostore.base.constants import MAX_STEP_IN_RUN_US, US_PER_SECOND
+from videostore.base.constants import MAX_STEP_IN_RUN_US, MIB, US_PER_SECOND
 
 _NTP_TO_UNIX_S = 2_208_988_800
 _CODECS = {b"avc1": "h264", b"avc3": "h264", b"hvc1": "hevc", b"hev1": "hevc", b"av01": "av1", b"mp4v": "mpeg4"}
 _CONTAINERS = frozenset({b"trak", b"mdia", b"minf", b"stbl", b"traf", b"udta", b"ilst", b"\xa9cmt"})
 _FULL_CONTAINERS = {b"meta": 4, b"stsd": 8}
-_MAX_HEADER_BYTES = 16 * 1024 * 1024
+_MAX_HEADER_BYTES = 16 * MIB
 """Far more than any `moov` or `moof` of a segment: a greater length is garbage."""
 
 _LONGEST_FRAGMENT_US = 2 * MAX_STEP_IN_RUN_US
