@@ -107,8 +107,8 @@ def test_an_error_survives_pickling(code: str) -> None:
 
 
 def test_the_words_that_clients_look_for_are_in_the_sentences() -> None:
-    said = " ".join(str(error_of(code)) for code in ERRORS)
-    assert [word for word in WORDS if word not in said] == []
+    together = " ".join(str(error_of(code)) for code in ERRORS)
+    assert [word for word in WORDS if word not in together] == []
 
 
 def test_every_code_has_a_class() -> None:
@@ -220,7 +220,7 @@ def test_a_text_that_is_no_code_is_a_sentence_of_another_program() -> None:
     assert (error.code, str(error), error.field) == (OTHER, "Something an older module says.", "to")
     copied = pickle.loads(pickle.dumps(error))
     assert (copied.code, str(copied), copied.field) == (OTHER, str(error), "to")
-    assert str(RequestError(OTHER, message="The same, said outright.")) == "The same, said outright."
+    assert str(RequestError(OTHER, message="The same as a field.")) == "The same as a field."
 
 
 def test_a_sentence_that_came_with_a_code_is_shown_as_it_is() -> None:

@@ -169,7 +169,7 @@ async def test_messages_are_logged_at_their_own_level(caplog: pytest.LogCaptureF
     stream.feed_data(b"[h264 @ 0x2] [debug] details\n[fatal] the end \xff\n" + b"x" * 3000 + b"\n")
     stream.feed_data(b"[warning] deprecated pixel format used, make sure you did set range correctly\n")
     stream.feed_eof()
-    said = await log_messages(stream, LOGGER)
+    reported = await log_messages(stream, LOGGER)
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
         ("ERROR", "ffmpeg: [mp4] it is full"),
         ("WARNING", "ffmpeg: careful"),
@@ -178,7 +178,7 @@ async def test_messages_are_logged_at_their_own_level(caplog: pytest.LogCaptureF
         ("DEBUG", "ffmpeg: [h264] details"),
         ("CRITICAL", "ffmpeg: the end \N{REPLACEMENT CHARACTER}"),
     ]
-    assert said == ["[mp4] it is full", "careful", "the end \N{REPLACEMENT CHARACTER}"]
+    assert reported == ["[mp4] it is full", "careful", "the end \N{REPLACEMENT CHARACTER}"]
 
 
 async def test_the_first_of_many_messages_are_kept_because_they_tell_the_reason() -> None:
