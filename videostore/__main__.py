@@ -1,4 +1,4 @@
-"""`python -m videostore`: the command line; and the module, where viam-server names a socket."""
+"""`python -m videostore`: the command line, or the Viam module if viam-server passes a socket."""
 
 from videostore.cli import main
 

@@ -78,7 +78,7 @@ def test_where_a_field_of_the_sentence_is_missing_the_sentence_that_came_is_used
 
 
 def test_a_code_that_this_version_does_not_know_gives_no_error() -> None:
-    for code in ("clip-too-purple", "", "said", "__class__"):
+    for code in ("clip-too-purple", "", "other", "__class__"):
         assert read_error(code, {}, SENTENCE) is None
 
 
@@ -107,7 +107,7 @@ def test_a_code_that_this_version_does_not_know_gives_no_error() -> None:
         ("asked", '{"from_us": 1, "to_us": 300000000000000000}'),
         ("from_us", "-62135596800000000"),
         ("from_us", "1.0"),
-        ("said", '"another sentence"'),
+        ("message", '"another sentence"'),
         ("sentence", '"x"'),
         ("sentences", "{}"),
         ("args", "[]"),
@@ -120,7 +120,7 @@ def test_a_field_that_is_not_valid_is_dropped(name: str, text: str) -> None:
     code = "nothing-in-range" if name == "asked" else "clip-too-large"
     error = read_error(code, {name: text}, SENTENCE)
     assert error is not None
-    assert error.fields == {"said": SENTENCE}
+    assert error.fields == {"message": SENTENCE}
     assert str(error) == error.sentence() == SENTENCE
 
 

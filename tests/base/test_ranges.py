@@ -1,9 +1,41 @@
 from __future__ import annotations
 
+import dataclasses
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from videostore.base.ranges import Range, merge_ranges
+
+RANGES = st.lists(st.builds(lambda begin, length: Range(begin, begin + length), st.integers(0, 99), st.integers(1, 9)))
+
+
+def covered(ranges: list[Range]) -> set[int]:
+    return {us for one in ranges for us in range(one.from_us, one.to_us)}
+
+
+def test_a_range_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Range(1, 2).to_us = 3  # type: ignore[misc]
 
 
 def test_merging_sorts_ranges_and_absorbs_contained_ones() -> None:
     assert merge_ranges([Range(5, 6), Range(0, 4), Range(1, 2), Range(4, 5)]) == [Range(0, 6)]
     assert merge_ranges([Range(5, 6), Range(0, 4)]) == [Range(0, 4), Range(5, 6)]
     assert merge_ranges([]) == []
+
+
+def test_ranges_are_joined_over_a_gap_up_to_the_slop() -> None:
+    ranges = [Range(0, 10), Range(15, 20)]
+    assert merge_ranges(ranges, slop_us=5) == [Range(0, 20)]
+    assert merge_ranges(ranges, slop_us=4) == ranges
+
+
+@given(RANGES)
+def test_joined_ranges_cover_the_same_time_and_do_not_touch(ranges: list[Range]) -> None:
+    merged = merge_ranges(ranges)
+    assert covered(merged) == covered(ranges)
+    assert all(one.to_us < other.from_us for one, other in itertools.pairwise(merged))
+    assert merge_ranges(merged) == merged

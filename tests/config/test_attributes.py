@@ -130,7 +130,10 @@ def test_a_misspelling_of_a_missing_attribute_is_pointed_out(given: dict[str, An
         (attributes({"size_gb": True}), "The attribute storage.size_gb is True. It must be a number"),
         (attributes({"size_gb": math.nan}), "The attribute storage.size_gb is nan. It must be a finite number"),
         (attributes({"size_gb": math.inf}), "The attribute storage.size_gb is inf. It must be a finite number"),
-        (attributes({"size_gb": 10**9999}), "The attribute storage.size_gb is an endless number. It must be"),
+        (
+            attributes({"size_gb": 10**9999}),
+            "The attribute storage.size_gb is a number with thousands of digits. It must be",
+        ),
         (attributes({"segment_seconds": 0.5}), "The attribute storage.segment_seconds is 0.5. It must be a number of"),
         (attributes({"segment_seconds": 0}), "a number of seconds from 1 to 3600"),
         (attributes({"segment_seconds": 3601}), "a number of seconds from 1 to 3600"),
@@ -194,8 +197,8 @@ def test_a_refusal_has_a_code_the_dotted_name_and_the_value(
 
 def test_a_refusal_of_nested_paths_has_both_of_them() -> None:
     error = refused(attributes({"storage_path": "/srv/video", "upload_path": "/srv/video/upload"}))
-    assert (error.code, error.attribute, error.value) == ("paths-nested", "storage.storage_path", Path("/srv/video"))
-    assert (error.fields["other"], error.fields["other_value"]) == ("storage.upload_path", Path("/srv/video/upload"))
+    assert (error.code, error.attribute, error.value) == ("paths-nested", "storage.storage_path", "/srv/video")
+    assert (error.fields["other"], error.fields["other_value"]) == ("storage.upload_path", "/srv/video/upload")
 
 
 @pytest.mark.parametrize(

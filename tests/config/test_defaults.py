@@ -79,5 +79,5 @@ def test_the_largest_quota_fits_into_the_integers_of_sqlite() -> None:
     assert MAX_SIZE_GB * GIB < 2**63
 
 
-def test_no_segment_may_be_longer_than_what_is_believed_of_a_file() -> None:
+def test_the_longest_segment_is_the_longest_file_that_is_not_taken_for_damaged() -> None:
     assert SEGMENT_SECONDS[1] * US_PER_SECOND == LONGEST_SEGMENT_US

@@ -31,7 +31,7 @@ def test_a_path_with_a_line_break_is_refused(name: str) -> None:
     assert (error.value.code, error.value.path) == ("path-unlistable", Path(name))
 
 
-async def test_ffmpeg_plays_the_files_of_a_list_one_after_another_for_as_long_as_it_says(
+async def test_ffmpeg_plays_the_files_of_a_list_one_after_another_for_their_durations(
     binary: str, tmp_path: Path
 ) -> None:
     names = ['it\'s 100%d \\ "one".mp4', "two [#2]; $x.mp4"]

@@ -17,26 +17,29 @@ from videostore.media.fmp4 import read_fragments
 
 
 @pytest.mark.parametrize(("codec", "name"), [("h264", "libx264"), ("h265", "libx265"), ("libx264", "libx264")])
-async def test_a_codec_is_recorded_by_an_encoder_of_the_ffmpeg_at_hand(binary: str, codec: str, name: str) -> None:
+async def test_a_codec_is_recorded_with_an_encoder_of_the_installed_ffmpeg(binary: str, codec: str, name: str) -> None:
     assert choose_encoder(codec, await list_encoders(binary)) == name
 
 
-def test_without_x264_another_encoder_of_h264_is_taken() -> None:
+def test_without_x264_another_h264_encoder_is_used() -> None:
     assert choose_encoder("h264", ["libx265", "libopenh264"]) == "libopenh264"
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "h264_nvenc"])
-def test_an_encoder_that_is_not_there_is_refused_and_those_that_are_there_are_listed(codec: str) -> None:
+def test_an_encoder_that_is_not_available_is_refused_and_the_available_ones_are_listed(codec: str) -> None:
     with pytest.raises(ConfigError) as error:
         choose_encoder(codec, ["rawvideo", "libopenhevc", "h264_v4l2m2m", "gif"])
     assert f"video.codec is '{codec}'" in str(error.value)
     assert "h264_v4l2m2m" in str(error.value)
     assert "gif" not in str(error.value)
+    assert (error.value.code, error.value.attribute, error.value.value) == ("encoder-unavailable", "video.codec", codec)
+    assert error.value.fields["available"] == ["h264_v4l2m2m", "libopenhevc"]
 
 
-def test_an_ffmpeg_without_any_encoder_is_told_of_in_a_whole_sentence() -> None:
-    with pytest.raises(ConfigError, match=r"name another ffmpeg in VIDEOSTORE_FFMPEG\.$"):
+def test_an_ffmpeg_without_any_encoder_is_refused_in_a_whole_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"Set VIDEOSTORE_FFMPEG to another ffmpeg\.$") as error:
         choose_encoder("h264", [])
+    assert (error.value.code, error.value.attribute) == ("no-encoders", "video.codec")
 
 
 def stored(directory: Path) -> list[tuple[Any, list[Any]]]:
@@ -50,8 +53,8 @@ def stored(directory: Path) -> list[tuple[Any, list[Any]]]:
 
 
 @pytest.mark.parametrize("encoder", [H264, H265])
-async def test_no_picture_waits_for_a_later_one(tmp_path: Path, encoder: Encoder) -> None:
-    """B frames would, and so would a save that reaches up to now."""
+async def test_no_frame_depends_on_a_later_one(tmp_path: Path, encoder: Encoder) -> None:
+    """B frames would, and a save up to now would have to wait for it."""
     await record(tmp_path, capture_times(2.5), encoder=encoder)
     for _, frames in stored(tmp_path):
         kinds = [frame.pict_type for frame in frames]
@@ -60,9 +63,7 @@ async def test_no_picture_waits_for_a_later_one(tmp_path: Path, encoder: Encoder
 
 @pytest.mark.parametrize("encoder", [H264, H265])
 @pytest.mark.parametrize("fps", [4, 25])
-async def test_a_keyframe_comes_every_second_whatever_the_frame_rate(
-    tmp_path: Path, encoder: Encoder, fps: int
-) -> None:
+async def test_there_is_a_keyframe_every_second_at_any_frame_rate(tmp_path: Path, encoder: Encoder, fps: int) -> None:
     times = capture_times(4, fps=fps)
     await record(tmp_path, times, encoder=encoder, segment_seconds=10)
     (path,) = tmp_path.glob("*.open")
@@ -90,8 +91,8 @@ async def test_more_bitrate_makes_larger_segments(tmp_path: Path, name: str) -> 
     assert sizes[0] < 4 * 100_000 / 8 * 3
 
 
-async def test_pictures_with_an_odd_number_of_lines_are_recorded(tmp_path: Path) -> None:
-    """Camera crops have such sizes; half-size colour needs even ones."""
+async def test_images_with_an_odd_number_of_lines_are_recorded(tmp_path: Path) -> None:
+    """Cropped images can have such sizes, but colour at half the size needs even ones."""
     times = capture_times(1.2)
     await record(tmp_path, times, size=(177, 145))
     (path,) = tmp_path.glob("*.open")
@@ -102,7 +103,9 @@ async def test_pictures_with_an_odd_number_of_lines_are_recorded(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("codec", "tag"), [("h264", b"avc1"), ("hevc", b"hvc1")])
-async def test_copying_records_what_the_source_has_coded(tmp_path: Path, codec: str, tag: bytes) -> None:
+async def test_copying_records_the_frames_of_the_source_without_re_encoding(
+    tmp_path: Path, codec: str, tag: bytes
+) -> None:
     times = capture_times(2.5)
     packets = coded_packets(times, codec, gop=8)
     await record_coded(tmp_path, packets)
@@ -114,8 +117,8 @@ async def test_copying_records_what_the_source_has_coded(tmp_path: Path, codec: 
     assert Encoder.copy().copies and not H264.copies
 
 
-async def test_copied_frames_keep_their_times_whatever_they_say_of_their_rate(tmp_path: Path) -> None:
-    """Cameras write a frame rate into the stream that is not theirs."""
+async def test_copied_frames_keep_their_times_regardless_of_the_frame_rate_in_the_stream(tmp_path: Path) -> None:
+    """Cameras write a wrong frame rate into the stream."""
     times = [START_US, START_US + 1, START_US + 2_345_678, START_US + 2_345_700, START_US + 9_999_999]
     for codec in ("h264", "hevc"):
         await record_coded(tmp_path / codec, coded_packets(times, codec, gop=100))

@@ -32,7 +32,7 @@ def children() -> list[int]:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    """Something that can be run."""
+    """A program that can be run."""
     path = tmp_path / "my-ffmpeg"
     path.write_text("#!/bin/sh\nexec sleep 60\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -44,7 +44,7 @@ def test_the_bundled_ffmpeg_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "imageio_ffmpeg" in find_ffmpeg()
 
 
-def test_the_environment_names_another_ffmpeg(monkeypatch: pytest.MonkeyPatch, program: Path) -> None:
+def test_the_environment_variable_selects_another_ffmpeg(monkeypatch: pytest.MonkeyPatch, program: Path) -> None:
     monkeypatch.setenv(BINARY_VARIABLE, str(program))
     assert find_ffmpeg() == str(program)
     monkeypatch.setenv(BINARY_VARIABLE, "my-ffmpeg")
@@ -52,18 +52,19 @@ def test_the_environment_names_another_ffmpeg(monkeypatch: pytest.MonkeyPatch, p
     assert find_ffmpeg() == str(program)
 
 
-def test_a_named_ffmpeg_that_is_not_there_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_ffmpeg_that_does_not_exist_is_an_error_with_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(BINARY_VARIABLE, "/nowhere/ffmpeg")
-    with pytest.raises(FFmpegError, match=r"VIDEOSTORE_FFMPEG names '/nowhere/ffmpeg'"):
+    with pytest.raises(FFmpegError, match=r"VIDEOSTORE_FFMPEG is '/nowhere/ffmpeg'"):
         find_ffmpeg()
 
 
-def test_without_the_bundled_one_the_path_is_searched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_the_bundled_ffmpeg_the_path_is_searched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(BINARY_VARIABLE, raising=False)
     monkeypatch.setattr("imageio_ffmpeg.__file__", str(tmp_path / "empty" / "__init__.py"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(FFmpegError, match="No ffmpeg was found"):
+    with pytest.raises(FFmpegError, match="No ffmpeg was found") as error:
         find_ffmpeg()
+    assert error.value.code == "ffmpeg-missing"
     (tmp_path / "ffmpeg").write_text("#!/bin/sh\n")
     (tmp_path / "ffmpeg").chmod(0o755)
     assert find_ffmpeg() == str(tmp_path / "ffmpeg")
@@ -79,20 +80,22 @@ def test_without_the_bundled_one_the_path_is_searched(monkeypatch: pytest.Monkey
         ("ffmpeg version N-109542-g5a91ccb Copyright (c) 2000-2023 the FFmpeg developers", False),
     ],
 )
-async def test_an_ffmpeg_that_is_too_old_is_refused_and_one_that_tells_no_version_is_believed(
+async def test_an_ffmpeg_that_is_too_old_is_refused_and_one_without_a_version_is_accepted(
     tmp_path: Path, first_line: str, refused: bool
 ) -> None:
     program = tmp_path / "ffmpeg"
     program.write_text(f"#!/bin/sh\necho '{first_line}'\n")
     program.chmod(0o755)
     if refused:
-        with pytest.raises(FFmpegError, match=r"version [45]\.[04], but must be 5\.1 or later"):
+        with pytest.raises(FFmpegError, match=r"version [45]\.[04]\. It must be 5\.1 or later") as error:
             await check_version(str(program))
+        assert error.value.code == "ffmpeg-too-old" and error.value.path == str(program)
+        assert error.value.version and error.value.version in first_line
     else:
         await check_version(str(program))
 
 
-async def test_the_ffmpeg_at_hand_is_new_enough(binary: str) -> None:
+async def test_the_installed_ffmpeg_is_new_enough(binary: str) -> None:
     await check_version(binary)
 
 
@@ -108,10 +111,12 @@ async def test_output_is_returned(binary: str) -> None:
     assert len(await run_ffmpeg([binary, "-v", "error", *raw])) == 16
 
 
-async def test_a_failure_tells_what_ffmpeg_said(binary: str, tmp_path: Path) -> None:
+async def test_a_failure_has_the_messages_of_ffmpeg_as_its_reason(binary: str, tmp_path: Path) -> None:
     arguments = ["-hide_banner", "-loglevel", "level+warning", "-i", str(tmp_path / "none.mp4"), "-f", "null", "-"]
-    with pytest.raises(FFmpegError, match=r"exit code \d+\): .*No such file"):
+    with pytest.raises(FFmpegError, match=r"exit code \d+\): .*No such file") as error:
         await run_ffmpeg([binary, *arguments], logger=LOGGER)
+    assert error.value.code == "ffmpeg-failed" and error.value.exit_code
+    assert error.value.reason and "No such file" in error.value.reason
     assert children() == []
 
 
@@ -122,9 +127,10 @@ async def test_a_program_that_cannot_be_started_is_an_error(tmp_path: Path) -> N
         await run_ffmpeg([str(tmp_path)])
 
 
-async def test_one_that_takes_too_long_is_killed(binary: str) -> None:
-    with pytest.raises(FFmpegError, match=r"did not finish within 0\.3 s"):
+async def test_an_ffmpeg_that_takes_too_long_is_killed(binary: str) -> None:
+    with pytest.raises(FFmpegError, match=r"did not finish within 0\.3 s") as error:
         await run_ffmpeg([binary, "-v", "error", *ENDLESS], timeout_s=0.3)
+    assert (error.value.code, error.value.timeout_s) == ("ffmpeg-timeout", 0.3)
     assert children() == []
 
 
@@ -137,7 +143,7 @@ async def test_cancelling_kills_it(binary: str) -> None:
     assert children() == []
 
 
-async def test_a_cut_yields_to_other_work(binary: str) -> None:
+async def test_an_ffmpeg_with_a_niceness_has_a_lower_priority(binary: str) -> None:
     work = asyncio.create_task(run_ffmpeg([binary, "-v", "error", *ENDLESS], niceness=7))
     own = psutil.Process().nice()
     await until(lambda: [child.nice() for child in psutil.Process().children()] == [own + 7])
@@ -145,15 +151,15 @@ async def test_a_cut_yields_to_other_work(binary: str) -> None:
     await asyncio.wait([work])
 
 
-async def test_ffmpeg_has_a_session_of_its_own(binary: str) -> None:
-    """A signal for the module's group must not end the recording before the module does."""
+async def test_ffmpeg_runs_in_a_separate_session(binary: str) -> None:
+    """A signal to the module's process group must not stop the recording before the module does."""
     process = await start_ffmpeg([binary, "-v", "error", *ENDLESS], stdin=True)
     try:
         assert os.getpgid(process.pid) == process.pid != os.getpgid(0)
     finally:
         await end_process(process)
     assert process.returncode is not None
-    await end_process(process)  # once more does no harm
+    await end_process(process)  # a second time does nothing
 
 
 async def test_messages_are_logged_at_their_own_level(caplog: pytest.LogCaptureFixture) -> None:
@@ -163,7 +169,7 @@ async def test_messages_are_logged_at_their_own_level(caplog: pytest.LogCaptureF
     stream.feed_data(b"[h264 @ 0x2] [debug] details\n[fatal] the end \xff\n" + b"x" * 3000 + b"\n")
     stream.feed_data(b"[warning] deprecated pixel format used, make sure you did set range correctly\n")
     stream.feed_eof()
-    said = await log_messages(stream, LOGGER)
+    reported = await log_messages(stream, LOGGER)
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
         ("ERROR", "ffmpeg: [mp4] it is full"),
         ("WARNING", "ffmpeg: careful"),
@@ -172,17 +178,17 @@ async def test_messages_are_logged_at_their_own_level(caplog: pytest.LogCaptureF
         ("DEBUG", "ffmpeg: [h264] details"),
         ("CRITICAL", "ffmpeg: the end \N{REPLACEMENT CHARACTER}"),
     ]
-    assert said == ["[mp4] it is full", "careful", "the end \N{REPLACEMENT CHARACTER}"]
+    assert reported == ["[mp4] it is full", "careful", "the end \N{REPLACEMENT CHARACTER}"]
 
 
-async def test_of_many_messages_the_first_are_kept_for_they_tell_the_reason() -> None:
+async def test_the_first_of_many_messages_are_kept_because_they_tell_the_reason() -> None:
     stream = asyncio.StreamReader()
     stream.feed_data(b"".join(b"[error] %d\n" % n for n in range(1000)))
     stream.feed_eof()
     assert await log_messages(stream, LOGGER) == ["0", "1", "2"]
 
 
-def test_ffmpeg_says_more_when_the_module_is_at_debug() -> None:
+def test_ffmpeg_logs_more_if_the_level_of_the_logger_is_debug() -> None:
     logger = logging.getLogger("videostore.tests.level")
     logger.setLevel(logging.INFO)
     assert loglevel(logger) == "level+warning"

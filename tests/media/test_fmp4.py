@@ -12,12 +12,12 @@ from tests.support.coding import coded_packets, record_coded
 from tests.support.recording import H265, START_US, US, capture_times, record
 from videostore.media.fmp4 import FragmentedFile, NotOursError, read_ends, read_fragments
 
-quickly = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quickly = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture
 def segment(recording: Path, tmp_path: Path) -> Path:
-    """A whole segment, the first of a run, to be changed."""
+    """A copy of the first segment of a run, for a test to change."""
     copy = tmp_path / "segment.mp4"
     copy.write_bytes(min(recording.glob("*.mp4")).read_bytes())
     return copy
@@ -33,7 +33,7 @@ def boxes(data: bytes) -> Iterator[tuple[str, int, int]]:
 
 
 def read_or_refuse(path: Path) -> FragmentedFile | None:
-    """What the file holds; None where it is refused as it should be. All else is an error of the test."""
+    """The content of the file; None if it is refused. Any other error fails the test."""
     try:
         content = read_fragments(path)
         assert content.size_bytes > 0
@@ -54,14 +54,14 @@ async def test_every_frame_of_a_run_has_its_capture_time_to_the_microsecond(reco
     assert all(content.finished for content in contents)
 
 
-async def test_size_codec_and_run_are_read_along(segment: Path) -> None:
+async def test_size_codec_and_run_are_read_too(segment: Path) -> None:
     content = read_fragments(segment)
     assert (content.width, content.height, content.codec) == (320, 180, "h264")
     assert content.comment == f"videostore run {START_US}"
-    assert content.size_bytes < segment.stat().st_size  # the index of the file lies behind the last fragment
+    assert content.size_bytes < segment.stat().st_size  # ffmpeg's table follows the last fragment
 
 
-async def test_keyframes_come_every_second_and_begin_the_fragments(segment: Path) -> None:
+async def test_there_is_a_keyframe_every_second_at_the_start_of_each_fragment(segment: Path) -> None:
     content = read_fragments(segment)
     assert len(content.keyframes_us) == 2
     assert content.keyframes_us[0] == START_US
@@ -70,10 +70,10 @@ async def test_keyframes_come_every_second_and_begin_the_fragments(segment: Path
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 @pytest.mark.parametrize("gop", [7, 35, 1000])
-async def test_fragments_come_every_second_where_keyframes_are_further_apart(
+async def test_there_is_a_fragment_every_second_if_keyframes_are_further_apart(
     tmp_path: Path, codec: str, gop: int
 ) -> None:
-    """What a camera has coded is recorded as it is, and the camera sets the keyframes."""
+    """Coded video is recorded as it is: the camera decides where the keyframes are."""
     times = capture_times(6.5)
     packets = coded_packets(times, codec, gop=gop)
     await record_coded(tmp_path, packets)
@@ -86,7 +86,7 @@ async def test_fragments_come_every_second_where_keyframes_are_further_apart(
     assert len({content.setup for content in contents}) == 1
 
 
-async def test_the_ends_of_a_segment_are_found_in_the_midst_of_a_group_of_pictures(tmp_path: Path) -> None:
+async def test_the_first_and_last_fragment_are_found_also_without_a_keyframe_in_the_last(tmp_path: Path) -> None:
     await record_coded(tmp_path, coded_packets(capture_times(6.5), "h264", gop=1000))
     (path,) = tmp_path.glob("*.open")
     whole, ends = read_fragments(path), read_ends(path)
@@ -118,7 +118,7 @@ NO_KEY, KEY = 0x1010000, 0x2000000
         (None, None, (KEY, NO_KEY, KEY), [0, 2]),
     ],
 )
-async def test_keyframes_are_told_by_the_flags_wherever_they_stand(
+async def test_keyframes_are_found_by_the_flags_in_any_of_their_places(
     segment: Path, default: int | None, first: int | None, each: tuple[int, ...] | None, keyframes: list[int]
 ) -> None:
     data = segment.read_bytes()
@@ -133,7 +133,7 @@ async def test_keyframes_are_told_by_the_flags_wherever_they_stand(
     assert [fragment.times_us.index(t) for t in fragment.keyframes_us] == keyframes
 
 
-async def test_frames_at_constant_intervals_have_their_times_too(tmp_path: Path) -> None:
+async def test_frames_at_constant_intervals_have_their_capture_times_too(tmp_path: Path) -> None:
     times = capture_times(2.5, seed=None)
     await record(tmp_path, times)
     read = [t for path in sorted(tmp_path.glob("*.open")) for t in read_fragments(path).times_us]
@@ -148,14 +148,14 @@ async def test_h265_is_read_like_h264(tmp_path: Path) -> None:
     assert (content.codec, content.times_us) == ("hevc", times)
 
 
-async def test_times_after_february_2036_are_read_although_ntp_time_wraps_there(tmp_path: Path) -> None:
+async def test_times_after_february_2036_when_ntp_time_wraps_are_read(tmp_path: Path) -> None:
     times = capture_times(1.2, 2_200_000_000 * US + 5)
     await record(tmp_path, times)
     (path,) = tmp_path.glob("*.open")
     assert read_fragments(path).times_us == times
 
 
-async def test_of_a_file_that_was_cut_off_anywhere_the_whole_fragments_count(segment: Path) -> None:
+async def test_all_complete_fragments_of_a_file_that_was_cut_off_are_read(segment: Path) -> None:
     data = segment.read_bytes()
     whole = read_fragments(segment)
     layout = list(boxes(data))
@@ -208,7 +208,7 @@ async def test_an_impossible_number_of_frames_is_refused_at_once(segment: Path, 
         read_fragments(segment)
 
 
-async def test_boxes_without_end_inside_each_other_are_refused(tmp_path: Path) -> None:
+async def test_thousands_of_nested_boxes_are_refused(tmp_path: Path) -> None:
     nested = b""
     for _ in range(3000):
         nested = box(b"trak", nested)
@@ -218,6 +218,6 @@ async def test_boxes_without_end_inside_each_other_are_refused(tmp_path: Path) -
         read_fragments(path)
 
 
-async def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
+async def test_a_file_that_does_not_exist_is_an_error_of_the_system(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_fragments(tmp_path / "none.mp4")

@@ -15,32 +15,32 @@ from videostore.media.packet import StreamFormat
 @pytest.mark.parametrize(
     ("mime", "codec"), [("image/jpeg", "mjpeg"), ("image/png", "png"), ("image/vnd.viam.rgba", "rawvideo")]
 )
-def test_the_bytes_tell_kind_and_size(mime: str, codec: str) -> None:
+def test_format_and_size_are_read_from_the_bytes(mime: str, codec: str) -> None:
     format, _ = read_picture(picture(START_US, SMALL, mime))
     assert format == StreamFormat(codec, *SMALL)
 
 
-def test_jpeg_and_png_go_on_as_they_are_and_raw_pixels_without_their_header() -> None:
+def test_jpeg_and_png_are_passed_on_as_they_are_and_raw_pixels_without_their_header() -> None:
     jpeg, raw = picture(START_US, SMALL), picture(START_US, SMALL, "image/vnd.viam.rgba")
     assert read_picture(jpeg)[1] == jpeg
     assert read_picture(raw)[1] == raw[RGBA_HEADER.size :]
     assert len(read_picture(raw)[1]) == SMALL[0] * SMALL[1] * 4
 
 
-def test_a_progressive_jpeg_tells_its_size() -> None:
+def test_the_size_of_a_progressive_jpeg_is_read() -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (64, 48)).save(buffer, "JPEG", progressive=True)
     assert read_picture(buffer.getvalue())[0] == StreamFormat("mjpeg", 64, 48)
 
 
-def test_a_jpeg_that_is_padded_behind_its_end_is_whole() -> None:
+def test_a_jpeg_with_padding_after_its_end_is_complete() -> None:
     padded = picture(START_US, SMALL) + bytes(1000)
     assert read_picture(padded)[0] == StreamFormat("mjpeg", *SMALL)
 
 
 @pytest.mark.parametrize("mime", ["image/jpeg", "image/png", "image/vnd.viam.rgba"])
 @pytest.mark.parametrize("part", [0.01, 0.5, 0.99])
-def test_a_truncated_picture_is_refused(mime: str, part: float) -> None:
+def test_a_truncated_image_is_refused(mime: str, part: float) -> None:
     whole = picture(START_US, SMALL, mime)
     with pytest.raises(BadPictureError):
         read_picture(whole[: int(len(whole) * part)])
@@ -58,7 +58,7 @@ def test_a_truncated_picture_is_refused(mime: str, part: float) -> None:
         RGBA_MAGIC,
     ],
 )
-def test_what_is_no_picture_is_refused(data: bytes) -> None:
+def test_bytes_that_are_not_an_image_are_refused(data: bytes) -> None:
     with pytest.raises(BadPictureError):
         read_picture(data)
 

@@ -1,1 +1,1 @@
-"""What every other package may use: errors, time, files, tasks."""
+"""What every other package may use: errors, the clock, times, ranges, files, tasks, the operating system."""

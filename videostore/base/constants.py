@@ -1,4 +1,4 @@
-"""The figures that steer the recorder, each with its reason."""
+"""Figures that more than one package uses, each with its reason. Others are in the module that uses them."""
 
 from __future__ import annotations
 
@@ -11,64 +11,65 @@ GIB = 1 << 30
 # Recording
 
 KEYFRAME_INTERVAL_S = 1
-"""To within this a clip can begin decoding, and a killed recording be read. Shorter costs bits, longer loses more."""
+"""Decoding can begin this often: in a clip, and in a recording that was cut off. Shorter costs more bits, and longer
+loses more."""
 
 CAPTURED_AT_PLAUSIBLE_US = 5 * US_PER_SECOND
-"""A camera's own time this far from ours is not believed: the arrival is taken instead."""
+"""If a camera's own time differs more than this from ours, the time of arrival is used instead."""
 
 CAMERA_SILENCE_S = 2.0
 """No new frame for this long is a gap, unless the camera is known to be that slow."""
 
 CAMERA_SLOW_FACTOR = 3.0
-"""A camera whose usual frame interval is long may be silent this many intervals before it is a gap."""
+"""A camera with a long frame interval has a gap after this many intervals without a frame."""
 
 CAMERA_PATIENCE_S = 30.0
-"""The first request of a silent camera may take this long; later ones are repeated beside it."""
+"""The first request to a silent camera may take this long. Later requests are sent meanwhile."""
 
 FFMPEG_STUCK_S = 10.0
-"""An ffmpeg that has not taken a byte for this long is killed, and a new run begins."""
+"""An ffmpeg that reads no byte for this long is killed, and a new run begins."""
 
 FFMPEG_FINISH_S = 2.0
-"""Time for ffmpeg to write what it holds at the end of a run; the module must be gone 3 s after SIGTERM."""
+"""Time for ffmpeg to write its last frames at the end of a run. The module must exit within 3 s after SIGTERM."""
 
 FFMPEG_BACKOFF_S = (0.2, 30.0)
-"""First and longest pause before ffmpeg is started again after it failed."""
+"""First and longest pause before a failed ffmpeg is started again."""
 
 # Index and quota
 
 RANGE_SLOP_US = 5 * US_PER_SECOND
-"""Neighbours whose gap is at most this are one range of `stored_video`, as in the Go module."""
+"""Neighbours with a gap of at most this length are one range of `stored_video`, as in the Go module."""
 
 NEIGHBOUR_US = 30 * US_PER_SECOND
-"""How far beyond a range its neighbours are looked for, which tell how long the last frames before them lasted."""
+"""Neighbours of a range are searched for within this distance: they tell how long the last frames before them last."""
 
 LONGEST_SEGMENT_US = 3600 * US_PER_SECOND
-"""What `storage.segment_seconds` allows at most. A file that claims more is damaged, or no segment."""
+"""The maximum of `storage.segment_seconds`. A file that claims to be longer is damaged or not a segment."""
 
 # Clips
 
 CLOCK_LEEWAY_US = 5 * US_PER_SECOND
-"""`to` may lie this far ahead: clients' clocks differ from ours."""
+"""`to` may be this far in the future, because the clocks of clients differ from ours."""
 
 CUT_NICENESS = 10
-"""Cutting yields to recording."""
+"""Cutting has a lower priority than recording."""
 
-FASTSTART_BYTES = 256 * 1024 * 1024
-"""Up to this a clip's index is moved to its front, so that it plays while it loads; beyond, that costs too much."""
+FASTSTART_BYTES = 256 * MIB
+"""Up to this size a clip's index is moved to its beginning, so that it plays while it loads. For larger clips this
+takes too long."""
 
 MAX_STEP_IN_RUN_US = 60 * US_PER_SECOND
-"""No camera is waited for so long: a packet this far behind the last was dated by a clock that was stepped."""
+"""No camera is silent for so long within a run: if a packet is this much later than the last one, the clock was
+stepped."""
 
 KNOWN_WITHIN_S = 10.0
-"""A request waits this long for an index that is being rebuilt, before it is told to come again."""
+"""A request waits this long for an index that is being rebuilt, before it is refused."""
 
 CLOSE_SAVES_S = 0.7
-"""What requests get at the end of the module, out of its 3 s."""
+"""Time for requests and saves to finish when the module is stopped, out of its 3 s."""
 
 REENCODED_FACTOR = 2
-"""What is encoded anew may take so many times the bytes of its source, and no more: good, and bounded."""
+"""Re-encoded video may take this many times the bytes of its source: enough for its quality, and still bounded."""
 
 JOIN_US = 200_000
-"""Segments of different runs that lie no further apart (a change of picture size) play on without a gap."""
-
-# Inputs of ffmpeg
+"""Segments of different runs that are no further apart, as after a change of the image size, play without a gap."""

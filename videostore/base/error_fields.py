@@ -1,14 +1,13 @@
-"""The fields of an error as text, and back: how an error travels from one program to another.
+"""Converts the fields of an error to text and back, so that an error can be sent to another program.
 
-gRPC carries the code, the fields and the sentence of an error as separate texts; `videostore.viam` writes them and
-`videostore.remote` reads them. What is read comes from another machine, of any version: nothing in it is trusted.
+gRPC transmits the code, the fields and the sentence of an error as separate texts: `videostore.viam` writes them and
+`videostore.remote` reads them. They come from another machine with any version, so nothing in them is trusted.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import string
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,22 +18,22 @@ from videostore.base.errors import VideoStoreError, class_of, whole_characters
 from videostore.base.ranges import Range
 
 DOMAIN = "videostore"
-"""Who defines the codes, as gRPC's error details name it."""
+"""The domain of our codes in gRPC's error details."""
 FIELD_OVERHEAD_BYTES = 12
-"""What protobuf adds to the name and the text of a field: two tags and a length each, in an entry of a map."""
+"""Bytes that protobuf adds to the name and the text of a field: tags and lengths, in an entry of a map."""
 
 _LARGEST = 1 << 63
-"""Numbers below it can be multiplied and divided as floats. No field of ours comes near it."""
+"""Numbers below it can be computed with as floats. The fields of our errors are far smaller."""
 _DAY_US = 86_400 * US_PER_SECOND
 _EARLIEST_US, _LATEST_US = -719_160 * _DAY_US, 2_932_894 * _DAY_US
 """The years 1 to 9999 without their first and last days, so that every time zone can show such a time."""
 
 
 def write_fields(fields: Mapping[str, Any], limit_bytes: int) -> dict[str, str]:
-    """Write each field as JSON; a `Range` becomes an object with `from_us` and `to_us`, a path its text.
+    """Write each field as JSON: a `Range` as an object with `from_us` and `to_us`, a path as its text.
 
-    Together the fields take at most `limit_bytes`. Where that is too little, the longest are left out, and so is what
-    JSON cannot express.
+    Together the fields take at most `limit_bytes`. If they are longer, the longest are left out. A value that JSON
+    cannot express is left out too.
     """
     texts: dict[str, str] = {}
     for name, value in fields.items():
@@ -50,10 +49,10 @@ def write_fields(fields: Mapping[str, Any], limit_bytes: int) -> dict[str, str]:
 
 
 def read_error(code: str, texts: Mapping[str, str], sentence: str) -> VideoStoreError | None:
-    """The error with this code, and those fields that are valid for it; None where this version has no such code.
+    """The error with this code and those of the fields that are valid; None if this version does not know the code.
 
-    Where a field that the error's own sentence needs is missing or invalid, the error says `sentence`: the text that
-    came with it.
+    If a field of the error's own sentence is missing or invalid, the error has `sentence` instead, the text that was
+    sent with it.
     """
     kind = class_of(code)
     if kind is None:
@@ -67,9 +66,9 @@ def read_error(code: str, texts: Mapping[str, str], sentence: str) -> VideoStore
             fields[name] = _read(name, json.loads(text, parse_constant=_refuse), types.get(name, Any))
         except (ValueError, RecursionError):
             continue
-    fields.pop("said", None)
+    fields.pop("message", None)
     error = kind(code, **fields)
-    return error if _can_be_shown(error) else kind(code, **fields, said=sentence)
+    return error if error.is_complete() else kind(code, **fields, message=sentence)
 
 
 def _plain(value: object) -> Any:
@@ -81,13 +80,13 @@ def _plain(value: object) -> Any:
 
 
 def _declared_types(kind: type[VideoStoreError]) -> dict[str, Any]:
-    """The types of the fields that a class declares, by name."""
+    """The types of the declared fields of a class, by name."""
     hints = typing.get_type_hints(kind)
     return {name: hint for name, hint in hints.items() if typing.get_origin(hint) is not ClassVar}
 
 
 def _read(name: str, value: Any, declared: Any) -> Any:
-    """A field out of its JSON value. Raises ValueError if it is not of its declared type, or out of all bounds."""
+    """A field from its JSON value. Raises ValueError if it does not have its declared type or is too large."""
     allowed: Iterable[Any] = typing.get_args(declared) or (declared,)
     if Range in allowed and isinstance(value, dict):
         value = _range(value)
@@ -121,17 +120,5 @@ def _check_time(time_us: Any) -> None:
 
 
 def _refuse(constant: str) -> Any:
-    """JSON of Python knows NaN and Infinity; a field holds neither."""
+    """Python's JSON accepts NaN and Infinity, but no field has such a value."""
     raise ValueError(constant)
-
-
-def _can_be_shown(error: VideoStoreError) -> bool:
-    """Whether an error has every field that its sentence needs, in a form that can be written."""
-    needed = {name for _, name, _, _ in string.Formatter().parse(error.sentences[error.code]) if name is not None}
-    if not needed <= error.fields.keys():
-        return False
-    try:
-        error.sentence()
-    except (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
-        return False
-    return True

@@ -1,8 +1,7 @@
-"""What a request or a configuration can be refused with: a code, the fields, and the sentence that they make.
+"""Errors for the user: a code, fields, and the sentence that they make.
 
-`str(error)` is one plain sentence for the person who asked: it names the field, the value and what would be right. It
-is rendered here, from the tables of `videostore.base.sentences`, and nowhere read back: a program looks at the class,
-the `code` and the fields.
+`str(error)` is plain English for the person who asked: what went wrong, then what to do. It is rendered here, from the
+tables of `videostore.base.sentences`, and nothing reads it back: programs look at the class, the code and the fields.
 """
 
 from __future__ import annotations
@@ -22,8 +21,9 @@ class Style:
     """How the fields of a sentence are written. The command line has its own style, with its options and local times.
 
     Forms: `attribute` (a dotted name), `the attribute` (the same at the beginning of a sentence), `time` (of
-    microseconds), `range`, `value` (quoted and shortened), `name` (without quotes if it can be), `MiB`, `GiB`, `s`
-    (seconds), `reason` (without its full stop). A field without a form is written as it is, a list with commas.
+    microseconds), `range`, `value` (quoted and shortened), `path` (quoted in full), `name` (without quotes if it can
+    be), `MiB`, `GiB`, `s` (seconds), `reason` (without its full stop). A field without a form is written as it is, a
+    list with commas.
     """
 
     def attribute(self, name: str) -> str:
@@ -39,16 +39,7 @@ class Style:
         return format_utc_exact(time_us)
 
     def write(self, value: Any, form: str) -> str:
-        """One field in the form that its sentence asks for. A value that does not fit the form is quoted.
-
-        The fields of an error may come from another machine, and no error is worth a second one.
-        """
-        try:
-            return self._write(value, form)
-        except (ArithmeticError, AttributeError, TypeError, ValueError):
-            return shown(value)
-
-    def _write(self, value: Any, form: str) -> str:
+        """One field in the form that its sentence asks for. Fails if the value does not have the type of the form."""
         if form == "attribute":
             return self.attribute(value)
         if form == "the attribute":
@@ -59,6 +50,8 @@ class Style:
             return f"{self.time(value.from_us)} to {self.time(value.to_us)}"
         if form == "value":
             return repr(str(value)) if isinstance(value, Path) else shown(value)
+        if form == "path":
+            return repr(str(value))
         if form == "name":
             return shown_name(value)
         if form == "MiB":
@@ -73,32 +66,31 @@ class Style:
 
 
 class VideoStoreError(Exception):
-    """Base of every error whose text is meant for the user.
+    """Base of every error whose sentence is meant for the user.
 
     Attributes:
-        code: Which sentence it is: a key of `sentences`, the same in every version. `said` is a sentence that another
-            program made.
-        fields: Everything that the sentence tells, by name. What the class declares is an attribute as well. `said` is
-            the sentence itself, as another program made it.
+        code: Which sentence it is: a key of `sentences` that stays the same in every version, or `other`.
+        fields: What the sentence tells, by name. A field that the class declares is also an attribute. `message` is a
+            sentence that another program made: it is shown as it is.
     """
 
     sentences: ClassVar[Mapping[str, str]] = sentences.STORE
-    """The sentences of the class, by code."""
+    """The sentences of the class, by code. The codes of its base classes are valid as well."""
 
     path: str | Path | None = None
-    """The file or directory that it is about."""
+    """The file or directory that the error is about."""
     reason: str | None = None
-    """What the system, ffmpeg or another program said."""
+    """What the system, ffmpeg or another program reported."""
 
     def __init__(self, code: str, /, **fields: Any) -> None:
-        """`code` is one of `sentences`, and `fields` what it tells; any other text is a sentence by itself."""
-        if code not in self.sentences and code != sentences.SAID:
-            code, fields = sentences.SAID, {"said": code, **fields}
+        """`code` names a sentence and `fields` fill it in. Any other text is a sentence that another program made."""
+        if code != sentences.OTHER and self.template(code) is None:
+            code, fields = sentences.OTHER, {**fields, "message": code}
         super().__init__(code)
         self.code = code
         self.fields = fields
         for name, value in fields.items():
-            if hasattr(type(self), name):
+            if any(name in vars(kind).get("__annotations__", ()) for kind in type(self).__mro__):
                 setattr(self, name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -108,16 +100,44 @@ class VideoStoreError(Exception):
         return self.sentence()
 
     def sentence(self, style: Style | None = None) -> str:
-        """The sentence, with its fields written in a style."""
-        if "said" in self.fields:
-            return str(self.fields["said"])
-        style = style or _PLAIN
+        """The sentence, with its fields written in a style. Never fails: a missing field is written as `…`."""
+        if "message" in self.fields:
+            return str(self.fields["message"])
         parts = []
-        for text, name, form, _ in string.Formatter().parse(self.sentences[self.code]):
+        for text, name, form in self._pieces():
             parts.append(text)
             if name is not None:
-                parts.append(style.write(self.fields[name], form or "") if name in self.fields else "…")
+                parts.append(self._field(name, form, style or _PLAIN))
         return "".join(parts)
+
+    def _field(self, name: str, form: str, style: Style) -> str:
+        if name not in self.fields:
+            return "…"
+        try:
+            return style.write(self.fields[name], form)
+        except _UNFIT:
+            return shown(self.fields[name])
+
+    def is_complete(self) -> bool:
+        """Whether the sentence has all its fields, with values that fit. Those from another machine may not."""
+        try:
+            for _, name, form in self._pieces():
+                if name is not None:
+                    _PLAIN.write(self.fields[name], form)
+        except (KeyError, RecursionError, *_UNFIT):
+            return False
+        return True
+
+    def _pieces(self) -> Iterator[tuple[str, str | None, str]]:
+        """The parts of the sentence: some text, then the name and the form of a field, if one follows."""
+        for text, name, form, _ in string.Formatter().parse(self.template(self.code) or ""):
+            yield text, name, form or ""
+
+    @classmethod
+    def template(cls, code: str) -> str | None:
+        """The sentence of a code with its fields in braces; None if the class has no such code."""
+        kinds = (kind for kind in cls.__mro__ if issubclass(kind, VideoStoreError))
+        return next((kind.sentences[code] for kind in kinds if code in kind.sentences), None)
 
 
 class ConfigError(VideoStoreError):
@@ -128,112 +148,119 @@ class ConfigError(VideoStoreError):
     attribute: str | None = None
     """Its dotted name, such as `storage.size_gb`."""
     value: Any = None
-    """What the config has."""
+    """The value in the config."""
     expected: str | None = None
-    """What would be right."""
+    """What it must be."""
 
 
 class RequestError(VideoStoreError):
-    """A command cannot be carried out as it was asked."""
+    """A request is wrong or cannot be answered."""
 
     sentences = sentences.ANY_REQUEST
 
     field: str | None = None
-    """The field of the command or the parameter, such as `to`."""
+    """The field of the command, the parameter or the option, such as `to`."""
     value: Any = None
-    """What was asked."""
+    """The value that was given."""
     expected: str | None = None
-    """What would be right."""
+    """What it must be."""
     from_us: int | None = None
+    """Start of the requested range, in microseconds UTC."""
     to_us: int | None = None
-    """The range that was asked for."""
+    """End of the requested range, in microseconds UTC."""
     clock_us: int | None = None
-    """What the machine's clock says."""
+    """Time of the machine's clock, in microseconds UTC."""
     input: str | None = None
     """The input that cannot be recorded, without passwords."""
 
 
 class TimestampError(RequestError):
-    """A time could not be read. It has `field`, `value` and `expected`."""
+    """A time is missing or invalid. It has `field` and `value`; `expected` lists the accepted forms."""
 
     sentences = sentences.TIMESTAMP
 
 
 class NothingStoredError(RequestError):
-    """No recording lies in the range that was asked for."""
+    """Nothing is stored in the requested range."""
 
     sentences = sentences.NOTHING_STORED
 
     asked: Range | None = None
-    """The range that was asked for."""
+    """The requested range."""
     nearest: Range | None = None
-    """The stored range that is nearest to it; None where the storage is empty."""
+    """The nearest stored range; None if the storage is empty."""
 
 
 class UnreadableRangeError(RequestError):
-    """The recording of the range is there, but damaged."""
+    """The recording of the requested range is damaged or deleted."""
 
     sentences = sentences.UNREADABLE_RANGE
 
     asked: Range | None = None
-    """The range that was asked for."""
+    """The requested range."""
 
 
 class TooLargeError(RequestError):
-    """The clip would be larger than an answer can carry."""
+    """The clip is larger than a response can be."""
 
     sentences = sentences.TOO_LARGE
 
     size_bytes: int | None = None
-    """How large the clip would be, about."""
+    """Approximate size of the clip."""
     limit_bytes: int | None = None
-    """What an answer carries."""
+    """Largest clip in a response."""
     longest_s: float | None = None
-    """The longest clip of this kind that fits, in seconds."""
+    """Length in seconds of the longest clip of this kind that fits."""
 
 
 class NoRoomError(RequestError):
-    """The disk has no room for the clip."""
+    """The disk does not have enough space for the clip."""
 
     sentences = sentences.NO_ROOM
 
     size_bytes: int | None = None
-    """What the clip needs, about."""
+    """Approximate space that is needed."""
     free_bytes: int | None = None
-    """What the disk of `path` has room for."""
+    """Free space on the disk of `path`."""
     longest_s: float | None = None
-    """The longest clip of this kind that fits, in seconds."""
+    """Length in seconds of the longest clip of this kind that fits."""
 
 
 class UnknownSaveError(RequestError):
-    """No save of this name is known. The name is `value`."""
+    """No save with this name is known. The name is `value`."""
 
     sentences = sentences.UNKNOWN_SAVE
 
 
 class FFmpegError(VideoStoreError):
-    """An ffmpeg could not be found, lacks what is needed, or failed."""
+    """ffmpeg is missing, too old, or failed."""
 
     sentences = sentences.FFMPEG
 
     exit_code: int | None = None
+    """Exit code of ffmpeg; negative if a signal ended it."""
     timeout_s: float | None = None
+    """How long ffmpeg was given, in seconds."""
     version: str | None = None
+    """Version of an ffmpeg that is too old."""
 
 
 class MachineError(VideoStoreError):
-    """A machine could not be reached, or does not answer as a recorder does."""
+    """A machine cannot be reached, or does not answer as a recorder does."""
 
     sentences = sentences.MACHINE
 
     address: str | None = None
-    """The machine's, with its port."""
+    """Address of the machine, with its port."""
     component: str | None = None
-    """The recorder's name."""
+    """Name of the recorder."""
     timeout_s: float | None = None
+    """How long the machine was given, in seconds."""
 
 
 _PLAIN = Style()
+_UNFIT = (ArithmeticError, AttributeError, TypeError, ValueError)
+"""Errors of writing a value in a form that is not for its type."""
 
 
 def _rebuild(kind: type[VideoStoreError], code: str, fields: Mapping[str, Any]) -> VideoStoreError:
@@ -241,19 +268,19 @@ def _rebuild(kind: type[VideoStoreError], code: str, fields: Mapping[str, Any]) 
 
 
 def error_classes(kind: type[VideoStoreError] = VideoStoreError) -> Iterator[type[VideoStoreError]]:
-    """`kind` and every class below it."""
+    """A class and all its subclasses."""
     yield kind
-    for one in kind.__subclasses__():
-        yield from error_classes(one)
+    for subclass in kind.__subclasses__():
+        yield from error_classes(subclass)
 
 
 def class_of(code: str) -> type[VideoStoreError] | None:
-    """The class of `videostore.base.errors` to which a code belongs; None if it is not known."""
+    """The class of this module to which a code belongs; None if the code is unknown."""
     return next((kind for kind in error_classes() if kind.__module__ == __name__ and code in kind.sentences), None)
 
 
 def reason_of(error: BaseException) -> str:
-    """What went wrong, without the number and the path that the system puts around it."""
+    """What went wrong, without the error number and the path that the system adds."""
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
@@ -261,18 +288,18 @@ _SHOWN_CHARS = 60
 
 
 def shown(value: object) -> str:
-    """A value as a message quotes it: at most about 60 characters, and 20 where protobuf has made 20.0 of it."""
+    """A value as a sentence quotes it: shortened to about 60 characters. Protobuf's 20.0 is shown as 20."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         value = int(value)
     try:
         quoted = repr(value[: _SHOWN_CHARS + 1] if isinstance(value, str) else value)
     except ValueError:  # Python refuses to write out integers of thousands of digits.
-        quoted = "an endless number"
+        quoted = "a number with thousands of digits"
     return quoted if len(quoted) <= _SHOWN_CHARS + 2 else quoted[:_SHOWN_CHARS] + "…"
 
 
 def shown_name(name: str) -> str:
-    """A name as a message writes it: without quotes, unless it is long or cannot be printed."""
+    """A name as a sentence writes it: without quotes, unless it is long or cannot be printed."""
     return name if len(name) <= _SHOWN_CHARS and name.isprintable() else shown(name)
 
 
@@ -282,5 +309,5 @@ def printable(text: str) -> str:
 
 
 def whole_characters(text: str) -> str:
-    """The text with every half character (a lone surrogate) replaced, which no file and no database takes."""
+    """The text with every lone surrogate replaced: those cannot be encoded, so no file and no database accepts them."""
     return text.encode(errors="replace").decode()

@@ -1,8 +1,8 @@
-"""Every sentence of an error, by its code: what went wrong, then what to do.
+"""The sentences of all errors by their codes: what went wrong, then what to do.
 
-Each table belongs to the class of `videostore.base.errors` that has its name. A field of the error stands in braces,
-with how it is written behind the colon (see `Style`). Some words are looked for by clients of the Go module: `range`,
-`future`, `parsing time`, `grpc`, `storage`, `size_gb`, `sync`.
+Each table belongs to the class of `videostore.base.errors` with its name. A field of the error is in braces, and its
+form follows the colon (see `Style`). A code never changes its meaning: clients compare codes. Clients of the Go module
+search for some words, which must stay: `range`, `future`, `parsing time`, `grpc`, `storage`, `size_gb`, `sync`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CONFIG = {
     "name-too-long": "The component name {value:value} is {length} bytes long. It can have at most {limit}. Rename the"
     " component.",
     "floor-beyond-device": "{attribute:the attribute} is {value:value}. It must be less than the size of the"
-    " device that holds {path:value}, which is {device_bytes:GiB}.",
+    " device that holds {path:path}, which is {device_bytes:GiB}.",
     "encoder-unavailable": "{attribute:the attribute} is {value:value}, but this ffmpeg has no such encoder."
     " Use one of {available}.",
     "no-encoders": "{attribute:the attribute} is {value:value}, but this ffmpeg has no usable encoder. Set"
@@ -78,7 +78,7 @@ UNKNOWN_SAVE = {
 }
 
 FFMPEG = {
-    "ffmpeg-not-runnable": "{variable} is {value:value}, which is not a program that can be run.",
+    "ffmpeg-not-runnable": "{variable} is {value:path}, which is not a program that can be run.",
     "ffmpeg-missing": "No ffmpeg was found. Install the package imageio-ffmpeg, or set {variable} to an ffmpeg.",
     "ffmpeg-too-old": "The ffmpeg at {path} is version {version}. It must be {oldest} or later: set {variable} to"
     " another ffmpeg, or unset it to use the bundled one.",
@@ -100,14 +100,14 @@ STORE = {
     "storage-unusable": "The storage at {path} cannot be used: {reason:reason}.",
     "storage-unreadable": "The storage at {path} cannot be read: {reason:reason}.",
     "storage-not-repaired": "The storage at {path} cannot be repaired: {reason:reason}.",
-    "storage-in-use": "{attribute:attribute} {path:value} is used by another recorder. Give each recorder its own"
+    "storage-in-use": "{attribute:attribute} {path:path} is used by another recorder. Give each recorder its own"
     " directory.",
-    "storage-device-gone": "The device of {attribute:attribute} {path:value} is gone. Recording resumes when it is"
+    "storage-device-gone": "The device of {attribute:attribute} {path:path} is gone. Recording resumes when it is"
     " back.",
     "storage-replaced": "The storage directory was replaced while it was being read. It is being read again.",
     "storage-trouble": "{reason:reason}.",
     "upload-path-unusable": "The upload path {path} cannot be used: {reason:reason}.",
-    "upload-device-gone": "The device of {attribute:attribute} {path:value} is gone.",
+    "upload-device-gone": "The device of {attribute:attribute} {path:path} is gone.",
     "index-rebuilding": "The index is being rebuilt ({count} files left). Try again later, ask for newer video, or save"
     " with async.",
     "recording-unreadable": "The recording cannot be read at the moment: {reason:reason}.",
@@ -166,7 +166,7 @@ COMMAND_LINE = {
     "clip-to-terminal": "A clip cannot be shown in a terminal. Write it to a file, or pipe it to a program.",
     "component-without-machine": "--component names a recorder of a machine. Add --machine ADDRESS, or leave it out.",
     "machine-and-storage": "Use either --machine or --storage, not both.",
-    "player-not-runnable": "{variable} is {value:value}, which is not a program that can be run.",
+    "player-not-runnable": "{variable} is {value:path}, which is not a program that can be run.",
     "player-missing": "No ffplay was found. Install it (Debian and Ubuntu: the package ffmpeg), set {variable} to one,"
     " or write the clip to a file with `videostore export`.",
 }
@@ -180,7 +180,7 @@ REMOTE_REQUEST = {
 }
 
 ANY_REQUEST = {**REQUEST, **COMMAND_LINE, **REMOTE_REQUEST}
-"""What `RequestError` itself says."""
+"""The sentences of `RequestError` itself."""
 
 MACHINE = {
     "no-recorder": "No recorder answers on the machine at {address}: {found}.",
@@ -199,5 +199,5 @@ MACHINE = {
     " is wrong.",
 }
 
-SAID = "said"
-"""A sentence that another program made: an older module, or a server between."""
+OTHER = "other"
+"""The code of a sentence that another program made, such as an older module or a server on the way."""

@@ -1,16 +1,16 @@
-"""What differs between the operating systems: each question to the system is asked here, and has an answer everywhere.
+"""What differs between operating systems. The rest of the program asks here, and gets an answer on every system.
 
 | | Linux | macOS (untested) |
 |---|---|---|
-| file events (watchdog) | inotify, tells of each file that is closed | FSEvents, does not: the tick finds it |
-| an ffmpeg outlives its module | for cutting and reading inputs, no (`setpriv`) | until its pipe ends |
+| file events (watchdog) | inotify reports every closed file | FSEvents does not: the regular check finds it |
+| an ffmpeg outlives the module | not for cutting and reading inputs (`setpriv`) | until its pipe ends |
 | priority of cutting | `nice` | `nice` |
-| pipe to ffmpeg | made as wide as a picture | as it is |
-| a file that somebody deletes stays readable by others | by a name in `/proc` | no |
-| whether somebody holds a lock on a file | by its locks | taken for granted |
-| data without metadata to disk | `fdatasync` | `fsync` |
-| memory of the process | one pool, given back after large answers (glibc) | as it is |
-| encoders of the name h264, h265 | x264, x265, OpenH264 | the same, else VideoToolbox |
+| pipe to ffmpeg | enlarged to hold an image | unchanged |
+| a deleted file stays readable by other processes | by a name in `/proc` | no |
+| whether a process holds a lock on a file | asked of the system | assumed |
+| writing data without metadata to disk | `fdatasync` | `fsync` |
+| memory of the process | one pool, returned after large responses (glibc) | unchanged |
+| encoders for h264 and h265 | x264, x265, OpenH264 | the same, else VideoToolbox |
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ ENCODERS = {
     "h264": ("libx264", "libopenh264", *(["h264_videotoolbox"] if MACOS else [])),
     "h265": ("libx265", *(["hevc_videotoolbox"] if MACOS else [])),
 }
-"""Encoders of ffmpeg for each codec, the best first. Those of hardware are named by who has it."""
+"""ffmpeg's encoders for each codec, the best first. Hardware encoders are used only if the config names them."""
 
 IDR_OPTIONS = {"libx265": "forced-idr", "_nvenc": "forced-idr", "_amf": "forced-idr", "_qsv": "forced_idr"}
-"""By how an encoder's name ends: the option without which a keyframe that is asked for is none to begin with."""
+"""By the end of an encoder's name: the option that makes decoding able to begin at a forced keyframe."""
 
 _ARENA_MAX = -8
 """`M_ARENA_MAX` of glibc's malloc.h."""
 _FLOCK = "hhqqi0q"
-"""`struct flock` of Linux: type, whence, start, length, process; as long as the system's."""
+"""`struct flock` of Linux: type, whence, start, length, process, and padding to the system's size."""
 _SPARE_DESCRIPTORS = 256
-"""What pipes, connections and the database take, and whatever else the program does."""
+"""For pipes, connections, the database and the rest of the program."""
 
 
 def subordinate(command: Sequence[str], niceness: int = 0) -> list[str]:
-    """A command at a lower priority, if so asked, that does not outlive this process where the system can have that.
+    """The command with a lower priority, if asked for, and, on systems that can, ended together with this process.
 
-    Both have to hold before it begins: a priority that is set later does not reach the threads that it has by then.
+    Both must be set before it starts: a priority that is set later does not apply to threads that already exist.
     """
     nice = _program("nice") if niceness else None
     prefix = [nice, "-n", str(niceness)] if nice else []
@@ -64,20 +64,20 @@ def _program(name: str) -> str | None:
 
 
 def widen_pipe(descriptor: int, size_bytes: int) -> None:
-    """Let a pipe hold so much, where the system can: writing takes fewer turns then, no more."""
+    """Enlarge a pipe to this size, on systems that can: then one write is enough for an image."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # the limit is shared by all pipes of a user
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size_bytes)
 
 
 def name_of_descriptor(descriptor: int) -> str | None:
-    """A name by which this process and its children open an open file, though it has no other any more; None: none."""
+    """A name by which this process and its children can open an open file even after it is deleted; None if none."""
     name = f"/proc/{os.getpid()}/fd/{descriptor}"
     return name if LINUX and os.path.exists(name) else None
 
 
 def descriptor_room(wanted: int) -> int:
-    """How many of so many files may be opened at once; more are allowed to this process where that takes it."""
+    """How many of `wanted` files can be open at once. Raises this process's limit if it is too low."""
     if not LINUX:
         return 0
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -97,17 +97,17 @@ def descriptor_room(wanted: int) -> int:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds a lock on a file, found out without taking one; yes where that cannot be told. Blocking.
+    """Whether a process holds a lock on a file, without taking one; True if that cannot be determined. Blocking.
 
-    To close a descriptor drops this process' own locks on its file. So none is opened before the system's list, in
-    which its own are, has told that there are none; the locks of other containers are not in the list.
+    Closing a descriptor drops this process's own locks on its file. So the file is opened only if the system's list,
+    which includes this process's locks, has no lock on it. The locks of other containers are not in that list.
     """
     if not LINUX:
         return True
     try:
         inode = str(path.stat().st_ino)
         with open("/proc/locks", encoding="ascii") as file:
-            # `1: POSIX  ADVISORY  READ 1234 fd:00:5678 128 128`; some file systems tell another device there
+            # `1: POSIX  ADVISORY  READ 1234 fd:00:5678 128 128`; some file systems have another device number there
             if any(f":{inode} " in line for line in file):
                 return True
         descriptor = os.open(path, os.O_RDONLY)
@@ -127,7 +127,7 @@ def sync_data(descriptor: int) -> None:
 
 
 def share_memory() -> None:
-    """Let all threads take memory from one pool: of its own, each would keep what a large answer needed for a moment.
+    """Let all threads allocate from one pool. With its own pool each would keep the memory of its largest response.
 
     Measured after fetches of 8 MB each: 74 MB instead of 146.
     """
@@ -137,7 +137,7 @@ def share_memory() -> None:
 
 
 def return_memory() -> None:
-    """Give memory that is free back to the system; glibc would keep it."""
+    """Return free memory to the system; glibc would keep it."""
     if LINUX:
         with contextlib.suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL(None).malloc_trim(0)

@@ -42,7 +42,7 @@ async def end_task(task: asyncio.Task[Any], again_s: float = _CANCEL_AGAIN_S) ->
     """Cancel a task, again every `again_s` seconds, and wait until it has ended.
 
     On Python before 3.12 `wait_for` may lose a cancellation, so one is not enough. This does not await the task itself:
-    a cancellation of the task could not be told from one of the caller.
+    a cancellation of the task could not be distinguished from one of the caller.
     """
     while not task.done():
         task.cancel()

@@ -1,7 +1,7 @@
-"""Writes times as clients of the Go module and ffmpeg read them.
+"""Writes times as people, clients of the Go module and ffmpeg read them.
 
-Inside, every time is an `int`: whole microseconds since the Unix epoch, UTC. Local time is only for people, in what
-they write (`timestamps`, `time_parsing`) and in what they read.
+Inside videostore every time is an `int`: whole microseconds since the Unix epoch, UTC. Local time is for people only,
+in what they enter (`timestamps`, `time_parsing`) and in what they are shown.
 """
 
 from __future__ import annotations
@@ -14,29 +14,38 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def format_utc(us: int) -> str:
-    """Write a time as `YYYY-MM-DD_HH-MM-SSZ`, floored to the second."""
-    return _written(_utc(us), "seconds") + "Z"
+    """Write a time as `YYYY-MM-DD_HH-MM-SSZ`, rounded down to the second."""
+    return _write(_utc(us), "seconds") + "Z"
 
 
 def format_utc_exact(us: int) -> str:
-    """Write a time as `YYYY-MM-DD_HH-MM-SS.mmmZ`, floored to the millisecond."""
-    return _written(_utc(us), "milliseconds") + "Z"
+    """Write a time as `YYYY-MM-DD_HH-MM-SS.mmmZ`, rounded down to the millisecond."""
+    return _write(_utc(us), "milliseconds") + "Z"
+
+
+def format_utc_microseconds(us: int) -> str:
+    """Write a time as `YYYY-MM-DD_HH-MM-SS.mmmmmmZ`, without rounding."""
+    return _write(_utc(us), "microseconds") + "Z"
 
 
 def format_local(us: int) -> str:
-    """Write a time as `YYYY-MM-DD_HH-MM-SS` in the machine's time zone, floored to the second, as in names of clips."""
-    return _written(datetime.fromtimestamp(us // US_PER_SECOND), "seconds")
+    """Write a time as `YYYY-MM-DD_HH-MM-SS` in the machine's time zone, rounded down to the second.
+
+    The names of clips contain this form.
+    """
+    return _write(datetime.fromtimestamp(us // US_PER_SECOND), "seconds")
+
+
+def format_seconds(us: int) -> str:
+    """Write a length, a position or a time as seconds with six decimals, as ffmpeg reads them."""
+    seconds, microseconds = divmod(abs(us), US_PER_SECOND)
+    return f"{'-' if us < 0 else ''}{seconds}.{microseconds:06d}"
 
 
 def _utc(us: int) -> datetime:
     return (_EPOCH + timedelta(microseconds=us)).replace(tzinfo=None)
 
 
-def _written(moment: datetime, precision: str) -> str:
-    # isoformat fills the year up with zeros on every platform, which strftime does not.
+def _write(moment: datetime, precision: str) -> str:
+    # Unlike strftime, isoformat writes the year with four digits on every platform.
     return moment.isoformat(sep="_", timespec=precision).replace(":", "-")
-
-
-def format_seconds(us: int) -> str:
-    """Write a length or a position as seconds with six decimals, as ffmpeg reads them."""
-    return f"{us / US_PER_SECOND:.6f}"

@@ -21,7 +21,7 @@ from videostore.base.constants import FASTSTART_BYTES, REENCODED_FACTOR, US_PER_
 from videostore.base.time_format import format_seconds
 from videostore.clips.plan import ClipPart, Plan, groups_of
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
-from videostore.ffmpeg.options import _EXACT_TIMES, _REENCODED
+from videostore.ffmpeg.options import EXACT_TIMES, REENCODED
 
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
 
@@ -126,7 +126,7 @@ def _reencode_head(commands: _Commands, parts: Sequence[ClipPart]) -> Any:
         return _exact_input(commands, parts, "list.txt").video
     head = commands.work / "head.mp4"
     source = _exact_input(commands, [replace(first, stop_us=head_end_us - 1)], "head.txt")
-    commands.add(source.video.output(str(head), f="mp4", **_REENCODED, **_EXACT_TIMES))
+    commands.add(source.video.output(str(head), f="mp4", **REENCODED, **EXACT_TIMES))
     listed = [ListedFile(head, head_end_us - first.first_us)]
     rest_us = head_end_us - first.segment.start_us
     ended = first.keyframe_us is None or first.stop_us == head_end_us
@@ -154,7 +154,7 @@ def _reencode_groups(commands: _Commands, groups: Sequence[Sequence[ClipPart]]) 
         video = _exact_input(commands, group, f"list{number}.txt").video
         video = video.filter("scale", width, height, force_original_aspect_ratio="decrease")
         video = video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2").filter("setsar", 1)
-        commands.add(video.output(str(encoded), f="mp4", **_REENCODED, **_EXACT_TIMES, **_bounded(group)))
+        commands.add(video.output(str(encoded), f="mp4", **REENCODED, **EXACT_TIMES, **_bounded(group)))
         length_us = sum(part.length_us for part in group) - group[0].skip_us
         listed.append(ListedFile(encoded, length_us))
     return commands.concat_input("list.txt", listed).video

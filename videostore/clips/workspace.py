@@ -41,14 +41,11 @@ class Workspaces:
         """
         making = asyncio.get_running_loop().run_in_executor(None, self._make, size_bytes)
         try:
-            await asyncio.shield(making)
+            await finish_despite_cancellation(making)  # the thread makes it even if the caller is cancelled
             yield making.result()
         finally:
-            try:  # the thread makes it even if the caller was cancelled
-                await finish_despite_cancellation(making)
-            finally:
-                if not making.cancelled() and making.exception() is None:
-                    await run_in_thread(_remove, making.result())
+            if not making.cancelled() and making.exception() is None:
+                await run_in_thread(_remove, making.result())
 
     def sweep(self) -> None:
         """Remove what earlier processes left behind. Blocking. To be called when a store starts.

@@ -139,9 +139,9 @@ def _parse_storage(name: str, section: _Section, video: VideoConfig) -> StorageC
         raise ConfigError(
             "paths-nested",
             attribute="storage.storage_path",
-            value=storage_path,
+            value=str(storage_path),
             other="storage.upload_path",
-            other_value=upload_path,
+            other_value=str(upload_path),
         )
     return StorageConfig(size_gb, storage_path, upload_path, segment_seconds, min_free_gb)
 

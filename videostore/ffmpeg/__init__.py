@@ -1,1 +1,1 @@
-"""ffmpeg as a program: finding, starting and reading it; encoders."""
+"""ffmpeg as a program: finding it, running it, its encoders, options and lists of files."""

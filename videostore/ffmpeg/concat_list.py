@@ -31,7 +31,7 @@ def concat_list(files: Iterable[ListedFile]) -> str:
     """The text of a list.
 
     Raises:
-        RequestError: a path contains a line break, for which the format has no way of writing.
+        RequestError: a path contains a line break, which the format cannot express.
     """
     lines = [_HEADER]
     for one in files:

@@ -1,4 +1,4 @@
-"""Which encoder records, and how it is told to keep true time and short delay."""
+"""The encoder of a recording, and its options for exact times and a short delay."""
 
 from __future__ import annotations
 
@@ -11,41 +11,42 @@ from videostore.base.system import ENCODERS, IDR_OPTIONS
 
 _NAMES = {**ENCODERS, "hevc": ENCODERS["h265"]}
 _RELATED = ("264", "265", "hevc", "av1", "vp9", "mpeg4", "mjpeg")
-
-
+"""An error lists the encoders whose names contain one of these."""
 _COPY = "copy"
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """An encoder of the ffmpeg at hand with its settings; or none, where coded video is recorded as it comes."""
+    """An encoder of the installed ffmpeg with its settings; or `copy`, which records coded video as it is."""
 
     name: str
+    """Its name in ffmpeg, or `copy`."""
     bitrate: int
     """Bits per second."""
     preset: str
+    """One of x264's presets."""
     framerate: int
-    """Frames per second that are expected at most; rate control starts from it, time does not depend on it."""
+    """Most frames per second that are expected. Rate control starts with it; times do not depend on it."""
 
     @classmethod
     def copy(cls, framerate: int = 20) -> Encoder:
-        """For a source that yields H.264 or H.265: it is recorded as it is."""
+        """For a source of H.264 or H.265, which is recorded without re-encoding."""
         return cls(_COPY, 0, "", framerate)
 
     @property
     def copies(self) -> bool:
-        """Whether frames are recorded as their source coded them."""
+        """Whether frames are recorded without re-encoding."""
         return self.name == _COPY
 
     def options(self, source_codec: str = "") -> dict[str, str | int]:
-        """Output options of ffmpeg for a recording of pictures in this codec.
+        """ffmpeg's output options for recording frames in this codec.
 
-        No look-ahead, no B frames and no frame threads: each holds pictures back, which a power cut would lose and a
-        save that reaches up to now would wait for. Slices keep several cores busy without delay. The time base is one
-        microsecond, since ffmpeg's default, one over the frame rate, would round every capture time to it.
+        There is no look-ahead, no B frames and no frame threads: each of them holds frames back, which a power failure
+        would lose and a save up to now would have to wait for. Slices use several cores without delay. The time base is
+        one microsecond; ffmpeg's default, one over the frame rate, would round every capture time.
         """
         if self.copies:
-            # Else ffmpeg 5.1 takes what the coded video says of its frame rate for the time base.
+            # Without copytb ffmpeg 5.1 derives the time base from the frame rate in the coded video.
             copying: dict[str, str | int] = {"c:v": _COPY, "copytb": 1}
             return copying | {"tag:v": "hvc1"} if source_codec == "hevc" else copying
         options: dict[str, str | int] = {
@@ -66,23 +67,24 @@ class Encoder:
             options |= {
                 "preset": self.preset,
                 "tag:v": "hvc1",
-                # x265 would take the time base for the frame rate and starve every picture.
+                # Without fps x265 takes the time base for the frame rate, and gives every frame too few bits.
                 "x265-params": f"fps={self.framerate}:bframes=0:rc-lookahead=0:frame-threads=1:log-level=error",
             }
-        # Else a forced keyframe that comes early, as with a camera slower than `framerate`, is none.
+        # Without it decoding cannot begin at a keyframe that is forced early, as it is for a slow camera.
         return options | {option: 1 for ending, option in IDR_OPTIONS.items() if self.name.endswith(ending)}
 
 
 def choose_encoder(codec: str, available: Collection[str]) -> str:
-    """Return the encoder for `video.codec`: `h264`, `h265`, or an encoder's own name.
+    """Return the encoder for `video.codec`: `h264`, `h265`, or the name of an encoder.
 
     Raises:
-        ConfigError: the ffmpeg at hand has no such encoder; the sentence lists those that it has.
+        ConfigError: the installed ffmpeg has no such encoder. Its field `available` lists those that can be used.
     """
     for name in _NAMES.get(codec, (codec,)):
         if name in available:
             return name
     usable = sorted(name for name in available if any(part in name for part in _RELATED))
     usable = [known for known in ("h264", "h265") if any(name in available for name in _NAMES[known])] + usable
-    right = f"use one of {', '.join(usable)}" if usable else "name another ffmpeg in VIDEOSTORE_FFMPEG"
-    raise ConfigError(f"video.codec is {codec!r}, but the ffmpeg at hand has no such encoder: {right}.")
+    if not usable:
+        raise ConfigError("no-encoders", attribute="video.codec", value=codec)
+    raise ConfigError("encoder-unavailable", attribute="video.codec", value=codec, available=usable)

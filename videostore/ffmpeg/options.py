@@ -1,10 +1,11 @@
-"""Output options shared by everything that encodes clips."""
+"""Output options that everything that encodes clips has in common."""
 
 from __future__ import annotations
 
 from videostore.base.constants import US_PER_SECOND
 
-_REENCODED = {"c:v": "libx264", "preset": "veryfast", "crf": 18, "bf": 0, "pix_fmt": "yuv420p"}
+REENCODED = {"c:v": "libx264", "preset": "veryfast", "crf": 18, "bf": 0, "pix_fmt": "yuv420p"}
+"""Quality of re-encoded video: visually the same as its source. Without B frames, so that frames stay in order."""
 
-
-_EXACT_TIMES = {"fps_mode": "passthrough", "enc_time_base": f"1/{US_PER_SECOND}"}
+EXACT_TIMES = {"fps_mode": "passthrough", "enc_time_base": f"1/{US_PER_SECOND}"}
+"""No frame is dropped or repeated, and each keeps its time to the microsecond."""

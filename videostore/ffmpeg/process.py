@@ -1,4 +1,4 @@
-"""Finds ffmpeg, asks it what it can do, starts it, and passes on what it says."""
+"""Finds ffmpeg, asks for its version and its encoders, runs it, and logs its messages."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from typing import BinaryIO
 
 import imageio_ffmpeg
 
+from videostore.base.constants import MIB
 from videostore.base.errors import FFmpegError, reason_of
 from videostore.base.system import subordinate, widen_pipe
 from videostore.base.tasks import end_task, finish_despite_cancellation
 
-PIPE_BYTES = 1024 * 1024
-"""Size asked for the pipe to ffmpeg (Linux): a whole picture per write instead of 64 KiB at a time."""
+PIPE_BYTES = MIB
+"""Requested size of the pipe to ffmpeg (Linux): one write takes a whole image instead of 64 KiB."""
 
 BINARY_VARIABLE = "VIDEOSTORE_FFMPEG"
 """Environment variable that names another ffmpeg."""
 
 OLDEST_VERSION = (5, 1)
-"""The first with `-fps_mode` and a time base of the encoder of one's own choice."""
+"""The first with `-fps_mode` and a configurable time base of the encoder."""
 
 _ANSWER_S = 20.0
-"""A slow machine's storage may take long to load the program."""
+"""A machine with slow storage may take this long to load the program."""
 
 _LEVELS = {
     "panic": logging.CRITICAL,
@@ -43,8 +44,8 @@ _LEVELS = {
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 _BLOCK_BYTES = 1 << 16
 _REASONS = 3
-"""What ffmpeg says first tells why it fails; the rest follows from it."""
-_COMPLAINTS = 100
+"""The first messages tell why ffmpeg failed; later ones are consequences."""
+_MAX_COMPLAINTS = 100
 _EXPECTED = (
     "while the moov already has been written",
     "deprecated pixel format used",
@@ -52,34 +53,33 @@ _EXPECTED = (
     "> level limit",
     "not enough frames to estimate rate",
 )
-"""Warnings about what is meant: a segment's first time is absolute (`prft`), and passes the end of NTP's first era in
-2036; JPEG's colours are converted; a time base of microseconds is no frame rate, and none is wanted."""
+"""Warnings about what is intended: a segment's first time is absolute (`prft`), and passes the end of NTP's first era
+in 2036; the colours of JPEG are converted; a time base of microseconds is not a frame rate."""
 
 
 def find_ffmpeg() -> str:
     """Return the path of the ffmpeg to use: `$VIDEOSTORE_FFMPEG`, else the bundled one, else the one on the PATH.
 
     Raises:
-        FFmpegError: there is none, or the one that was named is not there.
+        FFmpegError: there is none, or `$VIDEOSTORE_FFMPEG` cannot be run.
     """
     named = os.environ.get(BINARY_VARIABLE)
     if named:
         found = shutil.which(named)
         if found is None:
-            raise FFmpegError(f"{BINARY_VARIABLE} names {named!r}, which is not a program that can be run.")
+            raise FFmpegError("ffmpeg-not-runnable", variable=BINARY_VARIABLE, value=named)
         return found
-    for folder in (Path(imageio_ffmpeg.__file__).parent / "binaries",):
-        for candidate in sorted(folder.glob("ffmpeg*")):
-            if os.access(candidate, os.X_OK):
-                return str(candidate)
+    for candidate in sorted((Path(imageio_ffmpeg.__file__).parent / "binaries").glob("ffmpeg*")):
+        if os.access(candidate, os.X_OK):
+            return str(candidate)
     found = shutil.which("ffmpeg")
     if found is None:
-        raise FFmpegError(f"No ffmpeg was found: install the package imageio-ffmpeg, or name one in {BINARY_VARIABLE}.")
+        raise FFmpegError("ffmpeg-missing", variable=BINARY_VARIABLE)
     return found
 
 
 async def check_version(binary: str) -> None:
-    """Refuse an ffmpeg that is too old to keep true time. One built from a checkout tells no version, and is believed.
+    """Refuse an ffmpeg that is too old to keep exact times. One built from a checkout has no version and is accepted.
 
     Raises:
         FFmpegError: it is too old, or cannot be run.
@@ -89,10 +89,12 @@ async def check_version(binary: str) -> None:
     )
     version = re.match(r"ffmpeg version n?(\d+)\.(\d+)", first_line)
     if version and (int(version[1]), int(version[2])) < OLDEST_VERSION:
-        oldest = ".".join(map(str, OLDEST_VERSION))
         raise FFmpegError(
-            f"The ffmpeg at {binary} is version {version[1]}.{version[2]}, but must be {oldest} or later: name another "
-            f"one in {BINARY_VARIABLE}, or leave that empty for the one that is bundled."
+            "ffmpeg-too-old",
+            path=binary,
+            version=f"{version[1]}.{version[2]}",
+            oldest=".".join(map(str, OLDEST_VERSION)),
+            variable=BINARY_VARIABLE,
         )
 
 
@@ -114,9 +116,9 @@ async def list_encoders(binary: str) -> list[str]:
 async def start_ffmpeg(
     args: Sequence[str], *, stdin: bool, stdout: bool | BinaryIO = False
 ) -> asyncio.subprocess.Process:
-    """Start ffmpeg in a session of its own, so that signals for the module's group leave it to the module.
+    """Start ffmpeg in a separate session: a signal to the module's process group does not reach it.
 
-    The caller owns the process: it must wait for it or kill it. A file as `stdout` takes its output.
+    The caller owns the process, and must wait for it or kill it. If `stdout` is a file, the output is written there.
 
     Raises:
         FFmpegError: it cannot be started.
@@ -131,10 +133,10 @@ async def start_ffmpeg(
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise FFmpegError(f"ffmpeg cannot be started: {args[0]}: {reason_of(error)}.") from error
+        raise FFmpegError("ffmpeg-not-started", path=args[0], reason=reason_of(error)) from error
     if stdin:
         assert process.stdin is not None
-        with contextlib.suppress(ValueError):  # it has ended already
+        with contextlib.suppress(ValueError):  # it has already exited
             widen_pipe(process.stdin.transport.get_extra_info("pipe").fileno(), PIPE_BYTES)
     return process
 
@@ -142,9 +144,9 @@ async def start_ffmpeg(
 async def log_messages(
     stream: asyncio.StreamReader, logger: logging.Logger, complaints: list[str] | None = None
 ) -> list[str]:
-    """Pass on each line that ffmpeg writes, at its own level, until it ends; return the first few that matter.
+    """Log every line that ffmpeg writes, at the level it has there, until ffmpeg exits.
 
-    `complaints` gets the first hundred that are errors.
+    Returns the first three warnings or errors. The first hundred errors are appended to `complaints`.
     """
     first: list[str] = []
     while True:
@@ -159,13 +161,13 @@ async def log_messages(
             continue
         if level >= logging.WARNING and len(first) < _REASONS:
             first.append(text)
-        if complaints is not None and level >= logging.ERROR and len(complaints) < _COMPLAINTS:
+        if complaints is not None and level >= logging.ERROR and len(complaints) < _MAX_COMPLAINTS:
             complaints.append(text)
         logger.log(level, "ffmpeg: %s", text)
 
 
 def _split_level(line: str) -> tuple[int, str]:
-    """Take `[level]` out of a line of `-loglevel level+…`, wherever the component's name stands before it."""
+    """Remove `[level]` from a line of `-loglevel level+…`. The component's name may be before it."""
     for name, level in _LEVELS.items():
         mark = f"[{name}]"
         if mark in line:
@@ -175,7 +177,7 @@ def _split_level(line: str) -> tuple[int, str]:
 
 
 def loglevel(logger: logging.Logger) -> str:
-    """Value of `-loglevel`: warnings and worse, more when the logger is at debug; never the banner or statistics."""
+    """The value for `-loglevel`: warnings and errors; more if the logger's level is debug."""
     return "level+verbose" if logger.isEnabledFor(logging.DEBUG) else "level+warning"
 
 
@@ -187,7 +189,7 @@ async def run_ffmpeg(
     timeout_s: float | None = None,
     complaints: list[str] | None = None,
 ) -> bytes:
-    """Run ffmpeg to its end and return what it wrote to its output; cancelling, or the time-out, kills it.
+    """Run ffmpeg until it exits, and return its output. A cancellation or the timeout kills it.
 
     Raises:
         FFmpegError: it cannot be started, fails, or takes longer than `timeout_s` seconds.
@@ -196,7 +198,7 @@ async def run_ffmpeg(
         try:
             return await asyncio.wait_for(output.read(), timeout_s)
         except asyncio.TimeoutError as error:
-            raise FFmpegError(f"ffmpeg did not finish within {timeout_s:g} s.") from error
+            raise FFmpegError("ffmpeg-timeout", timeout_s=timeout_s) from error
 
 
 @contextlib.asynccontextmanager
@@ -207,13 +209,13 @@ async def ffmpeg_output(
     niceness: int = 0,
     complaints: list[str] | None = None,
 ) -> AsyncIterator[asyncio.StreamReader]:
-    """Run ffmpeg, and read what it writes to its output; it is killed where the context is left by an exception.
+    """Run ffmpeg and read its output. It is killed if the context is left by an exception.
 
-    With a niceness it yields to others, and ends with this process. `complaints` gets the first hundred errors that
-    it names, which need not have made it fail.
+    With a niceness it has a lower priority, and is killed when this process exits. The first hundred errors that it
+    reports are appended to `complaints`: it may succeed in spite of them.
 
     Raises:
-        FFmpegError: it cannot be started, or fails: that is known at the end of the context.
+        FFmpegError: it cannot be started, or it failed, which is known at the end of the context.
     """
     if niceness:
         args = subordinate(args, niceness)
@@ -224,18 +226,18 @@ async def ffmpeg_output(
     try:
         yield process.stdout
         code = await process.wait()
-        said = await messages
+        reported = await messages
     finally:
         try:
             await end_process(process)
         finally:
             await end_task(messages)
     if code != 0:
-        raise FFmpegError(f"ffmpeg failed (exit code {code}): {'; '.join(said) or 'it gave no reason'}.")
+        raise FFmpegError("ffmpeg-failed", exit_code=code, reason="; ".join(reported) or "it gave no reason")
 
 
 async def end_process(process: asyncio.subprocess.Process) -> None:
-    """Kill the process if it still runs, and reap it, even while being cancelled."""
+    """Kill the process if it is still running, and wait until it has exited, even while being cancelled."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -243,10 +245,10 @@ async def end_process(process: asyncio.subprocess.Process) -> None:
 
 
 async def _reap(process: asyncio.subprocess.Process) -> None:
-    """Wait for the end of a process that has been killed.
+    """Wait until a killed process has exited.
 
-    What it wrote and nobody took is read away: Pythons 3.11 to 3.13.0 wait as long for its pipes as for itself, and
-    from one that is full nobody learns that it has ended.
+    Its remaining output is discarded: Python 3.11 to 3.13.0 waits for its pipes as well as for the process, and never
+    reports the exit of a process whose pipe is full.
     """
     if process.stdout is not None:
         while await process.stdout.read(_BLOCK_BYTES):

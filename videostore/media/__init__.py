@@ -1,1 +1,1 @@
-"""Media formats: pictures, H.26x, fragmented MP4, segments."""
+"""Media formats: images, H.264 and H.265, fragmented MP4, segments and their names."""

@@ -1,9 +1,9 @@
-"""Reads the true time of every frame out of a segment's boxes.
+"""Reads the exact time of every frame from the boxes of a segment.
 
-ffmpeg puts a `prft` box (producer reference time, ISO/IEC 14496-12, 8.16.5) before each fragment of our segments: the
-capture time of the fragment's first frame as UTC, to the microsecond. Together with the durations in `trun` it dates
-every frame, in a file that is still being written or was cut off by a power failure just as well. PyAV does not expose
-the box and takes 15 ms to open a file; this reads headers alone, in well under one.
+ffmpeg writes a `prft` box (producer reference time, ISO/IEC 14496-12, 8.16.5) before each fragment of our segments:
+the capture time of the fragment's first frame, UTC, to the microsecond. Together with the durations in `trun` it gives
+the time of every frame, also in a file that is still being written or was cut off by a power failure. PyAV does not
+read this box and takes 15 ms to open a file; this module reads only headers, in well under 1 ms.
 """
 
 from __future__ import annotations
@@ -15,63 +15,65 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from videostore.base.constants import MAX_STEP_IN_RUN_US, US_PER_SECOND
+from videostore.base.constants import MAX_STEP_IN_RUN_US, MIB, US_PER_SECOND
 
 _NTP_TO_UNIX_S = 2_208_988_800
 _CODECS = {b"avc1": "h264", b"avc3": "h264", b"hvc1": "hevc", b"hev1": "hevc", b"av01": "av1", b"mp4v": "mpeg4"}
 _CONTAINERS = frozenset({b"trak", b"mdia", b"minf", b"stbl", b"traf", b"udta", b"ilst", b"\xa9cmt"})
 _FULL_CONTAINERS = {b"meta": 4, b"stsd": 8}
-_MAX_HEADER_BYTES = 16 * 1024 * 1024
-"""No `moov` or `moof` of a segment comes near this; a length beyond it is garbage."""
+_MAX_HEADER_BYTES = 16 * MIB
+"""Far more than any `moov` or `moof` of a segment: a greater length is garbage."""
 
 _LONGEST_FRAGMENT_US = 2 * MAX_STEP_IN_RUN_US
-"""A fragment holds a second, or one frame that is shown until the next: one that claims more is damaged."""
+"""A fragment contains a second, or one frame that lasts until the next. If it claims more, it is damaged."""
 
 _DAMAGE = (struct.error, IndexError, KeyError, ValueError, OverflowError, RecursionError)
-"""What reading garbage as boxes comes to."""
+"""Errors of reading garbage as boxes."""
 
 _NON_SYNC = 0x10000
 """`sample_is_non_sync_sample` of a sample's flags (8.8.3.1)."""
 
 _MFRO_BYTES = 16
 _PRFT_BYTES = 32
-"""As ffmpeg writes it, with 64 bits of media time."""
+"""As ffmpeg writes it, with a media time of 64 bits."""
 
 _MAX_FRAMES = 100_000
-"""Nor has a fragment, one second, this many frames."""
+"""Far more than the frames of a fragment, which is a second."""
 
 
 class NotOursError(ValueError):
-    """The file does not carry the time of its frames: not one of our segments, or nothing whole in it yet."""
+    """The file has no times of frames: it is not one of our segments, or has no complete fragment yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """The frames up to the next keyframe, or a second of those between two that lie further apart."""
+    """The frames up to the next keyframe, or one second of them if keyframes are further apart."""
 
     times_us: tuple[int, ...]
-    """Capture time of each frame, UTC."""
+    """Capture time of each frame, in microseconds UTC."""
     keyframes_us: tuple[int, ...]
-    """Those of the frames at which decoding can begin; none where that began in an earlier fragment."""
+    """Those of the frames at which decoding can begin; none if it begins in an earlier fragment."""
     end_us: int
-    """Where its last frame ends."""
+    """End of its last frame, in microseconds UTC."""
     end_byte: int
-    """Where the fragment ends in its file."""
+    """Position of its end in the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class FragmentedFile:
-    """What a segment of ours holds: only fragments that are there to their last byte."""
+    """The content of one of our segments: all fragments that are complete."""
 
     width: int
     height: int
     codec: str
+    """ffmpeg's name: `h264`, `hevc` …"""
     setup: str
-    """Digest of the decoder's set-up: equal where streams can be joined without a word in between."""
+    """Digest of the decoder's configuration: streams with the same digest can be joined as they are."""
     comment: str
+    """The `comment` tag."""
     fragments: tuple[Fragment, ...]
     finished: bool
-    """Whether ffmpeg came to the file's end; else it is still being written, or was cut off."""
+    """Whether ffmpeg has finished the file; otherwise it is still being written, or was cut off."""
 
     @property
     def start_us(self) -> int:
@@ -85,7 +87,7 @@ class FragmentedFile:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes up to the end of the last whole fragment."""
+        """Bytes up to the end of the last complete fragment."""
         return self.fragments[-1].end_byte
 
     @property
@@ -100,26 +102,26 @@ class FragmentedFile:
 
 
 def read_fragments(path: Path) -> FragmentedFile:
-    """Read the headers of a segment. Blocking; costs a few reads per second of video.
+    """Read the headers of a segment. Blocking: a few reads per second of video.
 
     Raises:
-        NotOursError: no `prft`, or no whole fragment, or not an MP4.
+        NotOursError: it is not an MP4, or has no `prft` or no complete fragment.
         OSError: the file cannot be read.
     """
     with path.open("rb", buffering=1024) as file:
         try:
             return _read(file, path.stat().st_size)
         except _DAMAGE as error:
-            raise NotOursError(f"{path.name} is damaged or of another kind") from error
+            raise NotOursError(f"{path.name} is damaged or is not a segment") from error
 
 
 def read_ends(path: Path) -> FragmentedFile:
-    """Read the first and the last fragment alone, where ffmpeg's table of fragments at the end of the file tells of it.
+    """Read only the first and the last fragment of a segment. Blocking: three reads, regardless of its length.
 
-    Blocking; costs three reads, however long the segment is. A file without that table is read whole.
+    The last one is found by ffmpeg's table of fragments at the end of the file. Without it all fragments are read.
 
     Raises:
-        NotOursError: no `prft`, or no whole fragment, or not an MP4.
+        NotOursError: it is not an MP4, or has no `prft` or no complete fragment.
         OSError: the file cannot be read.
     """
     with path.open("rb", buffering=4096) as file:
@@ -133,14 +135,14 @@ def read_ends(path: Path) -> FragmentedFile:
 
 
 def is_cut_off(path: Path) -> bool:
-    """Whether a file ends in the midst of a box. Blocking."""
+    """Whether a file ends within a box. Blocking."""
     with path.open("rb", buffering=1024) as file:
         file_bytes = path.stat().st_size
         return max((end for *_, end in _top_level(file, file_bytes, lambda: None)), default=0) < file_bytes
 
 
 def _last_fragment(file: BinaryIO, file_bytes: int) -> int | None:
-    """Where the last fragment's `prft` begins, from `mfra` (8.8.9); None where the file does not end with one."""
+    """Position of the last fragment's `prft`, from `mfra` (8.8.9); None if the file does not end with one."""
     try:
         return _find_last_fragment(file, file_bytes)
     except _DAMAGE:
@@ -176,7 +178,7 @@ def _find_last_fragment(file: BinaryIO, file_bytes: int) -> int | None:
 
 
 def _read(file: BinaryIO, file_bytes: int, last_fragment: int | None = None) -> FragmentedFile:
-    """With `last_fragment`, where that begins, the fragments between the first and the last are left out."""
+    """Read the fragments. With `last_fragment`, the position of the last one, those between are skipped."""
     moov: dict[bytes, bytes] = {}
     fragments: list[Fragment] = []
     start_us: int | None = None
@@ -201,11 +203,11 @@ def _read(file: BinaryIO, file_bytes: int, last_fragment: int | None = None) -> 
             except _DAMAGE:
                 break
             if fragments and fragment.times_us[0] <= fragments[-1].times_us[-1]:
-                break  # time runs forward: from here on the file is damaged
+                break  # times must increase: the rest of the file is damaged
             fragments.append(fragment)
             moof, start_us = {}, None
     if not fragments or not moov:
-        raise NotOursError("no fragment that carries its time")
+        raise NotOursError("it has no fragment with a time")
     entry = moov[b"stsd"]
     width, height = struct.unpack_from(">HH", entry, 8 + 24)
     return FragmentedFile(
@@ -220,11 +222,11 @@ def _read(file: BinaryIO, file_bytes: int, last_fragment: int | None = None) -> 
 
 
 def _top_level(
-    file: BinaryIO, file_bytes: int, leap: Callable[[], int | None]
+    file: BinaryIO, file_bytes: int, skip_to: Callable[[], int | None]
 ) -> Iterator[tuple[bytes, int, int, int]]:
-    """Kind, header size, begin and end of each whole box; the file stands behind the header meanwhile.
+    """Kind, header size, begin and end of each complete box. The file is positioned after the header.
 
-    Where `leap` tells a place further on, the boxes before it are left out.
+    If `skip_to` returns a later position, the boxes before it are skipped.
     """
     begin = 0
     while begin + 8 <= file_bytes:
@@ -238,11 +240,11 @@ def _top_level(
         if size < header_bytes or end > file_bytes:
             return
         yield kind, header_bytes, begin, end
-        begin = max(end, leap() or 0)
+        begin = max(end, skip_to() or 0)
 
 
 def _leaves(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The boxes below a box that hold no others, by name. A segment has one track, so that names are unique."""
+    """The boxes inside a box that contain no others, by name. A segment has one track, so names are unique."""
     begin = 0
     while begin + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, begin)
@@ -268,7 +270,7 @@ def _timescale(mdhd: bytes) -> int:
 def _ntp_us(prft: bytes) -> int:
     ntp: int = struct.unpack_from(">Q", prft, 8)[0]
     seconds = (ntp >> 32) - _NTP_TO_UNIX_S
-    if seconds < 0:  # nothing was recorded before 1970: it is NTP's second era, from February 2036 on
+    if seconds < 0:  # nothing is recorded before 1970: this is NTP's second era, which starts in February 2036
         seconds += 1 << 32
     return seconds * US_PER_SECOND + round((ntp & 0xFFFFFFFF) * US_PER_SECOND / (1 << 32))
 
@@ -285,13 +287,13 @@ def _fragment(moof: dict[bytes, bytes], start_us: int, timescale: int, end_byte:
     fields = [bool(flags & bit) for bit in (0x100, 0x200, 0x400, 0x800)]
     stride = 4 * sum(fields)
     if not 0 < count <= _MAX_FRAMES or at + count * stride > len(trun):
-        raise NotOursError(f"a fragment of {count} frames")
+        raise NotOursError(f"it has a fragment of {count} frames")
     times, elapsed = [], 0
     for sample in range(count):
         times.append(start_us + elapsed * US_PER_SECOND // timescale)
         elapsed += struct.unpack_from(">I", trun, at + sample * stride)[0] if fields[0] else default_duration
     if elapsed * US_PER_SECOND > _LONGEST_FRAGMENT_US * timescale:
-        raise NotOursError("a fragment without end")
+        raise NotOursError("it has a fragment that is too long")
     keyframes = tuple(times[sample] for sample in _sync_samples(tfhd, trun, count))
     return Fragment(tuple(times), keyframes, start_us + elapsed * US_PER_SECOND // timescale, end_byte)
 
@@ -299,11 +301,11 @@ def _fragment(moof: dict[bytes, bytes], start_us: int, timescale: int, end_byte:
 def _sync_samples(tfhd: bytes, trun: bytes, count: int) -> list[int]:
     """Which samples of a fragment are keyframes, by the flags of each, of the first, or of all (8.8.7, 8.8.8).
 
-    Where none are told, the first is one: only ffmpeg's fragments without a keyframe need to say so.
+    Without flags it is the first one: ffmpeg writes flags if a fragment has no keyframe.
     """
     tfhd_flags, flags = int.from_bytes(tfhd[1:4], "big"), int.from_bytes(trun[1:4], "big")
     default = _NON_SYNC
-    if told := tfhd_flags & 0x20:
+    if has_default := tfhd_flags & 0x20:
         at = 8 + 8 * bool(tfhd_flags & 0x1) + sum(4 for bit in (0x2, 0x8, 0x10) if tfhd_flags & bit)
         (default,) = struct.unpack_from(">I", tfhd, at)
     at = 8 + 4 * bool(flags & 0x1)
@@ -311,6 +313,6 @@ def _sync_samples(tfhd: bytes, trun: bytes, count: int) -> list[int]:
         stride = sum(4 for bit in (0x100, 0x200, 0x400, 0x800) if flags & bit)
         at += 4 * bool(flags & 0x4) + sum(4 for bit in (0x100, 0x200) if flags & bit)
         return [n for n in range(count) if not struct.unpack_from(">I", trun, at + n * stride)[0] & _NON_SYNC]
-    first = struct.unpack_from(">I", trun, at)[0] if flags & 0x4 else default if told else 0
+    first = struct.unpack_from(">I", trun, at)[0] if flags & 0x4 else default if has_default else 0
     rest = range(1, count) if not default & _NON_SYNC else ()
     return [*([] if first & _NON_SYNC else [0]), *rest]

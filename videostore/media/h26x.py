@@ -1,4 +1,4 @@
-"""Coded video as it comes from a camera: the parameter sets in it, and whether it can be recorded as it is."""
+"""H.264 and H.265 from a camera: the parameter sets, and whether the video can be recorded without re-encoding."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ import av.error
 
 _START = b"\0\0\1"
 _SETS = {"h264": (7, 8), "hevc": (32, 33, 34)}
-"""NAL units that a decoder must have before the first picture: SPS and PPS; VPS, SPS and PPS."""
+"""NAL units that a decoder needs before the first frame: SPS and PPS; VPS, SPS and PPS."""
 _PLAYABLE = {
     "h264": frozenset({"yuv420p", "yuvj420p"}),
     "hevc": frozenset({"yuv420p", "yuvj420p", "yuv420p10le"}),
 }
-"""Pixel formats that browsers and phones play in an MP4."""
+"""Pixel formats that browsers and phones can play in an MP4."""
 
 COPYABLE = frozenset(_SETS)
-"""Codecs that are recorded as they come: those that the MP4 files of a recording hold."""
+"""Codecs that can be recorded without re-encoding: those that segments can contain."""
 
 
 class UncopyableError(Exception):
-    """The video cannot be recorded as it is; it has to be encoded anew."""
+    """The video must be re-encoded to be recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyframeInfo:
-    """What a keyframe shows of its stream."""
+    """What a keyframe tells about its stream."""
 
     width: int
     height: int
     pixels: str
-    """Pixel format as ffmpeg calls it."""
+    """ffmpeg's name of the pixel format."""
     reorders: bool
-    """Whether frames may be shown in another order than they come in."""
+    """Whether frames may be shown in another order than they are coded in."""
 
     def check(self, codec: str) -> None:
-        """Refuse what a recording cannot hold.
+        """Refuse what a recording cannot contain.
 
         Raises:
-            UncopyableError: the sentence says what it is.
+            UncopyableError: with the reason.
         """
         if self.reorders:
             raise UncopyableError("its frames are not in the order in which they are shown (B frames)")
         if self.pixels not in _PLAYABLE[codec]:
-            raise UncopyableError(f"its pixels are {self.pixels}, which players of MP4 files cannot show")
+            raise UncopyableError(f"its pixel format is {self.pixels}, which players of MP4 files cannot show")
 
 
 def inspect_keyframe(codec: str, keyframe: bytes) -> KeyframeInfo:
-    """Read a keyframe in Annex B with its parameter sets. Blocking: decodes it.
+    """Decode a keyframe in Annex B with its parameter sets. Blocking.
 
     Raises:
         UncopyableError: it cannot be decoded.
@@ -66,16 +66,16 @@ def inspect_keyframe(codec: str, keyframe: bytes) -> KeyframeInfo:
 
 
 def parameter_sets(codec: str, data: bytes) -> bytes:
-    """The parameter sets before the first picture in Annex B, in their order; empty where not all kinds are there."""
+    """The parameter sets before the first frame in Annex B, in their order; empty if one kind is missing."""
     found, kinds = [], set()
     begin = data.find(_START)
     while begin >= 0 and begin + 3 < len(data):
         kind = data[begin + 3] & 0x1F if codec == "h264" else data[begin + 3] >> 1 & 0x3F
-        if 1 <= kind <= 5 if codec == "h264" else kind < 32:  # a picture
+        if 1 <= kind <= 5 if codec == "h264" else kind < 32:  # a frame
             break
         end = data.find(_START, begin + 3)
         if kind in _SETS[codec]:
-            # A fourth byte of the next start code, and zeros that fill up, are no part of the unit.
+            # Padding, and the fourth byte of the next start code, do not belong to the unit.
             found.append(b"\0" + data[begin : end if end >= 0 else len(data)].rstrip(b"\0"))
             kinds.add(kind)
         begin = end

@@ -1,4 +1,4 @@
-"""What a picture's bytes say of themselves: its codec and size, and whether it is whole."""
+"""Reads an image's codec and size from its bytes, and checks that it is complete."""
 
 from __future__ import annotations
 
@@ -14,31 +14,36 @@ RGBA_MAGIC = b"RGBA"
 RGBA_HEADER = struct.Struct(">4sII")
 _JPEG_END = b"\xff\xd9"
 _JPEG_PADDING = 4096
-"""Some cameras pad a JPEG to a block of this size behind its end."""
+"""Some cameras pad a JPEG after its end to a block of this size."""
 _MAX_SIDE = 16384
+"""Most pixels in a row or a column."""
 
 
 class BadPictureError(ValueError):
-    """The bytes are no whole picture of a kind that can be recorded."""
+    """The bytes are not a complete image of a supported format."""
 
 
 def picture_packet(data: bytes, captured_us: int | None = None) -> Packet:
-    """A packet of a whole JPEG, PNG or `image/vnd.viam.rgba` picture, captured at that moment (UTC); None: right now.
+    """A packet with a JPEG, PNG or `image/vnd.viam.rgba` image.
+
+    Args:
+        data: The complete image.
+        captured_us: Its capture time in microseconds, UTC; None: now.
 
     Raises:
-        BadPictureError: the data is empty, truncated or of another kind.
+        BadPictureError: the data is empty, truncated, or in another format.
     """
     format, coded = read_picture(data)
     return Packet(format, coded, time.time_ns() // 1000 if captured_us is None else captured_us)
 
 
 def read_picture(data: bytes) -> tuple[StreamFormat, bytes]:
-    """Return the format of a JPEG, PNG or `image/vnd.viam.rgba` picture, and the bytes that a decoder takes.
+    """Return the format of a JPEG, PNG or `image/vnd.viam.rgba` image, and the bytes for its decoder.
 
-    The bytes decide, not the MIME type, which cameras are known to get wrong.
+    The format is read from the bytes: the MIME types of some cameras are wrong.
 
     Raises:
-        BadPictureError: the data is empty, truncated or of another kind.
+        BadPictureError: the data is empty, truncated, or in another format.
     """
     if data[:2] == b"\xff\xd8":
         if data.rfind(_JPEG_END, max(2, len(data) - _JPEG_PADDING)) < 0:
@@ -51,11 +56,11 @@ def read_picture(data: bytes) -> tuple[StreamFormat, bytes]:
     if data[:4] == RGBA_MAGIC and len(data) > RGBA_HEADER.size:
         _, width, height = RGBA_HEADER.unpack_from(data)
         if len(data) - RGBA_HEADER.size != width * height * 4 or not width or not height:
-            raise BadPictureError(f"{len(data)} bytes of raw RGBA do not make {width}x{height} pixels")
+            raise BadPictureError(f"{len(data)} bytes of raw RGBA, which are not {width}x{height} pixels")
         return StreamFormat("rawvideo", width, height), data[RGBA_HEADER.size :]
     if not data:
         raise BadPictureError("no bytes")
-    raise BadPictureError(f"{len(data)} bytes that are neither JPEG, PNG nor raw RGBA")
+    raise BadPictureError(f"{len(data)} bytes that are not a JPEG, PNG or raw RGBA image")
 
 
 def _size(data: bytes) -> tuple[int, int]:
@@ -64,5 +69,5 @@ def _size(data: bytes) -> tuple[int, int]:
     except (ValueError, struct.error, IndexError, TypeError) as error:
         raise BadPictureError(f"{len(data)} bytes whose header cannot be read") from error
     if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
-        raise BadPictureError(f"{len(data)} bytes that do not tell the picture's size")
+        raise BadPictureError(f"{len(data)} bytes without a valid image size")
     return int(width), int(height)

@@ -1,4 +1,4 @@
-"""What a source yields: pictures or coded frames with the time at which they were captured, and gaps between them."""
+"""What a source yields: images or coded frames with their capture times, and gaps."""
 
 from __future__ import annotations
 
@@ -9,43 +9,46 @@ from typing import Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True)
 class StreamFormat:
-    """What must stay the same within one run of ffmpeg."""
+    """What stays the same within one run."""
 
     codec: str
-    """Name of the codec as ffmpeg knows it: `mjpeg`, `png`, `rawvideo`, `h264`, `hevc` …"""
+    """ffmpeg's name of the codec: `mjpeg`, `png`, `rawvideo`, `h264`, `hevc` …"""
     width: int
+    """In pixels."""
     height: int
+    """In pixels."""
     parameter_sets: bytes = b""
-    """Of H.264 and H.265: what a decoder must know before the first picture, in Annex B; empty for other codecs."""
+    """For H.264 and H.265: what a decoder needs before the first frame, in Annex B; empty for other codecs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One frame as its source delivered it."""
+    """One frame from a source."""
 
     format: StreamFormat
     data: bytes
-    """Of H.264 and H.265: Annex B, in each keyframe with the parameter sets, and no frame is shown before its
-    predecessor."""
+    """For H.264 and H.265: Annex B, with the parameter sets in every keyframe. Frames come in the order in which they
+    are shown."""
     captured_us: int
-    """Moment of capture, UTC."""
+    """Capture time in microseconds, UTC."""
     keyframe: bool = True
-    """Whether decoding can begin here, and with it a run."""
+    """Whether decoding, and so a run, can begin with this frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The source has stopped delivering; the recording must not pretend otherwise."""
+    """The source has stopped yielding frames: the last one must not appear to last until the next."""
 
     reason: str
+    """Why, for people."""
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Anything that can be recorded. The recorder alone iterates it, and closes the iterator."""
+    """Anything that can be recorded. Only the recorder iterates over it, and it closes the iterator."""
 
     def packets(self) -> AsyncIterator[Packet | Gap]:
-        """Yield packets in the order of their capture; never raise for a fault of the device.
+        """Yield packets in the order of their capture times. Never raises because of a fault of the device.
 
-        The end of the iterator is the end of the recording: a source that only pauses yields a gap instead.
+        The recording ends with the iterator. A source that only pauses yields a gap.
         """

@@ -1,4 +1,4 @@
-"""A segment: one file of the recording, its names, and what can be read out of it."""
+"""A segment, which is one file of the recording, and what can be read from it."""
 
 from __future__ import annotations
 
@@ -20,52 +20,53 @@ from videostore.media.segment_names import name_time_us
 _RUN_COMMENT = re.compile(r"videostore run (\d{1,18})")
 _CODECS = {"h265": "hevc"}
 PASSING_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
-"""What the system may lack for a moment; other errors, such as those of a bad sector, stay."""
+"""Errors that pass when the system has resources again. Others, such as those of a bad sector, stay."""
 _EARLIEST_US = 1_000_000_000 * US_PER_SECOND
-"""September 2001: a file that is dated before by its name alone is somebody's `1.mp4`."""
+"""September 2001. A file with an earlier time in its name, such as `1.mp4`, is not a recording."""
 
 
 class UnreadableError(Exception):
-    """The file is damaged, or not complete yet: nothing can be read out of it."""
+    """The file is damaged or not complete yet: nothing can be read from it."""
 
 
 class UnknownFileError(Exception):
-    """The file is no recording that this project could have made, or can play: it is left alone."""
+    """The file is not a recording of ours or of the Go module: it is not touched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One file of the recording, as the index knows it."""
+    """One file of the recording, as the index describes it."""
 
     file_name: str
     start_us: int
     """Capture time of its first frame, UTC."""
     end_us: int
-    """End of its last frame."""
+    """End of its last frame, UTC."""
     size_bytes: int
     width: int
     height: int
     codec: str
+    """ffmpeg's name: `h264`, `hevc` …"""
     setup: str | None = None
-    """Digest of the decoder's set-up; None where it is not known."""
+    """Digest of the decoder's configuration; None if unknown."""
     run_us: int | None = None
-    """Epoch of the run that it belongs to; None for a file of another program."""
+    """Epoch of its run; None for a file of another program."""
     run_number: int | None = None
-    """Its place in the run, from 0; None where only the file, which does not tell it, was there to ask."""
+    """Its number in the run, from 0; None if unknown, as only the name of the open segment tells it."""
 
     @property
     def duration_us(self) -> int:
-        """Its length."""
+        """Its length in microseconds."""
         return self.end_us - self.start_us
 
 
 def run_comment(run_us: int) -> str:
-    """What a segment's `comment` tag says of its run."""
+    """The `comment` tag of the segments of a run."""
     return f"videostore run {run_us}"
 
 
 def describe_fragments(file_name: str, content: FragmentedFile, run_number: int | None = None) -> Segment:
-    """The segment that a file of ours holds."""
+    """The segment in a file of ours."""
     run = _RUN_COMMENT.fullmatch(content.comment)
     return Segment(
         file_name=file_name,
@@ -82,18 +83,18 @@ def describe_fragments(file_name: str, content: FragmentedFile, run_number: int 
 
 
 def probe(path: Path) -> Segment:
-    """Read what the index must know of a closed segment. Blocking.
+    """Read a closed segment for the index. Blocking.
 
-    Our own segments tell the true time of each frame; those of the Go module start at the second in their name.
+    Our own segments contain the exact time of each frame. Those of the Go module start at the second in their name.
 
     Raises:
         UnreadableError: the file is empty, damaged, or not complete yet.
-        UnknownFileError: it holds something else than a recording.
-        OSError: it cannot be read just now, which says nothing about what it holds.
+        UnknownFileError: it is not a recording.
+        OSError: it cannot be read at the moment, which tells nothing about its content.
     """
     status = path.lstat()
-    if not stat.S_ISREG(status.st_mode):  # what a link leads to is not ours
-        raise UnknownFileError("it is no file")
+    if not stat.S_ISREG(status.st_mode):  # the target of a link is not ours
+        raise UnknownFileError("it is not a regular file")
     size_bytes = status.st_size
     try:
         segment = describe_fragments(path.name, read_ends(path))
@@ -104,24 +105,24 @@ def probe(path: Path) -> Segment:
 
 @dataclass(frozen=True, slots=True)
 class FrameTimes:
-    """When the frames of a segment were captured, UTC, in order."""
+    """Capture times of the frames of a segment, in microseconds UTC, sorted."""
 
     all_us: list[int]
     keyframes_us: list[int]
     end_us: int
-    """End of the last frame: before that of the segment where the file has lost its end."""
+    """End of the last frame: earlier than that of the segment if the end of the file is lost."""
     size_bytes: int
-    """Up to the end of the last whole fragment."""
+    """Up to the end of the last complete fragment."""
     ragged: bool = False
-    """Whether the file goes on behind that with something that cannot be read."""
+    """Whether the file continues after that with something that cannot be read."""
 
 
 def frame_times(segment: Segment, path: Path) -> FrameTimes:
-    """Read when the frames of a segment were captured. Blocking.
+    """Read the capture times of a segment's frames. Blocking.
 
     Raises:
         UnreadableError: the file is gone or damaged.
-        OSError: the system lacks what it takes to read it just now, which says nothing about what it holds.
+        OSError: the system lacks resources at the moment (see `PASSING_ERRORS`), which tells nothing about the file.
     """
     try:
         content = read_fragments(path)
@@ -142,7 +143,7 @@ def frame_times(segment: Segment, path: Path) -> FrameTimes:
 def _probe_foreign(path: Path, size_bytes: int) -> Segment:
     start_us = name_time_us(path.name)
     if start_us is None or start_us < _EARLIEST_US:
-        raise UnknownFileError("its name tells no time of a recording")
+        raise UnknownFileError("its name has no time of a recording")
     try:
         with av.open(str(path), format="mp4") as container:
             stream = container.streams.video[0]
@@ -150,7 +151,7 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
             if not duration_us or duration_us < 0:
                 raise UnreadableError("it has no length")
             if duration_us > LONGEST_SEGMENT_US:
-                raise UnknownFileError("no segment is that long")
+                raise UnknownFileError("it is too long for a segment")
             if _RUN_COMMENT.fullmatch(container.metadata.get("comment", "")):
                 raise UnreadableError("it is ours, and its first second is damaged")
             context = stream.codec_context
@@ -167,15 +168,15 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
                 codec=_CODECS.get(codec, codec),
             )
     except (av.error.InvalidDataError, av.error.EOFError) as error:
-        raise UnreadableError(_words(error)) from error
+        raise UnreadableError(_reason(error)) from error
     except IndexError as error:
         if is_cut_off(path):
-            raise UnreadableError("it was cut off in its head") from error
+            raise UnreadableError("it ends within its header") from error
         raise UnknownFileError("it has no video") from error
 
 
 def _foreign_times(path: Path) -> tuple[list[int], list[int]]:
-    """Times from the start of a file that is not ours, in microseconds: all frames, and the keyframes."""
+    """Times since the start of a file that is not ours, in microseconds: of all frames, and of the keyframes."""
     times, keyframes = [], []
     try:
         with av.open(str(path), format="mp4") as container:
@@ -190,11 +191,11 @@ def _foreign_times(path: Path) -> tuple[list[int], list[int]]:
                 if packet.is_keyframe:
                     keyframes.append(time_us)
     except (av.error.InvalidDataError, av.error.EOFError, av.error.FileNotFoundError, IndexError) as error:
-        raise UnreadableError(_words(error)) from error
+        raise UnreadableError(_reason(error)) from error
     first = min(times, default=0)
     return sorted(t - first for t in times), sorted(t - first for t in keyframes)
 
 
-def _words(error: Exception) -> str:
-    """What libav says, without its number and the path."""
+def _reason(error: Exception) -> str:
+    """libav's message, without its number and the path."""
     return getattr(error, "strerror", None) or str(error)

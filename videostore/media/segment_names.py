@@ -9,48 +9,39 @@ from videostore.base.errors import TimestampError
 from videostore.base.timestamps import parse_timestamp
 
 SUFFIX = ".mp4"
-
-
 OPEN_SUFFIX = ".open"
-"""What a segment is called while it is being written; a file that ends in `.mp4` never changes."""
-
+"""Suffix of a segment that is being written. A file that ends in `.mp4` never changes."""
 
 _UNIX_DIGITS = 12
-
-
 _UNIX_NAME = re.compile(rf"(-?[0-9]{{1,{_UNIX_DIGITS}}})\.mp4")
-
-
 _DATE_NAME = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\dZ?)\.mp4")
-
-
 _OPEN_NAME = re.compile(r"(\d{1,18})-(\d{6,})\.open")
 
 
 def open_name(run_us: int, number: int) -> str:
-    """Name of the `number`th segment of a run while it is being written."""
+    """Name of the `number`th segment of a run (from 0) while it is being written."""
     return f"{run_us}-{number:06d}{OPEN_SUFFIX}"
 
 
 def open_pattern(run_us: int) -> str:
-    """The same for all segments of a run, as ffmpeg's segment muxer takes it."""
+    """The same for all segments of a run, as a pattern for ffmpeg's segment muxer."""
     return f"{run_us}-%06d{OPEN_SUFFIX}"
 
 
 def parse_open_name(file_name: str) -> tuple[int, int] | None:
-    """Run and number of a segment that is being written, or None for any other name."""
+    """Epoch of the run and number of a segment that is being written; None for any other name."""
     match = _OPEN_NAME.fullmatch(file_name)
     return (int(match[1]), int(match[2])) if match else None
 
 
 def name_time_us(file_name: str) -> int | None:
-    """The time that a closed segment's name tells, or None where it is no segment's name.
+    """The time in a closed segment's name, in microseconds UTC; None if it is not the name of a segment.
 
-    Unix seconds, or a date (UTC with `Z`, else local), as the Go module writes them.
+    The name is Unix seconds or, from the Go module, a date (UTC with `Z`, else local).
     """
     stem = file_name[: -len(SUFFIX)]
     if stem.isdigit() and stem.isascii() and len(stem) <= _UNIX_DIGITS and file_name.endswith(SUFFIX):
-        return int(stem) * US_PER_SECOND  # the usual case, for directories of hundreds of thousands
+        return int(stem) * US_PER_SECOND  # the usual case, and fast: a directory may contain 100,000 segments
     if match := _UNIX_NAME.fullmatch(file_name):
         return int(match[1]) * US_PER_SECOND
     if match := _DATE_NAME.fullmatch(file_name):
@@ -62,5 +53,5 @@ def name_time_us(file_name: str) -> int | None:
 
 
 def closed_name(start_us: int, taken: int = 0) -> str:
-    """Name of a closed segment: the Unix second of its first frame, or the `taken`th after it."""
+    """Name of a closed segment: the Unix second of its first frame, or the `taken`th second after it."""
     return f"{start_us // US_PER_SECOND + taken}{SUFFIX}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import ffmpeg
 
 from videostore.base.constants import KEYFRAME_INTERVAL_S, US_PER_SECOND
+from videostore.base.time_format import format_seconds
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.process import loglevel
 from videostore.media.segment import run_comment
@@ -31,13 +32,12 @@ def recording_command(
     Fragments make the open segment readable, `prft` gives each of them its capture time, and the timestamps of every
     segment start at 0 (`avoid_negative_ts`, `use_editlist`), so that no player shows an hour of blank before it.
     """
-    epoch = f"{epoch_us // US_PER_SECOND}.{epoch_us % US_PER_SECOND:06d}"
     options = {
         "movflags": "+frag_keyframe+empty_moov+default_base_moof",
         "write_prft": "pts",
         "use_editlist": "0",
         "avoid_negative_ts": "disabled",
-        "output_ts_offset": epoch,
+        "output_ts_offset": format_seconds(epoch_us),
         "flush_packets": "1",
     }
     if encoder.copies:  # the source decides where keyframes are, so fragments start without one

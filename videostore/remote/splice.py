@@ -20,7 +20,7 @@ import ffmpeg
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
-from videostore.ffmpeg.options import _EXACT_TIMES, _REENCODED
+from videostore.ffmpeg.options import EXACT_TIMES, REENCODED
 from videostore.ffmpeg.process import run_ffmpeg
 
 _TIME_BASE = Fraction(1, US_PER_SECOND)
@@ -204,7 +204,7 @@ async def even_out(joints: Sequence[Joint], path: Path, binary: str) -> None:
         video = ffmpeg.input(str(joint.path)).video
         video = video.filter("scale", width, height, force_original_aspect_ratio="decrease")
         video = video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2").filter("setsar", 1)
-        await _run(video.output(str(encoded), f="mp4", map_metadata=0, **_REENCODED, **_EXACT_TIMES), binary)
+        await _run(video.output(str(encoded), f="mp4", map_metadata=0, **REENCODED, **EXACT_TIMES), binary)
         joint.path.unlink()
         listed.append(ListedFile(Path(encoded.name), joint.end_us))
     list_path = path.with_name("even.txt")

@@ -19,7 +19,7 @@ from videostore.base.errors import (
     VideoStoreError,
     whole_characters,
 )
-from videostore.base.sentences import SAID
+from videostore.base.sentences import OTHER
 
 DETAILS_BYTES = 2048
 """Details and the sentence, which they repeat, go into an HTTP/2 header. gRPC's C library accepts 8 KiB of headers in
@@ -58,7 +58,7 @@ class Refusal(ViamGRPCError):
         return GRPCError(self.grpc_code, self.message, self._details())
 
     def _details(self) -> list[ErrorInfo] | None:
-        if self._error.code == SAID:
+        if self._error.code == OTHER:
             return None
         info = ErrorInfo(reason=self._error.code, domain=DOMAIN)
         whole = StatusMessage(code=self.grpc_code.value, message=self.message)

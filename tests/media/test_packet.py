@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+
+import pytest
+
+from videostore.media.packet import Gap, Packet, Source, StreamFormat
+
+
+class Pictures:
+    """A source of the least code."""
+
+    async def packets(self) -> AsyncIterator[Packet | Gap]:
+        yield Packet(StreamFormat("mjpeg", 2, 2), b"x", 5)
+        yield Gap("the camera is off")
+
+
+def test_everything_with_packets_is_a_source() -> None:
+    assert isinstance(Pictures(), Source)
+    assert not isinstance(object(), Source)
+
+
+async def test_an_image_is_a_keyframe_unless_its_source_says_otherwise() -> None:
+    packet, gap = [item async for item in Pictures().packets()]
+    assert isinstance(packet, Packet) and packet.keyframe and packet.format.parameter_sets == b""
+    assert gap == Gap("the camera is off")
+
+
+def test_formats_are_equal_if_one_run_can_hold_both() -> None:
+    plain = StreamFormat("h264", 1920, 1080, b"sets")
+    assert plain == StreamFormat("h264", 1920, 1080, b"sets")
+    assert len({plain, StreamFormat("h264", 1920, 1080, b"other"), StreamFormat("hevc", 1920, 1080, b"sets")}) == 3
+
+
+def test_a_packet_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Packet(StreamFormat("mjpeg", 2, 2), b"x", 5).captured_us = 6  # type: ignore[misc]
