@@ -7,8 +7,6 @@ import contextlib
 import logging
 import sqlite3
 from pathlib import Path
-from types import TracebackType
-from typing import TypeVar
 
 from videostore.base.clock import Clock, SystemClock
 from videostore.base.constants import CLOCK_LEEWAY_US, FFMPEG_FINISH_S
@@ -39,11 +37,9 @@ _RESTART_S = 1.0
 """Pause before a recorder that failed starts again."""
 _POLL_S = 0.2
 
-_Self = TypeVar("_Self", bound="StoreParts")
-
 
 class StoreParts:
-    """Starts the parts of a store and ends them. Owns all of them from `start` to `close`."""
+    """Starts the parts of a `VideoStore` and ends them. Owns all of them in between."""
 
     def __init__(
         self,
@@ -93,37 +89,8 @@ class StoreParts:
         self._saves: SaveQueue
         self._maintainer: StorageMaintainer
 
-    async def __aenter__(self: _Self) -> _Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def start(self) -> None:
-        """Open the directory and start recording. Files that the index does not list are read in the background.
-
-        A read-only store knows all files of the directory when this returns.
-
-        Raises:
-            VideoStoreError: the storage path or the upload path cannot be used.
-            ConfigError: this ffmpeg does not have the encoder.
-            FFmpegError: there is no ffmpeg that can be used.
-        """
-        try:
-            await self._start()
-        except BaseException:
-            await self.close()
-            raise
-
-    async def close(self) -> None:
-        """Finish the open segment, and end every process and task. Can be called more than once."""
-        self._requests.closing = True
-        await self._owned.aclose()
-
-    async def _start(self) -> None:
+    async def _start_parts(self) -> None:
+        """Start every part. The caller ends them, also if this fails."""
         directory = self._storage.storage_path
         if self._binary is None:
             self._binary = find_ffmpeg()
@@ -166,6 +133,11 @@ class StoreParts:
         self._owned.push_async_callback(self._maintainer.close)
         if self._read_only:
             await self._read_directory()
+
+    async def _end_parts(self) -> None:
+        """Finish the open segment, and end every process and task, the last part that started first."""
+        self._requests.closing = True
+        await self._owned.aclose()
 
     async def _open_archive(self) -> None:
         if self._read_only:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
 from videostore.base.constants import KNOWN_WITHIN_S, RANGE_SLOP_US, US_PER_SECOND
@@ -119,6 +120,35 @@ class VideoStore(StoreParts):
         path = _absolute(directory)
         storage = StorageConfig(MAX_SIZE_GB, path, _clips_path(path, upload_path), segment_seconds=0)
         return cls(path.name or "recording" if name is None else name, storage, read_only=True, logger=logger)
+
+    async def __aenter__(self) -> VideoStore:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Open the directory and start recording. Files that the index does not list are read in the background.
+
+        A read-only store knows all files of the directory when this returns.
+
+        Raises:
+            VideoStoreError: the storage path or the upload path cannot be used.
+            ConfigError: this ffmpeg does not have the encoder.
+            FFmpegError: there is no ffmpeg that can be used.
+        """
+        try:
+            await self._start_parts()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Finish the open segment, and end every process and task. Can be called more than once."""
+        await self._end_parts()
 
     @property
     def unindexed_segments(self) -> int:
