@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import os
 import shutil
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,19 @@ import pytest
 import videostore
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.recording import START_US, US, Stores, capture_times, packet, until
-from videostore import ConfigError, FFmpegError, Gap, NoRoomError, Packet, RequestError, TimestampError, VideoStore
+from videostore import (
+    AnyPath,
+    ConfigError,
+    FFmpegError,
+    FFmpegInput,
+    Gap,
+    NoRoomError,
+    Packet,
+    RequestError,
+    TimestampError,
+    VideoStore,
+    verify_directory,
+)
 
 
 async def recorded(times: list[int]) -> AsyncIterator[Packet | Gap]:
@@ -397,6 +410,58 @@ async def test_an_export_for_which_there_is_no_room_is_refused_before_any_work(
     assert [path.name for path in small_disk.iterdir()] == ["full"]
 
 
+# Paths
+
+
+class Named(os.PathLike[str]):
+    """A path of a library that is not pathlib."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __fspath__(self) -> str:
+        return str(self._path)
+
+
+@pytest.mark.parametrize("kind", [str, os.fsencode, Path, Named])
+async def test_a_path_is_whatever_os_fspath_takes(
+    storage: Path, times: list[int], tmp_path: Path, kind: Callable[[Path], AnyPath]
+) -> None:
+    async with VideoStore.open(kind(storage), upload_path=kind(tmp_path / "upload")) as store:
+        assert (await store.state()).storage_path == storage
+        exported = await store.export(times[3], times[30], kind(tmp_path / "clip.mp4"))
+        saved = await store.save(times[3], times[30])
+    assert exported.path == tmp_path / "clip.mp4" and saved.path.parent == tmp_path / "upload"
+    for path in (exported.path, saved.path):
+        assert check_clip(read_clip(path), times, times[3], times[30]).flawless
+    source = await FFmpegInput.open(kind(exported.path))
+    assert source.info is not None and source.info.codec == "h264"
+    recording = VideoStore.record(
+        kind(tmp_path / "door"), recorded(times[:20]), size_gb=1, upload_path=kind(tmp_path / "clips"), live=False
+    )
+    async with recording as store:
+        await asyncio.wait_for(store.ended(), 60)
+    assert list((tmp_path / "door").glob("*.mp4")) and (tmp_path / "clips").is_dir()
+    assert not (await verify_directory(kind(tmp_path / "door"))).findings
+
+
+async def test_a_path_may_be_relative_or_start_with_the_home_directory(
+    storage: Path, times: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for directory, path in (("../storage", "clip.mp4"), ("~/storage", "~/here/home.mp4")):
+        async with VideoStore.open(directory) as store:
+            exported = await store.export(times[3], times[30], path)
+        assert exported.path.is_absolute() and exported.path.parent == tmp_path / "here" and exported.path.exists()
+
+
+async def test_what_is_not_a_path_is_a_type_error() -> None:
+    with pytest.raises(TypeError):
+        VideoStore.open(7)  # type: ignore[arg-type]
+
+
 # The package
 
 
@@ -404,7 +469,3 @@ def test_every_public_method_is_documented() -> None:
     for name, member in inspect.getmembers(VideoStore):
         if not name.startswith("_"):
             assert member.__doc__, name
-
-
-def test_type_checkers_find_the_types_of_the_package() -> None:
-    assert (Path(videostore.__file__).parent / "py.typed").exists()
