@@ -19,7 +19,7 @@ Who owns what, and how long it lives:
 - `videostore.viam` is the module around it, `videostore.remote` reaches a recorder on another machine, and
   `videostore.cli` is the command line; nothing below them knows of Viam or of a terminal.
 
-Times are whole microseconds since the Unix epoch, UTC (`_us`); local time stands only where people write or read it.
+Times are whole microseconds since the Unix epoch, UTC (`_us`); local time is only where people write or read it.
 
 The names below are the public library. Each is imported when it is first used, because the parts together take longer
 to import than most commands take to run.

@@ -1,4 +1,4 @@
-"""The parts of a store together: recording, the quota, starting over what was left behind, and closing."""
+"""All parts of a store together: recording, the quota, starting after a crash, and closing."""
 
 from __future__ import annotations
 

@@ -204,17 +204,17 @@ async def test_the_error_for_a_missing_storage_directory_names_it(tmp_path: Path
 async def test_a_segment_that_is_deleted_while_a_clip_is_made_is_in_the_clip(storage: Path, times: list[int]) -> None:
     from_us, to_us = times[3], times[-5]
     async with VideoStore.open(storage, logger=LOGGER) as store:
-        told: list[object] = []
+        announced: list[object] = []
         async with store._clips.plan(from_us, to_us) as plan, store._clips.temporary() as path:
-            streaming = store.stream(from_us, to_us, on_ranges=told.append)
+            streaming = store.stream(from_us, to_us, on_ranges=announced.append)
             store._clips._stream_turn = Held()
             first = asyncio.ensure_future(anext(streaming))
-            await until(lambda: told)
+            await until(lambda: announced)
             for segment in storage.glob("*.mp4"):
                 segment.unlink()
             store._clips._stream_turn.release()
             data = await first + b"".join([block async for block in streaming])
-            assert told == [None] and check_clip(read_clip(data), times, from_us, to_us).flawless
+            assert announced == [None] and check_clip(read_clip(data), times, from_us, to_us).flawless
             await store._clips.cut(plan, path)
             assert check_clip(read_clip(path.read_bytes()), times, from_us, to_us).flawless
     assert not [name for name in os.listdir("/proc/self/fd") if str(storage) in _leads_to(name)]
@@ -226,11 +226,11 @@ async def test_a_stream_raises_if_a_segment_is_deleted_that_could_not_be_linked(
 ) -> None:
     monkeypatch.setattr("videostore.clips.segment_links.descriptor_room", lambda _: 0)
     async with VideoStore.open(storage, logger=LOGGER) as store:
-        told: list[object] = []
-        streaming = store.stream(times[0], times[-1] + 1, on_ranges=told.append)
+        announced: list[object] = []
+        streaming = store.stream(times[0], times[-1] + 1, on_ranges=announced.append)
         store._clips._stream_turn = Held()
         first = asyncio.ensure_future(anext(streaming))
-        await until(lambda: told)
+        await until(lambda: announced)
         sorted(storage.glob("*.mp4"))[victim].unlink()
         store._clips._stream_turn.release()
         await first

@@ -74,7 +74,7 @@ async def test_an_asynchronous_save_waits_until_the_recording_reaches_its_end(st
     await until(clip.path.exists)
     await until(lambda: store.health().pending_saves == 0)
     assert check_clip(read_clip(clip.path), times, times[2], to_us).flawless
-    assert not list(stores.storage.glob("*.mp4"))  # the segment goes on
+    assert not list(stores.storage.glob("*.mp4"))  # the segment is still open
 
 
 async def test_an_asynchronous_save_does_not_wait_for_a_camera_that_is_gone(stores: Stores) -> None:

@@ -65,9 +65,6 @@ KNOWN_WITHIN_S = 10.0
 CLOSE_SAVES_S = 0.7
 """What requests get at the end of the module, out of its 3 s."""
 
-REENCODED_FACTOR = 2
-"""What is encoded anew may take so many times the bytes of its source, and no more: good, and bounded."""
-
 JOIN_US = 200_000
 """Segments of different runs that lie no further apart (a change of picture size) play on without a gap."""
 

@@ -21,6 +21,6 @@ class IterableSource:
         try:
             async for item in self._packets:
                 yield item
-        except Exception as error:  # noqa: BLE001 (whoever waits for the end of the recording gets it)
+        except Exception as error:  # noqa: BLE001 (`VideoStore.ended` raises it)
             self.error = error
             yield Gap(f"the source failed: {reason_of(error)}")
