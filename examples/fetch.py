@@ -1,6 +1,6 @@
 """Get the clip of a range as bytes: python examples/fetch.py DIRECTORY FROM TO FILE
 
-FROM and TO are moments such as 2026-11-22T02:50:00Z, 02:50 or -5m; TO may be +30s, counted from FROM.
+FROM and TO are times such as 2026-11-22T02:50:00Z, 02:50 or -5m. TO can be relative to FROM, such as +30s.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ async def main(directory: str, start: str, end: str, file: str) -> None:
         try:
             clip = await store.fetch(start, end)
         except NothingStoredError as error:
-            sys.exit(str(error))  # it names the nearest range that is stored
+            sys.exit(str(error))  # it names the nearest stored range, which is also error.nearest
     Path(file).write_bytes(clip.data)
-    for one in clip.ranges or ():  # only there when something is missing
+    for one in clip.ranges or ():  # None unless part of the range is missing
         print(f"holds {one.from_us} to {one.to_us}")
 
 

@@ -1,6 +1,6 @@
-"""Record a source of pictures into a directory: python examples/record.py DIRECTORY [SECONDS]
+"""Record a source of images into a directory: python examples/record.py DIRECTORY [SECONDS]
 
-The source is anything that yields packets: here an iterator that draws JPEG pictures at 10 frames per second.
+The source is anything that yields packets: here an iterator that draws JPEG images at 10 frames per second.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from videostore import Gap, Packet, VideoStore, picture_packet
 WIDTH, HEIGHT, RATE = 320, 180, 10
 
 
-async def pictures(seconds: float) -> AsyncIterator[Packet | Gap]:
-    """A gray picture that grows brighter, ten times a second; its end is the end of the recording."""
+async def images(seconds: float) -> AsyncIterator[Packet | Gap]:
+    """A gray image that gets brighter, ten times a second. The end of the iterator is the end of the recording."""
     coder = av.CodecContext.create("mjpeg", "w")
     coder.width, coder.height, coder.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
     coder.time_base = Fraction(1, RATE)
@@ -31,13 +31,13 @@ async def pictures(seconds: float) -> AsyncIterator[Packet | Gap]:
             plane.update(bytes([level]) * plane.buffer_size)
         frame.pts = number
         for coded in coder.encode(frame):
-            yield picture_packet(bytes(coded))  # captured now; a second argument would name another moment
+            yield picture_packet(bytes(coded))  # captured now, unless a second argument says when
         number += 1
         await asyncio.sleep(1 / RATE)
 
 
 async def main(directory: str, seconds: float) -> None:
-    async with VideoStore.record(directory, pictures(seconds), size_gb=1, segment_seconds=2) as store:
+    async with VideoStore.record(directory, images(seconds), size_gb=1, segment_seconds=2) as store:
         await store.ended()
         state = await store.state()
     for one in state.ranges:

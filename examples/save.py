@@ -1,4 +1,4 @@
-"""Save a clip where the data manager uploads from: python examples/save.py DIRECTORY UPLOAD_DIRECTORY FROM TO"""
+"""Save a clip for the data manager to upload: python examples/save.py DIRECTORY UPLOAD_DIRECTORY FROM TO"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from videostore import VideoStore
 async def main(directory: str, upload_directory: str, start: str, end: str) -> None:
     async with VideoStore.open(directory, name="gate", upload_path=upload_directory) as store:
         clip = await store.save(start, end, metadata="seen by hand", tags=["person"])
-    print(clip.path)  # complete from the moment at which it is there
+    print(clip.path)  # it appears there complete
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Show what a directory holds, also while somebody records into it: python examples/state.py DIRECTORY"""
+"""Show what a directory holds, even while it is being recorded to: python examples/state.py DIRECTORY"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from videostore import VideoStore
 
 
 async def main(directory: str) -> None:
-    async with VideoStore.open(directory) as store:  # read-only: nothing in the directory is changed
+    async with VideoStore.open(directory) as store:  # read-only: nothing in it is changed
         state = await store.state()
     for one in state.ranges:
         begin, end = (datetime.fromtimestamp(us / 1e6, timezone.utc) for us in (one.from_us, one.to_us))

@@ -1,4 +1,4 @@
-"""Pass on a clip of any size as it is made: python examples/stream.py DIRECTORY FROM TO | ffplay -"""
+"""Pass on a clip of any size while it is being made: python examples/stream.py DIRECTORY FROM TO | ffplay -"""
 
 from __future__ import annotations
 

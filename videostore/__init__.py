@@ -2,7 +2,8 @@
 
 Who owns what, and how long it lives:
 
-- `VideoStore` (store) lives as long as the configured resource and owns everything below, from `start` to `close`.
+- `VideoStore` (store) lives as long as the configured resource. From `start` to `close` it owns all of its parts, which
+  `StoreParts` lists in the order in which they start.
 - `Recorder` takes packets from a `Source` and owns one `Run` at a time: an ffmpeg that writes segments into the storage
   directory, until the source pauses, its images change size, the clock is stepped, or ffmpeg fails.
 - `Archive` owns the `Index` (SQLite, in a `Database` that outlives its file) and gives each finished segment its name.
@@ -11,45 +12,68 @@ Who owns what, and how long it lives:
   keep.
 - `FFmpegInput` is a source for anything that ffmpeg can open: a `Demuxer` reads it, `ArrivalTimeEstimator` dates live
   frames.
-- `ClipCutter` makes a `Plan` of a range and cuts it, in `Workspaces`; `Delivery` returns the clip as a file, as bytes
-  or as a stream; `Uploads` names saved clips; `SaveQueue` keeps pending saves over restarts.
+- `ClipPlanner` finds what is stored of a range and makes a `Plan`; `ClipCutter` runs the ffmpeg commands for it, in
+  `Workspaces`; `Delivery` returns the clip as a file, as bytes or as a stream; `Uploads` names saved clips; `SaveQueue`
+  keeps pending saves over restarts.
 - A read-only store works on a snapshot of the index, and follows what others do to the directory.
 - `videostore.viam` is the module around it, `videostore.remote` reaches a recorder on another machine, and
   `videostore.cli` is the command line; nothing below them knows of Viam or of a terminal.
 
-Times are whole microseconds since the Unix epoch, UTC (`_us`); local time stands only where people write or read it.
+Times are whole microseconds since the Unix epoch, UTC (`_us`); local time is only where people write or read it.
+
+The names below are the public library. Each is imported when it is first used, because the parts together take longer
+to import than most commands take to run.
 """
 
-from videostore.base.errors import (
-    ConfigError,
-    FFmpegError,
-    NoRoomError,
-    NothingStoredError,
-    RequestError,
-    TimestampError,
-    TooLargeError,
-    UnknownSaveError,
-    UnreadableRangeError,
-    VideoStoreError,
-)
-from videostore.base.ranges import Range
-from videostore.base.time_parsing import Moment
-from videostore.media.images import BadPictureError, picture_packet
-from videostore.media.packet import Gap, Packet, Source, StreamFormat
-from videostore.sources.ffmpeg_input import FFmpegInput
-from videostore.sources.probing import StreamInfo
-from videostore.storage.findings import Finding, Problem, VerificationReport
-from videostore.storage.repair import repair_directory
-from videostore.storage.save_record import SaveJob, SaveStatus
-from videostore.storage.verify import verify_directory
-from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
-from videostore.store.store import VideoStore
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from videostore.base.clock import Clock
+    from videostore.base.errors import (
+        ConfigError,
+        FFmpegError,
+        MachineError,
+        NoRoomError,
+        NothingStoredError,
+        RequestError,
+        Style,
+        TimestampError,
+        TooLargeError,
+        UnknownSaveError,
+        UnreadableRangeError,
+        VideoStoreError,
+    )
+    from videostore.base.files import AnyPath
+    from videostore.base.ranges import Range
+    from videostore.base.time_parsing import Moment
+    from videostore.clips.progress import OnProgress
+    from videostore.config.model import StorageConfig, VideoConfig
+    from videostore.ffmpeg.encoder import Encoder
+    from videostore.media.images import BadPictureError, picture_packet
+    from videostore.media.packet import Gap, Packet, Source, StreamFormat
+    from videostore.recording.recorder import RecorderHealth
+    from videostore.sources.ffmpeg_input import FFmpegInput
+    from videostore.sources.probing import StreamInfo
+    from videostore.storage.findings import Finding, Problem, VerificationReport
+    from videostore.storage.repair import repair_directory
+    from videostore.storage.save_record import SaveJob, SaveStatus
+    from videostore.storage.verify import OnFile, verify_directory
+    from videostore.store.delivery import OnRanges
+    from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
+    from videostore.store.store import FETCH_LIMIT_BYTES, VideoStore
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "FETCH_LIMIT_BYTES",
+    "AnyPath",
     "BadPictureError",
+    "Clock",
     "ConfigError",
+    "Encoder",
     "ExportedClip",
     "FFmpegError",
     "FFmpegInput",
@@ -57,25 +81,33 @@ __all__ = [
     "Finding",
     "Gap",
     "Health",
+    "MachineError",
     "Moment",
     "NoRoomError",
     "NothingStoredError",
+    "OnFile",
+    "OnProgress",
+    "OnRanges",
     "Packet",
     "Problem",
     "Range",
+    "RecorderHealth",
     "RequestError",
     "SaveJob",
     "SaveStatus",
     "SavedClip",
     "Source",
+    "StorageConfig",
     "StorageState",
     "StreamFormat",
     "StreamInfo",
+    "Style",
     "TimestampError",
     "TooLargeError",
     "UnknownSaveError",
     "UnreadableRangeError",
     "VerificationReport",
+    "VideoConfig",
     "VideoStore",
     "VideoStoreError",
     "__version__",
@@ -83,3 +115,81 @@ __all__ = [
     "repair_directory",
     "verify_directory",
 ]
+
+_MODULES = {
+    "videostore.base.clock": ("Clock",),
+    "videostore.base.errors": (
+        "ConfigError",
+        "FFmpegError",
+        "MachineError",
+        "NoRoomError",
+        "NothingStoredError",
+        "RequestError",
+        "Style",
+        "TimestampError",
+        "TooLargeError",
+        "UnknownSaveError",
+        "UnreadableRangeError",
+        "VideoStoreError",
+    ),
+    "videostore.base.files": ("AnyPath",),
+    "videostore.base.ranges": ("Range",),
+    "videostore.base.time_parsing": ("Moment",),
+    "videostore.clips.progress": ("OnProgress",),
+    "videostore.config.model": (
+        "StorageConfig",
+        "VideoConfig",
+    ),
+    "videostore.ffmpeg.encoder": ("Encoder",),
+    "videostore.media.images": (
+        "BadPictureError",
+        "picture_packet",
+    ),
+    "videostore.media.packet": (
+        "Gap",
+        "Packet",
+        "Source",
+        "StreamFormat",
+    ),
+    "videostore.recording.recorder": ("RecorderHealth",),
+    "videostore.sources.ffmpeg_input": ("FFmpegInput",),
+    "videostore.sources.probing": ("StreamInfo",),
+    "videostore.storage.findings": (
+        "Finding",
+        "Problem",
+        "VerificationReport",
+    ),
+    "videostore.storage.repair": ("repair_directory",),
+    "videostore.storage.save_record": (
+        "SaveJob",
+        "SaveStatus",
+    ),
+    "videostore.storage.verify": ("OnFile", "verify_directory"),
+    "videostore.store.delivery": ("OnRanges",),
+    "videostore.store.results": (
+        "ExportedClip",
+        "FetchedClip",
+        "Health",
+        "SavedClip",
+        "StorageState",
+    ),
+    "videostore.store.store": (
+        "FETCH_LIMIT_BYTES",
+        "VideoStore",
+    ),
+}
+"""The public names by the modules that define them; the same as the imports above, which are for type checkers."""
+
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+if not TYPE_CHECKING:  # type checkers would take any name as defined
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+        globals()[name] = value  # the next access does not come here
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

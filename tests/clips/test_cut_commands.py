@@ -1,4 +1,4 @@
-"""Which commands make a clip, by plans of segments that do not exist: nothing is run here."""
+"""Which commands make the clip of a plan. The segments do not exist, because nothing is run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import av
 import pytest
 
 from tests.support.recording import START_US, US, write_foreign
-from videostore.base.constants import FASTSTART_BYTES, REENCODED_FACTOR
+from videostore.base.constants import FASTSTART_BYTES
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.clips.cut_commands import CutCommand, cut_commands, metadata_file
-from videostore.clips.plan import ClipPart, Plan
+from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan
 from videostore.ffmpeg.process import run_ffmpeg
 from videostore.media.segment import Segment
 
@@ -43,7 +43,7 @@ def commands_for(plan: Plan, container: str = "mp4", comment: str = "") -> tuple
 
 
 def option(command: CutCommand, name: str) -> str | None:
-    """The value of an option that stands at most once in a command."""
+    """The value of an option that occurs at most once in a command."""
     values = [b for a, b in itertools.pairwise(command.arguments) if a == f"-{name}"]
     assert len(values) <= 1
     return values[0] if values else None

@@ -484,7 +484,7 @@ async def test_a_cancelled_cut_leaves_nothing(whole: Cutter, times: list[int], t
 async def test_clips_are_exact_with_what_the_index_alone_knows_after_a_restart(
     tmp_path: Path, cutter: OpenOver
 ) -> None:
-    """Nothing that the recorder knew besides is needed."""
+    """Nothing else that the recorder knew is needed."""
     times = capture_times(4.5)
     await record(tmp_path, times)
     await take_over(tmp_path)

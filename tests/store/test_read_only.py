@@ -1,4 +1,4 @@
-"""A store that is opened read-only: over a copy, over what was left behind, and beside a recorder at work."""
+"""Read-only stores: over a copy, over what a crash left behind, and beside a recorder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def storage(tmp_path: Path, recording: Path) -> Path:
 
 @pytest.fixture
 def read_only_disk(tmp_path: Path, recording: Path) -> Iterator[Path]:
-    """The recording on a medium that cannot be written to."""
+    """The recording on a read-only disk."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", disk], capture_output=True).returncode:
@@ -60,7 +60,7 @@ def contents(directory: Path) -> Contents:
 
 
 async def take_all(directory: Path, times: list[int]) -> None:
-    """Ask for everything that can be asked for, and check each frame."""
+    """Make every request, and check each frame."""
     from_us, to_us = times[3], times[-5]
     async with VideoStore.open(directory, logger=LOGGER) as store:
         ranges = (await store.state()).ranges
@@ -81,12 +81,12 @@ async def test_all_requests_are_answered_and_nothing_is_changed(storage: Path, t
     assert contents(storage) == before
 
 
-async def test_on_a_medium_that_cannot_be_written_to(read_only_disk: Path, times: list[int]) -> None:
+async def test_all_requests_are_answered_on_a_read_only_disk(read_only_disk: Path, times: list[int]) -> None:
     await take_all(read_only_disk, times)
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"x" * 5000)])
-async def test_without_an_index_the_files_are_read_and_none_is_made(
+async def test_without_an_index_the_files_are_read_and_no_index_is_created(
     storage: Path, times: list[int], spoil: object
 ) -> None:
     spoil(storage / FILE_NAME)  # type: ignore[operator]
@@ -104,7 +104,7 @@ async def test_segments_that_a_crash_left_open_are_read_and_stay_open(tmp_path: 
     assert contents(tmp_path / "storage") == before
 
 
-async def test_what_cannot_be_read_is_left_where_it_is_however_old(storage: Path, times: list[int]) -> None:
+async def test_unreadable_files_are_left_in_place_however_old_they_are(storage: Path, times: list[int]) -> None:
     damaged = sorted(storage.glob("*.mp4"))[1]
     damaged.write_bytes(b"\xa5" * 5000)
     os.utime(damaged, (0, 0))
@@ -139,7 +139,7 @@ async def test_a_directory_of_the_go_module_is_read_as_it_is(tmp_path: Path) -> 
     assert contents(tmp_path) == before
 
 
-async def test_beside_a_recorder_it_follows_what_is_recorded_and_does_not_disturb(stores: Stores) -> None:
+async def test_beside_a_recorder_new_segments_are_found_and_recording_is_not_disturbed(stores: Stores) -> None:
     pulse = Pulse(0.05)
     recording = await stores.open(pulse, segment_seconds=1)
     await until(lambda: recording.health().segments >= 1)
@@ -155,8 +155,8 @@ async def test_beside_a_recorder_it_follows_what_is_recorded_and_does_not_distur
             clip = await store.fetch(from_us, to_us)
             assert check_clip(read_clip(clip.data), pulse.delivered, from_us, to_us).flawless
         pending = await recording.save(to_us - US, to_us, wait=False)
-        with pytest.raises(VideoStoreError, match="no save of this name"):
-            await store.save_status(pending.file_name)  # the recorder's promises are its own
+        with pytest.raises(VideoStoreError, match="no save with this name"):
+            await store.save_status(pending.file_name)  # only the recorder knows its queued saves
     health = recording.health()
     assert health.recorder is not None and health.recorder.ffmpeg_restarts == health.recorder.dropped_frames == 0
     assert health.index_trouble is None and health.storage_trouble is None
@@ -164,7 +164,7 @@ async def test_beside_a_recorder_it_follows_what_is_recorded_and_does_not_distur
     assert check_clip(read_clip(check.data), pulse.delivered, pulse.delivered[0], to_us).flawless
 
 
-async def test_segments_that_the_quota_deletes_meanwhile_are_missed_and_said_to_be(
+async def test_segments_that_the_quota_deletes_meanwhile_are_missing_in_the_ranges(
     storage: Path, times: list[int]
 ) -> None:
     async with VideoStore.open(storage, logger=LOGGER) as store:
@@ -176,16 +176,18 @@ async def test_segments_that_the_quota_deletes_meanwhile_are_missed_and_said_to_
             assert time.monotonic() < deadline
 
 
-async def test_a_save_goes_beside_the_directory_and_promises_are_refused(storage: Path, times: list[int]) -> None:
+async def test_a_save_is_written_beside_the_directory_and_asynchronous_saves_are_refused(
+    storage: Path, times: list[int]
+) -> None:
     async with VideoStore.open(storage, name="gate", logger=LOGGER) as store:
         saved = await store.save(times[3], times[9], metadata="seen")
         assert saved.path.parent == storage.with_name("storage-clips") and saved.file_name.startswith("gate_")
         assert check_clip(read_clip(saved.path.read_bytes()), times, times[3], times[9]).flawless
-        with pytest.raises(RequestError, match="keeps no promises"):
+        with pytest.raises(RequestError, match="cannot schedule saves"):
             await store.save(times[3], times[9], wait=False)
 
 
-async def test_what_is_no_storage_directory_is_told_in_a_sentence(tmp_path: Path) -> None:
+async def test_the_error_for_a_missing_storage_directory_names_it(tmp_path: Path) -> None:
     with pytest.raises(VideoStoreError, match="There is no storage directory"):
         await VideoStore.open(tmp_path / "nowhere").start()
     (tmp_path / "file").touch()
@@ -198,49 +200,49 @@ async def test_what_is_no_storage_directory_is_told_in_a_sentence(tmp_path: Path
     assert sorted(os.listdir(tmp_path)) == ["file"]
 
 
-@pytest.mark.skipif(not LINUX, reason="other systems have no names for what is open")
-async def test_what_is_deleted_in_the_midst_of_a_clip_is_in_it_all_the_same(storage: Path, times: list[int]) -> None:
+@pytest.mark.skipif(not LINUX, reason="other systems have no names for open files")
+async def test_a_segment_that_is_deleted_while_a_clip_is_made_is_in_the_clip(storage: Path, times: list[int]) -> None:
     from_us, to_us = times[3], times[-5]
     async with VideoStore.open(storage, logger=LOGGER) as store:
-        told: list[object] = []
+        announced: list[object] = []
         async with store._clips.plan(from_us, to_us) as plan, store._clips.temporary() as path:
-            streaming = store.stream(from_us, to_us, on_ranges=told.append)
+            streaming = store.stream(from_us, to_us, on_ranges=announced.append)
             store._clips._stream_turn = Held()
             first = asyncio.ensure_future(anext(streaming))
-            await until(lambda: told)
+            await until(lambda: announced)
             for segment in storage.glob("*.mp4"):
                 segment.unlink()
             store._clips._stream_turn.release()
             data = await first + b"".join([block async for block in streaming])
-            assert told == [None] and check_clip(read_clip(data), times, from_us, to_us).flawless
+            assert announced == [None] and check_clip(read_clip(data), times, from_us, to_us).flawless
             await store._clips.cut(plan, path)
             assert check_clip(read_clip(path.read_bytes()), times, from_us, to_us).flawless
     assert not [name for name in os.listdir("/proc/self/fd") if str(storage) in _leads_to(name)]
 
 
 @pytest.mark.parametrize("victim", [1, 3])
-async def test_a_stream_of_which_a_part_is_deleted_where_nothing_keeps_it_raises(
+async def test_a_stream_raises_if_a_segment_is_deleted_that_could_not_be_linked(
     storage: Path, times: list[int], monkeypatch: pytest.MonkeyPatch, victim: int
 ) -> None:
     monkeypatch.setattr("videostore.clips.segment_links.descriptor_room", lambda _: 0)
     async with VideoStore.open(storage, logger=LOGGER) as store:
-        told: list[object] = []
-        streaming = store.stream(times[0], times[-1] + 1, on_ranges=told.append)
+        announced: list[object] = []
+        streaming = store.stream(times[0], times[-1] + 1, on_ranges=announced.append)
         store._clips._stream_turn = Held()
         first = asyncio.ensure_future(anext(streaming))
-        await until(lambda: told)
+        await until(lambda: announced)
         sorted(storage.glob("*.mp4"))[victim].unlink()
         store._clips._stream_turn.release()
         await first
         with pytest.raises(FFmpegError, match="The clip is not complete"):
             async for _ in streaming:
                 pass
-        clip = await store.fetch(times[0], times[-1] + 1)  # with another plan, that is told
+        clip = await store.fetch(times[0], times[-1] + 1)  # a new plan leaves it out
         assert clip.ranges is not None
 
 
 class Held(asyncio.Semaphore):
-    """A turn that does not come before a test lets it."""
+    """A turn that comes only when a test releases it."""
 
     def __init__(self) -> None:
         super().__init__(0)

@@ -68,8 +68,5 @@ KNOWN_WITHIN_S = 10.0
 CLOSE_SAVES_S = 0.7
 """Time for requests and saves to finish when the module is stopped, out of its 3 s."""
 
-REENCODED_FACTOR = 2
-"""Re-encoded video may take this many times the bytes of its source: enough for its quality, and still bounded."""
-
 JOIN_US = 200_000
 """Segments of different runs that are no further apart, as after a change of the image size, play without a gap."""

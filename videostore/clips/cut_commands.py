@@ -17,9 +17,9 @@ from typing import Any
 
 import ffmpeg
 
-from videostore.base.constants import FASTSTART_BYTES, REENCODED_FACTOR, US_PER_SECOND
+from videostore.base.constants import FASTSTART_BYTES, US_PER_SECOND
 from videostore.base.time_format import format_seconds
-from videostore.clips.plan import ClipPart, Plan, groups_of
+from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, groups_of
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
 from videostore.ffmpeg.options import EXACT_TIMES, REENCODED
 
@@ -39,10 +39,10 @@ class CutCommand:
 def cut_commands(plan: Plan, output: str, *, container: str, comment: str, work: Path) -> tuple[CutCommand, ...]:
     """The commands that write a clip to a file or a pipe, in the order in which they must run.
 
-    `container` is `mp4` or `fmp4`; `comment` goes into the clip's comment tag. Temporary files lie in `work`.
+    `container` is `mp4` or `fmp4`; `comment` goes into the clip's comment tag. Temporary files are in `work`.
 
     Raises:
-        RequestError: the path of a segment cannot stand in a list.
+        RequestError: the path of a segment cannot be written in a list.
     """
     commands = _Commands(work)
     first = plan.parts[0]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from videostore.base.constants import JOIN_US, REENCODED_FACTOR, US_PER_SECOND
+from videostore.base.constants import JOIN_US, US_PER_SECOND
 from videostore.base.errors import reason_of
 from videostore.base.ranges import Range, merge_ranges
 from videostore.media.segment import PASSING_ERRORS, FrameTimes, Segment, UnreadableError, frame_times
@@ -18,6 +18,9 @@ TOUCHING_US = 2 * US_PER_SECOND
 
 FOREIGN_SLACK_US = 2 * US_PER_SECOND
 """The Go module dates a segment by the second in its name, so neighbours overlap or leave a gap of up to this much."""
+
+REENCODED_FACTOR = 2
+"""Re-encoded video takes at most this many times the bytes of its source: enough for good quality, and bounded."""
 
 _PRECISION_US = 1000
 """Responses give times in milliseconds."""

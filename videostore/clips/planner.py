@@ -38,7 +38,7 @@ class ClipPlanner:
         self._logger = logger
 
     async def plan(self, asked: Range, work: Path, links: SegmentLinks) -> Plan:
-        """The plan for a range. Its segments stay readable as long as `links`; copies of open ones lie in `work`.
+        """The plan for a range. Its segments stay readable as long as `links`; copies of open ones are in `work`.
 
         Raises:
             NothingStoredError: nothing is stored in the range.

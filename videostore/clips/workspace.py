@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
+
 from videostore.base.errors import NoRoomError
 from videostore.base.tasks import finish_despite_cancellation, run_in_thread
 
@@ -60,7 +62,7 @@ class Workspaces:
             return
         for left in temporary.glob(_READING + "*"):
             owner = _OWNER.fullmatch(left.name)
-            if owner and not _is_running(int(owner[1])):
+            if owner and not psutil.pid_exists(int(owner[1])):
                 _remove(left)
 
     def _make(self, size_bytes: int) -> Path:
@@ -84,12 +86,6 @@ class Workspaces:
             size_bytes=size_bytes,
             free_bytes=free_bytes,
         )
-
-
-def _is_running(process_id: int) -> bool:
-    import psutil  # takes milliseconds to import, which most stores do without
-
-    return psutil.pid_exists(process_id)
 
 
 def _remove(directory: Path) -> None:

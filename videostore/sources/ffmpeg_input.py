@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator, Mapping
 
 from videostore.base.clock import Clock, SteadyClock, SystemClock
 from videostore.base.constants import CAMERA_PATIENCE_S, FFMPEG_BACKOFF_S
 from videostore.base.errors import VideoStoreError
+from videostore.base.files import AnyPath
 from videostore.config import parse_video
 from videostore.ffmpeg.encoder import Encoder, choose_encoder
 from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
@@ -36,7 +38,7 @@ class FFmpegInput:
 
     def __init__(
         self,
-        input: str,
+        input: AnyPath,
         *,
         binary: str,
         encoder: Encoder,
@@ -58,7 +60,7 @@ class FFmpegInput:
             RequestError: the input or an option is invalid.
         """
         options = dict(options or {})
-        self._address = Address(input, options, format)
+        self._address = Address(os.fsdecode(input), options, format)
         self._encoder = encoder
         self._profile = InputProfile(
             InputSettings(self._address, options, format, binary, encoder, patience_s, keyframe_patience_s),
@@ -77,7 +79,7 @@ class FFmpegInput:
     @classmethod
     async def open(
         cls,
-        input: str,
+        input: AnyPath,
         *,
         codec: str | None = None,
         bitrate: int | None = None,

@@ -1,4 +1,4 @@
-"""What the store answers: values, complete and unchanging."""
+"""What requests return: immutable values."""
 
 from __future__ import annotations
 
@@ -12,56 +12,70 @@ from videostore.storage.save_record import SaveJob
 
 @dataclass(frozen=True, slots=True)
 class SavedClip:
-    """Answer to a save."""
+    """Result of `save`."""
 
     file_name: str
+    """Name of the clip, by which `save_status` knows it."""
     path: Path
+    """Where the clip is, or will be, in the upload path."""
     ranges: tuple[Range, ...] | None
-    """What the clip holds, where that is not all of the range; None where it is, or is not known yet."""
+    """What the clip holds, if part of the range is missing. None if it holds all of it, or is not made yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedClip:
-    """Answer to an export."""
+    """Result of `export`."""
 
     path: Path
+    """The clip's absolute path."""
     ranges: tuple[Range, ...] | None
-    """What the clip holds, where that is not all of the range."""
+    """What the clip holds, if part of the range is missing; otherwise None."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedClip:
-    """Answer to a fetch."""
+    """Result of `fetch`."""
 
     data: bytes
+    """The clip as an MP4 file."""
     ranges: tuple[Range, ...] | None
+    """What the clip holds, if part of the range is missing; otherwise None."""
 
 
 @dataclass(frozen=True, slots=True)
 class StorageState:
-    """What is stored, and what room there is."""
+    """What is stored, and how much space is left."""
 
     ranges: tuple[Range, ...]
+    """What is stored, in order. Gaps of up to 5 s are not listed."""
     storage_path: Path
     used_bytes: int
+    """Size of all segments, including the open one."""
     limit_bytes: int | None
-    """The quota; None where somebody else keeps it."""
+    """The quota; None in a read-only store, whose recorder keeps it."""
     device_free_bytes: int
+    """Free space of the disk that holds the storage path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the store is, for people."""
+    """How well recording and storage work, for people and monitoring."""
 
     recorder: RecorderHealth | None
-    """None where nothing is to be recorded."""
+    """None if the store records nothing."""
     stored_seconds: float
+    """Length of all closed segments."""
     stored_bytes: int
+    """Size of all segments, including the open one."""
     segments: int
+    """Number of closed segments."""
     unindexed_segments: int
-    """Files that are still to be read into the index."""
+    """Number of files that are not read into the index yet."""
     pending_saves: int
+    """Number of queued saves that are not written yet."""
     failed_saves: list[SaveJob]
-    """The last ones, the newest first."""
+    """The last saves that failed, newest first."""
     storage_trouble: str | None
+    """What is wrong with the storage directory; None if nothing is."""
     index_trouble: str | None
+    """What is wrong with the index; None if nothing is."""

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from tests.support.recording import capture_times, packet
+from videostore.media.packet import Gap, Packet, Source
+from videostore.store.iterable_source import IterableSource
+
+PACKETS = [packet(time_us) for time_us in capture_times(1)]
+
+
+async def test_a_source_of_an_iterable_yields_what_it_yields() -> None:
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        for one in PACKETS:
+            yield one
+        yield Gap("the camera was away")
+
+    source = IterableSource(packets())
+    assert isinstance(source, Source)
+    assert [item async for item in source.packets()] == [*PACKETS, Gap("the camera was away")]
+    assert source.error is None
+
+
+async def test_an_exception_of_the_iterable_becomes_a_gap_and_is_kept() -> None:
+    failure = RuntimeError("the camera burned")
+
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        yield PACKETS[0]
+        raise failure
+
+    source = IterableSource(packets())
+    assert [item async for item in source.packets()] == [PACKETS[0], Gap("the source failed: the camera burned")]
+    assert source.error is failure

@@ -1,0 +1,20 @@
+"""Feeds a store that records, and waits until the frames have arrived."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.support.recording import Feed, packet, until
+from videostore import VideoStore
+
+
+async def feed_and_settle(store: VideoStore, feed: Feed, times: list[int]) -> None:
+    """Record frames; returns when ffmpeg has all of them."""
+    feed.put(*map(packet, times))
+    await until(lambda: store._run is not None and store._run.last_us == times[-1])
+
+
+async def wait_for_cover(store: VideoStore, time_us: int) -> None:
+    """Wait until what is stored reaches a time, including the open segment."""
+    while not (ranges := (await store.state()).ranges) or ranges[-1].to_us < time_us:  # noqa: ASYNC110 (files tell it)
+        await asyncio.sleep(0.02)

@@ -1,0 +1,218 @@
+"""The parts of a store: which ones work over one storage directory, and in which order they start and end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from pathlib import Path
+
+from videostore.base.clock import Clock, SystemClock
+from videostore.base.constants import CLOCK_LEEWAY_US, FFMPEG_FINISH_S
+from videostore.base.errors import VideoStoreError, reason_of
+from videostore.base.ranges import Range
+from videostore.base.tasks import end_task
+from videostore.clips.cutter import ClipCutter
+from videostore.clips.save_queue import SaveQueue
+from videostore.clips.uploads import Uploads
+from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
+from videostore.config import StorageConfig, VideoConfig
+from videostore.ffmpeg.encoder import Encoder, choose_encoder
+from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
+from videostore.media.packet import Source
+from videostore.recording.recorder import Recorder
+from videostore.recording.run import Run
+from videostore.storage.archive import Archive
+from videostore.storage.free_space import check_floor, shortage_bytes
+from videostore.storage.maintenance import StorageMaintainer
+from videostore.storage.open_segments import OpenSegments
+from videostore.storage.retention import Retention
+from videostore.storage.retention_holds import RetentionHolds
+from videostore.storage.save_record import SaveJob
+from videostore.store.delivery import Delivery
+from videostore.store.request_tasks import RequestTasks
+
+_RESTART_S = 1.0
+"""Pause before a recorder that failed starts again."""
+_POLL_S = 0.2
+
+
+class StoreParts:
+    """Starts the parts of a `VideoStore` and ends them. Owns all of them in between."""
+
+    def __init__(
+        self,
+        name: str,
+        storage: StorageConfig,
+        *,
+        source: Source | None = None,
+        live: bool = True,
+        video: VideoConfig | None = None,
+        framerate: int = 0,
+        encoder: Encoder | None = None,
+        read_only: bool = False,
+        binary: str | None = None,
+        clock: Clock | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        """For configurations that are already validated; `record` and `open` validate theirs.
+
+        `name` is the start of the names of saved clips. A source is encoded as `video` says, at about `framerate`
+        frames per second, or by an `encoder` that this ffmpeg is known to have. `binary` is the ffmpeg to use; without
+        it, `find_ffmpeg` chooses one.
+        """
+        if source is not None and video is None and encoder is None:
+            raise ValueError("a source needs an encoder")
+        self._name = name
+        self._storage = storage
+        self._source = source
+        self._live = live
+        self._video = video
+        self._framerate = framerate
+        self._encoder = encoder
+        self._read_only = read_only
+        self._binary = binary
+        self._clock = clock or SystemClock()
+        self._logger = logger or logging.getLogger("videostore")
+        self._uploads = Uploads(storage.upload_path, name)
+        self._creates_upload_path = True
+        """Whether `start` creates it, so that a mistake shows at once; otherwise the first clip does."""
+        self._holds = RetentionHolds(self._clock)
+        self._requests = RequestTasks()
+        self._owned = contextlib.AsyncExitStack()
+        self._recorder: Recorder | None = None
+        self._archive: Archive
+        self._open: OpenSegments
+        self._clips: ClipCutter
+        self._delivery: Delivery
+        self._saves: SaveQueue
+        self._maintainer: StorageMaintainer
+
+    async def _start_parts(self) -> None:
+        """Start every part. The caller ends them, also if this fails."""
+        directory = self._storage.storage_path
+        if self._binary is None:
+            self._binary = find_ffmpeg()
+            await check_version(self._binary)
+        if self._encoder is None and self._video is not None:
+            name = choose_encoder(self._video.codec, await list_encoders(self._binary))
+            self._encoder = Encoder(name, self._video.bitrate, self._video.preset, self._framerate)
+        self._owned.callback(self._uploads.close)
+        try:
+            await self._open_archive()
+        except FileNotFoundError as error:
+            raise VideoStoreError("storage-missing", path=directory) from error
+        except (OSError, sqlite3.Error) as error:
+            raise VideoStoreError("storage-unusable", path=directory, reason=reason_of(error)) from error
+        self._owned.push_async_callback(self._archive.close)
+        self._open = OpenSegments(self._archive, self._clock, lambda: self._run)
+        workspaces = Workspaces(None if self._read_only else directory / WORK_DIRECTORY)
+        self._clips = ClipCutter(self._archive, self._holds, workspaces, self._binary, self._logger, self._open.find)
+        self._delivery = Delivery(self._clips, self._uploads, directory)
+        self._maintainer = StorageMaintainer(
+            self._archive,
+            self._make_retention(),
+            self._clock,
+            self._logger,
+            current_run=lambda: self._run,
+            on_replaced=self._directory_replaced,
+            on_index_changed=self._index_changed,
+        )
+        await asyncio.get_running_loop().run_in_executor(None, workspaces.sweep)
+        if not self._read_only:
+            await self._uploads.run(self._uploads.sweep)
+        self._saves = SaveQueue(self._archive.index, self._uploads, self._holds, self._logger, self._write_queued)
+        self._owned.push_async_callback(self._saves.close)
+        self._owned.push_async_callback(self._requests.end)
+        self._requests.started = True
+        if not self._read_only:
+            await self._saves.resume()
+        self._start_recorder(directory)
+        self._maintainer.start()
+        self._owned.push_async_callback(self._maintainer.close)
+        if self._read_only:
+            await self._read_directory()
+
+    async def _end_parts(self) -> None:
+        """Finish the open segment, and end every process and task, the last part that started first."""
+        self._requests.closing = True
+        await self._owned.aclose()
+
+    async def _open_archive(self) -> None:
+        if self._read_only:
+            self._archive = await Archive.open_read_only(self._storage.storage_path, self._logger)
+            return
+        if self._creates_upload_path:
+            await self._uploads.run(self._uploads.make_path, self._logger)
+        self._archive = await Archive.open(self._storage.storage_path, self._logger)
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, check_floor, self._storage)
+        except BaseException:
+            await self._archive.close()
+            raise
+
+    def _make_retention(self) -> Retention:
+        return Retention(
+            self._archive,
+            self._storage.quota_bytes,
+            open_bytes=self._open.size_bytes,
+            holds=self._holds,
+            shortage_bytes=lambda: shortage_bytes(self._storage),
+            logger=self._logger,
+        )
+
+    def _start_recorder(self, directory: Path) -> None:
+        if self._source is None or self._encoder is None:
+            return
+        assert self._binary is not None
+        self._recorder = Recorder(
+            self._source,
+            self._encoder,
+            binary=self._binary,
+            directory=directory,
+            segment_seconds=self._storage.segment_seconds,
+            clock=self._clock,
+            logger=self._logger,
+            on_run_end=self._maintainer.take_run,
+            prepare=self._maintainer.revive,
+            live=self._live,
+            last_stored=self._open.last_frame_us,
+        )
+        recording = asyncio.create_task(self._record(self._recorder))
+        self._owned.push_async_callback(end_task, recording, FFMPEG_FINISH_S + 1)
+
+    async def _record(self, recorder: Recorder) -> None:
+        while True:
+            try:
+                await recorder.record()
+            except Exception:
+                self._logger.exception("The recorder failed; restarting.")
+            await asyncio.sleep(_RESTART_S)
+
+    async def _read_directory(self) -> None:
+        while not self._archive.reconciled.is_set():
+            if self._maintainer.walk_trouble:
+                raise VideoStoreError("storage-trouble", reason=self._maintainer.walk_trouble)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._archive.reconciled.wait(), _POLL_S)
+
+    @property
+    def _run(self) -> Run | None:
+        return self._recorder.run if self._recorder else None
+
+    def _directory_replaced(self) -> None:
+        if self._recorder is not None and self._recorder.run is not None:
+            self._recorder.interrupt("the storage directory was removed or replaced")
+
+    async def _index_changed(self) -> None:
+        if self._read_only:
+            return
+        await self._saves.rewrite()
+        await self._saves.resume()
+
+    async def _write_queued(self, save: SaveJob, path: Path) -> tuple[Range, ...] | None:
+        await self._archive.wait_until_indexed(save.from_us)
+        # `to` may be ahead of the clock only if the video was recorded before the clock was set back.
+        await self._open.wait_until_covered(save.from_us, min(save.to_us, save.accepted_us + CLOCK_LEEWAY_US))
+        return await self._delivery.upload(Range(save.from_us, save.to_us), path, save.metadata)
