@@ -8,9 +8,9 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
+from videostore.base.errors import printable
 from videostore.cli.output import OutputError
 from videostore.cli.signals import END_SIGNALS, install_signal_handlers, is_ignored
-from videostore.cli.text import printable
 
 DONE = 0
 FAILED = 1
