@@ -33,7 +33,7 @@ _SENTENCE_ENDS = (".", "?", "…", "!")
 
 
 def print_message(sentence: str) -> None:
-    """Print a message on standard error, beside the results: one line, and without the passwords in URLs."""
+    """Print a message on standard error, as one line and without the passwords in URLs."""
     sentence = _CREDENTIALS.sub("…@", " ".join(sentence.split()))
     if not sentence.endswith(_SENTENCE_ENDS):
         sentence += "."
