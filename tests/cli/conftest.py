@@ -48,6 +48,6 @@ def player(program: Program) -> Path:
     """Replaces ffplay: keeps its arguments and what it is given, and decodes it."""
     return program.script(
         "ffplay",
-        f'echo "$@" > "{program.home}/arguments"',
+        f'printf "%s " "$@" > "{program.home}/arguments"',
         f'tee "{program.home}/played.mp4" | "{find_ffmpeg()}" -v error -xerror -i - -f null -',
     )

@@ -43,7 +43,7 @@ def test_a_clip_is_named_after_the_recorder_and_its_start(program: Program, reco
     assert again.code == 0 and again.out.startswith(f"{name}  ")
 
 
-def test_a_clip_with_a_gap_reports_the_gap_and_the_exit_code_tells_it(
+def test_a_clip_with_a_gap_reports_the_gap_and_exits_with_3(
     program: Program, recording: Path, times: list[int]
 ) -> None:
     asked = exact(times[0] - 90 * US), exact(times[20])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkout import ROOT
-from tests.support.program import TIMEOUT_S, Program, wait_for
+from tests.support.program import TIMEOUT_S, Program, connect
 from videostore.cli.invocation import is_module_invocation, looks_like_path
 
 
@@ -117,9 +117,7 @@ def test_an_option_that_the_program_does_not_have_says_so_and_ends(program: Prog
 def test_the_program_serves_the_socket_that_viam_server_passes(program: Program) -> None:
     path = program.home / "m.sock"
     with program.start(path, "--log-level=debug") as process:
-        wait_for(path)
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(path))
+        connect(path)
         process.send_signal(signal.SIGTERM)
         assert process.wait(TIMEOUT_S) == 0
         process.communicate()

@@ -30,7 +30,7 @@ def test_an_output_that_cannot_be_written_is_reported_in_one_sentence(
     assert silent.returncode == 1
 
 
-def test_an_error_of_standard_output_can_be_told_from_a_broken_pipe() -> None:
+def test_an_error_of_standard_output_differs_from_a_broken_pipe() -> None:
     with open("/dev/full", "wb", buffering=0) as full:
         output = StandardOutput(full, write_through=True)
         with pytest.raises(OutputError) as raised:

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from videostore.cli.text import format_size, printable
+from videostore.cli.text import format_size, printable_lines
 
 
-def test_characters_that_show_nothing_become_question_marks() -> None:
-    assert printable("door\x1b[2J\u202e\x9b\n") == "door?[2J???"
-    assert printable("Gärten, 庭\nend", "\n") == "Gärten, 庭\nend"
+def test_what_would_control_a_terminal_is_escaped_except_for_line_breaks() -> None:
+    assert printable_lines("door\x1b[2J\u202e\r\nend") == r"door\x1b[2J\u202e\r" + "\nend"
+    assert printable_lines("Gärten, 庭\n") == "Gärten, 庭\n"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import socket
 import struct
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tests.support.checkout import ROOT
 from tests.support.recording import US
@@ -41,6 +43,15 @@ class Result:
         assert line.startswith("videostore: ") and line.endswith("."), line
         assert "Traceback" not in line and "Error(" not in line
         return line.removeprefix("videostore: ")
+
+
+class Process(subprocess.Popen[bytes]):
+    """A process that is killed if its test fails, so that the test does not wait for its end."""
+
+    def __exit__(self, *failure: Any) -> None:
+        if failure[0] is not None:
+            self.kill()
+        super().__exit__(*failure)
 
 
 @dataclass(frozen=True)
@@ -87,9 +98,9 @@ class Program:
         """Run it to its end while the event loop goes on."""
         return await asyncio.to_thread(self, *arguments)
 
-    def start(self, *arguments: object, **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: object, **environment: str) -> Process:
         """Start it in a session of its own, for a test that ends it."""
-        return subprocess.Popen(
+        return Process(
             self.command(*arguments),
             cwd=self.here,
             env=self.environment(**environment),
@@ -150,6 +161,18 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def connect(path: Path) -> None:
+    """Wait until a socket accepts a connection."""
+
+    def accepts() -> bool:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            return True
+        return False
+
+    wait_until(accepts)
 
 
 def exact(time_us: int) -> str:

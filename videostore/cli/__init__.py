@@ -1,6 +1,6 @@
 """The command line: `videostore`, and `python -m videostore`.
 
-- `invocation` tells how the program was started, and `signals` what ends it.
+- `invocation` finds out how the program was started, and `signals` has the signals that end it.
 - `command_line` runs one command line: streams (`output`), logging, and one sentence for every error (`style`).
 - `app` has the arguments and the help of the commands. What several commands take is in `options`, `arguments`,
   `environment`, `time_options`, `machine_options` and `storage_directory`.

@@ -12,7 +12,7 @@ from videostore.base.errors import ConfigError, RequestError, VideoStoreError, r
 from videostore.cli.output import OutputError, discard_output, flush_output, prepare_standard_streams
 from videostore.cli.runtime import FAILED, INTERRUPTED, REFUSED, VERBOSE, print_message
 from videostore.cli.style import CommandLineStyle, sentence_of
-from videostore.cli.text import printable
+from videostore.cli.text import printable_lines
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
@@ -65,12 +65,12 @@ def _style(arguments: Sequence[str]) -> CommandLineStyle:
 
 def _print_traceback() -> None:
     with contextlib.suppress(OSError):
-        print(printable(traceback.format_exc().rstrip(), "\n"), file=sys.stderr, flush=True)  # noqa: T201
+        print(printable_lines(traceback.format_exc().rstrip()), file=sys.stderr, flush=True)  # noqa: T201
 
 
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record), "\n")
+        return printable_lines(super().format(record))
 
 
 def _set_up_logging(verbose: bool) -> None:

@@ -16,7 +16,7 @@ class OutputError(VideoStoreError):
 
 
 class StandardOutput(io.TextIOWrapper):
-    """Standard output, whose errors can be told from those of other files. A broken pipe stays a BrokenPipeError."""
+    """Standard output, whose errors differ from those of other files. A broken pipe stays a BrokenPipeError."""
 
     def write(self, text: str, /) -> int:
         with _raising_output_errors():

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from videostore.base.errors import RequestError, VideoStoreError
+from videostore.base.errors import RequestError, VideoStoreError, printable
 from videostore.base.ranges import Range
 from videostore.base.system import subordinate
 from videostore.base.tasks import end_task
@@ -18,7 +18,6 @@ from videostore.cli import environment
 from videostore.cli.gaps import ClipContents
 from videostore.cli.local_store import open_reader, wait_until_covered
 from videostore.cli.runtime import DONE
-from videostore.cli.text import printable
 from videostore.cli.time_options import format_time
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.store.store import VideoStore

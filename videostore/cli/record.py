@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videostore.base.constants import JOIN_US, US_PER_SECOND
-from videostore.base.errors import RequestError
+from videostore.base.errors import RequestError, printable
 from videostore.base.ranges import Range
 from videostore.cli import terminal
 from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, print_message
-from videostore.cli.text import format_size, printable
+from videostore.cli.text import format_size
 from videostore.cli.time_options import format_length, format_time, now_us
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
 from videostore.media.segment_names import name_time_us

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
+from videostore.base.errors import printable
 from videostore.cli.output import OutputError
 from videostore.cli.signals import END_SIGNALS, install_signal_handlers, is_ignored
-from videostore.cli.text import printable
 
 DONE = 0
 FAILED = 1
@@ -33,7 +33,7 @@ _SENTENCE_ENDS = (".", "?", "…", "!")
 
 
 def print_message(sentence: str) -> None:
-    """Print a message on standard error, beside the results: one line, and without the passwords in URLs."""
+    """Print a message on standard error, as one line and without the passwords in URLs."""
     sentence = _CREDENTIALS.sub("…@", " ".join(sentence.split()))
     if not sentence.endswith(_SENTENCE_ENDS):
         sentence += "."

@@ -1,7 +1,7 @@
 """What is drawn: results on standard output, messages and progress bars on standard error.
 
 Colours, bars and line breaks at the edge are for terminals alone; a pipe or a file gets plain lines. Characters that
-would control a terminal are drawn as question marks.
+would control a terminal are escaped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from videostore.cli.text import printable
+from videostore.base.errors import printable
+from videostore.cli.text import printable_lines
 
 _PIPE_WIDTH = 1000
 """A table in a pipe is as wide as it needs to be."""
@@ -21,7 +22,7 @@ _PIPE_WIDTH = 1000
 
 class _Console(Console):
     def print(self, *objects: Any, **options: Any) -> None:
-        super().print(*(printable(one, "\n") if isinstance(one, str) else one for one in objects), **options)
+        super().print(*(printable_lines(one) if isinstance(one, str) else one for one in objects), **options)
 
 
 class _Table(Table):

@@ -1,14 +1,13 @@
-"""Text that is safe to show on a terminal, and sizes as people read them."""
+"""Text of several lines that is safe to show on a terminal, and sizes as people read them."""
 
 from __future__ import annotations
 
+from videostore.base.errors import printable
 
-def printable(text: str, keep: str = "") -> str:
-    """The text with a question mark for every character that shows nothing, except those in `keep`.
 
-    Names of files and messages of other programs may hold characters that control a terminal.
-    """
-    return "".join(one if one.isprintable() or one in keep else "?" for one in text)
+def printable_lines(text: str) -> str:
+    """The text with everything escaped that would control a terminal, except its line breaks."""
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def format_size(size_bytes: float) -> str:

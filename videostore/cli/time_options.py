@@ -88,10 +88,10 @@ def _option_error(text: str, option: str, expected: str) -> RequestError:
 
 def format_time(time_us: int, *, utc: bool = False, precision: str = "milliseconds") -> str:
     """A time in the form of RFC 3339, local with its UTC offset or in UTC, rounded down to `precision`."""
-    moment = _EPOCH + timedelta(microseconds=time_us)
+    exact = _EPOCH + timedelta(microseconds=time_us)
     if utc:
-        return moment.isoformat(timespec=precision).replace("+00:00", "Z")
-    return moment.astimezone().isoformat(timespec=precision)
+        return exact.isoformat(timespec=precision).replace("+00:00", "Z")
+    return exact.astimezone().isoformat(timespec=precision)
 
 
 def format_range_inside(one: Range, *, utc: bool = False) -> tuple[str, str]:
