@@ -200,7 +200,7 @@ async def test_a_clip_that_no_response_can_hold_is_refused_and_so_is_an_empty_ra
 ) -> None:
     machine = await remote(recording)
     machine.limit_bytes = 1000
-    with pytest.raises(TooLargeError, match="fetch at most"):
+    with pytest.raises(TooLargeError, match="Fetch at most"):
         await machine.transfer(times[0], times[-1])
     with pytest.raises(NothingStoredError):
         await machine.transfer(times[0] - 60 * US, times[0] - 30 * US)
@@ -271,20 +271,24 @@ async def test_without_the_size_of_a_clip_the_length_of_pieces_is_halved_until_t
     machine = await remote(recording)
     machine.limit_bytes, limited = 1 << 30, 200_000
     whole, _ = await machine.transfer(times[1], times[-1])
-    fetch, lengths_us = machine.fetch, []
+    fetch, pieces = machine.fetch, []
 
     async def fetch_without_data(from_us: int, to_us: int, path: Path) -> Any:
         ranges = await fetch(from_us, to_us, path)
+        refused = path.stat().st_size > limited
         if path.name.startswith("piece"):
-            lengths_us.append(to_us - from_us)
-        if path.stat().st_size > limited:
+            pieces.append((to_us - from_us, refused))
+        if refused:
             raise TooLargeError("The clip is too large.")
         return ranges
 
     machine.fetch = fetch_without_data
     joined, ranges = await machine.transfer(times[1], times[-1])
     assert same_frames(whole, joined) and ranges is None
-    assert all(abs(lengths_us[n] - lengths_us[0] // 2**n) < 2000 for n in range(3)), lengths_us
+    assert pieces[0] == (times[-1] - times[1], True)
+    for (length_us, refused), (next_us, _) in zip(pieces, pieces[1:], strict=False):
+        assert next_us <= (length_us // 2 + 1000 if refused else 2 * length_us), pieces
+    assert sum(refused for _, refused in pieces) <= 4, pieces
     assert index_is_first(joined) and index_is_first(whole)
 
 

@@ -113,7 +113,7 @@ async def test_a_fetch_larger_than_a_grpc_response_is_refused_before_any_work(
     sentence = await refusal(store, {"command": "fetch", **whole})
     assert "grpc" in sentence
     assert "MiB" in sentence and "24.0 MiB" in sentence
-    assert "fetch at most 2 s" in sentence
+    assert "Fetch at most 2 s" in sentence
     assert "could not be made" in await refusal(store, {"command": "fetch", **RANGE})
 
 

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from videostore.base.constants import FASTSTART_BYTES, US_PER_SECOND
+from videostore.base.constants import FASTSTART_BYTES, MIB, US_PER_SECOND
 from videostore.base.errors import (
     NothingStoredError,
     RequestError,
@@ -27,6 +27,8 @@ RESPONSE_PRECISION_US = 1000
 
 _AIM_SHARE = 0.4
 """How much of a response a piece aims to fill. It saves memory at both ends, and shows progress."""
+_USUAL_LIMIT_BYTES = 24 * MIB
+"""What a response of a module can hold: assumed if a refusal does not say it."""
 _SHORT_US = 2 * US_PER_SECOND
 """Pieces get shorter only if they must: each carries up to a second that is hidden."""
 _SHORTEST_US = US_PER_SECOND // 100
@@ -57,6 +59,8 @@ class Transfer:
         self._clips: list[SplicedClip] = []
         self._total_bytes = 0
         """About how large the clip is, once that is known."""
+        self._largest_bytes = 0
+        """Size of the largest piece so far."""
         self._longest_us = requested.to_us - requested.from_us
         """How long the next piece can be."""
         self._aim_bytes: float | None = None
@@ -130,20 +134,24 @@ class Transfer:
         whole = (from_us, to_us) == (self._requested.from_us, self._requested.to_us)
         if whole or (from_us > self._requested.from_us and not any(one.to_us == from_us for one in self._fetched)):
             return []
-        for reach_s in _REACHES_S:
-            before_us = from_us - int(reach_s * US_PER_SECOND)
+        reaches_us = [int(reach_s * US_PER_SECOND) for reach_s in _REACHES_S]
+        empty_us = 0
+        while reaches_us:
+            reach_us = reaches_us.pop(0)
+            before_us = from_us - reach_us
             try:
                 ranges = await self._fetch_piece(before_us, to_us, self._work / "before.mp4")
             except (NothingStoredError, UnreadableRangeError):
-                continue
-            except RequestError:  # too large, for instance
-                break
-            held = [Range(before_us, to_us)] if ranges is None else ranges
-            return [Range(max(one.from_us, from_us), one.to_us) for one in held if one.to_us > from_us]
+                empty_us = reach_us
+            except RequestError:  # too large, for instance: try less, as long as that may hold a frame
+                reaches_us = [(empty_us + reach_us) // 2] if reach_us - empty_us > _SHORTEST_US else []
+            else:
+                held = [Range(before_us, to_us)] if ranges is None else ranges
+                return [Range(max(one.from_us, from_us), one.to_us) for one in held if one.to_us > from_us]
         return []
 
     def _shorten(self, refusal: TooLargeError, length_us: int) -> None:
-        """Request less after a refusal, by the size that it names, or half if it names none.
+        """Request less after a refusal: as much as fits by the sizes that it names, or half if it names none.
 
         Raises:
             TooLargeError: the refusal, if the shortest piece is still too large.
@@ -151,6 +159,10 @@ class Transfer:
         self._longest_us = length_us // 2
         if refusal.limit_bytes is not None:
             self._aim_bytes = _AIM_SHARE * refusal.limit_bytes
+        elif self._largest_bytes:
+            self._aim_bytes = self._largest_bytes
+        else:
+            self._aim_bytes = _AIM_SHARE * _USUAL_LIMIT_BYTES
         if refusal.size_bytes is not None:
             self._total_bytes = self._total_bytes or refusal.size_bytes
         if refusal.longest_s is not None and refusal.longest_s > 0:
@@ -170,6 +182,7 @@ class Transfer:
         self._pieces += 1
         self._fetched += [requested] if ranges is None else ranges
         size_bytes, length_us = piece.stat().st_size, requested.to_us - requested.from_us
+        self._largest_bytes = max(self._largest_bytes, size_bytes)
         if not self._total_bytes:
             self._total_bytes = size_bytes * (self._requested.to_us - self._requested.from_us) // length_us
         if requested == self._requested:
