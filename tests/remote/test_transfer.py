@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -286,7 +287,7 @@ async def test_without_the_size_of_a_clip_the_length_of_pieces_is_halved_until_t
     joined, ranges = await machine.transfer(times[1], times[-1])
     assert same_frames(whole, joined) and ranges is None
     assert pieces[0] == (times[-1] - times[1], True)
-    for (length_us, refused), (next_us, _) in zip(pieces, pieces[1:], strict=False):
+    for (length_us, refused), (next_us, _) in itertools.pairwise(pieces):
         assert next_us <= (length_us // 2 + 1000 if refused else 2 * length_us), pieces
     assert sum(refused for _, refused in pieces) <= 4, pieces
     assert index_is_first(joined) and index_is_first(whole)
