@@ -19,7 +19,7 @@ from videostore.base.errors import VideoStoreError, class_of, whole_characters
 from videostore.base.ranges import Range
 
 DOMAIN = "videostore"
-"""Who defines the codes, as gRPC's error details name it."""
+"""Names the program that defines the codes, in gRPC's error details."""
 FIELD_OVERHEAD_BYTES = 12
 """What protobuf adds to the name and the text of a field: two tags and a length each, in an entry of a map."""
 
@@ -33,8 +33,8 @@ _EARLIEST_US, _LATEST_US = -719_160 * _DAY_US, 2_932_894 * _DAY_US
 def write_fields(fields: Mapping[str, Any], limit_bytes: int) -> dict[str, str]:
     """Write each field as JSON; a `Range` becomes an object with `from_us` and `to_us`, a path its text.
 
-    Together the fields take at most `limit_bytes`. Where that is too little, the longest are left out, and so is what
-    JSON cannot express.
+    Together the fields take at most `limit_bytes`: the longest are left out if necessary. A value that JSON cannot
+    express is left out too.
     """
     texts: dict[str, str] = {}
     for name, value in fields.items():
@@ -50,10 +50,9 @@ def write_fields(fields: Mapping[str, Any], limit_bytes: int) -> dict[str, str]:
 
 
 def read_error(code: str, texts: Mapping[str, str], sentence: str) -> VideoStoreError | None:
-    """The error with this code, and those fields that are valid for it; None where this version has no such code.
+    """The error with this code and with the fields that are valid for it; None if this version has no such code.
 
-    Where a field that the error's own sentence needs is missing or invalid, the error says `sentence`: the text that
-    came with it.
+    If a field that its sentence needs is missing or invalid, the text of the error is `sentence`, which came with it.
     """
     kind = class_of(code)
     if kind is None:
@@ -87,7 +86,7 @@ def _declared_types(kind: type[VideoStoreError]) -> dict[str, Any]:
 
 
 def _read(name: str, value: Any, declared: Any) -> Any:
-    """A field out of its JSON value. Raises ValueError if it is not of its declared type, or out of all bounds."""
+    """A field from its JSON value. Raises ValueError if its type is not the declared one, or it is out of range."""
     allowed: Iterable[Any] = typing.get_args(declared) or (declared,)
     if Range in allowed and isinstance(value, dict):
         value = _range(value)
@@ -121,7 +120,7 @@ def _check_time(time_us: Any) -> None:
 
 
 def _refuse(constant: str) -> Any:
-    """JSON of Python knows NaN and Infinity; a field holds neither."""
+    """Python's JSON has NaN and Infinity. No field has such a value."""
     raise ValueError(constant)
 
 

@@ -132,10 +132,8 @@ def _settings() -> dict[str, Any]:
 async def _tls_context(target: Target) -> ssl.SSLContext | None:
     """The TLS settings for an address; None if it does not encrypt: machines outside the cloud have no certificate."""
     context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = (
-        False,
-        ssl.CERT_NONE,
-    )  # only to see whether it encrypts; nothing is sent
+    # First only to see whether it encrypts: nothing is sent.
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     for encrypted in (None, context):
         try:
