@@ -27,6 +27,7 @@ from scripts.fakes.viam_services import HangingUpServer, RobotService, windows
 from videostore.base.errors import TooLargeError
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.limits import check_response_size
+from videostore.viam.refusal import Refusal
 
 HOST = "127.0.0.1"
 _AUTHENTICATE = "/proto.rpc.v1.AuthService/Authenticate"
@@ -35,7 +36,8 @@ _AUTHENTICATE = "/proto.rpc.v1.AuthService/Authenticate"
 class ForwardedCamera(Camera):
     """A camera whose commands are carried out by another one, as viam-server passes them on to a module.
 
-    With `limit_bytes` a clip that is larger is refused, in the module's own words.
+    With `limit_bytes` a clip that is larger is refused as the module does. Errors keep their details, as viam-server
+    passes them on; without `passes_details` they lose them, as the SDK's library for WebRTC does.
     What is in `answers` is given to a fetch instead, or raised. While `hung` is there nothing is answered, and it tells
     that something was asked.
     """
@@ -43,6 +45,7 @@ class ForwardedCamera(Camera):
     def __init__(self, camera: CameraClient) -> None:
         super().__init__(camera.name)
         self.limit_bytes: int | None = None
+        self.passes_details = True
         self.answers: list[Mapping[str, Any] | Exception] = []
         self.hung: asyncio.Event | None = None
         self._camera = camera
@@ -50,6 +53,14 @@ class ForwardedCamera(Camera):
     async def do_command(
         self, command: Mapping[str, Any], *, timeout: float | None = None, **kwargs: Any
     ) -> Mapping[str, Any]:
+        try:
+            return await self._forward(command, timeout)
+        except GRPCError as error:
+            if self.passes_details:
+                raise
+            raise GRPCError(error.status, error.message) from error
+
+    async def _forward(self, command: Mapping[str, Any], timeout: float | None) -> Mapping[str, Any]:
         if self.hung is not None:
             self.hung.set()
             await asyncio.Event().wait()
@@ -68,7 +79,7 @@ class ForwardedCamera(Camera):
         try:
             check_response_size(size_bytes, length_us, limit_bytes)
         except TooLargeError as error:
-            raise GRPCError(Status.RESOURCE_EXHAUSTED, str(error)) from error
+            raise Refusal(error).grpc_error from error
 
     async def get_images(self, **kwargs: Any) -> Any:
         raise GRPCError(Status.UNIMPLEMENTED, "only commands are passed on")

@@ -72,7 +72,7 @@ def test_the_camera_and_the_data_manager_are_required(attributes: Attributes) ->
         StorageCamera.validate_config(config(attributes))
 
 
-def test_resources_of_a_remote_are_found_by_their_short_names(attributes: Attributes) -> None:
+async def test_resources_of_a_remote_are_found_by_their_short_names(attributes: Attributes) -> None:
     resource = StorageCamera.new(config(attributes), dependencies(ScriptedCamera(), "there:"))
     assert resource.name == "store"
 
@@ -85,7 +85,7 @@ def test_resources_of_a_remote_are_found_by_their_short_names(attributes: Attrib
         ({"sync": "cam"}, "data-manager-wrong", "The attribute sync is 'cam', which is a camera. It must be the data"),
     ],
 )
-def test_a_name_of_no_suitable_resource_is_refused(
+async def test_a_name_of_no_suitable_resource_is_refused(
     attributes: Attributes, changes: Attributes, code: str, sentence: str
 ) -> None:
     with pytest.raises(Refusal) as refused:

@@ -127,7 +127,7 @@ async def test_after_a_very_long_sentence_there_are_no_details() -> None:
     assert (came.message, came.details) == (str(error), None)
 
 
-async def test_a_path_that_is_no_valid_text_arrives_with_a_replacement() -> None:
+async def test_a_path_that_is_not_valid_text_arrives_escaped() -> None:
     came = await received(VideoStoreError("storage-unreadable", path=Path("/\udcff"), reason="gone"))
-    assert came.message == "The storage at /? cannot be read: gone."
+    assert came.message == r"The storage at /\udcff cannot be read: gone."
     assert came.details[0].metadata["path"] == '"/\\udcff"'

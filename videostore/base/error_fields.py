@@ -18,7 +18,7 @@ from videostore.base.errors import VideoStoreError, class_of, whole_characters
 from videostore.base.ranges import Range
 
 DOMAIN = "videostore"
-"""The domain of our codes in gRPC's error details."""
+"""Names the program that defines the codes, in gRPC's error details."""
 FIELD_OVERHEAD_BYTES = 12
 """Bytes that protobuf adds to the name and the text of a field: tags and lengths, in an entry of a map."""
 
@@ -32,8 +32,8 @@ _EARLIEST_US, _LATEST_US = -719_160 * _DAY_US, 2_932_894 * _DAY_US
 def write_fields(fields: Mapping[str, Any], limit_bytes: int) -> dict[str, str]:
     """Write each field as JSON: a `Range` as an object with `from_us` and `to_us`, a path as its text.
 
-    Together the fields take at most `limit_bytes`. If they are longer, the longest are left out. A value that JSON
-    cannot express is left out too.
+    Together the fields take at most `limit_bytes`: the longest are left out if necessary. A value that JSON cannot
+    express is left out too.
     """
     texts: dict[str, str] = {}
     for name, value in fields.items():
@@ -49,10 +49,9 @@ def write_fields(fields: Mapping[str, Any], limit_bytes: int) -> dict[str, str]:
 
 
 def read_error(code: str, texts: Mapping[str, str], sentence: str) -> VideoStoreError | None:
-    """The error with this code and those of the fields that are valid; None if this version does not know the code.
+    """The error with this code and with the fields that are valid for it; None if this version has no such code.
 
-    If a field of the error's own sentence is missing or invalid, the error has `sentence` instead, the text that was
-    sent with it.
+    If a field that its sentence needs is missing or invalid, the text of the error is `sentence`, which came with it.
     """
     kind = class_of(code)
     if kind is None:
@@ -86,7 +85,7 @@ def _declared_types(kind: type[VideoStoreError]) -> dict[str, Any]:
 
 
 def _read(name: str, value: Any, declared: Any) -> Any:
-    """A field from its JSON value. Raises ValueError if it does not have its declared type or is too large."""
+    """A field from its JSON value. Raises ValueError if its type is not the declared one, or it is out of range."""
     allowed: Iterable[Any] = typing.get_args(declared) or (declared,)
     if Range in allowed and isinstance(value, dict):
         value = _range(value)
@@ -120,5 +119,5 @@ def _check_time(time_us: Any) -> None:
 
 
 def _refuse(constant: str) -> Any:
-    """Python's JSON accepts NaN and Infinity, but no field has such a value."""
+    """Python's JSON has NaN and Infinity. No field has such a value."""
     raise ValueError(constant)

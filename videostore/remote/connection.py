@@ -1,4 +1,4 @@
-"""The way to a machine: how it is reached, and in which sentence that fails."""
+"""The connection to a machine: how it is reached, and why that fails."""
 
 from __future__ import annotations
 
@@ -12,32 +12,30 @@ import ssl
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from grpclib import GRPCError, Status
 from grpclib.client import Channel
 from grpclib.events import SendRequest, listen
-from grpclib.exceptions import ProtocolError, StreamTerminatedError
 from viam import logging as viam_logging
 from viam.errors import ViamError
 from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub, Credentials
 from viam.robot.client import RobotClient
 
-from videostore.base.errors import MachineError, RequestError, VideoStoreError, reason_of, shown
+from videostore.base.errors import MachineError, RequestError, VideoStoreError
+from videostore.remote.call_errors import LOST, message_of, status_of
 
 LOCAL_PORT = 8080
-"""Where viam-server listens if not told otherwise."""
-LOST = (StreamTerminatedError, ProtocolError, ConnectionError)
-"""What the SDK raises when a connection ends."""
+"""Where viam-server listens by default."""
 
 CONNECT_S = 20.0
 HANDSHAKE_S = 5.0
-_PROXIED = re.compile(r"^(?:rpc error: code = \w+ desc = )+")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """How a machine is to be reached."""
+    """How to reach a machine."""
 
     address: str
     host: str
@@ -47,50 +45,48 @@ class Target:
 
     @property
     def direct(self) -> bool:
-        """Whether it is asked at its address, and not looked for by its name."""
+        """Whether to connect to the address itself, instead of finding the machine by its name."""
         return self.api_key is None or self.local
 
     @property
     def local(self) -> bool:
-        """Whether it is this computer: its certificate names another one, and nobody listens in."""
+        """Whether it is this computer. Its certificate has another name, but no one else can listen."""
         return self.host == "localhost" or self.host.startswith("127.")
-
-    @property
-    def secret(self) -> str | None:
-        """What no text may show."""
-        return self.api_key
 
 
 def parse_target(address: str, api_key: str | None, api_key_id: str | None) -> Target:
+    """Check how to reach a machine.
+
+    Raises:
+        RequestError: the address or the key's id is invalid, or one of key and id is missing.
+    """
     found = re.fullmatch(r"(?:[a-z]+://)?([^\s:/@?#]+)(?::(\d{1,5}))?/?", address.strip())
     if found is None or int(found[2] or 1) not in range(1, 1 << 16):
-        raise RequestError(f"The machine's address is {shown(address)}: it must be a name, and may have a port.")
+        raise RequestError("address-wrong", value=address)
     if bool(api_key) != bool(api_key_id):
-        raise RequestError("An API key and its id go together, but one of the two is missing.")
+        raise RequestError("key-incomplete")
     if api_key_id:
         try:
             uuid.UUID(api_key_id)
-        except ValueError:  # it may be the key, and is not shown
-            raise RequestError(
-                "The id of the API key is no UUID: it stands beside the key, and may have been swapped with it."
-            ) from None
+        except ValueError:  # it may be the key, and must not be shown
+            raise RequestError("key-id-wrong") from None
     return Target(address, found[1], int(found[2] or LOCAL_PORT), api_key or None, api_key_id or None)
 
 
 @contextlib.asynccontextmanager
 async def dial(target: Target) -> AsyncIterator[RobotClient]:
-    """A connection to a machine, until the context ends.
+    """Connect to a machine, until the context ends.
 
     Raises:
-        MachineError: none came about.
+        MachineError: the machine cannot be reached, or refuses the key.
     """
     async with contextlib.AsyncExitStack() as owned:
-        with hidden(target.secret):
+        with redacted(target.api_key):
             connecting = _dial_directly(target, owned) if target.direct else _dial_by_name(target)
             try:
                 robot = await asyncio.wait_for(connecting, CONNECT_S)
             except asyncio.TimeoutError as error:
-                raise MachineError(f"The machine at {target.address} does not answer.") from error
+                raise MachineError("machine-silent", address=target.address) from error
             except (GRPCError, ViamError, OSError, *LOST) as error:
                 raise _no_connection(target, error) from error
             owned.push_async_callback(robot.close)
@@ -98,7 +94,7 @@ async def dial(target: Target) -> AsyncIterator[RobotClient]:
 
 
 async def _dial_by_name(target: Target) -> RobotClient:
-    """Find a machine wherever it is; the SDK's own library does it, in threads that cannot be cancelled."""
+    """Find a machine by its name. The SDK's library does that, in threads that cannot be cancelled."""
     assert target.api_key and target.api_key_id
     options = RobotClient.Options.with_api_key(target.api_key, target.api_key_id, **_settings())
     assert options.dial_options is not None
@@ -108,8 +104,8 @@ async def _dial_by_name(target: Target) -> RobotClient:
 
 
 async def _dial_directly(target: Target, owned: contextlib.AsyncExitStack) -> RobotClient:
-    """Connect to an address; the SDK's own way keeps the whole loop waiting, and has no key without encryption."""
-    channel = Channel(target.host, target.port, ssl=await _encryption(target))
+    """Connect to an address. The SDK's function would block the event loop, and sends no key without encryption."""
+    channel = Channel(target.host, target.port, ssl=await _tls_context(target))
     owned.callback(channel.close)
     if target.api_key and target.api_key_id:
         credentials = Credentials(type="api-key", payload=target.api_key)
@@ -126,17 +122,18 @@ async def _dial_directly(target: Target, owned: contextlib.AsyncExitStack) -> Ro
 def _settings() -> dict[str, Any]:
     return {
         "refresh_interval": 0,
-        "check_connection_interval": 0,  # with either of the two the SDK would end the process when it gives up
+        "check_connection_interval": 0,  # with either of the two the SDK ends the process when it gives up
         "attempt_reconnect_interval": 0,
         "disable_sessions": True,
         "log_level": viam_logging.LOG_LEVEL,
     }
 
 
-async def _encryption(target: Target) -> ssl.SSLContext | None:
-    """How to talk to an address: a machine that is no part of the cloud has no certificate, and does not encrypt."""
+async def _tls_context(target: Target) -> ssl.SSLContext | None:
+    """The TLS settings for an address; None if it does not encrypt: machines outside the cloud have no certificate."""
     context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # asked what it speaks, and told nothing
+    # First only to see whether it encrypts: nothing is sent.
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     for encrypted in (None, context):
         try:
@@ -156,54 +153,56 @@ async def _encryption(target: Target) -> ssl.SSLContext | None:
 
 def _no_connection(target: Target, error: Exception) -> MachineError:
     cause = error if isinstance(error, GRPCError) or error.__context__ is None else error.__context__
-    if isinstance(cause, GRPCError) and cause.status in (Status.UNAUTHENTICATED, Status.PERMISSION_DENIED):
+    if isinstance(cause, GRPCError) and status_of(cause) in (Status.UNAUTHENTICATED, Status.PERMISSION_DENIED):
         if target.api_key is None:
-            return MachineError(f"The machine at {target.address} asks for an API key: give one, with its id.")
-        return MachineError(
-            f"The machine at {target.address} refuses the API key: is it one of this machine's, and its id?"
-        )
+            return MachineError("machine-wants-key", address=target.address)
+        return MachineError("machine-refuses-key", address=target.address)
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return MachineError(f"The certificate of the machine at {target.address} is not trusted.")
+        return MachineError("certificate-untrusted", address=target.address)
     if target.direct:
-        return MachineError(f"No machine is reached at {target.host}:{target.port}: {_reason(cause)}.")
-    return MachineError(
-        f"No connection to the machine at {target.address} came about: it is offline, or the address, the API key or "
-        "its id is not right."
-    )
+        return MachineError("machine-unreachable", address=f"{target.host}:{target.port}", reason=_reason(cause))
+    return MachineError("no-connection", address=target.address)
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, socket.gaierror):
-        return "its name is not known"
-    if isinstance(error, OSError) and "Connect call failed" in str(error):  # at one address, or at several
-        return "nobody answers there"
-    return said(error)
-
-
-def said(error: BaseException) -> str:
-    """What an error says, without what servers on the way have put before it."""
-    text = error.message or error.status.name if isinstance(error, GRPCError) else reason_of(error)
-    return _PROXIED.sub("", text).rstrip(".")
+        return "its name cannot be resolved"
+    if isinstance(error, OSError) and "Connect call failed" in str(error):  # asyncio's text, for one address or several
+        return "nothing answers there"
+    return message_of(error)
 
 
 @contextlib.contextmanager
-def hidden(secret: str | None) -> Iterator[None]:
-    """Let no error that passes show a secret, whoever put it there."""
+def redacted(secret: str | None) -> Iterator[None]:
+    """Replace a secret in the fields of every error that passes, whichever program put it there."""
     try:
         yield
     except VideoStoreError as error:
-        if secret and secret in str(error):
-            raise type(error)(str(error).replace(secret, "…")) from None
+        fields = {name: _without(secret, value) for name, value in error.fields.items()} if secret else error.fields
+        if fields != error.fields:
+            raise type(error)(error.code, **fields) from None
         raise
+
+
+def _without(secret: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace(secret, "…")
+    if isinstance(value, Path):
+        return Path(str(value).replace(secret, "…"))
+    if isinstance(value, (list, tuple)):
+        return type(value)(_without(secret, one) for one in value)
+    if isinstance(value, dict):
+        return {_without(secret, name): _without(secret, one) for name, one in value.items()}
+    return value
 
 
 @contextlib.contextmanager
 def quiet_sdk() -> Iterator[None]:
-    """Keep the SDK from printing what an error says anyway, unless our own logger is to tell everything."""
+    """Keep the SDK from printing what our errors say anyway, unless our own logger shows debug messages."""
     before, level = viam_logging.LOG_LEVEL, logging.DEBUG
     if not logging.getLogger("videostore").isEnabledFor(logging.DEBUG):
         level = logging.CRITICAL
-        os.environ.setdefault("RUST_LOG", "off")  # its own library prints to the standard output
+        os.environ.setdefault("RUST_LOG", "off")  # the SDK's library prints to the standard output
     viam_logging.setLevel(level)
     try:
         yield

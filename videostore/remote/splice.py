@@ -1,9 +1,9 @@
-"""Pieces: how clips of ranges that meet become one clip, exact to the frame and without encoding.
+"""Splicing: clips of adjacent ranges become one clip, exact to the frame and without re-encoding.
 
-A clip of [b, c) begins at the keyframe before b, and its edit list hides what lies between the two. These hidden
-packets are the last ones of the clip of [a, b), byte for byte. So they are left out, which joins the two in the middle
-of a group of pictures, and tell to the microsecond how far apart the frames on both sides are. ffmpeg's own joining
-shows them once more, and late.
+A clip of [b, c) begins at the keyframe before b, and its edit list hides the packets between the two. These hidden
+packets are the last packets of the clip of [a, b), byte for byte. They are left out here, which joins the two clips in
+the middle of a group of pictures, and they show to the microsecond how far apart the frames on both sides are. ffmpeg's
+own concatenation would show them a second time, and late.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from videostore.ffmpeg.process import run_ffmpeg
 _TIME_BASE = Fraction(1, US_PER_SECOND)
 _DIGEST_BYTES = 16
 _OPTIONS = {"movie_timescale": str(US_PER_SECOND)}
-"""In milliseconds, the default, the edit list could end before the last frame."""
+"""With the default, milliseconds, the edit list could end before the last frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,91 +34,100 @@ class Packet:
     """One encoded frame of a clip."""
 
     digest: bytes
+    """Of its bytes."""
     keyframe: bool
     hidden: bool
-    at_us: int
-    """When it is shown, from the clip's start; negative where it is hidden."""
+    """Whether the edit list hides it."""
+    time_us: int
+    """When it is shown, from the start of the clip; negative if it is hidden."""
     duration_us: int
 
 
 @dataclass(frozen=True, slots=True)
-class Seam:
-    """How a piece continues a clip."""
+class SplicePoint:
+    """Where a piece continues a clip."""
 
-    written: int
-    """So many of its packets are in the clip already."""
-    shift_us: int
-    """What lies between its own times and the clip's."""
+    skipped_packets: int
+    """How many of the piece's first packets are already in the clip."""
+    offset_us: int
+    """What is added to the piece's times to get those of the clip."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A clip that is to become part of another one."""
+    """A clip that becomes part of a longer one."""
 
     path: Path
     codec: str
     width: int
     height: int
-    setup: bytes
+    extradata: bytes
     packets: tuple[Packet, ...]
 
     @classmethod
     def read(cls, path: Path) -> Piece:
-        """Read what a file holds. Blocking.
+        """Read the packets of a file. Blocking.
 
         Raises:
-            av.error.FFmpegError: it is no video.
-            ValueError: it holds no frame.
+            av.error.FFmpegError: the file is not a video.
+            ValueError: the file has no frames.
         """
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise ValueError("it holds no video")
+                raise ValueError("it has no video")
             context = container.streams.video[0].codec_context
-            packets = tuple(_described(packet) for packet in _packets(container))
+            packets = tuple(_describe(packet) for packet in _packets(container))
             if all(packet.hidden for packet in packets):
-                raise ValueError("it holds no frame")
+                raise ValueError("it has no frames")
             return cls(path, context.name, context.width, context.height, context.extradata or b"", packets)
 
     @property
-    def head(self) -> int:
+    def hidden_packets(self) -> int:
         """How many packets are hidden at its start."""
         return next(number for number, packet in enumerate(self.packets) if not packet.hidden)
 
     @property
-    def plain(self) -> bool:
-        """Whether its frames stand in the order in which they are shown, and hidden ones only at its start."""
-        times = [packet.at_us for packet in self.packets]
-        return times == sorted(times) and not any(packet.hidden for packet in self.packets[self.head :])
+    def first(self) -> Packet:
+        """The first frame that is shown."""
+        return self.packets[self.hidden_packets]
+
+    @property
+    def in_display_order(self) -> bool:
+        """Whether the packets are in the order in which they are shown, and hidden ones only at the start."""
+        times = [packet.time_us for packet in self.packets]
+        return times == sorted(times) and not any(packet.hidden for packet in self.packets[self.hidden_packets :])
 
     def joins(self, other: Piece) -> bool:
-        """Whether a player can play on from one into the other; H.264's parameter sets are repeated in each clip."""
+        """Whether a player can continue from one piece into the other. H.264 clips repeat their parameter sets."""
         if (self.codec, self.width, self.height) != (other.codec, other.width, other.height):
             return False
-        return self.plain and other.plain and (self.codec == "h264" or self.setup == other.setup)
+        same_setup = self.codec == "h264" or self.extradata == other.extradata
+        return self.in_display_order and other.in_display_order and same_setup
 
-    def distance_us(self, one: Packet, other: Packet) -> int | None:
-        """How far apart two frames are, where this piece holds both, one behind the other.
+    def interval_us(self, first: Packet, second: Packet) -> int | None:
+        """The time between two frames, if this piece has the second one right after the first.
 
-        None as well where there are several such pairs, for a still scene may repeat itself to the byte.
+        None as well if it has several such pairs: the frames of a still scene may be equal to the byte.
         """
         found = {
-            b.at_us - a.at_us
+            b.time_us - a.time_us
             for a, b in zip(self.packets, self.packets[1:], strict=False)
-            if (a.digest, b.digest) == (one.digest, other.digest)
+            if (a.digest, b.digest) == (first.digest, second.digest)
         }
         return found.pop() if len(found) == 1 else None
 
 
-class Joint:
-    """A clip that grows by pieces that join. Owns the file until `close`; all of it is blocking."""
+class SplicedClip:
+    """A clip to which pieces are appended. Owns the file until `close`. All methods block."""
 
     def __init__(self, path: Path, first: Piece, *, faststart: bool) -> None:
-        """Begin with a piece. With `faststart` the clip's index is moved to its front at the end."""
+        """Start with a piece. With `faststart` the clip's index is moved to the front of the file by `close`."""
         self.path = path
         self.first = first
-        self._tail: list[Packet] = []
-        """What a decoder has seen since the last keyframe."""
-        self._distance_us = US_PER_SECOND // 25
+        self._group: list[Packet] = []
+        """The packets since the last keyframe, which a decoder has seen."""
+        self._interval_us = US_PER_SECOND // 25
+        """The time between the last two frames."""
         options = {**_OPTIONS, **({"movflags": "+faststart"} if faststart else {})}
         with av.open(str(first.path)) as source:
             self._output = av.open(str(path), "w", format="mp4", options=options)
@@ -127,89 +136,88 @@ class Joint:
             self._output.metadata.update(
                 {name: source.metadata[name] for name in ("creation_time", "comment") if name in source.metadata}
             )
-        self.add(first, Seam(0, -first.packets[first.head].at_us))
+        self.append(first, SplicePoint(0, -first.first.time_us))
 
     @property
     def last(self) -> Packet:
         """The last frame so far."""
-        return self._tail[-1]
+        return self._group[-1]
 
     @property
     def end_us(self) -> int:
-        """Where it ends, as far as the last frame tells; where it does not, as the one before it does.
+        """When the last frame ends. If its duration is missing, it is as long as the interval before it.
 
-        Older modules with an ffmpeg before 8 give the last frame no length, or one unit of time.
+        Older modules with an ffmpeg before version 8 give the last frame no duration, or one unit of time.
         """
-        told_us = self.last.duration_us
-        return self.last.at_us + (told_us if told_us > 1 else self._distance_us)
+        duration_us = self.last.duration_us
+        return self.last.time_us + (duration_us if duration_us > 1 else self._interval_us)
 
-    def seam(self, piece: Piece, distance_us: int | None = None) -> Seam | None:
-        """How a piece continues this clip; None where that would show it broken.
+    def splice_point(self, piece: Piece, interval_us: int | None = None) -> SplicePoint | None:
+        """Where a piece continues this clip; None if the result could not be decoded.
 
-        `distance_us` lies between the last frame and the piece's first one, where nothing of the piece is hidden; None:
-        as long as the last frame says of itself.
+        `interval_us` is the time between the last frame and the piece's first one, for a piece without hidden packets.
+        None stands for the duration of the last frame.
         """
         if not self.first.joins(piece):
             return None
-        if piece.head == 0:
-            at_us = self.end_us if distance_us is None else self.last.at_us + distance_us
-            return Seam(0, at_us - piece.packets[0].at_us)
-        # What is hidden must be there, from the keyframe on. What follows was not recorded yet a moment ago.
-        written = [packet.digest for packet in self._tail]
-        hidden = [packet.digest for packet in piece.packets[: piece.head]]
+        if piece.hidden_packets == 0:
+            time_us = self.end_us if interval_us is None else self.last.time_us + interval_us
+            return SplicePoint(0, time_us - piece.first.time_us)
+        # The clip must have the hidden packets, from the keyframe on. Some at their end may have been recorded since.
+        written = [packet.digest for packet in self._group]
+        hidden = [packet.digest for packet in piece.packets[: piece.hidden_packets]]
         for end in range(len(hidden), len(written) - 1, -1):
             if hidden[end - len(written) : end] == written:
-                return Seam(end, self.last.at_us - piece.packets[end - 1].at_us)
+                return SplicePoint(end, self.last.time_us - piece.packets[end - 1].time_us)
         return None
 
-    def add(self, piece: Piece, seam: Seam) -> None:
-        """Take over the packets of a piece."""
+    def append(self, piece: Piece, point: SplicePoint) -> None:
+        """Copy the packets of a piece, from a splice point on."""
         with av.open(str(piece.path)) as source:
-            for packet, described in zip(_packets(source), piece.packets, strict=True):
-                if seam.written > 0:
-                    seam = Seam(seam.written - 1, seam.shift_us)
+            for number, (packet, described) in enumerate(zip(_packets(source), piece.packets, strict=True)):
+                if number < point.skipped_packets:
                     continue
-                at_us = described.at_us + seam.shift_us
-                decoded_us = at_us if packet.dts is None else _us(packet.dts, packet.time_base) + seam.shift_us
+                time_us = described.time_us + point.offset_us
+                decoding_us = time_us if packet.dts is None else _us(packet.dts, packet.time_base) + point.offset_us
                 packet.stream = self._stream
                 packet.time_base = _TIME_BASE
-                packet.pts, packet.dts, packet.duration = at_us, decoded_us, described.duration_us
+                packet.pts, packet.dts, packet.duration = time_us, decoding_us, described.duration_us
                 self._output.mux(packet)
-                if self._tail:
-                    self._distance_us = at_us - self.last.at_us
+                if self._group:
+                    self._interval_us = time_us - self.last.time_us
                 if described.keyframe:
-                    self._tail.clear()
-                self._tail.append(
-                    Packet(described.digest, described.keyframe, described.hidden, at_us, described.duration_us)
+                    self._group.clear()
+                self._group.append(
+                    Packet(described.digest, described.keyframe, described.hidden, time_us, described.duration_us)
                 )
 
     def close(self) -> None:
-        """Complete the file. May be called again."""
+        """Complete the file. It can be called again."""
         self._output.close()
 
 
-async def even_out(joints: Sequence[Joint], path: Path, binary: str) -> None:
-    """Make one clip of several that do not join: encoded anew in the largest of their sizes, as a save does.
+async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary: str) -> None:
+    """Make one clip of several that cannot be spliced: re-encoded in the largest of their sizes, as a save does.
 
-    The files in the making stand beside `path`. `binary` is the ffmpeg to use.
+    Temporary files are written beside `path`. `binary` is the ffmpeg to use.
 
     Raises:
         FFmpegError: ffmpeg failed.
     """
-    largest = max((joint.first for joint in joints), key=lambda piece: piece.width * piece.height)
+    largest = max((clip.first for clip in clips), key=lambda piece: piece.width * piece.height)
     width, height = largest.width + largest.width % 2, largest.height + largest.height % 2
     listed = []
-    for number, joint in enumerate(joints):
-        encoded = path.with_name(f"even{number}.mp4")
-        video = ffmpeg.input(str(joint.path)).video
+    for number, clip in enumerate(clips):
+        encoded = path.with_name(f"encoded{number}.mp4")
+        video = ffmpeg.input(str(clip.path)).video
         video = video.filter("scale", width, height, force_original_aspect_ratio="decrease")
         video = video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2").filter("setsar", 1)
         await _run(video.output(str(encoded), f="mp4", map_metadata=0, **REENCODED, **EXACT_TIMES), binary)
-        joint.path.unlink()
-        listed.append(ListedFile(Path(encoded.name), joint.end_us))
-    list_path = path.with_name("even.txt")
+        clip.path.unlink()
+        listed.append(ListedFile(Path(encoded.name), clip.end_us))
+    list_path = path.with_name("encoded.txt")
     list_path.write_text(concat_list(listed), encoding="utf-8")
-    source, tags = ffmpeg.input(str(list_path), **CONCAT_INPUT), ffmpeg.input(str(path.with_name("even0.mp4")))
+    source, tags = ffmpeg.input(str(list_path), **CONCAT_INPUT), ffmpeg.input(str(path.with_name("encoded0.mp4")))
     options = {"f": "mp4", "c": "copy", "map_metadata": 1, **_OPTIONS}
     await _run(ffmpeg.output(source.video, tags["d?"], str(path), **options), binary)
 
@@ -221,16 +229,16 @@ async def _run(stream: Any, binary: str) -> None:
 
 def _packets(container: Any) -> Iterator[Any]:
     for packet in container.demux(container.streams.video[0]):
-        if packet.size:  # the last, empty one flushes decoders
+        if packet.size:  # the last packet is empty, to flush decoders
             yield packet
 
 
-def _described(packet: Any) -> Packet:
+def _describe(packet: Any) -> Packet:
     return Packet(
         digest=hashlib.blake2b(packet, digest_size=_DIGEST_BYTES).digest(),
         keyframe=packet.is_keyframe,
         hidden=packet.is_discard,
-        at_us=_us(packet.pts, packet.time_base),
+        time_us=_us(packet.pts, packet.time_base),
         duration_us=_us(packet.duration or 0, packet.time_base),
     )
 

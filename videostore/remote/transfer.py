@@ -1,87 +1,102 @@
-"""A clip on its way from a machine: in pieces, where an answer cannot carry it whole."""
+"""Fetching one clip from a machine, in pieces if it is too large for one response."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from videostore.base.constants import FASTSTART_BYTES, US_PER_SECOND
-from videostore.base.errors import NothingStoredError, RequestError, TooLargeError, UnreadableRangeError
+from videostore.base.constants import FASTSTART_BYTES, MIB, US_PER_SECOND
+from videostore.base.errors import (
+    NothingStoredError,
+    RequestError,
+    TooLargeError,
+    UnreadableRangeError,
+    VideoStoreError,
+)
 from videostore.base.ranges import Range, merge_ranges
+from videostore.base.sentences import SAID
 from videostore.base.tasks import run_in_thread
 from videostore.clips.progress import OnProgress
 from videostore.ffmpeg.process import find_ffmpeg
-from videostore.remote.splice import Joint, Packet, Piece, even_out
+from videostore.remote.splice import Packet, Piece, SplicedClip, reencode_to_one_size
 
-TOLD_US = 1000
-"""Answers name times to the millisecond: pieces meet at whole ones."""
-LIMIT = re.compile(r"about ([\d.]+) MiB.* carries ([\d.]+) MiB: fetch at most ([\d.]+) s")
-"""What a refusal says: how large the clip would be, what an answer carries, and how long a clip that fits."""
+RESPONSE_PRECISION_US = 1000
+"""Times in responses are floored to the millisecond, so pieces begin and end at whole milliseconds."""
 
 _AIM_SHARE = 0.4
-"""Pieces take so much of what an answer carries: memory at both ends is spared, and the progress seen."""
+"""How much of a response a piece aims to fill. It saves memory at both ends, and shows progress."""
+_USUAL_LIMIT_BYTES = 24 * MIB
+"""What a response of a module can hold: assumed if a refusal does not say it."""
 _SHORT_US = 2 * US_PER_SECOND
-"""Pieces get shorter only where they must: each carries up to a second that is hidden."""
+"""Pieces get shorter only if they must: each carries up to a second that is hidden."""
 _SHORTEST_US = US_PER_SECOND // 100
 _REACHES_S = (0.25, 1, 2, 4, 16)
-"""How far a clip reaches that tells what lies around a seam; the camera may be slow."""
-
+"""How far clips that show the frames around a join reach, tried one after the other: the camera may be slow."""
 _FARTHEST_US = 60 * US_PER_SECOND
-"""How far from a seam a frame is looked for where no answer carries two of them."""
-
-_MIB = 1 << 20
+"""How far from a join to search for a frame if no response can carry both frames."""
+_IN_FUTURE = ("to-in-future", "from-in-future")
 
 Fetch = Callable[[int, int, Path], Awaitable[tuple[Range, ...] | None]]
-"""Fetches the clip of a range into a file; gives what it holds, where that is not all."""
+"""Fetches the clip of a range into a file. Returns what the clip holds, or None for the whole range."""
 
 
 class Transfer:
-    """One clip on its way: the pieces that are fetched, and the joints that they make."""
+    """One clip that is being fetched: its pieces, and the spliced clips that they form."""
 
-    def __init__(self, fetch: Fetch, work: Path, asked: Range, report: OnProgress | None) -> None:
+    def __init__(self, fetch: Fetch, work: Path, requested: Range, on_progress: OnProgress | None) -> None:
+        """`work` is a directory for temporary files."""
         self.path = work / "clip.mp4"
         self._fetch_piece = fetch
         self._work = work
-        self._asked = asked
-        self._report = report
-        self._held: list[Range] = []
-        self._unsure_us: list[int] = []
-        """Seams at which the last frame's own word had to be taken for how long it lasts."""
+        self._requested = requested
+        self._on_progress = on_progress
+        self._fetched: list[Range] = []
+        self._uncertain_us: list[int] = []
+        """Joins where the interval between the frames is unknown, and the duration of the last frame was used."""
         self._pieces = 0
-        self._joints: list[Joint] = []
+        self._clips: list[SplicedClip] = []
         self._total_bytes = 0
-        self._longest_us = asked.to_us - asked.from_us
+        """About how large the clip is, once that is known."""
+        self._largest_bytes = 0
+        """Size of the largest piece so far."""
+        self._longest_us = requested.to_us - requested.from_us
+        """How long the next piece can be."""
         self._aim_bytes: float | None = None
 
     @property
     def ranges(self) -> tuple[Range, ...] | None:
-        """What the clip holds, where that is not all. It is parted where the times over a seam could not be told."""
-        held = _without(merge_ranges(self._held), self._unsure_us)
-        length_us = self._asked.to_us - self._asked.from_us
-        complete = len(held) == 1 and length_us - (held[0].to_us - held[0].from_us) < TOLD_US
-        return None if complete else tuple(held)
+        """What the clip holds; None for the whole range. It is split at joins whose times are uncertain."""
+        ranges = _split(merge_ranges(self._fetched), self._uncertain_us)
+        length_us = self._requested.to_us - self._requested.from_us
+        complete = len(ranges) == 1 and length_us - (ranges[0].to_us - ranges[0].from_us) < RESPONSE_PRECISION_US
+        return None if complete else tuple(ranges)
 
     async def fetch(self) -> None:
-        """Write the clip to `path`."""
+        """Write the clip to `path`.
+
+        Raises:
+            RequestError: the machine refuses the range, or nothing is stored in it.
+            VideoStoreError: another error of the machine, or of the connection to it.
+            FFmpegError: the parts could not be re-encoded to one size.
+        """
         try:
             await self._fetch_pieces()
-            for joint in self._joints:
-                await run_in_thread(joint.close)
+            for clip in self._clips:
+                await run_in_thread(clip.close)
         finally:
-            for joint in self._joints:
+            for clip in self._clips:
                 with contextlib.suppress(OSError, ValueError):
-                    joint.close()
-        if len(self._joints) == 1:
-            self._joints[0].path.rename(self.path)
-        elif self._joints:
-            await even_out(self._joints, self.path, find_ffmpeg())
+                    clip.close()
+        if len(self._clips) == 1:
+            self._clips[0].path.rename(self.path)
+        elif self._clips:
+            await reencode_to_one_size(self._clips, self.path, find_ffmpeg())
 
     async def _fetch_pieces(self) -> None:
-        at_us, absent = self._asked.from_us, None
-        while at_us < self._asked.to_us:
+        at_us, absent = self._requested.from_us, None
+        while at_us < self._requested.to_us:
             end_us = self._end_us(at_us)
             piece = self._work / f"piece{self._pieces}.mp4"
             try:
@@ -91,128 +106,145 @@ class Transfer:
                 continue
             except (NothingStoredError, UnreadableRangeError) as error:
                 absent = absent or error
-                self._held += await self._last_frame_in(at_us, end_us)
+                self._fetched += await self._last_frame_in(at_us, end_us)
                 self._longest_us *= 2
             except RequestError as error:
-                if not self._pieces or "lies in the future" not in str(error):
+                if not self._pieces or not _may_be_in_future(error):
                     raise
-                break  # the range reaches beyond the machine's present
+                break  # the rest of the range is in the machine's future
             else:
                 await self._keep(piece, Range(at_us, end_us), ranges)
             at_us = end_us
-            if self._report is not None:
-                self._report((at_us - self._asked.from_us) / (self._asked.to_us - self._asked.from_us))
+            if self._on_progress is not None:
+                done_us = at_us - self._requested.from_us
+                self._on_progress(done_us / (self._requested.to_us - self._requested.from_us))
         if absent is not None and not self._pieces:
             raise absent
 
     def _end_us(self, at_us: int) -> int:
-        """Where the next piece ends: what is left is divided evenly, for a tiny rest might hold no frame at all."""
-        left_us = self._asked.to_us - at_us
+        """Where the next piece ends. The rest is divided evenly, since a very short last piece might have no frame."""
+        left_us = self._requested.to_us - at_us
         count = -(-left_us // self._longest_us)
-        return self._asked.to_us if count == 1 else max(at_us + 1, (at_us + left_us // count) // TOLD_US * TOLD_US)
+        if count == 1:
+            return self._requested.to_us
+        return max(at_us + 1, (at_us + left_us // count) // RESPONSE_PRECISION_US * RESPONSE_PRECISION_US)
 
     async def _last_frame_in(self, from_us: int, to_us: int) -> list[Range]:
-        """What is held of a range in which no frame was captured: one before it may last into it."""
-        whole = (from_us, to_us) == (self._asked.from_us, self._asked.to_us)
-        if whole or (from_us > self._asked.from_us and not any(one.to_us == from_us for one in self._held)):
+        """What is held of a range in which no frame was captured: a frame before it may last into it."""
+        whole = (from_us, to_us) == (self._requested.from_us, self._requested.to_us)
+        if whole or (from_us > self._requested.from_us and not any(one.to_us == from_us for one in self._fetched)):
             return []
-        for reach_s in _REACHES_S:
-            before_us = from_us - int(reach_s * US_PER_SECOND)
+        reaches_us = [int(reach_s * US_PER_SECOND) for reach_s in _REACHES_S]
+        empty_us = 0
+        while reaches_us:
+            reach_us = reaches_us.pop(0)
+            before_us = from_us - reach_us
             try:
                 ranges = await self._fetch_piece(before_us, to_us, self._work / "before.mp4")
             except (NothingStoredError, UnreadableRangeError):
-                continue
-            except RequestError:  # too large, for instance
-                break
-            held = [Range(before_us, to_us)] if ranges is None else ranges
-            return [Range(max(one.from_us, from_us), one.to_us) for one in held if one.to_us > from_us]
+                empty_us = reach_us
+            except RequestError:  # too large, for instance: try less, as long as that may hold a frame
+                reaches_us = [(empty_us + reach_us) // 2] if reach_us - empty_us > _SHORTEST_US else []
+            else:
+                held = [Range(before_us, to_us)] if ranges is None else ranges
+                return [Range(max(one.from_us, from_us), one.to_us) for one in held if one.to_us > from_us]
         return []
 
     def _shorten(self, refusal: TooLargeError, length_us: int) -> None:
-        """Ask for less after a refusal, which says how much would fit; it is raised again where nothing does."""
+        """Request less after a refusal: as much as fits by the sizes that it names, or half if it names none.
+
+        Raises:
+            TooLargeError: the refusal, if the shortest piece is still too large.
+        """
         self._longest_us = length_us // 2
-        if told := LIMIT.search(str(refusal)):
-            about_mib, carried_mib, fits_s = map(float, told.groups())
-            self._aim_bytes = _AIM_SHARE * carried_mib * _MIB
-            self._total_bytes = self._total_bytes or int(about_mib * _MIB)
-            fits_us = fits_s * US_PER_SECOND
-            if fits_us > 0:
-                self._longest_us = min(self._longest_us, max(int(_AIM_SHARE * fits_us), _SHORT_US))
+        if refusal.limit_bytes is not None:
+            self._aim_bytes = _AIM_SHARE * refusal.limit_bytes
+        elif self._largest_bytes:
+            self._aim_bytes = self._largest_bytes
+        else:
+            self._aim_bytes = _AIM_SHARE * _USUAL_LIMIT_BYTES
+        if refusal.size_bytes is not None:
+            self._total_bytes = self._total_bytes or refusal.size_bytes
+        if refusal.longest_s is not None and refusal.longest_s > 0:
+            aimed_us = int(_AIM_SHARE * refusal.longest_s * US_PER_SECOND)
+            self._longest_us = min(self._longest_us, max(aimed_us, _SHORT_US))
         if self._longest_us < _SHORTEST_US:
             raise refusal
 
-    def _lengthen(self, size_bytes: int, length_us: int) -> None:
-        """Let the size of a piece steer the length of the next; a clip need not be equally dear everywhere."""
+    def _adapt_length(self, size_bytes: int, length_us: int) -> None:
+        """Choose the length of the next piece by the size of this one: the bit rate of a clip may vary."""
         if self._aim_bytes is not None:
             aimed_us = int(length_us * self._aim_bytes / size_bytes)
             self._longest_us = max(length_us // 2, min(aimed_us, 2 * length_us), min(length_us, _SHORT_US))
 
-    async def _keep(self, piece: Path, asked: Range, ranges: tuple[Range, ...] | None) -> None:
+    async def _keep(self, piece: Path, requested: Range, ranges: tuple[Range, ...] | None) -> None:
         """Make a piece part of the clip."""
         self._pieces += 1
-        self._held += [asked] if ranges is None else ranges
-        size_bytes = piece.stat().st_size
-        if asked == self._asked:
+        self._fetched += [requested] if ranges is None else ranges
+        size_bytes, length_us = piece.stat().st_size, requested.to_us - requested.from_us
+        self._largest_bytes = max(self._largest_bytes, size_bytes)
+        if not self._total_bytes:
+            self._total_bytes = size_bytes * (self._requested.to_us - self._requested.from_us) // length_us
+        if requested == self._requested:
             piece.rename(self.path)
         else:
-            await self._take(piece, asked.from_us)
+            await self._append(piece, requested.from_us)
             piece.unlink()
-        self._lengthen(size_bytes, asked.to_us - asked.from_us)
+        self._adapt_length(size_bytes, length_us)
 
-    async def _take(self, path: Path, at_us: int) -> None:
-        """Join a piece to those before it."""
+    async def _append(self, path: Path, at_us: int) -> None:
+        """Splice a piece to those before it, or start another clip if that is not possible."""
         piece = await run_in_thread(Piece.read, path)
-        if self._joints:
-            joint = self._joints[-1]
-            distance_us = None
-            if piece.head == 0 and joint.first.joins(piece) and self._is_held_around(at_us):
-                distance_us = await self._measure(joint, piece, at_us)
-                if distance_us is None:
-                    self._unsure_us.append(at_us)
-            if (seam := joint.seam(piece, distance_us)) is not None:
-                await run_in_thread(joint.add, piece, seam)
+        if self._clips:
+            clip = self._clips[-1]
+            interval_us = None
+            if piece.hidden_packets == 0 and clip.first.joins(piece) and self._is_continuous(at_us):
+                interval_us = await self._interval_us(clip, piece, at_us)
+                if interval_us is None:
+                    self._uncertain_us.append(at_us)
+            if (point := clip.splice_point(piece, interval_us)) is not None:
+                await run_in_thread(clip.append, piece, point)
                 return
-            await run_in_thread(joint.close)
-        number, faststart = len(self._joints), 0 < self._total_bytes <= FASTSTART_BYTES
-        self._joints.append(
-            await run_in_thread(functools.partial(Joint, self._work / f"joint{number}.mp4", piece, faststart=faststart))
-        )
+            await run_in_thread(clip.close)
+        spliced, faststart = self._work / f"spliced{len(self._clips)}.mp4", 0 < self._total_bytes <= FASTSTART_BYTES
+        self._clips.append(await run_in_thread(functools.partial(SplicedClip, spliced, piece, faststart=faststart)))
 
-    def _is_held_around(self, at_us: int) -> bool:
-        return any(one.from_us < at_us < one.to_us for one in merge_ranges(self._held))
+    def _is_continuous(self, at_us: int) -> bool:
+        return any(one.from_us < at_us < one.to_us for one in merge_ranges(self._fetched))
 
-    async def _measure(self, joint: Joint, piece: Piece, at_us: int) -> int | None:
-        """How far apart two frames are between which a piece begins with a keyframe, and so hides nothing.
+    async def _interval_us(self, clip: SplicedClip, piece: Piece, at_us: int) -> int | None:
+        """The time between the last frame of a clip and the first of a piece that starts with a keyframe.
 
-        The last frame's own word may be a guess, at the end of a segment. A clip that holds both knows.
+        Such a piece hides nothing. The duration of the last frame may be a guess, at the end of a segment; a clip that
+        holds both frames knows. None: it cannot be found.
         """
         for reach_s in _REACHES_S:
             reach_us = int(reach_s * US_PER_SECOND)
             try:
-                bridge = await self._glimpse(at_us - reach_us, min(at_us + reach_us, self._asked.to_us))
+                bridge = await self._read_range(at_us - reach_us, min(at_us + reach_us, self._requested.to_us))
             except RequestError:  # too large, for instance
                 break
-            if bridge and (distance_us := bridge.distance_us(joint.last, piece.packets[0])) is not None:
-                return distance_us
-        # No answer carries both: each is looked for by itself.
-        last_us = await self._search(joint.last, at_us, -_FARTHEST_US)
+            if bridge and (interval_us := bridge.interval_us(clip.last, piece.first)) is not None:
+                return interval_us
+        # No response can carry both frames: find the capture time of each.
+        last_us = await self._capture_time_us(clip.last, at_us, -_FARTHEST_US)
         if last_us is None:
             return None
-        first_us = await self._search(piece.packets[0], at_us, min(_FARTHEST_US, self._asked.to_us - at_us))
+        first_us = await self._capture_time_us(piece.first, at_us, min(_FARTHEST_US, self._requested.to_us - at_us))
         return None if first_us is None else first_us - last_us
 
-    async def _search(self, frame: Packet, at_us: int, reach_us: int) -> int | None:
-        """When the frame next to a moment was captured, behind it or before it (by a negative reach).
+    async def _capture_time_us(self, frame: Packet, at_us: int, reach_us: int) -> int | None:
+        """When the frame next to a time was captured: after it, or before it if the reach is negative.
 
-        That is told by the shortest range that holds something. None: it is another frame, or not to be found.
+        That is where the shortest range that holds a frame ends. None: it is another frame, or none is found.
         """
         nearest: Packet | None = None
         empty_us, full_us = 0, abs(reach_us)
         while full_us - empty_us > 1 or nearest is None:
             tried_us = min(empty_us + max(1, (full_us - empty_us) // (2 if nearest else 4)), full_us)
             try:
-                found = await self._glimpse(*sorted((at_us, at_us + (tried_us if reach_us > 0 else -tried_us))))
-            except RequestError:  # too large, for instance: then it is not empty
+                found = await self._read_range(*sorted((at_us, at_us + (tried_us if reach_us > 0 else -tried_us))))
+            except RequestError:  # too large, for instance, so the range is not empty
                 if tried_us == full_us:
                     return None
                 full_us = tried_us
@@ -222,13 +254,13 @@ class Transfer:
             if found is None:
                 empty_us = tried_us
             else:
-                nearest, full_us = found.packets[found.head if reach_us > 0 else -1], tried_us
+                nearest, full_us = found.first if reach_us > 0 else found.packets[-1], tried_us
         if nearest.digest != frame.digest:
             return None
         return at_us + full_us - 1 if reach_us > 0 else at_us - full_us
 
-    async def _glimpse(self, from_us: int, to_us: int) -> Piece | None:
-        """A clip that is only looked at; None where nothing was captured in its range."""
+    async def _read_range(self, from_us: int, to_us: int) -> Piece | None:
+        """The packets of a range that does not become part of the clip; None if no frame was captured there."""
         path = self._work / "bridge.mp4"
         try:
             await self._fetch_piece(from_us, to_us, path)
@@ -237,15 +269,23 @@ class Transfer:
         return await run_in_thread(Piece.read, path)
 
 
-def _without(ranges: list[Range], unsure_us: list[int]) -> list[Range]:
-    """The ranges, parted by the least that is told at these moments."""
-    for at_us in unsure_us:
+def _may_be_in_future(error: VideoStoreError) -> bool:
+    """Whether a machine that has sent one piece of a range refuses another because it is in the future there.
+
+    If the refusal came without its code, it is: no other invalid argument depends on the time.
+    """
+    return error.code in _IN_FUTURE or (type(error) is RequestError and error.code == SAID)
+
+
+def _split(ranges: list[Range], at: list[int]) -> list[Range]:
+    """The ranges, split at these times by the shortest gap that a response can express."""
+    for at_us in at:
         ranges = [
             part
             for one in ranges
             for part in (
-                [Range(one.from_us, at_us - TOLD_US), Range(at_us, one.to_us)]
-                if one.from_us < at_us - TOLD_US and at_us < one.to_us
+                [Range(one.from_us, at_us - RESPONSE_PRECISION_US), Range(at_us, one.to_us)]
+                if one.from_us < at_us - RESPONSE_PRECISION_US and at_us < one.to_us
                 else [one]
             )
         ]
