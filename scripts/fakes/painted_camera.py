@@ -82,7 +82,7 @@ class ClipCheck:
 class PaintedCamera(Camera):
     """A camera that waits for its next frame, as a real one does, and paints the moment of capture into it.
 
-    Settable while it runs: `interval` (seconds from one frame to the next), `width`, `height`, `mime`, `told_mime`
+    Settable while it runs: `interval` (seconds from one frame to the next), `width`, `height`, `mime`, `reported_mime`
     (what answers call the bytes, where that is wrong), `gray` (JPEG without colour), `fault` and `report_captured_at`.
     Of several sources, each one after the first has half the size, so that a recording shows which of them it was made
     of.
@@ -106,7 +106,7 @@ class PaintedCamera(Camera):
         self.height = height
         self.sources = tuple(sources)
         self.mime = mime
-        self.told_mime: str | None = None
+        self.reported_mime: str | None = None
         self.gray = False
         self.interval = interval
         self.report_captured_at = report_captured_at
@@ -214,11 +214,12 @@ class PaintedCamera(Camera):
 
     def _paint_all(self, captured_us: int) -> list[NamedImage]:
         images = []
+        mime = self.mime if self.reported_mime is None else self.reported_mime
         for position, name in enumerate(self.sources):
             width, height = (self.width // 4 * 2, self.height // 4 * 2) if position else (self.width, self.height)
             counter = len(self.delivered)
             data = paint(captured_us, counter, width=width, height=height, mime=self.mime, label=name, gray=self.gray)
-            images.append(NamedImage(name, data, CameraMimeType.from_string(self.told_mime or self.mime)))
+            images.append(NamedImage(name, data, CameraMimeType.from_string(mime)))
         return images
 
     def _metadata(self, captured_us: int) -> ResponseMetadata:

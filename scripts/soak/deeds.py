@@ -87,12 +87,12 @@ class Deeds:
         return ""
 
     async def _wrong_mime(self, fault: Fault, dice: random.Random) -> str:
-        self._camera.told_mime = dice.choice(WRONG_MIMES)
+        self._camera.reported_mime = dice.choice(WRONG_MIMES)
         try:
             await asyncio.sleep(fault.hold_s)
-            return self._camera.told_mime
+            return self._camera.reported_mime
         finally:
-            self._camera.told_mime = None
+            self._camera.reported_mime = None
 
     async def _size_change(self, fault: Fault, dice: random.Random) -> str:
         before = self._camera.width, self._camera.height

@@ -176,9 +176,9 @@ def test_a_long_soak_is_judged_in_little_time() -> None:
     count = 8 * 3600 * 15
     times = [START_US + number * STEP_US for number in range(count)]
     excuses = [Excuse(at_us, at_us + 2 * US, "all-killed") for at_us in range(times[0], times[-1], 20 * US)]
-    began = time.monotonic()
+    began_s = time.thread_time()
     verdict = Judge(times, excuses).finish()
-    assert time.monotonic() - began < 10
+    assert time.thread_time() - began_s < 10
     assert len(verdict.missing) + sum(verdict.excused.values()) == count
 
 
