@@ -1,6 +1,6 @@
-"""`make demo`: runs the module as viam-server would, records a painted camera, and checks the clips that come out.
+"""`make demo`: runs the module as viam-server does, records a painted camera, and checks the clips.
 
-Everything is written below one directory; the processes that the demo starts end with it.
+All files are below one directory. The processes that the demo starts end with it.
 """
 
 import argparse
@@ -29,21 +29,21 @@ from scripts.fakes.viam_server import ModuleStartError, Parent
 NAME = "demo"
 FRAMES_PER_SECOND = 20
 FETCH_S = 8.0
-# The newest frames are still on their way through the encoder when a clip is asked for.
+# The newest frames are still in the encoder when a clip is requested.
 NEWEST_S = 2.5
 DRIFT_MS = 5.0
 CALL_TIMEOUT_S = 30.0
 FIRST_FRAME_TIMEOUT_S = 10.0
-# Only a directory that bears this file is emptied for another run.
+# A directory is emptied for another run only if it has this file.
 MARK = ".videostore-demo"
 
 
 class DemoError(Exception):
-    """The demo cannot go on, or the module did not do what it should; the text is for the terminal."""
+    """The demo cannot go on, or the module did something wrong. The text is for the terminal."""
 
 
 class Progress:
-    """One line about the recording: redrawn in place on a terminal, printed every 3 seconds elsewhere."""
+    """One line about the recording, updated in place on a terminal and printed every 3 seconds elsewhere."""
 
     def __init__(self) -> None:
         self._tty = sys.stdout.isatty()
@@ -66,7 +66,7 @@ class Progress:
 
 
 async def run(seconds: float, directory: Path) -> None:
-    """Records for `seconds` into `directory` and checks what save and fetch give. Raises DemoError."""
+    """Record for `seconds` into `directory`, and check a saved and a fetched clip. Raises DemoError."""
     storage, upload = directory / "storage", directory / "upload"
     camera = PaintedCamera("painted", interval=lambda: 1 / FRAMES_PER_SECOND)
     async with Parent([camera]) as parent:
@@ -100,11 +100,11 @@ async def run(seconds: float, directory: Path) -> None:
 
 
 async def record(client: CameraClient, camera: PaintedCamera, seconds: float) -> None:
-    """Waits for the first frame and shows the progress of the recording for `seconds`."""
+    """Wait for the first frame, and show the progress of the recording for `seconds`."""
     began = time.monotonic()
     while not camera.delivered:
         if time.monotonic() - began > FIRST_FRAME_TIMEOUT_S:
-            raise DemoError(f"The module asked the camera for no frame within {FIRST_FRAME_TIMEOUT_S:.0f} s.")
+            raise DemoError(f"The module requested no frame from the camera within {FIRST_FRAME_TIMEOUT_S:.0f} s.")
         await asyncio.sleep(0.05)
     print(f"\nRecording for {seconds:.0f} s in segments of 5 s:")
     began = time.monotonic()
@@ -122,7 +122,7 @@ async def record(client: CameraClient, camera: PaintedCamera, seconds: float) ->
 
 
 async def show_clips(client: CameraClient, camera: PaintedCamera, seconds: float, directory: Path) -> None:
-    """Shows the storage state, saves one clip and fetches another, and checks both."""
+    """Show the storage state, save one clip, fetch another, and check both."""
     now_us = camera.delivered[-1]
     start_us = camera.delivered[0]
     print("\nget-storage-state:")
@@ -136,22 +136,22 @@ async def show_clips(client: CameraClient, camera: PaintedCamera, seconds: float
     fetch_from_us = max(start_us, now_us - int(min(FETCH_S, seconds) * 1e6))
     fetched = await fetch(client, fetch_from_us, now_us, directory / "fetched.mp4")
 
-    print("\nEvery frame of the camera carries its capture time in black and white squares; the clips show:")
+    print("\nEvery frame of the camera has its capture time in black and white squares. The clips show:")
     await verify("saved  ", saved, camera.delivered, save_from_us, save_to_us)
     await verify("fetched", fetched, camera.delivered, fetch_from_us, now_us)
     print("\nTo watch them:")
     for clip in (saved, fetched):
         print(f"  ffplay {_shell(clip)}")
     print(
-        f"\nDone: a synthetic camera was recorded for {seconds:.0f} s by the module, running as a process of its own.\n"
-        "One clip was saved to the directory from which the data manager uploads, one was fetched as bytes,\n"
-        "and every frame of both was compared with what the camera had delivered.\n"
+        f"\nDone: the module recorded a synthetic camera for {seconds:.0f} s, as a separate process.\n"
+        "It saved one clip to the directory from which the data manager uploads, and returned another as bytes.\n"
+        "Every frame of both clips was compared with what the camera had delivered.\n"
         f"Segments, index and log are in {_short(directory)}."
     )
 
 
 async def stop(parent: Parent) -> float:
-    """Ends the module as viam-server does; gives the seconds it took. Raises DemoError if it does not end."""
+    """End the module as viam-server does. Returns the seconds it took. Raises DemoError if it does not end."""
     try:
         return await parent.terminate()
     except asyncio.TimeoutError:
@@ -159,7 +159,7 @@ async def stop(parent: Parent) -> float:
 
 
 async def save(client: CameraClient, from_us: int, to_us: int, upload: Path) -> Path:
-    """Saves a clip of [from_us, to_us) and gives the path at which it appeared."""
+    """Save a clip of [from_us, to_us). Returns the path of its file."""
     command: dict[str, ValueTypes] = {
         "command": "save",
         "from": _timestamp(from_us),
@@ -172,12 +172,12 @@ async def save(client: CameraClient, from_us: int, to_us: int, upload: Path) -> 
     print(f"    -> {json.dumps(answer)}")
     filename = str(answer.get("filename", ""))
     clip = _find(upload, filename)
-    print(f"    appeared as {_short(clip)} ({_megabytes(clip)})")
+    print(f"    saved as {_short(clip)} ({_megabytes(clip)})")
     return clip
 
 
 async def fetch(client: CameraClient, from_us: int, to_us: int, path: Path) -> Path:
-    """Fetches a clip of [from_us, to_us) and writes it to `path`."""
+    """Fetch a clip of [from_us, to_us), and write it to `path`."""
     command: dict[str, ValueTypes] = {"command": "fetch", "from": _timestamp(from_us), "to": _timestamp(to_us)}
     print(f"\nfetch: {json.dumps(command)}")
     began = time.monotonic()
@@ -187,37 +187,37 @@ async def fetch(client: CameraClient, from_us: int, to_us: int, path: Path) -> P
     rest = {key: value for key, value in answer.items() if key != "video"}
     print(f"    -> {json.dumps({**rest, 'video': f'{video[:24]}... ({len(video)} characters)'})}")
     if not video:
-        raise DemoError("The answer to fetch holds no video.")
+        raise DemoError("The response to fetch holds no video.")
     await asyncio.to_thread(path.write_bytes, base64.b64decode(video))
     print(f"    written to {_short(path)} ({_megabytes(path)}, {took_s * 1000:.0f} ms)")
     return path
 
 
 async def verify(what: str, clip: Path, delivered: list[int], from_us: int, to_us: int) -> None:
-    """Compares a clip with what the camera delivered and says so. Raises DemoError for anything that is not right."""
+    """Compare a clip with what the camera delivered, and print the result. Raises DemoError for every flaw."""
     check = check_clip(await asyncio.to_thread(read_clip, clip), delivered, from_us, to_us)
     if check.first_us is None or check.last_us is None:
         raise DemoError(f"The clip {_short(clip)} shows no frame with a legible time.")
     print(
         f"  {what}  {check.shown} frames, the first captured {(check.first_us - from_us) / 1000:.0f} ms after `from`, "
         f"the last {(to_us - check.last_us) / 1000:.0f} ms before `to`;\n"
-        f"           doubled {check.doubled}, missing {len(check.missing_before + check.missing_inside)}, "
+        f"           shown twice {check.doubled}, missing {len(check.missing_before + check.missing_inside)}, "
         f"largest drift {check.drift_ms:.2f} ms"
     )
     late = len(check.missing_after)
     if late:
         print(f"           (the newest {late} frames were still being encoded)")
     if fault := _fault(check, to_us):
-        raise DemoError(f"The clip {_short(clip)} is not right: {fault}.")
+        raise DemoError(f"The clip {_short(clip)} is wrong: {fault}.")
 
 
 def _fault(check: ClipCheck, to_us: int) -> str | None:
-    """What is wrong with a clip, apart from newest frames that were not yet written."""
+    """What is wrong with a clip, apart from the newest frames that were not written yet."""
     faults = {
         "frames without a legible time": check.unreadable,
         "frames shown twice": check.doubled,
         "frames out of order": check.out_of_order,
-        "frames from outside the range": len(check.outside),
+        "frames outside the range": len(check.outside),
         "frames that the camera never delivered": len(check.unknown),
         "frames missing at the start": len(check.missing_before),
         "frames missing in the middle": len(check.missing_inside),
@@ -232,10 +232,10 @@ def _fault(check: ClipCheck, to_us: int) -> str | None:
 
 
 def prepare(directory: Path) -> None:
-    """Makes the output directory, or empties that of an earlier demo. Raises DemoError if it holds anything else."""
+    """Make the output directory, or empty that of an earlier demo. Raises DemoError if it holds anything else."""
     if directory.exists():
         if not directory.is_dir() or (any(directory.iterdir()) and not (directory / MARK).exists()):
-            raise DemoError(f"{directory} is not empty and was not made by this demo: name another --directory.")
+            raise DemoError(f"{directory} is not empty and was not made by this demo. Choose another --directory.")
         for made in ("storage", "upload"):
             shutil.rmtree(directory / made, ignore_errors=True)
         for made in ("fetched.mp4", "module.log"):
@@ -245,24 +245,24 @@ def prepare(directory: Path) -> None:
 
 
 def write_log(parent: Parent, path: Path) -> None:
-    """Writes what the module printed and logged."""
+    """Write what the module printed and logged."""
     logged = (f"{line.level}\t{line.logger}\t{line.message}" for line in parent.logs)
     path.write_text("\n".join([*parent.module_output, *logged, ""]), encoding="utf-8")
 
 
 def main() -> int:
-    """Runs the demo; the exit code is 0 if everything was right."""
+    """Run the demo. The exit code is 0 if everything was right."""
     parser = argparse.ArgumentParser(prog="demo", description="Record a synthetic camera through the module.")
     parser.add_argument("--seconds", type=float, default=15.0, help="how long to record (default: 15, at least 6)")
     parser.add_argument(
-        "--directory", type=Path, default=Path("demo-output"), help="where everything goes (default: ./demo-output)"
+        "--directory", type=Path, default=Path("demo-output"), help="directory for all files (default: ./demo-output)"
     )
     arguments = parser.parse_args()
     if arguments.seconds < 6:
         parser.error("--seconds must be at least 6, or there is too little to cut a clip from")
     directory: Path = arguments.directory.resolve()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Progress is live also where it goes through a pipe; an odd encoding must not end it.
+        # Progress is printed at once, also to a pipe, and whatever the encoding is.
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
     try:
         prepare(directory)
@@ -274,11 +274,11 @@ def main() -> int:
         return _failed(str(error))
     except ModuleStartError as error:
         last = str(error).rstrip().splitlines()[-1]
-        return _failed(f"The module did not start: {last} (all of it is in {_short(directory / 'module.log')})")
+        return _failed(f"The module did not start: {last} (the full log is {_short(directory / 'module.log')})")
     except GRPCError as error:
         return _failed(f"The module answered: {error.message}")
     except StreamTerminatedError:
-        return _failed(f"The module broke off the connection; its log is {_short(directory / 'module.log')}.")
+        return _failed(f"The module closed the connection; its log is {_short(directory / 'module.log')}.")
     except asyncio.TimeoutError:
         return _failed(f"The module did not answer in time; its log is {_short(directory / 'module.log')}.")
     except (OSError, av.FFmpegError) as error:
@@ -292,7 +292,7 @@ def _failed(sentence: str) -> int:
 
 
 def _describe(status: Mapping[str, Any]) -> str:
-    """The parts of `get_status` that are there, in one line."""
+    """The status as one line."""
     parts = []
     if "recording" in status:
         parts.append(
@@ -312,7 +312,7 @@ def _describe(status: Mapping[str, Any]) -> str:
 
 
 def _timestamp(time_us: int) -> str:
-    """A time in the form that the commands take, in UTC and to the microsecond."""
+    """A timestamp for a command, in UTC and exact to the microsecond."""
     return datetime.fromtimestamp(time_us // 1_000_000, timezone.utc).strftime(
         f"%Y-%m-%d_%H-%M-%S.{time_us % 1_000_000:06d}Z"
     )
@@ -321,7 +321,7 @@ def _timestamp(time_us: int) -> str:
 def _find(directory: Path, filename: str) -> Path:
     found = sorted(directory.rglob(filename)) if filename else []
     if not found:
-        raise DemoError(f"The saved clip {filename!r} did not appear below {_short(directory)}.")
+        raise DemoError(f"The saved clip {filename!r} is not below {_short(directory)}.")
     return found[0]
 
 

@@ -1,9 +1,9 @@
-"""`make bench`: measures the module as a process on this machine, each row against bare ffmpeg or what is wanted.
+"""`make bench`: measures the module on this machine, and compares each row with bare ffmpeg or a target.
 
-`scale` is a table of its own: how the costs of the store grow with what is stored.
+`scale` is a separate table: how the costs of the store grow with the number of stored segments.
 
-Everything is written to temporary directories, which go with the processes that were started. A figure that is missed
-is marked in the table and is no failure of the program.
+All files are in temporary directories, which are removed at the end. A missed target is marked in the table; it is not
+a failure of the program.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from scripts.bench import archive as bench_archive
 from scripts.bench import recording as bench_recording
 from scripts.bench import scale as bench_scale
+from scripts.bench import scale_table
 from scripts.bench import sync as bench_sync
 from scripts.bench.table import Row, describe_machine, format_table
 from videostore.ffmpeg.process import find_ffmpeg
@@ -23,7 +24,7 @@ ROWS = tuple(dict.fromkeys((*bench_recording.ROWS, *bench_sync.ROWS, *bench_arch
 
 
 async def run(names: Sequence[str], *, quick: bool) -> list[Row]:
-    """Measures the rows of these names, all without any, but for those of `scale`."""
+    """Measure the rows with these names, or all rows, except those of `scale`."""
     binary = find_ffmpeg()
     found = []
     for part in (bench_recording, bench_sync, bench_archive):
@@ -34,13 +35,15 @@ async def run(names: Sequence[str], *, quick: bool) -> list[Row]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parses the command line, measures and prints the table."""
+    """Parse the command line, measure, and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m scripts.bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="ROW", help=f"rows to measure: {', '.join(ROWS)}; default all")
-    parser.add_argument("--quick", action="store_true", help="measure shorter and less often: the figures are rougher")
+    parser.add_argument(
+        "--quick", action="store_true", help="measure for a shorter time and less often; the figures are less exact"
+    )
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(ROWS):
-        parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; the rows are {', '.join(ROWS)}")
     machine, began = describe_machine(find_ffmpeg()), time.monotonic()
     tables, missed = [], []
     if rows := asyncio.run(run(options.names, quick=options.quick)):
@@ -48,10 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         missed += [row.name for row in rows if row.ok is False]
     if bench_scale.NAME in (options.names or ROWS):
         headings, lines = asyncio.run(bench_scale.measure(find_ffmpeg(), quick=options.quick, say=_say))
-        tables.append(bench_scale.format_lines(headings, lines))
+        tables.append(scale_table.format_lines(headings, lines))
         missed += [f"{bench_scale.NAME} ({line.name})" for line in lines if line.ok is False]
     print(f"\n{machine}", *tables, f"Measured in {time.monotonic() - began:.0f} s.", sep="\n\n")
-    print(f"Missed: {', '.join(missed)}." if missed else "Nothing that is wanted was missed.")
+    print(f"Missed: {', '.join(missed)}." if missed else "Every target was met.")
 
 
 def _say(text: str) -> None:

@@ -1,7 +1,7 @@
-"""Measures the module over a directory of 30,000 segments, with clips cut there by bare ffmpeg for comparison.
+"""Measures the module with a directory of 30,000 segments, and clips cut there by bare ffmpeg for comparison.
 
-The segments of the range that is fetched are real ones, 30 s at 1 Mbit/s; all others are as small as a segment can be,
-for the directory would take 110 GB otherwise. Each tells its own time, and the index knows them all, as after ten days.
+The fetched range has real segments of 30 s at 1 Mbit/s. All other segments are as small as possible, because the
+directory would take 110 GB otherwise. Each has its own time, and all are in the index, as after ten days of recording.
 """
 
 import asyncio
@@ -46,19 +46,19 @@ from videostore.store.store import VideoStore
 ROWS = ("fetch-60s", "state", "idle", "start", "memory")
 SEGMENTS, SEGMENT_S = 30_000, 30
 GAP_EVERY, GAP_S = 300, 60
-"""A gap after so many segments, so that there are a hundred ranges to tell of."""
+"""A gap after this many segments, so that the state has a hundred ranges."""
 REAL_SEGMENTS, CLIP_S, CLIP_SKIP_S = 4, 60, 15.3
 CALL_TIMEOUT_S = 120.0
 SETTLE_S = 5.0
-"""After the start the module compares directory and index once; what is measured comes after it."""
-WANTED_RATIO, WANTED_STATE_S, WANTED_IDLE, WANTED_RSS_MB = 1.5, 0.1, 0.01, 120.0
+"""After the start the module compares directory and index once. Measurements begin after that."""
+TARGET_RATIO, TARGET_STATE_S, TARGET_IDLE, TARGET_RSS_MB = 1.5, 0.1, 0.01, 120.0
 _PRFT_NTP = 16
 _NTP_TO_UNIX_S = 2_208_988_800
 
 
 @dataclass(frozen=True)
 class Stored:
-    """The directory, and the segments that the clip of [from_us, to_us) is cut from."""
+    """The directory, and the segments from which the clip of [from_us, to_us) is cut."""
 
     directory: Path
     segments: tuple[Segment, ...]
@@ -67,13 +67,13 @@ class Stored:
 
     @property
     def config(self) -> StorageConfig:
-        """The same as the module's attributes."""
+        """The same config as the module's attributes."""
         return StorageConfig(1000.0, self.directory, self.directory.parent / "upload", SEGMENT_S)
 
 
 @dataclass
 class Timed:
-    """Seconds of wall time, one of each per repetition."""
+    """Wall time in seconds, one value per repetition."""
 
     store: list[float] = field(default_factory=list)
     store_bare: list[float] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Timed:
 
 
 async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callable[[str], None]) -> list[Row]:
-    """The rows of `ROWS` that were asked for."""
+    """Measure these rows of `ROWS`."""
     repetitions = 7 if quick else 21
     timed, found = Timed(), []
     with tempfile.TemporaryDirectory(prefix="videostore-bench-") as directory:
@@ -114,11 +114,11 @@ async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callabl
                 for _ in range(repetitions if "fetch-60s" in rows else 10):
                     timed.grpc.append(await _fetch(client, stored))
                     timed.grpc_bare.append(await _cut_bare(stored, binary))
-                await asyncio.sleep(SETTLE_S)  # the module gives the memory of its answers back
+                await asyncio.sleep(SETTLE_S)  # the module frees the memory of its answers
                 rss_mb, text = describe_memory(module)
-                ok = rss_mb <= WANTED_RSS_MB
+                ok = rss_mb <= TARGET_RSS_MB
                 text += f" after {len(timed.grpc)} fetches"
-                found.append(Row("memory fetching", text, f"≤ {WANTED_RSS_MB:g} MB", None, ok))
+                found.append(Row("memory fetching", text, f"≤ {TARGET_RSS_MB:g} MB", None, ok))
     found += _describe(timed)
     return sorted(
         (row for row in found if row.name.partition(" ")[0] in rows),
@@ -127,14 +127,14 @@ async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callabl
 
 
 async def make_storage(directory: Path, binary: str) -> Stored:
-    """Fills a directory and its index; the newest segment ended an hour ago. Raises FFmpegError."""
+    """Fill a directory and its index. The newest segment ended an hour ago. Raises FFmpegError."""
     directory.mkdir(parents=True)
     templates = directory.parent
     gaps_s = SEGMENTS // GAP_EVERY * GAP_S
     start_us = (int(time.time()) - 3600 - gaps_s - SEGMENTS * SEGMENT_S) * US_PER_SECOND
-    picture = await asyncio.to_thread(_black_jpeg)
+    black = await asyncio.to_thread(_black_jpeg)
     sparse_us = [round(second * US_PER_SECOND) for second in (0, 10, 20, SEGMENT_S - 1 / FRAMES_PER_SECOND, SEGMENT_S)]
-    (small, *_) = await _encode(templates / "small", binary, [picture], [start_us + at_us for at_us in sparse_us])
+    (small, *_) = await _encode(templates / "small", binary, [black], [start_us + at_us for at_us in sparse_us])
     count = REAL_SEGMENTS * SEGMENT_S * FRAMES_PER_SECOND
     times_us = [start_us + number * US_PER_SECOND // FRAMES_PER_SECOND for number in range(count)]
     jpegs = await asyncio.to_thread(draw_jpegs)
@@ -148,13 +148,13 @@ async def make_storage(directory: Path, binary: str) -> Stored:
     finally:
         await index.close()
     held = tuple(segments[first_real : first_real + CLIP_S // SEGMENT_S + 1])
-    # Between two frames, so that it is plain how many the clip must show.
+    # Between two frames, so that the number of frames in the clip is certain.
     from_us = held[0].start_us + round((CLIP_SKIP_S - 0.5 / FRAMES_PER_SECOND) * US_PER_SECOND)
     return Stored(directory, held, from_us, from_us + CLIP_S * US_PER_SECOND)
 
 
 async def _encode(directory: Path, binary: str, jpegs: Sequence[bytes], times_us: Sequence[int]) -> list[Path]:
-    """The segments that the module's own recording command makes of pictures captured at these times."""
+    """Segments that the module's recording command makes from images with these capture times."""
     directory.mkdir()
     encoder = Encoder("libx264", DEFAULT_BITRATE, "ultrafast", FRAMES_PER_SECOND)
     format = StreamFormat("mjpeg", WIDTH, HEIGHT)
@@ -173,7 +173,7 @@ async def _encode(directory: Path, binary: str, jpegs: Sequence[bytes], times_us
         await run.finish()
     finally:
         await run.kill()
-    # Given their names, by which they can be probed.
+    # With the names of closed segments they can be probed.
     paths = sorted(directory.iterdir())
     return [path.rename(path.with_name(closed_name(times_us[0], number))) for number, path in enumerate(paths)]
 
@@ -206,7 +206,7 @@ def _write_all(directory: Path, start_us: int, small: Path, real: Sequence[Path]
 
 
 def _shift_prft(data: bytearray, by_us: int) -> None:
-    """Moves the capture time that a segment tells; `by_us` may be negative."""
+    """Change the capture time in a segment. `by_us` can be negative."""
     at = 0
     while at < len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
@@ -250,7 +250,7 @@ async def _fetch(client: CameraClient, stored: Stored) -> float:
 
 
 async def _cut_bare(stored: Stored, binary: str) -> float:
-    """Cuts the same clip with a list that is ready; starting ffmpeg counts, reading the clip does not."""
+    """Cut the same clip with a prepared list. The time includes the start of ffmpeg, but not reading the clip."""
     listing, clip = stored.directory.parent / "list.txt", stored.directory.parent / "bare.mp4"
     lines = ["ffconcat version 1.0"]
     for segment in stored.segments:
@@ -277,7 +277,7 @@ async def _state(client: CameraClient) -> float:
     elapsed_s = time.monotonic() - began
     ranges = answer["stored_video"]
     if not isinstance(ranges, list) or len(ranges) != SEGMENTS // GAP_EVERY:
-        raise RuntimeError(f"the module does not know the storage: {str(ranges)[:200]}")
+        raise RuntimeError(f"the module has not indexed the storage: {str(ranges)[:200]}")
     return elapsed_s
 
 
@@ -286,7 +286,7 @@ async def _measure_idle(module: psutil.Process, seconds: float, say: Callable[[s
     before_s, began = sum(module.cpu_times()[:4]), time.monotonic()
     await asyncio.sleep(seconds)
     share = (sum(module.cpu_times()[:4]) - before_s) / (time.monotonic() - began)
-    return Row("idle", f"{share * 100:.2f} % of a core", f"≤ {WANTED_IDLE * 100:g} %", None, share <= WANTED_IDLE)
+    return Row("idle", f"{share * 100:.2f} % of a core", f"≤ {TARGET_IDLE * 100:g} %", None, share <= TARGET_IDLE)
 
 
 def _check_clip(data: bytes) -> None:
@@ -302,8 +302,8 @@ def _describe(timed: Timed) -> list[Row]:
         rows.append(_fetch_row("fetch-60s (gRPC, base64)", timed.grpc, timed.grpc_bare))
     if timed.state:
         ours = f"{_milliseconds(timed.state)} median, {max(timed.state) * 1000:.1f} ms max of {len(timed.state)}"
-        ok = max(timed.state) <= WANTED_STATE_S
-        rows.append(Row("state", ours, f"≤ {WANTED_STATE_S * 1000:.0f} ms", None, ok))
+        ok = max(timed.state) <= TARGET_STATE_S
+        rows.append(Row("state", ours, f"≤ {TARGET_STATE_S * 1000:.0f} ms", None, ok))
     return rows
 
 
@@ -312,9 +312,9 @@ def _fetch_row(name: str, ours: Sequence[float], bare: Sequence[float]) -> Row:
     return Row(
         name,
         f"{_milliseconds(ours)} median of {len(ours)} (best {min(ours) * 1000:.1f})",
-        f"{_milliseconds(bare)} (best {min(bare) * 1000:.1f}); ≤ {WANTED_RATIO:.2f} x",
+        f"{_milliseconds(bare)} (best {min(bare) * 1000:.1f}); ≤ {TARGET_RATIO:.2f} x",
         ratio,
-        ratio <= WANTED_RATIO,
+        ratio <= TARGET_RATIO,
     )
 
 

@@ -1,7 +1,7 @@
-"""Measures the module while it records a camera of 1280x720 at 20 fps, against bare ffmpeg fed with the same pictures.
+"""Measures the module while it records a camera of 1280x720 at 20 fps, and bare ffmpeg with the same images.
 
-CPU time is counted, not wall time, and per frame: both sides are measured over the same pictures, one after the other,
-several times, and the best time of each counts. What other programs do on the machine can only add to it.
+It measures CPU time per frame. Module and bare ffmpeg take turns, several times with the same images, and the best time
+of each counts: other programs on the machine can only make it longer.
 """
 
 import asyncio
@@ -41,16 +41,16 @@ ROWS = ("record", "async-save", "memory", "stop")
 NAME = "bench"
 WIDTH, HEIGHT = 1280, 720
 FRAMES_PER_SECOND = 20
-PICTURES = 100
+IMAGES = 100
 WARM_UP_FRAMES = 4 * FRAMES_PER_SECOND
 SAVES, SAVED_S = 5, 8.0
 CALL_TIMEOUT_S = 60.0
-WANTED_CPU_RATIO, WANTED_SAVE_S, WANTED_RSS_MB, WANTED_STOP_S = 1.10, 3.0, 120.0, 3.0
+TARGET_CPU_RATIO, TARGET_SAVE_S, TARGET_RSS_MB, TARGET_STOP_S = 1.10, 3.0, 120.0, 3.0
 
 
 @dataclass
 class Recorded:
-    """What was measured; CPU in seconds per frame, one of each per round."""
+    """The measured values. CPU is in seconds per frame, one value per round."""
 
     module_cpu_s: list[float] = field(default_factory=list)
     child_cpu_s: list[float] = field(default_factory=list)
@@ -64,14 +64,14 @@ class Recorded:
 
     @property
     def ours_cpu_s(self) -> list[float]:
-        """Of the module and its ffmpeg together."""
+        """CPU of the module and its ffmpeg together."""
         return [module + child for module, child in zip(self.module_cpu_s, self.child_cpu_s, strict=True)]
 
 
 class StillCamera(Camera):
-    """Answers each request at once with the next of its pictures, so that whoever asks sets the pace.
+    """Answers each request at once with its next image, so that the caller sets the pace.
 
-    The pictures go to and fro; `delivered` is how many were given.
+    The images go forward and backward in turn. `delivered` is the number of answers.
     """
 
     def __init__(self, name: str, jpegs: Sequence[bytes]) -> None:
@@ -79,15 +79,15 @@ class StillCamera(Camera):
         self.delivered = 0
         self._jpegs = jpegs
 
-    def picture(self, number: int) -> bytes:
-        """The picture that is delivered as the `number`th."""
+    def image(self, number: int) -> bytes:
+        """The image of this answer, counted from 0."""
         at = number % (2 * len(self._jpegs) - 2)
         return self._jpegs[min(at, 2 * len(self._jpegs) - 2 - at)]
 
     async def get_images(self, **kwargs: Any) -> tuple[list[NamedImage], ResponseMetadata]:
         metadata = ResponseMetadata()
         metadata.captured_at.FromNanoseconds(time.time_ns())
-        image = NamedImage("color", self.picture(self.delivered), CameraMimeType.JPEG)
+        image = NamedImage("color", self.image(self.delivered), CameraMimeType.JPEG)
         self.delivered += 1
         return [image], metadata
 
@@ -100,7 +100,7 @@ class StillCamera(Camera):
 
 @functools.lru_cache(maxsize=1)
 def draw_jpegs() -> list[bytes]:
-    """What a camera on a wall sees: a still scene with fine structure, something that crosses it, and sensor noise."""
+    """Images as from a camera on a wall: a still scene with fine structure, a moving object, and sensor noise."""
     random = numpy.random.default_rng(0)
     scene = numpy.zeros((HEIGHT, WIDTH), numpy.float32)
     for cell_pixels, contrast in ((160, 45), (40, 25), (8, 12), (2, 5)):
@@ -109,11 +109,11 @@ def draw_jpegs() -> list[bytes]:
         scene += numpy.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC), numpy.float32) - 128
     noise = random.normal(0, 2.5, (2 * HEIGHT, 2 * WIDTH)).astype(numpy.float32)
     jpegs = []
-    for number in range(PICTURES):
+    for number in range(IMAGES):
         top, left = random.integers(0, HEIGHT), random.integers(0, WIDTH)
         gray = scene + 120 + noise[top : top + HEIGHT, left : left + WIDTH]
         image = Image.fromarray(numpy.dstack((gray * 0.9, gray, gray * 1.1)).clip(0, 255).astype(numpy.uint8))
-        x, y = number * WIDTH // PICTURES, HEIGHT // 3
+        x, y = number * WIDTH // IMAGES, HEIGHT // 3
         ImageDraw.Draw(image).rounded_rectangle((x, y, x + 110, y + 320), 40, fill=(60, 40, 110))
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=80)
@@ -122,21 +122,21 @@ def draw_jpegs() -> list[bytes]:
 
 
 def count_shown(clip: Path | io.BytesIO) -> int:
-    """How many frames of a clip a player shows; those before the edit list's start are not among them. Blocking."""
+    """Number of frames that a player shows, without those before the start of the edit list. Blocking."""
     with av.open(clip if isinstance(clip, io.BytesIO) else str(clip)) as container:
         packets = container.demux(container.streams.video[0])
         return sum(packet.pts is not None and packet.pts >= 0 and not packet.is_discard for packet in packets)
 
 
 def describe_memory(process: psutil.Process) -> tuple[float, str]:
-    """Resident memory in MB, and as text with the peak where the system tells it."""
+    """Resident memory in MB, and the same as text, with the peak if the system reports it."""
     rss_mb, status = process.memory_info().rss / 1e6, Path(f"/proc/{process.pid}/status")
     peaks = re.findall(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8")) if status.exists() else []
     return rss_mb, f"{rss_mb:.0f} MB" + "".join(f" (peak {int(peak) * 1024 / 1e6:.0f})" for peak in peaks)
 
 
 async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callable[[str], None]) -> list[Row]:
-    """The rows of `ROWS` that were asked for."""
+    """Measure these rows of `ROWS`."""
     rounds = (1 if quick else 3) if "record" in rows else 1
     frames = FRAMES_PER_SECOND * (20 if "record" in rows and not quick else 8)
     camera = StillCamera("still", await asyncio.to_thread(draw_jpegs))
@@ -171,7 +171,7 @@ async def _record(camera: StillCamera, frames: int, recorded: Recorded, *, saves
             await _wait_for(lambda: camera.delivered >= WARM_UP_FRAMES + frames)
             count = camera.delivered - first
             if [child.pid for child in parent.children()] != [child.pid for child in children]:
-                raise RuntimeError("the module's ffmpeg was started again while it was measured")
+                raise RuntimeError("the module's ffmpeg was restarted during the measurement")
             recorded.module_cpu_s.append((_cpu_s(module) - before_s) / count)
             recorded.child_cpu_s.append((sum(map(_cpu_s, children)) - child_before_s) / count)
             client = parent.camera(NAME)
@@ -187,8 +187,8 @@ async def _record(camera: StillCamera, frames: int, recorded: Recorded, *, saves
 
 
 async def _save(client: CameraClient, upload: Path, number: int) -> float:
-    """Seconds from the request of a clip that ends now until its file is there."""
-    await asyncio.sleep(0.2 * number)  # each at another distance from the next keyframe
+    """Seconds from the request of a clip that ends now until its file exists."""
+    await asyncio.sleep(0.2 * number)  # each at a different time before the next keyframe
     now, began = time.time(), time.monotonic()
     span: dict[str, ValueTypes] = {"from": _stamp(now - SAVED_S), "to": _stamp(now)}
     answer = await client.do_command({"command": "save", "async": True, **span}, timeout=CALL_TIMEOUT_S)
@@ -202,7 +202,7 @@ async def _save(client: CameraClient, upload: Path, number: int) -> float:
 
 
 async def _record_bare(camera: StillCamera, frames: int, binary: str, recorded: Recorded) -> None:
-    """Feeds ffmpeg at the same pace; its input is a plain stream of JPEGs dated by their arrival, all else as ours."""
+    """Feed ffmpeg at the same pace with a stream of JPEGs dated by arrival. All other options are the module's."""
     encoder = Encoder("libx264", DEFAULT_BITRATE, DEFAULT_PRESET, FRAMES_PER_SECOND)
     with tempfile.TemporaryDirectory(prefix="videostore-bench-") as directory:
         ours = recording_command(
@@ -226,7 +226,7 @@ async def _record_bare(camera: StillCamera, frames: int, binary: str, recorded: 
             for number in range(WARM_UP_FRAMES + frames):
                 if number == WARM_UP_FRAMES:
                     before_s = _cpu_s(measured)
-                process.stdin.write(camera.picture(number))
+                process.stdin.write(camera.image(number))
                 await process.stdin.drain()
                 due += 1 / FRAMES_PER_SECOND
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
@@ -252,28 +252,28 @@ def _describe(recorded: Recorded, frames: int) -> list[Row]:
             Row(
                 f"record {frames // FRAMES_PER_SECOND} s",
                 f"{_milliseconds(ours)} CPU/frame ({parts} of a core{dropped})",
-                f"{_milliseconds(bare)} CPU/frame ({_percent(min(bare))}); ≤ {WANTED_CPU_RATIO:.2f} x",
+                f"{_milliseconds(bare)} CPU/frame ({_percent(min(bare))}); ≤ {TARGET_CPU_RATIO:.2f} x",
                 ratio,
-                ratio <= WANTED_CPU_RATIO and not recorded.dropped,
+                ratio <= TARGET_CPU_RATIO and not recorded.dropped,
             )
         )
     if recorded.saves_s:
         worst = max(recorded.saves_s)
         ours_text = f"{statistics.median(recorded.saves_s):.2f} s median, {worst:.2f} s max of {len(recorded.saves_s)}"
-        rows.append(Row("async-save", ours_text, f"≤ {WANTED_SAVE_S:g} s", None, worst <= WANTED_SAVE_S))
+        rows.append(Row("async-save", ours_text, f"≤ {TARGET_SAVE_S:g} s", None, worst <= TARGET_SAVE_S))
     rss_mb, text = max(recorded.memory)
-    rows.append(Row("memory recording", text, f"≤ {WANTED_RSS_MB:g} MB", None, rss_mb <= WANTED_RSS_MB))
+    rows.append(Row("memory recording", text, f"≤ {TARGET_RSS_MB:g} MB", None, rss_mb <= TARGET_RSS_MB))
     stop = max(recorded.stops_s)
     text = f"{stop:.2f} s max of {len(recorded.stops_s)}"
     if recorded.leftovers or recorded.unfinished:
         text += f", left behind: {recorded.leftovers} processes, {recorded.unfinished} open segments"
-    ok = stop < WANTED_STOP_S and not recorded.leftovers and not recorded.unfinished
-    rows.append(Row("stop", text, f"< {WANTED_STOP_S:g} s", None, ok))
+    ok = stop < TARGET_STOP_S and not recorded.leftovers and not recorded.unfinished
+    rows.append(Row("stop", text, f"< {TARGET_STOP_S:g} s", None, ok))
     return rows
 
 
 def _cpu_s(process: psutil.Process) -> float:
-    """User and system time so far, also of the children that have ended."""
+    """User and system time so far, including children that have ended."""
     return float(sum(process.cpu_times()[:4]))
 
 

@@ -1,7 +1,7 @@
-"""Measures what forcing the open segment to stable storage costs a recorder of 1280x720 at 20 fps, with and without.
+"""Measures what it costs a recorder of 1280x720 at 20 fps to force the open segment to stable storage.
 
-The disk is the one of the temporary directory (TMPDIR names another). What reaches the device is counted for the whole
-machine: what other programs write meanwhile is in it.
+The disk is that of the temporary directory (TMPDIR names another one). Bytes are counted for the whole device,
+including what other programs write meanwhile.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _INTERVAL = "SYNC_INTERVAL_S"
 
 
 class _Loop:
-    """A source that yields its pictures in real time, over and over."""
+    """A source that yields its images in real time, again and again."""
 
     def __init__(self, jpegs: Sequence[bytes]) -> None:
         self._jpegs = jpegs
@@ -60,13 +60,13 @@ async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callabl
     with_kib, without_kib = (written[interval_s] / seconds / 1024 for interval_s in (SYNC_INTERVAL_S, _NEVER_S))
     ours = (
         f"{statistics.median(calls_s) * 1000:.1f} ms median, {max(calls_s) * 1000:.1f} max of {len(calls_s)}, in a "
-        f"thread of its own; {with_kib:.0f} KiB/s reach the device"
+        f"thread; {with_kib:.0f} KiB/s reach the device"
     )
     return [Row(f"sync every {SYNC_INTERVAL_S:g} s", ours, f"{without_kib:.0f} KiB/s without it", None, None)]
 
 
 async def _record(jpegs: Sequence[bytes], binary: str, seconds: int, interval_s: float) -> tuple[int, list[float]]:
-    """Bytes that reached the device, and how long each call took."""
+    """Record for a while. Returns the bytes that reached the device, and the seconds of each call."""
     durations: list[float] = []
     sync = Run.sync
 
@@ -107,7 +107,7 @@ async def _record(jpegs: Sequence[bytes], binary: str, seconds: int, interval_s:
 
 
 def _written_bytes(directory: str) -> int:
-    """What the device of a directory has taken since the machine started; 0 where the system does not tell."""
+    """Bytes written to a directory's device since the machine started; 0 if the system does not report them."""
     device = os.stat(directory).st_dev
     try:
         fields = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat").read_text().split()

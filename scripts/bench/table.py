@@ -1,4 +1,4 @@
-"""What a benchmark measured, as one table, and the machine that it was measured on."""
+"""The table of a benchmark's results, and a description of the machine."""
 
 import os
 import platform
@@ -6,12 +6,12 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-HEADINGS = ("row", "ours", "bare ffmpeg / wanted", "ratio", "ok?")
+HEADINGS = ("row", "ours", "bare ffmpeg / target", "ratio", "ok?")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; `ok` is None where nothing is wanted."""
+    """One line of the table. `ok` is None for a row without a target."""
 
     name: str
     ours: str
@@ -29,7 +29,7 @@ def format_table(rows: Sequence[Row]) -> str:
 
 
 def describe_machine(binary: str) -> str:
-    """Cores, Python and ffmpeg, and how busy the machine is besides."""
+    """Cores, load, system, Python and ffmpeg of this machine."""
     version = subprocess.run([binary, "-version"], capture_output=True, text=True, check=True, timeout=20).stdout
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     return (
@@ -49,4 +49,4 @@ def _processor() -> str:
             names = [line.partition(":")[2].strip() for line in info if line.startswith("model name")]
     except OSError:
         names = []
-    return next(iter(names), None) or platform.processor() or "unknown make"
+    return next(iter(names), None) or platform.processor() or "unknown type"

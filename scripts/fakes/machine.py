@@ -1,7 +1,6 @@
-"""A stand-in for a whole machine on loopback TCP: what `RobotClient.at_address` needs, in front of a `Parent`.
+"""A stand-in for a whole machine on loopback TCP, which `RobotClient.at_address` can connect to.
 
-It lists cameras, passes the commands of those that belong to a module on to it, and asks for an API key where it has
-one.
+It lists cameras, forwards the commands of a module's cameras to the module, and can require an API key.
 """
 
 import asyncio
@@ -34,12 +33,12 @@ _AUTHENTICATE = "/proto.rpc.v1.AuthService/Authenticate"
 
 
 class ForwardedCamera(Camera):
-    """A camera whose commands are carried out by another one, as viam-server passes them on to a module.
+    """A camera that forwards commands to another one, as viam-server forwards them to a module.
 
-    With `limit_bytes` a clip that is larger is refused as the module does. Errors keep their details, as viam-server
-    passes them on; without `passes_details` they lose them, as the SDK's library for WebRTC does.
-    What is in `answers` is given to a fetch instead, or raised. While `hung` is there nothing is answered, and it tells
-    that something was asked.
+    A clip that is larger than `limit_bytes` is refused with the module's own error. Errors keep their details, as
+    viam-server passes them on; without `passes_details` they lose them, as the SDK's library for WebRTC does. The next
+    fetches return the items of `answers` instead, or raise them. While `hung` is set, a command sets this event and is
+    never answered.
     """
 
     def __init__(self, camera: CameraClient) -> None:
@@ -82,17 +81,17 @@ class ForwardedCamera(Camera):
             raise Refusal(error).grpc_error from error
 
     async def get_images(self, **kwargs: Any) -> Any:
-        raise GRPCError(Status.UNIMPLEMENTED, "only commands are passed on")
+        raise GRPCError(Status.UNIMPLEMENTED, "only commands are forwarded")
 
     async def get_point_cloud(self, **kwargs: Any) -> Any:
-        raise GRPCError(Status.UNIMPLEMENTED, "only commands are passed on")
+        raise GRPCError(Status.UNIMPLEMENTED, "only commands are forwarded")
 
     async def get_properties(self, **kwargs: Any) -> Any:
-        raise GRPCError(Status.UNIMPLEMENTED, "only commands are passed on")
+        raise GRPCError(Status.UNIMPLEMENTED, "only commands are forwarded")
 
 
 class MachineServer:
-    """Serves cameras at `address` while its context is open. With `api_key` and `api_key_id` it serves nobody else."""
+    """Serves cameras at `address` while its context is open. With `api_key` and `api_key_id` it requires them."""
 
     def __init__(self, cameras: Sequence[Camera], *, api_key: str | None = None, api_key_id: str | None = None) -> None:
         self._cameras = cameras
@@ -102,7 +101,7 @@ class MachineServer:
 
     @property
     def address(self) -> str:
-        """Where it is served."""
+        """Host and port."""
         return f"{HOST}:{self.port}"
 
     async def __aenter__(self) -> Self:
@@ -129,17 +128,17 @@ class MachineServer:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """Number of open connections."""
         return self._server.connections if self._server else 0
 
     def hang_up(self) -> None:
-        """Close all connections, and take new ones."""
+        """Close all connections. New ones are accepted."""
         assert self._server is not None
         self._server.disconnect()
 
 
 class _AuthService(UnimplementedAuthServiceBase):
-    """Gives tokens for one key."""
+    """Issues tokens for one key."""
 
     def __init__(self, api_key: str | None, api_key_id: str | None) -> None:
         self._expected = (api_key_id, "api-key", api_key)

@@ -1,6 +1,4 @@
-"""What a machine serves to its modules besides cameras: stand-ins for the robot service and the data manager, and the
-transport that they are served over.
-"""
+"""Stand-ins for the robot service and the data manager of a machine, and the gRPC transport that serves them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,15 +26,15 @@ from viam.proto.robot import (
 from viam.proto.service.datamanager import SyncRequest, SyncResponse, UnimplementedDataManagerServiceBase
 from viam.resource.types import resource_name_from_string
 
-# viam-server's own limit for a message (1<<25); grpclib has none.
+# viam-server's limit for a message (1<<25). grpclib has no limit.
 MAX_MESSAGE_BYTES = 1 << 25
-# Go's client widens its window up to this by itself; grpclib's stays what it was set to.
+# Go's client grows its window up to this. grpclib's window stays as it was set.
 WINDOW_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """A line of the module's log, as it came over gRPC; `message` begins with file and line, as the SDK sends it."""
+    """A line of the module's log, as received over gRPC. `message` begins with file and line, as the SDK sends it."""
 
     level: str
     logger: str
@@ -44,7 +42,7 @@ class LogLine:
 
 
 class HangingUpServer(Server):
-    """A gRPC server that can hang up on its clients; grpclib's own leaves their connections open."""
+    """A gRPC server that can close the connections of its clients. grpclib's server leaves them open."""
 
     def __init__(self, handlers: Sequence[Any], *, config: Configuration) -> None:
         super().__init__(handlers, config=config)
@@ -57,17 +55,17 @@ class HangingUpServer(Server):
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """Number of open connections."""
         return sum(protocol.connection.is_closing() is False for protocol in self._protocols)
 
     def disconnect(self) -> None:
-        """Close every connection that was ever made; a closed one stays so."""
+        """Close every connection."""
         for protocol in self._protocols:
             protocol.connection.close()
 
 
 class RobotService(UnimplementedRobotServiceBase):
-    """The machine itself, as far as a module asks for it: the full names of its resources, and the log."""
+    """The part of a machine that modules use: the full names of its resources, and its log."""
 
     def __init__(self, names: Callable[[], Sequence[str]], take_log: Callable[[Sequence[LogLine]], None]) -> None:
         self._names = names
@@ -86,10 +84,10 @@ class RobotService(UnimplementedRobotServiceBase):
 
 
 class DataManagerService(UnimplementedDataManagerServiceBase):
-    """A data manager that uploads and deletes nothing, and tells when it was asked to sync.
+    """A data manager that uploads and deletes nothing, and reports each request to sync.
 
-    Not a resource of the SDK's registry on purpose: the module registers that API, and a second registration in the
-    process of a unit test would fail.
+    It is not in the SDK's registry: the module registers that API, and a second registration in the process of a unit
+    test would fail.
     """
 
     def __init__(self, synced: Callable[[], None]) -> None:
@@ -110,12 +108,12 @@ class DataManagerService(UnimplementedDataManagerServiceBase):
 
 
 def windows() -> Configuration:
-    """How much may be under way on a connection and on a stream."""
+    """The HTTP/2 windows of connections and streams."""
     return Configuration(http2_connection_window_size=WINDOW_BYTES, http2_stream_window_size=WINDOW_BYTES)
 
 
 async def refuse_large_message(event: RecvMessage) -> None:
-    """Do as viam-server does with a message over its limit. Raises GRPCError."""
+    """Refuse a message over the limit, as viam-server does. Raises GRPCError."""
     size = event.message.ByteSize()
     if size > MAX_MESSAGE_BYTES:
         sentence = f"grpc: received message larger than max ({size} vs. {MAX_MESSAGE_BYTES})"

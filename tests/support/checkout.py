@@ -1,4 +1,4 @@
-"""Where the checkout lies that is tested."""
+"""The directory of the checkout that is tested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builders of coded video for the tests: painted pictures in H.264, H.265 and others, with keyframes where they say."""
+"""Coded video for tests: painted images in H.264, H.265 and other codecs, with keyframes at known places."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CODERS = {"h264": "libx264", "hevc": "libx265", "mjpeg": "mjpeg", "mpeg4": "mpeg
 
 
 class Painter:
-    """Codes painted pictures, without delay unless there are B frames."""
+    """Encodes painted images, without delay unless there are B frames."""
 
     def __init__(self, codec: str, *, gop: int = GOP, b_frames: int = 0, size: tuple[int, int] = SMALL) -> None:
         context: Any = av.CodecContext.create(CODERS[codec], "w")
@@ -58,7 +58,7 @@ class Painter:
 def write_video(
     path: Path, codec: str, times: Sequence[int], *, gop: int = GOP, b_frames: int = 0, size: tuple[int, int] = SMALL
 ) -> None:
-    """A file whose pictures tell these times, at their distances; an AVI at 20 frames a second."""
+    """Write a file with an image for each of these times, at their intervals; an AVI has 20 frames a second."""
     painter = Painter(codec, gop=gop, b_frames=b_frames, size=size)
     coded = [
         one
@@ -68,7 +68,7 @@ def write_video(
     coded += painter.finish()
     with av.open(str(path), "w") as container:
         stream: Any
-        if codec in ("h264", "hevc"):  # the header has to know what the pictures need
+        if codec in ("h264", "hevc"):  # the header needs the parameter sets
             with av.open(io.BytesIO(bytes(coded[0])), format=codec) as keyframe:
                 stream = container.add_stream_from_template(keyframe.streams.video[0], opaque=True)
         else:
@@ -76,12 +76,12 @@ def write_video(
         stream.time_base = painter.context.time_base
         for one in coded:
             one.stream = stream
-            one.duration = one.duration or round(0.05 / one.time_base)  # one without length is not shown everywhere
+            one.duration = one.duration or round(0.05 / one.time_base)  # players need a length
             container.mux(one)
 
 
 def coded_packets(times: Sequence[int], codec: str, *, gop: int, size: tuple[int, int] = SMALL) -> list[Packet]:
-    """What a source yields that passes on what a camera has coded."""
+    """Packets of a source that passes on the stream of a camera."""
     painter = Painter(codec, gop=gop, size=size)
     coded = [one for time_us in times for one in painter.code(time_us, time_us - times[0])] + painter.finish()
     format = StreamFormat(codec, *size, parameter_sets(codec, bytes(coded[0])))
@@ -89,7 +89,7 @@ def coded_packets(times: Sequence[int], codec: str, *, gop: int, size: tuple[int
 
 
 async def record_coded(directory: Path, packets: Sequence[Packet], *, segment_seconds: float = 2) -> Run:
-    """Record one run without encoding; its segments keep their open names."""
+    """Record one run without re-encoding. Its segments keep their open names."""
     directory.mkdir(parents=True, exist_ok=True)
     run = await Run.start(
         packets[0],

@@ -163,9 +163,7 @@ def nested(depth: int) -> Value:
 def texts() -> st.SearchStrategy[str]:
     """Text of any kind and length, most of it hostile."""
     anything = st.characters(codec=None)
-    nasty = st.integers(0, len(NASTY) - 1).map(
-        lambda number: NASTY[number]
-    )  # by number: Hypothesis would print every text
+    nasty = st.integers(0, len(NASTY) - 1).map(lambda number: NASTY[number])  # indexes print shorter
     return st.one_of(
         nasty,
         st.lists(nasty, min_size=2, max_size=4).map("".join).map(lambda text: text[:20_000]),

@@ -1,4 +1,4 @@
-"""A machine for the tests: a parent, a painted camera, and the module as a process over a real socket."""
+"""A machine for tests: a stand-in for viam-server, a painted camera, and the module as a process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ US = 1_000_000
 
 
 class Machine:
-    """One resource `store` that records the camera `cam`. Made by `run_machine`."""
+    """A module with one resource `store`, which records the camera `cam`. `run_machine` makes it."""
 
     def __init__(self, parent: Parent, camera: PaintedCamera, directory: Path) -> None:
         self.parent = parent
@@ -31,7 +31,7 @@ class Machine:
         self.upload = directory / "upload"
 
     def attributes(self, **changes: Any) -> dict[str, Any]:
-        """The resource's attributes; `storage` and `video` are laid over the defaults."""
+        """The resource's attributes. `storage` and `video` are merged into the defaults; None removes an attribute."""
         storage = {
             "size_gb": 1,
             "storage_path": str(self.storage),
@@ -48,7 +48,7 @@ class Machine:
         await self.parent.add(NAME, self.attributes(**changes))
 
     async def command(self, name: str, **fields: Any) -> Any:
-        """Send a command; `from_us` and `to_us` become timestamps."""
+        """Send a command. `from_us` and `to_us` become timestamps."""
         for field in ("from", "to"):
             if f"{field}_us" in fields:
                 fields[field] = exact(fields.pop(f"{field}_us"))
@@ -64,8 +64,8 @@ class Machine:
         """The recorder's health."""
         return await self.parent.camera(NAME).get_status()
 
-    async def until(self, condition: Callable[[], Any], within_s: float = 20.0) -> None:
-        """Wait for a condition, which may be a coroutine function."""
+    async def until(self, condition: Callable[[], Any], within_s: float = 60.0) -> None:
+        """Wait for a condition, which can be a coroutine function. What takes longer than `within_s` hangs."""
         deadline = time.monotonic() + within_s
         while True:
             result = condition()
@@ -74,16 +74,16 @@ class Machine:
             if result:
                 return
             if time.monotonic() > deadline:
-                raise AssertionError(f"not reached within {within_s} s; the module said: {self.said()}")
+                raise AssertionError(f"not reached within {within_s} s; the module logged: {self.log_tail()}")
             await asyncio.sleep(0.05)
 
     async def record(self, seconds: float) -> None:
         """Wait until the camera has delivered for this long from now."""
         goal_us = now_us() + round(seconds * US)
-        await self.until(lambda: self.camera.delivered and self.camera.delivered[-1] >= goal_us, seconds + 20)
+        await self.until(lambda: self.camera.delivered and self.camera.delivered[-1] >= goal_us, seconds + 60)
 
     async def recorded_until(self, time_us: int) -> None:
-        """Wait until the recording can be read up to a moment."""
+        """Wait until the recording can be fetched up to a time."""
 
         async def reached() -> bool:
             try:
@@ -94,14 +94,14 @@ class Machine:
 
         await self.until(reached)
 
-    def said(self) -> str:
-        """The module's log, in short."""
+    def log_tail(self) -> str:
+        """The last lines of the module's log."""
         return "\n".join([f"{line.level} {line.message}" for line in self.parent.logs][-20:])
 
 
 @contextlib.asynccontextmanager
 async def run_machine(directory: Path, *, jitter: bool = False, **camera_options: Any) -> AsyncIterator[Machine]:
-    """A machine whose module is ready, without a resource yet; all of it is gone at the end."""
+    """A machine whose module is ready and has no resource yet. Everything is removed at the end."""
     camera = PaintedCamera("cam", **{"width": 320, "height": 180, **camera_options})
     if jitter:
         dice = random.Random(7)
@@ -112,17 +112,17 @@ async def run_machine(directory: Path, *, jitter: bool = False, **camera_options
 
 
 def now_us() -> int:
-    """The time now, UTC."""
+    """The time now, in microseconds since 1970."""
     return time.time_ns() // 1000
 
 
 def exact(time_us: int) -> str:
-    """A timestamp to the microsecond."""
+    """A timestamp that is exact to the microsecond."""
     return f"{format_utc_exact(time_us)[:-5]}.{time_us % US:06d}Z"
 
 
 def assert_plain(error: GRPCError, *words: str) -> None:
-    """An error is one sentence for a person, with these words in it."""
+    """Check that an error is one sentence for a person, and contains these words."""
     message = error.message or ""
     for word in words:
         assert word in message, message

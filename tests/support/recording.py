@@ -1,4 +1,4 @@
-"""Builders of recordings for the tests: painted pictures at made-up times, through the real ffmpeg, at full speed."""
+"""Recordings for tests: painted images with invented capture times, recorded by the real ffmpeg at full speed."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from videostore.store.store import VideoStore
 
 US = 1_000_000
 START_US = 1_725_000_000 * US + 123_457
-"""30 August 2024, and no whole millisecond."""
+"""On 30 August 2024, between two milliseconds."""
 SIZE = (320, 180)
 SMALL = (160, 144)
-"""The least that carries the paint."""
+"""The smallest size that the paint fits into."""
 LOGGER = logging.getLogger("videostore.tests")
 H264 = Encoder("libx264", 1_000_000, "ultrafast", 20)
 H265 = Encoder("libx265", 1_000_000, "ultrafast", 20)
@@ -42,7 +42,7 @@ _PACE_S = 0.005
 
 @dataclass
 class FixedClock:
-    """A clock that stands still until a test sets it."""
+    """A clock that stands still until a test moves it."""
 
     wall: int = START_US + 3600 * US
     monotonic: int = 1000 * US
@@ -60,7 +60,7 @@ class FixedClock:
 
 
 def capture_times(seconds: float, start_us: int = START_US, *, fps: float = 10, seed: int | None = 0) -> list[int]:
-    """Capture times at jittering intervals; with `seed=None` at constant ones."""
+    """Capture times at varying intervals; at constant ones with `seed=None`."""
     dice = random.Random(seed)
     times = [start_us]
     while True:
@@ -73,12 +73,12 @@ def capture_times(seconds: float, start_us: int = START_US, *, fps: float = 10, 
 
 @functools.cache
 def picture(captured_us: int, size: tuple[int, int] = SIZE, mime: str = "image/jpeg") -> bytes:
-    """A picture that tells the time of its capture."""
+    """An image with its capture time painted into it."""
     return paint(captured_us, 0, width=size[0], height=size[1], mime=mime)
 
 
 def packet(captured_us: int, size: tuple[int, int] = SIZE, mime: str = "image/jpeg") -> Packet:
-    """The same as a source yields it."""
+    """The same image as a source yields it."""
     format, data = read_picture(picture(captured_us, size, mime))
     return Packet(format, data, captured_us)
 
@@ -91,7 +91,7 @@ async def record(
     encoder: Encoder = H264,
     segment_seconds: float = 2,
 ) -> Run:
-    """Record one run as fast as ffmpeg can; its segments keep their open names, as after a kill of the module."""
+    """Record one run as fast as ffmpeg can. Its segments keep their open names, as after a kill of the module."""
     directory.mkdir(parents=True, exist_ok=True)
     packets = [packet(time_us, size) for time_us in times]
     run = await Run.start(
@@ -109,7 +109,7 @@ async def record(
 
 
 async def take_over(directory: Path) -> list[Segment]:
-    """Close what lies there, as the start of a store does, and return all segments."""
+    """Close and index all segments of a directory, as a store does when it starts. Returns them."""
     archive = await Archive.open(directory, LOGGER)
     try:
         await Reconciler(archive, LOGGER).reconcile(lambda _: False)
@@ -127,23 +127,23 @@ async def write_foreign(path: Path, *, seconds: float = 3, fps: int = 10, size: 
     await run_ffmpeg([find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i", source, *coding, str(path)])
 
 
-async def until(condition: Callable[[], object], within_s: float = 20.0) -> None:
-    """Wait for something that other tasks bring about."""
+async def until(condition: Callable[[], object], within_s: float = 60.0) -> None:
+    """Wait for a condition that other tasks make true. What takes longer than `within_s` hangs."""
     deadline = time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
+        assert time.monotonic() < deadline, f"not reached within {within_s} s"
         await asyncio.sleep(0.01)
 
 
 class Feed:
-    """A source that yields what a test puts into it, at a pace that the backlog can take."""
+    """A source that yields what a test puts into it, slowly enough for the backlog."""
 
     def __init__(self, *items: Packet | Gap | Exception) -> None:
         self._queue: asyncio.Queue[Packet | Gap | Exception] = asyncio.Queue()
         self.put(*items)
 
     def put(self, *items: Packet | Gap | Exception) -> None:
-        """What comes next; an exception is raised out of the iterator."""
+        """Add the next items. An exception is raised from the iterator."""
         for item in items:
             self._queue.put_nowait(item)
 
@@ -157,7 +157,7 @@ class Feed:
 
 
 class Pulse:
-    """A source that paints a picture whenever its interval has passed, until it is stopped. `delivered` tells which."""
+    """A source that paints an image at every interval until it is stopped. `delivered` lists their capture times."""
 
     def __init__(self, interval_s: float = 0.1, size: tuple[int, int] = SMALL) -> None:
         self.interval_s = interval_s
@@ -178,19 +178,19 @@ class Pulse:
 
 
 async def nothing_open(_from_us: int, _to_us: int) -> list[tuple[Segment, Path]]:
-    """For clips of a directory to which nobody records."""
+    """The open segments of a directory that is not recorded to: none."""
     return []
 
 
 def clips_of(archive: Archive, binary: str) -> ClipCutter:
-    """The clips of a directory to which nobody records."""
+    """The clips of a directory that is not recorded to."""
     workspaces = Workspaces(archive.directory / WORK_DIRECTORY)
     return ClipCutter(archive, RetentionHolds(FixedClock()), workspaces, binary, LOGGER, nothing_open)
 
 
 @dataclass
 class Cutter:
-    """The clips of one directory, over an archive."""
+    """Cuts clips of one archive."""
 
     archive: Archive
     clips: ClipCutter
@@ -204,13 +204,13 @@ class Cutter:
 
 @dataclass
 class Stores:
-    """Makes stores over one directory, and closes them in the end."""
+    """Makes stores in one directory, and closes them at the end."""
 
     directory: Path
     opened: list[VideoStore] = field(default_factory=list)
 
     async def close(self) -> None:
-        """End all of them."""
+        """Close all of them."""
         while self.opened:
             await self.opened.pop().close()
 
@@ -233,7 +233,7 @@ class Stores:
         binary: str | None = None,
         name: str = "cam",
     ) -> VideoStore:
-        """A store that has started."""
+        """Make and start a store."""
         store = VideoStore(
             name,
             StorageConfig(size_gb, self.storage, self.upload, segment_seconds, min_free_gb),
@@ -248,7 +248,7 @@ class Stores:
         return store
 
     async def over(self, recording: Path, *, binary: str | None = None) -> VideoStore:
-        """A store over a copy of a recording whose segments are closed, when it knows them all."""
+        """Start a store on a copy of a recording, and wait until it has indexed all segments."""
         shutil.copytree(recording, self.storage)
         count = len(list(self.storage.glob("*.mp4")))
         store = await self.open(binary=binary)

@@ -1,4 +1,4 @@
-"""The module under soak: its process, its camera, its directories, and what is asked of it."""
+"""The module that is tested: its process, its camera, its directories, and requests to it."""
 
 import asyncio
 import base64
@@ -36,34 +36,34 @@ CALL_ERRORS = (GRPCError, StreamTerminatedError, OSError, asyncio.TimeoutError)
 
 @dataclass
 class AsyncSave:
-    """A save that was answered before it was done, of [from_us, to_us) in µs since the Unix epoch.
+    """An asynchronous save of [from_us, to_us), in microseconds since 1970.
 
-    `state` is the last status that the module told of it; `forgotten` that the index, in which that stands, was harmed
-    since it was asked for.
+    `state` is the last status that the module returned. `forgotten` says that the index, which holds the status, was
+    damaged since the request.
     """
 
     filename: str
     from_us: int
     to_us: int
-    asked_s: float
-    state: str = "never told"
+    requested_s: float
+    state: str = "unknown"
     forgotten: bool = False
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip as it came: its bytes, and the ranges that the answer names, in µs since the Unix epoch."""
+    """A clip as received: its bytes, and the ranges that the answer names, in microseconds since 1970."""
 
     data: bytes
     ranges: list[tuple[int, int]]
     complete: bool
 
 
-class Station:
-    """One module with one recorder of one camera. Ends with its `parent`, which owns the process.
+class TestedModule:
+    """One module with one recorder of one camera. Its `parent` owns the process.
 
-    `limits` are the attributes of `storage` that bound it, in GiB. `failures` collects whatever is wrong and goes on;
-    `excuses` are the frames that may be missing; `say` prints.
+    `limits` are the attributes of `storage` that limit its size, in GiB. `failures` collects everything that fails,
+    `excuses` the frames that may be missing. `say` prints a line.
     """
 
     def __init__(
@@ -95,15 +95,15 @@ class Station:
 
     @property
     def elapsed_s(self) -> float:
-        """Since the soak began."""
+        """Seconds since the soak began."""
         return time.monotonic() - self.began
 
     def pace(self, shortest_s: float, longest_s: float) -> None:
-        """Set how long the camera takes from one frame to the next."""
+        """Set the shortest and the longest interval between two frames of the camera."""
         self.camera.interval = lambda: self._dice.uniform(shortest_s, longest_s)
 
     def fail(self, sentence: str) -> None:
-        """Keep a failure with its time, and print it."""
+        """Record a failure with its time, and print it."""
         line = f"{self.elapsed_s:7.1f} s  FAILURE  {sentence}"
         self.failures.append(line)
         self.say(line)
@@ -133,7 +133,7 @@ class Station:
         await self.parent.add(NAME, self.attributes(recording=recording))
 
     async def terminate(self) -> None:
-        """End the module as viam-server does; it has 3 s, and leaves nothing behind."""
+        """End the module as viam-server does. It must end within 3 s and leave no process behind."""
         try:
             took_s = await self.parent.terminate()
         except asyncio.TimeoutError:
@@ -144,22 +144,22 @@ class Station:
         if took_s > END_S:
             self.fail(f"the module took {took_s:.1f} s to end after SIGTERM")
         if left := await asyncio.to_thread(self.parent.leftovers):
-            self.fail(f"the module ended by SIGTERM and left behind: {left}")
+            self.fail(f"the module ended after SIGTERM and left processes behind: {left}")
 
     async def kill_module_alone(self) -> None:
-        """SIGKILL for the module: what it started must end by itself, as its pipe is gone."""
+        """Kill only the module. Its ffmpegs must end by themselves, because their pipes are closed."""
         self.parent.children()
         self.parent.process.kill()
         await self.parent.process.wait()
         deadline = time.monotonic() + ORPHANS_S
         while left := await asyncio.to_thread(self.parent.leftovers):
             if time.monotonic() > deadline:
-                self.fail(f"{ORPHANS_S:.0f} s after SIGKILL of the module alone there still runs: {left}")
+                self.fail(f"processes still run {ORPHANS_S:.0f} s after the module was killed: {left}")
                 return
             await asyncio.sleep(POLL_S)
 
     def recording_ffmpegs(self) -> list[psutil.Process]:
-        """The ffmpeg that records; those that cut read no pipe."""
+        """The ffmpegs that record. Those that cut clips read no pipe."""
         found = []
         for child in self.parent.children():
             try:
@@ -172,12 +172,12 @@ class Station:
     # Requests
 
     async def command(self, name: str, **fields: ValueTypes) -> Any:
-        """Send a command. Raises what a client gets."""
+        """Send a command. Raises the errors that a client gets."""
         self.requests += 1
         return await self.parent.camera(NAME).do_command({"command": name, **fields}, timeout=CALL_TIMEOUT_S)
 
     async def status(self) -> Any:
-        """The recorder's health, or nothing where it does not answer."""
+        """The recorder's health; empty if it does not answer."""
         try:
             return await self.parent.camera(NAME).get_status(timeout=5)
         except (*CALL_ERRORS, RuntimeError):
@@ -190,7 +190,7 @@ class Station:
         return _clip(data, answer, from_us, to_us)
 
     async def save(self, from_us: int, to_us: int, metadata: str) -> Clip:
-        """Save [from_us, to_us), take the clip out of the upload path, and remove it there."""
+        """Save [from_us, to_us), read the clip from the upload path, and remove it there."""
         answer = await self.command("save", **{"from": timestamp(from_us), "to": timestamp(to_us)}, metadata=metadata)
         path = self.upload / str(answer["filename"])
         data = await asyncio.to_thread(path.read_bytes)
@@ -198,7 +198,7 @@ class Station:
         return _clip(data, answer, from_us, to_us)
 
     async def save_later(self) -> None:
-        """Ask for an asynchronous save of the last seconds; what becomes of it is judged at the end."""
+        """Request an asynchronous save of the last seconds. It is judged at the end."""
         to_us = now_us()
         from_us = to_us - SAVED_S * US
         number = len(self.saves) + 1
@@ -206,12 +206,12 @@ class Station:
         try:
             answer = await self.command("save", **fields, metadata=f"async {number}")
         except CALL_ERRORS as error:
-            self.fail(f"an asynchronous save was refused: {told(error)}")
+            self.fail(f"an asynchronous save was refused: {message_of(error)}")
             return
         self.saves.append(AsyncSave(str(answer["filename"]), from_us, to_us, self.elapsed_s))
 
     async def ask_for_saves(self) -> None:
-        """Ask once what became of each asynchronous save that was not done yet."""
+        """Ask for the status of each asynchronous save that was not done yet."""
         for save in self.saves:
             if save.state != "done":
                 save.state = await self._save_state(save.filename)
@@ -220,19 +220,19 @@ class Station:
         try:
             answer = await self.command("get-save-status", filename=filename)
         except CALL_ERRORS as error:
-            return told(error)
+            return message_of(error)
         return str(answer.get("status"))
 
     def forget_saves(self) -> None:
-        """The index is harmed: what it says of saves may be gone. They must be made all the same."""
+        """Note that the index was damaged: the status of saves can be lost, but they must still be made."""
         for save in self.saves:
             save.forgotten = True
 
     async def recording_again(self, within_s: float, *, restarts_over: int = -1) -> int | None:
-        """Wait until recording is on; the capture time of a frame, in µs, from which on it is, None if in vain.
+        """Wait until recording has resumed. Returns the capture time of a frame that is recorded, or None.
 
-        It is on once a frame is recorded that was captured after the module had said that it records, and that ffmpeg
-        has failed more than `restarts_over` times.
+        Recording has resumed when the status says so, ffmpeg has failed more than `restarts_over` times, and a frame
+        captured after that is recorded. The time is in microseconds since 1970.
         """
         deadline = time.monotonic() + within_s
         on_us: int | None = None
@@ -244,30 +244,30 @@ class Station:
                 on_us = None
             elif on_us is None:
                 on_us = now_us()
-            # The age is from before the answer came, so the frame is at least this old.
+            # The age was computed before the answer arrived, so the frame is at least this old.
             elif (captured_us := asked_us - int(status["last_frame_age_s"] * US)) > on_us:
                 return captured_us
             await asyncio.sleep(POLL_S)
         return None
 
     async def check_calm(self, span_us: int = 3 * US, newest_us: int = 3 * US) -> None:
-        """While all is well, a range of the last seconds can be fetched and is whole."""
+        """Check that a range of the last seconds can be fetched completely."""
         to_us = now_us() - newest_us
         try:
             clip = await self.fetch(to_us - span_us, to_us)
         except CALL_ERRORS as error:
-            self.fail(f"a fetch of the last seconds failed in a calm stretch: {told(error)}")
+            self.fail(f"a fetch of the last seconds failed without a fault: {message_of(error)}")
             return
         if not clip.complete:
-            self.fail(f"a fetch of the last seconds in a calm stretch holds only {spans(clip.ranges)}")
+            self.fail(f"a fetch of the last seconds without a fault holds only {spans(clip.ranges)}")
 
     async def quietly(self, work: Coroutine[Any, Any, Any], what: str) -> None:
-        """A request that may find nothing stored, and else must succeed."""
+        """Await a request that may find nothing stored, but must not fail otherwise."""
         try:
             await work
         except CALL_ERRORS as error:
-            if "Nothing is stored" not in told(error):
-                self.fail(f"{what} failed: {told(error)}")
+            if "Nothing is stored" not in message_of(error):
+                self.fail(f"{what} failed: {message_of(error)}")
 
 
 def _clip(data: bytes, answer: Any, from_us: int, to_us: int) -> Clip:
@@ -276,26 +276,26 @@ def _clip(data: bytes, answer: Any, from_us: int, to_us: int) -> Clip:
 
 
 def now_us() -> int:
-    """The time now, in µs since the Unix epoch."""
+    """The time now, in microseconds since 1970."""
     return time.time_ns() // 1000
 
 
 def timestamp(time_us: int) -> str:
-    """A time in the form that the commands take, in UTC and to the microsecond."""
+    """A timestamp for a command, in UTC and exact to the microsecond."""
     return datetime.fromtimestamp(time_us // US, timezone.utc).strftime(f"%Y-%m-%d_%H-%M-%S.{time_us % US:06d}Z")
 
 
 def spans(ranges: list[tuple[int, int]]) -> str:
-    """Ranges for people."""
+    """Ranges as text."""
     return ", ".join(f"{timestamp(from_us)} to {timestamp(to_us)}" for from_us, to_us in ranges)
 
 
-def told(error: BaseException) -> str:
-    """What an error says, in one line."""
+def message_of(error: BaseException) -> str:
+    """The message of an error in one line."""
     message = error.message if isinstance(error, GRPCError) else str(error)
     return " ".join((message or type(error).__name__).split())[:300]
 
 
-def _parse(told_time: str) -> int:
-    moment = datetime.strptime(told_time, "%Y-%m-%d_%H-%M-%S.%fZ").replace(tzinfo=timezone.utc)
+def _parse(timestamp_text: str) -> int:
+    moment = datetime.strptime(timestamp_text, "%Y-%m-%d_%H-%M-%S.%fZ").replace(tzinfo=timezone.utc)
     return round(moment.replace(microsecond=0).timestamp()) * US + moment.microsecond
