@@ -383,11 +383,15 @@ async def test_a_request_that_is_cancelled_repeatedly_leaves_nothing(
 
 
 async def test_an_export_that_is_cancelled_or_fails_leaves_no_file(
-    storage: Path, times: list[int], tmp_path: Path
+    storage: Path, times: list[int], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, binary: str
 ) -> None:
+    slow = tmp_path_factory.mktemp("slow") / "ffmpeg"
+    slow.write_text(f'#!/bin/sh\n"{binary}" "$@"\nexec sleep 60\n')
+    slow.chmod(0o755)
     async with VideoStore.open(storage) as store:
+        store._clips._binary = str(slow)
         exporting = asyncio.create_task(store.export(times[3], times[60], tmp_path / "clip.mp4"))
-        await until(lambda: psutil.Process().children() or exporting.done())
+        await until(lambda: any(path.stat().st_size for path in tmp_path.glob("clip.mp4.*.prog")))
         exporting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await exporting
