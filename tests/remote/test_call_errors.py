@@ -94,7 +94,7 @@ async def test_without_details_the_status_gives_the_class_and_the_text_is_the_se
 ) -> None:
     recorder.passes_details = False
     came = await raised(machine, recorder, Refusal(error).grpc_error)
-    assert (type(came), came.code, came.fields, str(came)) == (kind, "said", {"said": str(error)}, str(error))
+    assert (type(came), came.code, came.fields, str(came)) == (kind, "other", {"message": str(error)}, str(error))
 
 
 @pytest.mark.parametrize(
@@ -141,19 +141,19 @@ async def test_a_status_that_a_go_server_wrote_into_the_text_is_read(
     "details",
     [
         [ErrorInfo(reason="clip-too-purple", domain=DOMAIN, metadata={"shade": '"mauve"'})],  # a newer module
-        [ErrorInfo(reason="said", domain=DOMAIN, metadata={"said": '"Send money."'})],
+        [ErrorInfo(reason="other", domain=DOMAIN, metadata={"message": '"Send money."'})],
         [ErrorInfo(reason="range-unreadable", domain="example.com")],
         [ErrorInfo(reason="", domain=DOMAIN)],
         [StringValue(value="range-unreadable")],
         [],
     ],
-    ids=["unknown code", "said", "another domain", "no code", "another message", "none"],
+    ids=["unknown code", "other", "another domain", "no code", "another message", "none"],
 )
 async def test_details_that_are_not_known_are_ignored(
     machine: Machine, recorder: FakeRecorder, details: list[Any]
 ) -> None:
     came = await raised(machine, recorder, GRPCError(Status.NOT_FOUND, SAID, details))
-    assert (type(came), came.code, str(came)) == (NothingStoredError, "said", SAID)
+    assert (type(came), came.code, str(came)) == (NothingStoredError, "other", SAID)
 
 
 async def test_our_details_are_found_among_others(machine: Machine, recorder: FakeRecorder) -> None:
@@ -171,7 +171,7 @@ async def test_our_details_are_found_among_others(machine: Machine, recorder: Fa
         {"asked": '{"from_us": 1}'},
         {"asked": "[" * 10_000},
         {"asked": '"' + "x" * 20_000 + '"'},
-        {"sentence": "1", "said": '"Send money."', "__class__": "7"},
+        {"sentence": "1", "message": '"Send money."', "__class__": "7"},
         {str(number): '"x"' for number in range(500)},
     ],
     ids=["none", "no JSON", "half a range", "deep", "large", "names of methods", "many"],

@@ -28,7 +28,6 @@ from videostore.base.errors import (
     VideoStoreError,
     reason_of,
 )
-from videostore.base.sentences import SAID
 
 LOST = (StreamTerminatedError, ProtocolError, ConnectionError)
 """What the SDK raises when a connection ends."""
@@ -82,10 +81,10 @@ def error_of(error: GRPCError, component: str) -> VideoStoreError:
         return TooLargeError("answer-too-large", component=component)
     status = status_of(error)
     if status in _CLASSES:
-        return _CLASSES[status](SAID, said=sentence)
+        return _CLASSES[status]("other", message=sentence)
     if status in (Status.UNKNOWN, Status.UNIMPLEMENTED):
         return MachineError("not-a-recorder-but", component=component, reason=sentence)
-    return MachineError(SAID, said=sentence)
+    return MachineError("other", message=sentence)
 
 
 def status_of(error: GRPCError) -> Status:

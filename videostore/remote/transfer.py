@@ -16,7 +16,7 @@ from videostore.base.errors import (
     VideoStoreError,
 )
 from videostore.base.ranges import Range, merge_ranges
-from videostore.base.sentences import SAID
+from videostore.base.sentences import OTHER
 from videostore.base.tasks import run_in_thread
 from videostore.clips.progress import OnProgress
 from videostore.ffmpeg.process import find_ffmpeg
@@ -274,7 +274,7 @@ def _may_be_in_future(error: VideoStoreError) -> bool:
 
     If the refusal came without its code, it is: no other invalid argument depends on the time.
     """
-    return error.code in _IN_FUTURE or (type(error) is RequestError and error.code == SAID)
+    return error.code in _IN_FUTURE or (type(error) is RequestError and error.code == OTHER)
 
 
 def _split(ranges: list[Range], at: list[int]) -> list[Range]:

@@ -40,7 +40,7 @@ class Delivery:
             VideoStoreError: the clip cannot be made or written.
         """
         uploads = self._uploads
-        with _writing("clip-not-uploaded", path.parent):
+        with _writing(path.parent, to_upload_path=True):
             return await self._write(asked, path, uploads.directory, metadata, prepare=uploads.make_directory)
 
     async def write(
@@ -59,7 +59,7 @@ class Delivery:
             RequestError: nothing is stored in the range, the disk has no room, or the file must not be written.
             VideoStoreError: the clip cannot be made or written.
         """
-        with _writing("clip-not-written", path.parent):
+        with _writing(path.parent):
             output = await self._uploads.run(check_output_path, path, self._storage, overwrite)
             return await self._write(
                 asked, output, output.parent, metadata, container, on_progress, overwrite=overwrite
@@ -134,9 +134,12 @@ class Delivery:
 
 
 @contextlib.contextmanager
-def _writing(code: str, directory: Path) -> Iterator[None]:
+def _writing(directory: Path, *, to_upload_path: bool = False) -> Iterator[None]:
     """Turns an error of the system into one that names the directory."""
     try:
         yield
     except OSError as error:
-        raise VideoStoreError(code, path=directory, reason=reason_of(error)) from error
+        reason = reason_of(error)
+        if to_upload_path:
+            raise VideoStoreError("clip-not-uploaded", path=directory, reason=reason) from error
+        raise VideoStoreError("clip-not-written", path=directory, reason=reason) from error
