@@ -1,6 +1,6 @@
 """`VideoStore`: how a store is made, and what can be requested from it.
 
-Most of this module is the signatures and docstrings of the public class, which stay together for its readers.
+It is long because the signatures and docstrings of the public class stay together for its readers.
 """
 
 from __future__ import annotations
