@@ -1,0 +1,112 @@
+"""docs/reference/commands.md and videostore/viam/commands.py say the same: commands, fields, keys of the responses."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from tests.support.documents import headings, json_blocks, page, quoted, rows_below, section
+from tests.support.statements import package_sources, written_keys
+from videostore.viam import commands
+
+SHARED = "Timestamps and ranges"
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return page("reference/commands")
+
+
+@pytest.fixture(scope="module")
+def source() -> str:
+    return package_sources()["videostore/viam/commands.py"]
+
+
+def command_keys(source: str) -> dict[str, tuple[set[str], set[str]]]:
+    """For each command the fields that it reads and the keys of its response, out of the branches of `execute`."""
+    tree = ast.parse(source)
+    functions = {one.name: one for one in tree.body if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    handled = {}
+    for test in ast.walk(functions["execute"]):
+        if isinstance(test, ast.If) and isinstance(test.test, ast.Compare):
+            (value,) = test.test.comparators
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                reach = _reach([one for statement in test.body for one in ast.walk(statement)], functions)
+                fields = {"command"} | {_field(one) for one in reach if isinstance(one, ast.Call)} - {""}
+                handled[value.value] = fields, written_keys(reach)
+    return handled
+
+
+def _reach(nodes: list[ast.AST], functions: Mapping[str, ast.AST]) -> list[ast.AST]:
+    """These nodes, and those of all functions that are called among them."""
+    called = {ast.unparse(one.func) for one in nodes if isinstance(one, ast.Call)} & functions.keys()
+    rest = {name: function for name, function in functions.items() if name not in called}
+    return nodes + [node for name in called for node in _reach(list(ast.walk(functions[name])), rest)]
+
+
+def _field(call: ast.Call) -> str:
+    """The field of the command that a call reads."""
+    names = call.args[1:2] if call.args and ast.unparse(call.args[0]) == "command" else []
+    if ast.unparse(call.func) == "command.get":
+        names = call.args[:1]
+    return next((str(one.value) for one in names if isinstance(one, ast.Constant)), "")
+
+
+def _keys(value: object) -> set[str]:
+    if isinstance(value, dict):
+        return {*value, *(key for one in value.values() for key in _keys(one))}
+    return {key for one in value for key in _keys(one)} if isinstance(value, list) else set()
+
+
+def command_differences(text: str, source: str) -> set[str]:
+    """Commands, fields and keys of responses that the page or the code alone has."""
+    handled = command_keys(source)
+    described = set(headings(text, 2)) - {SHARED}
+    differences = described ^ set(handled) | set(handled) ^ set(commands.NAMES)
+    examples: dict[str, set[str]] = {}
+    for block in json_blocks(text):
+        examples.setdefault(block["command"], set()).update(_keys(block))
+    differences |= examples.keys() - handled.keys()
+    shared = section(text, f"## {SHARED}")
+    for name in handled.keys() & described:
+        fields, keys = handled[name]
+        own = section(text, f"## {name}")
+        told = {word for row in (*rows_below(own, "field"), *_keys_of_response(own)) for word in quoted(row[0])}
+        told |= examples.get(name, set())
+        inline = {*quoted(own + shared), *re.findall(r'"([a-z_]+)":', own + shared)}
+        differences |= {f"{name}: {key}" for key in told - fields - keys}
+        differences |= {f"{name}: {key}" for key in (fields | keys) - told - inline}
+    return differences
+
+
+def _keys_of_response(text: str) -> list[list[str]]:
+    return rows_below(text, "key of the response")
+
+
+def test_commands_their_fields_and_responses_are_those_of_the_code(text: str, source: str) -> None:
+    assert command_differences(text, source) == set()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (r"^## get-save-status$", "## save-status", "get-save-status"),
+        (r"^\| `async` \|.*\n", "| `later` | true or false | |\n", "save: later"),
+        (r"^\| `status` \|", "| `state` |", "get-save-status: state"),
+        (r"`container`", "`format`", "fetch: container"),
+        (r'"disk_usage"', '"usage"', "get-storage-state: usage"),
+    ],
+)
+def test_a_wrong_command_is_noticed(old: str, new: str, told: str, text: str, source: str) -> None:
+    changed = re.sub(old, new, text, flags=re.MULTILINE)
+    assert changed != text and told in command_differences(changed, source)
+
+
+def test_a_field_or_key_that_the_page_lacks_is_noticed(text: str, source: str) -> None:
+    field = source.replace('_optional(command, "async"', '_optional(command, "moon"')
+    assert "save: moon" in command_differences(text, field)
+    key = re.sub(r'(?<=\[)"status"(?=\] = )', '"moon"', source)
+    assert "save: moon" in command_differences(text, key)
