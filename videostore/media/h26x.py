@@ -43,7 +43,7 @@ class KeyframeInfo:
             UncopyableError: with the reason.
         """
         if self.reorders:
-            raise UncopyableError("its frames are not in the order in which they are shown (B frames)")
+            raise UncopyableError("its frames are not in display order (B frames)")
         if self.pixels not in _PLAYABLE[codec]:
             raise UncopyableError(f"its pixel format is {self.pixels}, which players of MP4 files cannot show")
 

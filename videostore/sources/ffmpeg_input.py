@@ -92,8 +92,8 @@ class FFmpegInput:
     ) -> FFmpegInput:
         """An input that was probed, with the ffmpeg that is found: `info` tells what it contains.
 
-        `codec`, `bitrate`, `preset` and `framerate` are those of the machine config (README, Attributes), for video
-        that is re-encoded. Record it with
+        `codec`, `bitrate`, `preset` and `framerate` are those of the machine config (docs/reference/attributes.md),
+        for video that is re-encoded. Record it with
         `VideoStore.record(directory, source, codec="copy", live=source.live, size_gb=…)`.
 
         Raises:
