@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts the module out of a checkout, as a local module of viam-server; the first start sets it up.
+# Starts the module from a checkout, as a local module of viam-server. The first start sets it up.
 set -euo pipefail
 
 here=${BASH_SOURCE[0]}
@@ -12,14 +12,21 @@ while [ -L "$here" ]; do
 done
 root=$(cd -P "$(dirname "$here")/.." && pwd)
 
-# Without a change of setup.cfg this does nothing. Where it fails later on, without network for instance, what was
-# installed before is better than no recording.
+if ! command -v make >/dev/null; then
+    echo "The module needs make. Install it (Debian and Ubuntu: the package make), or build the module archive." >&2
+    exit 1
+fi
+if [ ! -e "$root/.venv/.installed" ]; then
+    echo "First start: setting up $root/.venv. To do this without a time limit, run 'make setup' there." >&2
+fi
+# It does nothing unless setup.cfg has changed. If an update fails, for instance without a network, the module starts as
+# it was installed before: that is better than no recording.
 if ! make --no-print-directory -C "$root" setup >&2; then
     if [ ! -e "$root/.venv/.installed" ]; then
-        echo "The module could not be set up: see above, or run 'make setup' in $root." >&2
+        echo "The module could not be set up, see above. The next start tries again, as does 'make setup' in $root." >&2
         exit 1
     fi
-    echo "The module could not be brought up to date; starting it as it was installed." >&2
+    echo "The module could not be updated, see above. It starts as it was installed before." >&2
 fi
 
 # The working directory stays the caller's, for a relative socket path, but no module is imported from it (Python 3.11).

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Installs what `make module` needs and does not make itself: make, binutils, and a Python 3.10 or later that has its
-# shared library and can make environments. Viam's cloud build runs it (meta.json, build.setup), and so does
-# Dockerfile.canon. Where all of it is there it does nothing.
+# Installs what `make module` needs: make, binutils, and Python 3.10 or later with its shared library and venv module.
+# It does nothing if they are installed. Viam's cloud build (meta.json, build.setup) and Dockerfile.canon run it.
 set -euo pipefail
 
-# For distributions whose own Python is older. PYTHON_SOURCE names another place of the same file.
+# For distributions with an older Python. PYTHON_SOURCE can be another URL of the same file.
 VERSION=3.13.5
 SHA256=93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640
 SOURCE=${PYTHON_SOURCE:-https://www.python.org/ftp/python/$VERSION/Python-$VERSION.tar.xz}
@@ -24,28 +23,50 @@ fit_python() {
     return 1
 }
 
+finish() {
+    local status=$?
+    if [ -n "${work:-}" ]; then rm -rf "$work"; fi
+    if [ "$status" != 0 ]; then
+        echo "The build tools could not be installed, see above. To try again, run scripts/setup_build.sh." >&2
+    fi
+}
+trap finish EXIT
+
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo -- "$@"; fi
 }
 
+# On a dead connection it gives up after some minutes.
+apt() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get --quiet -o Acquire::Retries=3 -o Acquire::http::Timeout=30 \
+        -o Acquire::https::Timeout=30 "$@"
+}
+
 install() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends "$@"
+    apt install --yes --no-install-recommends "$@"
+}
+
+# Prints a dot for every 50 lines, so that a long build shows that it goes on.
+dots() {
+    awk 'NR % 50 == 0 { printf "."; fflush() } END { print "" }'
 }
 
 build_python() {
     install ca-certificates curl gcc libbz2-dev libc6-dev libffi-dev liblzma-dev libsqlite3-dev libssl-dev xz-utils \
         zlib1g-dev
     work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
-    curl --fail --silent --show-error --location --retry 3 --output "$work/python.tar.xz" "$SOURCE"
+    echo "Downloading Python $VERSION."
+    curl --fail --silent --show-error --location --retry 3 --connect-timeout 30 --speed-time 60 --speed-limit 1000 \
+        --output "$work/python.tar.xz" "$SOURCE"
     echo "$SHA256  $work/python.tar.xz" | sha256sum --check --quiet
     tar --extract --file="$work/python.tar.xz" --directory="$work" --strip-components=1 --no-same-owner
     cd "$work"
-    ./configure --quiet --prefix="$PREFIX" --enable-shared --without-static-libpython --disable-test-modules \
-        LDFLAGS="-Wl,-rpath,$PREFIX/lib"
-    make --silent --jobs="$(getconf _NPROCESSORS_ONLN)"
-    # altinstall: what the distribution calls python3 stays what it is.
-    as_root make --silent altinstall
+    echo "Building Python $VERSION; this takes some minutes."
+    ./configure --prefix="$PREFIX" --enable-shared --without-static-libpython --disable-test-modules \
+        LDFLAGS="-Wl,-rpath,$PREFIX/lib" | dots
+    make --jobs="$(getconf _NPROCESSORS_ONLN)" | dots
+    # altinstall: python3 stays the distribution's own.
+    as_root make altinstall | dots
     cd /
 }
 
@@ -58,7 +79,7 @@ case $(uname -s) in
         command -v make >/dev/null || missing+=(make)
         command -v objdump >/dev/null || missing+=(binutils)
         if [ ${#missing[@]} -gt 0 ] || ! fit_python; then
-            as_root apt-get update --quiet
+            apt update
             if [ ${#missing[@]} -gt 0 ]; then install "${missing[@]}"; fi
             if ! fit_python; then
                 python=$(apt-cache --no-all-versions show python3 | sed -n 's/^Version: \(3\.[0-9]*\).*/\1/p')
@@ -72,6 +93,6 @@ case $(uname -s) in
         ;;
 esac
 fit_python || {
-    echo "No Python 3.10 or later with a shared library could be installed: install one by hand." >&2
+    echo "No Python 3.10 or later with its shared library could be installed. Install one by hand." >&2
     exit 1
 }

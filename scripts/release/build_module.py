@@ -26,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "videostore"
 ENTRYPOINT = f"{NAME}/{NAME}"
+ENTRY = Path(__file__).with_name("module_entry.py")
 TOP_FILES = ("meta.json", "README.md", "LICENSE")
 
 # The program never uses these: build tools, graphical interfaces, tests, Python 2.
@@ -74,7 +75,7 @@ def freeze(work: Path) -> Path:
     command += [f"--paths={ROOT}", f"--collect-submodules={NAME}", f"--add-binary={native}:viam/rpc"]
     command += [f"--exclude-module={module}" for module in (*EXCLUDED_MODULES, *unused_lexers())]
     command += [f"--distpath={work / 'dist'}", f"--workpath={work / 'work'}", f"--specpath={work}"]
-    command.append(str(ROOT / "scripts" / "release" / "module_entry.py"))
+    command.append(str(ENTRY))
     environment = {**os.environ, "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": str(EPOCH_S)}
     subprocess.run(command, check=True, env=environment, cwd=ROOT)
     return work / "dist" / NAME

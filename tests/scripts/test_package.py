@@ -1,4 +1,4 @@
-"""What is shipped agrees with the code: meta.json, the wheel, the sdist, the lock of the archive, the environments."""
+"""The shipped files agree with the code: meta.json, the wheel, the sdist, requirements.lock, the build systems."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from videostore.viam.camera import MODEL
 META: dict[str, Any] = json.loads((ROOT / "meta.json").read_text(encoding="utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 SOURCES = sorted(path for path in (ROOT / "videostore").rglob("*") if path.suffix in (".py", ".typed"))
-# Only what git does not have: a copy without them is a clean checkout.
+# Files that git does not have: a copy without them is a clean checkout.
 MADE = (".*", "__pycache__", "*.egg-info", "*-output", "build", "dist", "module.tar.gz*")
 
 
@@ -43,8 +43,8 @@ def setup_cfg() -> configparser.ConfigParser:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], Path]:
-    """The names in an sdist of a clean checkout, and a wheel made out of that sdist."""
-    pytest.importorskip("setuptools", minversion="70.1", reason="only the extra 'test' of setup.cfg installs it")
+    """The names in an sdist of a clean checkout, and a wheel built from that sdist."""
+    pytest.importorskip("setuptools", minversion="70.1", reason="the extra 'test' of setup.cfg installs it")
     work = tmp_path_factory.mktemp("package")
     shutil.copytree(ROOT, work / "checkout", ignore=shutil.ignore_patterns(*MADE))
     [sdist] = build("sdist", work / "checkout", work)
@@ -58,7 +58,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], Path]:
 
 
 def build(kind: str, checkout: Path, work: Path) -> list[Path]:
-    """Let setuptools make an sdist or a wheel, as pip would, but without a network."""
+    """Let setuptools build an sdist or a wheel, as pip does, but without a network."""
     output = work / kind
     output.mkdir()
     program = f"from setuptools import build_meta; build_meta.build_{kind}({str(output)!r})"
@@ -77,7 +77,7 @@ def pins() -> list[Requirement]:
 
 
 def anchors(markdown: str) -> set[str]:
-    """What the headings of a document are linked by."""
+    """The anchors of the headings of a document."""
     headings = re.findall(r"^#+ (.+)$", markdown, flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -86,12 +86,12 @@ def test_meta_json_names_the_model_that_the_module_serves() -> None:
     assert [(model["api"], model["model"]) for model in META["models"]] == [(str(Camera.API), str(MODEL))]
 
 
-def test_meta_json_has_the_entrypoint_that_the_build_makes() -> None:
+def test_meta_json_has_the_entrypoint_that_the_build_creates() -> None:
     assert META["entrypoint"] == build_module.ENTRYPOINT
     assert "meta.json" in build_module.TOP_FILES
 
 
-def test_meta_json_has_commands_that_exist_and_the_path_that_they_make() -> None:
+def test_the_build_commands_of_meta_json_exist_and_create_its_path() -> None:
     setup = ROOT / META["build"]["setup"]
     make, target = META["build"]["build"].split()
     archive = re.search(r"^ARCHIVE := (.+)$", MAKEFILE, flags=re.MULTILINE)
@@ -105,13 +105,13 @@ def test_meta_json_lists_the_platforms_that_are_built() -> None:
     assert META["build"]["arch"] == ["linux/amd64", "linux/arm64", "darwin/arm64"]
 
 
-def test_meta_json_links_to_headings_that_the_readme_has() -> None:
+def test_the_links_of_meta_json_lead_to_headings_that_exist() -> None:
     for link in (META["markdown_link"], *(model["markdown_link"] for model in META["models"])):
         file, _, anchor = link.partition("#")
         assert not anchor or anchor in anchors((ROOT / file).read_text(encoding="utf-8")), link
 
 
-def test_the_version_stands_in_one_place(setup_cfg: configparser.ConfigParser) -> None:
+def test_the_version_is_in_one_place(setup_cfg: configparser.ConfigParser) -> None:
     assert str(Version(videostore.__version__)) == videostore.__version__
     assert setup_cfg["metadata"]["version"] == "attr: videostore.__version__"
     assert "version" not in META
@@ -119,7 +119,7 @@ def test_the_version_stands_in_one_place(setup_cfg: configparser.ConfigParser) -
     assert others == [ROOT / "videostore" / "__init__.py"]
 
 
-def test_what_the_package_imports_is_what_it_requires(setup_cfg: configparser.ConfigParser) -> None:
+def test_the_package_requires_exactly_what_it_imports(setup_cfg: configparser.ConfigParser) -> None:
     imported: set[str] = set()
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -130,12 +130,12 @@ def test_what_the_package_imports_is_what_it_requires(setup_cfg: configparser.Co
     foreign = imported - set(sys.stdlib_module_names) - {"videostore"}
     owners = importlib.metadata.packages_distributions()
 
-    assert not foreign - set(owners), "not installed here"
+    assert not foreign - set(owners), "an imported package is not installed"
     used = {canonicalize_name(owners[name][0]) for name in foreign}
     assert used == set(requirements(setup_cfg["options"]["install_requires"]))
 
 
-def test_the_lock_pins_all_that_the_archive_is_built_of(setup_cfg: configparser.ConfigParser) -> None:
+def test_the_lock_pins_every_requirement_of_the_archive(setup_cfg: configparser.ConfigParser) -> None:
     wanted = requirements(setup_cfg["options"]["install_requires"])
     wanted |= requirements(setup_cfg["options.extras_require"]["module"])
 
@@ -166,7 +166,7 @@ def test_canon_and_the_cloud_build_use_the_same_system() -> None:
     assert user is not None and f"user: {user[1]}\n  group: {user[1]}\n" in canon
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(built: tuple[set[str], Path]) -> None:
+def test_the_wheel_holds_only_the_package(built: tuple[set[str], Path]) -> None:
     with zipfile.ZipFile(built[1]) as wheel:
         files = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert files == {path.relative_to(ROOT).as_posix() for path in SOURCES}
@@ -188,10 +188,17 @@ def test_the_wheel_has_the_command_the_version_and_the_requirements(
     assert set(requirements("\n".join(required))) == set(requirements(setup_cfg["options"]["install_requires"]))
 
 
-def test_the_sdist_holds_what_tests_and_builds_need(built: tuple[set[str], Path]) -> None:
+def test_the_sdist_holds_everything_that_tests_and_builds_need(built: tuple[set[str], Path]) -> None:
     wanted = {
         path.relative_to(ROOT).as_posix() for folder in ("scripts", "tests") for path in (ROOT / folder).glob("*.*")
     }
     wanted |= {"LICENSE", "Makefile", "README.md", "meta.json", "pyproject.toml", "requirements.lock", "setup.cfg"}
     wanted |= {path.relative_to(ROOT).as_posix() for path in SOURCES}
     assert not wanted - built[0]
+
+
+def test_the_archive_is_built_from_files_that_exist() -> None:
+    assert build_module.ENTRY.is_file()
+    assert all((ROOT / name).is_file() for name in build_module.TOP_FILES)
+    named = re.findall(r"scripts/[\w/]+\.\w+", MAKEFILE)
+    assert named and all((ROOT / path).is_file() for path in named)
