@@ -64,10 +64,8 @@ def test_a_file_is_recorded_without_re_encoding_until_its_end(program: Program, 
 def test_an_input_that_is_not_h264_is_re_encoded_and_a_duration_ends_it(program: Program) -> None:
     source = "testsrc=size=160x144:rate=10"
     arguments = "record", source, "--format", "lavfi", "--reencode", "--preset", "ultrafast", "--storage", "door"
-    began = time.monotonic()
     done = program(*arguments, "--size-gb", "1", "--duration", "2s", "--segment-seconds", "1")
     assert done.code == 0 and "The input is re-encoded" in done.err
-    assert time.monotonic() - began < TIMEOUT_S / 2
     found = re.search(r"Recorded (\d\.\d) s into", done.out)
     assert found is not None and 1.5 <= float(found[1]) <= 3
     assert len(list((program.here / "door").glob("*.mp4"))) >= 2 and not list((program.here / "door").glob("*.open"))

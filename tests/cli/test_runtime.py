@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from pathlib import Path
 
 import psutil
@@ -17,7 +16,7 @@ from videostore.ffmpeg.process import find_ffmpeg
 def test_an_interrupt_leaves_no_file_and_no_process(program: Program, recording: Path, times: list[int]) -> None:
     stuck = program.script(
         "ffmpeg",
-        f'case "$*" in *concat*) : > "{program.home}/cutting"; exec sleep 60;; esac',
+        f'case "$*" in *concat*) : > "{program.home}/cutting"; exec sleep 600;; esac',
         f'exec "{find_ffmpeg()}" "$@"',
     )
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 130)):
@@ -25,12 +24,10 @@ def test_an_interrupt_leaves_no_file_and_no_process(program: Program, recording:
         with program.start(*arguments, VIDEOSTORE_FFMPEG=str(stuck)) as process:
             wait_for(program.home / "cutting")
             children = psutil.Process(process.pid).children(recursive=True)
-            began = time.monotonic()
             process.send_signal(number)
             process.send_signal(number)
             out, err = process.communicate(timeout=TIMEOUT_S)
         assert (process.returncode, out, err) == (code, b"", b"")
-        assert time.monotonic() - began < 10
         assert children and not psutil.wait_procs(children, 5)[1]
         assert not os.listdir(program.here) and not program.temporary_files()
         (program.home / "cutting").unlink()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -162,10 +161,8 @@ async def test_a_response_can_be_as_large_as_viam_server_allows(tmp_path: Path) 
     recorder = FakeRecorder()
     recorder.answers = [{"command": "fetch", "video": base64.b64encode(data).decode()}]
     async with MachineServer([recorder]) as server, Machine.connect(server.address) as machine:
-        began = time.monotonic()
         assert await machine.fetch(0, US, tmp_path / "data") is None
     assert (tmp_path / "data").read_bytes() == data
-    assert time.monotonic() - began < 5
 
 
 async def test_a_save_is_done_by_the_machine(recording: Recording, server: MachineServer) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import time
 from pathlib import Path
 
 import psutil
@@ -37,9 +36,7 @@ async def test_closing_finishes_the_open_segment_and_leaves_no_process(stores: S
     feed, times = Feed(), capture_times(5)
     store = await stores.open(feed)
     await feed_and_settle(store, feed, times)
-    begin = time.monotonic()
     await store.close()
-    assert time.monotonic() - begin < 2
     assert psutil.Process().children() == []
     assert not list(stores.storage.glob("*.open"))
     paths = sorted(stores.storage.glob("*.mp4"))

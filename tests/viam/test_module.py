@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -143,17 +142,15 @@ async def recorded(machine: Machine) -> Machine:
     return machine
 
 
-async def test_an_async_save_up_to_now_is_finished_within_three_seconds(machine: Machine) -> None:
-    """With the default segment length of 30 s: the save does not wait for the segment to end."""
+async def test_an_async_save_up_to_now_does_not_wait_for_the_end_of_the_segment(machine: Machine) -> None:
     await machine.add(storage={"segment_seconds": 30})
     await machine.record(3)
-    began, to_us = time.monotonic(), now_us()
+    to_us = now_us()
     response = await machine.command("save", **{"from_us": to_us - 2 * US, "to_us": to_us, "async": True})
     assert response == {"command": "save", "filename": response["filename"], "status": "async"}
-    assert time.monotonic() - began < 0.5
     clip = machine.upload / response["filename"]
-    await machine.until(clip.exists, 10)
-    assert time.monotonic() - began < 3
+    await machine.until(clip.exists, 20)
+    assert not list(machine.storage.glob("*.mp4")), "the segment has ended"
     check = check_clip(read_clip(clip), machine.camera.delivered, to_us - 2 * US, to_us)
     assert check.flawless, check
 
