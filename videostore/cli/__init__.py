@@ -40,4 +40,5 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         exit_on_signals(code)
     except KeyboardInterrupt:  # a signal during the imports
         code = _INTERRUPTED
+        exit_on_signals(code)
     sys.exit(code)

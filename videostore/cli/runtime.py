@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from videostore.base.errors import printable
@@ -47,15 +48,20 @@ def run(work: Coroutine[Any, Any, int]) -> int:
     """Run a command until it returns its exit code. A signal to end cancels it, and it closes everything it owns."""
     import asyncio  # slow to import, and the help does not need it
 
+    # Not the loop's own signal handlers: closing the loop removes these, and a signal would then kill the process.
+    install_signal_handlers()
+    handlers = {number: signal.getsignal(number) for number in END_SIGNALS if not is_ignored(number)}
     try:
-        return asyncio.run(_run_until_signal(work))
+        return asyncio.run(_run_until_signal(work, handlers))
     finally:
-        install_signal_handlers()  # closing the loop has removed its handlers
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
-async def _run_until_signal(work: Coroutine[Any, Any, int]) -> int:
+async def _run_until_signal(work: Coroutine[Any, Any, int], numbers: Iterable[signal.Signals]) -> int:
     import asyncio
 
+    loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(work)
     interrupted = False
 
@@ -65,9 +71,12 @@ async def _run_until_signal(work: Coroutine[Any, Any, int]) -> int:
             interrupted = True
             task.cancel()
 
-    for number in END_SIGNALS:
-        if not is_ignored(number):
-            asyncio.get_running_loop().add_signal_handler(number, interrupt)
+    def handle(number: int, frame: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the command has ended
+            loop.call_soon_threadsafe(interrupt)
+
+    for number in numbers:
+        signal.signal(number, handle)
     try:
         return await task
     except asyncio.CancelledError:

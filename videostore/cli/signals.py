@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 from typing import Any
@@ -22,10 +23,19 @@ def is_ignored(number: signal.Signals) -> bool:
 
 
 def exit_on_signals(code: int) -> None:
-    """From now on, let a signal end the process at once: everything is closed, and the exit code is known."""
+    """From now on, let a signal end the process at once: everything is closed, and the exit code is known.
+
+    Python waits for threads, which may hang, then runs what is registered here, and then removes its handlers.
+    """
     for number in END_SIGNALS:
         if not is_ignored(number):
             signal.signal(number, lambda *_: os._exit(code))
+    atexit.register(_ignore_signals)
+
+
+def _ignore_signals() -> None:
+    for number in END_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(number: int, frame: Any) -> None:
