@@ -37,14 +37,14 @@ async def test_an_ffmpeg_that_is_killed_repeatedly_is_restarted_at_growing_inter
     restarts: list[int] = []
     killed: dict[psutil.Process, float] = {}
 
-    async def five_killed() -> bool:
+    async def four_killed() -> bool:
         for child in machine.parent.children():
             killed.setdefault(child, time.monotonic())
             child.kill()
         restarts.append((await machine.status())["ffmpeg_restarts"])
-        return len(killed) == 5
+        return len(killed) == 4
 
-    await machine.until(five_killed)
+    await machine.until(four_killed)
 
     async def all_counted() -> bool:
         return bool((await machine.status())["ffmpeg_restarts"] == len(killed))
