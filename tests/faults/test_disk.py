@@ -25,7 +25,7 @@ from tests.support.recording import (
     take_over,
     until,
 )
-from videostore.base.errors import ConfigError
+from videostore.base.errors import ConfigError, VideoStoreError
 from videostore.media.packet import Gap
 
 MIB = 1 << 20
@@ -120,8 +120,10 @@ async def test_a_read_only_disk_can_be_read_and_recording_resumes_when_it_is_wri
 
 
 async def test_a_floor_as_large_as_the_device_is_refused(small: Stores) -> None:
-    with pytest.raises(ConfigError, match=r"storage\.min_free_gb is 1\. It must be less than .* 0\.01 GiB"):
+    with pytest.raises(ConfigError) as refused:
         await small.open(min_free_gb=1)
+    assert (refused.value.code, refused.value.attribute) == ("floor-beyond-device", "storage.min_free_gb")
+    assert refused.value.fields["device_bytes"] == 12 * MIB
 
 
 async def test_a_storage_directory_that_is_removed_while_recording_is_recreated(stores: Stores) -> None:
@@ -133,8 +135,9 @@ async def test_a_storage_directory_that_is_removed_while_recording_is_recreated(
     await flawless_now(store, pulse)
     assert (stores.storage / "index.sqlite.db").exists()
     second = Stores(stores.directory)
-    with pytest.raises(Exception, match="used by another recorder"):
+    with pytest.raises(VideoStoreError) as refused:
         await second.open()
+    assert refused.value.code == "storage-in-use"
 
 
 async def test_a_storage_directory_that_is_replaced_by_a_copy_is_used_with_what_it_holds(
