@@ -21,6 +21,7 @@ from scripts.soak.tested_module import (
     AsyncSave,
     TestedModule,
     message_of,
+    nothing_stored,
     now_us,
     timestamp,
 )
@@ -181,7 +182,7 @@ class Soak:
             clip = await piece
             shown = await asyncio.to_thread(read_clip, clip.data, [(WIDTH, HEIGHT), *SIZES])
         except (*CALL_ERRORS, av.FFmpegError, ValueError) as error:
-            if "Nothing is stored" not in message_of(error):
+            if not nothing_stored(error):
                 module.fail(f"the clip from {timestamp(from_us)} to {timestamp(to_us)}: {message_of(error)}")
             return
         wrong = judge.take(shown, clip.ranges, from_us, to_us)

@@ -18,6 +18,8 @@ from viam.utils import ValueTypes
 from scripts.fakes.painted_camera import PaintedCamera
 from scripts.fakes.viam_server import Parent
 from scripts.soak.faults import US, Excuse
+from videostore.base.errors import NothingStoredError
+from videostore.remote.call_errors import error_of
 
 NAME = "soak"
 SEGMENT_S = 5
@@ -266,7 +268,7 @@ class TestedModule:
         try:
             await work
         except CALL_ERRORS as error:
-            if "Nothing is stored" not in message_of(error):
+            if not nothing_stored(error):
                 self.fail(f"{what} failed: {message_of(error)}")
 
 
@@ -288,6 +290,11 @@ def timestamp(time_us: int) -> str:
 def spans(ranges: list[tuple[int, int]]) -> str:
     """Ranges as text."""
     return ", ".join(f"{timestamp(from_us)} to {timestamp(to_us)}" for from_us, to_us in ranges)
+
+
+def nothing_stored(error: BaseException) -> bool:
+    """Whether a request failed because nothing is stored in its range."""
+    return isinstance(error, GRPCError) and isinstance(error_of(error, NAME), NothingStoredError)
 
 
 def message_of(error: BaseException) -> str:

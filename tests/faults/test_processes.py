@@ -11,7 +11,7 @@ import psutil
 import pytest
 from grpclib import GRPCError
 
-from tests.support.machine import NAME, US, Machine, assert_plain, now_us, run_machine
+from tests.support.machine import NAME, US, Machine, now_us, run_machine, sent_error
 from videostore.clips.workspace import WORK_DIRECTORY
 
 
@@ -81,7 +81,8 @@ async def test_a_second_module_on_the_same_storage_is_refused_until_the_first_ha
         for _ in range(2):
             with pytest.raises(GRPCError) as refused:
                 await second.add()
-            assert_plain(refused.value, "storage.storage_path", str(first.storage), "another recorder")
+            error = sent_error(refused.value)
+            assert (error.code, error.fields["attribute"]) == ("storage-in-use", "storage.storage_path")
         assert not second.parent.children() and not second.camera.delivered
         await first.record(1)
         from_us, to_us = first.camera.delivered[0], first.camera.delivered[-1]

@@ -15,7 +15,7 @@ import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.recording import SIZE, US, FixedClock, Stores, capture_times, record, until
-from videostore.base.errors import RequestError
+from videostore.base.errors import UnreadableRangeError
 from videostore.base.ranges import Range
 from videostore.base.timestamps import parse_timestamp
 from videostore.media.fmp4 import NotOursError, read_fragments
@@ -175,8 +175,9 @@ async def test_a_range_that_cannot_be_read_at_all_is_refused(stores: Stores, rec
     for path in copies(stores):
         fill_with_garbage(path)
     for command in ("fetch", "save"):
-        with pytest.raises(RequestError, match=r"range from .* cannot be read: its files are damaged or deleted"):
+        with pytest.raises(UnreadableRangeError) as refused:
             await ask(store, command, times[0], times[-1])
+        assert refused.value.asked == Range(times[0], times[-1])
     assert not [path for path in stores.upload.rglob("*") if path.is_file()]
 
 

@@ -14,7 +14,7 @@ from grpclib import GRPCError
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support import hostile_strategies as hostile
 from tests.support.attributes import valid_attributes, with_attribute
-from tests.support.machine import NAME, assert_plain, run_machine
+from tests.support.machine import NAME, assert_plain, run_machine, sent_error
 from tests.support.recording import START_US, US
 from tests.support.sentences import assert_sentence
 from videostore.base.time_format import format_utc_exact
@@ -158,7 +158,7 @@ async def test_the_module_refuses_the_nastiest_attributes_and_names_in_one_sente
         for name in ("..", "a/b", "../../x", "a\0b", "é" * 5_000):
             with pytest.raises(GRPCError) as refused:
                 await machine.parent.validate(name, valid_attributes())
-            assert_plain(refused.value, "name")
+            assert sent_error(refused.value).code in ("name-no-directory", "name-too-long")
             assert_sentence(refused.value.message or "")
         assert not listing(tmp_path) and not machine.parent.children()
         await machine.add()
@@ -186,6 +186,7 @@ async def test_a_storage_path_that_cannot_be_created_is_refused_in_one_sentence(
         for field in ("storage_path", "upload_path"):
             with pytest.raises(GRPCError) as refused:
                 await machine.add(storage={field: str(tmp_path / "file" / "under")})
-            assert_plain(refused.value, "cannot be used")
+            error = sent_error(refused.value)
+            assert error.code == ("storage-unusable" if field == "storage_path" else "upload-path-unusable")
             assert_sentence(refused.value.message or "")
         await machine.add()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +13,10 @@ from tests.support.recording import US, Pulse, Stores, until
 from tests.support.watching import closed_segments, files_in, watching
 from videostore.base.errors import NoRoomError, NothingStoredError
 from videostore.storage.index import FILE_NAME
+from videostore.store.store import VideoStore
 
 MIB = 1 << 20
+_HANG_S = 60.0
 
 
 @dataclass
@@ -38,22 +39,25 @@ class LargestSizes:
 
 
 async def test_stored_bytes_exceed_the_quota_by_one_segment_at_most(stores: Stores) -> None:
-    quota_bytes = 500_000
+    quota_bytes = 250_000
     dice = random.Random(5)
     pulse = FaultyPulse(0.04, (320, 180))
     stores.storage.mkdir()
     sizes = LargestSizes(stores.storage)
+
+    async def fetch_until_the_quota_is_reached(store: VideoStore) -> None:
+        count = len(pulse.delivered) + 70
+        while len(pulse.delivered) < count or sizes.most_bytes + sizes.largest_bytes <= quota_bytes:
+            await fetch_something(store, dice)
+            await asyncio.sleep(dice.uniform(0.1, 0.5))
+
     async with watching(sizes.look):
         for _ in range(2):
-            store = await stores.open(pulse, segment_seconds=2, size_gb=quota_bytes / 2**30)
-            ends = time.monotonic() + 4.5
-            while time.monotonic() < ends:
-                await fetch_something(store, dice)
-                await asyncio.sleep(dice.uniform(0.1, 0.5))
+            store = await stores.open(pulse, segment_seconds=1, size_gb=quota_bytes / 2**30)
+            await asyncio.wait_for(fetch_until_the_quota_is_reached(store), _HANG_S)
             kill_recording()
             await until(lambda store=store: store._run is None)  # type: ignore[misc]
             await stores.close()
-    assert quota_bytes < sizes.most_bytes + sizes.largest_bytes, "the quota was never reached"
     assert sizes.most_bytes <= quota_bytes + sizes.largest_bytes
     store = await stores.open(size_gb=quota_bytes / 2**30)
     await until(lambda: store.health().stored_bytes <= quota_bytes)

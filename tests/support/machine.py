@@ -15,7 +15,9 @@ from grpclib import GRPCError
 
 from scripts.fakes.painted_camera import ClipCheck, PaintedCamera, check_clip, read_clip
 from scripts.fakes.viam_server import Parent
+from videostore.base.errors import VideoStoreError
 from videostore.base.time_format import format_utc_exact
+from videostore.remote.call_errors import error_of
 
 NAME = "store"
 US = 1_000_000
@@ -119,6 +121,12 @@ def now_us() -> int:
 def exact(time_us: int) -> str:
     """A timestamp that is exact to the microsecond."""
     return f"{format_utc_exact(time_us)[:-5]}.{time_us % US:06d}Z"
+
+
+def sent_error(error: GRPCError) -> VideoStoreError:
+    """The module's error, with the code and the fields that it sent. Checks that its sentence is plain."""
+    assert_plain(error)
+    return error_of(error, NAME)
 
 
 def assert_plain(error: GRPCError, *words: str) -> None:
