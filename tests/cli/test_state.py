@@ -23,7 +23,7 @@ def test_state_shows_ranges_sums_and_the_age_of_the_newest_frame(
     facts, _, table = done.out.partition("\n\n")
     assert facts.splitlines()[0].split() == ["Storage", str(recording)]
     newest = r"the newest frame is \d+ d( \d\d h)? old \(2024-08-30T08:40:07\+02:00\)"
-    assert re.search(f"Recording  not now, {newest}", facts)
+    assert re.search(f"Recording  no, {newest}", facts)
     assert re.search(r"Stored +7\.0 s in 1 range\nUsed +[\d.]+ KiB\nFree +[\d.]+ [GT]iB on the device", facts)
     header, line = table.splitlines()
     assert header.split() == ["FROM", "TO", "LENGTH", "GAP", "BEFORE"]

@@ -50,7 +50,7 @@ async def test_a_directory_without_a_recording_is_refused_and_not_changed(tmp_pa
         await verify_directory(tmp_path)
     assert (raised.value.code, raised.value.path) == ("no-recording", tmp_path)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(VideoStoreError, match="cannot be read: No such file"):
+    with pytest.raises(VideoStoreError, match="There is no storage directory"):
         await verify_directory(tmp_path / "nowhere")
 
 
@@ -62,7 +62,7 @@ async def test_verifying_takes_every_kind_of_path(
     assert report == VerificationReport(4, len(times), ())
     with pytest.raises(VideoStoreError) as raised:
         await videostore.verify_directory(kind(storage / "nowhere"))
-    assert (raised.value.code, raised.value.path) == ("storage-unreadable", storage / "nowhere")
+    assert (raised.value.code, raised.value.path) == ("storage-missing", storage / "nowhere")
 
 
 # While a recorder runs

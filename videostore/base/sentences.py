@@ -42,7 +42,7 @@ TIMESTAMP = {
     " or add a UTC offset.",
     "length-form": "'{field}' is {value:value}. It must be a length such as {sign}90s, {sign}5m or {sign}1h30m, with"
     " the units w, d, h, m and s.",
-    "start-in-future": "'{field}' is {value:value}, which is in the future. Only the end can be relative to the start.",
+    "start-in-future": "'{field}' is {value:value}, which is in the future. Only 'to' can be a length after 'from'.",
 }
 
 NOTHING_STORED = {
@@ -78,7 +78,8 @@ UNKNOWN_SAVE = {
 }
 
 FFMPEG = {
-    "ffmpeg-not-runnable": "{variable} is {value:path}, which is not a program that can be run.",
+    "ffmpeg-not-runnable": "{variable} is {value:path}, which is not a program that can be run. Set it to an ffmpeg,"
+    " or unset it.",
     "ffmpeg-missing": "No ffmpeg was found. Install the package imageio-ffmpeg, or set {variable} to an ffmpeg.",
     "ffmpeg-too-old": "The ffmpeg at {path} is version {version}. It must be {oldest} or later: set {variable} to"
     " another ffmpeg, or unset it to use the bundled one.",
@@ -96,7 +97,7 @@ FFMPEG = {
 }
 
 STORE = {
-    "storage-missing": "There is no storage directory {path}.",
+    "storage-missing": "There is no storage directory {path}. Check the path.",
     "storage-unusable": "The storage at {path} cannot be used: {reason:reason}.",
     "storage-unreadable": "The storage at {path} cannot be read: {reason:reason}.",
     "storage-not-repaired": "The storage at {path} cannot be repaired: {reason:reason}.",
@@ -116,7 +117,7 @@ STORE = {
     "source-failed": "The source failed: {reason:reason}.",
     "end-not-recorded": "The end of the source could not be recorded: {reason:reason}.",
     "not-started": "The store is not started. Use it with `async with`, or await its start().",
-    "closed": "The recorder was closed before the request was done. Try again.",
+    "closed": "The store was closed before the request was done. Repeat the request when it is open again.",
     "output-failed": "Standard output cannot be written to: {reason:reason}.",
     "player-failed": "ffplay failed (exit code {exit_code}): {reason:reason}. To watch the clip elsewhere, write it to"
     " a file with `videostore export`.",
@@ -128,16 +129,20 @@ REQUEST = {
     "field-missing": "The field '{field}' is missing. It must be {expected}.",
     "field-wrong": "'{field}' is {value:value}. It must be {expected}.",
     "tag-wrong": "tags[{index}] is {value:value}. It must be {expected}.",
-    "tags-too-long": "The tags are too long together: with the upload path, a path can have {limit} bytes.",
+    "tags-too-long": "The tags are too long together: with the upload path, a path can have {limit} bytes. Use fewer"
+    " or shorter tags.",
     "range-empty": "'from' ({from_us:time}) must be before 'to' ({to_us:time}): the range is empty.",
-    "to-in-future": "'to' timestamp is in the future: {to_us:time}. This machine's clock says {clock_us:time}.",
-    "from-in-future": "'from' timestamp is in the future: {from_us:time}. This machine's clock says {clock_us:time}.",
+    "to-in-future": "'to' timestamp is in the future: {to_us:time}. This machine's clock says {clock_us:time}. Choose"
+    " an earlier time.",
+    "from-in-future": "'from' timestamp is in the future: {from_us:time}. This machine's clock says {clock_us:time}."
+    " Choose an earlier time.",
     "clip-empty": "The clip is empty: the recording of this range cannot be read.",
     "path-unlistable": "The path {path:value} contains a line break, which ffmpeg's lists cannot hold.",
     "no-output-directory": "There is no directory {directory} for the file {name}. Create it first.",
     "output-in-storage": "The file {path} is inside the storage directory {directory}. Choose a path outside it.",
     "output-not-a-file": "{path} is {found}, and only regular files are overwritten. Choose another path.",
-    "output-exists": "The file {path} exists. Choose another name, or overwrite it.",
+    "output-exists": "The file {path} exists. Choose another name, or allow overwriting it (--overwrite, or"
+    " overwrite=True).",
     "not-recording": "Nothing is being recorded, so there is no end to wait for.",
     "read-only-save": "A read-only store cannot schedule saves. Use wait=True.",
     "input-unusable": "The input {input:value} cannot be opened. Name a file, a device or a URL.",
@@ -145,6 +150,7 @@ REQUEST = {
     " device or a URL, and give options separately.",
     "input-pipe": "The input {input:value} is a pipe, and none is connected. Name a file, a device or a URL.",
     "input-option": "{value:value} is not an option of an input. Use ffmpeg's name, without a dash.",
+    "input-late": "The input {input} cannot be recorded: {reason:reason}.",
     "input-unrecordable": "The input {input} cannot be recorded: {reason:reason}. Name a file with video, a device such"
     " as /dev/video0, or a URL such as rtsp://host/path.",
 }
@@ -154,19 +160,21 @@ COMMAND_LINE = {
     "option-wrong": "{field} is {value:value}. It must be {expected}.",
     "several-storages": "There are several storage directories: {found}. Name one with --storage DIR or in {variable}.",
     "no-storage-found": "No storage directory was found in {here} or in {home}. Name one with --storage DIR, or in"
-    " {variable}: it is the storage_path of the machine config.",
+    " {variable}: the directory that is the storage_path of the machine config.",
     "not-a-directory": "{path} is not a directory. Name the directory that holds the recording.",
     "no-recording-but-inside": "{path} holds no recording, but these do: {found}. Name one with --storage.",
     "command-line-storage-unreadable": "The storage directory {path} cannot be read: {reason:reason}.",
     "command-line-storage-missing": "There is no storage directory {path}.",
     "no-such-command": "There is no command {value:value}. To see what a directory holds, use `videostore state"
-    " --storage DIR`; to record a file, `videostore record FILE`; to run the Viam module, `videostore serve SOCKET`.",
+    " --storage DIR`; to record a file, `videostore record FILE --storage DIR --size-gb GB`; to run the Viam module,"
+    " `videostore serve SOCKET`.",
     "fmp4-from-machine": "--fmp4 is not available with --machine. Leave it out.",
     "pipe-from-machine": "-o - is not available with --machine. Name a file.",
     "clip-to-terminal": "A clip cannot be shown in a terminal. Write it to a file, or pipe it to a program.",
     "component-without-machine": "--component names a recorder of a machine. Add --machine ADDRESS, or leave it out.",
     "machine-and-storage": "Use either --machine or --storage, not both.",
-    "player-not-runnable": "{variable} is {value:path}, which is not a program that can be run.",
+    "player-not-runnable": "{variable} is {value:path}, which is not a program that can be run. Set it to an ffplay,"
+    " or unset it.",
     "player-missing": "No ffplay was found. Install it (Debian and Ubuntu: the package ffmpeg), set {variable} to one,"
     " or write the clip to a file with `videostore export`.",
 }
@@ -175,7 +183,7 @@ REMOTE_REQUEST = {
     "recorder-unknown": "The machine at {address} has no recorder {component:value}: {found}.",
     "several-recorders": "The machine at {address} has several recorders. Choose one: {found}.",
     "address-wrong": "The machine's address is {value:value}. It must be a name, optionally with a port.",
-    "key-incomplete": "An API key and its id are used together, but one is missing.",
+    "key-incomplete": "An API key and its id are used together, but one is missing. Give both.",
     "key-id-wrong": "The id of the API key is not a UUID. It is listed next to the key; the two may be swapped.",
 }
 

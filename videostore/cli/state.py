@@ -105,7 +105,7 @@ def _facts(found: FoundState, *, utc: bool) -> Table:
         if found.recording is None:
             table.add_row("Newest", newest)
         else:
-            table.add_row("Recording", f"yes, {newest}" if found.recording else f"not now, {newest}")
+            table.add_row("Recording", f"yes, {newest}" if found.recording else f"no, {newest}")
         count = len(state.ranges)
         table.add_row("Stored", f"{format_length(found.stored_us)} in {count} range{'s' if count > 1 else ''}")
     quota = "" if state.limit_bytes is None else f" of a quota of {format_size(state.limit_bytes)}"

@@ -87,7 +87,7 @@ class InputProfile:
             await asyncio.sleep(0)
         for name in messages.formats & _IN_BURSTS.keys():
             raise InputRefused(
-                f"it is {_IN_BURSTS[name]}, which arrives late and in bursts, so capture times would be wrong; record "
+                f"it is {_IN_BURSTS[name]}, which arrives late and in bursts, so capture times would be wrong. Record "
                 "the camera's RTSP stream instead"
             )
         if self.settings.address.scheme in ("http", "https", "ftp", "sftp"):

@@ -71,13 +71,15 @@ async def probe(profile: InputProfile, clock: SteadyClock, logger: logging.Logge
                 try:
                     await profile.learn(messages)
                 except InputRefused as refused:
-                    raise _mistake(profile, str(refused)) from refused
+                    raise RequestError(
+                        "input-late", input=str(profile.settings.address), reason=str(refused)
+                    ) from refused
                 if not profile.reencoded:
                     profile.reencoded = str(error)
                     return _info(profile, session)
                 reason = str(error)
             except InputRefused as refused:
-                raise _mistake(profile, str(refused)) from refused
+                raise RequestError("input-late", input=str(profile.settings.address), reason=str(refused)) from refused
             except asyncio.TimeoutError:
                 reason = f"no frame within {patience_s:g} s"
         if profile.must_reencode(messages):

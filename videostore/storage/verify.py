@@ -56,7 +56,7 @@ async def verify_directory(
 
     Raises:
         NothingStoredError: the directory holds no recording (`no-recording`).
-        VideoStoreError: the directory cannot be read (`storage-unreadable`).
+        VideoStoreError: the directory does not exist (`storage-missing`) or cannot be read (`storage-unreadable`).
         FFmpegError: there is no usable ffmpeg.
     """
     path = as_path(directory)
@@ -64,6 +64,8 @@ async def verify_directory(
     verification = _Verification(path, ffmpeg, logger or logging.getLogger("videostore"))
     try:
         return await verification.run(decode, on_file)
+    except FileNotFoundError as error:
+        raise VideoStoreError("storage-missing", path=path) from error
     except OSError as error:
         raise VideoStoreError("storage-unreadable", path=path, reason=reason_of(error)) from error
 
