@@ -206,9 +206,8 @@ async def verify(what: str, clip: Path, delivered: list[int], from_us: int, to_u
     )
     late = len(check.missing_after)
     if late:
-        print(
-            f"           (the newest {late} frame{'s' if late > 1 else ''} {'were' if late > 1 else 'was'} still being encoded)"
-        )
+        frames = "1 frame was" if late == 1 else f"{late} frames were"
+        print(f"           (the newest {frames} still being encoded)")
     if fault := _fault(check, to_us):
         raise DemoError(f"The clip {_short(clip)} is wrong: {fault}.")
 

@@ -11,7 +11,7 @@ _TCP_MODE = "--tcp-mode"
 _LOG_LEVEL = "--log-level"
 _SOCKET_SUFFIX = ".sock"
 """How the names of viam-server's sockets end (`CreateSocketAddress` of viamrobotics/rdk, module/modmanager)."""
-_TCP_ADDRESS = re.compile(r"[^/\s]+:\d+")
+TCP_ADDRESS = re.compile(r"[^/\s]+:\d{1,5}", re.ASCII)
 _PATH_CHARACTERS = ("/", ".", ":")
 
 
@@ -22,7 +22,7 @@ def is_module_invocation(arguments: Sequence[str]) -> bool:
     anywhere else there is `videostore serve`.
     """
     address = _address(arguments)
-    if _TCP_MODE in arguments and _TCP_ADDRESS.fullmatch(address):
+    if _TCP_MODE in arguments and TCP_ADDRESS.fullmatch(address):
         return True
     return os.path.isabs(address) and _can_be_socket(address)
 
