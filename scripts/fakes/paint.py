@@ -1,7 +1,7 @@
 """Images with their capture time painted in, and how to read it back.
 
 A recording can be checked by its paint: every frame carries its capture time, so a clip can be compared with what the
-camera delivered, frame by frame. The same time stands in the image as text, for a person.
+camera delivered, frame by frame. The image also has the time as text, for a person.
 
 The paint is a grid of black and white squares of 16 x 16 pixels, row by row from the top left corner over the full
 width: 56 bits of capture time (microseconds since 1970), 24 bits of frame counter, 8 bits of CRC. A square is a

@@ -37,14 +37,14 @@ async def in_new_york(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     time.tzset()
 
 
-def moment(text: str) -> int:
+def utc_us(text: str) -> int:
     """Microseconds since 1970 of an ISO time in UTC."""
     return round(datetime.fromisoformat(text).replace(tzinfo=timezone.utc).timestamp()) * US
 
 
 async def recorded_at(stores: Stores, *moments: str, seconds: float = 6) -> tuple[VideoStore, list[list[int]]]:
-    """A store with one run from 1.5 s before each of these times. Its clock stands a day later."""
-    runs = [capture_times(seconds, moment(text) - 1_500_000 + n, seed=n, fps=8) for n, text in enumerate(moments)]
+    """A store with one run from 1.5 s before each of these times. Its clock shows a day later."""
+    runs = [capture_times(seconds, utc_us(text) - 1_500_000 + n, seed=n, fps=8) for n, text in enumerate(moments)]
     for run in runs:
         await record(stores.storage, run, size=SMALL)
     count = len(await take_over(stores.storage))
@@ -67,7 +67,7 @@ async def test_a_local_time_that_occurs_twice_means_the_first_and_utc_reaches_bo
     in_new_york: None, stores: Stores
 ) -> None:
     store, (first, second) = await recorded_at(stores, "2024-11-03T05:30:00", "2024-11-03T06:30:00")
-    ends = [(moment(text), moment(text) + 3 * US) for text in ("2024-11-03T05:30:00", "2024-11-03T06:30:00")]
+    ends = [(utc_us(text), utc_us(text) + 3 * US) for text in ("2024-11-03T05:30:00", "2024-11-03T06:30:00")]
     assert await fetched(store, "2024-11-03_01-30-00", "2024-11-03_01-30-03") == inside(first, *ends[0])
     assert await fetched(store, "2024-11-03_05-30-00Z", "2024-11-03_05-30-03Z") == inside(first, *ends[0])
     assert await fetched(store, "2024-11-03_06-30-00Z", "2024-11-03_06-30-03Z") == inside(second, *ends[1])
@@ -89,7 +89,7 @@ async def test_clips_of_both_occurrences_have_different_names(in_new_york: None,
     for run, hour in ((first, "05"), (second, "06")):
         request = {"command": "save", "from": f"2024-11-03_{hour}-30-00Z", "to": f"2024-11-03_{hour}-30-03Z"}
         names.append((await execute(store, request))["filename"])
-        from_us = moment(f"2024-11-03T{hour}:30:00")
+        from_us = utc_us(f"2024-11-03T{hour}:30:00")
         shown = [frame.captured_us for _, frame in read_clip(stores.upload / names[-1]) if frame]
         assert shown == inside(run, from_us, from_us + 3 * US)
     assert names == ["cam_2024-11-03_01-30-00.mp4", "cam_2024-11-03_01-30-00-2.mp4"]
@@ -99,7 +99,7 @@ async def test_a_recording_over_the_end_of_daylight_saving_is_one_range(in_new_y
     store, (run,) = await recorded_at(stores, "2024-11-03T06:00:00")
     (stored,) = (await store.state()).ranges
     assert stored.from_us == run[0] and run[-1] < stored.to_us < run[-1] + US
-    change = moment("2024-11-03T06:00:00")
+    change = utc_us("2024-11-03T06:00:00")
     shown = await fetched(store, "2024-11-03_01-59-59", "2024-11-03_06-00-02Z")
     assert shown == inside(run, change - US, change + 2 * US)
 
@@ -108,7 +108,7 @@ async def test_a_local_time_that_does_not_occur_is_read_with_the_earlier_offset(
     in_new_york: None, stores: Stores
 ) -> None:
     store, (run,) = await recorded_at(stores, "2024-03-10T07:30:00")
-    from_us = moment("2024-03-10T07:30:00")
+    from_us = utc_us("2024-03-10T07:30:00")
     expected = inside(run, from_us, from_us + 3 * US)
     assert await fetched(store, "2024-03-10_02-30-00", "2024-03-10_02-30-03") == expected
     assert await fetched(store, "2024-03-10_03-30-00", "2024-03-10_03-30-03") == expected
@@ -119,7 +119,7 @@ async def test_a_local_range_over_the_start_of_daylight_saving_is_not_an_hour_to
     in_new_york: None, stores: Stores
 ) -> None:
     store, (run,) = await recorded_at(stores, "2024-03-10T07:00:00")
-    change = moment("2024-03-10T07:00:00")
+    change = utc_us("2024-03-10T07:00:00")
     answer = await execute(store, {"command": "fetch", "from": "2024-03-10_01-59-59", "to": "2024-03-10_03-00-02"})
     shown = [frame.captured_us for _, frame in read_clip(base64.b64decode(answer["video"])) if frame]
     assert shown == inside(run, change - US, change + 2 * US) and "ranges" not in answer

@@ -32,7 +32,7 @@ def test_the_module_gives_up_closing_before_viam_server_kills_it() -> None:
 
 async def test_sigterm_finishes_the_segment_and_leaves_no_process(machine: Machine) -> None:
     await machine.add(storage={"segment_seconds": 30})
-    await machine.record(3)
+    await machine.record(1.5)
     ended_us = now_us()
     children = machine.parent.children()
     assert len(children) == 1
@@ -43,16 +43,16 @@ async def test_sigterm_finishes_the_segment_and_leaves_no_process(machine: Machi
     await machine.add(camera=None)
     from_us, to_us = machine.camera.delivered[0], ended_us - 100_000
     check, answer = await machine.fetch(from_us, to_us)
-    assert check.flawless and "ranges" not in answer  # up to the last picture, not to the last keyframe
+    assert check.flawless and "ranges" not in answer  # up to the last frame, not to the last keyframe
 
 
 async def test_remove_and_reconfigure_finish_the_segment_and_leave_no_ffmpeg(machine: Machine) -> None:
     await machine.add(storage={"segment_seconds": 30})
-    await machine.record(2)
+    await machine.record(1)
     await machine.parent.reconfigure(
         NAME, machine.attributes(video={"bitrate": 500_000}, storage={"segment_seconds": 30})
     )
-    await machine.record(2)
+    await machine.record(1)
     assert len(machine.parent.children()) == 1
     await machine.parent.remove(NAME)
     assert not machine.parent.children()
@@ -105,7 +105,7 @@ async def test_the_module_ends_in_order_when_its_parent_is_killed(tmp_path: Path
 
 async def test_a_second_sigterm_does_not_interrupt_the_first(machine: Machine) -> None:
     await machine.add(storage={"segment_seconds": 30})
-    await machine.record(2)
+    await machine.record(1)
     os.killpg(machine.parent.process.pid, signal.SIGTERM)
     await machine.parent.terminate()
     assert len(list(machine.storage.glob("*.mp4"))) == 1 and not machine.parent.leftovers()

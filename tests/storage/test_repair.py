@@ -40,6 +40,12 @@ from videostore.storage.repair import DAMAGED_DIRECTORY
 from videostore.store.store import VideoStore
 
 
+@pytest.fixture(autouse=True)
+def short_settling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No recorder works on these directories, so a check need not wait for one."""
+    monkeypatch.setattr("videostore.storage.verify._SETTLED_S", 0.2)
+
+
 @pytest.mark.parametrize(
     ("damage", "problem", "left"),
     [

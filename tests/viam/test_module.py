@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
+import pytest_asyncio
 from grpclib import GRPCError
 
 from scripts.fakes.painted_camera import PaintedCamera, check_clip, read_clip
@@ -128,18 +130,21 @@ async def test_it_records_and_responds_to_every_command(machine: Machine) -> Non
         ),
     ],
 )
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_wrong_command_gets_one_plain_sentence(recorded: Machine, command: Any, words: list[str]) -> None:
     with pytest.raises(GRPCError) as refused:
         await recorded.parent.camera(NAME).do_command(command)
     assert_plain(refused.value, *words)
 
 
-@pytest.fixture
-async def recorded(machine: Machine) -> Machine:
-    await machine.add()
-    await machine.record(2)
-    await machine.recorded_until(machine.camera.delivered[0] + US)
-    return machine
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def recorded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
+    """A machine that has recorded two seconds, for tests that change nothing."""
+    async with run_machine(tmp_path_factory.mktemp("machine")) as machine:
+        await machine.add()
+        await machine.record(2)
+        await machine.recorded_until(machine.camera.delivered[0] + US)
+        yield machine
 
 
 async def test_an_async_save_up_to_now_does_not_wait_for_the_end_of_the_segment(machine: Machine) -> None:
