@@ -146,7 +146,7 @@ async def log_messages(
 ) -> list[str]:
     """Log every line that ffmpeg writes, at the level it has there, until ffmpeg exits.
 
-    Returns the first three warnings or errors. The first hundred errors are appended to `complaints`.
+    Returns the first three warnings or errors, without their full stops. The first hundred errors are appended to `complaints`.
     """
     first: list[str] = []
     while True:
@@ -160,7 +160,7 @@ async def log_messages(
         if not text or any(expected in text for expected in _EXPECTED):
             continue
         if level >= logging.WARNING and len(first) < _REASONS:
-            first.append(text)
+            first.append(text.rstrip("."))
         if complaints is not None and level >= logging.ERROR and len(complaints) < _MAX_COMPLAINTS:
             complaints.append(text)
         logger.log(level, "ffmpeg: %s", text)
