@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -37,26 +38,28 @@ async def test_an_ffmpeg_that_is_killed_repeatedly_is_restarted_at_growing_inter
     restarts: list[int] = []
     killed: dict[psutil.Process, float] = {}
 
-    async def four_killed() -> bool:
+    async def five_killed() -> bool:
         for child in machine.parent.children():
             killed.setdefault(child, time.monotonic())
             child.kill()
         restarts.append((await machine.status())["ffmpeg_restarts"])
-        return len(killed) == 4
+        return len(killed) == 5
 
-    await machine.until(four_killed)
+    await machine.until(five_killed)
 
-    async def all_counted() -> bool:
-        return bool((await machine.status())["ffmpeg_restarts"] == len(killed))
+    status: dict[str, Any] = {}
 
-    await machine.until(all_counted)
+    async def waits_for_the_next_attempt() -> bool:
+        status.update(await machine.status())
+        return bool(status["ffmpeg_restarts"] == len(killed) and not status["recording"])
+
+    await machine.until(waits_for_the_next_attempt)
     # At once, and then after 0.2 s, 0.4 s, 0.8 s, 1.6 s, 3.2 s.
     first_s, _ = FFMPEG_BACKOFF_S
     times = list(killed.values())
     for number, (one, other) in enumerate(itertools.pairwise(times)):
         assert other - one >= first_s * 2**number * 0.9, times
     assert restarts == sorted(restarts)
-    status = await machine.status()
     assert status["recording"] is False and "ffmpeg exited" in status["reason"]
 
     async def records() -> bool:

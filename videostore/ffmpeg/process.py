@@ -146,7 +146,8 @@ async def log_messages(
 ) -> list[str]:
     """Log every line that ffmpeg writes, at the level it has there, until ffmpeg exits.
 
-    Returns the first three warnings or errors, without their full stops. The first hundred errors are appended to `complaints`.
+    Returns the first three warnings or errors, without their full stops. The first hundred errors are appended to
+    `complaints`.
     """
     first: list[str] = []
     while True:
