@@ -110,8 +110,9 @@ CAN_FREEZE := import ctypes, ensurepip, sys, sysconfig, venv; \
     sys.platform == "darwin" or ctypes.CDLL(sysconfig.get_config_var("INSTSONAME"))
 CANNOT_FREEZE := cannot create environments or lacks its shared library: run scripts/setup_build.sh
 
-# A shell command that ends a failed set-up; `make $(1)` tries again.
+# Shell commands that end a set-up that failed or was interrupted; `make $(1)` tries again.
 FAILED = { echo "The set-up failed (see above). Run make $(1) to try again." >&2; exit 1; }
+INTERRUPTED = trap 'echo "The set-up was interrupted. Run make $(1) to try again." >&2; exit 130' INT TERM
 
 # pip prints what it does, with progress bars only on a terminal. It gives up a dead connection after some minutes.
 export PIP_DEFAULT_TIMEOUT ?= 30
@@ -122,11 +123,15 @@ export PIP_NO_INPUT := 1
 BUILD_NEEDS := 'setuptools>=70.1'
 PIP_INSTALL = -m pip install --progress-bar $$(if [ -t 2 ]; then echo on; else echo off; fi)
 
-# The stamp is written last: an environment without it is unfinished, and is created again.
+# The stamp is written last: an environment without it is unfinished, and is created again. So is one whose update was
+# killed, which leaves the file .updating.
+UPDATING := $(VENV)/.updating
 $(STAMP): setup.cfg setup.py pyproject.toml
 	@set -e; \
-	if [ -e $(STAMP) ] && [ -n "$(INSTALLED)" ] && [ "$(INSTALLED)" = "$(WANTED)" ] && $(PY) -c 'import pip'; then \
+	$(call INTERRUPTED,setup); \
+	if [ -e $(STAMP) ] && [ ! -e $(UPDATING) ] && [ -n "$(INSTALLED)" ] && [ "$(INSTALLED)" = "$(WANTED)" ] && $(PY) -c 'import pip'; then \
 	    echo "Updating $(VENV)." >&2; \
+	    touch $(UPDATING); \
 	else \
 	    $(call CHOOSE,$(CAN_SETUP),$(CANNOT_SETUP)); \
 	    echo "Setting up $(VENV) with Python $$("$$chosen" $(VERSION)). This takes one to ten minutes." >&2; \
@@ -134,11 +139,13 @@ $(STAMP): setup.cfg setup.py pyproject.toml
 	    "$$chosen" -m venv $(VENV) || $(call FAILED,setup); \
 	fi; \
 	{ $(PY) $(PIP_INSTALL) $(BUILD_NEEDS) && $(PY) $(PIP_INSTALL) --no-build-isolation -e '.[test,lint]'; } >&2 \
-	    || $(call FAILED,setup); \
-	touch $(STAMP)
+	    || { rm -f $(UPDATING); $(call FAILED,setup); }; \
+	touch $(STAMP); \
+	rm -f $(UPDATING)
 
 $(MODULE_STAMP): requirements.lock
 	@set -e; \
+	$(call INTERRUPTED,module); \
 	$(call CHOOSE,$(CAN_FREEZE),$(CANNOT_FREEZE)); \
 	echo "Setting up $(MODULE_DIR)/venv with Python $$("$$chosen" $(VERSION)). This takes one to ten minutes." >&2; \
 	rm -rf $(MODULE_DIR)/venv; \

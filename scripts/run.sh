@@ -22,7 +22,7 @@ fi
 # It does nothing unless setup.cfg has changed. If an update fails, for instance without a network, the module starts as
 # it was installed before: that is better than no recording.
 if ! make --no-print-directory -C "$root" setup >&2; then
-    if [ ! -e "$root/.venv/.installed" ]; then
+    if [ ! -e "$root/.venv/.installed" ] || [ -e "$root/.venv/.updating" ]; then
         echo "The module could not be set up, see above. The next start tries again, as does 'make setup' in $root." >&2
         exit 1
     fi

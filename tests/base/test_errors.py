@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -326,3 +328,46 @@ def test_what_is_wrong_with_a_construction_is_found(tmp_path: Path) -> None:
     ]
     assert [missing_fields(one).rpartition(": ")[2] for one in found] == ["", "expected, value", "", "reason"]
     assert "OutputError" in kinds()
+
+
+class OwnError(VideoStoreError):
+    """An error of a program that uses the library: with arguments of its own."""
+
+    def __init__(self, moon: str) -> None:
+        super().__init__(f"The {moon} moon cannot be recorded.")
+        self.moon = moon
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_a_subclass_with_arguments_of_its_own_is_copied_and_pickled(copied: Callable[[OwnError], OwnError]) -> None:
+    error = copied(OwnError("full"))
+    assert (type(error), str(error), error.moon) == (OwnError, "The full moon cannot be recorded.", "full")
+
+
+def test_a_text_that_names_no_code_is_the_sentence() -> None:
+    assert str(VideoStoreError("other")) == "other"
+    assert str(VideoStoreError()) == ""
+    assert repr(RequestError("clip-empty")).startswith("RequestError('clip-empty': The clip is empty")
+
+
+@pytest.mark.parametrize(
+    "url", ["rtsp://admin:secret@cam/1", "rtsp://admin:se/cret@cam/1", f"rtsp://admin:{'secret' * 20}@cam/1"]
+)
+def test_a_password_in_a_value_is_not_shown(url: str) -> None:
+    for value in (url, [url], {"input": url}):
+        sentence = str(RequestError("field-wrong", field="input", value=value, expected="a path"))
+        assert "cret" not in sentence and "admin" not in sentence and "rtsp://…@" in sentence
+
+
+def test_a_value_that_cannot_describe_itself_does_not_hide_the_error() -> None:
+    class Moody:
+        def __repr__(self) -> str:
+            raise RuntimeError("not today")
+
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    for value in (Moody(), nested):
+        sentence = str(RequestError("field-wrong", field="tags", value=value, expected="a list of strings"))
+        assert sentence.endswith("It must be a list of strings.")
+    assert "\x1b" not in str(ConfigError("attribute-wrong", attribute="\x1b[31m", value=1, expected="2"))

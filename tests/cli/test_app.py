@@ -62,3 +62,13 @@ finally:
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=program.here, env=program.environment(), capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"set()\n")
+
+
+@pytest.mark.parametrize("url", ["rtsp://admin:secret@cam/1", "rtsp://admin:se/cret@cam/1"])
+def test_the_password_of_a_url_that_is_no_command_is_not_shown(program: Program, url: str) -> None:
+    done = program(url)
+    assert done.code == 2 and done.sentence.startswith("There is no command 'rtsp://…@cam/1'.")
+    assert "cret" not in done.out + done.err
+    with pytest.raises(RequestError) as refused:
+        dispatch([url])
+    assert "cret" not in str(refused.value.fields)

@@ -92,7 +92,7 @@ async def test_an_ffmpeg_that_stops_reading_is_killed_and_memory_stays_bounded(t
             return bool(machine.parent.children()) and ffmpeg not in machine.parent.children()
 
         await machine.until(replaced, FFMPEG_STUCK_S + 60)
-        assert time.monotonic() - stopped > FFMPEG_STUCK_S  # not given up too early
+        assert FFMPEG_STUCK_S < time.monotonic() - stopped < FFMPEG_STUCK_S + 20
         assert most_bytes - before_bytes < 64 << 20
         count = len(machine.camera.delivered)
 

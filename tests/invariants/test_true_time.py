@@ -98,5 +98,5 @@ async def test_images_without_a_capture_time_are_dated_by_their_arrival(tmp_path
         assert not check.unreadable and not check.doubled and not check.out_of_order and not check.missing_inside
         assert check.shown > 10
         # Painting and transport take time on a busy machine. Frames that were counted instead would drift by a second.
-        assert check.drift_ms < 400
-        assert all(from_us - 400_000 <= t < to_us for t in (check.first_us or 0, check.last_us or 0))
+        assert check.drift_ms < 60
+        assert all(from_us - 60_000 <= t < to_us for t in (check.first_us or 0, check.last_us or 0))

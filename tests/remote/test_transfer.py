@@ -14,7 +14,7 @@ import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.packets import same_frames
-from tests.support.recording import H264, H265, SIZE, SMALL, START_US, US, capture_times, record, take_over
+from tests.support.recording import H264, H265, SIZE, SMALL, START_US, US, FixedClock, capture_times, record, take_over
 from videostore.base.errors import NoRoomError, NothingStoredError, RequestError, TooLargeError
 from videostore.base.ranges import Range
 from videostore.ffmpeg.encoder import Encoder
@@ -32,6 +32,7 @@ class Remote:
         self.largest_bytes = 0
         self.shares: list[float] = []
         self.before: Callable[[int, int], None] = lambda from_us, to_us: None
+        self.clock = FixedClock()
         self._store = store
         self._work = work
 
@@ -47,7 +48,7 @@ class Remote:
         """The clip of a range, and what it holds if it is not complete."""
         work = self._work / f"work{len(list(self._work.iterdir()))}"
         work.mkdir()
-        transfer = Transfer(self.fetch, work, Range(from_us, to_us), self.shares.append)
+        transfer = Transfer(self.fetch, work, Range(from_us, to_us), self.shares.append, self.clock)
         await transfer.fetch()
         remaining = {path.name for path in work.iterdir()} - {"before.mp4", "bridge.mp4", "encoded.txt"}
         assert transfer.path.name in remaining, remaining
@@ -227,6 +228,7 @@ async def test_a_range_that_reaches_into_the_future_ends_at_the_present(
 
     machine = await remote(recording)
     machine.limit_bytes, machine.before = 200_000, refuse
+    machine.clock.wall = times[-1] + US
     joined, ranges = await machine.transfer(times[1], times[-1] + 4 * US)
     assert check_clip(read_clip(joined), times, times[1], times[-1] + 1).flawless
     assert ranges is not None and ranges[0].from_us == times[1]
@@ -236,6 +238,7 @@ async def test_a_range_that_reaches_into_the_future_ends_at_the_present(
     "error",
     [
         RequestError("path-unlistable", path="/data"),
+        RequestError("The clip is empty, says a machine without codes."),
         NoRoomError("no-room-for-clip", path="/", size_bytes=2, free_bytes=1, longest_s=0.5),
         NoRoomError("No room."),
     ],

@@ -360,7 +360,7 @@ async def test_requests_before_the_start_and_after_the_end_are_refused(
     async with store:
         await store.fetch(times[3], times[9])
     for request in requests():
-        with pytest.raises(videostore.VideoStoreError, match="The recorder was closed before the request was done"):
+        with pytest.raises(videostore.VideoStoreError, match="The store was closed before the request was done"):
             await request
     assert not (tmp_path / "clip.mp4").exists()
 

@@ -6,6 +6,7 @@ tables of `videostore.base.sentences`, and nothing reads it back: programs look 
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ class Style:
 
     def attribute(self, name: str) -> str:
         """An attribute of the machine config, by its dotted name."""
-        return name
+        return printable(name)
 
     def the_attribute(self, name: str) -> str:
         """The same as the subject that a sentence begins with."""
@@ -82,9 +83,9 @@ class VideoStoreError(Exception):
     reason: str | None = None
     """What the system, ffmpeg or another program reported."""
 
-    def __init__(self, code: str, /, **fields: Any) -> None:
+    def __init__(self, code: str = "", /, **fields: Any) -> None:
         """`code` names a sentence and `fields` fill it in. Any other text is a sentence that another program made."""
-        if code != sentences.OTHER and self.template(code) is None:
+        if self.template(code) is None and not (code == sentences.OTHER and "message" in fields):
             code, fields = sentences.OTHER, {**fields, "message": code}
         super().__init__(code)
         self.code = code
@@ -94,7 +95,10 @@ class VideoStoreError(Exception):
                 setattr(self, name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.code, self.fields)
+        return _rebuild, (type(self), self.code, self.fields), self.__dict__
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.code!r}: {self})"
 
     def __str__(self) -> str:
         return self.sentence()
@@ -264,7 +268,9 @@ _UNFIT = (ArithmeticError, AttributeError, TypeError, ValueError)
 
 
 def _rebuild(kind: type[VideoStoreError], code: str, fields: Mapping[str, Any]) -> VideoStoreError:
-    return kind(code, **fields)
+    error = kind.__new__(kind)  # a subclass may take other arguments
+    VideoStoreError.__init__(error, code, **fields)
+    return error
 
 
 def error_classes(kind: type[VideoStoreError] = VideoStoreError) -> Iterator[type[VideoStoreError]]:
@@ -285,6 +291,12 @@ def reason_of(error: BaseException) -> str:
 
 
 _SHOWN_CHARS = 60
+_CREDENTIALS = re.compile(r"(?<=://)\S*@")
+
+
+def redact(text: str) -> str:
+    """The text without the user names and passwords of URLs. A password may contain slashes."""
+    return _CREDENTIALS.sub("…@", text)
 
 
 def shown(value: object) -> str:
@@ -292,9 +304,11 @@ def shown(value: object) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         value = int(value)
     try:
-        quoted = repr(value[: _SHOWN_CHARS + 1] if isinstance(value, str) else value)
+        quoted = repr(redact(value)[: _SHOWN_CHARS + 1]) if isinstance(value, str) else redact(repr(value))
     except ValueError:  # Python refuses to write out integers of thousands of digits.
         quoted = "a number with thousands of digits"
+    except Exception:  # noqa: BLE001 (a value may be nested too deeply, or fail to describe itself)
+        quoted = f"a {type(value).__name__} that cannot be shown"
     return quoted if len(quoted) <= _SHOWN_CHARS + 2 else quoted[:_SHOWN_CHARS] + "…"
 
 

@@ -10,7 +10,7 @@ import typer
 import typer.core
 import typer.main
 
-from videostore.base.errors import RequestError
+from videostore.base.errors import RequestError, redact
 from videostore.cli import environment, help_text
 from videostore.cli import record_options as recording
 from videostore.cli.arguments import escape_relative_times, unescape
@@ -50,7 +50,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     """
     first = arguments[0] if arguments else ""
     if looks_like_path(first) and not first.startswith("-"):
-        raise RequestError("no-such-command", field="command", value=first)
+        raise RequestError("no-such-command", field="command", value=redact(first))
     command = typer.main.get_command(app)
     try:
         code = command.main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import signal
 import sys
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-from videostore.base.errors import printable
+from videostore.base.errors import printable, redact
 from videostore.cli.output import OutputError
 from videostore.cli.signals import END_SIGNALS, install_signal_handlers, is_ignored
 
@@ -29,13 +28,12 @@ EXIT_CODES = {
 """What each exit code means, as the help says it. A command may mean something more exact by 3."""
 
 VERBOSE = "--verbose"
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 _SENTENCE_ENDS = (".", "?", "…", "!")
 
 
 def print_message(sentence: str) -> None:
     """Print a message on standard error, as one line and without the passwords in URLs."""
-    sentence = _CREDENTIALS.sub("…@", " ".join(sentence.split()))
+    sentence = redact(" ".join(sentence.split()))
     if not sentence.endswith(_SENTENCE_ENDS):
         sentence += "."
     with contextlib.suppress(OSError, OutputError):  # that the results cannot be written is reported at the end

@@ -24,6 +24,7 @@ from viam.robot.client import RobotClient
 
 from videostore.base.constants import GIB, US_PER_SECOND
 from videostore.base.errors import MachineError, RequestError, TimestampError, VideoStoreError, reason_of
+from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import Range
 from videostore.base.tasks import run_in_thread
 from videostore.base.time_format import format_utc
@@ -118,7 +119,7 @@ class Machine:
         self,
         start: Moment,
         end: Moment,
-        path: str | Path,
+        path: AnyPath,
         *,
         overwrite: bool = False,
         on_progress: OnProgress | None = None,
@@ -136,7 +137,7 @@ class Machine:
             FFmpegError: the image size changes within the range, and the parts could not be re-encoded to one size.
         """
         from_us, to_us = _resolve(start, end)
-        target = Path(path).expanduser().absolute()
+        target = as_path(path).expanduser().absolute()
         if not overwrite and os.path.lexists(target):
             raise RequestError("output-exists", path=target)
         if not target.parent.is_dir():

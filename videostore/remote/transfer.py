@@ -7,7 +7,8 @@ import functools
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from videostore.base.constants import FASTSTART_BYTES, MIB, US_PER_SECOND
+from videostore.base.clock import Clock, SystemClock
+from videostore.base.constants import CLOCK_LEEWAY_US, FASTSTART_BYTES, MIB, US_PER_SECOND
 from videostore.base.errors import (
     NothingStoredError,
     RequestError,
@@ -45,8 +46,16 @@ Fetch = Callable[[int, int, Path], Awaitable[tuple[Range, ...] | None]]
 class Transfer:
     """One clip that is being fetched: its pieces, and the spliced clips that they form."""
 
-    def __init__(self, fetch: Fetch, work: Path, requested: Range, on_progress: OnProgress | None) -> None:
-        """`work` is a directory for temporary files."""
+    def __init__(
+        self,
+        fetch: Fetch,
+        work: Path,
+        requested: Range,
+        on_progress: OnProgress | None,
+        clock: Clock | None = None,
+    ) -> None:
+        """`work` is a directory for temporary files, `clock` is that of this computer."""
+        self._clock = clock or SystemClock()
         self.path = work / "clip.mp4"
         self._fetch_piece = fetch
         self._work = work
@@ -109,7 +118,7 @@ class Transfer:
                 self._fetched += await self._last_frame_in(at_us, end_us)
                 self._longest_us *= 2
             except RequestError as error:
-                if not self._pieces or not _may_be_in_future(error):
+                if not self._pieces or not self._may_be_in_future(error, end_us):
                     raise
                 break  # the rest of the range is in the machine's future
             else:
@@ -149,6 +158,15 @@ class Transfer:
                 held = [Range(before_us, to_us)] if ranges is None else ranges
                 return [Range(max(one.from_us, from_us), one.to_us) for one in held if one.to_us > from_us]
         return []
+
+    def _may_be_in_future(self, error: VideoStoreError, end_us: int) -> bool:
+        """Whether a machine refuses a range that ends at `end_us` because that is in the future there.
+
+        If the refusal came without its code, it is if this computer's clock says so too.
+        """
+        if error.code == OTHER and type(error) is RequestError:
+            return end_us > self._clock.wall_us() - CLOCK_LEEWAY_US
+        return error.code in _IN_FUTURE
 
     def _shorten(self, refusal: TooLargeError, length_us: int) -> None:
         """Request less after a refusal: as much as fits by the sizes that it names, or half if it names none.
@@ -267,14 +285,6 @@ class Transfer:
         except (NothingStoredError, UnreadableRangeError):
             return None
         return await run_in_thread(Piece.read, path)
-
-
-def _may_be_in_future(error: VideoStoreError) -> bool:
-    """Whether a machine that has sent one piece of a range refuses another because it is in the future there.
-
-    If the refusal came without its code, it is: no other invalid argument depends on the time.
-    """
-    return error.code in _IN_FUTURE or (type(error) is RequestError and error.code == OTHER)
 
 
 def _split(ranges: list[Range], at: list[int]) -> list[Range]:

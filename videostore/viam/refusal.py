@@ -5,6 +5,7 @@ from __future__ import annotations
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status as StatusMessage
 from grpclib import GRPCError, Status
+from grpclib.metadata import encode_grpc_message
 from viam.errors import ViamGRPCError
 
 from videostore.base.error_fields import DOMAIN, write_fields
@@ -23,7 +24,8 @@ from videostore.base.sentences import OTHER
 
 DETAILS_BYTES = 2048
 """Details and the sentence, which they repeat, go into an HTTP/2 header. gRPC's C library accepts 8 KiB of headers in
-all by default, and base64 makes this 2.7 KiB."""
+all by default, and base64 makes this 2.7 KiB. The message is a header of its own, in which a character that is not
+ASCII takes three times its bytes: that counts too."""
 
 _STATUS: dict[type[VideoStoreError], Status] = {
     NothingStoredError: Status.NOT_FOUND,
@@ -63,7 +65,8 @@ class Refusal(ViamGRPCError):
         info = ErrorInfo(reason=self._error.code, domain=DOMAIN)
         whole = StatusMessage(code=self.grpc_code.value, message=self.message)
         whole.details.add().Pack(info)
-        left_bytes = DETAILS_BYTES - whole.ByteSize() - 2 * _LENGTH_BYTES
+        encoded_bytes = len(encode_grpc_message(self.message)) - len(self.message.encode())
+        left_bytes = DETAILS_BYTES - whole.ByteSize() - encoded_bytes - 2 * _LENGTH_BYTES
         if left_bytes < 0:
             return None
         info.metadata.update(write_fields(self._error.fields, left_bytes))
