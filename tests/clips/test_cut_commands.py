@@ -19,7 +19,7 @@ from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan
 from videostore.ffmpeg.process import run_ffmpeg
 from videostore.media.segment import Segment
 
-STORAGE, WORK, OUTPUT = Path("/storage"), Path("/work"), "/clips/clip.mp4"
+STORAGE, WORK, OUTPUT = Path("/storage"), Path("/cutting"), "/clips/clip.mp4"
 
 
 def parts_of(*sizes: tuple[int, int], codec: str = "h264", run: int | None = 1) -> list[ClipPart]:
@@ -81,7 +81,7 @@ def test_a_fragmented_clip_that_starts_between_keyframes_reencodes_up_to_the_nex
     assert option(whole, "c") == "copy" and "frag_keyframe" in (option(whole, "movflags") or "")
     assert whole.files[WORK / "list.txt"] == (
         "ffconcat version 1.0\n"
-        "file '/work/head.mp4'\nduration 2.000000\n"
+        "file '/cutting/head.mp4'\nduration 2.000000\n"
         "file '/storage/0.mp4'\ninpoint 3.000000\nduration 7.000000\n"
         "file '/storage/1.mp4'\nduration 10.000000\n"
     )
@@ -105,7 +105,7 @@ def test_a_fragmented_clip_is_reencoded_whole_where_a_new_head_would_not_join(co
     part = replace(part, first_us=part.segment.start_us + US, keyframe_us=part.segment.start_us + 3 * US)
     encoding, joining = commands_for(plan_of([part]), "fmp4")
     assert option(encoding, "c:v") == "libx264" and option(joining, "c") == "copy"
-    assert joining.files[WORK / "list.txt"].splitlines()[1:] == ["file '/work/group0.mp4'", "duration 9.000000"]
+    assert joining.files[WORK / "list.txt"].splitlines()[1:] == ["file '/cutting/group0.mp4'", "duration 9.000000"]
 
 
 def test_parts_of_different_frame_sizes_are_reencoded_to_the_largest_and_bounded_in_size() -> None:
@@ -127,7 +127,7 @@ def test_every_input_is_a_file_of_the_command_or_the_output_of_one_before(contai
         for command in commands_for(plan_of(parts), container):
             assert set(inputs(command)) == set(command.files)
             listed = "".join(text for text in command.files.values() if text.startswith("ffconcat"))
-            made = {WORK / line[len("file '/work/") : -1] for line in listed.splitlines() if "file '/work/" in line}
+            made = {WORK / line[len("file '/cutting/") : -1] for line in listed.splitlines() if "file '/cutting/" in line}
             assert made <= written
             written |= {Path(one) for one in command.arguments if one.endswith(".mp4")}
         assert Path(OUTPUT) in written
