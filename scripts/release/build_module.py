@@ -134,9 +134,13 @@ def copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
+AS_MODULE = ["/videostore-check.sock", "--log-level=info", "--help"]
+AS_COMMAND_LINE = ["--help"]
+
+
 def check(directory: Path) -> None:
     """Check that the program starts as module and as command line in an empty environment. Raises BuildError."""
-    for arguments in (["--log-level=info", "--help"], ["--help"]):
+    for arguments in (AS_MODULE, AS_COMMAND_LINE):
         result = subprocess.run(
             [directory / NAME, *arguments], env={}, capture_output=True, text=True, timeout=60, check=False
         )

@@ -127,7 +127,9 @@ def test_every_input_is_a_file_of_the_command_or_the_output_of_one_before(contai
         for command in commands_for(plan_of(parts), container):
             assert set(inputs(command)) == set(command.files)
             listed = "".join(text for text in command.files.values() if text.startswith("ffconcat"))
-            made = {WORK / line[len("file '/cutting/") : -1] for line in listed.splitlines() if "file '/cutting/" in line}
+            made = {
+                WORK / line[len("file '/cutting/") : -1] for line in listed.splitlines() if "file '/cutting/" in line
+            }
             assert made <= written
             written |= {Path(one) for one in command.arguments if one.endswith(".mp4")}
         assert Path(OUTPUT) in written

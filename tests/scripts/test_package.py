@@ -25,6 +25,7 @@ from viam.components.camera import Camera
 import videostore
 from scripts.release import build_module
 from tests.support.checkout import ROOT
+from videostore.cli.invocation import is_module_invocation
 from videostore.viam.camera import MODEL
 
 META: dict[str, Any] = json.loads((ROOT / "meta.json").read_text(encoding="utf-8"))
@@ -202,3 +203,10 @@ def test_the_archive_is_built_from_files_that_exist() -> None:
     assert all((ROOT / name).is_file() for name in build_module.TOP_FILES)
     named = re.findall(r"scripts/[\w/]+\.\w+", MAKEFILE)
     assert named and all((ROOT / path).is_file() for path in named)
+
+
+def test_the_archive_is_checked_as_module_and_as_command_line() -> None:
+    assert is_module_invocation(build_module.AS_MODULE) and not is_module_invocation(build_module.AS_COMMAND_LINE)
+    for arguments in (build_module.AS_MODULE, build_module.AS_COMMAND_LINE):
+        done = subprocess.run([sys.executable, "-m", "videostore", *arguments], capture_output=True, cwd=ROOT)
+        assert done.returncode == 0 and b"usage" in done.stdout.lower()
