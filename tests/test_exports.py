@@ -18,6 +18,7 @@ import pytest
 
 import videostore
 from tests.support.checkout import ROOT
+from tests.support.classes import is_class
 
 HEAVY = {
     "aiosqlite",
@@ -84,7 +85,7 @@ def test_each_public_name_is_taken_from_the_module_that_defines_it() -> None:
     for name, module in videostore._MODULE_OF.items():
         value = getattr(videostore, name)
         assert getattr(importlib.import_module(module), name) is value
-        if inspect.isclass(value) or inspect.isfunction(value):
+        if is_class(value) or inspect.isfunction(value):
             assert value.__module__ == module and value.__doc__, name
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import videostore
+from tests.support.classes import is_class
 from tests.support.documents import DOCUMENTS, blocks, headings, page, quoted, rows_below, section, tables
 from videostore.remote.client import Machine
 
@@ -54,7 +55,7 @@ def _listed_errors(text: str) -> list[str]:
 
 def signatures_of(value: Any) -> Iterator[str]:
     """The public functions of a class, or a function, as `async def name(start: Moment) -> SavedClip`."""
-    if inspect.isfunction(value) or (isinstance(value, type) and not dataclasses.is_dataclass(value)):
+    if inspect.isfunction(value) or (is_class(value) and not dataclasses.is_dataclass(value)):
         yield from (_signature(node) for node in _functions(value) if not node.name.startswith("_"))
     if value in CONSTRUCTED:
         yield from map(_signature, _functions(value.__init__))

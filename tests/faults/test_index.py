@@ -39,7 +39,7 @@ from videostore.viam.commands import describe_health
 GO_US = 1_725_600_000 * US
 _LOCK = """
 import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
 for statement in sys.argv[2:]:
     connection.execute(statement)
 print("locked", flush=True)
