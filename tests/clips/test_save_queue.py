@@ -113,6 +113,7 @@ async def test_a_save_of_what_is_not_stored_fails_with_its_reason(
     await ended(store)
     status, reason = await status_of(store, clip.file_name)
     assert status == "failed" and "Nothing is stored in the range" in reason
+    await until(lambda: store.health().failed_saves)
     (failed,) = store.health().failed_saves
     assert (failed.file_name, failed.reason) == (clip.file_name, reason)
     await stores.close()
