@@ -21,7 +21,8 @@ from videostore.base.constants import FASTSTART_BYTES, US_PER_SECOND
 from videostore.base.time_format import format_seconds
 from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, groups_of
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
-from videostore.ffmpeg.options import EXACT_TIMES, REENCODED
+from videostore.ffmpeg.filters import player_colours
+from videostore.ffmpeg.options import CLIP_TIMESCALE, EXACT_TIMES, REENCODED
 
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
 
@@ -52,6 +53,7 @@ def cut_commands(plan: Plan, output: str, *, container: str, comment: str, work:
         "map_metadata": 1,
         # In milliseconds, the muxer's default, the edit list could end before the last frame.
         "movie_timescale": US_PER_SECOND,
+        "video_track_timescale": CLIP_TIMESCALE,
     }
     last_length_us = plan.parts[-1].last_length_us
     if last_length_us is not None:
@@ -154,6 +156,7 @@ def _reencode_groups(commands: _Commands, groups: Sequence[Sequence[ClipPart]]) 
         video = _exact_input(commands, group, f"list{number}.txt").video
         video = video.filter("scale", width, height, force_original_aspect_ratio="decrease")
         video = video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2").filter("setsar", 1)
+        video = player_colours(video)
         commands.add(video.output(str(encoded), f="mp4", **REENCODED, **EXACT_TIMES, **_bounded(group)))
         length_us = sum(part.length_us for part in group) - group[0].skip_us
         listed.append(ListedFile(encoded, length_us))
