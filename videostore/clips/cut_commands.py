@@ -53,6 +53,8 @@ def cut_commands(plan: Plan, output: str, *, container: str, comment: str, work:
         "map_metadata": 1,
         # In milliseconds, the muxer's default, the edit list could end before the last frame.
         "movie_timescale": US_PER_SECOND,
+        # The filter below counts in the one, the muxer in the other: ffmpeg 5.1 mixes them up unless they are equal.
+        "time_base": f"1/{CLIP_TIMESCALE}",
         "video_track_timescale": CLIP_TIMESCALE,
     }
     last_length_us = plan.parts[-1].last_length_us
