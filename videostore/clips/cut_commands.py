@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from videostore.base.constants import FASTSTART_BYTES, US_PER_SECOND
 from videostore.base.time_format import format_seconds
 from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, groups_of
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
-from videostore.ffmpeg.filters import player_colours
+from videostore.ffmpeg.filters import fitted
 from videostore.ffmpeg.options import CLIP_TIMESCALE, EXACT_TIMES, REENCODED
 
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
@@ -146,19 +147,19 @@ def _reencode_head(commands: _Commands, parts: Sequence[ClipPart]) -> Any:
 
 
 def _reencode_groups(commands: _Commands, groups: Sequence[Sequence[ClipPart]]) -> Any:
-    """Re-encode each group to the largest frame size, then join them.
+    """Re-encode each group to the largest frame size, with the pixel shape of that, then join them.
 
     Each group by itself: ffmpeg's filter that joins them guesses how long the last frame of each is shown.
     """
-    largest = max((part.segment for group in groups for part in group), key=lambda s: s.width * s.height)
-    width, height = largest.width + largest.width % 2, largest.height + largest.height % 2
+    largest = max((part for group in groups for part in group), key=lambda one: one.segment.width * one.segment.height)
+    width, height = (side + side % 2 for side in (largest.segment.width, largest.segment.height))
+    pixel_shape = largest.look.pixel_shape if largest.look else Fraction(1)
     listed = []
     for number, group in enumerate(groups):
         encoded = commands.work / f"group{number}.mp4"
         video = _exact_input(commands, group, f"list{number}.txt").video
-        video = video.filter("scale", width, height, force_original_aspect_ratio="decrease")
-        video = video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2").filter("setsar", 1)
-        video = player_colours(video)
+        large = min(group[0].segment.width, group[0].segment.height) > 2
+        video = fitted(video, width, height, pixel_shape, may_have_fields=large)
         commands.add(video.output(str(encoded), f="mp4", **REENCODED, **EXACT_TIMES, **_bounded(group)))
         length_us = sum(part.length_us for part in group) - group[0].skip_us
         listed.append(ListedFile(encoded, length_us))

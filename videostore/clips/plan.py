@@ -11,6 +11,7 @@ from pathlib import Path
 from videostore.base.constants import JOIN_US, US_PER_SECOND
 from videostore.base.errors import reason_of
 from videostore.base.ranges import Range, merge_ranges
+from videostore.media.look import Look
 from videostore.media.segment import PASSING_ERRORS, FrameTimes, Segment, UnreadableError, frame_times
 
 TOUCHING_US = 2 * US_PER_SECOND
@@ -45,6 +46,8 @@ class ClipPart:
     """How long the last frame is shown; None if the file was not read."""
     keyframe_us: int | None = None
     """First keyframe at or after `first_us`; None if there is none, or if the file was not read."""
+    look: Look | None = None
+    """None if the file was not read."""
     lost_end_at: int | None = None
     """Size of the readable part of the file in bytes, if its end is lost; ffmpeg would stop there."""
 
@@ -141,6 +144,7 @@ def make_plan(
                 end_us = times.end_us
                 shorter = replace(segment, end_us=end_us, size_bytes=times.size_bytes)
                 part = replace(part, segment=shorter, end_us=end_us, lost_end_at=times.size_bytes)
+            part = replace(part, look=times.look)
             held.append(Range(max(from_us, segment.start_us), min(to_us, end_us)))
             first = bisect.bisect_left(times.all_us, from_us)
             stop = bisect.bisect_left(times.all_us, to_us)
@@ -225,7 +229,9 @@ def _estimate_bytes(part: ClipPart) -> int:
 
 
 def groups_of(parts: Sequence[ClipPart]) -> list[list[ClipPart]]:
-    """Groups of parts that ffmpeg can join without re-encoding: same frame size, trimmed only at their outer ends."""
+    """Groups of parts that ffmpeg can join without re-encoding: same frame size and look, trimmed only at their outer
+    ends.
+    """
     groups: list[list[ClipPart]] = []
     for part in parts:
         if groups and _joins(groups[-1][-1], part):
@@ -241,6 +247,8 @@ def _joins(one: ClipPart, other: ClipPart) -> bool:
     a, b = one.segment, other.segment
     if (a.codec, a.width, a.height) != (b.codec, b.width, b.height):
         return False
+    if one.look and other.look and one.look != other.look:
+        return False  # players take the pixel shape and the colours of a clip from its header
     if (a.run_us is None) != (b.run_us is None):
         return False  # their time units differ, and the concat demuxer uses those of the first for all
     # The concat demuxer repeats the parameter sets of H.264 in the stream; those of other codecs must be equal.

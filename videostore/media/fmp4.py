@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from videostore.base.constants import MAX_STEP_IN_RUN_US, MIB, US_PER_SECOND
+from videostore.media.look import Look
 
 _NTP_TO_UNIX_S = 2_208_988_800
 _CODECS = {b"avc1": "h264", b"avc3": "h264", b"hvc1": "hevc", b"hev1": "hevc", b"av01": "av1", b"mp4v": "mpeg4"}
@@ -69,6 +70,7 @@ class FragmentedFile:
     """ffmpeg's name: `h264`, `hevc` …"""
     setup: str
     """Digest of the decoder's configuration: streams with the same digest can be joined as they are."""
+    look: Look
     comment: str
     """The `comment` tag."""
     fragments: tuple[Fragment, ...]
@@ -215,6 +217,7 @@ def _read(file: BinaryIO, file_bytes: int, last_fragment: int | None = None) -> 
         height=height,
         codec=_CODECS.get(entry[4:8], entry[4:8].decode("ascii")),
         setup=hashlib.blake2b(entry, digest_size=8).hexdigest(),
+        look=Look.of_entry(entry),
         comment=moov.get(b"data", b"\0" * 8)[8:].decode(),
         fragments=tuple(fragments),
         finished=finished,

@@ -15,6 +15,7 @@ import av.error
 from videostore.base.constants import LONGEST_SEGMENT_US, US_PER_SECOND
 from videostore.base.errors import reason_of
 from videostore.media.fmp4 import FragmentedFile, NotOursError, is_cut_off, read_ends, read_fragments
+from videostore.media.look import Look
 from videostore.media.segment_names import name_time_us
 
 _RUN_COMMENT = re.compile(r"videostore run (\d{1,18})")
@@ -113,6 +114,7 @@ class FrameTimes:
     """End of the last frame: earlier than that of the segment if the end of the file is lost."""
     size_bytes: int
     """Up to the end of the last complete fragment."""
+    look: Look
     ragged: bool = False
     """Whether the file continues after that with something that cannot be read."""
 
@@ -130,14 +132,14 @@ def frame_times(segment: Segment, path: Path) -> FrameTimes:
     except NotOursError as error:
         if segment.run_us is not None:
             raise UnreadableError("its first second is damaged") from error
-        times, keyframes = _foreign_times(path)
+        times, keyframes, look = _foreign_times(path)
         all_us, keyframes_us = [segment.start_us + t for t in times], [segment.start_us + t for t in keyframes]
-        return FrameTimes(all_us, keyframes_us, segment.end_us, segment.size_bytes)
+        return FrameTimes(all_us, keyframes_us, segment.end_us, segment.size_bytes, look)
     except OSError as error:
         if error.errno in PASSING_ERRORS:
             raise
         raise UnreadableError(reason_of(error)) from error
-    return FrameTimes(content.times_us, content.keyframes_us, content.end_us, content.size_bytes, ragged)
+    return FrameTimes(content.times_us, content.keyframes_us, content.end_us, content.size_bytes, content.look, ragged)
 
 
 def _probe_foreign(path: Path, size_bytes: int) -> Segment:
@@ -175,13 +177,13 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
         raise UnknownFileError("it has no video") from error
 
 
-def _foreign_times(path: Path) -> tuple[list[int], list[int]]:
+def _foreign_times(path: Path) -> tuple[list[int], list[int], Look]:
     """Times since the start of a file that is not ours, in microseconds: of all frames, and of the keyframes."""
     times, keyframes = [], []
     try:
         with av.open(str(path), format="mp4") as container:
             stream = container.streams.video[0]
-            base = stream.time_base
+            base, look = stream.time_base, Look.of_stream(stream)
             assert base is not None
             for packet in container.demux(stream):
                 if packet.pts is None or packet.size == 0:
@@ -193,7 +195,7 @@ def _foreign_times(path: Path) -> tuple[list[int], list[int]]:
     except (av.error.InvalidDataError, av.error.EOFError, av.error.FileNotFoundError, IndexError) as error:
         raise UnreadableError(_reason(error)) from error
     first = min(times, default=0)
-    return sorted(t - first for t in times), sorted(t - first for t in keyframes)
+    return sorted(t - first for t in times), sorted(t - first for t in keyframes), look
 
 
 def _reason(error: Exception) -> str:

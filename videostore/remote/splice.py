@@ -20,12 +20,14 @@ import ffmpeg
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
-from videostore.ffmpeg.options import EXACT_TIMES, REENCODED
+from videostore.ffmpeg.filters import fitted
+from videostore.ffmpeg.options import CLIP_TIMESCALE, EXACT_TIMES, REENCODED
 from videostore.ffmpeg.process import run_ffmpeg
+from videostore.media.look import Look
 
 _TIME_BASE = Fraction(1, US_PER_SECOND)
 _DIGEST_BYTES = 16
-_OPTIONS = {"movie_timescale": str(US_PER_SECOND)}
+_OPTIONS = {"movie_timescale": str(US_PER_SECOND), "video_track_timescale": str(CLIP_TIMESCALE)}
 """With the default, milliseconds, the edit list could end before the last frame."""
 
 
@@ -62,6 +64,7 @@ class Piece:
     width: int
     height: int
     extradata: bytes
+    look: Look
     packets: tuple[Packet, ...]
 
     @classmethod
@@ -75,11 +78,12 @@ class Piece:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise ValueError("it has no video")
-            context = container.streams.video[0].codec_context
+            stream = container.streams.video[0]
+            context, look = stream.codec_context, Look.of_stream(stream)
             packets = tuple(_describe(packet) for packet in _packets(container))
             if all(packet.hidden for packet in packets):
                 raise ValueError("it has no frames")
-            return cls(path, context.name, context.width, context.height, context.extradata or b"", packets)
+            return cls(path, context.name, context.width, context.height, context.extradata or b"", look, packets)
 
     @property
     def hidden_packets(self) -> int:
@@ -99,7 +103,7 @@ class Piece:
 
     def joins(self, other: Piece) -> bool:
         """Whether a player can continue from one piece into the other. H.264 clips repeat their parameter sets."""
-        if (self.codec, self.width, self.height) != (other.codec, other.width, other.height):
+        if (self.codec, self.width, self.height, self.look) != (other.codec, other.width, other.height, other.look):
             return False
         same_setup = self.codec == "h264" or self.extradata == other.extradata
         return self.in_display_order and other.in_display_order and same_setup
@@ -209,9 +213,9 @@ async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary:
     listed = []
     for number, clip in enumerate(clips):
         encoded = path.with_name(f"encoded{number}.mp4")
+        large = min(clip.first.width, clip.first.height) > 2
         video = ffmpeg.input(str(clip.path)).video
-        video = video.filter("scale", width, height, force_original_aspect_ratio="decrease")
-        video = video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2").filter("setsar", 1)
+        video = fitted(video, width, height, largest.look.pixel_shape, may_have_fields=large)
         await _run(video.output(str(encoded), f="mp4", map_metadata=0, **REENCODED, **EXACT_TIMES), binary)
         clip.path.unlink()
         listed.append(ListedFile(Path(encoded.name), clip.end_us))
