@@ -32,10 +32,16 @@ async def looks_of(path: Path, *options: str) -> tuple[Look, Look]:
         (("-vf", "setsar=16/11"), Look(Fraction(16, 11))),
         (("-vf", "setsar=1/2"), Look(Fraction(1, 2))),
         (
-            ("-vf", "setparams=limited:smpte170m:smpte170m:smpte170m,setsar=12/11"),
+            (
+                "-vf",
+                "setparams=range=limited:color_primaries=smpte170m:color_trc=smpte170m:colorspace=smpte170m,setsar=12/11",
+            ),
             Look(Fraction(12, 11), (6, 6, 6, False)),
         ),
-        (("-vf", "setparams=limited:bt709:bt709:bt709"), Look(colours=(1, 1, 1, False))),
+        (
+            ("-vf", "setparams=range=limited:color_primaries=bt709:color_trc=bt709:colorspace=bt709"),
+            Look(colours=(1, 1, 1, False)),
+        ),
     ],
 )
 async def test_pixel_shape_and_colours_are_read_from_the_boxes_and_from_pyav(
