@@ -1,4 +1,4 @@
-"""Colours, pixel shapes and fields of inputs: as they come where they are copied, converted where they are re-encoded."""
+"""Colours, pixel shapes and fields of inputs: kept where they are copied, converted where they are re-encoded."""
 
 from __future__ import annotations
 
@@ -95,10 +95,8 @@ async def test_motion_jpeg_keeps_its_colours_and_the_shape_of_its_pixels(
 ) -> None:
     (tmp_path / "picture.jpg").write_bytes(PICTURES["JPEG 4:2:0"]())
     source = ["-loop", "1", "-t", "0.4", "-i", str(tmp_path / "picture.jpg"), "-c", "copy", "-aspect"]
-    shown = Fraction(1280, 720) * Fraction(shape)
-    await run_ffmpeg(
-        [binary, "-v", "error", *source, f"{shown.numerator}:{shown.denominator}", str(tmp_path / "x.mkv")]
-    )
+    shown = str(Fraction(1280, 720) * Fraction(shape)).replace("/", ":")
+    await run_ffmpeg([binary, "-v", "error", *source, shown, str(tmp_path / "x.mkv")])
     recorded = await record_file(tmp_path / "x.mkv", tmp_path, binary)
     (path,) = recorded.segments
     with av.open(str(path), format="mp4") as container:
