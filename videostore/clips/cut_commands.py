@@ -70,7 +70,7 @@ def join_command(
     if last_length_us is not None:
         # Up to ffmpeg 7.1 the demuxer reports no duration for the frames of fragments, later ones guess that of a
         # segment's last frame. The muxer uses only the last frame's duration: for the others it takes the distances.
-        options["bsf:v"] = f"setts=duration={format_seconds(last_length_us)}/TB"
+        options["bsf:v"] = f"setts=pts=PTS:dts=DTS:duration={format_seconds(last_length_us)}/TB"
     if container == "fmp4":
         options["movflags"] = _FRAGMENTED
     elif plan.estimated_bytes <= FASTSTART_BYTES:
@@ -92,9 +92,10 @@ def edge_command(edge: Edge, output: Path, encoding: Mapping[str, Any], *, times
     """
     command = _Command(work)
     options = {"f": "mp4", **encoding, **EXACT_TIMES, "video_track_timescale": timescale}
+    options["enc_time_base"] = f"1/{timescale}"
     if edge.delay_us:
-        options["bsf:v"] = f"setts=dts=DTS-{format_seconds(edge.delay_us)}/TB"
-    video = command.exact_input(f"{edge.name}.txt", edge.parts).video
+        options["bsf:v"] = f"setts=pts=PTS:dts=DTS-{format_seconds(edge.delay_us)}/TB"
+    video = command.exact_video(f"{edge.name}.txt", edge.parts)
     return command.writing(video.output(str(output), **options, movie_timescale=US_PER_SECOND))
 
 
@@ -114,7 +115,7 @@ def group_commands(groups: Sequence[Sequence[ClipPart]], work: Path) -> tuple[li
     for number, group in enumerate(groups):
         command = _Command(work)
         encoded = command.work / f"group{number}.mp4"
-        video = command.exact_input(f"list{number}.txt", group).video
+        video = command.exact_video(f"list{number}.txt", group)
         large = min(group[0].segment.width, group[0].segment.height) > 2
         video = fitted(video, width, height, pixel_shape, may_have_fields=large)
         output = video.output(str(encoded), f="mp4", **REENCODED, **EXACT_TIMES, **_bounded(group))
@@ -141,18 +142,28 @@ class _Command:
         """An input that plays files one after another."""
         return ffmpeg.input(str(self.file(name, concat_list(files))), **CONCAT_INPUT, **options)
 
-    def exact_input(self, name: str, parts: Sequence[ClipPart]) -> Any:
-        """An input to decode, of exactly the frames of the parts. `-ss` is on the first frame, `-t` between two."""
-        options = {}
-        skip_us = parts[0].skip_us
-        if skip_us > 0:
-            options["ss"] = format_seconds(skip_us)
-        stop_us = parts[-1].stop_us
-        if stop_us is not None:
+    def exact_video(self, name: str, parts: Sequence[ClipPart]) -> Any:
+        """Video to encode, of exactly the frames of the parts, from the first of them on."""
+        first, last = parts[0], parts[-1]
+        begin_us, options = first.first_us, {}
+        listed = [ListedFile(one.path.absolute(), one.length_us) for one in parts]
+        if first.decode_us is not None:
+            # The demuxer cannot seek in a file of this kind: it may find a keyframe that is too late.
+            begin_us = first.decode_us
+            if begin_us > first.segment.start_us:
+                from_us = begin_us - first.segment.start_us
+                listed[0] = ListedFile(listed[0].path, first.length_us - from_us, first.origin_us + from_us)
+        elif first.skip_us > 0:
+            options["ss"] = format_seconds(first.skip_us)
+        if last.stop_us is not None:
             before_us = sum(part.length_us for part in parts[:-1])
-            options["t"] = format_seconds(before_us + stop_us - parts[-1].segment.start_us - skip_us)
-        # All of them with a duration: the demuxer seeks only where it knows every one.
-        return self.concat_input(name, [ListedFile(one.path.absolute(), one.length_us) for one in parts], **options)
+            stop_us = before_us + last.stop_us - last.segment.start_us
+            options["t"] = format_seconds(stop_us - (begin_us - first.segment.start_us))
+        video = self.concat_input(name, listed, **options).video
+        if begin_us < first.first_us:
+            video = video.filter("trim", start=format_seconds(first.first_us - begin_us))
+            video = video.filter("setpts", "PTS-STARTPTS")
+        return video
 
     def writing(self, output: Any) -> CutCommand:
         """The command that writes an output of ffmpeg-python."""

@@ -185,9 +185,7 @@ class ClipCutter:
             for command in commands:
                 await self._run(command, progress)
             stop_us = None
-        return join_command(
-            plan, listed, output, container=container, comment=comment, work=work, stop_us=stop_us
-        )
+        return join_command(plan, listed, output, container=container, comment=comment, work=work, stop_us=stop_us)
 
     async def _run_edge(self, command: CutCommand, progress: CutProgress) -> None:
         """Run a command that may fail because another way of encoding is needed."""

@@ -70,7 +70,8 @@ def pieces_of(parts: Sequence[ClipPart]) -> Pieces:
     if last.copy_end is not None and tail_us is not None:
         if tail_us <= last.first_us:
             copied.pop()
-        first = replace(last, first_us=max(tail_us, last.first_us))
+        begin_us = max(tail_us, last.first_us)
+        first = replace(last, first_us=begin_us, decode_us=max(tail_us, last.segment.start_us))
         length_us = timeline.length_us - timeline.position(first, first.first_us)
         tail = Edge("tail", (first,), length_us, last.copy_end.tail_delay_us)
     body = tuple(_listed(part, entry_us if part is entry else part.segment.start_us) for part in copied)

@@ -65,6 +65,8 @@ class ClipPart:
     """How long before it is shown that keyframe is decoded."""
     copy_end: CopyEnd | None = None
     """Where to stop copying, if frames are decoded in another order than they are shown in."""
+    decode_us: int | None = None
+    """Where decoding must begin for `first_us`, if frames are decoded in another order than they are shown in."""
     origin_us: int = 0
     """The time in the file of its first frame."""
     look: Look | None = None
@@ -208,6 +210,8 @@ def _with_copy(part: ClipPart, times: FrameTimes, last_us: int, to_us: int) -> C
     found = {start_us + one.shown_us: one for one in borders(times.order)}
     if part.keyframe_us is not None:
         part = replace(part, keyframe_delay_us=found[part.keyframe_us].delay_us)
+    begins_us = [one for one in found if one <= part.first_us]
+    part = replace(part, decode_us=max(begins_us, default=start_us))
     until_us = copies_until(times.order, to_us - start_us)
     if until_us is not None:
         return replace(part, copy_end=CopyEnd(start_us + until_us))
