@@ -64,7 +64,7 @@ def recording_command(
         segment_time=segment_seconds,
         segment_format="mp4",
         segment_format_options=":".join(f"{name}={value}" for name, value in options.items()),
-        metadata=f"comment={run_comment(epoch_us)}",
+        **{"metadata": f"comment={run_comment(epoch_us)}", "metadata:g": f"description={encoder.tag}"},
     )
     output = output.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(logger))
     command: list[str] = output.compile(cmd=binary)
