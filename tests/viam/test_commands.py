@@ -212,7 +212,7 @@ async def test_the_storage_state_has_exactly_the_fields_of_the_go_module(store: 
     remaining = response["disk_usage"].pop("device_storage_remaining_gb")
     assert response == {
         "command": "get-storage-state",
-        "stored_video": [{"from": "2024-08-30_06-40-00Z", "to": "2024-08-30_06-40-07Z"}],
+        "stored_video": [{"from": "2024-08-30_06-40-00Z", "to": "2024-08-30_06-40-08Z"}],
         "disk_usage": {
             "storage_path": str(stores.storage),
             "storage_used_gb": used / GIB,

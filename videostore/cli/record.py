@@ -17,7 +17,7 @@ from videostore.base.ranges import Range
 from videostore.cli import terminal
 from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, print_message
 from videostore.cli.text import format_size
-from videostore.cli.time_options import format_length, format_time, now_us
+from videostore.cli.time_options import format_length, format_range, format_time, now_us
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
 from videostore.media.segment_names import name_time_us
 from videostore.recording.recorder import RecorderHealth
@@ -178,11 +178,11 @@ async def _report_recording(directory: Path, started_us: int, reason: str) -> in
     terminal.print_result(f"Recorded {format_length(recorded_us)}{pieces} into {directory}")
     table = terminal.facts_table()
     if len(ranges) == 1:
-        table.add_row("from", format_time(ranges[0].from_us))
-        table.add_row("to", format_time(ranges[0].to_us))
+        for name, time in zip(("from", "to"), format_range(ranges[0]), strict=True):
+            table.add_row(name, time)
     else:
         for one in ranges[-_SHOWN:]:
-            ends = f"{format_time(one.from_us)} to {format_time(one.to_us)}"
+            ends = " to ".join(format_range(one))
             table.add_row("holds", ends, f"({format_length(one.to_us - one.from_us)})")
     terminal.print_result(table)
     if len(ranges) > 1:

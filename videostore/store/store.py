@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from videostore.base.constants import KNOWN_WITHIN_S, RANGE_SLOP_US, US_PER_SECOND
+from videostore.base.constants import KNOWN_WITHIN_S, US_PER_SECOND
 from videostore.base.errors import RequestError, UnreadableRangeError, VideoStoreError, reason_of, whole_characters
 from videostore.base.files import AnyPath, as_path
-from videostore.base.ranges import Range, merge_ranges
+from videostore.base.ranges import Range
 from videostore.base.time_parsing import Moment
 from videostore.clips.limits import check_clip_room
 from videostore.clips.progress import OnProgress
@@ -26,6 +26,7 @@ from videostore.clips.uploads import tag_directory
 from videostore.config import MAX_SIZE_GB, StorageConfig, parse_recording
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.packet import Gap, Packet, Source
+from videostore.storage.open_segments import stored_ranges
 from videostore.storage.save_record import SaveJob
 from videostore.store.delivery import OnRanges
 from videostore.store.iterable_source import IterableSource
@@ -338,11 +339,8 @@ class VideoStore(StoreParts):
         if self._read_only:
             await self._archive.wait_until_indexed(0, KNOWN_WITHIN_S)
         async with self._archive.steady():
-            ranges = self._archive.timeline.ranges()
-            open_ranges = [Range(one.start_us, one.end_us) for one, _ in await self._open.find(0, _ALWAYS_US)]
-        if open_ranges:
-            # Cheap: all but the last closed range are in order already.
-            ranges = merge_ranges([*ranges, *open_ranges], RANGE_SLOP_US)
+            opened = [one for one, _ in await self._open.find(0, _ALWAYS_US)]
+            ranges = await stored_ranges(self._archive, opened)
         path = self._storage.storage_path
         try:
             usage = await asyncio.get_running_loop().run_in_executor(None, shutil.disk_usage, path)
