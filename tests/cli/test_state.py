@@ -49,9 +49,9 @@ def test_what_state_shows_gives_back_every_frame_when_it_is_copied_into_export(
 
 def test_gaps_have_lines_of_their_own_where_the_terminal_is_narrow(program: Program, go_storage: Path) -> None:
     arguments = "state", "--storage", go_storage, "--all"
-    drawn = {columns: program.on_terminal(*arguments, columns=columns)[1] for columns in (40, 80, 120)}
-    assert "GAP BEFORE" in drawn[120] and "GAP BEFORE" not in drawn[80] + drawn[40]
-    assert drawn[80].count("a gap of") == drawn[40].count("GAP") == 24
+    drawn = {columns: program.on_terminal(*arguments, columns=columns)[1] for columns in (40, 79, 120)}
+    assert "GAP BEFORE" in drawn[120] and "GAP BEFORE" not in drawn[79] + drawn[40]
+    assert drawn[79].count("a gap of") == drawn[40].count("GAP") == 24
     assert all("1 min 38 s" in text and "…" not in text for text in drawn.values())
 
 

@@ -28,6 +28,7 @@ from videostore.storage.segment_files import list_directory
 from videostore.store.results import Health
 from videostore.store.store import VideoStore
 
+_NO_SOUND = "The sound of the input is not recorded."
 _POLL_S = 0.25
 _FIRST_FRAME_S = 30.0
 """With `--duration`, the input has this much time for its first frame."""
@@ -78,9 +79,13 @@ async def record(options: RecordOptions) -> int:
         live=source.live,
     )
     _report_input(source.info)
+    if sound_told := source.has_sound:
+        print_message(_NO_SOUND)
     started_us = now_us()
     async with store:
         health = await _wait_for_end(store, options.duration_s)
+    if source.has_sound and not sound_told:  # it did not answer at first
+        print_message(_NO_SOUND)
     directory = options.directory.expanduser().absolute()
     code = await _report_recording(directory, started_us, health.reason if health else "")
     if health and health.dropped_frames and code == DONE:

@@ -63,6 +63,8 @@ class InputProfile:
         self.settings = settings
         self.reencoded = "as requested" if reencode else ""
         """Why it has to be re-encoded; empty if it can be copied."""
+        self.has_sound = False
+        """Whether it has a sound track, which is not recorded."""
         self._look_s = list(LOOK_S)
         self._ends = False
         """Whether ffmpeg has reported a duration, so that it is not a live stream, whatever serves it."""
@@ -85,6 +87,7 @@ class InputProfile:
         """
         for _ in range(_MESSAGE_TURNS):
             await asyncio.sleep(0)
+        self.has_sound |= messages.has_sound
         for name in messages.formats & _IN_BURSTS.keys():
             raise InputRefused(
                 f"it is {_IN_BURSTS[name]}, which arrives late and in bursts, so capture times would be wrong. Record "
