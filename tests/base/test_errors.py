@@ -180,6 +180,8 @@ def test_a_style_writes_attributes_and_times_in_its_own_way() -> None:
         ("path", Path("/a"), "'/a'"),
         ("name", "storage.sizegb", "storage.sizegb"),
         ("MiB", 1_572_864, "1.5 MiB"),
+        ("MiB", 104_858, "0.1 MiB"),
+        ("MiB", 1000, "1000 bytes"),
         ("GiB", 1_610_612_736, "1.50 GiB"),
         ("s", 90.0, "90 s"),
         ("s", 0.3, "0.3 s"),

@@ -175,6 +175,14 @@ def test_a_mistake_is_answered_with_one_sentence(program: Program, visit: Path) 
     assert not os.listdir(program.here)
 
 
+def test_a_storage_directory_that_cannot_be_created_is_refused_with_the_reason(program: Program, visit: Path) -> None:
+    for path in ("/proc/door", "/dev/null/door"):
+        done = program("record", visit, "--storage", path, "--size-gb", 1)
+        assert done.code != 0
+        reason = done.err.splitlines()[-1]
+        assert reason.startswith(f"videostore: The storage at {path} cannot be used: "), reason
+
+
 def test_a_directory_that_another_recorder_uses_is_refused(program: Program, visit: Path) -> None:
     door = program.here / "door"
     door.mkdir()

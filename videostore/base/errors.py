@@ -65,7 +65,7 @@ class Style:
         if form == "name":
             return shown_name(value)
         if form == "MiB":
-            return f"{value / MIB:.1f} MiB"
+            return f"{value / MIB:.1f} MiB" if value >= MIB / 10 else f"{value} bytes"
         if form == "GiB":
             return f"{value / GIB:.2f} GiB"
         if form == "s":

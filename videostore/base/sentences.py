@@ -68,6 +68,8 @@ UNREADABLE_RANGE = {
 TOO_LARGE = {
     "clip-too-large": "The clip is about {size_bytes:MiB}; a grpc response holds at most {limit_bytes:MiB}. Fetch at"
     " most {longest_s:s} at a time, or save the clip.",
+    "limit-too-small": "The clip is about {size_bytes:MiB}; the limit of {limit_bytes:MiB} is too small for any part of"
+    " it. Raise the limit, or save the clip.",
     "answer-too-large": "The response of {component} is too large for the connection. Ask for a shorter range.",
 }
 
@@ -89,6 +91,8 @@ FFMPEG = {
     "ffmpeg-not-runnable": "{variable} is {value:path}, which is not a program that can be run. Set it to an ffmpeg,"
     " or unset it.",
     "ffmpeg-missing": "No ffmpeg was found. Install the package imageio-ffmpeg, or set {variable} to an ffmpeg.",
+    "ffmpeg-is-not": "{path} is not an ffmpeg: it does not answer `-version` as ffmpeg does. Set {variable} to another,"
+    " or unset it to use the bundled one.",
     "ffmpeg-too-old": "The ffmpeg at {path} is version {version}. It must be {oldest} or later: set {variable} to"
     " another ffmpeg, or unset it to use the bundled one.",
     "ffmpeg-not-started": "ffmpeg cannot be started: {path}: {reason:reason}.",

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from videostore.base.constants import KNOWN_WITHIN_S, US_PER_SECOND
-from videostore.base.errors import RequestError, UnreadableRangeError, VideoStoreError, reason_of, whole_characters
+from videostore.base.errors import RequestError, UnreadableRangeError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import Range
 from videostore.base.time_parsing import Moment
@@ -33,6 +33,7 @@ from videostore.store.iterable_source import IterableSource
 from videostore.store.parts import StoreParts
 from videostore.store.request_range import parse_request_range
 from videostore.store.request_tasks import closed_error
+from videostore.store.request_text import request_text
 from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
 
 FETCH_LIMIT_BYTES = 25_165_788
@@ -191,7 +192,7 @@ class VideoStore(StoreParts):
             FFmpegError: the clip could not be made.
         """
         asked = self._asked(start, end)
-        metadata = whole_characters(metadata)
+        metadata = request_text(metadata, "metadata")
         directory = tag_directory(tags)
         if self._read_only and not wait:
             raise RequestError("read-only-save")
@@ -210,7 +211,7 @@ class VideoStore(StoreParts):
             UnknownSaveError: no save with this name is known. The outcomes of the last 1000 saves are kept.
         """
         self._requests.check()
-        return await self._run_request(self._saves.status(whole_characters(file_name)))
+        return await self._run_request(self._saves.status(request_text(file_name, "filename")))
 
     async def export(
         self,
@@ -240,7 +241,7 @@ class VideoStore(StoreParts):
         writing = self._delivery.write(
             asked,
             target,
-            metadata=whole_characters(metadata),
+            metadata=request_text(metadata, "metadata"),
             container=container,
             overwrite=overwrite,
             on_progress=on_progress,
@@ -281,7 +282,8 @@ class VideoStore(StoreParts):
             FFmpegError: the clip could not be made to its end.
         """
         asked = self._asked(start, end)
-        async with contextlib.aclosing(self._delivery.stream(asked, whole_characters(metadata), on_ranges)) as blocks:
+        metadata = request_text(metadata, "metadata")
+        async with contextlib.aclosing(self._delivery.stream(asked, metadata, on_ranges)) as blocks:
             async for block in blocks:
                 yield block
                 if self._requests.closing:
