@@ -25,6 +25,8 @@ ENOUGH = 1 << 20
 SENTENCE = "The sentence as the machine made it."
 ERRORS = [
     NothingStoredError("nothing-in-range", asked=Range(0, 5), nearest=Range(7_000_000, 9_000_001)),
+    NothingStoredError("no-frame-in-range", asked=Range(4, 5), nearest=Range(0, 9), before_us=3, after_us=6),
+    NothingStoredError("no-frame-before", asked=Range(4, 5), nearest=Range(0, 9), after_us=6),
     NothingStoredError("storage-empty", asked=Range(1, 2)),
     TooLargeError("clip-too-large", size_bytes=30 << 20, limit_bytes=24 << 20, longest_s=2.5),
     RequestError("to-in-future", from_us=1, to_us=1_725_000_000_000_000, clock_us=1_724_000_000_000_000),

@@ -41,6 +41,8 @@ VALUES: dict[str, Any] = {
     "GiB": 5 << 30,
     "MiB": 30 << 20,
     "attribute": "storage.size_gb",
+    "exact": TIME_US + 1,
+    "exact range": Range(TIME_US, TIME_US + 5_000_001),
     "name": "storage.sizegb",
     "path": "/srv/recording",
     "range": Range(TIME_US, TIME_US + 5_000_000),
@@ -178,6 +180,8 @@ def test_a_style_writes_attributes_and_times_in_its_own_way() -> None:
         ("path", Path("/a"), "'/a'"),
         ("name", "storage.sizegb", "storage.sizegb"),
         ("MiB", 1_572_864, "1.5 MiB"),
+        ("MiB", 104_858, "0.1 MiB"),
+        ("MiB", 1000, "1000 bytes"),
         ("GiB", 1_610_612_736, "1.50 GiB"),
         ("s", 90.0, "90 s"),
         ("s", 0.3, "0.3 s"),
@@ -194,6 +198,13 @@ def test_a_field_is_written_in_the_form_that_its_sentence_asks_for(form: str, va
 def test_the_forms_of_the_sentences_are_all_known() -> None:
     forms = {form for table in tables().values() for text in table.values() for form in fields_of(text).values()}
     assert forms <= set(VALUES)
+
+
+def test_the_end_of_a_range_is_rounded_up_and_exact_times_are_not_rounded() -> None:
+    style, one = Style(), Range(1_001, 2_001)
+    assert style.write(one, "range") == "1970-01-01_00-00-00.001Z to 1970-01-01_00-00-00.003Z"
+    assert style.write(one, "exact range") == "1970-01-01_00-00-00.001001Z to 1970-01-01_00-00-00.002001Z"
+    assert style.write(1_001, "exact") == "1970-01-01_00-00-00.001001Z"
 
 
 @pytest.mark.parametrize(

@@ -68,12 +68,21 @@ def test_a_time_in_an_hour_that_occurs_twice_is_the_first_of_the_two(
         (BERLIN, "2024-03-31_02-30-00", us(2024, 3, 31, 1, 30), "2024-03-31_03-30-00"),
     ],
 )
-def test_a_time_in_an_hour_that_clocks_skip_is_read_with_the_offset_from_before(
+def test_a_time_in_an_hour_that_clocks_skip_is_refused_unless_it_names_a_file(
     set_zone: SetZone, zone: str, text: str, expected: int, shown: str
 ) -> None:
     set_zone(zone)
-    assert parse_timestamp(text, "from") == expected
+    with pytest.raises(
+        TimestampError, match=r'parsing time "from": .* did not exist here: clocks skipped it'
+    ) as refusal:
+        parse_timestamp(f"{text}.5", "from")
+    error = refusal.value
+    assert (error.code, error.field, error.value) == ("timestamp-skipped", "from", f"{text}.5")
+    assert error.fields["after"] == shown
+    assert parse_timestamp(error.fields["before"], "from") + HOUR == parse_timestamp(shown, "from") == expected
+    assert parse_timestamp(text, "from", shift_skipped=True) == expected
     assert format_local(expected) == shown
+    assert parse_timestamp(text + "Z", "from") < expected + 24 * HOUR
 
 
 @pytest.mark.parametrize(

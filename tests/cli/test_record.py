@@ -61,6 +61,14 @@ def test_a_file_is_recorded_without_re_encoding_until_its_end(program: Program, 
     assert not program.temporary_files()
 
 
+async def test_sound_in_an_input_is_not_dropped_without_a_word(program: Program, visit: Path) -> None:
+    sounding = program.here / "sounding.mkv"
+    tone = ["-f", "lavfi", "-i", "sine=duration=2", "-c:v", "copy", "-c:a", "aac"]
+    await run_ffmpeg([find_ffmpeg(), "-v", "error", "-i", str(visit), *tone, str(sounding)])
+    done = await program.run_in_thread("record", sounding, "--storage", "door", "--size-gb", 1)
+    assert done.code == 0 and done.err.count("videostore: The sound of the input is not recorded.\n") == 1
+
+
 def test_an_input_that_is_not_h264_is_re_encoded_and_a_duration_ends_it(program: Program) -> None:
     source = "testsrc=size=160x144:rate=10"
     arguments = "record", source, "--format", "lavfi", "--reencode", "--preset", "ultrafast", "--storage", "door"
@@ -165,6 +173,14 @@ def test_a_mistake_is_answered_with_one_sentence(program: Program, visit: Path) 
             assert all(word in done.sentence for word in words), done.sentence
             assert "secret" not in done.err
     assert not os.listdir(program.here)
+
+
+def test_a_storage_directory_that_cannot_be_created_is_refused_with_the_reason(program: Program, visit: Path) -> None:
+    for path in ("/proc/door", "/dev/null/door"):
+        done = program("record", visit, "--storage", path, "--size-gb", 1)
+        assert done.code != 0
+        reason = done.err.splitlines()[-1]
+        assert reason.startswith(f"videostore: The storage at {path} cannot be used: "), reason
 
 
 def test_a_directory_that_another_recorder_uses_is_refused(program: Program, visit: Path) -> None:

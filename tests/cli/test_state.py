@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.fakes.painted_camera import read_clip
 from tests.support.program import Program, contents, exact, read_time
 from tests.support.recording import US
 from videostore.base.ranges import Range
@@ -27,8 +28,31 @@ def test_state_shows_ranges_sums_and_the_age_of_the_newest_frame(
     assert re.search(r"Stored +7\.0 s in 1 range\nUsed +[\d.]+ KiB\nFree +[\d.]+ [GT]iB on the device", facts)
     header, line = table.splitlines()
     assert header.split() == ["FROM", "TO", "LENGTH", "GAP", "BEFORE"]
-    # Whole seconds inside the stored range.
-    assert line.split() == ["2024-08-30T08:40:01+02:00", "2024-08-30T08:40:07+02:00", "7.0", "s"]
+    start, end, *length = line.split()
+    assert start == "2024-08-30T08:40:00.123+02:00" and length == ["7.0", "s"]
+    assert times[-1] < read_time(end) < times[-1] + US
+
+
+@pytest.mark.parametrize("utc", [(), ("--utc",)])
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_what_state_shows_gives_back_every_frame_when_it_is_copied_into_export(
+    program: Program, recording: Path, times: list[int], columns: int, utc: tuple[str, ...]
+) -> None:
+    code, drawn = program.on_terminal("state", "--storage", recording, *utc, columns=columns, NO_COLOR="1")
+    assert code == 0
+    start, end = re.findall(r"2024-08-30T\S+\.\d{3}(?:Z|[+]02:00)", drawn.partition("FROM")[2])
+    clip = program.here / "clip.mp4"
+    done = program("export", start, end, "--storage", recording, "-o", clip)
+    assert done.code == 0 and not done.err
+    assert [frame.captured_us for _, frame in read_clip(clip) if frame] == times
+
+
+def test_gaps_have_lines_of_their_own_where_the_terminal_is_narrow(program: Program, go_storage: Path) -> None:
+    arguments = "state", "--storage", go_storage, "--all"
+    drawn = {columns: program.on_terminal(*arguments, columns=columns)[1] for columns in (40, 79, 120)}
+    assert "GAP BEFORE" in drawn[120] and "GAP BEFORE" not in drawn[79] + drawn[40]
+    assert drawn[79].count("a gap of") == drawn[40].count("GAP") == 24
+    assert all("1 min 38 s" in text and "…" not in text for text in drawn.values())
 
 
 def test_state_as_json_has_times_in_utc_bytes_and_seconds(program: Program, recording: Path, times: list[int]) -> None:
@@ -57,12 +81,12 @@ def test_state_shows_the_last_ranges_of_many_and_the_gaps_between_them(
     before = contents(go_storage)
     done = program("state", "--storage", go_storage, "--utc")
     lines = done.out.partition("\n\n")[2].splitlines()
-    assert lines[0] == "5 earlier ranges, from 2023-11-14T22:13:20Z on, are shown with --all."
+    assert lines[0] == "5 earlier ranges, from 2023-11-14T22:13:20.000Z on, are shown with --all."
     assert len(lines) == 22
     # The first line has its gap too, although the range before the gap is not shown.
     assert all(line.endswith("2.0 s   1 min 38 s") for line in lines[2:])
     whole = program("state", "--storage", go_storage, "--utc", "--all").out.partition("\n\n")[2].splitlines()
-    assert len(whole) == 26 and whole[1].split() == ["2023-11-14T22:13:20Z", "2023-11-14T22:13:22Z", "2.0", "s"]
+    assert len(whole) == 26 and whole[1].split() == ["2023-11-14T22:13:20.000Z", "2023-11-14T22:13:22.000Z", "2.0", "s"]
     since = format_time((go_start_s + 2301) * US)
     found = json.loads(program("state", "--storage", go_storage, "--json", "--since", since).out)
     assert [read_time(one["from"]) // US - go_start_s for one in found["ranges"]] == [2300, 2400]

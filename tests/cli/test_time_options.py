@@ -12,7 +12,7 @@ from videostore.base.errors import RequestError, TimestampError
 from videostore.base.ranges import Range
 from videostore.cli.time_options import (
     format_length,
-    format_range_inside,
+    format_range,
     format_time,
     parse_integer,
     parse_length,
@@ -70,13 +70,16 @@ def test_a_length_has_at_most_two_units() -> None:
     ]  # fmt: skip
 
 
-def test_a_range_is_written_so_that_all_of_it_is_stored() -> None:
-    assert format_range_inside(Range(TIME_S * US + 1, (TIME_S + 3) * US - 1), utc=True) == (
-        "2023-11-14T22:13:21Z",
-        "2023-11-14T22:13:22Z",
+def test_a_range_is_written_so_that_what_is_written_holds_all_of_it() -> None:
+    for one in (Range(TIME_S * US + 1_999, (TIME_S + 3) * US - 1_001), Range(TIME_S * US + 1_000, TIME_S * US + 1_001)):
+        start, end = format_range(one, utc=True)
+        asked = parse_range(start, end)
+        assert one.from_us - 1000 < asked.from_us <= one.from_us and one.to_us <= asked.to_us < one.to_us + 1000
+        assert parse_range(*format_range(one)) == asked
+    assert format_range(Range(TIME_S * US + 999, (TIME_S + 3) * US - 999), utc=True) == (
+        "2023-11-14T22:13:20.000Z",
+        "2023-11-14T22:13:23.000Z",
     )
-    short = Range(TIME_S * US + 1, TIME_S * US + 900_000)
-    assert format_range_inside(short, utc=True) == ("2023-11-14T22:13:20.000001Z", "2023-11-14T22:13:20.900000Z")
 
 
 def test_a_time_is_rounded_down_to_its_precision() -> None:

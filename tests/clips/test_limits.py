@@ -37,3 +37,9 @@ def test_the_longest_length_is_rounded_down_to_a_tenth_of_a_second() -> None:
         with pytest.raises(TooLargeError) as error:
             check_response_size(size_bytes, 60_000_000, 1000)
         assert error.value.longest_s == longest_s
+        assert error.value.code == ("clip-too-large" if longest_s else "limit-too-small")
+
+
+def test_a_limit_that_no_clip_fits_into_is_said_to_be_too_small() -> None:
+    with pytest.raises(TooLargeError, match=r"about 1\.9 MiB; the limit of 1000 bytes is too small for any part of it"):
+        check_response_size(2_000_000, 60_000_000, 1000)

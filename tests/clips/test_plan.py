@@ -17,7 +17,6 @@ from videostore.base.constants import JOIN_US
 from videostore.base.ranges import Range
 from videostore.clips.plan import (
     FOREIGN_SLACK_US,
-    TOUCHING_US,
     ClipPart,
     Plan,
     _touch,
@@ -135,8 +134,8 @@ def test_segments_of_one_run_without_numbers_touch_if_they_are_near() -> None:
         other = replace(segment(0, 30, 1, 5), start_us=one.end_us + distance_us)
         assert _touch(one, other) is touching
     short = segment(0, 1, 1)
-    assert _touch(short, replace(one, start_us=short.end_us + TOUCHING_US))
-    assert not _touch(short, replace(one, start_us=short.end_us + TOUCHING_US + 1))
+    assert _touch(short, replace(one, start_us=short.end_us + 2 * US))
+    assert not _touch(short, replace(one, start_us=short.end_us + 2 * US + 1))
 
 
 def test_segments_of_two_runs_touch_only_without_a_pause_between_them() -> None:

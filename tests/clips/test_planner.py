@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.support.recording import LOGGER, START_US, US, Cutter, capture_times, nothing_open, record
 from videostore.base.errors import NothingStoredError, UnreadableRangeError
 from videostore.base.ranges import Range
+from videostore.base.time_format import format_utc_microseconds
 from videostore.clips.plan import Plan
 from videostore.clips.planner import ClipPlanner
 from videostore.clips.segment_links import SegmentLinks
@@ -87,7 +89,6 @@ async def test_a_range_without_a_frame_is_refused_with_the_nearest_stored_range(
     for from_us, to_us in [
         (times[0] - 60 * US, times[0]),
         (times[-1] + 60 * US, times[-1] + 90 * US),
-        (times[5] + 1, times[6]),
     ]:
         with pytest.raises(
             NothingStoredError,
@@ -97,6 +98,58 @@ async def test_a_range_without_a_frame_is_refused_with_the_nearest_stored_range(
         assert error.value.asked == Range(from_us, to_us)
         assert error.value.nearest is not None and error.value.nearest.from_us == times[0]
         assert times[-1] < error.value.nearest.to_us < times[-1] + US
+
+
+async def test_a_range_between_two_frames_is_refused_with_the_times_of_both(whole: Cutter, times: list[int]) -> None:
+    for number in (1, 6, len(times) - 1):
+        before_us, after_us = times[number - 1], times[number]
+        for asked in (Range(before_us + 1, after_us), Range(before_us + 1_000, before_us + 6_000)):
+            with pytest.raises(NothingStoredError, match=r"No frame was captured in the range from") as error:
+                await whole.cut(asked.from_us, asked.to_us)
+            assert error.value.code == "no-frame-in-range"
+            assert (error.value.asked, error.value.before_us, error.value.after_us) == (asked, before_us, after_us)
+            assert f"captured at {format_utc_microseconds(before_us)} and" in str(error.value)
+            assert str(error.value).endswith(f" {format_utc_microseconds(after_us)}.")
+            assert error.value.nearest is not None and error.value.nearest.from_us == times[0]
+
+
+async def test_after_the_last_frame_only_that_one_is_near(whole: Cutter, times: list[int]) -> None:
+    """As long as it is shown; after that the nearest range is told."""
+    for to_us in (times[-1] + 2, times[-1] + 30 * US):
+        with pytest.raises(NothingStoredError, match=r"The last one before it was captured at") as error:
+            await whole.cut(times[-1] + 1, to_us)
+        assert (error.value.code, error.value.before_us, error.value.after_us) == ("no-frame-after", times[-1], None)
+
+
+@pytest.mark.parametrize("interval_s", [20, 59.9])
+async def test_between_two_frames_of_a_slow_camera_is_no_frame_wherever_segments_begin(
+    cutter: OpenOver, tmp_path: Path, interval_s: float
+) -> None:
+    slow = capture_times(360, fps=1 / interval_s, seed=None)
+    await record(tmp_path / "slow", slow, segment_seconds=30)
+    clips = await cutter(tmp_path / "slow")
+    for before_us, after_us in itertools.pairwise(slow):
+        for asked in (Range(before_us + 1, after_us), Range(before_us + 9 * US, before_us + 9 * US + 100_000)):
+            with pytest.raises(NothingStoredError) as error:
+                await clips.cut(asked.from_us, asked.to_us)
+            assert error.value.code == "no-frame-in-range"
+            assert (error.value.before_us, error.value.after_us) == (before_us, after_us)
+
+
+async def test_what_a_clip_of_a_slow_camera_holds_begins_with_its_first_frame(cutter: OpenOver, tmp_path: Path) -> None:
+    """Its ranges tell nothing of the frame before `from`, which it does not show; nothing is missing for that."""
+    slow = capture_times(200, fps=1 / 20, seed=None)
+    await record(tmp_path / "slow", slow, segment_seconds=30)
+    later = capture_times(100, slow[-1] + 300 * US, fps=1 / 20, seed=None)
+    await record(tmp_path / "slow", later, segment_seconds=30)
+    clips = await cutter(tmp_path / "slow")
+    async with clips.clips.plan(slow[2] + US, slow[5]) as plan:
+        assert plan.ranges == (Range(slow[3], slow[5]),) and plan.complete
+    async with clips.clips.plan(slow[2] + US, later[3]) as plan:
+        assert plan.ranges[0].from_us == slow[3] and slow[-1] < plan.ranges[0].to_us <= slow[-1] + US
+        assert plan.ranges[1:] == (Range(later[0], later[3]),) and not plan.complete
+    async with clips.clips.plan(slow[-1] + 1, later[3]) as plan:  # the end of the last frame is not shown
+        assert plan.ranges == (Range(later[0], later[3]),) and not plan.complete
 
 
 async def test_an_empty_storage_has_no_nearest_range(cutter: OpenOver, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -140,3 +141,10 @@ def test_a_file_that_appears_meanwhile_is_overwritten_only_on_request(
     with pytest.raises(FileNotFoundError):
         publish(progress, tmp_path / "other.mp4", overwrite=False)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("tags", ["person", b"person", 5, None])
+def test_tags_that_are_not_a_list_are_refused_and_not_taken_letter_by_letter(tags: Any) -> None:
+    with pytest.raises(RequestError, match=r"'tags' is .*\. It must be a list of strings") as refused:
+        tag_directory(tags)
+    assert (refused.value.code, refused.value.field) == ("field-wrong", "tags")

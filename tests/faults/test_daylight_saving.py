@@ -19,7 +19,9 @@ from tests.support.recording import (
     record,
     take_over,
     until,
+    write_foreign,
 )
+from videostore.base.errors import TimestampError
 from videostore.store.store import VideoStore
 from videostore.viam.commands import execute
 
@@ -104,15 +106,29 @@ async def test_a_recording_over_the_end_of_daylight_saving_is_one_range(in_new_y
     assert shown == inside(run, change - US, change + 2 * US)
 
 
-async def test_a_local_time_that_does_not_occur_is_read_with_the_earlier_offset(
+async def test_a_local_time_that_does_not_occur_is_refused_by_commands_and_by_the_library(
     in_new_york: None, stores: Stores
 ) -> None:
     store, (run,) = await recorded_at(stores, "2024-03-10T07:30:00")
     from_us = utc_us("2024-03-10T07:30:00")
     expected = inside(run, from_us, from_us + 3 * US)
-    assert await fetched(store, "2024-03-10_02-30-00", "2024-03-10_02-30-03") == expected
+    for request in ("2024-03-10_02-30-00", "2024-03-10 02:30:00", "2024-03-10T02:30:00", datetime(2024, 3, 10, 2, 30)):
+        with pytest.raises(TimestampError, match="did not exist here: clocks skipped it") as refusal:
+            await store.fetch(request, "2024-03-10_03-30-03")
+        assert "01" in refusal.value.fields["before"] and "03" in refusal.value.fields["after"]
+    with pytest.raises(TimestampError, match="Use 2024-03-10_01-30-00 or 2024-03-10_03-30-00, or UTC"):
+        await fetched(store, "2024-03-10_02-30-00", "2024-03-10_02-30-03")
     assert await fetched(store, "2024-03-10_03-30-00", "2024-03-10_03-30-03") == expected
     assert await fetched(store, "2024-03-10_07-30-00Z", "2024-03-10_07-30-03Z") == expected
+
+
+async def test_a_file_that_is_named_by_a_local_time_that_does_not_occur_is_read(
+    in_new_york: None, stores: Stores
+) -> None:
+    """The time zone of the machine may have been changed since the Go module wrote it."""
+    await write_foreign(stores.storage / "2024-03-10_02-30-00.mp4")
+    (found,) = await take_over(stores.storage)
+    assert found.start_us == utc_us("2024-03-10T07:30:00")
 
 
 async def test_a_local_range_over_the_start_of_daylight_saving_is_not_an_hour_too_long(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -93,6 +94,16 @@ async def test_an_ffmpeg_that_is_too_old_is_refused_and_one_without_a_version_is
         assert error.value.version and error.value.version in first_line
     else:
         await check_version(str(program))
+
+
+@pytest.mark.parametrize("name", ["true", "false", "echo"])
+async def test_a_program_that_is_no_ffmpeg_is_refused_by_its_path(name: str) -> None:
+    """Used as ffmpeg, it would make intact segments look damaged."""
+    path = shutil.which(name)
+    assert path is not None
+    with pytest.raises(FFmpegError, match=r"is not an ffmpeg: .* Set VIDEOSTORE_FFMPEG to another") as error:
+        await check_version(path)
+    assert (error.value.code, error.value.path) == ("ffmpeg-is-not", path)
 
 
 async def test_the_installed_ffmpeg_is_new_enough(binary: str) -> None:

@@ -64,6 +64,10 @@ ERRORS = [
     RequestError("from-in-future", from_us=3, clock_us=2),
     FFmpegError("clip-failed"),
     VideoStoreError("index-rebuilding", count=12_000),
+    NothingStoredError(
+        "no-frame-in-range", asked=Range(4, 5), nearest=Range(0, 9), before_us=3, after_us=1_725_000_000_000_007
+    ),
+    NothingStoredError("no-frame-after", asked=Range(4, 5), nearest=Range(0, 9), before_us=3),
 ]
 
 

@@ -41,6 +41,7 @@ def test_the_format_the_duration_and_the_rotation_of_the_input_are_recognized() 
         (logging.INFO, "displaymatrix: rotation of -90.00 degrees"),
     )
     assert {"mov", "mp4"} <= messages.formats and messages.has_duration and messages.rotated
+    assert not messages.has_sound
     messages = read(
         (logging.INFO, "Duration: N/A, start: 0.000000, bitrate: N/A"),
         (logging.INFO, "displaymatrix: rotation of -0.00 degrees"),

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.support.coding import write_video
-from tests.support.inputs import open_input, refusal
+from tests.support.inputs import Tap, open_input, refusal
 from tests.support.recording import SMALL, capture_times
+from videostore.ffmpeg.process import run_ffmpeg
 from videostore.sources.probing import StreamInfo
 
 
@@ -14,6 +18,26 @@ async def test_a_file_is_described_by_its_codec_and_size(tmp_path: Path, binary:
     path = tmp_path / "input.mp4"
     write_video(path, "h264", capture_times(0.3, fps=20))
     assert await open_input(path, binary).probe() == StreamInfo("h264", *SMALL, live=False, reencoded="")
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+async def test_sound_that_is_not_recorded_is_told_once(
+    tmp_path: Path, binary: str, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    silent, sounding = tmp_path / "silent.mp4", tmp_path / f"sounding.{suffix}"
+    write_video(silent, "h264", capture_times(1, fps=20))
+    tone = ["-f", "lavfi", "-i", "sine=duration=1", "-c:v", "copy", "-c:a", "aac"]
+    await run_ffmpeg([binary, "-v", "error", "-i", str(silent), *tone, str(sounding)])
+    info = await open_input(silent, binary).probe()
+    assert info is not None and not info.has_sound and "sound" not in caplog.text
+    source = open_input(sounding, binary)
+    info = await source.probe()
+    assert info is not None and info.has_sound and source.has_sound
+    await Tap(source).play()
+    unprobed = open_input(sounding, binary)
+    await Tap(unprobed).play()
+    told = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert told == [f"The sound of the input {sounding} is not recorded."] * 2
 
 
 async def test_an_input_that_can_never_be_recorded_is_refused_with_its_reason(tmp_path: Path, binary: str) -> None:

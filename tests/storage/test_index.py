@@ -135,7 +135,7 @@ async def test_spans_are_sorted_by_start_and_come_in_batches(index: Index, monke
     batches = [batch async for batch in index.spans()]
     assert len(batches) > 1
     rows = [row for batch in batches for row in batch]
-    assert rows == [(start * US, (start + 30) * US, start) for start in range(30, 36_030, 30)]
+    assert [row[:3] for row in rows] == [(start * US, (start + 30) * US, start) for start in range(30, 36_030, 30)]
 
 
 async def test_segments_are_kept_when_the_index_is_reopened(tmp_path: Path) -> None:

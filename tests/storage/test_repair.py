@@ -250,3 +250,15 @@ async def test_a_file_that_has_become_readable_since_it_was_verified_is_not_move
     await repair_directory(storage, report.findings)
     assert path.read_bytes() == whole
     assert problems(await verify_directory(storage, decode=False)) == []
+
+
+async def test_a_directory_that_is_missing_is_not_created(tmp_path: Path) -> None:
+    with pytest.raises(videostore.VideoStoreError) as refused:
+        await repair_directory(tmp_path / "none", [])
+    assert refused.value.code == "storage-missing" and not os.listdir(tmp_path)
+
+
+async def test_with_a_program_that_is_no_ffmpeg_nothing_is_called_damaged(storage: Path) -> None:
+    with pytest.raises(videostore.FFmpegError) as refused:
+        await verify_directory(storage, binary=shutil.which("true"))
+    assert refused.value.code == "ffmpeg-is-not"

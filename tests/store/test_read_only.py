@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 import sqlite3
@@ -20,6 +21,7 @@ from videostore import FFmpegError, NothingStoredError, RequestError, VideoStore
 from videostore.base.ranges import Range
 from videostore.base.system import LINUX
 from videostore.storage.index import FILE_NAME
+from videostore.storage.segment_files import close_segment
 
 Contents = dict[str, tuple[int, int, int, bytes]]
 
@@ -253,3 +255,19 @@ def _leads_to(descriptor: str) -> str:
         return os.readlink(f"/proc/self/fd/{descriptor}")
     except FileNotFoundError:
         return ""
+
+
+async def test_a_range_between_frames_of_a_slow_camera_is_told_in_the_open_segment_too(tmp_path: Path) -> None:
+    """With two segments that were closed, and one that is open: the reader knows both."""
+    slow = capture_times(300, fps=1 / 20, seed=None)
+    storage = tmp_path / "slow"
+    await record(storage, slow, segment_seconds=120)
+    for path in sorted(storage.glob("*.open"))[:-1]:
+        close_segment(path, finished_only=False)
+    assert len(list(storage.glob("*.open"))) == 1
+    async with VideoStore.open(storage) as store:
+        for before_us, after_us in itertools.pairwise(slow):
+            with pytest.raises(NothingStoredError) as refused:
+                await store.fetch(before_us + 9 * US, before_us + 9 * US + 100_000)
+            error = refused.value
+            assert (error.code, error.before_us, error.after_us) == ("no-frame-in-range", before_us, after_us)

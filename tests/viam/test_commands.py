@@ -15,7 +15,8 @@ import pytest
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.recording import START_US, US, FixedClock, Stores, until
 from videostore.base.errors import VideoStoreError
-from videostore.base.time_format import format_local, format_utc, format_utc_exact
+from videostore.base.time_format import format_local, format_utc, format_utc_exact, format_utc_microseconds
+from videostore.base.timestamps import parse_timestamp
 from videostore.store.store import VideoStore
 from videostore.viam.commands import describe_health, execute
 
@@ -212,7 +213,7 @@ async def test_the_storage_state_has_exactly_the_fields_of_the_go_module(store: 
     remaining = response["disk_usage"].pop("device_storage_remaining_gb")
     assert response == {
         "command": "get-storage-state",
-        "stored_video": [{"from": "2024-08-30_06-40-00Z", "to": "2024-08-30_06-40-07Z"}],
+        "stored_video": [{"from": "2024-08-30_06-40-00Z", "to": "2024-08-30_06-40-08Z"}],
         "disk_usage": {
             "storage_path": str(stores.storage),
             "storage_used_gb": used / GIB,
@@ -234,3 +235,48 @@ async def test_health_without_a_camera_says_why_nothing_is_recorded(store: Video
     assert health["reason"] == "no camera is configured"
     assert (health["stored_segments"], health["pending_saves"]) == (4, 0)
     assert 6.5 < health["stored_seconds"] < 8
+
+
+async def test_what_the_storage_state_lists_gives_back_every_frame_when_it_is_requested(
+    store: VideoStore, stores: Stores, times: list[int]
+) -> None:
+    (listed,) = (await execute(store, {"command": "get-storage-state"}))["stored_video"]
+    answer = await execute(store, {"command": "fetch", **listed})
+    shown = read_clip(base64.b64decode(answer["video"]))
+    assert [frame.captured_us for _, frame in shown if frame] == times
+    # While it is being recorded, `to` is in the future for up to a second.
+    (stored,) = (await store.state()).ranges
+    await store.close()
+    just_now = await stores.open(clock=FixedClock(wall=stored.to_us))
+    await until(lambda: just_now.unindexed_segments == 0)
+    (listed,) = (await execute(just_now, {"command": "get-storage-state"}))["stored_video"]
+    assert parse_timestamp(listed["to"], "to") > stored.to_us
+    answer = await execute(just_now, {"command": "fetch", **listed})
+    assert [frame.captured_us for _, frame in read_clip(base64.b64decode(answer["video"])) if frame] == times
+    saved = await execute(just_now, {"command": "save", **listed})
+    assert [frame.captured_us for _, frame in read_clip(stores.upload / saved["filename"]) if frame] == times
+
+
+async def test_a_listed_range_of_a_response_is_rounded_outwards(store: VideoStore, times: list[int]) -> None:
+    command = {
+        "command": "fetch",
+        "from": format_utc_exact(times[0] - 5 * US),
+        "to": format_utc_exact(times[-1] + 9 * US),
+    }
+    (listed,) = (await execute(store, command))["ranges"]
+    (stored,) = (await store.state()).ranges
+    assert stored.from_us - 1000 < parse_timestamp(listed["from"], "from") <= stored.from_us
+    assert stored.to_us <= parse_timestamp(listed["to"], "to") < stored.to_us + 1000
+
+
+async def test_a_range_between_two_frames_is_refused_with_the_times_of_both(
+    store: VideoStore, times: list[int]
+) -> None:
+    command = {
+        "command": "fetch",
+        "from": format_utc_microseconds(times[3] + 1_000),
+        "to": format_utc_microseconds(times[3] + 6_000),
+    }
+    sentence = await refusal(store, command)
+    assert sentence.startswith("No frame was captured in the range from")
+    assert f"{format_utc_microseconds(times[3])} and {format_utc_microseconds(times[4])}." in sentence

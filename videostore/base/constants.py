@@ -40,9 +40,6 @@ FFMPEG_BACKOFF_S = (0.2, 30.0)
 RANGE_SLOP_US = 5 * US_PER_SECOND
 """Neighbours with a gap of at most this length are one range of `stored_video`, as in the Go module."""
 
-NEIGHBOUR_US = 30 * US_PER_SECOND
-"""Neighbours of a range are searched for within this distance: they tell how long the last frames before them last."""
-
 LONGEST_SEGMENT_US = 3600 * US_PER_SECOND
 """The maximum of `storage.segment_seconds`. A file that claims to be longer is damaged or not a segment."""
 
@@ -61,6 +58,9 @@ takes too long."""
 MAX_STEP_IN_RUN_US = 60 * US_PER_SECOND
 """No camera is silent for so long within a run: if a packet is this much later than the last one, the clock was
 stepped."""
+
+NEIGHBOUR_US = MAX_STEP_IN_RUN_US
+"""Neighbours of a range are searched for within this distance: they tell how long the last frames before them last."""
 
 KNOWN_WITHIN_S = 10.0
 """A request waits this long for an index that is being rebuilt, before it is refused."""

@@ -15,14 +15,15 @@ from typing import Any, ClassVar
 from videostore.base import sentences
 from videostore.base.constants import GIB, MIB
 from videostore.base.ranges import Range
-from videostore.base.time_format import format_utc_exact
+from videostore.base.time_format import format_utc_exact, format_utc_microseconds, up_to_millisecond
 
 
 class Style:
     """How the fields of a sentence are written. The command line has its own style, with its options and local times.
 
     Forms: `attribute` (a dotted name), `the attribute` (the same at the beginning of a sentence), `time` (of
-    microseconds), `range`, `value` (quoted and shortened), `path` (quoted in full), `name` (without quotes if it can
+    microseconds, to the millisecond), `range` (rounded outwards), `exact` and `exact range` (neither is rounded),
+    `value` (quoted and shortened), `path` (quoted in full), `name` (without quotes if it can
     be), `MiB`, `GiB`, `s` (seconds), `reason` (without its full stop). A field without a form is written as it is, a
     list with commas.
     """
@@ -39,6 +40,10 @@ class Style:
         """A time, in microseconds since 1970, UTC."""
         return format_utc_exact(time_us)
 
+    def exact(self, time_us: int) -> str:
+        """The same without rounding."""
+        return format_utc_microseconds(time_us)
+
     def write(self, value: Any, form: str) -> str:
         """One field in the form that its sentence asks for. Fails if the value does not have the type of the form."""
         if form == "attribute":
@@ -47,8 +52,12 @@ class Style:
             return self.the_attribute(value)
         if form == "time":
             return self.time(value)
+        if form == "exact":
+            return self.exact(value)
         if form == "range":
-            return f"{self.time(value.from_us)} to {self.time(value.to_us)}"
+            return f"{self.time(value.from_us)} to {self.time(up_to_millisecond(value.to_us))}"
+        if form == "exact range":
+            return f"{self.exact(value.from_us)} to {self.exact(value.to_us)}"
         if form == "value":
             return repr(str(value)) if isinstance(value, Path) else shown(value)
         if form == "path":
@@ -56,7 +65,7 @@ class Style:
         if form == "name":
             return shown_name(value)
         if form == "MiB":
-            return f"{value / MIB:.1f} MiB"
+            return f"{value / MIB:.1f} MiB" if value >= MIB / 10 else f"{value} bytes"
         if form == "GiB":
             return f"{value / GIB:.2f} GiB"
         if form == "s":
@@ -193,6 +202,10 @@ class NothingStoredError(RequestError):
     """The requested range."""
     nearest: Range | None = None
     """The nearest stored range; None if the storage is empty."""
+    before_us: int | None = None
+    """Capture time of the last frame before a range that lies between two frames, in microseconds UTC."""
+    after_us: int | None = None
+    """Capture time of the first frame after it."""
 
 
 class UnreadableRangeError(RequestError):

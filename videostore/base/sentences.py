@@ -34,6 +34,8 @@ TIMESTAMP = {
     "timestamp-missing": 'parsing time "{field}": the field is missing. Use {expected}.',
     "timestamp-form": 'parsing time "{field}": {value:value} does not have the form {expected}.',
     "timestamp-no-date": 'parsing time "{field}": {value:value} is not a valid date. The form is {expected}.',
+    "timestamp-skipped": 'parsing time "{field}": {value:value} did not exist here: clocks skipped it. Use {before} or'
+    " {after}, or UTC.",
     "time-type": "'{field}' is {value:value}. It must be whole microseconds since 1970 (UTC), a datetime, or a text"
     " such as '2026-11-22T16:39:20Z'.",
     "time-form": "'{field}' is not a valid time: {value:value}. Use {expected}.",
@@ -49,6 +51,12 @@ NOTHING_STORED = {
     "storage-empty": "Nothing is stored in the range from {asked:range}: the storage is empty.",
     "nothing-in-range": "Nothing is stored in the range from {asked:range}. The nearest stored range is from"
     " {nearest:range}.",
+    "no-frame-in-range": "No frame was captured in the range from {asked:exact range}. The nearest two were captured at"
+    " {before_us:exact} and {after_us:exact}.",
+    "no-frame-after": "No frame was captured in the range from {asked:exact range}. The last one before it was captured"
+    " at {before_us:exact}.",
+    "no-frame-before": "No frame was captured in the range from {asked:exact range}. The first one after it was"
+    " captured at {after_us:exact}.",
     "no-recording": "There is no recording in {path}. Name a storage directory.",
 }
 
@@ -60,6 +68,8 @@ UNREADABLE_RANGE = {
 TOO_LARGE = {
     "clip-too-large": "The clip is about {size_bytes:MiB}; a grpc response holds at most {limit_bytes:MiB}. Fetch at"
     " most {longest_s:s} at a time, or save the clip.",
+    "limit-too-small": "The clip is about {size_bytes:MiB}; the limit of {limit_bytes:MiB} is too small for any part of"
+    " it. Raise the limit, or save the clip.",
     "answer-too-large": "The response of {component} is too large for the connection. Ask for a shorter range.",
 }
 
@@ -81,6 +91,8 @@ FFMPEG = {
     "ffmpeg-not-runnable": "{variable} is {value:path}, which is not a program that can be run. Set it to an ffmpeg,"
     " or unset it.",
     "ffmpeg-missing": "No ffmpeg was found. Install the package imageio-ffmpeg, or set {variable} to an ffmpeg.",
+    "ffmpeg-is-not": "{path} is not an ffmpeg: it does not answer `-version` as ffmpeg does. Set {variable} to another,"
+    " or unset it to use the bundled one.",
     "ffmpeg-too-old": "The ffmpeg at {path} is version {version}. It must be {oldest} or later: set {variable} to"
     " another ffmpeg, or unset it to use the bundled one.",
     "ffmpeg-not-started": "ffmpeg cannot be started: {path}: {reason:reason}.",

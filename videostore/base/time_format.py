@@ -28,6 +28,16 @@ def format_utc_microseconds(us: int) -> str:
     return _write(_utc(us), "microseconds") + "Z"
 
 
+def up_to_millisecond(us: int) -> int:
+    """Round a time up to the millisecond: the end of a range, so that nothing of it is lost where that is entered."""
+    return -(-us // 1000) * 1000
+
+
+def up_to_second(us: int) -> int:
+    """The same, to the second."""
+    return -(-us // US_PER_SECOND) * US_PER_SECOND
+
+
 def format_local(us: int) -> str:
     """Write a time as `YYYY-MM-DD_HH-MM-SS` in the machine's time zone, rounded down to the second.
 

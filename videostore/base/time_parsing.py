@@ -11,7 +11,7 @@ from dateutil.parser import isoparser
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import TimestampError
-from videostore.base.timestamps import EARLIEST_US, LATEST_US, parse_timestamp
+from videostore.base.timestamps import EARLIEST_US, LATEST_US, around_skipped, occurs, parse_timestamp
 from videostore.base.timestamps import FORMS as TIMESTAMP_FORMS
 
 Moment: TypeAlias = int | datetime | str
@@ -102,18 +102,12 @@ def _relative_us(relative: re.Match[str], text: str, field: str, now_us: int, af
 def _datetime_us(moment: datetime, field: str) -> int:
     try:
         seconds = round(moment.replace(microsecond=0).timestamp())
-        occurs = moment.tzinfo is not None or _occurs(moment)
+        skipped = moment.tzinfo is None and not occurs(moment)
     except (ValueError, OverflowError, OSError):
         raise _no_date(moment, field) from None
-    if not occurs:
+    if skipped:
         raise _skipped(moment, str(moment), field)
     return seconds * US_PER_SECOND + moment.microsecond
-
-
-def _occurs(local: datetime) -> bool:
-    """Whether the clocks showed this local time: in spring they skip an hour."""
-    whole = local.replace(microsecond=0, fold=0)
-    return datetime.fromtimestamp(whole.timestamp()).replace(fold=0) == whole
 
 
 def _last_us(of_day: time, text: str, now_us: int, field: str) -> int:
@@ -121,7 +115,7 @@ def _last_us(of_day: time, text: str, now_us: int, field: str) -> int:
     today = datetime.fromtimestamp(now_us // US_PER_SECOND).date()
     for day in (today, today - timedelta(days=1)):
         local = datetime.combine(day, of_day)
-        if not _occurs(local):
+        if not occurs(local):
             if local.timestamp() * US_PER_SECOND <= now_us:
                 raise _skipped(local, text, field)
             continue
@@ -136,7 +130,7 @@ def _first_us(of_day: time, text: str, after_us: int, field: str) -> int:
     """The first time after another one that it is this time of day."""
     day = datetime.fromtimestamp(after_us // US_PER_SECOND).date()
     for local in (datetime.combine(day, of_day), datetime.combine(day + timedelta(days=1), of_day)):
-        if not _occurs(local):
+        if not occurs(local):
             raise _skipped(local, text, field)
         for fold in (0, 1):
             found_us = _datetime_us(local.replace(fold=fold), field)
@@ -146,9 +140,7 @@ def _first_us(of_day: time, text: str, after_us: int, field: str) -> int:
 
 
 def _skipped(local: datetime, text: str, field: str) -> TimestampError:
-    before, after = (
-        datetime.fromtimestamp(local.replace(fold=fold).timestamp()).isoformat(" ", "seconds") for fold in (1, 0)
-    )
+    before, after = (one.isoformat(" ", "seconds") for one in around_skipped(local))
     return TimestampError("time-skipped", field=field, value=text, before=before, after=after)
 
 

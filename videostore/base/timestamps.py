@@ -23,16 +23,17 @@ LATEST_US = (datetime.max.replace(tzinfo=timezone.utc) - _EPOCH) // _MICROSECOND
 """Two days from the ends of the calendar: every time between them can be written in every time zone."""
 
 
-def parse_timestamp(text: object, field: str) -> int:
+def parse_timestamp(text: object, field: str, *, shift_skipped: bool = False) -> int:
     """Read a timestamp as microseconds since the Unix epoch, UTC. `field` is its name in errors.
 
     Accepts `YYYY-MM-DD_HH-MM-SS` in local time, and the same followed by `Z` in UTC, each with an optional fraction of
     a second of one to nine digits (`…-45.250Z`). A fraction is truncated to microseconds. A local time that occurs
-    twice, at the end of daylight saving time, is the first of the two. One that does not occur, at its beginning, is
-    read with the offset from before the change: 02:30 becomes 03:30 of the new time.
+    twice, at the end of daylight saving time, is the first of the two. One that does not occur, because clocks skipped
+    it at its beginning, is refused; with `shift_skipped` it is read with the offset from before the change, so that
+    02:30 is 03:30 of the new time: a file keeps its name when the machine's time zone is changed.
 
     Raises:
-        TimestampError: it is missing, does not have this form, or is not a valid date.
+        TimestampError: it is missing, does not have this form, is not a valid date, or did not occur.
     """
     if text is None:
         raise TimestampError("timestamp-missing", field=field, expected=FORMS)
@@ -43,10 +44,27 @@ def parse_timestamp(text: object, field: str) -> int:
     try:
         moment = datetime(*map(int, numbers), tzinfo=timezone.utc if zulu else None)  # type: ignore[misc,arg-type]
         seconds = round(moment.timestamp())
+        skipped = not zulu and not shift_skipped and not occurs(moment)
     except (ValueError, OverflowError, OSError):
         seconds = None
+    if seconds is not None and skipped:
+        before, after = (f"{one:%Y-%m-%d_%H-%M-%S}" for one in around_skipped(moment))
+        raise TimestampError("timestamp-skipped", field=field, value=text, before=before, after=after)
     if seconds is not None:
         us = seconds * US_PER_SECOND + int((fraction or "0").ljust(6, "0")[:6])
         if EARLIEST_US <= us <= LATEST_US:
             return us
     raise TimestampError("timestamp-no-date", field=field, value=text, expected=FORMS)
+
+
+def occurs(local: datetime) -> bool:
+    """Whether the clocks showed this local time: in spring they skip an hour."""
+    whole = local.replace(microsecond=0, fold=0)
+    return datetime.fromtimestamp(whole.timestamp()).replace(fold=0) == whole
+
+
+def around_skipped(local: datetime) -> tuple[datetime, datetime]:
+    """The local times that one that clocks skipped can stand for, by the offset after the change and before it."""
+    whole = local.replace(microsecond=0)
+    before, after = (datetime.fromtimestamp(whole.replace(fold=fold).timestamp()) for fold in (1, 0))
+    return before, after

@@ -18,7 +18,7 @@ from videostore.cli.local_store import open_reader, wait_until_covered
 from videostore.cli.machine_options import Remote
 from videostore.cli.output import OutputError
 from videostore.cli.text import format_size
-from videostore.cli.time_options import format_length, format_time
+from videostore.cli.time_options import format_length, format_range
 from videostore.store.results import ExportedClip
 
 PIPE = "-"
@@ -81,7 +81,7 @@ def _report(clip: ExportedClip, asked: Range, *, utc: bool) -> int:
     contents.update(clip.ranges)
     table = terminal.facts_table()
     for one in contents.ranges:
-        ends = f"{format_time(one.from_us, utc=utc)} to {format_time(one.to_us, utc=utc)}"
+        ends = " to ".join(format_range(one, utc=utc))
         table.add_row("holds", ends, f"({format_length(one.to_us - one.from_us)})")
     terminal.print_result(f"{_shortest_path(clip.path)}  {format_size(clip.path.stat().st_size)}")
     terminal.print_result(table)

@@ -17,7 +17,7 @@ from videostore.base.ranges import Range
 from videostore.cli import terminal
 from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, print_message
 from videostore.cli.text import format_size
-from videostore.cli.time_options import format_length, format_time, now_us
+from videostore.cli.time_options import format_length, format_range, format_time, now_us
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
 from videostore.media.segment_names import name_time_us
 from videostore.recording.recorder import RecorderHealth
@@ -28,6 +28,7 @@ from videostore.storage.segment_files import list_directory
 from videostore.store.results import Health
 from videostore.store.store import VideoStore
 
+_NO_SOUND = "The sound of the input is not recorded."
 _POLL_S = 0.25
 _FIRST_FRAME_S = 30.0
 """With `--duration`, the input has this much time for its first frame."""
@@ -78,9 +79,13 @@ async def record(options: RecordOptions) -> int:
         live=source.live,
     )
     _report_input(source.info)
+    if sound_told := source.has_sound:
+        print_message(_NO_SOUND)
     started_us = now_us()
     async with store:
         health = await _wait_for_end(store, options.duration_s)
+    if source.has_sound and not sound_told:  # it did not answer at first
+        print_message(_NO_SOUND)
     directory = options.directory.expanduser().absolute()
     code = await _report_recording(directory, started_us, health.reason if health else "")
     if health and health.dropped_frames and code == DONE:
@@ -178,11 +183,11 @@ async def _report_recording(directory: Path, started_us: int, reason: str) -> in
     terminal.print_result(f"Recorded {format_length(recorded_us)}{pieces} into {directory}")
     table = terminal.facts_table()
     if len(ranges) == 1:
-        table.add_row("from", format_time(ranges[0].from_us))
-        table.add_row("to", format_time(ranges[0].to_us))
+        for name, time in zip(("from", "to"), format_range(ranges[0]), strict=True):
+            table.add_row(name, time)
     else:
         for one in ranges[-_SHOWN:]:
-            ends = f"{format_time(one.from_us)} to {format_time(one.to_us)}"
+            ends = " to ".join(format_range(one))
             table.add_row("holds", ends, f"({format_length(one.to_us - one.from_us)})")
     terminal.print_result(table)
     if len(ranges) > 1:

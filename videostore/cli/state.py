@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.ranges import Range
@@ -15,7 +15,7 @@ from videostore.cli.local_store import is_being_recorded, open_reader
 from videostore.cli.machine_options import Remote
 from videostore.cli.runtime import DONE
 from videostore.cli.text import format_size
-from videostore.cli.time_options import format_length, format_range_inside, format_time, now_us
+from videostore.cli.time_options import format_length, format_range, format_time, now_us
 from videostore.store.results import StorageState
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: boo
     if as_json:
         print(json.dumps(_as_json(found, ranges), indent=2))  # noqa: T201 (the result)
         return DONE
-    from videostore.cli.terminal import print_result  # slow to import, and JSON does not need it
+    from videostore.cli.terminal import print_result, print_widest  # slow to import, and JSON does not need it
 
     print_result(_facts(found, utc=utc))
     if not ranges:
@@ -85,9 +85,14 @@ def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: boo
     print_result()
     shown = ranges if everything else ranges[-_SHOWN:]
     if len(shown) < len(ranges):
-        first = format_range_inside(ranges[0], utc=utc)[0]
+        first = format_range(ranges[0], utc=utc)[0]
         print_result(f"{len(ranges) - len(shown)} earlier ranges, from {first} on, are shown with --all.")
-    print_result(_table(shown, gaps_between(found.state.ranges), utc=utc))
+    before = [None, *gaps_between(found.state.ranges)][-len(shown) :]
+    rows = [
+        (*format_range(one, utc=utc), format_length(one.to_us - one.from_us), _length_of(gap))
+        for one, gap in zip(shown, before, strict=True)
+    ]
+    print_widest(_table(rows), _table_with_gaps(rows), _list(rows))
     return DONE
 
 
@@ -114,15 +119,46 @@ def _facts(found: FoundState, *, utc: bool) -> Table:
     return table
 
 
-def _table(shown: Sequence[Range], gaps: Sequence[Range], *, utc: bool) -> Table:
-    """The last ranges; `gaps` are the gaps between all ranges."""
+_Row: TypeAlias = tuple[str, str, str, str]
+"""Start, end and length of a range, and the length of the gap before it, or nothing."""
+
+
+def _length_of(gap: Range | None) -> str:
+    return format_length(gap.to_us - gap.from_us) if gap else ""
+
+
+def _table(rows: Sequence[_Row]) -> Table:
     from videostore.cli.terminal import list_table
 
     table = list_table("FROM", "TO", "LENGTH", "GAP BEFORE")
-    before = [None, *gaps][-len(shown) :]
-    for one, gap in zip(shown, before, strict=True):
-        missing = format_length(gap.to_us - gap.from_us) if gap else ""
-        table.add_row(*format_range_inside(one, utc=utc), format_length(one.to_us - one.from_us), missing)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _table_with_gaps(rows: Sequence[_Row]) -> Table:
+    """The same with each gap in a line of its own, for 80 columns."""
+    from videostore.cli.terminal import list_table
+
+    table = list_table("FROM", "TO", "LENGTH")
+    for start, end, length, gap in rows:
+        if gap:
+            table.add_row("", "a gap of", gap)
+        table.add_row(start, end, length)
+    return table
+
+
+def _list(rows: Sequence[_Row]) -> Table:
+    """The same with each time in a line of its own, for 40 columns."""
+    from videostore.cli.terminal import facts_table
+
+    table = facts_table()
+    for start, end, length, gap in rows:
+        if gap:
+            table.add_row("GAP", gap)
+        table.add_row("FROM", start)
+        table.add_row("TO", end)
+        table.add_row("LENGTH", length)
     return table
 
 

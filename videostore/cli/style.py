@@ -35,6 +35,12 @@ class CommandLineStyle(Style):
 
         return format_time(time_us, utc=self._utc)
 
+    def exact(self, time_us: int) -> str:
+        """The same to the microsecond."""
+        from videostore.cli.time_options import format_time
+
+        return format_time(time_us, utc=self._utc, precision="microseconds")
+
 
 def sentence_of(error: VideoStoreError, style: Style) -> str:
     """The sentence that is shown for an error.

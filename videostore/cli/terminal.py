@@ -52,6 +52,14 @@ def print_result(what: RenderableType = "") -> None:
         print(line.rstrip())  # noqa: T201 (the result)
 
 
+def print_widest(*choices: RenderableType) -> None:
+    """Print the first of the choices, given from wide to narrow, that the terminal is wide enough for."""
+    console = results_console()
+    unbounded = console.options.update(width=_PIPE_WIDTH)
+    fitting = (one for one in choices if console.measure(one, options=unbounded).maximum <= console.width)
+    print_result(next(fitting, choices[-1]))
+
+
 def _console(*, stderr: bool) -> Console:
     console = _Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:

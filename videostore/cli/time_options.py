@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
+from videostore.base.time_format import up_to_millisecond
 from videostore.base.time_parsing import length_s, moment_us
 from videostore.cli.arguments import unescape
 
@@ -94,17 +95,9 @@ def format_time(time_us: int, *, utc: bool = False, precision: str = "millisecon
     return exact.astimezone().isoformat(timespec=precision)
 
 
-def format_range_inside(one: Range, *, utc: bool = False) -> tuple[str, str]:
-    """Both ends of a range, rounded to whole seconds inside it, so that everything between them is stored.
-
-    A range without two whole seconds in it keeps its microseconds.
-    """
-    from_us = -(-one.from_us // US_PER_SECOND) * US_PER_SECOND
-    to_us = one.to_us // US_PER_SECOND * US_PER_SECOND
-    precision = "seconds"
-    if from_us >= to_us:
-        from_us, to_us, precision = one.from_us, one.to_us, "microseconds"
-    return format_time(from_us, utc=utc, precision=precision), format_time(to_us, utc=utc, precision=precision)
+def format_range(one: Range, *, utc: bool = False) -> tuple[str, str]:
+    """Both ends of a range, rounded outwards to the millisecond: a request for what is shown gets all of the range."""
+    return format_time(one.from_us, utc=utc), format_time(up_to_millisecond(one.to_us), utc=utc)
 
 
 def format_length(length_us: int) -> str:

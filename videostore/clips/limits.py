@@ -38,12 +38,10 @@ def check_response_size(size_bytes: int, length_us: int, limit_bytes: int) -> No
         TooLargeError: with the length of the longest clip that would fit.
     """
     if size_bytes > limit_bytes:
-        raise TooLargeError(
-            "clip-too-large",
-            size_bytes=size_bytes,
-            limit_bytes=limit_bytes,
-            longest_s=_longest_s(size_bytes, length_us, limit_bytes),
-        )
+        longest_s = _longest_s(size_bytes, length_us, limit_bytes)
+        if not longest_s:
+            raise TooLargeError("limit-too-small", size_bytes=size_bytes, limit_bytes=limit_bytes, longest_s=longest_s)
+        raise TooLargeError("clip-too-large", size_bytes=size_bytes, limit_bytes=limit_bytes, longest_s=longest_s)
 
 
 def _longest_s(size_bytes: int, length_us: int, room_bytes: int) -> float:

@@ -14,9 +14,7 @@ from videostore.base.ranges import Range, merge_ranges
 from videostore.media.coded_order import borders, copies_until
 from videostore.media.look import Look
 from videostore.media.segment import PASSING_ERRORS, FrameTimes, Segment, UnreadableError, frame_times
-
-TOUCHING_US = 2 * US_PER_SECOND
-"""Segments of one run at most this far apart are neighbours: the distance is the true duration of the last frame."""
+from videostore.storage.succession import follows
 
 FOREIGN_SLACK_US = 2 * US_PER_SECOND
 """The Go module dates a segment by the second in its name, so neighbours overlap or leave a gap of up to this much."""
@@ -26,6 +24,8 @@ REENCODED_FACTOR = 2
 
 _PRECISION_US = 1000
 """Responses give times in milliseconds."""
+_SHORT_WAIT_US = US_PER_SECOND
+"""A clip of a camera of more than one frame a second is said to begin at `from`, though its first frame is later."""
 _LOST_END_US = US_PER_SECOND // 2
 """A file that ends this much before its segment is truncated. Less is a different guess of the last frame's length."""
 
@@ -106,11 +106,13 @@ class Plan:
     ranges: tuple[Range, ...]
     """What the clip holds of the range."""
     estimated_bytes: int
+    wait_us: int = 0
+    """From the start of the range to the first frame in it, if a slow camera's frame before it lasts until then."""
 
     @property
     def complete(self) -> bool:
         """Whether the clip holds all of the range, to the millisecond."""
-        missing_us = self.asked.to_us - self.asked.from_us - self.length_us
+        missing_us = self.asked.to_us - self.asked.from_us - self.wait_us - self.length_us
         return len(self.ranges) == 1 and missing_us < _PRECISION_US
 
     @property
@@ -196,7 +198,20 @@ def make_plan(
             held.append(Range(segment.start_us, end_us))
         parts.append(part)
     ranges = merge_ranges([one for one in held if one.from_us < one.to_us])
-    return Plan(asked, tuple(found), tuple(parts), tuple(ranges), sum(map(_estimate_bytes, parts)))
+    shown = _from_first_frame(ranges, parts)
+    wait_us = shown[0].from_us - ranges[0].from_us if len(shown) == len(ranges) > 0 else 0
+    return Plan(asked, tuple(found), tuple(parts), tuple(shown), sum(map(_estimate_bytes, parts)), wait_us)
+
+
+def _from_first_frame(ranges: list[Range], parts: Sequence[ClipPart]) -> list[Range]:
+    """The ranges from the first frame on that the clip shows: none of them may be of a frame from before `from`."""
+    if not parts:
+        return ranges
+    first_us = min(part.first_us for part in parts)
+    shown = [one for one in ranges if one.to_us > first_us]
+    if shown and first_us - shown[0].from_us >= _SHORT_WAIT_US:
+        shown[0] = Range(first_us, shown[0].to_us)
+    return shown
 
 
 def _with_copy(part: ClipPart, times: FrameTimes, last_us: int, to_us: int) -> ClipPart:
@@ -271,10 +286,7 @@ def _touch(one: Segment, other: Segment) -> bool:
         return abs(distance_us) <= FOREIGN_SLACK_US
     if one.run_us != other.run_us:
         return abs(distance_us) <= JOIN_US
-    # A run has no gaps, but a segment between the two may be deleted.
-    if one.run_number is not None and other.run_number is not None:
-        return other.run_number == one.run_number + 1
-    return abs(distance_us) <= max(TOUCHING_US, one.duration_us // 2)
+    return follows(one, other)
 
 
 def _estimate_bytes(part: ClipPart) -> int:

@@ -17,11 +17,13 @@ from videostore.base.errors import (
     VideoStoreError,
     reason_of,
 )
-from videostore.base.ranges import Range, merge_ranges
+from videostore.base.ranges import Range
+from videostore.clips.nearest_frames import nearest_frames
 from videostore.clips.plan import ClipPart, Plan, make_plan, sort_segments
 from videostore.clips.segment_links import SegmentLinks
 from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
+from videostore.storage.open_segments import stored_ranges
 
 FindOpenSegments = Callable[[int, int], Awaitable[list[tuple[Segment, Path]]]]
 """Finds the segments that overlap a range and are not closed, or not in the index yet."""
@@ -117,12 +119,33 @@ class ClipPlanner:
         stored = any(one.start_us < asked.to_us and one.end_us > asked.from_us for one, _ in plan.found)
         if stored and not plan.ranges:
             return UnreadableRangeError("range-unreadable", asked=asked)
-        open_ranges = [Range(one.start_us, one.end_us) for one, _ in await self._open_segments(0, _ALWAYS_US)]
-        ranges = merge_ranges([*self._archive.timeline.ranges(), *open_ranges], RANGE_SLOP_US)
+        async with self._archive.steady():
+            opened = await self._open_segments(0, _ALWAYS_US)
+            ranges = await stored_ranges(self._archive, [one for one, _ in opened])
         if not ranges:
             return NothingStoredError("storage-empty", asked=asked)
         nearest = min(ranges, key=lambda one: max(one.from_us - asked.to_us, asked.from_us - one.to_us))
-        return NothingStoredError("nothing-in-range", asked=asked, nearest=nearest)
+        if nearest.to_us <= asked.from_us or nearest.from_us >= asked.to_us:
+            return NothingStoredError("nothing-in-range", asked=asked, nearest=nearest)
+        return await self._between_frames(asked, nearest)
+
+    async def _between_frames(self, asked: Range, stored: Range) -> RequestError:
+        """Why a plan has no parts though its range lies in a stored one: no frame was captured in it."""
+        from_us, to_us = asked.from_us - NEIGHBOUR_US - RANGE_SLOP_US, asked.to_us + NEIGHBOUR_US + RANGE_SLOP_US
+        async with self._archive.steady():
+            closed = await self._archive.index.select(from_us, to_us)
+            found = [(one, self._archive.directory / one.file_name) for one in closed]
+            found += await self._open_segments(from_us, to_us)
+            frames = await asyncio.get_running_loop().run_in_executor(None, nearest_frames, found, asked)
+        before_us, after_us = frames
+        if before_us is not None and after_us is not None:
+            fields = {"before_us": before_us, "after_us": after_us}
+            return NothingStoredError("no-frame-in-range", asked=asked, nearest=stored, **fields)
+        if before_us is not None:
+            return NothingStoredError("no-frame-after", asked=asked, nearest=stored, before_us=before_us)
+        if after_us is not None:
+            return NothingStoredError("no-frame-before", asked=asked, nearest=stored, after_us=after_us)
+        return UnreadableRangeError("range-unreadable", asked=asked)
 
 
 def _without_paths(parts: Sequence[ClipPart]) -> list[ClipPart]:

@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
@@ -54,12 +54,14 @@ def _clean(text: str) -> str:
     return "".join("_" if c in "/\\" or not c.isprintable() else c for c in text)
 
 
-def tag_directory(tags: Sequence[object]) -> Path:
+def tag_directory(tags: Collection[object]) -> Path:
     """`tag=…` directories, sorted, each once; the data manager turns them into tags.
 
     Raises:
         RequestError: a tag cannot be the name of a directory.
     """
+    if isinstance(tags, (str, bytes)) or not isinstance(tags, Collection):
+        raise RequestError("field-wrong", field="tags", value=tags, expected="a list of strings")
     for index, tag in enumerate(tags):
         expected = None
         if not isinstance(tag, str):

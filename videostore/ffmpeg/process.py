@@ -82,11 +82,17 @@ async def check_version(binary: str) -> None:
     """Refuse an ffmpeg that is too old to keep exact times. One built from a checkout has no version and is accepted.
 
     Raises:
-        FFmpegError: it is too old, or cannot be run.
+        FFmpegError: it is another program, is too old, or cannot be run.
     """
-    first_line = (
-        (await run_ffmpeg([binary, "-version"], timeout_s=_ANSWER_S)).decode(errors="replace").partition("\n")[0]
-    )
+    try:
+        answer = await run_ffmpeg([binary, "-version"], timeout_s=_ANSWER_S)
+    except FFmpegError as error:
+        if error.code != "ffmpeg-failed":
+            raise
+        answer = b""
+    first_line = answer.decode(errors="replace").partition("\n")[0]
+    if not first_line.startswith("ffmpeg version "):
+        raise FFmpegError("ffmpeg-is-not", path=binary, variable=BINARY_VARIABLE)
     version = re.match(r"ffmpeg version n?(\d+)\.(\d+)", first_line)
     if version and (int(version[1]), int(version[2])) < OLDEST_VERSION:
         raise FFmpegError(

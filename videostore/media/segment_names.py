@@ -46,7 +46,7 @@ def name_time_us(file_name: str) -> int | None:
         return int(match[1]) * US_PER_SECOND
     if match := _DATE_NAME.fullmatch(file_name):
         try:
-            return parse_timestamp(match[1], "name")
+            return parse_timestamp(match[1], "name", shift_skipped=True)
         except TimestampError:
             return None
     return None

@@ -72,6 +72,7 @@ class FFmpegInput:
         """What it contains, as far as `open` could find out."""
         self.fault = ""
         """Why a file could not be read to its end; empty while nothing is wrong with it."""
+        self._sound_told = False
         self._last_us = 0
         self._steps = 0
         """Steps of the clock before `_last_us`: only frames after the same step have to be later."""
@@ -122,6 +123,11 @@ class FFmpegInput:
         """Whether it goes on without an end: frames that are not taken in time are lost. Certain only after `probe`."""
         return self._profile.live
 
+    @property
+    def has_sound(self) -> bool:
+        """Whether it has sound, which is not recorded, as far as is known."""
+        return self._profile.has_sound
+
     async def probe(self) -> StreamInfo | None:
         """Open the input once and look at it; None if it is a device or a server that does not answer at the moment.
 
@@ -129,7 +135,9 @@ class FFmpegInput:
             RequestError: it can never be recorded: the sentence says what is wrong with it, without passwords.
             FFmpegError: ffmpeg cannot be started.
         """
-        return await probe(self._profile, self._steady, self._logger)
+        info = await probe(self._profile, self._steady, self._logger)
+        self._tell_of_sound()
+        return info
 
     async def packets(self) -> AsyncIterator[Packet | Gap]:
         """Yield packets as they come, and one gap whenever none do.
@@ -146,6 +154,7 @@ class FFmpegInput:
                 async with session, contextlib.aclosing(session.frames()) as frames:  # type: ignore[type-var]
                     async for dated in frames:
                         pause_s, gap_reported = first_s, False
+                        self._tell_of_sound()
                         yield self._packet(dated)
                 if not profile.live:
                     return
@@ -175,6 +184,11 @@ class FFmpegInput:
                 return
             await asyncio.sleep(pause_s)
             pause_s = min(longest_s, 2 * pause_s)
+
+    def _tell_of_sound(self) -> None:
+        if self._profile.has_sound and not self._sound_told:
+            self._sound_told = True
+            self._logger.warning("The sound of the input %s is not recorded.", self._address)
 
     def _packet(self, dated: DatedFrame) -> Packet:
         captured_us = dated.captured_us

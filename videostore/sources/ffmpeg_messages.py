@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 _DURATION = re.compile(r"Duration: \d")
+_SOUND = re.compile(r"Stream #0:\d+.*: Audio: ")
 _OPENED = re.compile(r"Input #0, (\S+), from ")
 _JOINING = re.compile(
     r"non-existing [SPV]PS|[SPV]PS id out of range|no frame!|Could not find ref|First slice in a frame missing"
@@ -42,6 +43,8 @@ class FFmpegMessages(logging.Logger):
         """Whether the input's video is interlaced."""
         self.has_duration = False
         """Whether the input has a known duration."""
+        self.has_sound = False
+        """Whether the input has a sound track, as far as ffmpeg has found one."""
         self.formats: frozenset[str] = frozenset()
         """The format of the input in ffmpeg's words; empty until it is opened."""
 
@@ -62,6 +65,7 @@ class FFmpegMessages(logging.Logger):
             self.rotated |= "rotation of" in original and "rotation of -0.00" not in original
             self._learn_video(original)
             self.has_duration |= bool(_DURATION.search(original))
+            self.has_sound |= bool(_SOUND.search(original))
             opened = _OPENED.search(original)
             self.formats = frozenset(opened[1].split(",")) if opened and not self.formats else self.formats
         if self._quiet or joining or record.levelno == logging.INFO:  # ffmpeg describes every input at info

@@ -68,6 +68,8 @@ class InputProfile:
         """ffmpeg's name of the video's codec; empty if it is not known yet."""
         self.interlaced = False
         """Whether its frames consist of two fields."""
+        self.has_sound = False
+        """Whether it has a sound track, which is not recorded."""
         self._look_s = list(LOOK_S)
         self._ends = False
         """Whether ffmpeg has reported a duration, so that it is not a live stream, whatever serves it."""
@@ -91,6 +93,7 @@ class InputProfile:
         for _ in range(_MESSAGE_TURNS):
             await asyncio.sleep(0)
         self.learn_video(messages)
+        self.has_sound |= messages.has_sound
         for name in messages.formats & _IN_BURSTS.keys():
             raise InputRefused(
                 f"it is {_IN_BURSTS[name]}, which arrives late and in bursts, so capture times would be wrong. Record "

@@ -41,6 +41,8 @@ class StreamInfo:
     """Whether it goes on without an end, and its frames are dated by when they arrive."""
     reencoded: str
     """Why it has to be re-encoded; empty if it can be copied."""
+    has_sound: bool = False
+    """Whether it has a sound track, which is not recorded."""
 
 
 async def probe(profile: InputProfile, clock: SteadyClock, logger: logging.Logger) -> StreamInfo | None:
@@ -93,7 +95,8 @@ async def probe(profile: InputProfile, clock: SteadyClock, logger: logging.Logge
 
 def _info(profile: InputProfile, session: InputSession) -> StreamInfo:
     demuxer = session.demuxer
-    return StreamInfo(demuxer.codec, demuxer.width, demuxer.height, profile.live, profile.reencoded)
+    size = demuxer.width, demuxer.height
+    return StreamInfo(demuxer.codec, *size, profile.live, profile.reencoded, profile.has_sound)
 
 
 def _mistake(profile: InputProfile, reason: str, messages: str = "") -> RequestError:

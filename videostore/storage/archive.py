@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
-from videostore.base.constants import LONGEST_SEGMENT_US, RANGE_SLOP_US
+from videostore.base.constants import LONGEST_SEGMENT_US
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.ranges import Range
 from videostore.media.fmp4 import NotOursError
@@ -26,6 +26,7 @@ from videostore.storage.directory_lock import DirectoryLock
 from videostore.storage.index import Index
 from videostore.storage.segment_files import close_segment
 from videostore.storage.segment_reader import SegmentReader
+from videostore.storage.succession import Joiner, after_adding, after_removing
 from videostore.storage.timeline import Timeline
 from videostore.storage.unindexed import UnindexedFiles
 
@@ -272,6 +273,8 @@ class Archive:
             return
         for segment in segments:
             self.timeline.add(segment.start_us, segment.end_us, segment.size_bytes)
+        change = await after_adding(self.index, segments)
+        self.timeline.join(change.before, change.after)
 
     # Deleting
 
@@ -322,9 +325,12 @@ class Archive:
         for _ in range(2):
             timeline = Timeline()
             try:
+                joiner = Joiner()
                 async for batch in self.index.spans():
-                    for start_us, end_us, size_bytes in batch:
-                        timeline.add(start_us, end_us, size_bytes)
+                    for span in batch:
+                        timeline.add(span.start_us, span.end_us, span.size_bytes)
+                        if (between := joiner.join(span)) is not None:
+                            timeline.join((), [between])
                 break
             except (sqlite3.Error, ValueError) as error:  # damaged, or replaced in the meantime
                 self._logger.error("The index cannot be read completely: %s. Rebuilding the rest.", error)
@@ -333,8 +339,10 @@ class Archive:
     async def _remove_span(self, gone: Sequence[Segment]) -> None:
         """Remove neighbouring segments from the timeline that are no longer in the index."""
         if gone:
-            from_us, to_us = min(s.start_us for s in gone), max(s.end_us for s in gone)
-            left = await self.index.select(from_us - RANGE_SLOP_US - 1, to_us + RANGE_SLOP_US + 1)
+            change = await after_removing(self.index, gone)
             self.timeline.remove(
-                [(s.start_us, s.end_us, s.size_bytes) for s in gone], [(s.start_us, s.end_us) for s in left]
+                [(s.start_us, s.end_us, s.size_bytes) for s in gone],
+                [(s.start_us, s.end_us) for s in change.near],
+                change.before,
+                change.after,
             )

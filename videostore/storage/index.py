@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import aiosqlite
 
@@ -74,6 +75,16 @@ _TABLES = (
 _STORED = "deleted_at IS NULL"
 # A segment that overlaps a range begins at most the length of the longest segment before it.
 _OVERLAP = "start_us > ? - (SELECT coalesce(max(end_us - start_us), 0) FROM files) - 1 AND start_us < ? AND end_us > ?"
+
+
+class Span(NamedTuple):
+    """Where a segment lies, and its place in its run."""
+
+    start_us: int
+    end_us: int
+    size_bytes: int
+    run_us: int | None
+    run_number: int | None
 
 
 class Index:
@@ -189,15 +200,15 @@ class Index:
             sizes.update(batch)
         return sizes
 
-    async def spans(self) -> AsyncIterator[Sequence[tuple[int, int, int]]]:
-        """Start, end and size of every segment by start, in batches. Costs as much as is stored: only for opening.
+    async def spans(self) -> AsyncIterator[Sequence[Span]]:
+        """The spans of all segments by start, in batches. Costs as much as is stored: only for opening.
 
         Raises:
             sqlite3.Error: the file is damaged. The index then works in memory, and can be read again.
         """
-        query = f"SELECT start_us, end_us, size_bytes FROM files WHERE {_STORED} ORDER BY start_us"
+        query = f"SELECT start_us, end_us, size_bytes, run_us, run_number FROM files WHERE {_STORED} ORDER BY start_us"
         async for batch in self._database.batches(query):
-            yield batch
+            yield [Span(*row) for row in batch]
 
     async def _segments(self, query: str, parameters: Sequence[object]) -> list[Segment]:
         return [Segment(*row) for row in await self._database.read(query, parameters)]

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from videostore.base.clock import Clock
-from videostore.base.constants import CLOCK_LEEWAY_US, LONGEST_SEGMENT_US, NEIGHBOUR_US, US_PER_SECOND
+from videostore.base.constants import (
+    CLOCK_LEEWAY_US,
+    LONGEST_SEGMENT_US,
+    NEIGHBOUR_US,
+    RANGE_SLOP_US,
+    US_PER_SECOND,
+)
+from videostore.base.ranges import Range, merge_ranges
 from videostore.media.fmp4 import NotOursError, read_fragments
 from videostore.media.segment import Segment, describe_fragments
 from videostore.media.segment_names import parse_open_name
 from videostore.storage.archive import Archive
+from videostore.storage.succession import joins
 
 COVER_POLL_S = 0.1
 COVER_TIMEOUT_S = 60.0
@@ -90,6 +98,17 @@ class OpenSegments:
             if any(segment.run_us == run.epoch_us and segment.start_us >= to_us for segment in closed):
                 return
             await asyncio.sleep(COVER_POLL_S)
+
+
+async def stored_ranges(archive: Archive, opened: Sequence[Segment]) -> list[Range]:
+    """All that is stored, closed and open, in order. The caller keeps the archive steady if both have to agree."""
+    ranges = archive.timeline.ranges()
+    if not opened:
+        return ranges
+    before_us = min(one.start_us for one in opened) - NEIGHBOUR_US
+    closed = await archive.index.select(before_us, max(one.end_us for one in opened) + NEIGHBOUR_US)
+    spans = [Range(one.start_us, one.end_us) for one in opened]
+    return merge_ranges([*ranges, *spans, *joins([*closed, *opened])], RANGE_SLOP_US)
 
 
 def _read(paths: list[Path], from_us: int, to_us: int) -> list[tuple[Segment, Path]]:

@@ -39,12 +39,14 @@ async def repair_directory(
         logger: Gets what is done; the logger `videostore` by default.
 
     Raises:
-        VideoStoreError: a recorder is using the directory (`storage-in-use`), or it cannot be written to
-            (`storage-not-repaired`).
+        VideoStoreError: there is no such directory (`storage-missing`), a recorder is using it (`storage-in-use`), or
+            it cannot be written to (`storage-not-repaired`).
     """
     path = as_path(directory)
     logger = logger or logging.getLogger("videostore")
     repairable = [one for one in findings if one.problem in REPAIRABLE]
+    if not await asyncio.get_running_loop().run_in_executor(None, path.exists):
+        raise VideoStoreError("storage-missing", path=path)
     try:
         archive = await Archive.open(path, logger, keep_unreadable=True)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from videostore.base.constants import RANGE_SLOP_US
 from videostore.base.ranges import Range
@@ -26,12 +26,27 @@ class Timeline:
         self.segments += 1
         self._cover(start_us, end_us)
 
-    def remove(self, gone: Iterable[tuple[int, int, int]], left: Iterable[tuple[int, int]]) -> None:
+    def join(self, before: Collection[Range], after: Collection[Range]) -> None:
+        """Take in what lies between segments that follow each other: `after` instead of `before`."""
+        self.stored_us += _length_us(after) - _length_us(before)
+        for one in after:
+            self._cover(one.from_us, one.to_us)
+
+    def remove(
+        self,
+        gone: Iterable[tuple[int, int, int]],
+        left: Iterable[tuple[int, int]],
+        before: Collection[Range] = (),
+        after: Collection[Range] = (),
+    ) -> None:
         """Remove segments, given by start, end and size.
 
-        `left` has start and end of the remaining segments at most `RANGE_SLOP_US` away from those.
+        `before` and `after` have what lay and what now lies between segments that follow each other. `left` has start
+        and end of the remaining segments that are at most `RANGE_SLOP_US` away from anything that goes.
         """
-        from_us, to_us = 1 << 62, -(1 << 62)
+        unjoined = set(before) - set(after)
+        from_us = min((one.from_us for one in unjoined), default=1 << 62)
+        to_us = max((one.to_us for one in unjoined), default=-(1 << 62))
         for start_us, end_us, size_bytes in gone:
             self.stored_bytes -= size_bytes
             self.stored_us -= end_us - start_us
@@ -42,6 +57,7 @@ class Timeline:
         self._uncover(from_us - RANGE_SLOP_US, to_us + RANGE_SLOP_US)
         for start_us, end_us in left:
             self._cover(start_us, end_us)
+        self.join(before, after)
 
     def end_within(self, from_us: int, to_us: int) -> int | None:
         """End of the last range that overlaps [from_us, to_us); None if none does."""
@@ -72,3 +88,7 @@ class Timeline:
         kept += [(end_us, after)] if after > end_us else []
         self._starts[first:last] = [start for start, _ in kept]
         self._ends[first:last] = [end for _, end in kept]
+
+
+def _length_us(ranges: Iterable[Range]) -> int:
+    return sum(one.to_us - one.from_us for one in ranges)

@@ -16,7 +16,7 @@ from pathlib import Path
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, NothingStoredError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
-from videostore.ffmpeg.process import ffmpeg_output, find_ffmpeg
+from videostore.ffmpeg.process import check_version, ffmpeg_output, find_ffmpeg
 from videostore.media.segment import Segment, UnknownFileError
 from videostore.media.segment_names import parse_open_name
 from videostore.storage.findings import Finding, Problem, VerificationReport
@@ -61,6 +61,8 @@ async def verify_directory(
     """
     path = as_path(directory)
     ffmpeg = os.fsdecode(binary) if binary else find_ffmpeg()
+    if decode:
+        await check_version(ffmpeg)
     verification = _Verification(path, ffmpeg, logger or logging.getLogger("videostore"))
     try:
         return await verification.run(decode, on_file)

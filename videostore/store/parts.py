@@ -101,9 +101,9 @@ class StoreParts:
         self._owned.callback(self._uploads.close)
         try:
             await self._open_archive()
-        except FileNotFoundError as error:
-            raise VideoStoreError("storage-missing", path=directory) from error
         except (OSError, sqlite3.Error) as error:
+            if self._read_only and isinstance(error, FileNotFoundError):
+                raise VideoStoreError("storage-missing", path=directory) from error
             raise VideoStoreError("storage-unusable", path=directory, reason=reason_of(error)) from error
         self._owned.push_async_callback(self._archive.close)
         self._open = OpenSegments(self._archive, self._clock, lambda: self._run)

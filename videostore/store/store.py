@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from videostore.base.constants import KNOWN_WITHIN_S, RANGE_SLOP_US, US_PER_SECOND
-from videostore.base.errors import RequestError, UnreadableRangeError, VideoStoreError, reason_of, whole_characters
+from videostore.base.constants import KNOWN_WITHIN_S, US_PER_SECOND
+from videostore.base.errors import RequestError, UnreadableRangeError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
-from videostore.base.ranges import Range, merge_ranges
+from videostore.base.ranges import Range
 from videostore.base.time_parsing import Moment
 from videostore.clips.limits import check_clip_room
 from videostore.clips.progress import OnProgress
@@ -26,12 +26,14 @@ from videostore.clips.uploads import tag_directory
 from videostore.config import MAX_SIZE_GB, StorageConfig, parse_recording
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.packet import Gap, Packet, Source
+from videostore.storage.open_segments import stored_ranges
 from videostore.storage.save_record import SaveJob
 from videostore.store.delivery import OnRanges
 from videostore.store.iterable_source import IterableSource
 from videostore.store.parts import StoreParts
 from videostore.store.request_range import parse_request_range
 from videostore.store.request_tasks import closed_error
+from videostore.store.request_text import request_text
 from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
 
 FETCH_LIMIT_BYTES = 25_165_788
@@ -190,7 +192,7 @@ class VideoStore(StoreParts):
             FFmpegError: the clip could not be made.
         """
         asked = self._asked(start, end)
-        metadata = whole_characters(metadata)
+        metadata = request_text(metadata, "metadata")
         directory = tag_directory(tags)
         if self._read_only and not wait:
             raise RequestError("read-only-save")
@@ -209,7 +211,7 @@ class VideoStore(StoreParts):
             UnknownSaveError: no save with this name is known. The outcomes of the last 1000 saves are kept.
         """
         self._requests.check()
-        return await self._run_request(self._saves.status(whole_characters(file_name)))
+        return await self._run_request(self._saves.status(request_text(file_name, "filename")))
 
     async def export(
         self,
@@ -239,7 +241,7 @@ class VideoStore(StoreParts):
         writing = self._delivery.write(
             asked,
             target,
-            metadata=whole_characters(metadata),
+            metadata=request_text(metadata, "metadata"),
             container=container,
             overwrite=overwrite,
             on_progress=on_progress,
@@ -280,7 +282,8 @@ class VideoStore(StoreParts):
             FFmpegError: the clip could not be made to its end.
         """
         asked = self._asked(start, end)
-        async with contextlib.aclosing(self._delivery.stream(asked, whole_characters(metadata), on_ranges)) as blocks:
+        metadata = request_text(metadata, "metadata")
+        async with contextlib.aclosing(self._delivery.stream(asked, metadata, on_ranges)) as blocks:
             async for block in blocks:
                 yield block
                 if self._requests.closing:
@@ -338,11 +341,8 @@ class VideoStore(StoreParts):
         if self._read_only:
             await self._archive.wait_until_indexed(0, KNOWN_WITHIN_S)
         async with self._archive.steady():
-            ranges = self._archive.timeline.ranges()
-            open_ranges = [Range(one.start_us, one.end_us) for one, _ in await self._open.find(0, _ALWAYS_US)]
-        if open_ranges:
-            # Cheap: all but the last closed range are in order already.
-            ranges = merge_ranges([*ranges, *open_ranges], RANGE_SLOP_US)
+            opened = [one for one, _ in await self._open.find(0, _ALWAYS_US)]
+            ranges = await stored_ranges(self._archive, opened)
         path = self._storage.storage_path
         try:
             usage = await asyncio.get_running_loop().run_in_executor(None, shutil.disk_usage, path)

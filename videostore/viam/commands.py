@@ -10,7 +10,7 @@ from typing import Any
 from videostore.base.constants import GIB
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
-from videostore.base.time_format import format_utc, format_utc_exact
+from videostore.base.time_format import format_utc, format_utc_exact, up_to_millisecond, up_to_second
 from videostore.base.timestamps import parse_timestamp
 from videostore.store.results import Health, StorageState
 from videostore.store.store import VideoStore
@@ -88,13 +88,21 @@ def _optional(command: Mapping[str, Any], field: str, kind: type | tuple[type, .
 def _ranges(ranges: Sequence[Range] | None) -> dict[str, Any]:
     if ranges is None:
         return {}
-    return {"ranges": [{"from": format_utc_exact(r.from_us), "to": format_utc_exact(r.to_us)} for r in ranges]}
+    return {
+        "ranges": [
+            {"from": format_utc_exact(one.from_us), "to": format_utc_exact(up_to_millisecond(one.to_us))}
+            for one in ranges
+        ]
+    }
 
 
 def _describe_state(state: StorageState) -> dict[str, Any]:
     return {
         "command": "get-storage-state",
-        "stored_video": [{"from": format_utc(r.from_us), "to": format_utc(r.to_us)} for r in state.ranges],
+        # Rounded outwards, so that a request for what is listed gets all of it.
+        "stored_video": [
+            {"from": format_utc(one.from_us), "to": format_utc(up_to_second(one.to_us))} for one in state.ranges
+        ],
         "disk_usage": {
             "storage_path": str(state.storage_path),
             "storage_used_gb": state.used_bytes / GIB,

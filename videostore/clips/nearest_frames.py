@@ -1,0 +1,32 @@
+"""The frames before and after a range in which none was captured."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from videostore.base.ranges import Range
+from videostore.media.segment import Segment, UnreadableError, frame_times
+
+
+def nearest_frames(found: Sequence[tuple[Segment, Path]], asked: Range) -> tuple[int | None, int | None]:
+    """Capture times of the last frame before a range and of the first one after it, of those that can be read.
+
+    Blocking: reads the headers of the segments before the range until a frame is found.
+    """
+    before_us: int | None = None
+    after_us: int | None = None
+    for segment, path in sorted(found, key=lambda pair: pair[0].start_us, reverse=True):
+        if segment.start_us >= asked.to_us:  # it begins with a frame
+            after_us = segment.start_us
+            continue
+        if before_us is not None and segment.end_us <= before_us:
+            continue
+        with contextlib.suppress(UnreadableError, OSError):  # deleted, or damaged
+            for time_us in frame_times(segment, path).all_us:
+                if time_us < asked.from_us:
+                    before_us = time_us if before_us is None else max(before_us, time_us)
+                elif time_us >= asked.to_us:
+                    after_us = time_us if after_us is None else min(after_us, time_us)
+    return before_us, after_us
