@@ -18,6 +18,7 @@ from videostore.clips.planner import ClipPlanner, FindOpenSegments
 from videostore.clips.progress import CutProgress, OnProgress
 from videostore.clips.segment_links import SegmentLinks
 from videostore.clips.workspace import Workspaces
+from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.ffmpeg.process import ffmpeg_output, loglevel
 from videostore.storage.archive import Archive
 from videostore.storage.retention_holds import RetentionHolds
@@ -57,6 +58,7 @@ class ClipCutter:
         self._planner = ClipPlanner(archive, open_segments, logger)
         self._binary = binary
         self._logger = logger
+        self._message_limit = MessageLimit()
         self._save_turn = asyncio.Semaphore(SAVES_AT_ONCE)
         self._fetch_turn = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._stream_turn = asyncio.Semaphore(STREAMS_AT_ONCE)
@@ -185,7 +187,11 @@ class ClipCutter:
         arguments = [self._binary, *command.arguments, *options, *messages]
         try:
             async with ffmpeg_output(
-                arguments, logger=self._logger, niceness=CUT_NICENESS, complaints=progress.complaints
+                arguments,
+                logger=self._logger,
+                niceness=CUT_NICENESS,
+                complaints=progress.complaints,
+                limit=self._message_limit,
             ) as output:
                 yield output
         except FFmpegError as error:
