@@ -28,7 +28,6 @@ HEAVY = {
     "ffmpeg",
     "grpclib",
     "imageio_ffmpeg",
-    "imagesize",
     "numpy",
     "psutil",
     "rich",

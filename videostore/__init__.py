@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from videostore.ffmpeg.encoder import Encoder
     from videostore.media.images import BadPictureError, picture_packet
     from videostore.media.packet import Gap, Packet, Source, StreamFormat
-    from videostore.recording.recorder import RecorderHealth
+    from videostore.recording.health import RecorderHealth
     from videostore.sources.ffmpeg_input import FFmpegInput
     from videostore.sources.probing import StreamInfo
     from videostore.storage.findings import Finding, Problem, VerificationReport
@@ -151,7 +151,7 @@ _MODULES = {
         "Source",
         "StreamFormat",
     ),
-    "videostore.recording.recorder": ("RecorderHealth",),
+    "videostore.recording.health": ("RecorderHealth",),
     "videostore.sources.ffmpeg_input": ("FFmpegInput",),
     "videostore.sources.probing": ("StreamInfo",),
     "videostore.storage.findings": (

@@ -23,7 +23,7 @@ from videostore.cli import record as command
 from videostore.cli.time_options import format_time
 from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
 from videostore.media.segment import probe
-from videostore.recording.recorder import RecorderHealth
+from videostore.recording.health import RecorderHealth
 from videostore.store.store import VideoStore
 
 

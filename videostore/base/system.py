@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import ctypes
 import fcntl
@@ -24,6 +25,7 @@ import resource
 import shutil
 import struct
 import sys
+import termios
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,6 +70,16 @@ def widen_pipe(descriptor: int, size_bytes: int) -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # the limit is shared by all pipes of a user
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size_bytes)
+
+
+def unread_bytes(descriptor: int) -> int:
+    """How much was written to a pipe and is not read yet; 0 where the system does not tell."""
+    answer = array.array("i", [0])
+    try:
+        fcntl.ioctl(descriptor, termios.FIONREAD, answer)
+    except OSError:
+        return 0
+    return answer[0]
 
 
 def name_of_descriptor(descriptor: int) -> str | None:

@@ -20,7 +20,7 @@ from videostore.cli.text import format_size
 from videostore.cli.time_options import format_length, format_range, format_time, now_us
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
 from videostore.media.segment_names import name_time_us
-from videostore.recording.recorder import RecorderHealth
+from videostore.recording.health import RecorderHealth
 from videostore.sources.ffmpeg_input import FFmpegInput
 from videostore.sources.probing import StreamInfo
 from videostore.storage.index import Index

@@ -22,6 +22,7 @@ from videostore.clips.progress import CutProgress, OnProgress
 from videostore.clips.segment_links import SegmentLinks
 from videostore.clips.workspace import Workspaces
 from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.ffmpeg.process import ffmpeg_output, loglevel
 from videostore.storage.archive import Archive
 from videostore.storage.retention_holds import RetentionHolds
@@ -64,6 +65,7 @@ class ClipCutter:
         self._edges = EdgeEncoder(encoder, logger)
         self._binary = binary
         self._logger = logger
+        self._message_limit = MessageLimit()
         self._save_turn = asyncio.Semaphore(SAVES_AT_ONCE)
         self._fetch_turn = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._stream_turn = asyncio.Semaphore(STREAMS_AT_ONCE)
@@ -222,7 +224,11 @@ class ClipCutter:
         messages = ("-hide_banner", "-nostats", "-loglevel", loglevel(self._logger), "-y")
         arguments = [self._binary, *command.arguments, *options, *messages]
         async with ffmpeg_output(
-            arguments, logger=self._logger, niceness=CUT_NICENESS, complaints=complaints
+            arguments,
+            logger=self._logger,
+            niceness=CUT_NICENESS,
+            complaints=complaints,
+            limit=self._message_limit,
         ) as output:
             yield output
 

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,7 @@ from videostore.base.constants import MIB
 from videostore.base.errors import FFmpegError, reason_of
 from videostore.base.system import subordinate, widen_pipe
 from videostore.base.tasks import end_task, finish_despite_cancellation
+from videostore.ffmpeg.message_limit import MessageLimit
 
 PIPE_BYTES = MIB
 """Requested size of the pipe to ffmpeg (Linux): one write takes a whole image instead of 64 KiB."""
@@ -41,6 +42,7 @@ _LEVELS = {
     "debug": logging.DEBUG,
     "trace": logging.DEBUG,
 }
+_REPEATED = "Last message repeated"
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 _BLOCK_BYTES = 1 << 16
 _REASONS = 3
@@ -148,13 +150,23 @@ async def start_ffmpeg(
 
 
 async def log_messages(
-    stream: asyncio.StreamReader, logger: logging.Logger, complaints: list[str] | None = None
+    stream: asyncio.StreamReader,
+    logger: logging.Logger,
+    complaints: list[str] | None = None,
+    *,
+    limit: MessageLimit | None = None,
+    on_error: Callable[[str], None] | None = None,
 ) -> list[str]:
     """Log every line that ffmpeg writes, at the level it has there, until ffmpeg exits.
 
+    Of warnings and errors that repeat, one a minute has its level, and the rest is logged as debug. Programs that share
+    a `limit` are counted together.
+
     Returns the first three warnings or errors, without their full stops. The first hundred errors are appended to
-    `complaints`.
+    `complaints`; `on_error` is called with each.
     """
+    shared = limit is not None
+    limit = limit or MessageLimit()
     first: list[str] = []
     while True:
         try:
@@ -162,15 +174,23 @@ async def log_messages(
         except ValueError:  # longer than the reader's limit
             continue
         if not line:
+            for told in limit.held(due=shared):
+                logger.warning("ffmpeg: %s", told)
             return first
         level, text = _split_level(line.decode(errors="replace").rstrip())
         if not text or any(expected in text for expected in _EXPECTED):
             continue
         if level >= logging.WARNING and len(first) < _REASONS:
             first.append(text.rstrip("."))
-        if complaints is not None and level >= logging.ERROR and len(complaints) < _MAX_COMPLAINTS:
-            complaints.append(text)
-        logger.log(level, "ffmpeg: %s", text)
+        if level >= logging.ERROR:
+            if complaints is not None and len(complaints) < _MAX_COMPLAINTS:
+                complaints.append(text)
+            if on_error is not None:
+                on_error(text)
+        passed = limit.pass_on(text) if level >= logging.WARNING else text
+        if passed is None:
+            level, passed = logging.DEBUG, text
+        logger.log(level, "ffmpeg: %s", passed)
 
 
 def _split_level(line: str) -> tuple[int, str]:
@@ -180,7 +200,7 @@ def _split_level(line: str) -> tuple[int, str]:
         if mark in line:
             component, _, text = line.partition(mark)
             return level, (_ADDRESS.sub("", component).strip() + " " + text.strip()).strip()
-    return logging.INFO, line
+    return logging.DEBUG if _REPEATED in line else logging.INFO, line
 
 
 def loglevel(logger: logging.Logger) -> str:
@@ -215,11 +235,12 @@ async def ffmpeg_output(
     logger: logging.Logger | None = None,
     niceness: int = 0,
     complaints: list[str] | None = None,
+    limit: MessageLimit | None = None,
 ) -> AsyncIterator[asyncio.StreamReader]:
     """Run ffmpeg and read its output. It is killed if the context is left by an exception.
 
     With a niceness it has a lower priority, and is killed when this process exits. The first hundred errors that it
-    reports are appended to `complaints`: it may succeed in spite of them.
+    reports are appended to `complaints`: it may succeed in spite of them. A `limit` is for the log, see `log_messages`.
 
     Raises:
         FFmpegError: it cannot be started, or it failed, which is known at the end of the context.
@@ -229,7 +250,7 @@ async def ffmpeg_output(
     process = await start_ffmpeg(args, stdin=False, stdout=True)
     assert process.stdout is not None and process.stderr is not None
     logger = logger or logging.getLogger("videostore.quiet")
-    messages = asyncio.ensure_future(log_messages(process.stderr, logger, complaints))
+    messages = asyncio.ensure_future(log_messages(process.stderr, logger, complaints, limit=limit))
     try:
         yield process.stdout
         code = await process.wait()

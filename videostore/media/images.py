@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import time
 
-import imagesize
-
+from videostore.media import jpeg, png
 from videostore.media.packet import Packet, StreamFormat
 
 RGBA_MAGIC = b"RGBA"
 RGBA_HEADER = struct.Struct(">4sII")
-_JPEG_END = b"\xff\xd9"
-_JPEG_PADDING = 4096
-"""Some cameras pad a JPEG after its end to a block of this size."""
+_BEFORE_IMAGE = b"\x00\r\n\t "
+"""What some senders put before an image: padding, or the line break of a multipart stream."""
+_MAX_BEFORE = 1024
 _MAX_SIDE = 16384
 """Most pixels in a row or a column."""
 
@@ -38,21 +36,26 @@ def picture_packet(data: bytes, captured_us: int | None = None) -> Packet:
 
 
 def read_picture(data: bytes) -> tuple[StreamFormat, bytes]:
-    """Return the format of a JPEG, PNG or `image/vnd.viam.rgba` image, and the bytes for its decoder.
+    """Return the format of a JPEG, PNG or `image/vnd.viam.rgba` image, and the bytes for its decoder. Blocking.
 
-    The format is read from the bytes: the MIME types of some cameras are wrong.
+    The format is read from the bytes: the MIME types of some cameras are wrong. Padding around the image is left out.
 
     Raises:
-        BadPictureError: the data is empty, truncated, or in another format.
+        BadPictureError: the data is empty, truncated, without image data, or in another format.
     """
-    if data[:2] == b"\xff\xd8":
-        if data.rfind(_JPEG_END, max(2, len(data) - _JPEG_PADDING)) < 0:
-            raise BadPictureError(f"a JPEG of {len(data)} bytes without an end")
-        return StreamFormat("mjpeg", *_size(data)), data
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        if b"IEND" not in data[-64:]:
-            raise BadPictureError(f"a PNG of {len(data)} bytes without an end")
-        return StreamFormat("png", *_size(data)), data
+    if data[:1] in (b"\x00", b"\r", b"\n", b"\t", b" "):
+        data = data[:_MAX_BEFORE].lstrip(_BEFORE_IMAGE) + data[_MAX_BEFORE:]
+    try:
+        if data.startswith(jpeg.START):
+            jpeg_header = jpeg.read_jpeg(data)
+            format = _format("mjpeg", jpeg_header.width, jpeg_header.height, jpeg_header.orientation, data)
+            return format, data[jpeg_header.start : jpeg_header.end]
+        if data.startswith(png.SIGNATURE):
+            png_header = png.read_png(data)
+            format = _format("png", png_header.width, png_header.height, png_header.orientation, data)
+            return format, data[: png_header.end]
+    except ValueError as error:
+        raise BadPictureError(str(error)) from error
     if data[:4] == RGBA_MAGIC and len(data) > RGBA_HEADER.size:
         _, width, height = RGBA_HEADER.unpack_from(data)
         if len(data) - RGBA_HEADER.size != width * height * 4 or not width or not height:
@@ -63,11 +66,7 @@ def read_picture(data: bytes) -> tuple[StreamFormat, bytes]:
     raise BadPictureError(f"{len(data)} bytes that are not a JPEG, PNG or raw RGBA image")
 
 
-def _size(data: bytes) -> tuple[int, int]:
-    try:
-        width, height = imagesize.get(io.BytesIO(data))
-    except (ValueError, struct.error, IndexError, TypeError) as error:
-        raise BadPictureError(f"{len(data)} bytes whose header cannot be read") from error
+def _format(codec: str, width: int, height: int, orientation: int, data: bytes) -> StreamFormat:
     if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
         raise BadPictureError(f"{len(data)} bytes without a valid image size")
-    return int(width), int(height)
+    return StreamFormat(codec, width, height, orientation=orientation)

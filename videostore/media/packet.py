@@ -19,6 +19,8 @@ class StreamFormat:
     """In pixels."""
     parameter_sets: bytes = b""
     """For H.264 and H.265: what a decoder needs before the first frame, in Annex B; empty for other codecs."""
+    orientation: int = 1
+    """How EXIF says that the rows are to be shown, 1 to 8; 1 is upright. The recording is upright."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +54,12 @@ class Source(Protocol):
 
         The recording ends with the iterator. A source that only pauses yields a gap.
         """
+
+
+@runtime_checkable
+class FaultCount(Protocol):
+    """A source that counts the frames that it does not yield because they came damaged."""
+
+    faulty_frames: int
+    last_fault: str
+    """What was wrong with the last of them, for people."""

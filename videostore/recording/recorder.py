@@ -7,15 +7,18 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from videostore.base.clock import Clock, SteadyClock
 from videostore.base.constants import FFMPEG_BACKOFF_S, MAX_STEP_IN_RUN_US, US_PER_SECOND
 from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
 from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.media.packet import Gap, Packet, Source
 from videostore.recording.backlog import END_OF_SOURCE, Backlog
+from videostore.recording.format_gate import FormatGate
+from videostore.recording.frame_tally import SILENT_AFTER_S, Verdict
+from videostore.recording.health import HealthMeter, RecorderHealth
 from videostore.recording.repeat_buffer import RepeatBuffer
 from videostore.recording.run import Run
 
@@ -26,26 +29,8 @@ SYNC_INTERVAL_S = 0.5
 """How often the open segment is synced to disk: a power cut loses this, one keyframe interval, and what is in the pipe;
 less than 2 s in all."""
 
-_RATE_WINDOW_US = 5 * US_PER_SECOND
-
-
-@dataclass(frozen=True, slots=True)
-class RecorderHealth:
-    """The state of the recorder."""
-
-    recording: bool
-    reason: str
-    """Why it is not recording; empty while it is."""
-    frames_per_second: float
-    """Frames recorded, over the last 5 s."""
-    last_frame_age_s: float | None
-    """Time since the capture of the last recorded frame; None before the first."""
-    open_segment: str | None
-    """Name of the file that is being written."""
-    ffmpeg_restarts: int
-    """How often ffmpeg failed."""
-    dropped_frames: int
-    """Frames that were not recorded because ffmpeg was too slow or not running."""
+_JUDGE_INTERVAL_S = 0.25
+"""How often what came out of ffmpeg is compared with what went in."""
 
 
 class Recorder:
@@ -95,10 +80,10 @@ class Recorder:
         self._run: Run | None = None
         self._watcher: asyncio.Task[None] | None = None
         """Ends with the run's ffmpeg."""
+        self._gate = FormatGate()
+        self._message_limit = MessageLimit()
+        self._meter = HealthMeter(source, clock, self._steady)
         self._reason = "no image has arrived yet"
-        self._last_us: int | None = None
-        self._written_us: deque[int] = deque()
-        """When frames were written in the last seconds, by the monotonic clock."""
         self._restarts = 0
         self._dropped = 0
         self._backoff_s = 0.0
@@ -115,23 +100,8 @@ class Recorder:
 
     def health(self) -> RecorderHealth:
         """Its current state."""
-        now_us = self._clock.monotonic_us()
-        while self._written_us and now_us - self._written_us[0] > _RATE_WINDOW_US:
-            self._written_us.popleft()
-        span_us = now_us - self._written_us[0] if self._written_us else 0
-        age_s = None
-        if self._last_us is not None:
-            age_s = round(max(0, self._steady.now_us() - self._last_us) / US_PER_SECOND, 3)
-        open_paths = self._run.open_paths() if self._run else []
-        return RecorderHealth(
-            recording=self._run is not None,
-            reason="" if self._run else self._reason,
-            frames_per_second=round((len(self._written_us) - 1) * US_PER_SECOND / span_us, 2) if span_us else 0.0,
-            last_frame_age_s=age_s,
-            open_segment=open_paths[-1].name if open_paths else None,
-            ffmpeg_restarts=self._restarts,
-            dropped_frames=self._dropped + self._backlog.dropped,
-        )
+        dropped = self._dropped + self._backlog.dropped
+        return self._meter.health(self._run, self._reason, self._restarts, dropped)
 
     async def record(self) -> None:
         """Record until cancelled; then finish the open segment. A fault ends a run, but never the recording."""
@@ -177,9 +147,25 @@ class Recorder:
                     self._logger.warning("The open segment could not be synced to disk: %s", error)
 
     async def _watch(self, run: Run) -> None:
-        """Notice an ffmpeg that exits by itself, even while no images arrive."""
-        await run.wait()
+        """Notice an ffmpeg that exits by itself, even while no images arrive, and one whose output is wrong."""
+        exited = asyncio.ensure_future(run.wait())
+        try:
+            while not (await asyncio.wait([exited], timeout=_JUDGE_INTERVAL_S))[0] and not self._is_silent(run):
+                pass
+        finally:
+            exited.cancel()
         self._backlog.put(run)
+
+    def _is_silent(self, run: Run) -> bool:
+        """Whether nothing comes out of a run. If only its decoder refuses what it gets, recording pauses."""
+        verdict = run.judge()
+        self._meter.note_faults(run)
+        if verdict is Verdict.FAULTY and not self._meter.undecodable:
+            self._meter.undecodable = run.fault
+            self._logger.warning("Not recording: %s.", run.fault)
+            if run.tally.recorded:  # the last image must not appear to last
+                self._backlog.put(Gap(run.fault))
+        return verdict is Verdict.SILENT
 
     async def _handle_safely(self, item: Packet | Gap | Run) -> None:
         try:
@@ -192,13 +178,18 @@ class Recorder:
         if isinstance(item, Gap):
             error = await self._finish_with_retries(item.reason)
             if item is END_OF_SOURCE:
-                self.end_fault = reason_of(error) if error else None
+                self.end_fault = reason_of(error) if error else self._fault_of_all()
                 self.ended.set()
             return
         if isinstance(item, Run):
             if item is self._run:
-                for packet in await self._fail_and_take_lost("ffmpeg exited"):
+                reason = "ffmpeg exited"
+                if item.alive:
+                    reason = reason_of(FFmpegError("ffmpeg-writes-nothing", timeout_s=SILENT_AFTER_S))
+                for packet in await self._fail_and_take_lost(reason):
                     await self._write_with_retries(packet)
+            return
+        if not self._is_recordable(item):
             return
         run = self._run
         if run is not None:
@@ -214,6 +205,21 @@ class Recorder:
         except (VideoStoreError, OSError) as error:
             self._dropped += 1
             await self._fail_run(f"{reason_of(error).rstrip('.')}.")
+
+    def _is_recordable(self, packet: Packet) -> bool:
+        """Whether a packet can be recorded; if not, it is counted with its reason."""
+        reason = ""
+        if self._encoder.copies and packet.format.codec == "rawvideo":
+            reason = self._reason = "raw images cannot be recorded without an encoder"
+        elif self._live and not self._gate.admits(packet.format, packet.captured_us):
+            reason = "the images alternate between sizes, formats or orientations"
+        if reason:
+            self._meter.count_fault(reason)
+        return not reason
+
+    def _fault_of_all(self) -> str | None:
+        """What is wrong with a source of which nothing could be recorded; None if nothing is."""
+        return None if self._meter.recorded_any else self._meter.last_fault or None
 
     async def _write_with_retries(self, packet: Packet) -> None:
         """Write a packet of a source that can wait, until it is written, and what was lost before it."""
@@ -258,15 +264,13 @@ class Recorder:
                 directory=self._directory,
                 segment_seconds=self._segment_seconds,
                 logger=self._logger,
+                on_frame=self._meter.frame_came_out,
+                limit=self._message_limit,
             )
             self._watcher = asyncio.create_task(self._watch(self._run))
             self._logger.info("Recording %dx%d %s.", packet.format.width, packet.format.height, packet.format.codec)
         await self._run.write(packet)
-        self._last_us = packet.captured_us
-        self._written_us.append(self._clock.monotonic_us())
-        while self._written_us[-1] - self._written_us[0] > _RATE_WINDOW_US:
-            self._written_us.popleft()
-        if self._backoff_s and self._run.age_us > FFMPEG_HEALTHY_S * US_PER_SECOND:
+        if self._backoff_s and self._run.tally.recorded and self._run.age_us > FFMPEG_HEALTHY_S * US_PER_SECOND:
             self._backoff_s = 0.0
 
     async def _end_run(self, reason: str, *, patient: bool = False) -> FFmpegError | None:
@@ -321,4 +325,5 @@ class Recorder:
         except Exception:
             self._logger.exception("The segments of a run could not be closed.")
         finally:
+            self._meter.take_over(run)
             self._run = None

@@ -7,6 +7,7 @@ import contextlib
 import io
 import logging
 import threading
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,15 @@ import av
 from videostore.base.constants import FFMPEG_FINISH_S, FFMPEG_STUCK_S, US_PER_SECOND
 from videostore.base.errors import FFmpegError
 from videostore.base.files import sync_file
+from videostore.base.system import unread_bytes
+from videostore.base.tasks import finish_despite_cancellation
 from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.media.packet import Packet, StreamFormat
 from videostore.media.segment_names import open_name
+from videostore.recording.frame_tally import FrameTally, Verdict
+from videostore.recording.output_report import follow_report
 from videostore.recording.segmenter import recording_command
 
 FINISH_PATIENCE_S = 30.0
@@ -39,12 +45,24 @@ _TIME_BASE = Fraction(1, US_PER_SECOND)
 class Run:
     """Owns its ffmpeg from `start` to `finish` or `kill`. A frame's pts is its distance from the first frame."""
 
-    def __init__(self, process: asyncio.subprocess.Process, first: Packet, directory: Path, framerate: int) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        first: Packet,
+        directory: Path,
+        encoder: Encoder,
+        on_frame: Callable[[int], None],
+    ) -> None:
         """Use `start`."""
         self.format: StreamFormat = first.format
         self.epoch_us = first.captured_us
         """Capture time of the first frame, UTC; pts 0."""
         self.last_us = first.captured_us - 1
+        """Capture time of the last frame that was given to ffmpeg."""
+        now_s = asyncio.get_running_loop().time
+        self.tally = FrameTally(first.format.codec, on_frame, now_s=now_s, copies=encoder.copies)
+        """What came out of ffmpeg."""
+        self._copies = encoder.copies
         self._directory = directory
         self._numbering = threading.Lock()  # used by the event loop and by threads of the executor
         self._first_open = 0
@@ -52,8 +70,9 @@ class Run:
         self._process = process
         self._bytes = _Bytes()
         self._container = av.open(self._bytes, "w", format="nut", container_options=_NUT_OPTIONS)
-        self._stream = _mux_stream(self._container, first, framerate)
+        self._stream = _mux_stream(self._container, first, encoder.framerate)
         self._messages: asyncio.Task[list[str]] | None = None
+        self._report: asyncio.Task[None] | None = None
         self._hurried = asyncio.Event()
         """Set when a patient end must not wait any longer."""
 
@@ -67,8 +86,12 @@ class Run:
         directory: Path,
         segment_seconds: float,
         logger: logging.Logger,
+        on_frame: Callable[[int], None] = lambda _: None,
+        limit: MessageLimit | None = None,
     ) -> Run:
         """Start ffmpeg for a run that begins with `first`, which still has to be written.
+
+        `on_frame` is called with the capture time of each frame that comes out; `limit` is for what ffmpeg says.
 
         Raises:
             FFmpegError: it cannot be started.
@@ -79,18 +102,22 @@ class Run:
             directory=directory,
             epoch_us=first.captured_us,
             source_codec=first.format.codec,
+            orientation=first.format.orientation,
             pad_to_even=bool(first.format.width % 2 or first.format.height % 2),
             segment_seconds=segment_seconds,
             logger=logger,
         )
-        process = await start_ffmpeg(args, stdin=True)
-        assert process.stderr is not None
+        process = await start_ffmpeg(args, stdin=True, stdout=True)
+        assert process.stdout is not None and process.stderr is not None
         try:
-            run = cls(process, first, directory, encoder.framerate)
+            run = cls(process, first, directory, encoder, on_frame)
         except BaseException:
             await end_process(process)
             raise
-        run._messages = asyncio.create_task(log_messages(process.stderr, logger))
+        run._messages = asyncio.create_task(
+            log_messages(process.stderr, logger, limit=limit, on_error=run.tally.complained)
+        )
+        run._report = asyncio.create_task(follow_report(process.stdout, run.epoch_us, run.tally, copies=encoder.copies))
         return run
 
     @property
@@ -119,8 +146,28 @@ class Run:
         coded.pts = coded.dts = packet.captured_us - self.epoch_us
         coded.is_keyframe = packet.keyframe
         self._container.mux(coded)
+        self.tally.went_in(packet.captured_us)
         await self._send()
         self.last_us = packet.captured_us
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with its faulty frames."""
+        format, said = self.format, self.tally.last_complaint
+        reason = f"images of {format.width}x{format.height} ({format.codec}) cannot be decoded"
+        return f"{reason}: {said}" if said else reason
+
+    def judge(self) -> Verdict:
+        """What is wrong with what comes out of ffmpeg, if anything."""
+        stdin = self._process.stdin
+        assert stdin is not None
+        if not self.alive or stdin.transport.get_write_buffer_size():
+            return Verdict.FINE
+        try:
+            unread = unread_bytes(stdin.transport.get_extra_info("pipe").fileno())
+        except ValueError:  # it is closed
+            return Verdict.FINE
+        return self.tally.judge(drained=not unread)
 
     async def finish(self, *, patient: bool = False) -> None:
         """Let ffmpeg write everything it holds and exit; kill it if it does not.
@@ -142,9 +189,14 @@ class Run:
             flushing.cancel()
             await asyncio.gather(flushing, return_exceptions=True)
             messages = await self.kill()
-        if self._process.returncode != 0:
+        code = self._process.returncode or 0
+        # ffmpeg fails if it could decode nothing at all: a fault of the frames, which writing them again would repeat.
+        if code and (code < 0 or self.tally.recorded or not self.tally.undecodable):
             reason = "; ".join(messages) or "no reason given"
-            raise FFmpegError("ffmpeg-ended-early", exit_code=self._process.returncode, reason=reason)
+            raise FFmpegError("ffmpeg-ended-early", exit_code=code, reason=reason)
+        if self._copies:
+            self.tally.came_out_until(self.last_us)
+        self.tally.settle()
 
     async def _is_done(self, flushing: asyncio.Future[None], patient: bool) -> bool:
         """Wait for ffmpeg to exit; False if it has not, but is still writing.
@@ -189,10 +241,18 @@ class Run:
 
     async def kill(self) -> list[str]:
         """Kill ffmpeg if it is still running; return its first warnings and errors."""
-        await end_process(self._process)
+        await finish_despite_cancellation(self._end())
         if self._messages is None:
             return []
         return await asyncio.shield(self._messages)
+
+    async def _end(self) -> None:
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        if self._report is not None:  # it reads the same pipe as `end_process` does
+            await self._report
+        await end_process(self._process)
 
     def open_paths(self) -> list[Path]:
         """The segments of this run that still have their open name: the last one is being written.

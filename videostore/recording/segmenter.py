@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import ffmpeg
 
@@ -15,6 +16,25 @@ from videostore.ffmpeg.filters import even_size, player_colours
 from videostore.ffmpeg.process import loglevel
 from videostore.media.segment import run_comment
 from videostore.media.segment_names import open_pattern
+from videostore.recording.output_report import REPORT_ARGUMENTS, report_frames
+
+IMAGE_CODECS = ("mjpeg", "png", "rawvideo")
+"""Codecs of which every frame is an image of its own."""
+
+_CHECKED = {"err_detect": "crccheck+explode", "noautorotate": None}
+"""A decoder conceals what is damaged: it repeats the image before it. These options make it refuse the image instead;
+and only we turn images, since versions of ffmpeg differ in what they turn."""
+
+_TURNS: dict[int, tuple[tuple[str, str], ...]] = {
+    2: (("hflip", ""),),
+    3: (("hflip", ""), ("vflip", "")),
+    4: (("vflip", ""),),
+    5: (("transpose", "cclock_flip"),),
+    6: (("transpose", "clock"),),
+    7: (("transpose", "clock_flip"),),
+    8: (("transpose", "cclock"),),
+}
+"""By EXIF orientation: filters that show an image upright, and their directions."""
 
 
 def recording_command(
@@ -26,6 +46,7 @@ def recording_command(
     segment_seconds: float,
     logger: logging.Logger,
     source_codec: str = "",
+    orientation: int = 1,
     pad_to_even: bool = False,
 ) -> list[str]:
     """The command line of a run's ffmpeg: NUT on its standard input, segments named after the run in the directory.
@@ -43,6 +64,7 @@ def recording_command(
     }
     if encoder.copies:  # the source decides where keyframes are, so fragments start without one
         options |= {"frag_duration": str(KEYFRAME_INTERVAL_S * US_PER_SECOND)}
+    checks = _CHECKED if source_codec in IMAGE_CODECS and not encoder.copies else {}
     # One decoder thread: frame threads would delay images.
     source = ffmpeg.input(
         "pipe:0",
@@ -51,9 +73,13 @@ def recording_command(
         probesize=32,
         analyzeduration=0,
         threads=1,
+        **checks,
     )
     video = source.video
     if not encoder.copies:
+        video = report_frames(video)
+        if source_codec in IMAGE_CODECS:
+            video = turn_upright(video, orientation)
         if pad_to_even:
             video = even_size(video)
         video = player_colours(video, full_range=source_codec == "mjpeg")
@@ -66,9 +92,18 @@ def recording_command(
         segment_format_options=":".join(f"{name}={value}" for name, value in options.items()),
         **{"metadata": f"comment={run_comment(epoch_us)}", "metadata:g": f"description={encoder.tag}"},
     )
-    output = output.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(logger))
+    output = output.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(logger), *REPORT_ARGUMENTS)
+    if checks:
+        output = output.global_args("-max_error_rate", "1")  # a run of damaged images is no failure of ffmpeg
     command: list[str] = output.compile(cmd=binary)
     return command
+
+
+def turn_upright(video: Any, orientation: int) -> Any:
+    """Turn images of this EXIF orientation, so that no player has to know it."""
+    for name, direction in _TURNS.get(orientation, ()):
+        video = video.filter(name, *([direction] if direction else []))
+    return video.filter("sidedata", mode="delete", type="DISPLAYMATRIX")  # else newer ones have players turn it again
 
 
 def output_pattern(directory: Path, epoch_us: int) -> str:

@@ -20,6 +20,8 @@ class IterableSource:
         """Yield what the iterable yields. An exception that it raises becomes a gap, and is kept in `error`."""
         try:
             async for item in self._packets:
+                if not isinstance(item, (Packet, Gap)):
+                    raise TypeError(f"it yielded {type(item).__name__}, which is neither a Packet nor a Gap")
                 yield item
         except Exception as error:  # noqa: BLE001 (`VideoStore.ended` raises it)
             self.error = error

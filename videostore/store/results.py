@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videostore.base.ranges import Range
-from videostore.recording.recorder import RecorderHealth
+from videostore.recording.health import RecorderHealth
 from videostore.storage.save_record import SaveJob
 
 

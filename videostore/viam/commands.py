@@ -139,4 +139,6 @@ def describe_health(health: Health) -> dict[str, Any]:
         "open_segment": recorder.open_segment or "",
         "ffmpeg_restarts": recorder.ffmpeg_restarts,
         "dropped_frames": recorder.dropped_frames,
+        "faulty_frames": recorder.faulty_frames,
+        "last_fault": recorder.last_fault,
     }

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from tests.support.recording import US, FixedClock
+from videostore.base.clock import SteadyClock
+from videostore.media.packet import Gap, Packet
+from videostore.recording.health import HealthMeter
+
+
+class FaultySource:
+    """A source that has counted faulty frames itself."""
+
+    faulty_frames = 0
+    last_fault = ""
+
+    async def packets(self) -> AsyncIterator[Packet | Gap]:
+        yield Gap("never iterated")
+
+
+def meter_of(source: FaultySource, clock: FixedClock) -> HealthMeter:
+    return HealthMeter(source, clock, SteadyClock(clock))
+
+
+def test_the_rate_is_that_of_the_frames_that_came_out() -> None:
+    clock = FixedClock()
+    meter = meter_of(FaultySource(), clock)
+    for _ in range(11):
+        clock.advance(0.2)
+        meter.frame_came_out(clock.wall)
+    health = meter.health(None, "", 0, 0)
+    assert (health.frames_per_second, health.last_frame_age_s) == (5.0, 0.0)
+    clock.advance(10)
+    assert meter.health(None, "", 0, 0).frames_per_second == 0.0
+
+
+def test_faulty_frames_of_the_source_and_of_the_recorder_are_added() -> None:
+    source, clock = FaultySource(), FixedClock()
+    meter = meter_of(source, clock)
+    meter.count_fault("the images alternate")
+    source.faulty_frames, source.last_fault = 3, "no end"
+    health = meter.health(None, "the camera hangs", 0, 0)
+    assert (health.faulty_frames, health.last_fault, health.reason) == (4, "no end", "the camera hangs")
+    meter.count_fault("the images alternate")
+    assert meter.health(None, "", 0, 0).last_fault == "the images alternate"
+
+
+def test_whether_anything_was_ever_recorded_is_known() -> None:
+    meter = meter_of(FaultySource(), FixedClock())
+    assert not meter.recorded_any
+    meter.frame_came_out(US)
+    assert meter.recorded_any

@@ -1,0 +1,125 @@
+"""The state of a recorder, for people and monitoring: what came out of ffmpeg, not what went in."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from videostore.base.clock import Clock, SteadyClock
+from videostore.base.constants import US_PER_SECOND
+from videostore.media.packet import FaultCount, Source
+from videostore.recording.run import Run
+
+_RATE_WINDOW_US = 5 * US_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderHealth:
+    """The state of the recorder."""
+
+    recording: bool
+    reason: str
+    """Why it is not recording; empty while it is."""
+    frames_per_second: float
+    """Frames recorded, over the last 5 s."""
+    last_frame_age_s: float | None
+    """Time since the capture of the last recorded frame; None before the first."""
+    open_segment: str | None
+    """Name of the file that is being written."""
+    ffmpeg_restarts: int
+    """How often ffmpeg failed."""
+    dropped_frames: int
+    """Frames that were not recorded because ffmpeg was too slow or not running."""
+    faulty_frames: int
+    """Frames that were not recorded because they came damaged, or in a format that alternates with another."""
+    last_fault: str
+    """What was wrong with the last of them; empty if there was none."""
+
+
+class HealthMeter:
+    """Counts the frames of all runs of a recorder, and knows why none is recorded."""
+
+    def __init__(self, source: Source, clock: Clock, steady: SteadyClock) -> None:
+        self._source = source if isinstance(source, FaultCount) else None
+        self._source_noted = 0
+        self._clock = clock
+        self._steady = steady
+        self._last_us: int | None = None
+        self._recorded_us: deque[int] = deque()
+        """When frames came out in the last seconds, by the monotonic clock."""
+        self._faulty = 0
+        """Without those that a run counts itself."""
+        self._noted = 0
+        """Of the faulty frames of the current run, those whose fault is told."""
+        self.last_fault = ""
+        """What was wrong with the last faulty frame."""
+        self.undecodable = ""
+        """Why nothing comes out of the decoder; empty while frames do."""
+
+    @property
+    def recorded_any(self) -> bool:
+        """Whether a frame was ever recorded."""
+        return self._last_us is not None
+
+    def frame_came_out(self, captured_us: int) -> None:
+        """A frame came out of the current run."""
+        now_us = self._clock.monotonic_us()
+        self.undecodable = ""
+        self._last_us = captured_us
+        self._recorded_us.append(now_us)
+        self._forget_before(now_us - _RATE_WINDOW_US)
+
+    def count_fault(self, reason: str) -> None:
+        """A frame was not recorded because of what it is."""
+        self._faulty += 1
+        self.last_fault = reason
+
+    def note_faults(self, run: Run) -> None:
+        """Remember what was wrong with the faulty frames of a run."""
+        if run.tally.faulty > self._noted:
+            self._noted = run.tally.faulty
+            self.last_fault = run.fault
+
+    def _faulty_of_source(self) -> int:
+        """How many frames the source itself has found to be faulty."""
+        if self._source is None:
+            return 0
+        if self._source.faulty_frames > self._source_noted:
+            self._source_noted, self.last_fault = self._source.faulty_frames, self._source.last_fault
+        return self._source.faulty_frames
+
+    def take_over(self, run: Run) -> None:
+        """A run has ended: its faulty frames are counted here from now on."""
+        self.note_faults(run)
+        self._faulty, self._noted = self._faulty + run.tally.faulty, 0
+
+    def health(self, run: Run | None, reason: str, restarts: int, dropped: int) -> RecorderHealth:
+        """The state with this current run, or without one for this reason."""
+        now_us = self._clock.monotonic_us()
+        self._forget_before(now_us - _RATE_WINDOW_US)
+        times_us = self._recorded_us
+        span_us = now_us - times_us[0] if times_us else 0
+        age_s = None
+        if self._last_us is not None:
+            age_s = round(max(0, self._steady.now_us() - self._last_us) / US_PER_SECOND, 3)
+        open_paths: list[str] = []
+        if run is not None:
+            self.note_faults(run)
+            open_paths = [path.name for path in run.open_paths()]
+            reason = self.undecodable
+        faulty = self._faulty_of_source() + self._faulty + (run.tally.faulty if run is not None else 0)
+        return RecorderHealth(
+            recording=run is not None and not self.undecodable,
+            reason=reason,
+            frames_per_second=round((len(times_us) - 1) * US_PER_SECOND / span_us, 2) if span_us else 0.0,
+            last_frame_age_s=age_s,
+            open_segment=open_paths[-1] if open_paths else None,
+            ffmpeg_restarts=restarts,
+            dropped_frames=dropped,
+            faulty_frames=faulty,
+            last_fault=self.last_fault,
+        )
+
+    def _forget_before(self, time_us: int) -> None:
+        while self._recorded_us and self._recorded_us[0] < time_us:
+            self._recorded_us.popleft()

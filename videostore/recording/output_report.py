@@ -1,0 +1,46 @@
+"""What the ffmpeg of a run says about its output: which frames it has decoded, and up to where it has written."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from videostore.recording.frame_tally import FrameTally
+
+REPORT_ARGUMENTS = ("-progress", "pipe:1", "-stats_period", "0.2")
+"""Global arguments: the report goes to ffmpeg's standard output, how far the output has come five times a second."""
+
+_KEY = "videostore"
+_LINE = re.compile(rb"(?:frame:\d+ +pts:|(out_time_us)=)(-?\d+)")
+
+
+def report_frames(video: Any) -> Any:
+    """A filter that prints each frame that comes out of the decoder, with its pts. It must be the first of a chain.
+
+    `metadata` prints a frame only if it has an entry, so each is given one.
+    """
+    return video.filter("metadata", mode="add", key=_KEY, value=1).filter(
+        "metadata", mode="print", key=_KEY, file="-", direct=1
+    )
+
+
+async def follow_report(stream: asyncio.StreamReader, epoch_us: int, tally: FrameTally, *, copies: bool) -> None:
+    """Pass on to the tally what ffmpeg reports, until it exits. What is copied is not decoded, only written."""
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:  # longer than the reader's limit
+            continue
+        if not line:
+            return
+        found = _LINE.match(line)
+        if found is None:
+            continue
+        time_us = epoch_us + int(found[2])
+        if found[1] is None:
+            tally.came_out(time_us)
+        else:
+            if copies:
+                tally.came_out_until(time_us)
+            tally.written_until(time_us)
