@@ -20,7 +20,7 @@ import numpy
 from numpy.typing import NDArray
 
 from tests.players.clips import Clip
-from tests.players.programs import first_line
+from tests.players.programs import alone, first_line
 from tests.players.reading import Reading, Seek, read_frames
 
 PAGE = Path(__file__).with_name("page.html")
@@ -159,10 +159,9 @@ class _Browser:
         profile = directory / "profile"
         profile.mkdir()
         self._prepare(profile)
-        environment = os.environ | {"HOME": str(directory), "XDG_RUNTIME_DIR": str(directory)}
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(
-                self._command(profile, url), stdout=log, stderr=log, env=environment, start_new_session=True
+                self._command(profile, url), stdout=log, stderr=log, env=alone(directory), start_new_session=True
             )
             try:
                 yield process

@@ -82,6 +82,11 @@ def _frames(first: int, last: int) -> Choose:
     return lambda recording: (recording.times[first] + 7_000, recording.times[last] + 7_000)
 
 
+def _exactly(first: int, last: int) -> Choose:
+    """From frame `first` until just before frame `last`."""
+    return lambda recording: (recording.times[first], recording.times[last])
+
+
 def _on_keyframe(recording: Recording) -> tuple[int, int]:
     return recording.keyframes[2], recording.keyframes[2] + 1_600_000
 
@@ -118,10 +123,13 @@ KINDS = [
     Kind("Go module", "go", _frames(7, 32)),
     Kind("Go module, from a keyframe", "go", lambda recording: (recording.times[20], recording.times[35] + 1)),
     Kind("B frames, open GOP", "b-frames", _frames(7, 31)),
+    Kind("B frames, from a keyframe", "b-frames", _exactly(20, 33)),
+    Kind("B frames, inside one GOP", "b-frames", _exactly(23, 30)),
     Kind("H.265", "h265", _frames(13, 32)),
     Kind("H.265, one frame", "h265", _one_frame),
     Kind("H.265, camera, 4 s GOP", "h265-camera", _frames(16, 58)),
     Kind("H.265, B frames, open GOP", "h265-b-frames", _frames(7, 31)),
+    Kind("H.265, B frames, from a keyframe", "h265-b-frames", _exactly(20, 33)),
 ]
 
 

@@ -37,22 +37,22 @@ class FFplay:
     def read(self, clips: Sequence[Clip], directory: Path) -> dict[str, Reading]:
         return read_each(self, clips, directory)
 
-    def show(self, clip: Clip, _directory: Path) -> Reading:
+    def show(self, clip: Clip, directory: Path) -> Reading:
         """One clip."""
         painted = _painted_by_checksum(clip)
-        whole = self._play(clip)
+        whole = self._play(clip, directory)
         shown = _shown(whole, painted)
         if whole.returncode or not shown:
             return Reading(error=whole.stderr.decode(errors="replace")[-300:])
-        middle = _shown(self._play(clip, "-ss", f"{clip.middle_s:.3f}"), painted)
+        middle = _shown(self._play(clip, directory, "-ss", f"{clip.middle_s:.3f}"), painted)
         duration_s = printed_duration_s(whole.stderr.decode(errors="replace"))
         return Reading(shown, duration_s, middle[0] if middle else None)
 
     @staticmethod
-    def _play(clip: Clip, *options: str) -> subprocess.CompletedProcess[bytes]:
+    def _play(clip: Clip, home: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
         quiet = ["-an", "-autoexit", "-noframedrop", "-nostats", "-vf", "showinfo"]
-        environment = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy", "SDL_RENDER_DRIVER": "software"}
-        return run(["ffplay", *quiet, *options, clip.path], environment=environment)
+        display = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy", "SDL_RENDER_DRIVER": "software"}
+        return run(["ffplay", *quiet, *options, clip.path], home, **display)
 
 
 def _shown(done: subprocess.CompletedProcess[bytes], painted: dict[str, int]) -> list[int]:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,23 @@ _LIMIT_S = 60
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 
 
-def run(command: Sequence[str | Path], **settings: Any) -> subprocess.CompletedProcess[bytes]:
-    """Run a player to its end, without a display."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    environment |= settings.pop("environment", {})
-    return subprocess.run(
-        [str(part) for part in command], capture_output=True, env=environment, timeout=_LIMIT_S, **settings
-    )
+def alone(home: Path) -> dict[str, str]:
+    """An environment without a display, in which a player leaves its files in a directory of the test."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    places = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR")
+    return kept | dict.fromkeys(places, str(home))
+
+
+def run(command: Sequence[str | Path], home: Path, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a player to its end."""
+    environment = alone(home) | variables
+    return subprocess.run([str(part) for part in command], capture_output=True, env=environment, timeout=_LIMIT_S)
 
 
 def first_line(*command: str) -> str:
     """The first line that a program prints."""
-    done = run(command)
+    with tempfile.TemporaryDirectory() as home:
+        done = run(command, Path(home))
     return ((done.stdout or done.stderr).decode(errors="replace").splitlines() or [""])[0]
 
 
@@ -94,20 +100,22 @@ class FFmpeg:
     def read(self, clips: Sequence[Clip], directory: Path) -> dict[str, Reading]:
         return read_each(self, clips, directory)
 
-    def show(self, clip: Clip, _directory: Path) -> Reading:
+    def show(self, clip: Clip, directory: Path) -> Reading:
         """One clip."""
-        whole = self._decode(clip, [])
+        whole = self._decode(clip, directory, [])
         shown = read_frames(gray_frames(whole.stdout, shown_size(clip)))
         duration_s = printed_duration_s(whole.stderr.decode(errors="replace")) if self._seeks else None
         if whole.returncode or not shown:
             return Reading(error=whole.stderr.decode(errors="replace")[-300:])
-        middle = self._decode(clip, ["-ss", f"{clip.middle_s:.3f}"], "-frames:v", "1") if self._seeks else None
-        middle_us = read_frames(gray_frames(middle.stdout, shown_size(clip)))[:1] if middle else []
+        if not self._seeks:
+            return Reading(shown)
+        middle = self._decode(clip, directory, ["-ss", f"{clip.middle_s:.3f}"], "-frames:v", "1")
+        middle_us = read_frames(gray_frames(middle.stdout, shown_size(clip)))
         return Reading(shown, duration_s, middle_us[0] if middle_us else None)
 
-    def _decode(self, clip: Clip, before: list[str], *after: str) -> subprocess.CompletedProcess[bytes]:
+    def _decode(self, clip: Clip, home: Path, before: list[str], *after: str) -> subprocess.CompletedProcess[bytes]:
         output = ["-map", "0:v", "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray", *after, "-"]
-        return run([self._binary, "-nostdin", *self._input, *before, "-i", clip.path, *output])
+        return run([self._binary, "-nostdin", *self._input, *before, "-i", clip.path, *output], home)
 
 
 class Mpv:
@@ -145,7 +153,7 @@ class Mpv:
             "--framedrop=no",
             "--term-playing-msg=DURATION=${=duration}",
         ]
-        done = run(["mpv", *quiet, *output, *options, clip.path])
+        done = run(["mpv", *quiet, *output, *options, clip.path], images.parent)
         try:
             frames = [numpy.asarray(Image.open(path).convert("L")) for path in sorted(images.glob("*.png"))]
             return (done.stdout + done.stderr).decode(errors="replace"), read_frames(frames)
@@ -170,21 +178,20 @@ class GStreamer:
 
     def show(self, clip: Clip, directory: Path) -> Reading:
         """One clip."""
-        environment = {"GST_REGISTRY_1_0": str(directory / "registry"), "XDG_CACHE_HOME": str(directory)}
         target = directory / "frames"
         sink = f"videoconvert ! video/x-raw,format=GRAY8 ! filesink location={target}"
         play = ["gst-play-1.0", "--no-interactive", "--quiet", f"--videosink={sink}", "--audiosink=fakesink"]
         done = run(
             ["gst-launch-1.0", "-q", "playbin", f"uri=file://{clip.path}", f"video-sink={sink}"],
-            environment=environment,
+            directory,
         )
         size = shown_size(clip)
         shown = read_frames(gray_frames(target.read_bytes(), size)) if target.exists() else []
         if done.returncode or not shown:
             return Reading(error=(done.stderr or b"it showed nothing").decode(errors="replace")[-300:])
-        run([*play, f"--start-position={clip.middle_s:.3f}", clip.path], environment=environment)
+        run([*play, f"--start-position={clip.middle_s:.3f}", clip.path], directory)
         middle = read_frames(gray_frames(target.read_bytes(), size))
-        told = run(["gst-discoverer-1.0", clip.path], environment=environment).stdout.decode(errors="replace")
+        told = run(["gst-discoverer-1.0", clip.path], directory).stdout.decode(errors="replace")
         found = re.search(r"Duration: (\d+):(\d\d):(\d\d\.\d+)", told)
         duration_s = int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else None
         target.unlink()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.players.clips import Clip
-from tests.players.programs import gray_frames, shown_size
+from tests.players.programs import alone, gray_frames, shown_size
 from tests.players.reading import Reading, Seek, read_frames
 from tests.support.checkout import ROOT
 
@@ -55,6 +55,7 @@ class Vlc:
             input=json.dumps(jobs).encode(),
             capture_output=True,
             cwd=ROOT,
+            env=alone(directory),
             timeout=_LIMIT_S,
         )
         if done.returncode:
@@ -68,8 +69,16 @@ class Vlc:
 
 def _reading(clip: Clip, whole: dict[str, Any], middle: dict[str, Any]) -> Reading:
     size = shown_size(clip)
-    shown = read_frames(gray_frames(Path(whole["frames"]).read_bytes(), size))
+    shown = read_frames(gray_frames(_taken(whole), size))
+    at_middle = read_frames(gray_frames(_taken(middle), size))
     if whole["error"] or not whole["ended"] or not shown:
         return Reading(error="it says that it cannot" if whole["error"] else "it did not end, or showed nothing")
-    at_middle = read_frames(gray_frames(Path(middle["frames"]).read_bytes(), size))
     return Reading(shown, whole["duration_ms"] / 1000, at_middle[0] if at_middle else None)
+
+
+def _taken(answer: dict[str, Any]) -> bytes:
+    """The frames of an answer, whose file is removed: they are large."""
+    path = Path(answer["frames"])
+    data = path.read_bytes()
+    path.unlink()
+    return data
