@@ -1,0 +1,62 @@
+"""All players, and all clips as they show them."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from tests.players.browsers import Chromium, Firefox
+from tests.players.clips import Clip, control_name, make_clips
+from tests.players.ffplay import FFplay
+from tests.players.programs import FFmpeg, GStreamer, Mpv
+from tests.players.reading import Habit, Player, Reading
+from tests.players.vlc import Vlc
+from videostore.ffmpeg.process import find_ffmpeg
+
+AT_A_TIME = 2
+"""Players that run side by side. More would be late with their frames on two cores."""
+
+_PLAYERS: list[Player] = [
+    Firefox(),
+    Chromium(),
+    Vlc(),
+    FFplay(),
+    Mpv(),
+    GStreamer(),
+    FFmpeg("ffmpeg", find_ffmpeg()),
+    FFmpeg("ffmpeg (system)", "ffmpeg"),
+    FFmpeg("no edit lists", find_ffmpeg(), hidden=True),
+]
+PLAYERS = {player.name: player for player in _PLAYERS}
+
+
+class Showings:
+    """The clips, and what the players show of them. Owns the threads that wait for players."""
+
+    def __init__(self, directory: Path, names: list[str]) -> None:
+        self._pool = ThreadPoolExecutor(AT_A_TIME)
+        self.missing = {name: reason for name in names if (reason := PLAYERS[name].missing())}
+        self.clips = {clip.name: clip for clip in make_clips(directory)}
+        self._futures: dict[str, Future[dict[str, Reading]]] = {}
+        for name in names:
+            if name not in self.missing:
+                place = directory / name.replace(" ", "-")
+                place.mkdir()
+                self._futures[name] = self._pool.submit(PLAYERS[name].read, list(self.clips.values()), place)
+
+    def reading(self, player: str, clip: str) -> Reading:
+        """What a player showed of a clip. Waits for it."""
+        return self._futures[player].result()[clip]
+
+    def habit(self, player: str, clip: Clip) -> Habit:
+        """What a player makes of any file of the same codec and container."""
+        control = control_name(clip.h265, clip.container)
+        return Habit.of(self.clips[control], self.reading(player, control), PLAYERS[player].seek)
+
+    def played(self) -> list[str]:
+        """The players that have shown everything."""
+        return [name for name, one in self._futures.items() if one.done() and not one.exception()]
+
+    def close(self) -> None:
+        """Wait until every player has ended."""
+        self._pool.shutdown(cancel_futures=True)

@@ -1,0 +1,84 @@
+"""VLC, by its library: what it shows goes to memory instead of a window."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.players.clips import Clip
+from tests.players.programs import alone, gray_frames, shown_size
+from tests.players.reading import Reading, Seek, read_frames
+from tests.support.checkout import ROOT
+
+_LIMIT_S = 600
+_ROUNDS = 3
+"""A picture that comes late to VLC's output is replaced by the next one, which happens on a busy machine, most often to
+the first: a clip that lacks frames is played again, and the play with the most frames counts."""
+
+
+class Vlc:
+    """VLC, in a process of its own, one file after the other."""
+
+    name = "VLC"
+    seek = Seek.SHOWN
+
+    def missing(self) -> str | None:
+        return None if ctypes.util.find_library("vlc") else "libvlc not installed"
+
+    def version(self) -> str:
+        library = ctypes.CDLL(ctypes.util.find_library("vlc"))
+        library.libvlc_get_version.restype = ctypes.c_char_p
+        return f"VLC {library.libvlc_get_version().decode()}"
+
+    def read(self, clips: Sequence[Clip], directory: Path) -> dict[str, Reading]:
+        readings: dict[str, Reading] = {}
+        again = list(clips)
+        for _ in range(_ROUNDS):
+            for name, reading in self._play(again, directory).items():
+                if name not in readings or len(reading.shown) > len(readings[name].shown):
+                    readings[name] = reading
+            again = [clip for clip in again if not set(clip.times[:-1]) <= set(readings[clip.name].shown)]
+        return readings
+
+    def _play(self, clips: Sequence[Clip], directory: Path) -> dict[str, Reading]:
+        jobs: list[tuple[Any, ...]] = []
+        for clip in clips:
+            jobs += [(str(clip.path), *shown_size(clip), None), (str(clip.path), *shown_size(clip), clip.middle_s)]
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.players.libvlc_frames", directory],
+            input=json.dumps(jobs).encode(),
+            capture_output=True,
+            cwd=ROOT,
+            env=alone(directory),
+            timeout=_LIMIT_S,
+        )
+        if done.returncode:
+            return {clip.name: Reading(error=done.stderr.decode()[-300:]) for clip in clips}
+        answers = json.loads(done.stdout)
+        return {
+            clip.name: _reading(clip, whole, middle)
+            for clip, whole, middle in zip(clips, answers[::2], answers[1::2], strict=True)
+        }
+
+
+def _reading(clip: Clip, whole: dict[str, Any], middle: dict[str, Any]) -> Reading:
+    size = shown_size(clip)
+    shown = read_frames(gray_frames(_taken(whole), size))
+    at_middle = read_frames(gray_frames(_taken(middle), size))
+    if whole["error"] or not whole["ended"] or not shown:
+        return Reading(error="it says that it cannot" if whole["error"] else "it did not end, or showed nothing")
+    return Reading(shown, whole["duration_ms"] / 1000, at_middle[0] if at_middle else None)
+
+
+def _taken(answer: dict[str, Any]) -> bytes:
+    """The frames of an answer, whose file is removed: they are large."""
+    path = Path(answer["frames"])
+    data = path.read_bytes()
+    path.unlink()
+    return data
