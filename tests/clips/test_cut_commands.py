@@ -39,7 +39,7 @@ def plan_of(parts: Sequence[ClipPart], estimated_bytes: int = 1000) -> Plan:
 
 
 def commands_for(plan: Plan, container: str = "mp4", comment: str = "") -> tuple[CutCommand, ...]:
-    return cut_commands(plan, OUTPUT, container=container, comment=comment, work=WORK)
+    return cut_commands(plan, OUTPUT, container=container, comment=comment, recorder="cam", work=WORK)
 
 
 def option(command: CutCommand, name: str) -> str | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,12 @@ import ffmpeg
 from videostore.base.constants import FASTSTART_BYTES, US_PER_SECOND
 from videostore.base.time_format import format_seconds
 from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, groups_of
+from videostore.clips.time_tags import plan_tags
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
 from videostore.ffmpeg.options import EXACT_TIMES, REENCODED
+from videostore.media.clip_times import DATE, TITLE
 
+_ESCAPES = str.maketrans({**{c: "\\" + c for c in "=;#\\\n\r"}, "\0": None})
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
 
 
@@ -36,10 +38,13 @@ class CutCommand:
     """Files to write before it runs, with their text: the lists and tags that it reads."""
 
 
-def cut_commands(plan: Plan, output: str, *, container: str, comment: str, work: Path) -> tuple[CutCommand, ...]:
+def cut_commands(
+    plan: Plan, output: str, *, container: str, comment: str, recorder: str, work: Path
+) -> tuple[CutCommand, ...]:
     """The commands that write a clip to a file or a pipe, in the order in which they must run.
 
-    `container` is `mp4` or `fmp4`; `comment` goes into the clip's comment tag. Temporary files are in `work`.
+    `container` is `mp4` or `fmp4`; `comment` goes into the clip's comment tag, and the recorder's name into its title.
+    Temporary files are in `work`.
 
     Raises:
         RequestError: the path of a segment cannot be written in a list.
@@ -73,9 +78,13 @@ def cut_commands(plan: Plan, output: str, *, container: str, comment: str, work:
         video = _reencode_head(commands, groups[0])
     else:
         video = _exact_input(commands, groups[0], "list.txt").video
-    tags = commands.file("tags.txt", metadata_file({"creation_time": _rfc3339(first.first_us), "comment": comment}))
+    times = plan_tags(plan, recorder)
+    # The name may end in a backslash, as the comment may, and only one of them can be the last line of the file.
+    options["metadata"] = f"{TITLE}={times.pop(TITLE)}"
+    tags = {"creation_time": times[DATE], **times, "comment": comment}
+    tags_file = commands.file("tags.txt", metadata_file(tags))
     # The tags have no video, but ffmpeg-python includes only inputs that are mapped.
-    commands.add(ffmpeg.output(video, ffmpeg.input(str(tags), f="ffmetadata")["v?"], output, **options))
+    commands.add(ffmpeg.output(video, ffmpeg.input(str(tags_file), f="ffmetadata")["v?"], output, **options))
     return tuple(commands.commands)
 
 
@@ -172,11 +181,6 @@ def _bounded(parts: Sequence[ClipPart]) -> dict[str, Any]:
     return {"maxrate": bits, "bufsize": bits}
 
 
-def _rfc3339(time_us: int) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=time_us)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def metadata_file(tags: Mapping[str, str]) -> str:
     """Tags in ffmpeg's own format, which takes what a command line cannot: any length, any character except NUL.
 
@@ -184,7 +188,7 @@ def metadata_file(tags: Mapping[str, str]) -> str:
     """
     lines = [";FFMETADATA1"]
     for name, value in tags.items():
-        escaped = "".join("\\" + c if c in "=;#\\\n\r" else c for c in value.replace("\0", ""))
+        escaped = value.translate(_ESCAPES)
         if escaped:
             lines.append(f"{name}={escaped}")
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -50,13 +51,16 @@ class ClipCutter:
         binary: str,
         logger: logging.Logger,
         open_segments: FindOpenSegments,
+        recorder: str,
     ) -> None:
+        """`recorder` is the name of the recorder, which its clips tell."""
         self._archive = archive
         self._holds = holds
         self._workspaces = workspaces
         self._planner = ClipPlanner(archive, open_segments, logger)
         self._binary = binary
         self._logger = logger
+        self._recorder = recorder
         self._save_turn = asyncio.Semaphore(SAVES_AT_ONCE)
         self._fetch_turn = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._stream_turn = asyncio.Semaphore(STREAMS_AT_ONCE)
@@ -126,7 +130,7 @@ class ClipCutter:
         """
         async with self._stream_turn, self._workspaces.make(plan.work_bytes) as work:
             progress = CutProgress(plan.ffmpeg_us)
-            *preparing, last = cut_commands(plan, "pipe:1", container="fmp4", comment=comment, work=work)
+            *preparing, last = await self._commands(plan, "pipe:1", "fmp4", comment, work)
             for command in preparing:
                 await self._run(command, progress)
             async with self._output(last, progress) as output:
@@ -147,7 +151,7 @@ class ClipCutter:
     ) -> Plan:
         async def run(plan: Plan) -> CutProgress:
             progress = CutProgress(plan.ffmpeg_us, on_progress)
-            for command in cut_commands(plan, str(output), container=container, comment=comment, work=work):
+            for command in await self._commands(plan, str(output), container, comment, work):
                 await self._run(command, progress)
             return progress
 
@@ -165,6 +169,15 @@ class ClipCutter:
         if not output.exists() or output.stat().st_size == 0:
             raise RequestError("clip-empty")
         return plan
+
+    async def _commands(
+        self, plan: Plan, output: str, container: str, comment: str, work: Path
+    ) -> tuple[CutCommand, ...]:
+        make = functools.partial(
+            cut_commands, plan, output, container=container, comment=comment, recorder=self._recorder, work=work
+        )
+        # In a thread: the lists and tags of tens of thousands of segments take a while to write.
+        return await asyncio.get_running_loop().run_in_executor(None, make)
 
     async def _run(self, command: CutCommand, progress: CutProgress) -> None:
         async with self._output(command, progress, "-progress", "pipe:1") as output:
