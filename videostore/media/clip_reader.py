@@ -24,6 +24,8 @@ _LENGTH_SLACK_US = US_PER_SECOND // 50
 """A clip whose length differs by more from what its tags say is not as it was made."""
 _FOREIGN_SLACK_US = US_PER_SECOND
 """Of recordings that are dated to the second, how long the last frame is shown is not known."""
+_END_SLACK_US = 1000
+"""The same for the end of the last frame: its length was rounded."""
 _MOST_PACKETS = 100_000
 """Far more than there are from one keyframe to the next."""
 
@@ -69,11 +71,12 @@ def read_clip_frame(path: Path, position_us: int, within_us: int = TICK_US) -> C
     """The same as `clip_frame`; a frame that begins up to `within_us` after the position counts as shown. Blocking."""
     with _opened(path) as container:
         times = _times(path, container)
-        stretch = times.stretch_at(position_us)
+        times.stretch_at(position_us)
         shown_us = _shown_position_us(container, position_us + within_us)
         if shown_us is None:
             raise RequestError("clip-unreadable", path=path, reason="it has no frame at this position")
-        stretch = times.stretch_at(shown_us)
+        # Its position was rounded, so it may lie a tick before the one in the tag.
+        stretch = times.stretch_at(min(shown_us + TICK_US, times.listed_us - 1))
         late_us = shown_us - stretch.position_us
         first = late_us <= TICK_US
         precision_us = 0 if first else TICK_US
@@ -146,6 +149,7 @@ def _shown_position_us(container: Any, position_us: int) -> int | None:
     ticks_per_us = 1 / (stream.time_base * US_PER_SECOND)
     container.seek(int(position_us * ticks_per_us), stream=stream)
     shown_us: int | None = None
+    end_us = -1
     for number, packet in enumerate(container.demux(stream)):
         if number >= _MOST_PACKETS or not packet.size:
             break
@@ -153,8 +157,10 @@ def _shown_position_us(container: Any, position_us: int) -> int | None:
             continue
         decoded = packet.pts if packet.dts is None else packet.dts
         if decoded * stream.time_base * US_PER_SECOND > position_us:
-            break  # every later packet is shown later
+            return shown_us  # every later packet is shown later
         begin_us = round(packet.pts * stream.time_base * US_PER_SECOND)
         if not packet.is_discard and 0 <= begin_us <= position_us:
             shown_us = begin_us if shown_us is None else max(shown_us, begin_us)
-    return shown_us
+        end_us = max(end_us, begin_us + int((packet.duration or 0) * stream.time_base * US_PER_SECOND))
+    # The end of the file: where it was cut off, this is not the frame that belongs here.
+    return shown_us if position_us <= end_us + _END_SLACK_US else None

@@ -90,15 +90,11 @@ class ClipTimes:
         if position_us < 0:
             raise RequestError("position-negative", field="position", value=position_us / US_PER_SECOND)
         if position_us >= self.listed_us:
-            code = "position-unlisted" if self.unlisted else "position-beyond-clip"
-            raise RequestError(
-                code,
-                field="position",
-                value=position_us / US_PER_SECOND,
-                length_s=self.listed_us / US_PER_SECOND,
-            )
-        # A frame may be read one tick before the position in the tag.
-        after = bisect.bisect_right(self.stretches, position_us + TICK_US, key=lambda one: one.position_us)
+            value, length_s = position_us / US_PER_SECOND, self.listed_us / US_PER_SECOND
+            if self.unlisted:
+                raise RequestError("position-unlisted", field="position", value=value, length_s=length_s)
+            raise RequestError("position-beyond-clip", field="position", value=value, length_s=length_s)
+        after = bisect.bisect_right(self.stretches, position_us, key=lambda one: one.position_us)
         return self.stretches[after - 1]
 
     def at(self, position_us: int) -> int:
@@ -108,7 +104,7 @@ class ClipTimes:
             RequestError: the position is outside the clip, or in a stretch that is not listed.
         """
         stretch = self.stretch_at(position_us)
-        return min(stretch.from_us + max(0, position_us - stretch.position_us), stretch.to_us)
+        return min(stretch.from_us + position_us - stretch.position_us, stretch.to_us)
 
 
 def join_stretches(stretches: Iterable[ClipStretch]) -> list[ClipStretch]:
