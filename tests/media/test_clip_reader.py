@@ -131,7 +131,7 @@ def test_a_clip_that_lost_its_end_gives_the_right_time_or_none(clips: Path, tmp_
             try:
                 told = read_clip_frame(path, position_us)
             except RequestError as error:
-                assert error.code in ("clip-unreadable", "clip-changed") and error.is_complete()
+                assert error.code.startswith("clip-") and error.is_complete()  # the tags may be lost, too
             else:
                 assert told == frame
 

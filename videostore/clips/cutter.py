@@ -7,18 +7,21 @@ import contextlib
 import functools
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, RequestError
 from videostore.base.ranges import Range
-from videostore.clips.cut_commands import CutCommand, cut_commands
-from videostore.clips.plan import Plan
+from videostore.clips.cut_commands import CutCommand, group_commands, join_command
+from videostore.clips.edge_encoder import EdgeEncoder
+from videostore.clips.pieces import pieces_of
+from videostore.clips.plan import Plan, groups_of
 from videostore.clips.planner import ClipPlanner, FindOpenSegments
 from videostore.clips.progress import CutProgress, OnProgress
 from videostore.clips.segment_links import SegmentLinks
 from videostore.clips.workspace import Workspaces
+from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.process import ffmpeg_output, loglevel
 from videostore.storage.archive import Archive
 from videostore.storage.retention_holds import RetentionHolds
@@ -52,12 +55,15 @@ class ClipCutter:
         logger: logging.Logger,
         open_segments: FindOpenSegments,
         recorder: str,
+        encoder: Encoder | None = None,
     ) -> None:
-        """`recorder` is the name of the recorder, which its clips tell."""
+        """`recorder` is the recorder's name, which its clips tell; `encoder` is that of the recorder, for segments that do
+        not name theirs."""
         self._archive = archive
         self._holds = holds
         self._workspaces = workspaces
         self._planner = ClipPlanner(archive, open_segments, logger)
+        self._edges = EdgeEncoder(encoder, logger)
         self._binary = binary
         self._logger = logger
         self._recorder = recorder
@@ -130,9 +136,7 @@ class ClipCutter:
         """
         async with self._stream_turn, self._workspaces.make(plan.work_bytes) as work:
             progress = CutProgress(plan.ffmpeg_us)
-            *preparing, last = await self._commands(plan, "pipe:1", "fmp4", comment, work)
-            for command in preparing:
-                await self._run(command, progress)
+            last = await self._prepare(plan, "pipe:1", "fmp4", comment, work, progress)
             async with self._output(last, progress) as output:
                 while block := await output.read(_BLOCK_BYTES):
                     yield block
@@ -151,8 +155,7 @@ class ClipCutter:
     ) -> Plan:
         async def run(plan: Plan) -> CutProgress:
             progress = CutProgress(plan.ffmpeg_us, on_progress)
-            for command in await self._commands(plan, str(output), container, comment, work):
-                await self._run(command, progress)
+            await self._run(await self._prepare(plan, str(output), container, comment, work, progress), progress)
             return progress
 
         try:
@@ -170,14 +173,41 @@ class ClipCutter:
             raise RequestError("clip-empty")
         return plan
 
-    async def _commands(
-        self, plan: Plan, output: str, container: str, comment: str, work: Path
-    ) -> tuple[CutCommand, ...]:
-        make = functools.partial(
-            cut_commands, plan, output, container=container, comment=comment, recorder=self._recorder, work=work
+    async def _prepare(
+        self, plan: Plan, output: str, container: str, comment: str, work: Path, progress: CutProgress
+    ) -> CutCommand:
+        """Encode what has to be encoded. Returns the command that joins the pieces of the clip."""
+        groups, listed, stop_us = groups_of(plan.parts), None, None
+        if len(groups) == 1:
+            pieces = pieces_of(groups[0])
+            progress.add(sum(edge.length_us for edge in pieces.edges))
+            listed = await self._edges.encode(pieces, work, functools.partial(self._run_edge, progress=progress))
+            stop_us = pieces.stop_us
+        if listed is None:
+            commands, listed = group_commands(groups, work)
+            for command in commands:
+                await self._run(command, progress)
+            stop_us = None
+        join = functools.partial(
+            join_command,
+            plan,
+            listed,
+            output,
+            container=container,
+            comment=comment,
+            recorder=self._recorder,
+            work=work,
+            stop_us=stop_us,
         )
-        # In a thread: the lists and tags of tens of thousands of segments take a while to write.
-        return await asyncio.get_running_loop().run_in_executor(None, make)
+        # In a thread: the lists and tags of tens of thousands of segments take a while to make.
+        return await asyncio.get_running_loop().run_in_executor(None, join)
+
+    async def _run_edge(self, command: CutCommand, progress: CutProgress) -> None:
+        """Run a command that may fail because another way of encoding is needed."""
+        complaints: list[str] = []
+        async with self._ffmpeg(command, complaints, "-progress", "pipe:1") as output:
+            await progress.follow(output)
+        progress.complaints += complaints
 
     async def _run(self, command: CutCommand, progress: CutProgress) -> None:
         async with self._output(command, progress, "-progress", "pipe:1") as output:
@@ -192,18 +222,24 @@ class ClipCutter:
         Raises:
             FFmpegError: it failed; the log has the reason.
         """
-        for path, text in command.files.items():
-            path.write_text(text, encoding="utf-8")
-        messages = ("-hide_banner", "-nostats", "-loglevel", loglevel(self._logger), "-y")
-        arguments = [self._binary, *command.arguments, *options, *messages]
         try:
-            async with ffmpeg_output(
-                arguments, logger=self._logger, niceness=CUT_NICENESS, complaints=progress.complaints
-            ) as output:
+            async with self._ffmpeg(command, progress.complaints, *options) as output:
                 yield output
         except FFmpegError as error:
             self._logger.error("A clip could not be made: %s", error)
             raise FFmpegError("clip-failed") from error
+
+    @contextlib.asynccontextmanager
+    async def _ffmpeg(
+        self, command: CutCommand, complaints: list[str], *options: str
+    ) -> AsyncIterator[asyncio.StreamReader]:
+        await asyncio.get_running_loop().run_in_executor(None, _write_files, command.files)
+        messages = ("-hide_banner", "-nostats", "-loglevel", loglevel(self._logger), "-y")
+        arguments = [self._binary, *command.arguments, *options, *messages]
+        async with ffmpeg_output(
+            arguments, logger=self._logger, niceness=CUT_NICENESS, complaints=complaints
+        ) as output:
+            yield output
 
     async def _lost_some(self, plan: Plan, work: Path) -> bool:
         """Whether part of a plan cannot be read."""
@@ -224,3 +260,9 @@ class ClipCutter:
     def _incomplete(self, progress: CutProgress) -> FFmpegError:
         self._logger.error("A clip is incomplete: %s.", "; ".join(progress.complaints[:_REASONS]))
         return FFmpegError("clip-incomplete")
+
+
+def _write_files(files: Mapping[Path, str]) -> None:
+    """Blocking."""
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")

@@ -11,6 +11,8 @@ from pathlib import Path
 from videostore.base.constants import JOIN_US, US_PER_SECOND
 from videostore.base.errors import reason_of
 from videostore.base.ranges import Range, merge_ranges
+from videostore.media.coded_order import borders, copies_until
+from videostore.media.look import Look
 from videostore.media.segment import PASSING_ERRORS, FrameTimes, Segment, UnreadableError, frame_times
 
 TOUCHING_US = 2 * US_PER_SECOND
@@ -29,6 +31,19 @@ _LOST_END_US = US_PER_SECOND // 2
 
 
 @dataclass(frozen=True, slots=True)
+class CopyEnd:
+    """Where the copy of a part ends whose frames are decoded in another order than they are shown in."""
+
+    decoded_us: int
+    """When the first frame that is not copied is decoded."""
+    tail_us: int | None = None
+    """The frames from here on are re-encoded, because some of them need a frame that the clip does not show; None if
+    none are."""
+    tail_delay_us: int = 0
+    """How long before it is shown the frame at `tail_us` is decoded."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClipPart:
     """The part of a clip that comes from one segment."""
 
@@ -44,7 +59,16 @@ class ClipPart:
     last_length_us: int | None = None
     """How long the last frame is shown; None if the file was not read."""
     keyframe_us: int | None = None
-    """First keyframe at or after `first_us`; None if there is none, or if the file was not read."""
+    """The first shown frame from which the file can be copied behind frames that are re-encoded: a keyframe that needs
+    nothing before it. None if there is none, or if the file was not read."""
+    keyframe_delay_us: int = 0
+    """How long before it is shown that keyframe is decoded."""
+    copy_end: CopyEnd | None = None
+    """Where to stop copying, if frames are decoded in another order than they are shown in."""
+    origin_us: int = 0
+    """The time in the file of its first frame."""
+    look: Look | None = None
+    """None if the file was not read."""
     lost_end_at: int | None = None
     """Size of the readable part of the file in bytes, if its end is lost; ffmpeg would stop there."""
 
@@ -62,6 +86,11 @@ class ClipPart:
     def trimmed(self) -> bool:
         """Whether part of the segment is left out."""
         return self.skip_us > 0 or self.stop_us is not None
+
+    @property
+    def was_read(self) -> bool:
+        """Whether the times of its frames are known. Where they are not, it is used whole."""
+        return self.last_length_us is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +148,8 @@ def make_plan(
     from_us, to_us = asked.from_us, asked.to_us
     parts: list[ClipPart] = []
     held: list[Range] = []
+    entered = False
+    """Whether a frame is found from which on the clip can be copied."""
     for number, (segment, path) in enumerate(found, 1):
         after = found[number][0] if number < len(found) else None
         end_us = after.start_us if after is not None and _touch(segment, after) else segment.end_us
@@ -128,7 +159,8 @@ def make_plan(
             continue
         part = ClipPart(segment, path, end_us, segment.start_us)
         try:
-            times = _readable_times(part, asked, thorough)
+            last = after is None or after.start_us >= to_us
+            times = _readable_times(part, asked, thorough or not entered or last)
         except UnreadableError as error:
             logger.warning("Segment %s cannot be read and is left out of a clip: %s", path.name, error)
             continue
@@ -141,12 +173,12 @@ def make_plan(
                 end_us = times.end_us
                 shorter = replace(segment, end_us=end_us, size_bytes=times.size_bytes)
                 part = replace(part, segment=shorter, end_us=end_us, lost_end_at=times.size_bytes)
+            part = replace(part, look=times.look)
             held.append(Range(max(from_us, segment.start_us), min(to_us, end_us)))
             first = bisect.bisect_left(times.all_us, from_us)
             stop = bisect.bisect_left(times.all_us, to_us)
             if first == stop:  # its last frame is shown into the range, but was captured before it
                 continue
-            later = bisect.bisect_left(times.keyframes_us, times.all_us[first])
             last_us, next_us = times.all_us[stop - 1], times.all_us[stop] if stop < len(times.all_us) else None
             lasts_until_us = segment.start_us + part.length_us if next_us is None else next_us
             part = replace(
@@ -154,13 +186,36 @@ def make_plan(
                 first_us=times.all_us[first],
                 stop_us=(last_us + next_us) // 2 if next_us is not None else None,
                 last_length_us=max(lasts_until_us - last_us, 1),
-                keyframe_us=times.keyframes_us[later] if later < len(times.keyframes_us) else None,
+                origin_us=times.origin_us,
             )
+            part = _with_copy(part, times, last_us, to_us)
+            entered = entered or part.keyframe_us is not None
         else:
             held.append(Range(segment.start_us, end_us))
         parts.append(part)
     ranges = merge_ranges([one for one in held if one.from_us < one.to_us])
     return Plan(asked, tuple(found), tuple(parts), tuple(ranges), sum(map(_estimate_bytes, parts)))
+
+
+def _with_copy(part: ClipPart, times: FrameTimes, last_us: int, to_us: int) -> ClipPart:
+    """The part with the frames between which its file can be copied, of those from `first_us` to `last_us`."""
+    entry = bisect.bisect_left(times.entries_us, part.first_us)
+    if entry < len(times.entries_us) and times.entries_us[entry] <= last_us:
+        part = replace(part, keyframe_us=times.entries_us[entry])
+    if not times.order:
+        return part
+    start_us = part.segment.start_us
+    found = {start_us + one.shown_us: one for one in borders(times.order)}
+    if part.keyframe_us is not None:
+        part = replace(part, keyframe_delay_us=found[part.keyframe_us].delay_us)
+    until_us = copies_until(times.order, to_us - start_us)
+    if until_us is not None:
+        return replace(part, copy_end=CopyEnd(start_us + until_us))
+    tail_us = max((one for one in found if one <= last_us), default=part.first_us)
+    if tail_us <= part.first_us:
+        return replace(part, copy_end=CopyEnd(part.first_us, part.first_us))
+    border = found[tail_us]
+    return replace(part, copy_end=CopyEnd(start_us + border.decoded_us, tail_us, border.delay_us))
 
 
 def _readable_times(part: ClipPart, asked: Range, thorough: bool) -> FrameTimes | None:
@@ -225,7 +280,9 @@ def _estimate_bytes(part: ClipPart) -> int:
 
 
 def groups_of(parts: Sequence[ClipPart]) -> list[list[ClipPart]]:
-    """Groups of parts that ffmpeg can join without re-encoding: same frame size, trimmed only at their outer ends."""
+    """Groups of parts that ffmpeg can join without re-encoding: same frame size and look, trimmed only at their outer
+    ends.
+    """
     groups: list[list[ClipPart]] = []
     for part in parts:
         if groups and _joins(groups[-1][-1], part):
@@ -241,6 +298,8 @@ def _joins(one: ClipPart, other: ClipPart) -> bool:
     a, b = one.segment, other.segment
     if (a.codec, a.width, a.height) != (b.codec, b.width, b.height):
         return False
+    if one.look and other.look and one.look != other.look:
+        return False  # players take the pixel shape and the colours of a clip from its header
     if (a.run_us is None) != (b.run_us is None):
         return False  # their time units differ, and the concat demuxer uses those of the first for all
     # The concat demuxer repeats the parameter sets of H.264 in the stream; those of other codecs must be equal.

@@ -18,18 +18,22 @@ class CutProgress:
         `on_progress` is called whenever more is written.
         """
         self._total_us = max(1, total_us)
-        self._before_us = 0
+        self._written_us = 0
         self._on_progress = on_progress
         self.complaints: list[str] = []
         """What ffmpeg reported as errors, although it may not have failed."""
 
+    def add(self, more_us: int) -> None:
+        """There is more to write than was expected."""
+        self._total_us += more_us
+
     async def follow(self, output: asyncio.StreamReader) -> None:
-        """Read the output of an ffmpeg that runs with `-progress`, until it ends."""
+        """Read the output of an ffmpeg that runs with `-progress`, until it ends. Several may run at a time."""
         written_us = 0
         async for line in output:
             name, _, value = line.decode(errors="replace").strip().partition("=")
             if name == "out_time_us" and value.isdigit():
+                self._written_us += max(0, int(value) - written_us)
                 written_us = max(written_us, int(value))
                 if self._on_progress is not None:
-                    self._on_progress(min(1.0, (self._before_us + written_us) / self._total_us))
-        self._before_us += written_us
+                    self._on_progress(min(1.0, self._written_us / self._total_us))

@@ -25,6 +25,8 @@ class ListedFile:
     """How long it is shown, in microseconds. The next file starts then, whatever the file itself says."""
     inpoint_us: int | None = None
     """Where in the file to start, in microseconds; None for its beginning."""
+    outpoint_us: int | None = None
+    """The file ends before the first frame that is decoded at this time or later, in microseconds; None for its end."""
 
 
 def concat_list(files: Iterable[ListedFile]) -> str:
@@ -38,6 +40,8 @@ def concat_list(files: Iterable[ListedFile]) -> str:
         lines.append(f"file {_quoted(one.path)}")
         if one.inpoint_us is not None:
             lines.append(f"inpoint {format_seconds(one.inpoint_us)}")
+        if one.outpoint_us is not None:
+            lines.append(f"outpoint {format_seconds(one.outpoint_us)}")
         lines.append(f"duration {format_seconds(one.duration_us)}")
     return "\n".join([*lines, ""])
 

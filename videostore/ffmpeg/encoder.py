@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ _NAMES = {**ENCODERS, "hevc": ENCODERS["h265"]}
 _RELATED = ("264", "265", "hevc", "av1", "vp9", "mpeg4", "mjpeg")
 """An error lists the encoders whose names contain one of these."""
 _COPY = "copy"
+_TAG = re.compile(r"videostore encoder (\w{1,60}) (\d{1,12}) ([\w-]{1,60}) (\d{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,17 @@ class Encoder:
     def copy(cls, framerate: int = 20) -> Encoder:
         """For a source of H.264 or H.265, which is recorded without re-encoding."""
         return cls(_COPY, 0, "", framerate)
+
+    @classmethod
+    def from_tag(cls, text: str) -> Encoder | None:
+        """The encoder that a tag of a segment describes; None if it describes none."""
+        found = _TAG.fullmatch(text)
+        return cls(found[1], int(found[2]), found[3], int(found[4])) if found else None
+
+    @property
+    def tag(self) -> str:
+        """The description of its settings in each segment, with which a clip of it can be encoded without a seam."""
+        return f"videostore encoder {self.name} {self.bitrate} {self.preset or '-'} {self.framerate}"
 
     @property
     def copies(self) -> bool:

@@ -9,3 +9,8 @@ REENCODED = {"c:v": "libx264", "preset": "veryfast", "crf": 18, "bf": 0, "pix_fm
 
 EXACT_TIMES = {"fps_mode": "passthrough", "enc_time_base": f"1/{US_PER_SECOND}"}
 """No frame is dropped or repeated, and each keeps its time to the microsecond."""
+
+CLIP_TIMESCALE = 90_000
+"""Units of time in a second of a clip's video track. Tools that take the time base of a clip for its frame rate repeat
+each frame: with microseconds 100 frames became 97,309 pictures. With this one, which players know from broadcast, the
+time of a frame in a clip is at most 6 microseconds off."""

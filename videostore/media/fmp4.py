@@ -11,14 +11,16 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from videostore.base.constants import MAX_STEP_IN_RUN_US, MIB, US_PER_SECOND
+from videostore.media.h26x import starts_fresh
+from videostore.media.look import Look
 
 _NTP_TO_UNIX_S = 2_208_988_800
-_CODECS = {b"avc1": "h264", b"avc3": "h264", b"hvc1": "hevc", b"hev1": "hevc", b"av01": "av1", b"mp4v": "mpeg4"}
+CODECS = {b"avc1": "h264", b"avc3": "h264", b"hvc1": "hevc", b"hev1": "hevc", b"av01": "av1", b"mp4v": "mpeg4"}
 _CONTAINERS = frozenset({b"trak", b"mdia", b"minf", b"stbl", b"traf", b"udta", b"ilst", b"\xa9cmt"})
 _FULL_CONTAINERS = {b"meta": 4, b"stsd": 8}
 _MAX_HEADER_BYTES = 16 * MIB
@@ -57,6 +59,8 @@ class Fragment:
     """End of its last frame, in microseconds UTC."""
     end_byte: int
     """Position of its end in the file."""
+    fresh: bool = False
+    """Whether it starts with a keyframe that can follow the frames of another encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class FragmentedFile:
     """ffmpeg's name: `h264`, `hevc` …"""
     setup: str
     """Digest of the decoder's configuration: streams with the same digest can be joined as they are."""
+    look: Look
     comment: str
     """The `comment` tag."""
     fragments: tuple[Fragment, ...]
@@ -99,6 +104,11 @@ class FragmentedFile:
     def keyframes_us(self) -> list[int]:
         """Capture times of the frames at which decoding can begin."""
         return [time_us for fragment in self.fragments for time_us in fragment.keyframes_us]
+
+    @property
+    def entries_us(self) -> list[int]:
+        """Capture times of the keyframes that can follow the frames of another encoder."""
+        return [fragment.times_us[0] for fragment in self.fragments if fragment.fresh]
 
 
 def read_fragments(path: Path) -> FragmentedFile:
@@ -204,6 +214,8 @@ def _read(file: BinaryIO, file_bytes: int, last_fragment: int | None = None) -> 
                 break
             if fragments and fragment.times_us[0] <= fragments[-1].times_us[-1]:
                 break  # times must increase: the rest of the file is damaged
+            if fragment.keyframes_us[:1] == fragment.times_us[:1]:
+                fragment = replace(fragment, fresh=starts_fresh(_codec(moov), _reader(file, begin + header_bytes, end)))
             fragments.append(fragment)
             moof, start_us = {}, None
     if not fragments or not moov:
@@ -213,12 +225,28 @@ def _read(file: BinaryIO, file_bytes: int, last_fragment: int | None = None) -> 
     return FragmentedFile(
         width=width,
         height=height,
-        codec=_CODECS.get(entry[4:8], entry[4:8].decode("ascii")),
+        codec=_codec(moov),
         setup=hashlib.blake2b(entry, digest_size=8).hexdigest(),
+        look=Look.of_entry(entry),
         comment=moov.get(b"data", b"\0" * 8)[8:].decode(),
         fragments=tuple(fragments),
         finished=finished,
     )
+
+
+def _codec(moov: dict[bytes, bytes]) -> str:
+    entry = moov[b"stsd"]
+    return CODECS.get(entry[4:8], entry[4:8].decode("ascii"))
+
+
+def _reader(file: BinaryIO, begin: int, end: int) -> Callable[[int, int], bytes]:
+    """Reads at a position of a part of a file."""
+
+    def read(at: int, count: int) -> bytes:
+        file.seek(begin + at)
+        return file.read(max(0, min(count, end - begin - at)))
+
+    return read
 
 
 def _top_level(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import av
@@ -16,6 +17,10 @@ _PLAYABLE = {
     "hevc": frozenset({"yuv420p", "yuvj420p", "yuv420p10le"}),
 }
 """Pixel formats that browsers and phones can play in an MP4."""
+
+_FRESH_STARTS = {"h264": frozenset({5}), "hevc": frozenset({16, 17, 18, 19, 20, 21})}
+"""NAL units of frames that start the order of pictures again: IDR; BLA, IDR and, behind an end of sequence, CRA."""
+_MAX_UNITS_BEFORE_FRAME = 64
 
 COPYABLE = frozenset(_SETS)
 """Codecs that can be recorded without re-encoding: those that segments can contain."""
@@ -80,3 +85,22 @@ def parameter_sets(codec: str, data: bytes) -> bytes:
             kinds.add(kind)
         begin = end
     return b"".join(found) if kinds.issuperset(_SETS[codec]) else b""
+
+
+def starts_fresh(codec: str, read: Callable[[int, int], bytes], *, length_bytes: int = 4) -> bool:
+    """Whether a keyframe of an MP4 can follow the frames of another encoder: nothing about it depends on those before.
+
+    `read` gets a position in the keyframe and a number of bytes. Keyframes of other codecs than H.264 and H.265 can.
+    """
+    if codec not in _FRESH_STARTS:
+        return True
+    at = 0
+    for _ in range(_MAX_UNITS_BEFORE_FRAME):
+        begin = read(at, length_bytes + 1)
+        if len(begin) <= length_bytes:
+            break
+        kind = begin[-1] & 0x1F if codec == "h264" else begin[-1] >> 1 & 0x3F
+        if 1 <= kind <= 5 if codec == "h264" else kind < 32:
+            return kind in _FRESH_STARTS[codec]
+        at += length_bytes + int.from_bytes(begin[:-1], "big")
+    return False

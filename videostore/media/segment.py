@@ -14,7 +14,10 @@ import av.error
 
 from videostore.base.constants import LONGEST_SEGMENT_US, US_PER_SECOND
 from videostore.base.errors import reason_of
+from videostore.media.coded_order import CodedFrame, borders, is_delayed
 from videostore.media.fmp4 import FragmentedFile, NotOursError, is_cut_off, read_ends, read_fragments
+from videostore.media.h26x import starts_fresh
+from videostore.media.look import Look
 from videostore.media.segment_names import name_time_us
 
 _RUN_COMMENT = re.compile(r"videostore run (\d{1,18})")
@@ -109,12 +112,19 @@ class FrameTimes:
 
     all_us: list[int]
     keyframes_us: list[int]
+    entries_us: list[int]
+    """Those of the keyframes at which a copy can begin behind the frames of another encoder."""
     end_us: int
     """End of the last frame: earlier than that of the segment if the end of the file is lost."""
     size_bytes: int
     """Up to the end of the last complete fragment."""
+    look: Look
     ragged: bool = False
     """Whether the file continues after that with something that cannot be read."""
+    origin_us: int = 0
+    """The time in the file of the first frame that is shown."""
+    order: tuple[CodedFrame, ...] = ()
+    """The frames in the order in which they are decoded, if that or its times differ from those they are shown in."""
 
 
 def frame_times(segment: Segment, path: Path) -> FrameTimes:
@@ -130,14 +140,20 @@ def frame_times(segment: Segment, path: Path) -> FrameTimes:
     except NotOursError as error:
         if segment.run_us is not None:
             raise UnreadableError("its first second is damaged") from error
-        times, keyframes = _foreign_times(path)
-        all_us, keyframes_us = [segment.start_us + t for t in times], [segment.start_us + t for t in keyframes]
-        return FrameTimes(all_us, keyframes_us, segment.end_us, segment.size_bytes)
+        return _foreign_times(segment, path)
     except OSError as error:
         if error.errno in PASSING_ERRORS:
             raise
         raise UnreadableError(reason_of(error)) from error
-    return FrameTimes(content.times_us, content.keyframes_us, content.end_us, content.size_bytes, ragged)
+    return FrameTimes(
+        all_us=content.times_us,
+        keyframes_us=content.keyframes_us,
+        entries_us=content.entries_us,
+        end_us=content.end_us,
+        size_bytes=content.size_bytes,
+        look=content.look,
+        ragged=ragged,
+    )
 
 
 def _probe_foreign(path: Path, size_bytes: int) -> Segment:
@@ -175,25 +191,51 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
         raise UnknownFileError("it has no video") from error
 
 
-def _foreign_times(path: Path) -> tuple[list[int], list[int]]:
-    """Times since the start of a file that is not ours, in microseconds: of all frames, and of the keyframes."""
-    times, keyframes = [], []
+def _foreign_times(segment: Segment, path: Path) -> FrameTimes:
+    """The times of a file that is not ours, which starts at the second in its name."""
+    frames, origin_us, look = _read_order(path)
+    found = borders(frames)
+    start_us = segment.start_us
+    return FrameTimes(
+        all_us=sorted(start_us + one.shown_us for one in frames),
+        keyframes_us=sorted(start_us + one.shown_us for one in frames if one.keyframe),
+        entries_us=[start_us + one.shown_us for one in found if one.fresh],
+        end_us=segment.end_us,
+        size_bytes=segment.size_bytes,
+        look=look,
+        origin_us=origin_us,
+        order=tuple(frames) if is_delayed(frames) else (),
+    )
+
+
+def _read_order(path: Path) -> tuple[list[CodedFrame], int, Look]:
+    """The frames of a file in the order in which they are decoded, the time in it of the first one shown, its look."""
+    frames = []
     try:
         with av.open(str(path), format="mp4") as container:
             stream = container.streams.video[0]
-            base = stream.time_base
+            codec, config = stream.codec_context.name, stream.codec_context.extradata or b""
+            base, look = stream.time_base, Look.of_stream(stream)
             assert base is not None
             for packet in container.demux(stream):
-                if packet.pts is None or packet.size == 0:
+                if packet.pts is None or packet.size == 0 or packet.is_discard:  # hidden by an edit list
                     continue
-                time_us = int(packet.pts * base * US_PER_SECOND)
-                times.append(time_us)
-                if packet.is_keyframe:
-                    keyframes.append(time_us)
+                shown_us = int(packet.pts * base * US_PER_SECOND)
+                decoded_us = shown_us if packet.dts is None else int(packet.dts * base * US_PER_SECOND)
+                fresh = packet.is_keyframe and _starts_fresh(codec, config, packet)
+                frames.append(CodedFrame(shown_us, decoded_us, packet.is_keyframe, fresh))
     except (av.error.InvalidDataError, av.error.EOFError, av.error.FileNotFoundError, IndexError) as error:
         raise UnreadableError(_reason(error)) from error
-    first = min(times, default=0)
-    return sorted(t - first for t in times), sorted(t - first for t in keyframes)
+    first_us = min((one.shown_us for one in frames), default=0)
+    moved = [CodedFrame(f.shown_us - first_us, f.decoded_us - first_us, f.keyframe, f.fresh) for f in frames]
+    return moved, first_us, look
+
+
+def _starts_fresh(codec: str, config: bytes, packet: av.Packet) -> bool:
+    data = bytes(packet)
+    at = {"h264": 4, "hevc": 21}.get(codec)
+    length_bytes = (config[at] & 3) + 1 if at is not None and len(config) > at else 4
+    return starts_fresh(codec, lambda begin, count: data[begin : begin + count], length_bytes=length_bytes)
 
 
 def _reason(error: Exception) -> str:

@@ -11,6 +11,7 @@ import ffmpeg
 from videostore.base.constants import KEYFRAME_INTERVAL_S, US_PER_SECOND
 from videostore.base.time_format import format_seconds
 from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.filters import even_size, player_colours
 from videostore.ffmpeg.process import loglevel
 from videostore.media.segment import run_comment
 from videostore.media.segment_names import open_pattern
@@ -52,8 +53,10 @@ def recording_command(
         threads=1,
     )
     video = source.video
-    if pad_to_even and not encoder.copies:  # encoders need it: the chroma planes have half the size
-        video = video.filter("pad", "ceil(iw/2)*2", "ceil(ih/2)*2")
+    if not encoder.copies:
+        if pad_to_even:
+            video = even_size(video)
+        video = player_colours(video, full_range=source_codec == "mjpeg")
     output = video.output(
         output_pattern(directory, epoch_us),
         **encoder.options(source_codec),
@@ -61,7 +64,7 @@ def recording_command(
         segment_time=segment_seconds,
         segment_format="mp4",
         segment_format_options=":".join(f"{name}={value}" for name, value in options.items()),
-        metadata=f"comment={run_comment(epoch_us)}",
+        **{"metadata": f"comment={run_comment(epoch_us)}", "metadata:g": f"description={encoder.tag}"},
     )
     output = output.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(logger))
     command: list[str] = output.compile(cmd=binary)

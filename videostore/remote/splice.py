@@ -21,7 +21,8 @@ import ffmpeg
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.tasks import run_in_thread
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
-from videostore.ffmpeg.options import EXACT_TIMES, REENCODED
+from videostore.ffmpeg.filters import fitted
+from videostore.ffmpeg.options import CLIP_TIMESCALE, EXACT_TIMES, REENCODED
 from videostore.ffmpeg.process import run_ffmpeg
 from videostore.media.clip_times import (
     DATE,
@@ -33,13 +34,14 @@ from videostore.media.clip_times import (
     parse_time_tags,
     time_tags,
 )
+from videostore.media.look import Look
 from videostore.media.mp4_tags import write_synopsis
 
 _TIME_BASE = Fraction(1, US_PER_SECOND)
 _DIGEST_BYTES = 16
 _KEPT_TAGS = ("creation_time", "comment", TITLE, DATE)
 """Those of the first piece are right for the whole clip; `STRETCHES` are only known at its end."""
-_OPTIONS = {"movie_timescale": str(US_PER_SECOND)}
+_OPTIONS = {"movie_timescale": str(US_PER_SECOND), "video_track_timescale": str(CLIP_TIMESCALE)}
 """With the default, milliseconds, the edit list could end before the last frame."""
 
 
@@ -76,6 +78,7 @@ class Piece:
     width: int
     height: int
     extradata: bytes
+    look: Look
     packets: tuple[Packet, ...]
     times: ClipTimes | None = None
     """What it tells about its own time; None for a clip of an older module."""
@@ -91,12 +94,14 @@ class Piece:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise ValueError("it has no video")
-            context = container.streams.video[0].codec_context
+            stream = container.streams.video[0]
+            context, look = stream.codec_context, Look.of_stream(stream)
             packets = tuple(_describe(packet) for packet in _packets(container))
             if all(packet.hidden for packet in packets):
                 raise ValueError("it has no frames")
             times = parse_time_tags(container.metadata)
-            return cls(path, context.name, context.width, context.height, context.extradata or b"", packets, times)
+            extradata = context.extradata or b""
+            return cls(path, context.name, context.width, context.height, extradata, look, packets, times)
 
     @property
     def hidden_packets(self) -> int:
@@ -116,7 +121,7 @@ class Piece:
 
     def joins(self, other: Piece) -> bool:
         """Whether a player can continue from one piece into the other. H.264 clips repeat their parameter sets."""
-        if (self.codec, self.width, self.height) != (other.codec, other.width, other.height):
+        if (self.codec, self.width, self.height, self.look) != (other.codec, other.width, other.height, other.look):
             return False
         same_setup = self.codec == "h264" or self.extradata == other.extradata
         return self.in_display_order and other.in_display_order and same_setup
@@ -267,9 +272,9 @@ async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary:
     position_us = 0
     for number, clip in enumerate(clips):
         encoded = path.with_name(f"encoded{number}.mp4")
+        large = min(clip.first.width, clip.first.height) > 2
         video = ffmpeg.input(str(clip.path)).video
-        video = video.filter("scale", width, height, force_original_aspect_ratio="decrease")
-        video = video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2").filter("setsar", 1)
+        video = fitted(video, width, height, largest.look.pixel_shape, may_have_fields=large)
         await _run(video.output(str(encoded), f="mp4", map_metadata=0, **REENCODED, **EXACT_TIMES), binary)
         clip.path.unlink()
         listed.append(ListedFile(Path(encoded.name), clip.length_us))

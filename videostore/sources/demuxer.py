@@ -31,7 +31,13 @@ class Demuxer:
     """Owns an ffmpeg and the thread that reads its output, from `start` to `end`."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, nut: BinaryIO, clock: SteadyClock, messages: FFmpegMessages
+        self,
+        process: asyncio.subprocess.Process,
+        nut: BinaryIO,
+        clock: SteadyClock,
+        messages: FFmpegMessages,
+        *,
+        held_back: bool,
     ) -> None:
         """Use `start`."""
         assert process.stderr is not None
@@ -42,14 +48,19 @@ class Demuxer:
         self._nut = nut
         self._clock = clock
         self._messages = messages
+        self._held_back = held_back
         self._handover = Handover()
         self._logging = asyncio.create_task(log_messages(process.stderr, messages))
         self._thread = threading.Thread(target=self._read, name="videostore input", daemon=True)
         self._thread.start()
 
     @classmethod
-    async def start(cls, command: Sequence[str], clock: SteadyClock, messages: FFmpegMessages) -> Demuxer:
+    async def start(
+        cls, command: Sequence[str], clock: SteadyClock, messages: FFmpegMessages, *, held_back: bool = False
+    ) -> Demuxer:
         """Start a command that writes NUT to its standard output.
+
+        `held_back`: it passes each frame on when it has got the next one.
 
         Raises:
             FFmpegError: it cannot be started.
@@ -59,7 +70,7 @@ class Demuxer:
         try:
             with os.fdopen(writing, "wb", buffering=0) as output:
                 process = await start_ffmpeg(subordinate(command), stdin=False, stdout=output)
-            return cls(process, nut, clock, messages)
+            return cls(process, nut, clock, messages, held_back=held_back)
         except BaseException:
             nut.close()
             raise
@@ -158,6 +169,8 @@ class Demuxer:
             if packet.pts is None:
                 raise UncopyableError("its frames have no timestamps")
             arrived_us = self._clock.now_us()
+            if self._held_back and last is not None:
+                arrived_us -= (packet.pts - last) * scale // unit
             if last is not None and packet.pts < last:
                 raise UncopyableError(_REORDERED)
             last = packet.pts

@@ -151,6 +151,9 @@ class FFmpegInput:
                     return
                 reason = "the stream ended"
             except UncopyableError as error:
+                profile.learn_video(session.messages)
+                if session.outdated:
+                    continue
                 if not session.reencodes:
                     profile.reencoded = str(error)
                     self._logger.info("Re-encoding the input %s: %s.", self._address, error)

@@ -14,6 +14,9 @@ _JOINING = re.compile(
     r"|decode_slice_header error|Error parsing NAL unit|Skipping invalid undecodable NALU"
 )
 """What decoders report many times a second until the first keyframe comes."""
+_VIDEO = re.compile(r"Stream #0:\d+.*?: Video: (\w+)(.*)")
+_FIELDS = re.compile(r"\b(?:top|bottom)(?: coded)? first\b")
+"""How ffmpeg describes the order of fields: `yuv420p(tv, top first)`, `top coded first (swapped)`."""
 _QUOTED = 3
 _KEPT = 12
 _MESSAGE_CHARS = 300
@@ -33,6 +36,10 @@ class FFmpegMessages(logging.Logger):
         """The same messages with their secrets, since `contains` may look for a part of one."""
         self.rotated = False
         """Whether the input's video has to be rotated for display."""
+        self.codec = ""
+        """ffmpeg's name of the input's first video codec; empty until it is opened."""
+        self.interlaced = False
+        """Whether the input's video is interlaced."""
         self.has_duration = False
         """Whether the input has a known duration."""
         self.formats: frozenset[str] = frozenset()
@@ -53,6 +60,7 @@ class FFmpegMessages(logging.Logger):
                 self._originals.append(original)
         elif record.levelno == logging.INFO:
             self.rotated |= "rotation of" in original and "rotation of -0.00" not in original
+            self._learn_video(original)
             self.has_duration |= bool(_DURATION.search(original))
             opened = _OPENED.search(original)
             self.formats = frozenset(opened[1].split(",")) if opened and not self.formats else self.formats
@@ -60,6 +68,12 @@ class FFmpegMessages(logging.Logger):
             record.levelno, record.levelname = logging.DEBUG, "DEBUG"
         if self._logger.isEnabledFor(record.levelno):
             self._logger.handle(record)
+
+    def _learn_video(self, line: str) -> None:
+        described = _VIDEO.search(line)
+        if described and not self.codec and "(attached pic)" not in line:  # the lines of the output follow
+            self.codec = described[1]
+            self.interlaced = _FIELDS.search(described[2]) is not None
 
     @property
     def first(self) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.time_format import format_seconds
+from videostore.ffmpeg.filters import deinterlaced, even_size, filter_text, player_colours
 from videostore.sources.input_profile import InputProfile
 
 RTSP_TIMEOUT_S = 10.0
@@ -22,7 +25,6 @@ _NUT_OPTIONS = (
     "experimental",
 )
 """Every frame at once, and nothing that would grow with the length of the stream."""
-_PAD_TO_EVEN = "pad=ceil(iw/2)*2:ceil(ih/2)*2"
 _VIDEO = "0:V:0"
 """The first video stream that is not a cover image."""
 
@@ -47,7 +49,7 @@ def input_command(profile: InputProfile, resume_us: int = 0) -> list[str]:
     if resume_us:
         options["ss"] = format_seconds(resume_us)
     if reencode:
-        coding = ["-vf", _PAD_TO_EVEN]
+        coding = ["-vf", filter_text(lambda video: _prepared(video, profile))]
         for name, value in settings.encoder.options().items():
             coding += [f"-{name}", str(value)]
     else:
@@ -64,3 +66,9 @@ def input_command(profile: InputProfile, resume_us: int = 0) -> list[str]:
         *_NUT_OPTIONS,
         "pipe:1",
     ]
+
+
+def _prepared(video: Any, profile: InputProfile) -> Any:
+    """What an encoder gets: whole frames of even size, in the colours that players show."""
+    video = even_size(deinterlaced(video) if profile.interlaced else video)
+    return player_colours(video, full_range=profile.codec == "mjpeg")

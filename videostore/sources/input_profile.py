@@ -16,6 +16,7 @@ LOOK_S = (1.0, 5.0, 25.0)
 if no keyframe came in that time."""
 
 ROTATED = "its video is rotated"
+INTERLACED = "its video is interlaced"
 _IN_BURSTS = {"hls": "HLS", "dash": "DASH"}
 """Formats that come a whole segment at a time, some time after capture, and once more when they are opened again."""
 _NO_COPY = re.compile(
@@ -63,6 +64,10 @@ class InputProfile:
         self.settings = settings
         self.reencoded = "as requested" if reencode else ""
         """Why it has to be re-encoded; empty if it can be copied."""
+        self.codec = ""
+        """ffmpeg's name of the video's codec; empty if it is not known yet."""
+        self.interlaced = False
+        """Whether its frames consist of two fields."""
         self._look_s = list(LOOK_S)
         self._ends = False
         """Whether ffmpeg has reported a duration, so that it is not a live stream, whatever serves it."""
@@ -85,6 +90,7 @@ class InputProfile:
         """
         for _ in range(_MESSAGE_TURNS):
             await asyncio.sleep(0)
+        self.learn_video(messages)
         for name in messages.formats & _IN_BURSTS.keys():
             raise InputRefused(
                 f"it is {_IN_BURSTS[name]}, which arrives late and in bursts, so capture times would be wrong. Record "
@@ -92,6 +98,11 @@ class InputProfile:
             )
         if self.settings.address.scheme in ("http", "https", "ftp", "sftp"):
             self._ends = messages.has_duration
+
+    def learn_video(self, messages: FFmpegMessages) -> None:
+        """Take in what ffmpeg has reported about the input's video so far."""
+        self.interlaced |= messages.interlaced
+        self.codec = messages.codec or self.codec
 
     def look_longer(self, messages: FFmpegMessages) -> None:
         """Let ffmpeg analyse the stream for longer if no keyframe came: they may be far apart."""

@@ -15,7 +15,7 @@ from videostore.sources.demuxer import Demuxer
 from videostore.sources.ffmpeg_messages import FFmpegMessages
 from videostore.sources.handover import CodedFrame
 from videostore.sources.input_command import input_command
-from videostore.sources.input_profile import ROTATED, InputFault, InputProfile
+from videostore.sources.input_profile import INTERLACED, ROTATED, InputFault, InputProfile
 from videostore.sources.pacing import DatedFrame, pace_file, pace_live
 
 NO_REASON = "ffmpeg gave no reason"
@@ -38,6 +38,7 @@ class InputSession:
         """`resume_us` is where in a file it starts. `quiet`: what ffmpeg reports is logged at debug level only."""
         self.profile = profile
         self.reencodes = bool(profile.reencoded)
+        self._deinterlaces = profile.interlaced
         self.messages = FFmpegMessages(logger, profile.settings.address.redact, quiet=quiet)
         self.frames_passed = 0
         """How many frames were passed on."""
@@ -54,7 +55,10 @@ class InputSession:
         Raises:
             FFmpegError: it cannot be started.
         """
-        self.demuxer = await Demuxer.start(input_command(self.profile, self._resume_us), self._clock, self.messages)
+        command = input_command(self.profile, self._resume_us)
+        self.demuxer = await Demuxer.start(
+            command, self._clock, self.messages, held_back=self.reencodes and self._deinterlaces
+        )
         return self
 
     async def __aexit__(
@@ -83,6 +87,8 @@ class InputSession:
         if first is not None:
             if self.messages.rotated and not self.profile.reencoded:
                 raise UncopyableError(ROTATED)
+            if self.outdated:
+                raise UncopyableError(INTERLACED)
             async with contextlib.aclosing(self._paced(first)) as paced:  # type: ignore[type-var]
                 async for dated in paced:
                     self._check_keyframes(dated.frame)
@@ -91,6 +97,11 @@ class InputSession:
                     self.next_pts_us = dated.frame.pts_us + self._resume_us + 1
         if not await self.demuxer.succeeded():
             raise InputFault(self.demuxer.failure or NO_REASON)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it re-encodes without what has been learned about the input."""
+        return self.reencodes and self.profile.interlaced and not self._deinterlaces
 
     def _paced(self, first: CodedFrame) -> AsyncIterator[DatedFrame]:
         patience_s = self.profile.settings.patience_s

@@ -1,0 +1,101 @@
+"""Encodes the edges of clips, so that all pieces of a clip join without a seam."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from videostore.base.errors import FFmpegError
+from videostore.clips.cut_commands import CutCommand, edge_command
+from videostore.clips.edge_variants import Variant, variants
+from videostore.clips.pieces import Pieces
+from videostore.ffmpeg.concat_list import ListedFile
+from videostore.ffmpeg.encoder import Encoder
+from videostore.media.decoder_setup import DecoderSetup, NoSetupError, read_setup
+
+_NEVER_US = -1_000_000_000
+"""Before the first frame of any file."""
+_KNOWN_SETUPS = 64
+"""A recording has few; the rest are forgotten."""
+
+RunCommand = Callable[[CutCommand], Awaitable[None]]
+"""Runs a command. Raises FFmpegError."""
+
+
+class EdgeEncoder:
+    """Encodes edges, and remembers which way of encoding has met which recordings."""
+
+    def __init__(self, encoder: Encoder | None, logger: logging.Logger) -> None:
+        """`encoder` is that of the recorder, for segments that do not name theirs."""
+        self._encoder = encoder
+        self._logger = logger
+        self._worked: dict[tuple[DecoderSetup, Encoder | None], str | None] = {}
+
+    async def encode(self, pieces: Pieces, work: Path, run: RunCommand) -> list[ListedFile] | None:
+        """The files of all pieces, which can be joined as they are; None if all of the clip must be re-encoded.
+
+        At most two commands run at a time.
+        """
+        if not pieces.edges:
+            return list(pieces.body)
+        loop = asyncio.get_running_loop()
+        try:
+            setup, encoder = await loop.run_in_executor(None, self._describe, pieces.model)
+            ways = variants(setup, encoder)
+        except (NoSetupError, OSError) as error:  # re-encoding shows whether it can be read at all
+            self._logger.debug("A clip is re-encoded: %s.", error)
+            return None
+        known = self._worked.get((setup, encoder), "")
+        for way in ways if known == "" else [way for way in ways if way.name == known]:
+            if (files := await self._try(way, setup, pieces, work, run)) is not None:
+                self._remember(setup, encoder, way.name)
+                return _in_order(pieces, files)
+        self._remember(setup, encoder, None)
+        return None
+
+    def _describe(self, path: Path) -> tuple[DecoderSetup, Encoder | None]:
+        setup = read_setup(path)
+        return setup, Encoder.from_tag(setup.description) or self._encoder
+
+    async def _try(
+        self, way: Variant, setup: DecoderSetup, pieces: Pieces, work: Path, run: RunCommand
+    ) -> list[Path] | None:
+        """Encode the edges in one way; None if they do not join."""
+        files = [work / f"{edge.name}-{way.name}.mp4" for edge in pieces.edges]
+        commands = [
+            edge_command(edge, path.absolute(), way.options, timescale=setup.timescale, work=work)
+            for edge, path in zip(pieces.edges, files, strict=True)
+        ]
+        running = [asyncio.ensure_future(run(command)) for command in commands]
+        try:
+            await asyncio.gather(*running)
+            if await asyncio.get_running_loop().run_in_executor(None, way.fit, setup, pieces.model, files):
+                return files
+        except (FFmpegError, NoSetupError, OSError) as error:
+            self._logger.debug("The edges of a clip cannot be encoded as %s: %s", way.name, error)
+        finally:
+            for one in running:
+                one.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+        return None
+
+    def _remember(self, setup: DecoderSetup, encoder: Encoder | None, name: str | None) -> None:
+        while len(self._worked) >= _KNOWN_SETUPS:
+            del self._worked[next(iter(self._worked))]
+        self._worked[setup, encoder] = name
+
+
+def _in_order(pieces: Pieces, files: list[Path]) -> list[ListedFile]:
+    listed = list(pieces.body)
+    for edge, path in zip(pieces.edges, files, strict=True):
+        one = ListedFile(path.absolute(), edge.length_us)
+        if edge is pieces.head:
+            listed.insert(0, one)
+            continue
+        if pieces.head is None:
+            # The clip takes its decoder's configuration from the first file, of which nothing is shown.
+            listed.insert(0, ListedFile(path.absolute(), 0, outpoint_us=_NEVER_US))
+        listed.append(one)
+    return listed

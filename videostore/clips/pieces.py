@@ -1,0 +1,104 @@
+"""The pieces of a clip: what is copied from the segments, and the edges that must be re-encoded to be exact.
+
+A copy can begin only at certain keyframes. So the frames from the first one of the clip up to such a keyframe are the
+*head*, which is re-encoded. Where frames are decoded in another order than they are shown in, those before the end of
+the clip may need one behind it: then what follows the last keyframe is the *tail*, which is re-encoded too. Nothing is
+left for an edit list to hide, which many players ignore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from videostore.clips.plan import ClipPart
+from videostore.ffmpeg.concat_list import ListedFile
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Frames of a clip that are re-encoded."""
+
+    name: str
+    """`head` or `tail`."""
+    parts: tuple[ClipPart, ...]
+    length_us: int
+    delay_us: int = 0
+    """How long before it is shown each frame must be decoded, for the order of decoding in the whole clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A clip, or one group of its parts, from its first frame to its last."""
+
+    head: Edge | None
+    body: tuple[ListedFile, ...]
+    tail: Edge | None
+    model: Path
+    """The segment whose codec and format the edges must have."""
+    length_us: int
+    """The whole length, up to the end of the last frame."""
+    stop_us: int | None
+    """Where to stop reading the pieces, from the start of the clip: between two frames. None for their end."""
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """The pieces that are re-encoded."""
+        return tuple(edge for edge in (self.head, self.tail) if edge is not None)
+
+
+def pieces_of(parts: Sequence[ClipPart]) -> Pieces:
+    """Divide parts that can be joined without re-encoding all of them."""
+    timeline = _Timeline(parts)
+    last = parts[-1]
+    stop_us = timeline.position(last, last.stop_us) if last.stop_us is not None and last.copy_end is None else None
+    number = next((n for n, part in enumerate(parts) if not part.was_read or part.keyframe_us is not None), None)
+    tail_us = last.copy_end.tail_us if last.copy_end is not None else None
+    entry = parts[number] if number is not None else last
+    entry_us = entry.segment.start_us if entry.keyframe_us is None else entry.keyframe_us
+    if number is None or (entry is last and tail_us is not None and tail_us <= entry_us):
+        head = Edge("head", tuple(parts), timeline.length_us)
+        return Pieces(head, (), None, last.path, timeline.length_us, None)
+    before = list(parts[:number])
+    if entry_us > entry.first_us:
+        before.append(replace(entry, stop_us=entry_us - 1))
+    head_us = timeline.position(entry, entry_us)
+    head = Edge("head", tuple(before), head_us, entry.keyframe_delay_us) if before else None
+    tail = None
+    copied = list(parts[number:])
+    if last.copy_end is not None and tail_us is not None:
+        if tail_us <= last.first_us:
+            copied.pop()
+        first = replace(last, first_us=max(tail_us, last.first_us))
+        length_us = timeline.length_us - timeline.position(first, first.first_us)
+        tail = Edge("tail", (first,), length_us, last.copy_end.tail_delay_us)
+    body = tuple(_listed(part, entry_us if part is entry else part.segment.start_us) for part in copied)
+    return Pieces(head, body, tail, entry.path, timeline.length_us, stop_us)
+
+
+class _Timeline:
+    """Where the frames of parts are in their clip."""
+
+    def __init__(self, parts: Sequence[ClipPart]) -> None:
+        self._begins: dict[str, int] = {}
+        at_us = -parts[0].skip_us
+        for part in parts:
+            self._begins[part.segment.file_name] = at_us
+            at_us += part.length_us
+        self.length_us = at_us
+
+    def position(self, part: ClipPart, time_us: int) -> int:
+        """The place in the clip of a time in a part, in microseconds."""
+        return self._begins[part.segment.file_name] + time_us - part.segment.start_us
+
+
+def _listed(part: ClipPart, from_us: int) -> ListedFile:
+    start_us, end, to_us = part.segment.start_us, part.copy_end, part.segment.start_us + part.length_us
+    outpoint_us = None
+    if end is not None and (end.tail_us is not None or part.stop_us is not None):
+        outpoint_us = part.origin_us + end.decoded_us - start_us
+        to_us = end.tail_us or to_us
+    inpoint_us = part.origin_us + from_us - start_us if from_us > start_us else None
+    # All of them with a duration: the demuxer seeks only where it knows every one.
+    return ListedFile(part.path.absolute(), to_us - from_us, inpoint_us, outpoint_us)
