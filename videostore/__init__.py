@@ -15,6 +15,7 @@ Who owns what, and how long it lives:
 - `ClipPlanner` finds what is stored of a range and makes a `Plan`; `ClipCutter` runs the ffmpeg commands for it, in
   `Workspaces`; `Delivery` returns the clip as a file, as bytes or as a stream; `Uploads` names saved clips; `SaveQueue`
   keeps pending saves over restarts.
+- Every clip tells its own time in its tags (`ClipTimes`), which `clip_times` and `clip_frame` read from its file.
 - A read-only store works on a snapshot of the index, and follows what others do to the directory.
 - `videostore.viam` is the module around it, `videostore.remote` reaches a recorder on another machine, and
   `videostore.cli` is the command line; nothing below them knows of Viam or of a terminal.
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from videostore.clips.progress import OnProgress
     from videostore.config.model import StorageConfig, VideoConfig
     from videostore.ffmpeg.encoder import Encoder
+    from videostore.media.clip_reader import ClipFrame, clip_frame, clip_times
+    from videostore.media.clip_times import ClipStretch, ClipTimes
     from videostore.media.images import BadPictureError, picture_packet
     from videostore.media.packet import Gap, Packet, Source, StreamFormat
     from videostore.recording.health import RecorderHealth
@@ -71,6 +74,9 @@ __all__ = [
     "FETCH_LIMIT_BYTES",
     "AnyPath",
     "BadPictureError",
+    "ClipFrame",
+    "ClipStretch",
+    "ClipTimes",
     "Clock",
     "ConfigError",
     "Encoder",
@@ -111,6 +117,8 @@ __all__ = [
     "VideoStore",
     "VideoStoreError",
     "__version__",
+    "clip_frame",
+    "clip_times",
     "picture_packet",
     "repair_directory",
     "verify_directory",
@@ -141,6 +149,15 @@ _MODULES = {
         "VideoConfig",
     ),
     "videostore.ffmpeg.encoder": ("Encoder",),
+    "videostore.media.clip_reader": (
+        "ClipFrame",
+        "clip_frame",
+        "clip_times",
+    ),
+    "videostore.media.clip_times": (
+        "ClipStretch",
+        "ClipTimes",
+    ),
     "videostore.media.images": (
         "BadPictureError",
         "picture_packet",

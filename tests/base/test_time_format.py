@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.zones import KOLKATA, UTC, in_zone
 from videostore.base.time_format import (
     format_local,
+    format_position,
     format_seconds,
     format_utc,
     format_utc_exact,
@@ -74,3 +75,11 @@ def test_seconds_are_exact_to_the_microsecond_at_any_size(length_us: int) -> Non
 def test_every_time_between_the_earliest_and_the_latest_can_be_written_in_every_zone(moment: int, zone: str) -> None:
     with in_zone(zone):
         assert len(format_local(moment)) == len("YYYY-MM-DD_HH-MM-SS")
+
+
+def test_positions_have_hours_and_microseconds() -> None:
+    assert [format_position(us) for us in (0, 62_500_000, 100 * 3600 * SECOND + 1)] == [
+        "0:00:00.000000",
+        "0:01:02.500000",
+        "100:00:00.000001",
+    ]

@@ -17,7 +17,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[
 
 
 def test_the_help_is_readable_in_80_columns_without_colours_and_has_examples(program: Program) -> None:
-    commands = ["", "state", "export", "play", "verify", "record", "serve"]
+    commands = ["", "state", "export", "play", "when", "verify", "record", "serve"]
     assert {*commands} == {"", *COMMANDS}
     with ThreadPoolExecutor(2) as pool:
         for command, done in zip(commands, pool.map(lambda c: program(*c.split(), "--help"), commands), strict=True):
@@ -27,14 +27,6 @@ def test_the_help_is_readable_in_80_columns_without_colours_and_has_examples(pro
             assert "\n  Exit codes:\n    0 " in done.out
             short = re.findall(r"^  (-[a-z0-9]), --", done.out, re.MULTILINE)
             assert short == (["-o"] if command == "export" else [])  # none that could be taken for a time
-
-
-def test_it_shows_its_version_and_without_a_command_the_help(program: Program) -> None:
-    from videostore import __version__
-
-    assert program("--version").out == f"videostore {__version__}\n"
-    done = program()
-    assert done.code == 0 and "Commands:" in done.out
 
 
 def test_a_path_in_place_of_a_command_is_an_error_with_fields() -> None:

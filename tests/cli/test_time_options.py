@@ -17,6 +17,7 @@ from videostore.cli.time_options import (
     parse_integer,
     parse_length,
     parse_number,
+    parse_position,
     parse_range,
     parse_time,
 )
@@ -86,3 +87,38 @@ def test_a_time_is_rounded_down_to_its_precision() -> None:
     assert format_time(TIME_S * US + 999_999, utc=True) == "2023-11-14T22:13:20.999Z"
     assert format_time(TIME_S * US + 999_999, utc=True, precision="seconds") == "2023-11-14T22:13:20Z"
     assert read_time(format_time(TIME_S * US)) == TIME_S * US  # local, with its UTC offset
+
+
+@pytest.mark.parametrize(
+    ("text", "position_us", "within_us"),
+    [
+        ("0", 0, 999),
+        ("12.5", 12_500_000, 999),
+        (" 1:02.5", 62_500_000, 999),
+        ("00:01:02.500", 62_500_000, 999),
+        ("100:00:00", 360_000 * US, 999),
+        ("4000.1234", 4_000_123_400, 99),
+        ("12.345678", 12_345_678, 12),
+        ("12.3456789999", 12_345_678, 12),
+    ],
+)
+def test_positions_are_read_with_the_precision_in_which_they_are_written(
+    text: str, position_us: int, within_us: int
+) -> None:
+    assert parse_position(text) == (position_us, within_us)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "1:60", "60:00:00:00", "1:2:3:4", ".", "1.", "1e3", "nan", "١", "1,5", "+1"]
+)
+def test_what_is_not_a_position_is_refused(text: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse_position(text)
+    assert (refused.value.code, refused.value.field) == ("option-wrong", "POSITION")
+
+
+@pytest.mark.parametrize("text", ["-5", " -0.1", "-0:01"])
+def test_a_position_before_the_clip_is_refused(text: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse_position(text)
+    assert refused.value.code == "position-negative"

@@ -41,7 +41,7 @@ def plan_of(parts: Sequence[ClipPart], estimated_bytes: int = 1000) -> Plan:
 
 
 def commands_for(plan: Plan, container: str = "mp4", comment: str = "") -> tuple[CutCommand, ...]:
-    return cut_commands(plan, OUTPUT, container=container, comment=comment, work=WORK)
+    return cut_commands(plan, OUTPUT, container=container, comment=comment, recorder="cam", work=WORK)
 
 
 def option(command: CutCommand, name: str) -> str | None:
@@ -172,9 +172,11 @@ def test_a_segment_whose_path_has_a_line_break_is_refused() -> None:
 
 def test_the_tags_are_the_start_of_the_clip_and_its_comment() -> None:
     (command,) = commands_for(plan_of(parts_of((640, 480))), comment="a=b")
+    start, end = "2024-08-30T06:40:00.123457Z", "2024-08-30T06:40:10.123457Z"
     assert command.files[WORK / "tags.txt"] == (
-        ";FFMETADATA1\ncreation_time=2024-08-30T06:40:00.123457Z\ncomment=a\\=b"
+        f";FFMETADATA1\ncreation_time={start}\ndate={start}\nsynopsis=0:00:00.000000 {start}/{end}\ncomment=a\\=b"
     )
+    assert option(command, "metadata") == "title=cam"
 
 
 @pytest.mark.parametrize("comment", ["", "a = b; # c", "two\nlines\r", "back\\", "nul\0", "é 🚪", "x" * 100_000])

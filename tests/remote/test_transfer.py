@@ -13,11 +13,13 @@ import psutil
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.clip_time_checks import check_times
 from tests.support.packets import RESOLUTION_MS, same_frames
 from tests.support.recording import H264, H265, SIZE, SMALL, START_US, US, FixedClock, capture_times, record, take_over
 from videostore.base.errors import NoRoomError, NothingStoredError, RequestError, TooLargeError
 from videostore.base.ranges import Range
 from videostore.ffmpeg.encoder import Encoder
+from videostore.media.clip_reader import read_clip_times
 from videostore.remote.splice import Piece, SplicedClip
 from videostore.remote.transfer import Transfer
 from videostore.store.store import VideoStore
@@ -33,6 +35,8 @@ class Remote:
         self.shares: list[float] = []
         self.before: Callable[[int, int], None] = lambda from_us, to_us: None
         self.clock = FixedClock()
+        self.older = False
+        """Whether its clips do not tell their times, as those of older modules."""
         self._store = store
         self._work = work
 
@@ -40,7 +44,7 @@ class Remote:
         self.before(from_us, to_us)
         self.requested.append(Range(from_us, to_us))
         clip = await self._store.fetch(from_us, to_us, limit_bytes=self.limit_bytes)
-        path.write_bytes(clip.data)
+        path.write_bytes(clip.data.replace(b"ldes", b"free") if self.older else clip.data)
         self.largest_bytes = max(self.largest_bytes, len(clip.data))
         return clip.ranges
 
@@ -103,28 +107,50 @@ async def test_pieces_of_any_size_make_the_same_clip(tmp_path: Path, remote: Any
         from_us, to_us = times[dice.randrange(1, 30)] - dice.randrange(2), times[dice.randrange(80, 110)]
         whole, joined = await machine.both(from_us, to_us, dice.randrange(120_000, 300_000))
         check = check_clip(read_clip(joined), times, from_us, to_us)
-        assert check.flawless and check.drift_ms <= RESOLUTION_MS * len(machine.requested), check
+        assert check.flawless and check.drift_ms <= RESOLUTION_MS, check
         assert same_frames(whole, joined)
+        assert check_times(joined).times == read_clip_times(whole)
 
 
-async def test_the_time_between_pieces_is_exact_even_if_every_frame_is_a_keyframe(tmp_path: Path, remote: Any) -> None:
+async def test_a_clip_with_a_piece_of_an_older_module_does_not_tell_its_time(tmp_path: Path, remote: Any) -> None:
+    times = capture_times(8)
+    machine = await remote(await recorded(tmp_path / "recording", times))
+
+    def update(from_us: int, to_us: int) -> None:
+        machine.older = len(machine.requested) != 2
+
+    machine.limit_bytes, machine.before = whole_bytes(tmp_path / "recording") // 2, update
+    joined, _ = await machine.transfer(times[1], times[-1])
+    assert len(machine.requested) > 3
+    with pytest.raises(RequestError) as refused:
+        read_clip_times(joined)
+    assert refused.value.code == "clip-untimed-but-dated"
+
+
+@pytest.mark.parametrize("older", [False, True])
+async def test_the_time_between_pieces_is_exact_even_if_every_frame_is_a_keyframe(
+    tmp_path: Path, remote: Any, older: bool
+) -> None:
     """At 0.7 frames per second nothing is hidden at the start of a piece."""
     times = capture_times(60, fps=0.7)
     machine = await remote(await recorded(tmp_path / "recording", times))
+    machine.older = older
     whole, joined = await machine.both(times[1], times[-1], 200_000)
     assert same_frames(whole, joined)
     assert check_clip(read_clip(joined), times, times[1], times[-1]).drift_ms <= RESOLUTION_MS * len(machine.requested)
 
 
+@pytest.mark.parametrize("older", [False, True])
 @pytest.mark.parametrize(("step_s", "limit_bytes"), [(0.7, 55_000), (3, 45_000), (3, 70_000)])
 async def test_the_time_between_pieces_is_exact_even_if_a_response_holds_only_a_few_frames(
-    tmp_path: Path, remote: Any, monkeypatch: pytest.MonkeyPatch, step_s: float, limit_bytes: int
+    tmp_path: Path, remote: Any, monkeypatch: pytest.MonkeyPatch, step_s: float, limit_bytes: int, older: bool
 ) -> None:
     times = [START_US + int(number * step_s * US) + number % 3 * 1003 for number in range(12)]
     directory = tmp_path / "recording"
     await record(directory, times, segment_seconds=10)
     await take_over(directory)
     machine = await remote(directory)
+    machine.older = older
     # As in clips of older modules, the last frame has no duration.
     monkeypatch.setattr(SplicedClip, "end_us", property(lambda clip: clip.last.time_us + 1))
     whole, joined = await machine.both(times[0], times[-1] + 1, limit_bytes)
@@ -146,7 +172,7 @@ async def test_an_unknown_time_between_pieces_is_reported_as_a_gap(tmp_path: Pat
     await record(directory, times, segment_seconds=60)
     await take_over(directory)
     machine = await remote(directory)
-    machine.limit_bytes, machine.before = 100_000, vanish
+    machine.limit_bytes, machine.before, machine.older = 100_000, vanish, True
     fetch = machine.fetch
 
     async def record_seam(from_us: int, to_us: int, path: Path) -> Any:
@@ -184,6 +210,7 @@ async def test_a_gap_is_left_out_and_reported_as_for_a_clip_of_one_piece(tmp_pat
     assert [packet.digest for packet in one] == [packet.digest for packet in other]
     # The duration of the last frame before the gap is a guess.
     assert all(abs(a.time_us - b.time_us) < US // 10 for a, b in zip(one, other, strict=True))
+    assert check_times(joined).times == read_clip_times(whole)
 
 
 async def test_a_change_of_image_size_is_reencoded_and_loses_no_frame(tmp_path: Path, remote: Any) -> None:

@@ -185,7 +185,7 @@ async def nothing_open(_from_us: int, _to_us: int) -> list[tuple[Segment, Path]]
 def clips_of(archive: Archive, binary: str) -> ClipCutter:
     """The clips of a directory that is not recorded to."""
     workspaces = Workspaces(archive.directory / WORK_DIRECTORY)
-    return ClipCutter(archive, RetentionHolds(FixedClock()), workspaces, binary, LOGGER, nothing_open)
+    return ClipCutter(archive, RetentionHolds(FixedClock()), workspaces, binary, LOGGER, nothing_open, "cam")
 
 
 @dataclass

@@ -156,6 +156,17 @@ REQUEST = {
     "output-exists": "The file {path} exists. Choose another name, or allow overwriting it (--overwrite, or"
     " overwrite=True).",
     "not-recording": "Nothing is being recorded, so there is no end to wait for.",
+    "clip-unreadable": "The clip {path} cannot be read: {reason:reason}.",
+    "clip-untimed": "The clip {path} does not tell when it was captured: those of videostore 0.1.0 and of other"
+    " programs do not.",
+    "clip-untimed-but-dated": "The clip {path} does not tell when its frames were captured. Its header dates it to"
+    " {created_us:time}: if videostore 0.1.0 made it, its first frame was captured within that second.",
+    "clip-changed": "The clip {path} was cut or changed after it was made, so its positions have no certain time: it"
+    " lasts {length_s:s}, and its tags describe {made_s:s}. By them, the first frame was captured at {first_us:time}.",
+    "position-negative": "'{field}' is {value:s}. It must not be before the start of the clip.",
+    "position-beyond-clip": "'{field}' is {value:s}, but the clip lasts {length_s:s}.",
+    "position-unlisted": "'{field}' is {value:s}, but the clip has too many gaps to list, and tells its times only up"
+    " to {length_s:s}.",
     "read-only-save": "A read-only store cannot schedule saves. Use wait=True.",
     "input-unusable": "The input {input:value} cannot be opened. Name a file, a device or a URL.",
     "input-like-option": "The input {input:value} looks like an option, and there is no such file. Name a file, a"

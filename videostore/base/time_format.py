@@ -52,6 +52,12 @@ def format_seconds(us: int) -> str:
     return f"{'-' if us < 0 else ''}{seconds}.{microseconds:06d}"
 
 
+def format_position(us: int) -> str:
+    """Write a position in a clip as `H:MM:SS.mmmmmm`."""
+    seconds, microseconds = divmod(us, US_PER_SECOND)
+    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{microseconds:06d}"
+
+
 def _utc(us: int) -> datetime:
     return (_EPOCH + timedelta(microseconds=us)).replace(tzinfo=None)
 

@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
-import typer.core
 import typer.main
 
 from videostore.base.errors import RequestError, redact
 from videostore.cli import environment, help_text
 from videostore.cli import record_options as recording
-from videostore.cli.arguments import escape_relative_times, unescape
+from videostore.cli.arguments import unescape
 from videostore.cli.invocation import looks_like_path
 from videostore.cli.machine_options import parse_remote
 from videostore.cli.options import ApiKey, ApiKeyId, Component, From, Machine, Storage, To, Utc, Verbose
+from videostore.cli.program import PROGRAM, app, register
 from videostore.cli.runtime import DONE, EXIT_CODES, FAILED, INCOMPLETE, INTERRUPTED, REFUSED, print_message, run
 
-_Function = TypeVar("_Function", bound=Callable[..., int])
-PROGRAM = "videostore"
+__all__ = ["PROGRAM", "app", "dispatch"]
+
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """What a wrong command line raises. It is click's, which newer versions of typer contain."""
 _ALWAYS_COMPLETE = {code: meaning for code, meaning in EXIT_CODES.items() if code != INCOMPLETE}
-
-
-class _Command(typer.core.TyperCommand):
-    """A command whose arguments may be times such as `-5m`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, escape_relative_times(args))
-
-
-app = typer.Typer(
-    name=PROGRAM,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"max_content_width": 80},
-)
 
 
 def dispatch(arguments: Sequence[str]) -> int:
@@ -65,54 +49,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else DONE
 
 
-def _command(name: str, *parts: str, exit_codes: Mapping[int, str]) -> Callable[[_Function], _Function]:
-    """Register a command. Its help is its docstring, these parts and its exit codes."""
-
-    def register(function: _Function) -> _Function:
-        text = "\n\n".join([function.__doc__ or "", *parts])
-        epilog = help_text.table("Exit codes", exit_codes)
-        return app.command(name, cls=_Command, help=text, epilog=epilog)(function)
-
-    return register
-
-
-@app.callback(
-    invoke_without_command=True,
-    help="""Read, cut and make recordings of videostore.
-
-\b
-What is recorded in /data/front-door?
-  videostore state --storage /data/front-door
-Cut out ten minutes, exact to the frame:
-  videostore export 02:50 03:00 --storage /data/front-door
-Watch the last five minutes:
-  videostore play -5m now --storage /data/front-door
-
-Reading changes nothing, and works while a recording is in progress. `videostore COMMAND --help` has more examples.
-""",
-    epilog="\n\n".join(
-        [
-            help_text.table("Exit codes", EXIT_CODES),
-            help_text.table("Environment variables", environment.VARIABLES),
-        ]
-    ),
-)
-def _program(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
-) -> int:
-    if version:
-        from videostore import __version__
-
-        typer.echo(f"{PROGRAM} {__version__}")
-        raise typer.Exit(DONE)
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(DONE)
-    return DONE
-
-
-@_command(
+@register(
     "state",
     help_text.examples(
         "videostore state",
@@ -154,7 +91,7 @@ def state(
     return run(work)
 
 
-@_command(
+@register(
     "export",
     help_text.examples(
         "videostore export 02:50 03:00",
@@ -208,7 +145,7 @@ def export(
     return run(command.export(directory, asked, output, overwrite=overwrite, container=container, utc=utc))
 
 
-@_command(
+@register(
     "play",
     help_text.examples(
         "videostore play -5m now",
@@ -228,7 +165,39 @@ def play(start: From, end: To, storage: Storage = None, utc: Utc = False, verbos
     return run(command.play(find_directory(storage), asked, utc=utc))
 
 
-@_command(
+@register(
+    "when",
+    help_text.examples(
+        "videostore when burglary.mp4",
+        "videostore when burglary.mp4 1:02.5",
+        "videostore when burglary.mp4 12.5 --json | jq -r .captured",
+    ),
+    "POSITION is what a player shows: seconds (12.5), or 1:02.5, or 0:01:02.500. Players show it to the millisecond, "
+    "so a frame that begins within the same millisecond counts as shown. Without POSITION this lists the stretches of "
+    "the clip and the gaps between them. Clips of videostore 0.1.0 and of other programs do not tell their times.",
+    exit_codes={**_ALWAYS_COMPLETE, REFUSED: "wrong arguments, or a clip that does not tell its times"},
+)
+def when(
+    clip: Annotated[Path, typer.Argument(metavar="CLIP", help="A clip: a file that videostore made.")],
+    position: Annotated[
+        str | None, typer.Argument(metavar="POSITION", help="A position in the clip: 12.5, 1:02.5 …")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show all stretches, not only the first 100.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON: times in UTC, and seconds.")] = False,
+    utc: Utc = False,
+    verbose: Verbose = False,
+) -> int:
+    """Show when a clip, or a position in it, was captured."""
+    from videostore.cli import when as command
+    from videostore.cli.time_options import parse_position
+
+    path = Path(unescape(str(clip)))
+    if position is None:
+        return run(command.when(path, everything=everything, utc=utc, as_json=as_json))
+    return run(command.when_at(path, *parse_position(position), as_json=as_json))
+
+
+@register(
     "verify",
     help_text.examples(
         "videostore verify --storage /media/usb/front-door",
@@ -263,7 +232,7 @@ def verify(
     return run(work)
 
 
-@_command(
+@register(
     "record",
     help_text.examples(
         "videostore record rtsp://camera/stream --storage /data/door --size-gb 50",
@@ -318,7 +287,7 @@ def record(
     return run(command.record(options))
 
 
-@_command(
+@register(
     "serve",
     help_text.examples(
         "videostore serve /tmp/videostore.sock",

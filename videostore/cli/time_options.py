@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -12,10 +13,12 @@ from videostore.base.ranges import Range
 from videostore.base.time_format import up_to_millisecond
 from videostore.base.time_parsing import length_s, moment_us
 from videostore.cli.arguments import unescape
+from videostore.media.clip_times import TICK_US
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _LONGEST_S = 1e9
+_POSITION = re.compile(r"(?:(?:(\d{1,6}):)?([0-5]?\d):(?=[0-5]?\d(?:\.|$)))?(\d{1,9})(?:\.(\d{1,12}))?", re.ASCII)
 
 
 def now_us() -> int:
@@ -57,6 +60,25 @@ def parse_length(text: str, option: str) -> float:
     if seconds is None or not 0 < seconds < _LONGEST_S:
         raise _option_error(text, option, "a length such as 90s, 5m or 1h30m")
     return seconds
+
+
+def parse_position(text: str) -> tuple[int, int]:
+    """A position in a clip such as `12.5`, `1:02.5` or `0:01:02.500`, in microseconds, and how far it may be short.
+
+    Players show a position to the millisecond, without what is left: a frame at 12.345678 as 12.345.
+
+    Raises:
+        RequestError: it is not a position, or before the start of the clip.
+    """
+    written = unescape(text).strip()
+    found = _POSITION.fullmatch(written.removeprefix("-"))
+    if found is None:
+        raise _option_error(text, "POSITION", "seconds, or a time such as 1:02.5 or 0:01:02.500")
+    hours, minutes, seconds, decimals = found.groups(default="0")
+    position_us = (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * US_PER_SECOND + int(f"{decimals:0<6}"[:6])
+    if written.startswith("-"):
+        raise RequestError("position-negative", field="POSITION", value=-position_us / US_PER_SECOND)
+    return position_us, max(TICK_US, 10 ** (6 - min(max(len(decimals), 3), 6)) - 1)
 
 
 def parse_number(text: str, option: str) -> float:

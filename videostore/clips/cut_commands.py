@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,13 @@ from videostore.base.constants import FASTSTART_BYTES, US_PER_SECOND
 from videostore.base.time_format import format_seconds
 from videostore.clips.pieces import Edge
 from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan
+from videostore.clips.time_tags import plan_tags
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
 from videostore.ffmpeg.filters import fitted
 from videostore.ffmpeg.options import CLIP_TIMESCALE, EXACT_TIMES, REENCODED
+from videostore.media.clip_times import DATE, TITLE
 
+_ESCAPES = str.maketrans({**{c: "\\" + c for c in "=;#\\\n\r"}, "\0": None})
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
 
 
@@ -46,12 +48,14 @@ def join_command(
     *,
     container: str,
     comment: str,
+    recorder: str,
     work: Path,
     stop_us: int | None = None,
 ) -> CutCommand:
     """The command that writes a clip to a file or a pipe: its pieces, one after another, as they are.
 
-    `container` is `mp4` or `fmp4`; `comment` goes into the clip's comment tag. It ends at `stop_us`, if that is given.
+    `container` is `mp4` or `fmp4`; `comment` goes into the clip's comment tag, and the recorder's name into its title.
+    It ends at `stop_us`, if that is given.
 
     Raises:
         RequestError: the path of a segment cannot be written in a list.
@@ -78,8 +82,10 @@ def join_command(
     command = _Command(work)
     stop = {"t": format_seconds(stop_us)} if stop_us is not None else {}
     video = command.concat_input("list.txt", pieces, **stop).video
-    creation = _rfc3339(plan.parts[0].first_us)
-    tags = command.file("tags.txt", metadata_file({"creation_time": creation, "comment": comment}))
+    times = plan_tags(plan, recorder)
+    # The name may end in a backslash, as the comment may, and only one of them can be the last line of the file.
+    options["metadata"] = f"{TITLE}={times.pop(TITLE)}"
+    tags = command.file("tags.txt", metadata_file({"creation_time": times[DATE], **times, "comment": comment}))
     # The tags have no video, but ffmpeg-python includes only inputs that are mapped.
     return command.writing(ffmpeg.output(video, ffmpeg.input(str(tags), f="ffmetadata")["v?"], output, **options))
 
@@ -177,11 +183,6 @@ def _bounded(parts: Sequence[ClipPart]) -> dict[str, Any]:
     return {"maxrate": bits, "bufsize": bits}
 
 
-def _rfc3339(time_us: int) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=time_us)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def metadata_file(tags: Mapping[str, str]) -> str:
     """Tags in ffmpeg's own format, which takes what a command line cannot: any length, any character except NUL.
 
@@ -189,7 +190,7 @@ def metadata_file(tags: Mapping[str, str]) -> str:
     """
     lines = [";FFMETADATA1"]
     for name, value in tags.items():
-        escaped = "".join("\\" + c if c in "=;#\\\n\r" else c for c in value.replace("\0", ""))
+        escaped = value.translate(_ESCAPES)
         if escaped:
             lines.append(f"{name}={escaped}")
     return "\n".join(lines)

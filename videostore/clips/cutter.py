@@ -55,9 +55,11 @@ class ClipCutter:
         binary: str,
         logger: logging.Logger,
         open_segments: FindOpenSegments,
+        recorder: str,
         encoder: Encoder | None = None,
     ) -> None:
-        """`encoder` is that of the recorder, for segments that do not name theirs."""
+        """`recorder` is the recorder's name, which its clips tell; `encoder` is that of the recorder, for segments that do
+        not name theirs."""
         self._archive = archive
         self._holds = holds
         self._workspaces = workspaces
@@ -66,6 +68,7 @@ class ClipCutter:
         self._binary = binary
         self._logger = logger
         self._message_limit = MessageLimit()
+        self._recorder = recorder
         self._save_turn = asyncio.Semaphore(SAVES_AT_ONCE)
         self._fetch_turn = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._stream_turn = asyncio.Semaphore(STREAMS_AT_ONCE)
@@ -187,7 +190,19 @@ class ClipCutter:
             for command in commands:
                 await self._run(command, progress)
             stop_us = None
-        return join_command(plan, listed, output, container=container, comment=comment, work=work, stop_us=stop_us)
+        join = functools.partial(
+            join_command,
+            plan,
+            listed,
+            output,
+            container=container,
+            comment=comment,
+            recorder=self._recorder,
+            work=work,
+            stop_us=stop_us,
+        )
+        # In a thread: the lists and tags of tens of thousands of segments take a while to make.
+        return await asyncio.get_running_loop().run_in_executor(None, join)
 
     async def _run_edge(self, command: CutCommand, progress: CutProgress) -> None:
         """Run a command that may fail because another way of encoding is needed."""

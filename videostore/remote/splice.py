@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,28 @@ import av
 import ffmpeg
 
 from videostore.base.constants import US_PER_SECOND
+from videostore.base.tasks import run_in_thread
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
 from videostore.ffmpeg.filters import fitted
 from videostore.ffmpeg.options import CLIP_TIMESCALE, EXACT_TIMES, REENCODED
 from videostore.ffmpeg.process import run_ffmpeg
+from videostore.media.clip_times import (
+    DATE,
+    STRETCHES,
+    TITLE,
+    ClipStretch,
+    ClipTimes,
+    join_stretches,
+    parse_time_tags,
+    time_tags,
+)
 from videostore.media.look import Look
+from videostore.media.mp4_tags import write_synopsis
 
 _TIME_BASE = Fraction(1, US_PER_SECOND)
 _DIGEST_BYTES = 16
+_KEPT_TAGS = ("creation_time", "comment", TITLE, DATE)
+"""Those of the first piece are right for the whole clip; `STRETCHES` are only known at its end."""
 _OPTIONS = {"movie_timescale": str(US_PER_SECOND), "video_track_timescale": str(CLIP_TIMESCALE)}
 """With the default, milliseconds, the edit list could end before the last frame."""
 
@@ -66,6 +80,8 @@ class Piece:
     extradata: bytes
     look: Look
     packets: tuple[Packet, ...]
+    times: ClipTimes | None = None
+    """What it tells about its own time; None for a clip of an older module."""
 
     @classmethod
     def read(cls, path: Path) -> Piece:
@@ -83,7 +99,9 @@ class Piece:
             packets = tuple(_describe(packet) for packet in _packets(container))
             if all(packet.hidden for packet in packets):
                 raise ValueError("it has no frames")
-            return cls(path, context.name, context.width, context.height, context.extradata or b"", look, packets)
+            times = parse_time_tags(container.metadata)
+            extradata = context.extradata or b""
+            return cls(path, context.name, context.width, context.height, extradata, look, packets, times)
 
     @property
     def hidden_packets(self) -> int:
@@ -132,13 +150,16 @@ class SplicedClip:
         """The packets since the last keyframe, which a decoder has seen."""
         self._interval_us = US_PER_SECOND // 25
         """The time between the last two frames."""
-        options = {**_OPTIONS, **({"movflags": "+faststart"} if faststart else {})}
+        self._faststart = faststart
+        self._closed = False
+        self._stretches: tuple[ClipStretch, ...] | None = ()
+        """When its frames were captured; None if a piece does not tell it."""
         with av.open(str(first.path)) as source:
-            self._output = av.open(str(path), "w", format="mp4", options=options)
+            self._output = av.open(str(path), "w", format="mp4", options=_OPTIONS)
             self._stream = self._output.add_stream_from_template(source.streams.video[0])
             self._stream.time_base = _TIME_BASE
             self._output.metadata.update(
-                {name: source.metadata[name] for name in ("creation_time", "comment") if name in source.metadata}
+                {name: source.metadata[name] for name in _KEPT_TAGS if name in source.metadata}
             )
         self.append(first, SplicePoint(0, -first.first.time_us))
 
@@ -156,6 +177,20 @@ class SplicedClip:
         duration_us = self.last.duration_us
         return self.last.time_us + (duration_us if duration_us > 1 else self._interval_us)
 
+    @property
+    def length_us(self) -> int:
+        """The same, to the microsecond if the pieces tell it."""
+        return self._stretches[-1].end_position_us if self._stretches else self.end_us
+
+    @property
+    def stretches(self) -> tuple[ClipStretch, ...] | None:
+        """When its frames were captured; None if a piece does not tell it."""
+        return self._stretches
+
+    def tells_where(self, piece: Piece) -> bool:
+        """Whether a piece continues this clip at a place that its tags and those of the clip tell."""
+        return bool(self._stretches) and piece.times is not None and not piece.times.unlisted
+
     def splice_point(self, piece: Piece, interval_us: int | None = None) -> SplicePoint | None:
         """Where a piece continues this clip; None if the result could not be decoded.
 
@@ -164,6 +199,9 @@ class SplicedClip:
         """
         if not self.first.joins(piece):
             return None
+        if piece.hidden_packets == 0 and self.tells_where(piece):
+            # Not the times of the frames: each is rounded, and over hundreds of pieces that would add up.
+            return SplicePoint(0, self.length_us)
         if piece.hidden_packets == 0:
             time_us = self.end_us if interval_us is None else self.last.time_us + interval_us
             return SplicePoint(0, time_us - piece.first.time_us)
@@ -177,6 +215,7 @@ class SplicedClip:
 
     def append(self, piece: Piece, point: SplicePoint) -> None:
         """Copy the packets of a piece, from a splice point on."""
+        self._append_stretches(piece, point)
         with av.open(str(piece.path)) as source:
             for number, (packet, described) in enumerate(zip(_packets(source), piece.packets, strict=True)):
                 if number < point.skipped_packets:
@@ -195,9 +234,27 @@ class SplicedClip:
                     Packet(described.digest, described.keyframe, described.hidden, time_us, described.duration_us)
                 )
 
+    def _append_stretches(self, piece: Piece, point: SplicePoint) -> None:
+        # Frames that the piece hides and the clip shows are not in the piece's tags.
+        shows_hidden = bool(self._group) and point.skipped_packets < piece.hidden_packets
+        if self._stretches is None or piece.times is None or piece.times.unlisted or shows_hidden:
+            self._stretches = None
+            return
+        self._stretches += tuple(
+            replace(one, position_us=one.position_us + point.offset_us) for one in piece.times.stretches
+        )
+
     def close(self) -> None:
         """Complete the file. It can be called again."""
+        if self._closed:
+            return
+        self._closed = True
         self._output.close()
+        write_synopsis(self.path, _stretches_tag(self._stretches), faststart=self._faststart)
+
+
+def _stretches_tag(stretches: Sequence[ClipStretch] | None) -> str | None:
+    return time_tags("", join_stretches(stretches))[STRETCHES] if stretches else None
 
 
 async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary: str) -> None:
@@ -211,6 +268,8 @@ async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary:
     largest = max((clip.first for clip in clips), key=lambda piece: piece.width * piece.height)
     width, height = largest.width + largest.width % 2, largest.height + largest.height % 2
     listed = []
+    stretches: list[ClipStretch] | None = []
+    position_us = 0
     for number, clip in enumerate(clips):
         encoded = path.with_name(f"encoded{number}.mp4")
         large = min(clip.first.width, clip.first.height) > 2
@@ -218,12 +277,18 @@ async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary:
         video = fitted(video, width, height, largest.look.pixel_shape, may_have_fields=large)
         await _run(video.output(str(encoded), f="mp4", map_metadata=0, **REENCODED, **EXACT_TIMES), binary)
         clip.path.unlink()
-        listed.append(ListedFile(Path(encoded.name), clip.end_us))
+        listed.append(ListedFile(Path(encoded.name), clip.length_us))
+        if stretches is not None and clip.stretches is not None:
+            stretches += (replace(one, position_us=one.position_us + position_us) for one in clip.stretches)
+        else:
+            stretches = None
+        position_us += clip.length_us
     list_path = path.with_name("encoded.txt")
     list_path.write_text(concat_list(listed), encoding="utf-8")
     source, tags = ffmpeg.input(str(list_path), **CONCAT_INPUT), ffmpeg.input(str(path.with_name("encoded0.mp4")))
     options = {"f": "mp4", "c": "copy", "map_metadata": 1, **_OPTIONS}
     await _run(ffmpeg.output(source.video, tags["d?"], str(path), **options), binary)
+    await run_in_thread(write_synopsis, path, _stretches_tag(stretches))
 
 
 async def _run(stream: Any, binary: str) -> None:

@@ -216,7 +216,8 @@ class Transfer:
         if self._clips:
             clip = self._clips[-1]
             interval_us = None
-            if piece.hidden_packets == 0 and clip.first.joins(piece) and self._is_continuous(at_us):
+            told = clip.tells_where(piece)
+            if piece.hidden_packets == 0 and not told and clip.first.joins(piece) and self._is_continuous(at_us):
                 interval_us = await self._interval_us(clip, piece, at_us)
                 if interval_us is None:
                     self._uncertain_us.append(at_us)

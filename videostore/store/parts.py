@@ -109,7 +109,14 @@ class StoreParts:
         self._open = OpenSegments(self._archive, self._clock, lambda: self._run)
         workspaces = Workspaces(None if self._read_only else directory / WORK_DIRECTORY)
         self._clips = ClipCutter(
-            self._archive, self._holds, workspaces, self._binary, self._logger, self._open.find, self._encoder
+            self._archive,
+            self._holds,
+            workspaces,
+            self._binary,
+            self._logger,
+            self._open.find,
+            self._name,
+            self._encoder,
         )
         self._delivery = Delivery(self._clips, self._uploads, directory)
         self._maintainer = StorageMaintainer(

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from typing import Any
+
+import typer.main
+
+from tests.support.program import Program
+from videostore.cli.app import app
+
+
+def test_it_shows_its_version_and_without_a_command_the_help(program: Program) -> None:
+    from videostore import __version__
+
+    assert program("--version").out == f"videostore {__version__}\n"
+    done = program()
+    assert done.code == 0 and "Commands:" in done.out
+
+
+def test_the_help_of_a_command_is_its_docstring_its_parts_and_its_exit_codes() -> None:
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for name, command in commands.items():
+        assert command.help.startswith(command.callback.__doc__)
+        assert f"videostore {name}" in command.help and command.epilog.startswith("\b\nExit codes:\n  0 ")
+
+
+def test_an_argument_that_looks_like_a_negative_number_is_not_taken_for_an_option(program: Program) -> None:
+    assert (
+        program("when", "clip.mp4", "-5").sentence == "'POSITION' is -5 s. It must not be before the start of the clip."
+    )

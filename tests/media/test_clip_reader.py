@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.recording import SMALL, START_US, US, capture_times, record, take_over, write_foreign
+from videostore.base.errors import RequestError
+from videostore.ffmpeg.process import run_ffmpeg
+from videostore.media.clip_reader import clip_frame, clip_times, read_clip_frame, read_clip_times
+from videostore.store.store import VideoStore
+
+TIMES = capture_times(4)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with `mp4.mp4` and `fmp4.mp4`, clips of the same range. Tests must not change them."""
+    import asyncio
+
+    async def build() -> None:
+        await record(directory / "door", TIMES, size=SMALL)
+        await take_over(directory / "door")
+        async with VideoStore.open(directory / "door") as store:
+            for container in ("mp4", "fmp4"):
+                await store.export(TIMES[4], TIMES[-4], directory / f"{container}.mp4", container=container)
+
+    directory = tmp_path_factory.mktemp("clips")
+    asyncio.run(build())
+    return directory
+
+
+def refusal(path: Path) -> RequestError:
+    """The error that both functions raise, whose sentence is one for people."""
+    with pytest.raises(RequestError) as raised:
+        read_clip_frame(path, US)
+    with pytest.raises(RequestError) as same:
+        read_clip_times(path)
+    error = raised.value
+    assert same.value.code == error.code and error.is_complete()
+    assert str(path) in str(error) and "\n" not in str(error) and "Errno" not in str(error)
+    return error
+
+
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+async def test_the_library_reads_a_clip_without_blocking_the_loop(clips: Path, container: str) -> None:
+    path = clips / f"{container}.mp4"
+    times = await clip_times(os.fsencode(path))
+    assert (times.recorder, times.first_us, times.unlisted) == ("door", TIMES[4], 0)
+    first = await clip_frame(str(path), 0)
+    assert (first.position_us, first.captured_us, first.precision_us) == (0, TIMES[4], 0)
+    second = await clip_frame(path, TIMES[6] - TIMES[4] - 20)
+    assert abs(second.captured_us - TIMES[5]) <= second.precision_us == 12
+    with pytest.raises(RequestError) as refused:
+        await clip_frame(path, times.listed_us)
+    assert refused.value.code == "position-beyond-clip"
+    with pytest.raises(RequestError) as refused:
+        await clip_frame(path, -1)
+    assert refused.value.code == "position-negative"
+
+
+def test_a_frame_that_begins_a_little_after_the_position_can_count_as_shown(clips: Path) -> None:
+    position_us = TIMES[9] - TIMES[4]
+    early = read_clip_frame(clips / "mp4.mp4", position_us - 500)
+    assert abs(early.captured_us - TIMES[8]) <= 12
+    near = read_clip_frame(clips / "mp4.mp4", position_us - 500, 999)
+    assert abs(near.captured_us - TIMES[9]) <= 12
+
+
+def test_what_is_no_file_or_no_video_is_refused(clips: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("no video at all")
+    (tmp_path / "null.mp4").symlink_to("/dev/zero")
+    for name in ("missing.mp4", "pipe.mp4", "empty.mp4", "text.mp4", "null.mp4", ""):
+        assert refusal(tmp_path / name).code == "clip-unreadable"
+
+
+async def test_a_name_that_libav_would_take_for_a_url_is_a_file(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clips)
+    for name in ("concat:mp4.mp4", "data:video", "file:mp4.mp4"):
+        with pytest.raises(RequestError) as refused:
+            read_clip_times(Path(name))
+        assert refused.value.reason == "No such file or directory"
+        shutil.copyfile("mp4.mp4", name)
+        assert read_clip_times(Path(name)).first_us == TIMES[4]
+        Path(name).unlink()
+
+
+async def test_a_video_of_another_program_is_refused_with_what_its_header_says(tmp_path: Path, binary: str) -> None:
+    foreign = tmp_path / "foreign.mp4"
+    await write_foreign(foreign)
+    assert refusal(foreign).code == "clip-untimed"
+    dated = tmp_path / "dated.mp4"  # as videostore 0.1.0 does
+    tag = ["-metadata", "creation_time=2024-08-30T06:40:00.123457Z"]
+    await run_ffmpeg([binary, "-v", "error", "-i", str(foreign), "-c", "copy", *tag, str(dated)])
+    error = refusal(dated)
+    assert (error.code, error.fields["created_us"]) == ("clip-untimed-but-dated", START_US // US * US)
+
+
+@pytest.mark.parametrize("options", [["-ss", "1.5"], ["-t", "1.5"], ["-ss", "0.3", "-c:v", "mpeg4"]])
+async def test_a_clip_that_was_cut_by_another_program_is_not_believed(
+    clips: Path, tmp_path: Path, binary: str, options: list[str]
+) -> None:
+    """ffmpeg copies the tags."""
+    cut = tmp_path / "cut.mp4"
+    await run_ffmpeg([binary, "-v", "error", "-i", str(clips / "mp4.mp4"), "-c", "copy", *options, str(cut)])
+    error = refusal(cut)
+    assert (error.code, error.fields["first_us"]) == ("clip-changed", TIMES[4])
+
+
+async def test_a_clip_that_was_only_repacked_is_believed(clips: Path, tmp_path: Path, binary: str) -> None:
+    for container in ("mp4", "fmp4"):
+        repacked = tmp_path / f"{container}.mp4"
+        command = [binary, "-v", "error", "-i", str(clips / f"{container}.mp4"), "-c", "copy", str(repacked)]
+        await run_ffmpeg(command)
+        assert read_clip_times(repacked) == read_clip_times(clips / f"{container}.mp4")
+
+
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+def test_a_clip_that_lost_its_end_gives_the_right_time_or_none(clips: Path, tmp_path: Path, container: str) -> None:
+    data, path = (clips / f"{container}.mp4").read_bytes(), tmp_path / "clip.mp4"
+    positions = range(0, TIMES[-4] - TIMES[4], 77_777)
+    right = [read_clip_frame(clips / f"{container}.mp4", one) for one in positions]
+    for share in (0.02, 0.1, 0.5, 0.7, 0.95):
+        path.write_bytes(data[: int(len(data) * share)])
+        for position_us, frame in zip(positions, right, strict=True):
+            try:
+                told = read_clip_frame(path, position_us)
+            except RequestError as error:
+                assert error.code.startswith("clip-") and error.is_complete()  # the tags may be lost, too
+            else:
+                assert told == frame
+
+
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+def test_damage_gives_the_right_time_or_a_sentence(clips: Path, tmp_path: Path, container: str) -> None:
+    """Never another error, nor a time outside the stretch that the tag tells."""
+    data, path = (clips / f"{container}.mp4").read_bytes(), tmp_path / "clip.mp4"
+    times = read_clip_times(clips / f"{container}.mp4")
+    dice = random.Random(5)
+    answered = 0
+    for _ in range(150):
+        damaged = bytearray(data)
+        for _ in range(dice.choice((1, 4, 32))):
+            damaged[dice.randrange(dice.choice((len(data), 2000)))] = dice.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            told = read_clip_frame(path, dice.randrange(times.listed_us))
+            read = read_clip_times(path)
+        except RequestError as error:
+            assert error.is_complete()
+        else:
+            answered += 1
+            assert any(one.from_us <= told.captured_us <= one.to_us for one in read.stretches)
+    assert answered > 10

@@ -1,0 +1,33 @@
+"""The tags with which a clip tells its own time, made of its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from videostore.base.errors import whole_characters
+from videostore.clips.plan import ClipPart, Plan
+from videostore.media.clip_times import ClipStretch, join_stretches, time_tags
+
+
+def plan_tags(plan: Plan, recorder: str) -> dict[str, str]:
+    """The tags of the clip of a plan. `recorder` is the recorder's name."""
+    return time_tags(whole_characters(recorder).replace("\0", ""), plan_stretches(plan.parts))
+
+
+def plan_stretches(parts: Sequence[ClipPart]) -> list[ClipStretch]:
+    """Where the parts of a plan are in its clip, and when they were captured; joined where no gap is between them."""
+    stretches = []
+    position_us = 0
+    for part in parts:
+        foreign = part.segment.run_us is None
+        stretches.append(ClipStretch(position_us, part.first_us, _last_end_us(part), exact=not foreign))
+        position_us += part.length_us - part.skip_us
+    return join_stretches(stretches)
+
+
+def _last_end_us(part: ClipPart) -> int:
+    """When the last frame that is shown of a part ends."""
+    if part.stop_us is None or part.last_length_us is None:
+        return part.segment.start_us + part.length_us
+    last_us = part.stop_us - part.last_length_us // 2  # `stop_us` is in the middle between it and the next frame
+    return last_us + part.last_length_us
