@@ -24,7 +24,7 @@ from tests.players.programs import alone, first_line
 from tests.players.reading import Reading, Seek, read_frames
 
 PAGE = Path(__file__).with_name("page.html")
-_LIMIT_S = 500
+_LIMIT_S = 900
 _PREFERENCES = {
     "media.autoplay.default": 0,
     "media.autoplay.blocking_policy": 0,
