@@ -39,7 +39,7 @@ class Seek(enum.Enum):
 
     SHOWN = "the frame that is shown at this position"
     NEXT = "the frame that begins next"
-    NEAR = "one of these two, as its guess of the first one's length tells it"
+    NEAR = "one of these two: it guesses the length of the first one, or is late with it"
     KEYFRAME = "the last keyframe before"
 
 
