@@ -26,7 +26,7 @@ class Vlc:
     """VLC, in a process of its own, one file after the other."""
 
     name = "VLC"
-    seek = Seek.NEAR
+    seek = Seek.LATE
 
     def missing(self) -> str | None:
         return None if ctypes.util.find_library("vlc") else "libvlc not installed"
