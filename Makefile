@@ -38,7 +38,7 @@ test: $(STAMP) ## run the tests (some of them: PYTEST_ARGS="-n0 -k name")
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 test-players: $(STAMP) ## show clips to the players that are installed, and print a table of what they show
-	$(PY) -m pytest -q -o faulthandler_timeout=600 tests/players $(PLAYERS_ARGS)
+	$(PY) -m pytest -q -o faulthandler_timeout=1200 tests/players $(PLAYERS_ARGS)
 
 lint: $(STAMP) ## check style, types and the import contracts
 	$(PY) -m ruff check .

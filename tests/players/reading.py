@@ -39,7 +39,8 @@ class Seek(enum.Enum):
 
     SHOWN = "the frame that is shown at this position"
     NEXT = "the frame that begins next"
-    NEAR = "one of these two, as its guess of the first one's length tells it"
+    LATE = "one of these two: what comes late after a seek is replaced by the next"
+    NEAR = "the frame that is shown there or a neighbour, because it guesses how long each is shown"
     KEYFRAME = "the last keyframe before"
 
 
@@ -131,6 +132,8 @@ def seek_targets(clip: Clip, seek: Seek) -> tuple[int, ...]:
     if seek is Seek.KEYFRAME:
         return clip.times[: number + 1]
     if seek is Seek.NEAR:
+        return clip.times[max(number - 1, 0) : number + 2]
+    if seek is Seek.LATE:
         return clip.times[number : number + 2]
     if seek is Seek.NEXT:
         return clip.times[number + 1 : number + 2] or clip.times[number:]

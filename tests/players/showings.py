@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from tests.players.browsers import Chromium, Firefox
@@ -51,6 +52,16 @@ class Showings:
     def habit(self, player: str, clip: Clip) -> Habit:
         """What a player makes of any file of the same codec and container."""
         control = control_name(clip.h265, clip.container)
+        habit = self._habit(player, control)
+        # Whether the last frame is dropped is a matter of chance: one control file that lacks it tells.
+        drops_last = any(self._habit(player, one.name).drops_last for one in self.controls())
+        return replace(habit, drops_last=drops_last)
+
+    def controls(self) -> list[Clip]:
+        """The files of libav alone."""
+        return [clip for clip in self.clips.values() if clip.control]
+
+    def _habit(self, player: str, control: str) -> Habit:
         return Habit.of(self.clips[control], self.reading(player, control), PLAYERS[player].seek)
 
     def played(self) -> list[str]:

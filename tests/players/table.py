@@ -24,7 +24,7 @@ def summary(showings: Showings) -> Iterator[str]:
     for name, reason in showings.missing.items():
         yield f"{name} was not tried: {reason}."
     for name in showings.played():
-        for control in [clip for clip in showings.clips.values() if clip.control]:
+        for control in showings.controls():
             if habit := str(showings.habit(name, control)):
                 yield f"{name} with a file of libav alone ({control.name}): {habit.rstrip('.')}."
 
