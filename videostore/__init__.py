@@ -53,9 +53,10 @@ if TYPE_CHECKING:
     from videostore.clips.progress import OnProgress
     from videostore.config.model import StorageConfig, VideoConfig
     from videostore.ffmpeg.encoder import Encoder
+    from videostore.media.bad_picture import BadPictureError
     from videostore.media.clip_reader import ClipFrame, clip_frame, clip_times
     from videostore.media.clip_times import ClipStretch, ClipTimes
-    from videostore.media.images import BadPictureError, picture_packet
+    from videostore.media.images import picture_packet
     from videostore.media.packet import Gap, Packet, Source, StreamFormat
     from videostore.recording.health import RecorderHealth
     from videostore.sources.ffmpeg_input import FFmpegInput
@@ -158,10 +159,8 @@ _MODULES = {
         "ClipStretch",
         "ClipTimes",
     ),
-    "videostore.media.images": (
-        "BadPictureError",
-        "picture_packet",
-    ),
+    "videostore.media.bad_picture": ("BadPictureError",),
+    "videostore.media.images": ("picture_packet",),
     "videostore.media.packet": (
         "Gap",
         "Packet",

@@ -23,6 +23,7 @@ from videostore.base.system import (
     return_memory,
     subordinate,
     sync_data,
+    unread_bytes,
     widen_pipe,
 )
 
@@ -81,6 +82,19 @@ def test_a_pipe_is_enlarged() -> None:
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def test_what_was_written_to_a_pipe_and_not_read_is_known() -> None:
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"12345")
+        assert unread_bytes(writing) == 5
+        os.read(reading, 3)
+        assert unread_bytes(writing) == 2
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert unread_bytes(writing) == 0  # it is closed
 
 
 def test_what_is_not_a_pipe_stays_as_it_is(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from videostore.media.packet import Gap, Packet, Source, StreamFormat
+from videostore.media.packet import FaultCount, Gap, Packet, Source, StreamFormat
 
 
 class Pictures:
@@ -19,6 +19,7 @@ class Pictures:
 def test_everything_with_packets_is_a_source() -> None:
     assert isinstance(Pictures(), Source)
     assert not isinstance(object(), Source)
+    assert not isinstance(Pictures(), FaultCount)
 
 
 async def test_an_image_is_a_keyframe_unless_its_source_says_otherwise() -> None:
@@ -31,6 +32,7 @@ def test_formats_are_equal_if_one_run_can_hold_both() -> None:
     plain = StreamFormat("h264", 1920, 1080, b"sets")
     assert plain == StreamFormat("h264", 1920, 1080, b"sets")
     assert len({plain, StreamFormat("h264", 1920, 1080, b"other"), StreamFormat("hevc", 1920, 1080, b"sets")}) == 3
+    assert StreamFormat("mjpeg", 2, 2) != StreamFormat("mjpeg", 2, 2, orientation=6)
 
 
 def test_a_packet_cannot_be_changed() -> None:

@@ -31,3 +31,13 @@ async def test_an_exception_of_the_iterable_becomes_a_gap_and_is_kept() -> None:
     source = IterableSource(packets())
     assert [item async for item in source.packets()] == [PACKETS[0], Gap("the source failed: the camera burned")]
     assert source.error is failure
+
+
+async def test_an_iterable_of_something_else_is_a_mistake_that_is_kept() -> None:
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        yield PACKETS[0]
+        yield PACKETS[1].data  # type: ignore[misc]
+
+    source = IterableSource(packets())
+    assert [type(item) for item in [item async for item in source.packets()]] == [Packet, Gap]
+    assert str(source.error) == "it yielded bytes, which is neither a Packet nor a Gap"

@@ -65,6 +65,12 @@ def recoded(time_us: int, size: tuple[int, int] = SIZE, kind: str = "JPEG", **op
     return out.getvalue()
 
 
+def half_png(time_us: int, size: tuple[int, int] = SIZE) -> bytes:
+    """A PNG that was cut; the end is put behind."""
+    data = recoded(time_us, size, "PNG")
+    return data[: len(data) // 2] + data[-12:]
+
+
 def turned(time_us: int, orientation: int, size: tuple[int, int] = SIZE, kind: str = "JPEG") -> bytes:
     """As a camera sends it that was mounted on its side: EXIF says how to turn it."""
     exif = Image.Exif()

@@ -12,11 +12,12 @@ from viam.components.camera import Camera
 from viam.media.video import NamedImage
 from viam.proto.common import ResponseMetadata
 
+from tests.support.damaged_images import half_png, without_scan
 from tests.support.recording import LOGGER, SMALL, START_US, US, FixedClock, picture
 from tests.support.scripted_camera import JPEG, Answer, ScriptedCamera, answer, hang
 from videostore.base.clock import SystemClock
 from videostore.media.images import read_picture
-from videostore.media.packet import Gap, Packet
+from videostore.media.packet import FaultCount, Gap, Packet
 from videostore.viam.poller import FramePoller
 
 
@@ -129,6 +130,18 @@ async def test_a_single_fault_is_no_gap(clock: FixedClock) -> None:
     given = [START_US, START_US + 50_000]
     camera = ScriptedCamera(answer(given[0]), GRPCError(Status.UNAVAILABLE, "busy"), answer(given[1]))
     assert times_of(await take(poller_of(camera, clock), 2)) == given
+
+
+async def test_images_that_are_not_whole_are_counted_with_their_fault(clock: FixedClock) -> None:
+    clock.wall = START_US + 100_000
+    given = [START_US, START_US + 50_000]
+    bad = [answer(START_US + 10_000, damage(START_US, SMALL)) for damage in (without_scan, half_png)]
+    camera = ScriptedCamera(answer(given[0]), *bad, answer(given[1]))
+    poller = poller_of(camera, clock)
+    assert times_of(await take(poller, 2)) == given
+    assert (poller.faulty_frames, poller.fault) == (2, None)
+    assert poller.last_fault.startswith("camera 'cam' sent a PNG of ")
+    assert isinstance(poller, FaultCount)
 
 
 async def test_a_camera_that_never_worked_makes_a_gap_at_once(short_timeouts: None) -> None:

@@ -6,6 +6,7 @@ import struct
 import time
 
 from videostore.media import jpeg, png
+from videostore.media.bad_picture import BadPictureError as BadPictureError
 from videostore.media.packet import Packet, StreamFormat
 
 RGBA_MAGIC = b"RGBA"
@@ -15,10 +16,6 @@ _BEFORE_IMAGE = b"\x00\r\n\t "
 _MAX_BEFORE = 1024
 _MAX_SIDE = 16384
 """Most pixels in a row or a column."""
-
-
-class BadPictureError(ValueError):
-    """The bytes are not a complete image of a supported format."""
 
 
 def picture_packet(data: bytes, captured_us: int | None = None) -> Packet:
@@ -45,17 +42,14 @@ def read_picture(data: bytes) -> tuple[StreamFormat, bytes]:
     """
     if data[:1] in (b"\x00", b"\r", b"\n", b"\t", b" "):
         data = data[:_MAX_BEFORE].lstrip(_BEFORE_IMAGE) + data[_MAX_BEFORE:]
-    try:
-        if data.startswith(jpeg.START):
-            jpeg_header = jpeg.read_jpeg(data)
-            format = _format("mjpeg", jpeg_header.width, jpeg_header.height, jpeg_header.orientation, data)
-            return format, data[jpeg_header.start : jpeg_header.end]
-        if data.startswith(png.SIGNATURE):
-            png_header = png.read_png(data)
-            format = _format("png", png_header.width, png_header.height, png_header.orientation, data)
-            return format, data[: png_header.end]
-    except ValueError as error:
-        raise BadPictureError(str(error)) from error
+    if data.startswith(jpeg.START):
+        jpeg_header = jpeg.read_jpeg(data)
+        format = _format("mjpeg", jpeg_header.width, jpeg_header.height, jpeg_header.orientation, data)
+        return format, data[jpeg_header.start : jpeg_header.end]
+    if data.startswith(png.SIGNATURE):
+        png_header = png.read_png(data)
+        format = _format("png", png_header.width, png_header.height, png_header.orientation, data)
+        return format, data[: png_header.end]
     if data[:4] == RGBA_MAGIC and len(data) > RGBA_HEADER.size:
         _, width, height = RGBA_HEADER.unpack_from(data)
         if len(data) - RGBA_HEADER.size != width * height * 4 or not width or not height:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from videostore.media.bad_picture import BadPictureError
 from videostore.media.exif import UPRIGHT, read_orientation
 
 START = b"\xff\xd8"
@@ -81,7 +82,7 @@ def read_jpeg(data: bytes) -> JpegHeader:
     restart marker or the end. Whether the image data itself is damaged is known to a decoder only.
 
     Raises:
-        ValueError: it has no end, no size, or not all of its image data.
+        BadPictureError: it has no end, no size, or not all of its image data.
     """
     content = _Content()
     start, at = 0, len(START)
@@ -110,12 +111,12 @@ def read_jpeg(data: bytes) -> JpegHeader:
                 content.orientation = read_orientation(segment[len(_EXIF) :])
             elif marker == _START_OF_SCAN:
                 scan = segment  # it counts if image data follows
-    raise ValueError(f"a JPEG of {len(data)} bytes without an end")
+    raise BadPictureError(f"a JPEG of {len(data)} bytes without an end")
 
 
 def _header(content: _Content, start: int, end: int, length: int) -> JpegHeader:
     if not content.scans:
-        raise ValueError(f"a JPEG of {length} bytes without image data")
+        raise BadPictureError(f"a JPEG of {length} bytes without image data")
     if not content.complete:
-        raise ValueError(f"a JPEG of {length} bytes without all of its image data")
+        raise BadPictureError(f"a JPEG of {length} bytes without all of its image data")
     return JpegHeader(*content.size, content.orientation, start, end)

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from videostore.media.bad_picture import BadPictureError
 from videostore.media.exif import UPRIGHT, read_orientation
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -36,7 +37,7 @@ def read_png(data: bytes) -> PngHeader:
     """Read the chunks of a PNG and count its pixels: a decoder fills in what is missing. Blocking.
 
     Raises:
-        ValueError: it is cut or damaged.
+        BadPictureError: it is cut or damaged.
     """
     width, height, raw_bytes = 0, 0, 0
     orientation, parts = UPRIGHT, []
@@ -50,18 +51,18 @@ def read_png(data: bytes) -> PngHeader:
             parts.append(chunk)
         elif kind == b"IEND":
             if not parts:
-                raise ValueError(f"a PNG of {len(data)} bytes without image data")
+                raise BadPictureError(f"a PNG of {len(data)} bytes without image data")
             if not _holds(parts, raw_bytes):
-                raise ValueError(f"a PNG of {len(data)} bytes without all of its image data")
+                raise BadPictureError(f"a PNG of {len(data)} bytes without all of its image data")
             return PngHeader(width, height, orientation, end)
-    raise ValueError(f"a PNG of {len(data)} bytes without an end")
+    raise BadPictureError(f"a PNG of {len(data)} bytes without an end")
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
     """Each chunk's type, content and end, up to one that is cut.
 
     Raises:
-        ValueError: a checksum is wrong.
+        BadPictureError: a checksum is wrong.
     """
     at = len(SIGNATURE)
     while at + _CHUNK.size + _CHECKSUM_BYTES <= len(data):
@@ -71,7 +72,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
             return
         body = memoryview(data)[at + 4 : end - _CHECKSUM_BYTES]
         if zlib.crc32(body) != int.from_bytes(data[end - _CHECKSUM_BYTES : end], "big"):
-            raise ValueError(f"a PNG of {len(data)} bytes with a wrong checksum")
+            raise BadPictureError(f"a PNG of {len(data)} bytes with a wrong checksum")
         yield kind, bytes(body[4:]), end
         at = end
 

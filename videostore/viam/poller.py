@@ -123,10 +123,10 @@ class FramePoller:
         except CameraError as error:
             return self._failed(str(error))
         except BadPictureError as error:
-            fault = f"camera {self._camera.name!r} sent {error}"
-            self.faulty_frames, self.last_fault = self.faulty_frames + 1, fault
+            reason = f"camera {self._camera.name!r} sent {error}"
+            self.faulty_frames, self.last_fault = self.faulty_frames + 1, reason
             damaged = self._damaged + 1
-            gap, self._damaged = self._failed(fault), damaged
+            gap, self._damaged = self._failed(reason), damaged
             return gap
         except (GRPCError, StreamTerminatedError, OSError, asyncio.TimeoutError) as error:
             return self._failed(f"camera {self._camera.name!r} returned an error: {_text(error)}")
