@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -17,6 +18,7 @@ from videostore.base.ranges import Range
 from videostore.clips.cut_commands import CutCommand, cut_commands, metadata_file
 from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan
 from videostore.ffmpeg.process import run_ffmpeg
+from videostore.media.look import Look
 from videostore.media.segment import Segment
 
 STORAGE, WORK, OUTPUT = Path("/storage"), Path("/cutting"), "/clips/clip.mp4"
@@ -113,7 +115,7 @@ def test_parts_of_different_frame_sizes_are_reencoded_to_the_largest_and_bounded
     assert len(encoding) == 3
     for command in encoding:
         scaling = option(command, "filter_complex") or ""
-        assert "scale=1282:722" in scaling and "pad=1282:722" in scaling
+        assert "clip(2*round(722*" in scaling and "pad=1282:722" in scaling and "setsar=1/1" in scaling
         assert option(command, "maxrate") == str(8 * REENCODED_FACTOR * 1000 // 10)
     assert option(joining, "c") == "copy" and option(joining, "filter_complex") is None
 
@@ -133,6 +135,25 @@ def test_every_input_is_a_file_of_the_command_or_the_output_of_one_before(contai
             assert made <= written
             written |= {Path(one) for one in command.arguments if one.endswith(".mp4")}
         assert Path(OUTPUT) in written
+
+
+def test_the_frame_has_the_pixel_shape_of_the_largest_part() -> None:
+    small, large = parts_of((640, 480), (720, 576))
+    parts = [replace(small, look=Look(Fraction(10, 11))), replace(large, look=Look(Fraction(16, 11)))]
+    *encoding, _ = commands_for(plan_of(parts))
+    assert all("setsar=16/11" in (option(command, "filter_complex") or "") for command in encoding)
+
+
+def test_parts_of_another_look_are_reencoded_and_unread_ones_join() -> None:
+    first, second = parts_of((720, 576), (720, 576))
+    wide, tagged = Look(Fraction(16, 11)), Look(colours=(6, 6, 6, False))
+    for one, other, count in ((wide, wide, 1), (wide, Look(), 3), (Look(), tagged, 3), (None, tagged, 1)):
+        assert len(commands_for(plan_of([replace(first, look=one), replace(second, look=other)]))) == count
+
+
+def test_clips_count_time_at_90_khz() -> None:
+    (command,) = commands_for(plan_of(parts_of((640, 480))))
+    assert (option(command, "video_track_timescale"), option(command, "time_base")) == ("90000", "1/90000")
 
 
 def test_the_index_of_a_clip_is_moved_to_its_front_unless_it_is_very_large() -> None:

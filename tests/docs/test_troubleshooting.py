@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 import re
+import shlex
+from fractions import Fraction
+from pathlib import Path
 
+import av
 import pytest
 
-from tests.support.documents import page, quoted, rows_below
+from tests.support.documents import blocks, page, quoted, rows_below, section
 from tests.support.statements import Statements, package_statements
+from videostore.ffmpeg.options import CLIP_TIMESCALE
+from videostore.ffmpeg.process import run_ffmpeg
 
 UNSEEN = {
     "it gave no reason": "stands in place of what ffmpeg said last",
     "no reason given": "the same",
     "ffmpeg gave no reason": "the same",
     "the camera was just asked for its first": "part of what get_images is refused with",
+    "its video is interlaced": "the input is opened once more",
     "the recorder was stopped": "no request can ask for it any more",
 }
 """Reasons that need no entry, and why."""
 CHOSEN = {"the input … …: …": {"the input … failed: …", "the input … cannot be recorded: …"}}
 """Where the code chooses a word before it writes the reason: what it may write."""
+
+
+def write_clip(path: Path) -> int:
+    """Write a clip whose frames are unevenly apart; returns how many."""
+    with av.open(str(path), "w", options={"video_track_timescale": str(CLIP_TIMESCALE)}) as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.codec_context.time_base = 64, 48, Fraction(1, CLIP_TIMESCALE)
+        for number in range(30):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts, frame.time_base = number * 9000 + number * number % 7 * 577, Fraction(1, CLIP_TIMESCALE)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return 30
+
+
+async def test_the_command_extracts_each_frame_of_a_clip_once(text: str, tmp_path: Path, binary: str) -> None:
+    count = write_clip(tmp_path / "clip.mp4")
+    (command,) = blocks(section(text, "## Clips in other programs"), "sh")
+    program, *words = shlex.split(command)
+    assert program == "ffmpeg"
+    words = [str(tmp_path / word) if "." in word else word for word in words]
+    await run_ffmpeg([binary, "-v", "error", *words])
+    names = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert names == [f"frame{number:06d}.png" for number in range(1, count + 1)]
 
 
 @pytest.fixture(scope="module")

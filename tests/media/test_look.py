@@ -6,11 +6,11 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.support.recording import find_ffmpeg
-from videostore.ffmpeg.process import run_ffmpeg
+from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
 from videostore.media.fmp4 import _leaves
 from videostore.media.look import Look
 
+SMPTE170M = "setparams=range=limited:color_primaries=smpte170m:color_trc=smpte170m:colorspace=smpte170m"
 HEADER = b"\0" * 86
 
 
@@ -34,12 +34,12 @@ async def looks_of(path: Path, *options: str) -> tuple[Look, Look]:
         (
             (
                 "-vf",
-                "setparams=range=limited:color_primaries=smpte170m:color_trc=smpte170m:colorspace=smpte170m,setsar=12/11",
+                f"{SMPTE170M},setsar=12/11",
             ),
             Look(Fraction(12, 11), (6, 6, 6, False)),
         ),
         (
-            ("-vf", "setparams=range=limited:color_primaries=bt709:color_trc=bt709:colorspace=bt709"),
+            ("-vf", SMPTE170M.replace("smpte170m", "bt709")),
             Look(colours=(1, 1, 1, False)),
         ),
     ],

@@ -54,3 +54,18 @@ async def test_a_file_may_have_any_name(
     source = Tap(open_input(name, binary))
     await source.play()
     assert len(source.packets_seen) == len(capture_times(0.3, fps=20)) and not source.gaps
+
+
+def test_an_input_is_deinterlaced_only_if_it_is_interlaced(tmp_path: Path) -> None:
+    """The filter holds a frame back."""
+    profile = profile_of(tmp_path / "x.mp4", reencode=True)
+    assert "bwdif" not in values(input_command(profile), "-vf")[0]
+    profile.interlaced = True
+    assert values(input_command(profile), "-vf")[0].startswith("bwdif=deint=interlaced")
+
+
+def test_motion_jpeg_is_converted_as_full_range(tmp_path: Path) -> None:
+    profile = profile_of(tmp_path / "x.mp4", reencode=True)
+    assert "colorspace=all" not in values(input_command(profile), "-vf")[0]
+    profile.codec = "mjpeg"
+    assert "colorspace=all" in values(input_command(profile), "-vf")[0]

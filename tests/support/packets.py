@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
-from videostore.remote.splice import Piece
+from videostore.ffmpeg.options import CLIP_TIMESCALE
+from videostore.remote.splice import Packet, Piece
+
+RESOLUTION_MS = 1000 / CLIP_TIMESCALE
+"""Two times of a clip, each rounded to its unit, are at most this much closer or further apart than those of frames."""
+_RESOLUTION_US = 1000 * RESOLUTION_MS + 1
 
 
 def same_frames(one: Path, other: Path) -> bool:
-    """Whether two clips have the same packets at the same times. Their durations may differ."""
-    return _frames(one) == _frames(other)
+    """Whether two clips have the same packets, as far apart as the units of time of a clip can say.
+
+    Their durations may differ.
+    """
+    return same_packets(Piece.read(one).packets, Piece.read(other).packets)
 
 
-def _frames(path: Path) -> list[tuple[bytes, bool, int]]:
-    return [(packet.digest, packet.hidden, packet.time_us) for packet in Piece.read(path).packets]
+def same_packets(some: Sequence[Packet], others: Sequence[Packet]) -> bool:
+    """The same of their packets. Where two pieces were joined, both have rounded the times of their frames."""
+    equal = [(a.digest, a.hidden, a.keyframe) for a in some] == [(b.digest, b.hidden, b.keyframe) for b in others]
+    return equal and all(
+        abs((b.time_us - a.time_us) - (d.time_us - c.time_us)) <= 2 * _RESOLUTION_US
+        for (a, b), (c, d) in zip(itertools.pairwise(some), itertools.pairwise(others), strict=True)
+    )
