@@ -119,17 +119,15 @@ class Piece:
             return False
         return set(others) <= set(own)
 
-    def interval_us(self, first: Packet, second: Packet) -> int | None:
-        """The time between two frames, if this piece has the second one right after the first.
+    @property
+    def shown_packets(self) -> int:
+        """How many packets are not hidden."""
+        return len(self.packets) - self.hidden_packets
 
-        None as well if it has several such pairs: the frames of a still scene may be equal to the byte.
-        """
-        found = {
-            b.time_us - a.time_us
-            for a, b in zip(self.packets, self.packets[1:], strict=False)
-            if (a.digest, b.digest) == (first.digest, second.digest)
-        }
-        return found.pop() if len(found) == 1 else None
+    def interval_us(self, number: int) -> int | None:
+        """The time between the shown frame with this number, counted from 1, and the next; None if there is no next."""
+        at = self.hidden_packets + number
+        return self.packets[at].time_us - self.packets[at - 1].time_us if at < len(self.packets) else None
 
 
 class SplicedClip:

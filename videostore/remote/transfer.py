@@ -262,18 +262,20 @@ class Transfer:
         return any(one.from_us < at_us < one.to_us for one in merge_ranges(self._fetched))
 
     async def _interval_us(self, clip: SplicedClip, piece: Piece, at_us: int) -> int | None:
-        """The time between the last frame of a clip and the first of a piece that starts with a keyframe.
+        """The time between the last frame of a clip and the first of a piece that has nothing of that clip.
 
-        Such a piece hides nothing. The duration of the last frame may be a guess, at the end of a segment; a clip that
-        holds both frames knows. None: it cannot be found.
+        The duration of the last frame may be a guess, at the end of a segment; a clip that holds both frames knows.
+        None: it cannot be found.
         """
         for reach_s in _REACHES_S:
-            reach_us = int(reach_s * US_PER_SECOND)
+            begin_us = at_us - int(reach_s * US_PER_SECOND)
+            end_us = min(2 * at_us - begin_us, self._requested.to_us)
             try:
-                bridge = await self._read_range(at_us - reach_us, min(at_us + reach_us, self._requested.to_us))
+                before = await self._read_range(begin_us, at_us)
+                bridge = await self._read_range(begin_us, end_us) if before else None
             except RequestError:  # too large, for instance
                 break
-            if bridge and (interval_us := bridge.interval_us(clip.last, piece.first)) is not None:
+            if before and bridge and (interval_us := bridge.interval_us(before.shown_packets)) is not None:
                 return interval_us
         # No response can carry both frames: find the capture time of each.
         last_us = await self._capture_time_us(clip.last, at_us, -_FARTHEST_US)
