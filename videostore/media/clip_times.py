@@ -123,6 +123,26 @@ def join_stretches(stretches: Iterable[ClipStretch]) -> list[ClipStretch]:
     return joined
 
 
+def position_of(stretches: Sequence[ClipStretch], time_us: int, near_us: int) -> int:
+    """Where a frame is that was captured at `time_us`: to the microsecond, if it can be found near `near_us`."""
+    for one in reversed(stretches):
+        position_us = one.position_us + time_us - one.from_us
+        if one.exact and one.from_us <= time_us <= one.to_us and abs(position_us - near_us) <= 2 * TICK_US:
+            return position_us
+    return near_us
+
+
+def continued(stretches: Sequence[ClipStretch], others: Iterable[ClipStretch]) -> tuple[ClipStretch, ...]:
+    """The stretches of a clip, with those of another that continues it and may have some of its end too."""
+    known_us = stretches[-1].end_position_us if stretches else 0
+    added = []
+    for one in others:
+        missing_us = max(0, known_us - one.position_us)
+        if one.position_us + missing_us < one.end_position_us:
+            added.append(replace(one, position_us=one.position_us + missing_us, from_us=one.from_us + missing_us))
+    return tuple(join_stretches([*stretches, *added]))
+
+
 def time_tags(recorder: str, stretches: Sequence[ClipStretch], unlisted: int = 0) -> dict[str, str]:
     """The tags of a clip with these stretches. At most `MOST_STRETCHES` are listed, besides those already unlisted."""
     listed = stretches[:MOST_STRETCHES]

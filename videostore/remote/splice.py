@@ -1,9 +1,9 @@
 """Splicing: clips of adjacent ranges become one clip, exact to the frame and without re-encoding.
 
-A clip of [b, c) begins at the keyframe before b, and its edit list hides the packets between the two. These hidden
-packets are the last packets of the clip of [a, b), byte for byte. They are left out here, which joins the two clips in
-the middle of a group of pictures, and they show to the microsecond how far apart the frames on both sides are. ffmpeg's
-own concatenation would show them a second time, and late.
+A clip that is to follow another one is fetched from a little earlier, so that it also has the last keyframe of the one
+before and what follows that, byte for byte. What both have is left out here, which joins the two clips in the middle of
+a group of pictures, and it shows how far apart the frames on both sides are. ffmpeg's own concatenation would show it a
+second time, and late.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ from videostore.media.clip_times import (
     TITLE,
     ClipStretch,
     ClipTimes,
-    join_stretches,
+    continued,
     parse_time_tags,
+    position_of,
     time_tags,
 )
+from videostore.media.decoder_setup import DecoderSetup, NoSetupError
 from videostore.media.look import Look
 from videostore.media.mp4_tags import write_synopsis
 
@@ -123,20 +125,28 @@ class Piece:
         """Whether a player can continue from one piece into the other. H.264 clips repeat their parameter sets."""
         if (self.codec, self.width, self.height, self.look) != (other.codec, other.width, other.height, other.look):
             return False
-        same_setup = self.codec == "h264" or self.extradata == other.extradata
+        same_setup = self.codec == "h264" or self.extradata == other.extradata or self._has_sets_of(other)
         return self.in_display_order and other.in_display_order and same_setup
 
-    def interval_us(self, first: Packet, second: Packet) -> int | None:
-        """The time between two frames, if this piece has the second one right after the first.
+    def _has_sets_of(self, other: Piece) -> bool:
+        """Whether a decoder of this piece can decode the other one too."""
+        if self.codec != "hevc":
+            return False
+        try:
+            own, others = (DecoderSetup(one.codec, 0, one.extradata).sets for one in (self, other))
+        except NoSetupError:
+            return False
+        return set(others) <= set(own)
 
-        None as well if it has several such pairs: the frames of a still scene may be equal to the byte.
-        """
-        found = {
-            b.time_us - a.time_us
-            for a, b in zip(self.packets, self.packets[1:], strict=False)
-            if (a.digest, b.digest) == (first.digest, second.digest)
-        }
-        return found.pop() if len(found) == 1 else None
+    @property
+    def shown_packets(self) -> int:
+        """How many packets are not hidden."""
+        return len(self.packets) - self.hidden_packets
+
+    def interval_us(self, number: int) -> int | None:
+        """The time between the shown frame with this number, counted from 1, and the next; None if there is no next."""
+        at = self.hidden_packets + number
+        return self.packets[at].time_us - self.packets[at - 1].time_us if at < len(self.packets) else None
 
 
 class SplicedClip:
@@ -194,23 +204,42 @@ class SplicedClip:
     def splice_point(self, piece: Piece, interval_us: int | None = None) -> SplicePoint | None:
         """Where a piece continues this clip; None if the result could not be decoded.
 
-        `interval_us` is the time between the last frame and the piece's first one, for a piece without hidden packets.
+        `interval_us` is the time between the last frame and the piece's first one, for a piece that has nothing of it.
         None stands for the duration of the last frame.
         """
         if not self.first.joins(piece):
             return None
+        if (point := self.overlap(piece)) is not None:
+            return point
         if piece.hidden_packets == 0 and self.tells_where(piece):
             # Not the times of the frames: each is rounded, and over hundreds of pieces that would add up.
             return SplicePoint(0, self.length_us)
         if piece.hidden_packets == 0:
             time_us = self.end_us if interval_us is None else self.last.time_us + interval_us
             return SplicePoint(0, time_us - piece.first.time_us)
-        # The clip must have the hidden packets, from the keyframe on. Some at their end may have been recorded since.
+        return None
+
+    @property
+    def overlap_us(self) -> int:
+        """How long before its end a piece must begin that is to have the last keyframe too."""
+        return self.last.time_us - self._group[0].time_us + max(self.last.duration_us, self._interval_us)
+
+    def overlap(self, piece: Piece) -> SplicePoint | None:
+        """Where a piece continues this clip that has the end of it too, from the last keyframe on; None if it has not.
+
+        Some of it may be hidden, and some have been recorded since.
+        """
+        if not self.first.joins(piece):
+            return None
         written = [packet.digest for packet in self._group]
-        hidden = [packet.digest for packet in piece.packets[: piece.hidden_packets]]
-        for end in range(len(hidden), len(written) - 1, -1):
-            if hidden[end - len(written) : end] == written:
-                return SplicePoint(end, self.last.time_us - piece.packets[end - 1].time_us)
+        begins = [number for number, packet in enumerate(piece.packets) if packet.digest == written[0]]
+        for begin in begins:
+            end = begin + len(written)
+            if [packet.digest for packet in piece.packets[begin:end]] == written:
+                offset_us = self.last.time_us - piece.packets[end - 1].time_us
+                if self._stretches and piece.times is not None:
+                    offset_us = position_of(self._stretches, piece.times.first_us, offset_us)
+                return SplicePoint(end, offset_us)
         return None
 
     def append(self, piece: Piece, point: SplicePoint) -> None:
@@ -240,9 +269,8 @@ class SplicedClip:
         if self._stretches is None or piece.times is None or piece.times.unlisted or shows_hidden:
             self._stretches = None
             return
-        self._stretches += tuple(
-            replace(one, position_us=one.position_us + point.offset_us) for one in piece.times.stretches
-        )
+        moved = (replace(one, position_us=one.position_us + point.offset_us) for one in piece.times.stretches)
+        self._stretches = continued(self._stretches, moved)
 
     def close(self) -> None:
         """Complete the file. It can be called again."""
@@ -254,7 +282,7 @@ class SplicedClip:
 
 
 def _stretches_tag(stretches: Sequence[ClipStretch] | None) -> str | None:
-    return time_tags("", join_stretches(stretches))[STRETCHES] if stretches else None
+    return time_tags("", stretches)[STRETCHES] if stretches else None
 
 
 async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary: str) -> None:

@@ -33,6 +33,8 @@ _USUAL_LIMIT_BYTES = 24 * MIB
 _SHORT_US = 2 * US_PER_SECOND
 """Pieces get shorter only if they must: each carries up to a second that is hidden."""
 _SHORTEST_US = US_PER_SECOND // 100
+_LONGEST_OVERLAP_US = 20 * US_PER_SECOND
+"""A piece is not fetched from earlier than this, even if keyframes are farther apart."""
 _REACHES_S = (0.25, 1, 2, 4, 16)
 """How far clips that show the frames around a join reach, tried one after the other: the camera may be slow."""
 _FARTHEST_US = 60 * US_PER_SECOND
@@ -108,8 +110,9 @@ class Transfer:
         while at_us < self._requested.to_us:
             end_us = self._end_us(at_us)
             piece = self._work / f"piece{self._pieces}.mp4"
+            begin_us = self._begin_us(at_us)
             try:
-                ranges = await self._fetch_piece(at_us, end_us, piece)
+                ranges = await self._fetch_from(begin_us, at_us, end_us, piece)
             except TooLargeError as error:
                 self._shorten(error, end_us - at_us)
                 continue
@@ -122,7 +125,7 @@ class Transfer:
                     raise
                 break  # the rest of the range is in the machine's future
             else:
-                await self._keep(piece, Range(at_us, end_us), ranges)
+                await self._keep(piece, Range(at_us, end_us), ranges, begin_us)
             at_us = end_us
             if self._on_progress is not None:
                 done_us = at_us - self._requested.from_us
@@ -137,6 +140,24 @@ class Transfer:
         if count == 1:
             return self._requested.to_us
         return max(at_us + 1, (at_us + left_us // count) // RESPONSE_PRECISION_US * RESPONSE_PRECISION_US)
+
+    async def _fetch_from(self, begin_us: int, at_us: int, end_us: int, piece: Path) -> tuple[Range, ...] | None:
+        """Fetch a piece from `begin_us` on, or only from `at_us` on if nothing before that is left."""
+        try:
+            return await self._fetch_piece(begin_us, end_us, piece)
+        except (NothingStoredError, UnreadableRangeError):
+            if begin_us == at_us:
+                raise
+        return await self._fetch_piece(at_us, end_us, piece)
+
+    def _begin_us(self, at_us: int) -> int:
+        """Where the next piece begins: early enough to have the last keyframe of the clip too, if it continues that."""
+        if not self._clips or not any(one.to_us == at_us for one in merge_ranges(self._fetched)):
+            return at_us
+        overlap_us = self._clips[-1].overlap_us + RESPONSE_PRECISION_US
+        if overlap_us > min(self._longest_us, _LONGEST_OVERLAP_US):
+            return at_us
+        return max(self._requested.from_us, at_us - overlap_us)
 
     async def _last_frame_in(self, from_us: int, to_us: int) -> list[Range]:
         """What is held of a range in which no frame was captured: a frame before it may last into it."""
@@ -195,55 +216,66 @@ class Transfer:
             aimed_us = int(length_us * self._aim_bytes / size_bytes)
             self._longest_us = max(length_us // 2, min(aimed_us, 2 * length_us), min(length_us, _SHORT_US))
 
-    async def _keep(self, piece: Path, requested: Range, ranges: tuple[Range, ...] | None) -> None:
-        """Make a piece part of the clip."""
+    async def _keep(self, piece: Path, requested: Range, ranges: tuple[Range, ...] | None, begin_us: int) -> None:
+        """Make a piece part of the clip. It was fetched from `begin_us` on, to have the end of the one before too."""
         self._pieces += 1
         self._fetched += [requested] if ranges is None else ranges
-        size_bytes, length_us = piece.stat().st_size, requested.to_us - requested.from_us
+        size_bytes, length_us = piece.stat().st_size, requested.to_us - begin_us
         self._largest_bytes = max(self._largest_bytes, size_bytes)
         if not self._total_bytes:
             self._total_bytes = size_bytes * (self._requested.to_us - self._requested.from_us) // length_us
         if requested == self._requested:
             piece.rename(self.path)
         else:
-            await self._append(piece, requested.from_us)
+            if not await self._append(piece, requested.from_us, overlaps=begin_us < requested.from_us):
+                await self._fetch_piece(requested.from_us, requested.to_us, piece)
+                await self._append(piece, requested.from_us, overlaps=False)
             piece.unlink()
         self._adapt_length(size_bytes, length_us)
 
-    async def _append(self, path: Path, at_us: int) -> None:
-        """Splice a piece to those before it, or start another clip if that is not possible."""
+    async def _append(self, path: Path, at_us: int, *, overlaps: bool) -> bool:
+        """Splice a piece to those before it, or start another clip if that is not possible.
+
+        False: it should have had the end of the one before too, but has not.
+        """
         piece = await run_in_thread(Piece.read, path)
         if self._clips:
             clip = self._clips[-1]
+            point = clip.overlap(piece)
+            if point is None and overlaps:
+                return False
             interval_us = None
-            told = clip.tells_where(piece)
-            if piece.hidden_packets == 0 and not told and clip.first.joins(piece) and self._is_continuous(at_us):
+            alone = point is None and piece.hidden_packets == 0 and not clip.tells_where(piece)
+            if alone and clip.first.joins(piece) and self._is_continuous(at_us):
                 interval_us = await self._interval_us(clip, piece, at_us)
                 if interval_us is None:
                     self._uncertain_us.append(at_us)
-            if (point := clip.splice_point(piece, interval_us)) is not None:
+            if (point := point or clip.splice_point(piece, interval_us)) is not None:
                 await run_in_thread(clip.append, piece, point)
-                return
+                return True
             await run_in_thread(clip.close)
         spliced, faststart = self._work / f"spliced{len(self._clips)}.mp4", 0 < self._total_bytes <= FASTSTART_BYTES
         self._clips.append(await run_in_thread(functools.partial(SplicedClip, spliced, piece, faststart=faststart)))
+        return True
 
     def _is_continuous(self, at_us: int) -> bool:
         return any(one.from_us < at_us < one.to_us for one in merge_ranges(self._fetched))
 
     async def _interval_us(self, clip: SplicedClip, piece: Piece, at_us: int) -> int | None:
-        """The time between the last frame of a clip and the first of a piece that starts with a keyframe.
+        """The time between the last frame of a clip and the first of a piece that has nothing of that clip.
 
-        Such a piece hides nothing. The duration of the last frame may be a guess, at the end of a segment; a clip that
-        holds both frames knows. None: it cannot be found.
+        The duration of the last frame may be a guess, at the end of a segment; a clip that holds both frames knows.
+        None: it cannot be found.
         """
         for reach_s in _REACHES_S:
-            reach_us = int(reach_s * US_PER_SECOND)
+            begin_us = at_us - int(reach_s * US_PER_SECOND)
+            end_us = min(2 * at_us - begin_us, self._requested.to_us)
             try:
-                bridge = await self._read_range(at_us - reach_us, min(at_us + reach_us, self._requested.to_us))
+                before = await self._read_range(begin_us, at_us)
+                bridge = await self._read_range(begin_us, end_us) if before else None
             except RequestError:  # too large, for instance
                 break
-            if bridge and (interval_us := bridge.interval_us(clip.last, piece.first)) is not None:
+            if before and bridge and (interval_us := bridge.interval_us(before.shown_packets)) is not None:
                 return interval_us
         # No response can carry both frames: find the capture time of each.
         last_us = await self._capture_time_us(clip.last, at_us, -_FARTHEST_US)
