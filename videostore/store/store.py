@@ -20,6 +20,7 @@ from videostore.base.errors import RequestError, UnreadableRangeError, VideoStor
 from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import Range
 from videostore.base.time_parsing import Moment
+from videostore.clips.containers import DEFAULT_CONTAINER, check_container
 from videostore.clips.limits import check_clip_room
 from videostore.clips.progress import OnProgress
 from videostore.clips.uploads import tag_directory
@@ -178,12 +179,19 @@ class VideoStore(StoreParts):
             raise VideoStoreError("end-not-recorded", reason=self._recorder.end_fault)
 
     async def save(
-        self, start: Moment, end: Moment, *, metadata: str = "", tags: Sequence[str] = (), wait: bool = True
+        self,
+        start: Moment,
+        end: Moment,
+        *,
+        metadata: str = "",
+        tags: Sequence[str] = (),
+        wait: bool = True,
+        container: str = DEFAULT_CONTAINER,
     ) -> SavedClip:
         """Write the clip of [start, end) to the upload path, where it appears complete.
 
         `metadata` becomes part of its name, and `tags` become `tag=…` directories, which the data manager turns into
-        tags. With `wait=False` this returns at once, and the clip is written as soon as the recording reaches `end`.
+        tags. `container` is as for `export`; the name ends in `.mp4` either way. With `wait=False` this returns at once, and the clip is written as soon as the recording reaches `end`.
 
         Raises:
             TimestampError, RequestError: a time, the range or a tag is wrong.
@@ -192,13 +200,16 @@ class VideoStore(StoreParts):
             FFmpegError: the clip could not be made.
         """
         asked = self._asked(start, end)
+        check_container(container)
         metadata = request_text(metadata, "metadata")
         directory = tag_directory(tags)
         if self._read_only and not wait:
             raise RequestError("read-only-save")
         async with self._uploads.reserve_path(asked.from_us, metadata, directory) as path:
             accepted_us = self._clock.wall_us()
-            save = SaveJob(path.name, str(directory), asked.from_us, asked.to_us, metadata, accepted_us)
+            save = SaveJob(
+                path.name, str(directory), asked.from_us, asked.to_us, metadata, accepted_us, container=container
+            )
             if wait:
                 return await self._run_request(self._save_now(save, path))
             await self._run_request(self._save_later(save))
@@ -219,7 +230,7 @@ class VideoStore(StoreParts):
         end: Moment,
         path: AnyPath,
         *,
-        container: str = "mp4",
+        container: str = DEFAULT_CONTAINER,
         metadata: str = "",
         overwrite: bool = False,
         on_progress: OnProgress | None = None,
@@ -237,6 +248,7 @@ class VideoStore(StoreParts):
             FFmpegError: the clip could not be made.
         """
         asked = self._asked(start, end)
+        check_container(container)
         target = _absolute(path)
         writing = self._delivery.write(
             asked,
@@ -249,7 +261,7 @@ class VideoStore(StoreParts):
         return ExportedClip(target, await self._run_request(writing))
 
     async def fetch(
-        self, start: Moment, end: Moment, *, container: str = "mp4", limit_bytes: int = FETCH_LIMIT_BYTES
+        self, start: Moment, end: Moment, *, container: str = DEFAULT_CONTAINER, limit_bytes: int = FETCH_LIMIT_BYTES
     ) -> FetchedClip:
         """Return the clip of [start, end) as bytes: `mp4`, or `fmp4` for a fragmented MP4.
 
@@ -260,6 +272,7 @@ class VideoStore(StoreParts):
             FFmpegError: the clip could not be made.
         """
         asked = self._asked(start, end)
+        check_container(container)
         return await self._run_request(self._delivery.read(asked, container, limit_bytes))
 
     async def stream(
@@ -328,7 +341,7 @@ class VideoStore(StoreParts):
             raise
 
     async def _save_now(self, save: SaveJob, path: Path) -> SavedClip:
-        ranges = await self._delivery.upload(Range(save.from_us, save.to_us), path, save.metadata)
+        ranges = await self._delivery.upload(Range(save.from_us, save.to_us), path, save.metadata, save.container)
         await self._saves.finished(replace(save, ranges=ranges))
         return SavedClip(path.name, path, ranges)
 
