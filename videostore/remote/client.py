@@ -101,7 +101,8 @@ class Machine:
     ) -> SavedClip:
         """Let the machine save the clip of [start, end) and upload it. `path` of the result is below its upload path.
 
-        `container` is `mp4` or `fmp4`; older modules save `mp4` whatever it is. Moments are as for `export`. With `wait=False` the machine responds at once and saves later.
+        `container` is `mp4` or `fmp4`; modules of 0.1.0 save `mp4` whatever it is. Moments are as for `export`. With
+        `wait=False` the machine responds at once and saves later.
 
         Raises:
             RequestError: the machine refuses the request.
