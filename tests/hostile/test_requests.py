@@ -39,7 +39,8 @@ COMMANDS = ("save", "fetch", "get-storage-state", "get-save-status")
 FIELDS = ("command", "from", "to", "metadata", "tags", "async", "container", "filename", "nonsense")
 
 
-CLIP_TAGS = {"comment", "creation_time", "encoder", "major_brand", "minor_version", "compatible_brands"}
+CLIP_TAGS = {"comment", "creation_time", "date", "encoder", "synopsis", "title"}
+CLIP_TAGS |= {"major_brand", "minor_version", "compatible_brands"}
 
 
 HANG_S = 30.0
