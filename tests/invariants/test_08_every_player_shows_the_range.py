@@ -96,6 +96,16 @@ async def test_of_files_that_other_programs_wrote(
         await check(clips, times, from_us, to_us, container)
 
 
+@pytest.mark.parametrize("coding", ["h264 B frames", "h264 open GOP", "h265 B frames", "h265 open GOP"])
+async def test_of_ranges_that_end_soon_after_a_keyframe(cutter: OpenOver, tmp_path: Path, coding: str) -> None:
+    """Where frames are decoded before they are shown, the end of such a copy comes before its start."""
+    times = [FOREIGN_US + n * FRAME_US for n in range(40)]
+    await write_foreign_video(tmp_path / f"{FOREIGN_US // US}.mp4", times, CODINGS[coding])
+    clips = await cutter(tmp_path)
+    for first, last in [(14, 16), (13, 17), (14, 18), (28, 31), (28, 32), (15, 16)]:
+        await check(clips, times, times[first], times[last], "mp4")
+
+
 @pytest.mark.parametrize("container", CONTAINERS)
 async def test_of_a_slow_camera_whose_size_changes(cutter: OpenOver, tmp_path: Path, container: str) -> None:
     """Its bytes per second are few, and all of them are those of keyframes."""
