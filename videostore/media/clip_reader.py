@@ -113,8 +113,9 @@ def _times(path: Path, container: Any) -> ClipTimes:
         raise RequestError("clip-untimed-but-dated", path=path, created_us=created_us)
     length_us = _length_us(container)
     slack_us = _LENGTH_SLACK_US if times.stretches[-1].exact else _FOREIGN_SLACK_US
+    moved = abs(_start_us(container)) > slack_us  # the tags count from the first frame
     too_short, too_long = length_us < times.listed_us - slack_us, length_us > times.listed_us + slack_us
-    if too_short or (too_long and not times.unlisted):
+    if moved or too_short or (too_long and not times.unlisted):
         raise RequestError(
             "clip-changed",
             path=path,
@@ -130,6 +131,12 @@ def _length_us(container: Any) -> int:
     if stream.duration is not None:
         return int(stream.duration * stream.time_base * US_PER_SECOND)
     return int(container.duration or 0)
+
+
+def _start_us(container: Any) -> int:
+    """When a player shows the first frame."""
+    stream = container.streams.video[0]
+    return int((stream.start_time or 0) * stream.time_base * US_PER_SECOND)
 
 
 def _created_us(tags: Any) -> int | None:
