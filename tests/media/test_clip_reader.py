@@ -130,6 +130,14 @@ async def test_a_clip_that_was_cut_by_another_program_is_not_believed(
     assert (error.code, error.fields["first_us"]) == ("clip-changed", TIMES[4])
 
 
+async def test_a_clip_whose_start_was_moved_is_not_believed(clips: Path, tmp_path: Path, binary: str) -> None:
+    """Its length is still the same."""
+    moved = tmp_path / "moved.mp4"
+    command = [binary, "-v", "error", "-itsoffset", "0.5", "-i", str(clips / "mp4.mp4"), "-c", "copy", str(moved)]
+    await run_ffmpeg(command)
+    assert refusal(moved).code == "clip-changed"
+
+
 async def test_a_clip_that_was_only_repacked_is_believed(clips: Path, tmp_path: Path, binary: str) -> None:
     for container in ("mp4", "fmp4"):
         repacked = tmp_path / f"{container}.mp4"

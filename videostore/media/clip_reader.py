@@ -113,8 +113,10 @@ def _times(path: Path, container: Any) -> ClipTimes:
         raise RequestError("clip-untimed-but-dated", path=path, created_us=created_us)
     length_us = _length_us(container)
     slack_us = _LENGTH_SLACK_US if times.stretches[-1].exact else _FOREIGN_SLACK_US
+    moved = abs(_start_us(container)) > slack_us  # the tags count from the first frame
     too_short, longer = length_us < times.listed_us - slack_us, length_us > times.listed_us + slack_us
-    if too_short or (longer and not times.unlisted and not _ends_with_listed_frame(container, times.listed_us)):
+    too_long = longer and not times.unlisted and not _ends_with_listed_frame(container, times.listed_us)
+    if moved or too_short or too_long:
         raise RequestError(
             "clip-changed",
             path=path,
@@ -144,6 +146,12 @@ def _ends_with_listed_frame(container: Any, listed_us: int) -> bool:
         if number >= _MOST_PACKETS or (packet.pts is not None and packet.pts > end + 1):
             return False
     return True
+
+
+def _start_us(container: Any) -> int:
+    """When a player shows the first frame."""
+    stream = container.streams.video[0]
+    return int((stream.start_time or 0) * stream.time_base * US_PER_SECOND)
 
 
 def _created_us(tags: Any) -> int | None:
