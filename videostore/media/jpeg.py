@@ -83,19 +83,6 @@ class _Content:
             at += 1 + _COEFFICIENTS * (2 if segment[at] >> 4 else 1)
 
     @property
-    def fault(self) -> str:
-        """What decoders do not tell, but make other pictures of: with old tables, or with wrong levels."""
-        if not self.scans:
-            return "without image data"
-        if not self.complete:
-            return "without all of its image data"
-        if self.kind == _LOSSLESS:
-            return ""
-        if not self.tables_used <= self.tables:
-            return "without its quantisation tables"
-        return "" if self.sample_bits == _SAMPLE_BITS else f"with {self.sample_bits} bits a sample"
-
-    @property
     def complete(self) -> bool:
         """Whether there is image data for all that the frame header announces."""
         if self.kind in _SEQUENTIAL or self.kind == _PROGRESSIVE:
@@ -145,6 +132,13 @@ def read_jpeg(data: bytes) -> JpegHeader:
 
 
 def _header(content: _Content, start: int, end: int, length: int) -> JpegHeader:
-    if content.fault:
-        raise BadPictureError(f"a JPEG of {length} bytes {content.fault}")
+    if not content.scans:
+        raise BadPictureError(f"a JPEG of {length} bytes without image data")
+    if not content.complete:
+        raise BadPictureError(f"a JPEG of {length} bytes without all of its image data")
+    # Decoders do not tell of these, but make other pictures of them: with old tables, or with wrong levels.
+    if content.kind != _LOSSLESS and not content.tables_used <= content.tables:
+        raise BadPictureError(f"a JPEG of {length} bytes without its quantisation tables")
+    if content.kind != _LOSSLESS and content.sample_bits != _SAMPLE_BITS:
+        raise BadPictureError(f"a JPEG of {length} bytes with {content.sample_bits} bits a sample")
     return JpegHeader(*content.size, content.orientation, start, end)
