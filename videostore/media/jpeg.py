@@ -83,6 +83,16 @@ class _Content:
             at += 1 + _COEFFICIENTS * (2 if segment[at] >> 4 else 1)
 
     @property
+    def has_tables(self) -> bool:
+        """Whether it brings the tables that it uses. Decoders that lack them take those of another image, or none."""
+        return self.kind == _LOSSLESS or self.tables_used <= self.tables
+
+    @property
+    def has_usual_samples(self) -> bool:
+        """Whether decoders take it as it is meant: ffmpeg's takes 12 bits a sample for 8."""
+        return self.kind == _LOSSLESS or self.sample_bits == _SAMPLE_BITS
+
+    @property
     def complete(self) -> bool:
         """Whether there is image data for all that the frame header announces."""
         if self.kind in _SEQUENTIAL or self.kind == _PROGRESSIVE:
@@ -136,9 +146,8 @@ def _header(content: _Content, start: int, end: int, length: int) -> JpegHeader:
         raise BadPictureError(f"a JPEG of {length} bytes without image data")
     if not content.complete:
         raise BadPictureError(f"a JPEG of {length} bytes without all of its image data")
-    # Decoders do not tell of these, but make other pictures of them: with old tables, or with wrong levels.
-    if content.kind != _LOSSLESS and not content.tables_used <= content.tables:
+    if not content.has_tables:
         raise BadPictureError(f"a JPEG of {length} bytes without its quantisation tables")
-    if content.kind != _LOSSLESS and content.sample_bits != _SAMPLE_BITS:
+    if not content.has_usual_samples:
         raise BadPictureError(f"a JPEG of {length} bytes with {content.sample_bits} bits a sample")
     return JpegHeader(*content.size, content.orientation, start, end)
