@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, RequestError
 from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop, wait_a_moment
 from videostore.clips.cut_commands import CutCommand, cut_commands
 from videostore.clips.plan import Plan
 from videostore.clips.planner import ClipPlanner, FindOpenSegments
@@ -114,8 +115,7 @@ class ClipCutter:
             try:
                 return await self._cut(plan, output, container, comment, work, on_progress)
             except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    output.unlink()
+                await wait_a_moment(off_loop(output.unlink))
                 raise
 
     async def stream(self, plan: Plan, *, comment: str = "") -> AsyncGenerator[bytes, None]:
@@ -162,7 +162,7 @@ class ClipCutter:
             plan = better
             progress = await run(plan)
         self._check_read_to_end(progress)
-        if not output.exists() or output.stat().st_size == 0:
+        if not await off_loop(_has_content, output):
             raise RequestError("clip-empty")
         return plan
 
@@ -179,8 +179,7 @@ class ClipCutter:
         Raises:
             FFmpegError: it failed; the log has the reason.
         """
-        for path, text in command.files.items():
-            path.write_text(text, encoding="utf-8")
+        await off_loop(_write_files, command.files)
         messages = ("-hide_banner", "-nostats", "-loglevel", loglevel(self._logger), "-y")
         arguments = [self._binary, *command.arguments, *options, *messages]
         try:
@@ -211,3 +210,14 @@ class ClipCutter:
     def _incomplete(self, progress: CutProgress) -> FFmpegError:
         self._logger.error("A clip is incomplete: %s.", "; ".join(progress.complaints[:_REASONS]))
         return FFmpegError("clip-incomplete")
+
+
+def _write_files(files: Mapping[Path, str]) -> None:
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+
+
+def _has_content(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size > 0
+    return False

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from videostore.base.constants import KNOWN_WITHIN_S, NEIGHBOUR_US, RANGE_SLOP_US
+from videostore.base.constants import KNOWN_WITHIN_S, NEIGHBOUR_US
 from videostore.base.errors import (
     NothingStoredError,
     RequestError,
@@ -17,7 +17,7 @@ from videostore.base.errors import (
     VideoStoreError,
     reason_of,
 )
-from videostore.base.ranges import Range, merge_ranges
+from videostore.base.ranges import Range
 from videostore.clips.plan import ClipPart, Plan, make_plan, sort_segments
 from videostore.clips.segment_links import SegmentLinks
 from videostore.media.segment import Segment
@@ -85,7 +85,7 @@ class ClipPlanner:
                 if not self._archive.read_only:
                     raise
                 continue  # the recorder closed a segment just now
-            if self._archive.is_indexed_since(asked.from_us):
+            if await self._archive.is_indexed_since(asked.from_us):
                 return found
 
     async def _find(self, asked: Range, work: Path, links: SegmentLinks) -> list[tuple[Segment, Path]]:
@@ -118,10 +118,9 @@ class ClipPlanner:
         if stored and not plan.ranges:
             return UnreadableRangeError("range-unreadable", asked=asked)
         open_ranges = [Range(one.start_us, one.end_us) for one, _ in await self._open_segments(0, _ALWAYS_US)]
-        ranges = merge_ranges([*self._archive.timeline.ranges(), *open_ranges], RANGE_SLOP_US)
-        if not ranges:
+        nearest = self._archive.timeline.with_ranges(open_ranges).nearest(asked.from_us, asked.to_us)
+        if nearest is None:
             return NothingStoredError("storage-empty", asked=asked)
-        nearest = min(ranges, key=lambda one: max(one.from_us - asked.to_us, asked.from_us - one.to_us))
         return NothingStoredError("nothing-in-range", asked=asked, nearest=nearest)
 
 

@@ -122,7 +122,7 @@ class Recorder:
         age_s = None
         if self._last_us is not None:
             age_s = round(max(0, self._steady.now_us() - self._last_us) / US_PER_SECOND, 3)
-        open_paths = self._run.open_paths() if self._run else []
+        open_paths = self._run.known_paths if self._run else []
         return RecorderHealth(
             recording=self._run is not None,
             reason="" if self._run else self._reason,

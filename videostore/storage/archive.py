@@ -18,6 +18,7 @@ from pathlib import Path
 from videostore.base.constants import LONGEST_SEGMENT_US, RANGE_SLOP_US
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop, run_in_thread
 from videostore.media.fmp4 import NotOursError
 from videostore.media.segment import Segment
 from videostore.media.segment_names import name_time_us
@@ -81,7 +82,7 @@ class Archive:
             OSError, sqlite3.Error: the directory cannot be used.
             VideoStoreError: another recorder is using it.
         """
-        lock = DirectoryLock(directory)
+        lock = await run_in_thread(DirectoryLock, directory)
         try:
             index = await Index.open(directory, logger)
         except BaseException:
@@ -149,16 +150,15 @@ class Archive:
         """Size of all closed segments; of unindexed ones as far as they have been measured."""
         return self.timeline.stored_bytes + self._unindexed.known_bytes
 
-    def is_indexed_since(self, from_us: int) -> bool:
+    async def is_indexed_since(self, from_us: int) -> bool:
         """Whether everything recorded since a time is in the index. A lost index is rebuilt backwards."""
-        if self.index.incomplete or not self._listed or self.closing:
+        if self.index.incomplete or not self._listed or await self.is_closing():
             return False
         return self.reconciled.is_set() or (self._unindexed.newest_us or 0) < from_us - LONGEST_SEGMENT_US
 
-    @property
-    def closing(self) -> bool:
+    async def is_closing(self) -> bool:
         """Whether another process has just closed an open segment, whose new name is not indexed yet."""
-        return self.read_only and not all(path.exists() for path in self.unclosed)
+        return self.read_only and not await off_loop(_all_exist, list(self.unclosed))
 
     async def wait_until_indexed(self, from_us: int, within_s: float | None = None) -> None:
         """Wait until everything recorded since a time is in the index.
@@ -168,7 +168,7 @@ class Archive:
         """
         loop = asyncio.get_running_loop()
         deadline = None if within_s is None else loop.time() + within_s
-        while not self.is_indexed_since(from_us):
+        while not await self.is_indexed_since(from_us):
             if deadline is not None and loop.time() > deadline:
                 raise VideoStoreError("index-rebuilding", count=len(self._unindexed))
             await asyncio.sleep(_POLL_S)
@@ -204,7 +204,7 @@ class Archive:
         """
         async with self._changing:
             if self.read_only:
-                if path.exists():
+                if await off_loop(path.exists):
                     self.unclosed.add(path)
                 return
             loop = asyncio.get_running_loop()
@@ -338,3 +338,7 @@ class Archive:
             self.timeline.remove(
                 [(s.start_us, s.end_us, s.size_bytes) for s in gone], [(s.start_us, s.end_us) for s in left]
             )
+
+
+def _all_exist(paths: Iterable[Path]) -> bool:
+    return all(path.exists() for path in paths)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from videostore.base.clock import Clock
 from videostore.base.constants import CLOCK_LEEWAY_US, LONGEST_SEGMENT_US, NEIGHBOUR_US, US_PER_SECOND
+from videostore.base.tasks import off_loop
 from videostore.media.fmp4 import NotOursError, read_fragments
 from videostore.media.segment import Segment, describe_fragments
 from videostore.media.segment_names import parse_open_name
@@ -29,7 +30,7 @@ class OpenRun(Protocol):
     """Capture time of the last frame that was written."""
 
     def open_paths(self) -> list[Path]:
-        """Its open segments, in order."""
+        """Its open segments, in order. Blocking."""
         ...
 
 
@@ -40,22 +41,24 @@ class OpenSegments:
         self._archive = archive
         self._clock = clock
         self._current_run = current_run
+        self.size_bytes = 0
+        """Size of the open segments, as `measure` found it last."""
 
     async def find(self, from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
         """Open segments that overlap [from_us, to_us), as far as their fragments are complete."""
         run = self._current_run()
-        paths = dict.fromkeys([*(run.open_paths() if run else []), *self._archive.unclosed])
-        if not paths:
+        if run is None and not self._archive.unclosed:
             return []
-        return await asyncio.get_running_loop().run_in_executor(None, _read, list(paths), from_us, to_us)
+        return await off_loop(_read, run, list(self._archive.unclosed), from_us, to_us)
 
-    def size_bytes(self) -> int:
-        """Size of the open segments of the current run; read-only, of all open segments."""
+    def measure(self) -> int:
+        """Size of the open segments of the current run; read-only, of all open segments. Blocking."""
         run, total = self._current_run(), 0
         others = self._archive.unclosed if self._archive.read_only else ()
         for path in [*(run.open_paths() if run else []), *others]:
             with contextlib.suppress(OSError):
                 total += path.stat().st_size
+        self.size_bytes = total
         return total
 
     async def last_frame_us(self, run: OpenRun) -> int:
@@ -92,9 +95,9 @@ class OpenSegments:
             await asyncio.sleep(COVER_POLL_S)
 
 
-def _read(paths: list[Path], from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
+def _read(run: OpenRun | None, unclosed: list[Path], from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
     found = []
-    for path in paths:
+    for path in dict.fromkeys([*(run.open_paths() if run else []), *unclosed]):
         try:
             name = parse_open_name(path.name)
             segment = describe_fragments(path.name, read_fragments(path), name[1] if name else None)
