@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from videostore.base.constants import GIB
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
+from videostore.base.slices import map_in_slices
 from videostore.base.time_format import format_utc, format_utc_exact
 from videostore.base.timestamps import parse_timestamp
+from videostore.store.answer_budget import AnswerRoom
 from videostore.store.results import Health, StorageState
 from videostore.store.store import VideoStore
+from videostore.viam.answer import Base64Text, plain_answer
 
 NAMES = ("save", "fetch", "get-storage-state", "get-save-status")
 CONTAINERS = ("mp4", "fmp4")
@@ -26,13 +27,22 @@ async def execute(store: VideoStore, command: Mapping[str, Any]) -> dict[str, An
     Raises:
         VideoStoreError: the command is refused, or failed. Its text is for the client.
     """
+    return plain_answer(await answer(store, command))
+
+
+async def answer(store: VideoStore, command: Mapping[str, Any], room: AnswerRoom | None = None) -> dict[str, Any]:
+    """The same with a clip as `Base64Text`, which waits for its place in `room`.
+
+    Raises:
+        VideoStoreError: as `execute` does.
+    """
     name = command.get("command")
     if name == "save":
         return await _save(store, command)
     if name == "fetch":
-        return await _fetch(store, command)
+        return await _fetch(store, command, room)
     if name == "get-storage-state":
-        return _describe_state(await store.state())
+        return await _describe_state(await store.state())
     if name == "get-save-status":
         return await _save_status(store, command)
     if name is None:
@@ -52,15 +62,14 @@ async def _save(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]
     return response | _ranges(clip.ranges)
 
 
-async def _fetch(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
+async def _fetch(store: VideoStore, command: Mapping[str, Any], room: AnswerRoom | None) -> dict[str, Any]:
     from_us, to_us = _range(command)
     container = _optional(command, "container", str, "a string") or CONTAINERS[0]
     if container not in CONTAINERS:
         expected = f"one of {', '.join(CONTAINERS)}"
         raise RequestError("field-wrong", field="container", value=container, expected=expected)
-    clip = await store.fetch(from_us, to_us, container=container)
-    video = await asyncio.get_running_loop().run_in_executor(None, base64.b64encode, clip.data)
-    return {"command": "fetch", "video": video.decode("ascii")} | _ranges(clip.ranges)
+    clip = await store.fetch(from_us, to_us, container=container, room=room)
+    return {"command": "fetch", "video": Base64Text(clip.data)} | _ranges(clip.ranges)
 
 
 async def _save_status(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,10 +100,10 @@ def _ranges(ranges: Sequence[Range] | None) -> dict[str, Any]:
     return {"ranges": [{"from": format_utc_exact(r.from_us), "to": format_utc_exact(r.to_us)} for r in ranges]}
 
 
-def _describe_state(state: StorageState) -> dict[str, Any]:
+async def _describe_state(state: StorageState) -> dict[str, Any]:
     return {
         "command": "get-storage-state",
-        "stored_video": [{"from": format_utc(r.from_us), "to": format_utc(r.to_us)} for r in state.ranges],
+        "stored_video": await map_in_slices(_describe_range, state.ranges),
         "disk_usage": {
             "storage_path": str(state.storage_path),
             "storage_used_gb": state.used_bytes / GIB,
@@ -102,6 +111,10 @@ def _describe_state(state: StorageState) -> dict[str, Any]:
             "device_storage_remaining_gb": state.device_free_bytes / GIB,
         },
     }
+
+
+def _describe_range(stored: Range) -> dict[str, str]:
+    return {"from": format_utc(stored.from_us), "to": format_utc(stored.to_us)}
 
 
 def describe_health(health: Health) -> dict[str, Any]:
