@@ -255,11 +255,8 @@ class VideoStore(StoreParts):
         *,
         container: str = "mp4",
         limit_bytes: int = FETCH_LIMIT_BYTES,
-        room: AnswerRoom | None = None,
     ) -> FetchedClip:
         """Return the clip of [start, end) as bytes: `mp4`, or `fmp4` for a fragmented MP4.
-
-        With `room`, the clip waits until there is room for it in a budget; the caller gives it back.
 
         Raises:
             TimestampError, RequestError: a time or the range is wrong.
@@ -267,6 +264,12 @@ class VideoStore(StoreParts):
             TooLargeError: the clip is larger than `limit_bytes`, which is known before it is made.
             FFmpegError: the clip could not be made.
         """
+        return await self._fetch(start, end, container, limit_bytes, None)
+
+    async def _fetch(
+        self, start: Moment, end: Moment, container: str, limit_bytes: int, room: AnswerRoom | None
+    ) -> FetchedClip:
+        """The same for the module, whose answers share a budget: the clip waits until there is room for it."""
         asked = self._asked(start, end)
         return await self._run_request(self._delivery.read(asked, container, limit_bytes, room))
 

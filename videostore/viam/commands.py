@@ -13,7 +13,7 @@ from videostore.base.time_format import format_utc, format_utc_exact
 from videostore.base.timestamps import parse_timestamp
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.results import Health, StorageState
-from videostore.store.store import VideoStore
+from videostore.store.store import FETCH_LIMIT_BYTES, VideoStore
 from videostore.viam.answer import Base64Text, plain_answer
 
 NAMES = ("save", "fetch", "get-storage-state", "get-save-status")
@@ -68,7 +68,7 @@ async def _fetch(store: VideoStore, command: Mapping[str, Any], room: AnswerRoom
     if container not in CONTAINERS:
         expected = f"one of {', '.join(CONTAINERS)}"
         raise RequestError("field-wrong", field="container", value=container, expected=expected)
-    clip = await store.fetch(from_us, to_us, container=container, room=room)
+    clip = await store._fetch(from_us, to_us, container, FETCH_LIMIT_BYTES, room)
     return {"command": "fetch", "video": Base64Text(clip.data)} | _ranges(clip.ranges)
 
 

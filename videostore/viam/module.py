@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 from grpclib import Status
@@ -35,6 +36,8 @@ _CLOSE_S = 2.6
 """Every process must have ended 3 s after SIGTERM; viam-server kills them after 3.3 s."""
 _LAST_WORDS_S = 0.2
 """At the end, viam-server gets this long to take the last log lines."""
+_THREADS = 64
+"""Threads for blocking calls at most. They are started when they are needed; most modules use fewer than ten."""
 _LEVELS = ("debug", "info", "warning", "warn", "error", "critical", "fatal")
 
 LOGGER = logging.getLogger(__name__)
@@ -117,6 +120,8 @@ def _exit(code: int) -> NoReturn:
 
 
 async def _run(options: argparse.Namespace) -> None:
+    # A disk that hangs keeps the threads that wait for it: they must not be those that other recorders need.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "videostore"))
     data_manager.register()
     camera_service.register()
     Registry.register_resource_creator(
