@@ -36,7 +36,7 @@ _CLOSE_S = 2.6
 """Every process must have ended 3 s after SIGTERM; viam-server kills them after 3.3 s."""
 _LAST_WORDS_S = 0.2
 """At the end, viam-server gets this long to take the last log lines."""
-_THREADS = 64
+_THREADS = 16
 """Threads for blocking calls at most. They are started when they are needed; most modules use fewer than ten."""
 _LEVELS = ("debug", "info", "warning", "warn", "error", "critical", "fatal")
 
