@@ -103,7 +103,9 @@ def _ranges(ranges: Sequence[Range] | None) -> dict[str, Any]:
 async def _describe_state(state: StorageState) -> dict[str, Any]:
     return {
         "command": "get-storage-state",
-        "stored_video": await map_in_slices(_describe_range, state.ranges),
+        "stored_video": await map_in_slices(
+            lambda one: {"from": format_utc(one.from_us), "to": format_utc(one.to_us)}, state.ranges
+        ),
         "disk_usage": {
             "storage_path": str(state.storage_path),
             "storage_used_gb": state.used_bytes / GIB,
@@ -111,10 +113,6 @@ async def _describe_state(state: StorageState) -> dict[str, Any]:
             "device_storage_remaining_gb": state.device_free_bytes / GIB,
         },
     }
-
-
-def _describe_range(stored: Range) -> dict[str, str]:
-    return {"from": format_utc(stored.from_us), "to": format_utc(stored.to_us)}
 
 
 def describe_health(health: Health) -> dict[str, Any]:
