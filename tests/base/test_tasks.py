@@ -5,7 +5,14 @@ import threading
 
 import pytest
 
-from videostore.base.tasks import DetachedTasks, end_task, finish_despite_cancellation, run_in_thread
+from videostore.base.tasks import (
+    DetachedTasks,
+    end_task,
+    finish_despite_cancellation,
+    off_loop,
+    run_in_thread,
+    wait_a_moment,
+)
 
 
 async def test_it_waits_to_the_end_however_often_it_is_cancelled() -> None:
@@ -110,3 +117,19 @@ async def test_detached_work_returns_its_result_or_its_error() -> None:
     with pytest.raises(ZeroDivisionError):
         await detached.run(fail())
     await detached.wait()
+
+
+async def test_a_moment_is_waited_for_what_is_better_done_and_its_errors_are_dropped() -> None:
+    release = threading.Event()
+    try:
+        await wait_a_moment(off_loop(release.wait))  # as a disk that hangs
+    finally:
+        release.set()
+    done: list[int] = []
+    await wait_a_moment(off_loop(done.append, 1))
+    assert done == [1]
+
+    def fail() -> None:
+        raise OSError("the disk failed")
+
+    await wait_a_moment(off_loop(fail))

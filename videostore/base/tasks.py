@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 _CANCEL_AGAIN_S = 1.0
+_MOMENT_S = 0.5
 
 
 async def finish_despite_cancellation(work: Awaitable[_T]) -> _T:
@@ -28,6 +29,21 @@ async def finish_despite_cancellation(work: Awaitable[_T]) -> _T:
             future.exception()  # asyncio logs an error that is never retrieved
         raise asyncio.CancelledError
     return future.result()
+
+
+async def off_loop(work: Callable[..., _T], *arguments: Any) -> _T:
+    """Run a blocking function in a thread of the loop's executor. A cancellation ends only the waiting."""
+    return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+
+
+async def wait_a_moment(work: Awaitable[object]) -> None:
+    """Wait for some work that is better done, such as the removal of a file on a disk that may hang.
+
+    After `_MOMENT_S` it goes on by itself. Its errors are dropped.
+    """
+    future = asyncio.ensure_future(work)
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait([future], timeout=_MOMENT_S)
 
 
 async def run_in_thread(work: Callable[..., _T], *arguments: Any) -> _T:

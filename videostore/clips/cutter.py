@@ -13,6 +13,7 @@ from pathlib import Path
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, RequestError
 from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop, wait_a_moment
 from videostore.clips.cut_commands import CutCommand, group_commands, join_command
 from videostore.clips.edge_encoder import EdgeEncoder, Joinable
 from videostore.clips.pieces import pieces_of
@@ -58,7 +59,7 @@ class ClipCutter:
         recorder: str,
         encoder: Encoder | None = None,
     ) -> None:
-        """`recorder` is the recorder's name, which clips tell; `encoder` is its encoder, for segments that name none."""
+        """`recorder` is the recorder's name, which clips tell; `encoder` is for segments that name none."""
         self._archive = archive
         self._holds = holds
         self._workspaces = workspaces
@@ -125,8 +126,7 @@ class ClipCutter:
             try:
                 return await self._cut(plan, output, container, comment, work, on_progress)
             except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    output.unlink()
+                await wait_a_moment(off_loop(output.unlink))
                 raise
 
     async def stream(self, plan: Plan, *, comment: str = "") -> AsyncGenerator[bytes, None]:
@@ -170,7 +170,7 @@ class ClipCutter:
             plan = better
             progress = await run(plan)
         self._check_read_to_end(progress)
-        if not output.exists() or output.stat().st_size == 0:
+        if not await off_loop(_has_content, output):
             raise RequestError("clip-empty")
         return plan
 
@@ -236,7 +236,7 @@ class ClipCutter:
     async def _ffmpeg(
         self, command: CutCommand, complaints: list[str], *options: str
     ) -> AsyncIterator[asyncio.StreamReader]:
-        await asyncio.get_running_loop().run_in_executor(None, _write_files, command.files)
+        await off_loop(_write_files, command.files)
         messages = ("-hide_banner", "-nostats", "-loglevel", loglevel(self._logger), "-y")
         arguments = [self._binary, *command.arguments, *options, *messages]
         async with ffmpeg_output(
@@ -273,3 +273,9 @@ def _write_files(files: Mapping[Path, str]) -> None:
     """Blocking."""
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
+
+
+def _has_content(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size > 0
+    return False

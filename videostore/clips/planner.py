@@ -18,12 +18,13 @@ from videostore.base.errors import (
     reason_of,
 )
 from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop
 from videostore.clips.nearest_frames import nearest_frames
 from videostore.clips.plan import ClipPart, Plan, make_plan, sort_segments
 from videostore.clips.segment_links import SegmentLinks
 from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
-from videostore.storage.open_segments import stored_ranges
+from videostore.storage.open_segments import stored_timeline
 
 FindOpenSegments = Callable[[int, int], Awaitable[list[tuple[Segment, Path]]]]
 """Finds the segments that overlap a range and are not closed, or not in the index yet."""
@@ -87,7 +88,7 @@ class ClipPlanner:
                 if not self._archive.read_only:
                     raise
                 continue  # the recorder closed a segment just now
-            if self._archive.is_indexed_since(asked.from_us):
+            if await self._archive.is_indexed_since(asked.from_us):
                 return found
 
     async def _find(self, asked: Range, work: Path, links: SegmentLinks) -> list[tuple[Segment, Path]]:
@@ -121,10 +122,10 @@ class ClipPlanner:
             return UnreadableRangeError("range-unreadable", asked=asked)
         async with self._archive.steady():
             opened = await self._open_segments(0, _ALWAYS_US)
-            ranges = await stored_ranges(self._archive, [one for one, _ in opened])
-        if not ranges:
+            timeline = await stored_timeline(self._archive, [one for one, _ in opened])
+        nearest = timeline.nearest(asked.from_us, asked.to_us)
+        if nearest is None:
             return NothingStoredError("storage-empty", asked=asked)
-        nearest = min(ranges, key=lambda one: max(one.from_us - asked.to_us, asked.from_us - one.to_us))
         if nearest.to_us <= asked.from_us or nearest.from_us >= asked.to_us:
             return NothingStoredError("nothing-in-range", asked=asked, nearest=nearest)
         return await self._between_frames(asked, nearest)
@@ -136,7 +137,7 @@ class ClipPlanner:
             closed = await self._archive.index.select(from_us, to_us)
             found = [(one, self._archive.directory / one.file_name) for one in closed]
             found += await self._open_segments(from_us, to_us)
-            frames = await asyncio.get_running_loop().run_in_executor(None, nearest_frames, found, asked)
+            frames = await off_loop(nearest_frames, found, asked)
         before_us, after_us = frames
         if before_us is not None and after_us is not None:
             fields = {"before_us": before_us, "after_us": after_us}

@@ -66,6 +66,8 @@ class Run:
         self._directory = directory
         self._numbering = threading.Lock()  # used by the event loop and by threads of the executor
         self._first_open = 0
+        self.known_paths: list[Path] = []
+        """What `open_paths` found last."""
         self._number = 0
         self._process = process
         self._bytes = _Bytes()
@@ -257,7 +259,7 @@ class Run:
     def open_paths(self) -> list[Path]:
         """The segments of this run that still have their open name: the last one is being written.
 
-        A file that cannot be looked up because the disk fails is treated as if nothing had changed.
+        A file that cannot be looked up because the disk fails is treated as if nothing had changed. Blocking.
         """
         with self._numbering:
             while _exists(self._open(self._number + 1), unknown=False):
@@ -265,7 +267,8 @@ class Run:
             while self._first_open < self._number and not _exists(self._open(self._first_open), unknown=True):
                 self._first_open += 1
             paths = [self._open(number) for number in range(self._first_open, self._number + 1)]
-            return [path for path in paths if _exists(path, unknown=True)]
+            self.known_paths = [path for path in paths if _exists(path, unknown=True)]
+            return self.known_paths
 
     def _open(self, number: int) -> Path:
         return self._directory / open_name(self.epoch_us, number)

@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import logging
 import os
-import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 from videostore.base.constants import LONGEST_SEGMENT_US
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop, run_in_thread
 from videostore.media.fmp4 import NotOursError
 from videostore.media.segment import Segment
 from videostore.media.segment_names import name_time_us
@@ -26,8 +26,8 @@ from videostore.storage.directory_lock import DirectoryLock
 from videostore.storage.index import Index
 from videostore.storage.segment_files import close_segment
 from videostore.storage.segment_reader import SegmentReader
-from videostore.storage.succession import Joiner, after_adding, after_removing
 from videostore.storage.timeline import Timeline
+from videostore.storage.timeline_changes import add_segments, read_timeline, remove_segments
 from videostore.storage.unindexed import UnindexedFiles
 
 BATCH = 50
@@ -82,7 +82,7 @@ class Archive:
             OSError, sqlite3.Error: the directory cannot be used.
             VideoStoreError: another recorder is using it.
         """
-        lock = DirectoryLock(directory)
+        lock = await run_in_thread(DirectoryLock, directory)
         try:
             index = await Index.open(directory, logger)
         except BaseException:
@@ -150,16 +150,15 @@ class Archive:
         """Size of all closed segments; of unindexed ones as far as they have been measured."""
         return self.timeline.stored_bytes + self._unindexed.known_bytes
 
-    def is_indexed_since(self, from_us: int) -> bool:
+    async def is_indexed_since(self, from_us: int) -> bool:
         """Whether everything recorded since a time is in the index. A lost index is rebuilt backwards."""
-        if self.index.incomplete or not self._listed or self.closing:
+        if self.index.incomplete or not self._listed or await self.is_closing():
             return False
         return self.reconciled.is_set() or (self._unindexed.newest_us or 0) < from_us - LONGEST_SEGMENT_US
 
-    @property
-    def closing(self) -> bool:
+    async def is_closing(self) -> bool:
         """Whether another process has just closed an open segment, whose new name is not indexed yet."""
-        return self.read_only and not all(path.exists() for path in self.unclosed)
+        return self.read_only and not await off_loop(_all_exist, list(self.unclosed))
 
     async def wait_until_indexed(self, from_us: int, within_s: float | None = None) -> None:
         """Wait until everything recorded since a time is in the index.
@@ -169,7 +168,7 @@ class Archive:
         """
         loop = asyncio.get_running_loop()
         deadline = None if within_s is None else loop.time() + within_s
-        while not self.is_indexed_since(from_us):
+        while not await self.is_indexed_since(from_us):
             if deadline is not None and loop.time() > deadline:
                 raise VideoStoreError("index-rebuilding", count=len(self._unindexed))
             await asyncio.sleep(_POLL_S)
@@ -205,7 +204,7 @@ class Archive:
         """
         async with self._changing:
             if self.read_only:
-                if path.exists():
+                if await off_loop(path.exists):
                     self.unclosed.add(path)
                 return
             loop = asyncio.get_running_loop()
@@ -271,10 +270,7 @@ class Archive:
         if replaced:  # a file has changed: rare, so loading everything is good enough
             await self._load_timeline()
             return
-        for segment in segments:
-            self.timeline.add(segment.start_us, segment.end_us, segment.size_bytes)
-        change = await after_adding(self.index, segments)
-        self.timeline.join(change.before, change.after)
+        await add_segments(self.timeline, self.index, segments)
 
     # Deleting
 
@@ -322,27 +318,13 @@ class Archive:
     # The timeline
 
     async def _load_timeline(self) -> None:
-        for _ in range(2):
-            timeline = Timeline()
-            try:
-                joiner = Joiner()
-                async for batch in self.index.spans():
-                    for span in batch:
-                        timeline.add(span.start_us, span.end_us, span.size_bytes)
-                        if (between := joiner.join(span)) is not None:
-                            timeline.join((), [between])
-                break
-            except (sqlite3.Error, ValueError) as error:  # damaged, or replaced in the meantime
-                self._logger.error("The index cannot be read completely: %s. Rebuilding the rest.", error)
-        self.timeline = timeline
+        self.timeline = await read_timeline(self.index, self._logger)
 
     async def _remove_span(self, gone: Sequence[Segment]) -> None:
         """Remove neighbouring segments from the timeline that are no longer in the index."""
         if gone:
-            change = await after_removing(self.index, gone)
-            self.timeline.remove(
-                [(s.start_us, s.end_us, s.size_bytes) for s in gone],
-                [(s.start_us, s.end_us) for s in change.near],
-                change.before,
-                change.after,
-            )
+            await remove_segments(self.timeline, self.index, gone)
+
+
+def _all_exist(paths: Iterable[Path]) -> bool:
+    return all(path.exists() for path in paths)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from videostore.base.errors import reason_of
-from videostore.base.tasks import DetachedTasks
+from videostore.base.tasks import DetachedTasks, off_loop, run_in_thread
 from videostore.storage.database_connection import (
     BATCH,
     Prepare,
@@ -203,7 +203,7 @@ class Database:
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
-            self._set_aside(error)
+            await self._set_aside(error)
             file = await self._open_filled(memory, keep=False)
         self._connection = file
         self.trouble = None
@@ -228,12 +228,12 @@ class Database:
         try:
             connection = await open_connection(self._path, self._prepare)
         except sqlite3.DatabaseError as error:
-            if not is_damage(error) or not self._path.exists():
+            if not is_damage(error) or not await off_loop(self._path.exists):
                 raise
-            self._set_aside(error)
+            await self._set_aside(error)
             connection = await open_connection(self._path, self._prepare)
         try:
-            self._files = DatabaseFiles(self._path)
+            self._files = await run_in_thread(DatabaseFiles, self._path)
         except BaseException:
             await connection.close()
             raise
@@ -244,10 +244,10 @@ class Database:
             self._files.close()
             self._files = None
 
-    def _set_aside(self, error: Exception) -> None:
+    async def _set_aside(self, error: Exception) -> None:
         aside = aside_path(self._path)
         self._logger.error(
             "The index is damaged (%s). Rebuilding it from the files; the damaged one is kept as %s.", error, aside.name
         )
-        set_aside(self._path, aside)
+        await run_in_thread(set_aside, self._path, aside)
         self.incomplete = True

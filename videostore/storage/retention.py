@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from videostore.base.tasks import off_loop
 from videostore.storage.archive import Archive
 from videostore.storage.retention_holds import RetentionHolds
 
@@ -28,7 +29,7 @@ class Retention:
     ) -> None:
         """`open_bytes` returns the size of the open segments; `holds` has the ranges that clips still need.
 
-        `shortage_bytes` returns how many bytes must be freed on the device, independent of the quota. It may block.
+        `shortage_bytes` returns how many bytes must be freed on the device, independent of the quota. Both may block.
         """
         self._archive = archive
         self._quota_bytes = quota_bytes
@@ -47,14 +48,16 @@ class Retention:
         Raises:
             OSError: the free space of the device cannot be read.
         """
+        open_bytes = await off_loop(self._open_bytes)
         if self._archive.read_only:
             return
         async with self._enforcing:
-            while (excess := self._archive.stored_bytes + self._open_bytes() - self._quota_bytes) > 0:
+            while (excess := self._archive.stored_bytes + open_bytes - self._quota_bytes) > 0:
                 if not await self._delete(excess, self._holds.since_us):
                     break
+                open_bytes = await off_loop(self._open_bytes)
             # Measured once: some file systems free the space of deleted files only later.
-            shortage = await asyncio.get_running_loop().run_in_executor(None, self._shortage_bytes)
+            shortage = await off_loop(self._shortage_bytes)
             while shortage > 0 and (freed := await self._delete(shortage, None)):
                 shortage -= freed
 

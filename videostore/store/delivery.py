@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop, wait_a_moment
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.limits import check_clip_room, check_response_size
 from videostore.clips.output_path import check_output_path
 from videostore.clips.progress import OnProgress
 from videostore.clips.uploads import Uploads, progress_path, publish
+from videostore.store.answer_budget import AnswerRoom
 from videostore.store.results import FetchedClip
 
 OnRanges = Callable[[tuple[Range, ...] | None], None]
@@ -67,8 +68,8 @@ class Delivery:
                 asked, output, output.parent, metadata, container, on_progress, overwrite=overwrite
             )
 
-    async def read(self, asked: Range, container: str, limit_bytes: int) -> FetchedClip:
-        """A clip as bytes.
+    async def read(self, asked: Range, container: str, limit_bytes: int, room: AnswerRoom | None = None) -> FetchedClip:
+        """A clip as bytes. With `room`, it waits for its place there before it takes memory or disk.
 
         Raises:
             TooLargeError: it would be larger than `limit_bytes`.
@@ -78,15 +79,22 @@ class Delivery:
         async def check(size_bytes: int, length_us: int) -> None:
             check_response_size(size_bytes, length_us, limit_bytes)
 
+        if room is not None:
+            await room.take(limit_bytes)
         async with (
             self._clips.plan(asked.from_us, asked.to_us, check) as plan,
             self._clips.temporary(plan.output_bytes) as path,
         ):
+            if room is not None:
+                room.resize(min(limit_bytes, plan.output_bytes))
             plan = await self._clips.cut(plan, path, container=container)
             if not plan.complete:
                 limit_bytes -= _RANGE_BYTES * len(plan.ranges)
-            await check(path.stat().st_size, plan.length_us)
-            data = await asyncio.get_running_loop().run_in_executor(None, path.read_bytes)
+            size_bytes = (await off_loop(path.stat)).st_size
+            await check(size_bytes, plan.length_us)
+            if room is not None:
+                room.resize(size_bytes)
+            data = await off_loop(path.read_bytes)
             return FetchedClip(data, None if plan.complete else plan.ranges)
 
     async def stream(self, asked: Range, metadata: str, on_ranges: OnRanges | None) -> AsyncGenerator[bytes, None]:
@@ -131,7 +139,7 @@ class Delivery:
                 )
                 await self._uploads.run(publish, progress, path, overwrite)
             finally:
-                progress.unlink(missing_ok=True)
+                await wait_a_moment(self._uploads.run(_discard, progress))
             return None if plan.complete else plan.ranges
 
 
@@ -145,3 +153,7 @@ def _writing(directory: Path, *, to_upload_path: bool = False) -> Iterator[None]
         if to_upload_path:
             raise VideoStoreError("clip-not-uploaded", path=directory, reason=reason) from error
         raise VideoStoreError("clip-not-written", path=directory, reason=reason) from error
+
+
+def _discard(path: Path) -> None:
+    path.unlink(missing_ok=True)

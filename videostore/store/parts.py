@@ -12,7 +12,7 @@ from videostore.base.clock import Clock, SystemClock
 from videostore.base.constants import CLOCK_LEEWAY_US, FFMPEG_FINISH_S
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.ranges import Range
-from videostore.base.tasks import end_task
+from videostore.base.tasks import end_task, off_loop
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.save_queue import SaveQueue
 from videostore.clips.uploads import Uploads
@@ -93,7 +93,7 @@ class StoreParts:
         """Start every part. The caller ends them, also if this fails."""
         directory = self._storage.storage_path
         if self._binary is None:
-            self._binary = find_ffmpeg()
+            self._binary = await off_loop(find_ffmpeg)
             await check_version(self._binary)
         if self._encoder is None and self._video is not None:
             name = choose_encoder(self._video.codec, await list_encoders(self._binary))
@@ -165,7 +165,7 @@ class StoreParts:
         return Retention(
             self._archive,
             self._storage.quota_bytes,
-            open_bytes=self._open.size_bytes,
+            open_bytes=self._open.measure,
             holds=self._holds,
             shortage_bytes=lambda: shortage_bytes(self._storage),
             logger=self._logger,

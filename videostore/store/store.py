@@ -5,7 +5,6 @@ It is long because the signatures and docstrings of the public class stay togeth
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import shutil
@@ -19,6 +18,8 @@ from videostore.base.constants import KNOWN_WITHIN_S, US_PER_SECOND
 from videostore.base.errors import RequestError, UnreadableRangeError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import Range
+from videostore.base.slices import map_in_slices
+from videostore.base.tasks import off_loop
 from videostore.base.time_parsing import Moment
 from videostore.clips.containers import check_container
 from videostore.clips.limits import check_clip_room
@@ -27,8 +28,9 @@ from videostore.clips.uploads import tag_directory
 from videostore.config import MAX_SIZE_GB, StorageConfig, parse_recording
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.packet import Gap, Packet, Source
-from videostore.storage.open_segments import stored_ranges
+from videostore.storage.open_segments import stored_timeline
 from videostore.storage.save_record import SaveJob
+from videostore.store.answer_budget import AnswerRoom
 from videostore.store.delivery import OnRanges
 from videostore.store.iterable_source import IterableSource
 from videostore.store.parts import StoreParts
@@ -262,7 +264,12 @@ class VideoStore(StoreParts):
         return ExportedClip(target, await self._run_request(writing))
 
     async def fetch(
-        self, start: Moment, end: Moment, *, container: str = "mp4", limit_bytes: int = FETCH_LIMIT_BYTES
+        self,
+        start: Moment,
+        end: Moment,
+        *,
+        container: str = "mp4",
+        limit_bytes: int = FETCH_LIMIT_BYTES,
     ) -> FetchedClip:
         """Return the clip of [start, end) as bytes: `mp4`, or `fmp4` for a fragmented MP4.
 
@@ -272,9 +279,15 @@ class VideoStore(StoreParts):
             TooLargeError: the clip is larger than `limit_bytes`, which is known before it is made.
             FFmpegError: the clip could not be made.
         """
+        return await self._fetch(start, end, container, limit_bytes, None)
+
+    async def _fetch(
+        self, start: Moment, end: Moment, container: str, limit_bytes: int, room: AnswerRoom | None
+    ) -> FetchedClip:
+        """The same for the module, whose answers share a budget: the clip waits until there is room for it."""
         asked = self._asked(start, end)
         check_container(container)
-        return await self._run_request(self._delivery.read(asked, container, limit_bytes))
+        return await self._run_request(self._delivery.read(asked, container, limit_bytes, room))
 
     async def stream(
         self,
@@ -320,7 +333,7 @@ class VideoStore(StoreParts):
         return Health(
             recorder=self._recorder.health() if self._recorder else None,
             stored_seconds=round(timeline.stored_us / US_PER_SECOND, 3),
-            stored_bytes=timeline.stored_bytes + self._open.size_bytes(),
+            stored_bytes=timeline.stored_bytes + self._open.size_bytes,
             segments=timeline.segments,
             unindexed_segments=self._archive.unindexed_segments,
             pending_saves=self._saves.pending,
@@ -355,17 +368,18 @@ class VideoStore(StoreParts):
         if self._read_only:
             await self._archive.wait_until_indexed(0, KNOWN_WITHIN_S)
         async with self._archive.steady():
-            opened = [one for one, _ in await self._open.find(0, _ALWAYS_US)]
-            ranges = await stored_ranges(self._archive, opened)
+            opened = await self._open.find(0, _ALWAYS_US)
+            timeline = await stored_timeline(self._archive, [one for one, _ in opened])
+        ranges = await map_in_slices(lambda one: one, timeline.each())
         path = self._storage.storage_path
         try:
-            usage = await asyncio.get_running_loop().run_in_executor(None, shutil.disk_usage, path)
+            usage = await off_loop(shutil.disk_usage, path)
         except OSError as error:
             raise VideoStoreError("storage-unreadable", path=path, reason=reason_of(error)) from error
         return StorageState(
             ranges=tuple(ranges),
             storage_path=path,
-            used_bytes=self._archive.stored_bytes + self._open.size_bytes(),
+            used_bytes=self._archive.stored_bytes + await off_loop(self._open.measure),
             limit_bytes=None if self._read_only else self._storage.quota_bytes,
             device_free_bytes=usage.free,
         )
