@@ -34,9 +34,9 @@ from videostore import repair_directory, verify_directory
 from videostore.base.files import AnyPath
 from videostore.media.fmp4 import read_fragments
 from videostore.media.segment_names import open_name
+from videostore.storage.damaged_files import DAMAGED_DIRECTORY
 from videostore.storage.findings import Finding, Problem, VerificationReport
 from videostore.storage.index import FILE_NAME
-from videostore.storage.repair import DAMAGED_DIRECTORY
 from videostore.store.store import VideoStore
 
 

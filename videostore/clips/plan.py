@@ -11,7 +11,7 @@ from pathlib import Path
 from videostore.base.constants import JOIN_US, US_PER_SECOND
 from videostore.base.errors import reason_of
 from videostore.base.ranges import Range, merge_ranges
-from videostore.media.segment import PASSING_ERRORS, FrameTimes, Segment, UnreadableError, frame_times
+from videostore.media.segment import PASSING_ERRORS, FrameTimes, Segment, Stretch, UnreadableError, frame_times
 
 TOUCHING_US = 2 * US_PER_SECOND
 """Segments of one run at most this far apart are neighbours: the distance is the true duration of the last frame."""
@@ -65,6 +65,17 @@ class ClipPart:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenSegment:
+    """A segment with holes."""
+
+    segment: Segment
+    path: Path
+    header_bytes: int
+    stretches: tuple[Stretch, ...]
+    end_lost: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a clip is made of."""
 
@@ -75,6 +86,8 @@ class Plan:
     ranges: tuple[Range, ...]
     """What the clip holds of the range."""
     estimated_bytes: int
+    broken: tuple[BrokenSegment, ...] = ()
+    """Segments in which something before the last frame cannot be read. Each of their stretches must become a part."""
 
     @property
     def complete(self) -> bool:
@@ -119,6 +132,9 @@ def make_plan(
     from_us, to_us = asked.from_us, asked.to_us
     parts: list[ClipPart] = []
     held: list[Range] = []
+    broken: list[BrokenSegment] = []
+    shown_us: dict[int | None, int] = {}
+    """The last frame of each run so far: a damaged copy of a segment may hold some of them again."""
     for number, (segment, path) in enumerate(found, 1):
         after = found[number][0] if number < len(found) else None
         end_us = after.start_us if after is not None and _touch(segment, after) else segment.end_us
@@ -133,6 +149,8 @@ def make_plan(
             logger.warning("Segment %s cannot be read and is left out of a clip: %s", path.name, error)
             continue
         if times is not None:
+            if times.stretches:
+                broken.append(BrokenSegment(segment, path, times.header_bytes, times.stretches, times.ragged))
             if segment.run_us is not None and end_us <= times.all_us[-1]:
                 end_us = segment.end_us
                 part = replace(part, end_us=end_us)
@@ -143,10 +161,14 @@ def make_plan(
                 part = replace(part, segment=shorter, end_us=end_us, lost_end_at=times.size_bytes)
             held.append(Range(max(from_us, segment.start_us), min(to_us, end_us)))
             first = bisect.bisect_left(times.all_us, from_us)
+            if segment.run_us in shown_us:
+                first = max(first, bisect.bisect_right(times.all_us, shown_us[segment.run_us]))
             stop = bisect.bisect_left(times.all_us, to_us)
-            if first == stop:  # its last frame is shown into the range, but was captured before it
+            if first >= stop:  # its last frame is shown into the range, but was captured before it
                 continue
             later = bisect.bisect_left(times.keyframes_us, times.all_us[first])
+            if segment.run_us is not None:
+                shown_us[segment.run_us] = times.all_us[stop - 1]
             last_us, next_us = times.all_us[stop - 1], times.all_us[stop] if stop < len(times.all_us) else None
             lasts_until_us = segment.start_us + part.length_us if next_us is None else next_us
             part = replace(
@@ -160,7 +182,7 @@ def make_plan(
             held.append(Range(segment.start_us, end_us))
         parts.append(part)
     ranges = merge_ranges([one for one in held if one.from_us < one.to_us])
-    return Plan(asked, tuple(found), tuple(parts), tuple(ranges), sum(map(_estimate_bytes, parts)))
+    return Plan(asked, tuple(found), tuple(parts), tuple(ranges), sum(map(_estimate_bytes, parts)), tuple(broken))
 
 
 def _readable_times(part: ClipPart, asked: Range, thorough: bool) -> FrameTimes | None:
@@ -186,8 +208,19 @@ def _readable_times(part: ClipPart, asked: Range, thorough: bool) -> FrameTimes 
 
 
 def sort_segments(found: Sequence[tuple[Segment, Path]]) -> list[tuple[Segment, Path]]:
-    """Segments by start; where runs overlap because the clock was set back, one run after another."""
-    by_start = sorted(found, key=lambda pair: pair[0].start_us)
+    """Segments by start; where runs overlap because the clock was set back, one run after another.
+
+    Of copies of one segment, which have the same run and start, only the longest is taken.
+    """
+    longest_first = sorted(found, key=lambda pair: (pair[0].start_us, -pair[0].end_us, pair[1]))
+    by_start, taken = list[tuple[Segment, Path]](), set[tuple[int, int]]()
+    for pair in longest_first:
+        segment = pair[0]
+        if segment.run_us is not None:
+            if (segment.run_us, segment.start_us) in taken:
+                continue
+            taken.add((segment.run_us, segment.start_us))
+        by_start.append(pair)
     following: dict[int | None, Segment] = {}
     ends: list[int] = []
     for segment, _ in reversed(by_start):  # a segment's own end is a guess
@@ -207,6 +240,8 @@ def sort_segments(found: Sequence[tuple[Segment, Path]]) -> list[tuple[Segment, 
 
 
 def _touch(one: Segment, other: Segment) -> bool:
+    if one.lost_after or other.lost_before:
+        return False
     distance_us = other.start_us - one.end_us
     if one.run_us is None or other.run_us is None:
         return abs(distance_us) <= FOREIGN_SLACK_US

@@ -69,7 +69,7 @@ class Workspaces:
         free_bytes = 0
         if self._base is not None:
             with contextlib.suppress(OSError):  # its disk is full, read-only or gone
-                self._base.mkdir(exist_ok=True)
+                self._base.mkdir(mode=0o700, exist_ok=True)
                 free_bytes = shutil.disk_usage(self._base).free
                 if free_bytes > size_bytes + _MIN_FREE_BYTES:
                     return Path(tempfile.mkdtemp(dir=self._base))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,9 @@ import av.error
 
 from videostore.base.constants import LONGEST_SEGMENT_US, US_PER_SECOND
 from videostore.base.errors import reason_of
-from videostore.media.fmp4 import FragmentedFile, NotOursError, is_cut_off, read_ends, read_fragments
-from videostore.media.segment_names import name_time_us
+from videostore.media.fmp4 import Fragment, FragmentedFile, NotOursError, is_cut_off, read_ends, read_fragments
+from videostore.media.segment_names import name_time_us, parse_run_comment
 
-_RUN_COMMENT = re.compile(r"videostore run (\d{1,18})")
 _CODECS = {"h265": "hevc"}
 PASSING_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
 """Errors that pass when the system has resources again. Others, such as those of a bad sector, stay."""
@@ -53,6 +51,10 @@ class Segment:
     """Epoch of its run; None for a file of another program."""
     run_number: int | None = None
     """Its number in the run, from 0; None if unknown, as only the name of the open segment tells it."""
+    lost_before: bool = False
+    """Whether the frames before its first one are damaged, so that no other segment touches it there."""
+    lost_after: bool = False
+    """The same behind its last one."""
 
     @property
     def duration_us(self) -> int:
@@ -60,14 +62,8 @@ class Segment:
         return self.end_us - self.start_us
 
 
-def run_comment(run_us: int) -> str:
-    """The `comment` tag of the segments of a run."""
-    return f"videostore run {run_us}"
-
-
 def describe_fragments(file_name: str, content: FragmentedFile, run_number: int | None = None) -> Segment:
     """The segment in a file of ours."""
-    run = _RUN_COMMENT.fullmatch(content.comment)
     return Segment(
         file_name=file_name,
         start_us=content.start_us,
@@ -77,8 +73,8 @@ def describe_fragments(file_name: str, content: FragmentedFile, run_number: int 
         height=content.height,
         codec=content.codec,
         setup=content.setup,
-        run_us=int(run[1]) if run else None,
-        run_number=run_number,
+        run_us=parse_run_comment(content.comment),
+        run_number=None if content.end_lost or content.has_holes else run_number,  # its neighbours do not touch it
     )
 
 
@@ -104,6 +100,16 @@ def probe(path: Path) -> Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a segment's file in which everything can be read."""
+
+    start_us: int
+    end_us: int
+    begin_byte: int
+    end_byte: int
+
+
+@dataclass(frozen=True, slots=True)
 class FrameTimes:
     """Capture times of the frames of a segment, in microseconds UTC, sorted."""
 
@@ -115,6 +121,10 @@ class FrameTimes:
     """Up to the end of the last complete fragment."""
     ragged: bool = False
     """Whether the file continues after that with something that cannot be read."""
+    stretches: tuple[Stretch, ...] = ()
+    """What can be read, if something before it cannot."""
+    header_bytes: int = 0
+    """Where the fragments begin."""
 
 
 def frame_times(segment: Segment, path: Path) -> FrameTimes:
@@ -126,10 +136,9 @@ def frame_times(segment: Segment, path: Path) -> FrameTimes:
     """
     try:
         content = read_fragments(path)
-        ragged = not content.finished and path.stat().st_size > content.size_bytes
     except NotOursError as error:
         if segment.run_us is not None:
-            raise UnreadableError("its first second is damaged") from error
+            raise UnreadableError("its header or all of its times are damaged") from error
         times, keyframes = _foreign_times(path)
         all_us, keyframes_us = [segment.start_us + t for t in times], [segment.start_us + t for t in keyframes]
         return FrameTimes(all_us, keyframes_us, segment.end_us, segment.size_bytes)
@@ -137,7 +146,20 @@ def frame_times(segment: Segment, path: Path) -> FrameTimes:
         if error.errno in PASSING_ERRORS:
             raise
         raise UnreadableError(reason_of(error)) from error
-    return FrameTimes(content.times_us, content.keyframes_us, content.end_us, content.size_bytes, ragged)
+    return FrameTimes(
+        content.times_us,
+        content.keyframes_us,
+        content.end_us,
+        content.size_bytes,
+        ragged=content.end_lost,
+        stretches=tuple(_stretch(one) for one in content.stretches) if content.has_holes else (),
+        header_bytes=content.header_bytes,
+    )
+
+
+def _stretch(fragments: list[Fragment]) -> Stretch:
+    first, last = fragments[0], fragments[-1]
+    return Stretch(first.times_us[0], last.end_us, first.begin_byte, last.end_byte)
 
 
 def _probe_foreign(path: Path, size_bytes: int) -> Segment:
@@ -152,8 +174,8 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
                 raise UnreadableError("it has no length")
             if duration_us > LONGEST_SEGMENT_US:
                 raise UnknownFileError("it is too long for a segment")
-            if _RUN_COMMENT.fullmatch(container.metadata.get("comment", "")):
-                raise UnreadableError("it is ours, and its first second is damaged")
+            if parse_run_comment(container.metadata.get("comment", "")) is not None:
+                raise UnreadableError("it is ours, and its header or all of its times are damaged")
             context = stream.codec_context
             if context is None:
                 raise UnknownFileError("its codec is not known")

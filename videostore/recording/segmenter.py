@@ -12,8 +12,7 @@ from videostore.base.constants import KEYFRAME_INTERVAL_S, US_PER_SECOND
 from videostore.base.time_format import format_seconds
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.process import loglevel
-from videostore.media.segment import run_comment
-from videostore.media.segment_names import open_pattern
+from videostore.media.segment_names import open_pattern, run_comment
 
 
 def recording_command(
