@@ -20,7 +20,9 @@ def claim(number: int, captured_us: int | None, *, base: int | None = None, leng
     return FragmentClaim(captured_us, at, at, (0, US // 2), length, (0,), number * 100, number * 100 + 100)
 
 
-def believed(*claims: FragmentClaim, scale: int = SCALE, run_us: int | None = None, named: int | None = None) -> list:
+def believed(
+    *claims: FragmentClaim, scale: int = SCALE, run_us: int | None = None, named: int | None = None
+) -> list[int | None]:
     return start_times(claims, scale, run_us=run_us, named_us=named)
 
 

@@ -31,6 +31,7 @@ from tests.support.damage import (
 from tests.support.recording import LOGGER, US, Stores, capture_times, record, take_over
 from tests.support.storage import OtherPath, make_old
 from videostore import repair_directory, verify_directory
+from videostore.base.errors import VideoStoreError
 from videostore.base.files import AnyPath
 from videostore.media.fmp4 import read_fragments
 from videostore.media.segment_names import open_name
@@ -250,3 +251,13 @@ async def test_a_file_that_has_become_readable_since_it_was_verified_is_not_move
     await repair_directory(storage, report.findings)
     assert path.read_bytes() == whole
     assert problems(await verify_directory(storage, decode=False)) == []
+
+
+async def test_a_repair_whose_index_cannot_be_kept_is_not_called_one(storage: Path) -> None:
+    """A directory is where the file of the index should be: the rows would be lost with this process."""
+    delete_index(storage)
+    report = await verify_directory(storage, decode=False)
+    (storage / FILE_NAME).mkdir()
+    with pytest.raises(VideoStoreError) as refused:
+        await repair_directory(storage, report.findings)
+    assert refused.value.code == "index-not-repaired"
