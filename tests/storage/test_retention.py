@@ -14,6 +14,7 @@ from videostore.storage.archive import Archive
 from videostore.storage.reconciler import Reconciler
 from videostore.storage.retention import Retention
 from videostore.storage.retention_holds import RetentionHolds
+from videostore.storage.unindexed import UnindexedFiles
 
 
 @dataclass
@@ -197,3 +198,28 @@ async def test_a_hold_that_begins_during_the_deletion_is_respected(keeper: Keepe
     with keeper.hold(110):
         await deleting
         assert keeper.files() == [110]
+
+
+async def test_room_that_others_use_up_costs_few_segments_at_once_and_then_one_at_each_attempt(
+    small_disk: Path,
+) -> None:
+    archive = await Archive.open(small_disk / "storage", LOGGER)
+    try:
+        keeper = Keeper(archive)
+        archive.set_unindexed(UnindexedFiles())
+        await keeper.fill(40)
+        retention = keeper.retention(1 << 40)
+        await retention.make_room()
+        assert (archive.timeline.segments, retention.limit) == (40, None)
+        with (small_disk / "foreign").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        for left in (24, 23, 22):
+            await retention.make_room()
+            assert archive.timeline.segments == left
+        assert retention.limit is not None and "No space left" in str(retention.limit)
+        (small_disk / "foreign").unlink()
+        await retention.make_room()
+        assert archive.timeline.segments == 22
+    finally:
+        await archive.close()

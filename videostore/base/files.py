@@ -28,6 +28,17 @@ def mount_point(directory: AnyPath) -> Path:
     return next(path for path in (resolved, *resolved.parents) if os.path.ismount(path))
 
 
+def make_private_directory(directory: AnyPath) -> None:
+    """Create a directory that only its owner can read, unless it exists. Its parents are created as usual. Blocking.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    path = as_path(directory)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
 def sync_file(path: AnyPath) -> None:
     """Force a file's bytes to stable storage. Blocking.
 

@@ -112,6 +112,8 @@ STORE = {
     "storage-missing": "There is no storage directory {path}. Check the path.",
     "storage-unusable": "The storage at {path} cannot be used: {reason:reason}.",
     "storage-unreadable": "The storage at {path} cannot be read: {reason:reason}.",
+    "index-not-repaired": "The segments at {path} are repaired, but the index cannot be kept there: {reason:reason}.",
+    "storage-limited": "The storage at {path} is full ({reason:reason}): its oldest segments are deleted to make room.",
     "storage-not-repaired": "The storage at {path} cannot be repaired: {reason:reason}.",
     "storage-in-use": "{attribute:attribute} {path:path} is used by another recorder. Give each recorder its own"
     " directory.",

@@ -19,9 +19,11 @@ from videostore.base.errors import (
 )
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
+from videostore.clips.intact_stretches import divide_broken
 from videostore.clips.nearest_frames import nearest_frames
-from videostore.clips.plan import ClipPart, Plan, make_plan, sort_segments
+from videostore.clips.plan import ClipPart, Plan, make_plan
 from videostore.clips.segment_links import SegmentLinks
+from videostore.clips.segment_order import sort_segments
 from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
 from videostore.storage.open_segments import stored_timeline
@@ -76,6 +78,10 @@ class ClipPlanner:
         loop = asyncio.get_running_loop()
         make = functools.partial(make_plan, found, asked, self._logger, thorough=thorough)
         plan = await loop.run_in_executor(None, make)
+        if plan.broken:
+            stretches = await loop.run_in_executor(None, divide_broken, plan, work)
+            make = functools.partial(make_plan, stretches, asked, self._logger, thorough=thorough)
+            plan = replace(await loop.run_in_executor(None, make), found=tuple(found))
         return replace(plan, parts=tuple([await loop.run_in_executor(None, _mend, part, work) for part in plan.parts]))
 
     async def _find_indexed(self, asked: Range, work: Path, links: SegmentLinks) -> list[tuple[Segment, Path]]:

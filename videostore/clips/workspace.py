@@ -16,11 +16,15 @@ import psutil
 
 from videostore.base.errors import NoRoomError
 from videostore.base.tasks import finish_despite_cancellation, run_in_thread
+from videostore.storage.write_room import lacking_room
 
 WORK_DIRECTORY = ".cuts"
 """In the storage path: holds lists, copies of the open segment, and clips that are about to be sent."""
 _MIN_FREE_BYTES = 1 << 20
 """Free space for lists and tags, with a margin."""
+
+_TRIED_BYTES = 8 << 20
+"""So much is tried, because a quota shows in no number. More would take long where it has to be written for that."""
 
 _READING = "videostore-reading-"
 _OWNER = re.compile(_READING + r"(\d{1,9})-\w+")
@@ -69,9 +73,10 @@ class Workspaces:
         free_bytes = 0
         if self._base is not None:
             with contextlib.suppress(OSError):  # its disk is full, read-only or gone
-                self._base.mkdir(exist_ok=True)
+                self._base.mkdir(mode=0o700, exist_ok=True)
                 free_bytes = shutil.disk_usage(self._base).free
-                if free_bytes > size_bytes + _MIN_FREE_BYTES:
+                tried_bytes = _MIN_FREE_BYTES + min(size_bytes, _TRIED_BYTES)
+                if free_bytes > size_bytes + _MIN_FREE_BYTES and lacking_room(self._base, tried_bytes) is None:
                     return Path(tempfile.mkdtemp(dir=self._base))
         temporary = Path(tempfile.gettempdir())
         free_bytes = max(free_bytes, shutil.disk_usage(temporary).free)

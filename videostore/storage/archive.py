@@ -21,6 +21,7 @@ from videostore.base.tasks import off_loop, run_in_thread
 from videostore.media.fmp4 import NotOursError
 from videostore.media.segment import Segment
 from videostore.media.segment_names import name_time_us
+from videostore.storage.damaged_files import DamagedFiles
 from videostore.storage.deletion import choose_oldest
 from videostore.storage.directory_lock import DirectoryLock
 from videostore.storage.index import Index
@@ -63,12 +64,18 @@ class Archive:
         """How many times the directory was replaced. What was found in an earlier one no longer holds."""
         self._lock = lock
         self._logger = logger
-        self._reader = SegmentReader(directory, logger, keep_unreadable=keep_unreadable or lock is None)
+        self.damaged = DamagedFiles(directory)
+        """Unreadable files that were set aside."""
+        self._reader = SegmentReader(
+            directory, logger, keep_unreadable=keep_unreadable or lock is None, damaged=self.damaged
+        )
         self._changing = asyncio.Lock()
         """Held while segments are closed, indexed, forgotten or deleted."""
         self._unindexed = UnindexedFiles()
         self._listed = False
         """Whether `_unindexed` holds every file that is not in the index."""
+        self.newest_bytes = 0
+        """Size of the segment that was closed last; 0 before the first."""
         self._undeletable: set[str] = set()
         """Files that could not be deleted since the directory was last listed."""
 
@@ -76,7 +83,7 @@ class Archive:
     async def open(cls, directory: Path, logger: logging.Logger, *, keep_unreadable: bool = False) -> Archive:
         """Open a storage directory as its index describes it; a `Reconciler` then compares the two.
 
-        With `keep_unreadable`, files that cannot be read are kept, however old they are.
+        With `keep_unreadable`, files that cannot be read stay where they are, however old they are.
 
         Raises:
             OSError, sqlite3.Error: the directory cannot be used.
@@ -104,6 +111,7 @@ class Archive:
     async def _opened(cls, archive: Archive) -> Archive:
         try:
             await archive._load_timeline()
+            await asyncio.get_running_loop().run_in_executor(None, archive.damaged.measure)
         except BaseException:
             await archive.close()
             raise
@@ -147,8 +155,8 @@ class Archive:
 
     @property
     def stored_bytes(self) -> int:
-        """Size of all closed segments; of unindexed ones as far as they have been measured."""
-        return self.timeline.stored_bytes + self._unindexed.known_bytes
+        """Size of all closed segments and of what is set aside; of unindexed ones as far as they are measured."""
+        return self.timeline.stored_bytes + self._unindexed.known_bytes + self.damaged.size_bytes
 
     async def is_indexed_since(self, from_us: int) -> bool:
         """Whether everything recorded since a time is in the index. A lost index is rebuilt backwards."""
@@ -215,7 +223,7 @@ class Archive:
                 return  # a file event and the end of the run both report it
             except NotOursError:
                 self.unclosed.discard(path)
-                await loop.run_in_executor(None, self._reader.discard_unreadable, path)
+                await loop.run_in_executor(None, self._reader.set_aside, path)
                 return
             except OSError:
                 if not finished_only:
@@ -223,6 +231,7 @@ class Archive:
                 raise
             self.unclosed.discard(path)
             if segment is not None:
+                self.newest_bytes = segment.size_bytes
                 await self._add([segment])
 
     async def take_closed(self, *file_names: str) -> None:

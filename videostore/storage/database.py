@@ -28,6 +28,7 @@ from videostore.storage.database_connection import (
     transaction,
 )
 from videostore.storage.database_files import DatabaseFiles, aside_path, set_aside, sync_log
+from videostore.storage.database_journal import ROLLBACK, choose_journal, leave_write_ahead
 from videostore.storage.database_snapshot import take_snapshot
 
 _T = TypeVar("_T")
@@ -225,19 +226,36 @@ class Database:
     # The file
 
     async def _open_file(self) -> aiosqlite.Connection:
+        journal, damage = await off_loop(self._choose_journal)
+        if damage is not None:
+            await self._set_aside(damage)
         try:
-            connection = await open_connection(self._path, self._prepare)
+            connection = await open_connection(self._path, self._prepare, journal)
         except sqlite3.DatabaseError as error:
             if not is_damage(error) or not await off_loop(self._path.exists):
                 raise
             await self._set_aside(error)
-            connection = await open_connection(self._path, self._prepare)
+            connection = await open_connection(self._path, self._prepare, journal)
         try:
             self._files = await run_in_thread(DatabaseFiles, self._path)
         except BaseException:
             await connection.close()
             raise
         return connection
+
+    def _choose_journal(self) -> tuple[str, Exception | None]:
+        """The journal that works here, after making an existing file fit for it, or why that cannot be. Blocking."""
+        journal = choose_journal(self._path)
+        if journal == ROLLBACK:
+            self._logger.warning(
+                "The file system of %s has no memory that processes share: the index has a rollback journal there.",
+                self._path.parent,
+            )
+            try:
+                leave_write_ahead(self._path)
+            except sqlite3.Error as error:
+                return journal, error
+        return journal, None
 
     def _close_files(self) -> None:
         if self._files is not None:

@@ -83,6 +83,11 @@ class StorageMaintainer:
         self.walk_trouble: str | None = None
         """Why the last walk over the directory failed, as a sentence; None if it did not."""
 
+    @property
+    def limit(self) -> str | None:
+        """What made the oldest segments go lately, besides the quota and the free bytes, as a sentence; or None."""
+        return str(self._retention.limit) if self._retention.limit else None
+
     def start(self) -> None:
         """Start to watch the directory and to compare it with the index."""
         self._tasks = [asyncio.create_task(work) for work in (self._follow_changes(), self._attend(), self._retain())]
@@ -114,6 +119,15 @@ class StorageMaintainer:
             self._on_replaced()
             await off_loop(self._watcher.stop)
             await self._watcher.start()
+
+    async def prepare(self) -> None:
+        """Make sure that a run can be written: that there is a directory, and that it takes more files.
+
+        Raises:
+            VideoStoreError, OSError: there is none, and none can be created now.
+        """
+        await self.revive()
+        await self._guard(self._retention.make_room())
 
     async def _follow_changes(self) -> None:
         while True:
@@ -170,10 +184,15 @@ class StorageMaintainer:
 
     async def _retain(self) -> None:
         """A separate task: closing segments and attending to the index must not wait for thousands of deletions."""
+        checked = -1
         while True:
             await self._grown.wait()
             self._grown.clear()
             self._retention_trouble = await self._guard(self._retention.enforce())
+            segments = self._archive.timeline.segments
+            if self._current_run() is not None and segments != checked:
+                await self._guard(self._retention.make_room())
+                checked = self._archive.timeline.segments
 
     async def _attend_index(self) -> None:
         index = self._archive.index

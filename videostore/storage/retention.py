@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
+from videostore.base.constants import MIB
+from videostore.base.errors import VideoStoreError
 from videostore.base.tasks import off_loop
 from videostore.storage.archive import Archive
+from videostore.storage.damaged_files import DAMAGED_SHARE
 from videostore.storage.retention_holds import RetentionHolds
+from videostore.storage.write_room import lacking_room
 
 DELETE_BATCH = 50
 """Segments deleted in one go, before other work gets its turn."""
+
+_ROOM_DELETED = 16
+"""Segments deleted in one attempt to make room. If that does not help, something else is using it up: then it is one at
+each attempt, which is about as fast as recording."""
+
+_LEAST_ROOM_BYTES = MIB // 4
+_TOLD_S = 600.0
+"""How long the status tells that segments were deleted for a limit."""
 
 
 class Retention:
@@ -38,6 +51,15 @@ class Retention:
         self._shortage_bytes = shortage_bytes
         self._logger = logger
         self._enforcing = asyncio.Lock()
+        self._room_segments = _ROOM_DELETED
+        """How many segments the next attempt to make room may delete."""
+        self._limit: VideoStoreError | None = None
+        self._limited_at = 0.0
+
+    @property
+    def limit(self) -> VideoStoreError | None:
+        """What limits the storage besides the quota and the free bytes; None if that was not met lately."""
+        return self._limit if time.monotonic() - self._limited_at < _TOLD_S else None
 
     async def enforce(self) -> None:
         """Delete the oldest segments until the quota is kept and enough of the device is free, some at a time.
@@ -51,7 +73,11 @@ class Retention:
         open_bytes = await off_loop(self._open_bytes)
         if self._archive.read_only:
             return
+        loop = asyncio.get_running_loop()
+        damaged = self._archive.damaged
         async with self._enforcing:
+            if deleted := await off_loop(damaged.trim, round(self._quota_bytes * DAMAGED_SHARE)):
+                self._logger.warning("Deleted the %d oldest files that could not be read: they had no room.", deleted)
             while (excess := self._archive.stored_bytes + open_bytes - self._quota_bytes) > 0:
                 if not await self._delete(excess, self._holds.since_us):
                     break
@@ -60,6 +86,40 @@ class Retention:
             shortage = await off_loop(self._shortage_bytes)
             while shortage > 0 and (freed := await self._delete(shortage, None)):
                 shortage -= freed
+            if shortage > 0 and damaged.size_bytes:
+                await loop.run_in_executor(None, damaged.trim, max(0, damaged.size_bytes - shortage))
+
+    async def make_room(self) -> None:
+        """Delete the oldest segments until the next one can be written, if the file system says that it is full.
+
+        That is tried, because some limits show in no number: a quota of the file system, or its number of files. An
+        attempt deletes few segments: room that other programs use up cannot be made by deleting everything.
+        """
+        if self._archive.read_only:
+            return
+        loop = asyncio.get_running_loop()
+        async with self._enforcing:
+            timeline = self._archive.timeline
+            usual_bytes = max(self._archive.newest_bytes, timeline.stored_bytes // max(timeline.segments, 1))
+            wanted_bytes = max(_LEAST_ROOM_BYTES, usual_bytes + usual_bytes // 2)
+            deleted, reason = 0, None
+            while (
+                lack := await loop.run_in_executor(None, lacking_room, self._archive.directory, wanted_bytes)
+            ) is not None:
+                reason = lack
+                if deleted >= self._room_segments or not await self._delete_one():
+                    self._room_segments = 1
+                    break
+                deleted += 1
+            else:
+                self._room_segments = _ROOM_DELETED
+        if reason is not None:
+            self._limit = VideoStoreError("storage-limited", path=self._archive.directory, reason=reason)
+            self._limited_at = time.monotonic()
+            self._logger.warning("%s Deleted: %d.", self._limit, deleted)
+
+    async def _delete_one(self) -> bool:
+        return await self._archive.delete_oldest(1, 1, self._holds.ranges) > 0
 
     async def _delete(self, wanted_bytes: int, before_us: int | None) -> int:
         freed_bytes = await self._archive.delete_oldest(wanted_bytes, DELETE_BATCH, self._holds.ranges, before_us)

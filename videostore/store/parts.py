@@ -184,7 +184,7 @@ class StoreParts:
             clock=self._clock,
             logger=self._logger,
             on_run_end=self._maintainer.take_run,
-            prepare=self._maintainer.revive,
+            prepare=self._maintainer.prepare,
             live=self._live,
             last_stored=self._open.last_frame_us,
         )

@@ -336,9 +336,12 @@ class VideoStore(StoreParts):
             stored_bytes=timeline.stored_bytes + self._open.size_bytes,
             segments=timeline.segments,
             unindexed_segments=self._archive.unindexed_segments,
+            damaged_files=self._archive.damaged.count,
+            damaged_bytes=self._archive.damaged.size_bytes,
             pending_saves=self._saves.pending,
             failed_saves=self._saves.failed,
             storage_trouble=self._maintainer.trouble,
+            storage_limit=self._maintainer.limit,
             index_trouble=self._archive.index.trouble,
         )
 

@@ -136,8 +136,13 @@ def describe_health(health: Health) -> dict[str, Any]:
     }
     if health.unindexed_segments:
         status["unindexed_segments"] = health.unindexed_segments
+    if health.damaged_files:
+        status["damaged_files"] = health.damaged_files
+        status["damaged_bytes"] = health.damaged_bytes
     if health.storage_trouble:
         status["storage_trouble"] = health.storage_trouble
+    if health.storage_limit:
+        status["storage_limit"] = health.storage_limit
     if health.index_trouble:
         status["index_trouble"] = f"The index is kept in memory until its file can be used: {health.index_trouble}."
     if recorder is None:
