@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -28,6 +29,21 @@ async def finish_despite_cancellation(work: Awaitable[_T]) -> _T:
             future.exception()  # asyncio logs an error that is never retrieved
         raise asyncio.CancelledError
     return future.result()
+
+
+async def end_tasks_during(work: Coroutine[Any, Any, object], tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Do some work while tasks are cancelled, and wait until all of it has ended, even while being cancelled.
+
+    Each cancellation is passed on to the tasks, which may have swallowed the one before, and dropped afterwards.
+    """
+    future, tasks = asyncio.ensure_future(work), list(tasks)
+    waiting: set[asyncio.Future[Any]] = {future, *tasks}
+    while waiting:
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            waiting = (await asyncio.wait(waiting))[1]
+    future.result()
 
 
 async def run_in_thread(work: Callable[..., _T], *arguments: Any) -> _T:
