@@ -45,11 +45,14 @@ class SteadyClock:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._offset_us = self._read_offset()
+        self._first_offset_us = self._offset_us = self._read_offset()
         self.steps = 0
         """Number of steps of the wall clock so far."""
-        self.stepped_us = 0
-        """Their sum: how much later it is than it would be without them."""
+
+    @property
+    def stepped_us(self) -> int:
+        """The sum of these steps: how much later it is than it would be without them."""
+        return self._offset_us - self._first_offset_us
 
     def now_us(self) -> int:
         """The current time. If the wall clock is further off than slewing explains, it was stepped: follow it."""
@@ -58,9 +61,7 @@ class SteadyClock:
         after_us = self._clock.monotonic_us()
         # The wall clock was read between the other two readings, which a busy machine may pull apart.
         if not wall_us - after_us - CLOCK_STEP_US <= self._offset_us <= wall_us - before_us + CLOCK_STEP_US:
-            offset_us = self._read_offset()
-            self.stepped_us += offset_us - self._offset_us
-            self._offset_us = offset_us
+            self._offset_us = self._read_offset()
             self.steps += 1
         return before_us + self._offset_us
 

@@ -31,6 +31,8 @@ less than 2 s in all."""
 _JUDGE_INTERVAL_S = 0.25
 """How often what came out of ffmpeg is compared with what went in."""
 
+_NOTHING_YET = "no image has arrived yet"
+
 
 class Recorder:
     """Records one source into one directory. `record` owns the source's iterator and every ffmpeg that it starts."""
@@ -86,7 +88,7 @@ class Recorder:
         self._gate = FormatGate()
         self._message_limit = MessageLimit()
         self._meter = HealthMeter(source, clock, self._steady)
-        self._reason = "no image has arrived yet"
+        self._reason = _NOTHING_YET
         self._restarts = 0
         self._dropped = 0
         self._backoff = Backoff(clock)
@@ -190,8 +192,11 @@ class Recorder:
 
     async def _handle(self, item: Packet | Gap | Run) -> None:
         if isinstance(item, Gap):
-            error = await self._finish_with_retries(item.reason, patient=item is END_OF_SOURCE)
-            if item is END_OF_SOURCE:
+            ends = item is END_OF_SOURCE
+            # A source that ends while nothing is recorded does not end what is wrong.
+            reason = self._reason if ends and self._run is None and self._reason != _NOTHING_YET else item.reason
+            error = await self._finish_with_retries(reason, patient=ends)
+            if ends:
                 self.end_fault = reason_of(error) if error else self._meter.fault_of_all
             return
         if isinstance(item, Run):
