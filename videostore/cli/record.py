@@ -16,6 +16,7 @@ from videostore.cli.recorded import report_recording
 from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, print_message, second_signal
 from videostore.cli.text import format_size
 from videostore.cli.time_options import format_length, format_time, now_us
+from videostore.recording.backlog import END_OF_SOURCE
 from videostore.recording.health import RecorderHealth
 from videostore.sources.ffmpeg_input import FFmpegInput
 from videostore.sources.probing import StreamInfo
@@ -141,7 +142,8 @@ async def _wait_for_end(store: VideoStore, source: FFmpegInput, duration_s: floa
             nonlocal trouble
             health = store.health()
             show(health)
-            trouble = _trouble(health) or trouble
+            if (reason := _trouble(health)) not in ("", END_OF_SOURCE.reason):
+                trouble = reason
             return health
 
         with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is the usual way to stop
