@@ -105,7 +105,7 @@ def test_a_process_that_is_stopped_for_a_while_records_a_file_at_its_own_distanc
     times = video(program.here / "visit.mkv", 4)
     door = program.here / "door"
     with program.start("record", "visit.mkv", "--storage", "door", "--size-gb", "1") as process:
-        wait_until(lambda: list(door.glob("*.open")))
+        wait_until(lambda: any(door.glob("*.open")))
         process.send_signal(signal.SIGSTOP)
         psutil.Process(process.pid).children()  # they go on meanwhile
         with pytest.raises(psutil.TimeoutExpired):
@@ -123,7 +123,7 @@ def test_a_slow_ffmpeg_at_the_end_is_waited_for(program: Program, ends_by: str) 
     times = video(program.here / "visit.mkv", 3)
     door = program.here / "door"
     with program.start("record", "visit.mkv", "--storage", "door", "--size-gb", "1") as process:
-        wait_until(lambda: list(door.glob("*.open")))
+        wait_until(lambda: any(door.glob("*.open")))
         recording = ffmpeg_of(psutil.Process(process.pid), ".open")
         assert recording is not None
         recording.suspend()

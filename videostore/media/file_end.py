@@ -110,7 +110,7 @@ def _cut_asf(file: BinaryIO, size: int) -> bool:
 
 def _cut_flv(file: BinaryIO, size: int) -> bool:
     """Each tag is followed by its length."""
-    file.seek(size - 4)
+    file.seek(max(0, size - 4))
     (length,) = struct.unpack(">I", file.read(4))
     if length == 0:  # the beginning of the file
         return size > 13
