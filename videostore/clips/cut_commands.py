@@ -30,6 +30,9 @@ from videostore.media.clip_times import DATE, TITLE
 _ESCAPES = str.maketrans({**{c: "\\" + c for c in "=;#\\\n\r"}, "\0": None})
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
 
+HEVC_IN_BAND = "hev1"
+"""The tag of H.265 whose parameter sets may be in the video."""
+
 
 @dataclass(frozen=True, slots=True)
 class CutCommand:
@@ -51,11 +54,13 @@ def join_command(
     recorder: str,
     work: Path,
     stop_us: int | None = None,
+    tag: str | None = None,
 ) -> CutCommand:
     """The command that writes a clip to a file or a pipe: its pieces, one after another, as they are.
 
     `container` is `mp4` or `fmp4`; `comment` goes into the clip's comment tag, and the recorder's name into its title.
-    It ends at `stop_us`, if that is given.
+    It ends at `stop_us`, if that is given. `tag` is that of the video; `HEVC_IN_BAND` also repeats the parameter sets
+    before each keyframe.
 
     Raises:
         RequestError: the path of a segment cannot be written in a list.
@@ -70,11 +75,16 @@ def join_command(
         "time_base": f"1/{CLIP_TIMESCALE}",
         "video_track_timescale": CLIP_TIMESCALE,
     }
+    filters = ["hevc_mp4toannexb"] if tag == HEVC_IN_BAND else []
     last_length_us = plan.parts[-1].last_length_us
     if last_length_us is not None:
         # Up to ffmpeg 7.1 the demuxer reports no duration for the frames of fragments, later ones guess that of a
         # segment's last frame. The muxer uses only the last frame's duration: for the others it takes the distances.
-        options["bsf:v"] = f"setts=pts=PTS:dts=DTS:duration={format_seconds(last_length_us)}/TB"
+        filters.append(f"setts=pts=PTS:dts=DTS:duration={format_seconds(last_length_us)}/TB")
+    if filters:
+        options["bsf:v"] = ",".join(filters)
+    if tag is not None:
+        options["tag:v"] = tag
     if container == "fmp4":
         options["movflags"] = _FRAGMENTED
     elif plan.estimated_bytes <= FASTSTART_BYTES:

@@ -14,7 +14,7 @@ from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, RequestError
 from videostore.base.ranges import Range
 from videostore.clips.cut_commands import CutCommand, group_commands, join_command
-from videostore.clips.edge_encoder import EdgeEncoder
+from videostore.clips.edge_encoder import EdgeEncoder, Joinable
 from videostore.clips.pieces import pieces_of
 from videostore.clips.plan import Plan, groups_of
 from videostore.clips.planner import ClipPlanner, FindOpenSegments
@@ -58,8 +58,7 @@ class ClipCutter:
         recorder: str,
         encoder: Encoder | None = None,
     ) -> None:
-        """`recorder` is the recorder's name, which its clips tell; `encoder` is that of the recorder, for segments that do
-        not name theirs."""
+        """`recorder` is the recorder's name, which clips tell; `encoder` is its encoder, for segments that name none."""
         self._archive = archive
         self._holds = holds
         self._workspaces = workspaces
@@ -179,27 +178,29 @@ class ClipCutter:
         self, plan: Plan, output: str, container: str, comment: str, work: Path, progress: CutProgress
     ) -> CutCommand:
         """Encode what has to be encoded. Returns the command that joins the pieces of the clip."""
-        groups, listed, stop_us = groups_of(plan.parts), None, None
+        groups, joinable, stop_us = groups_of(plan.parts), None, None
         if len(groups) == 1:
             pieces = pieces_of(groups[0])
             progress.add(sum(edge.length_us for edge in pieces.edges))
-            listed = await self._edges.encode(pieces, work, functools.partial(self._run_edge, progress=progress))
+            joinable = await self._edges.encode(pieces, work, functools.partial(self._run_edge, progress=progress))
             stop_us = pieces.stop_us
-        if listed is None:
+        if joinable is None:
             commands, listed = group_commands(groups, work)
+            joinable = Joinable(listed)
             for command in commands:
                 await self._run(command, progress)
             stop_us = None
         join = functools.partial(
             join_command,
             plan,
-            listed,
+            joinable.files,
             output,
             container=container,
             comment=comment,
             recorder=self._recorder,
             work=work,
             stop_us=stop_us,
+            tag=joinable.tag,
         )
         # In a thread: the lists and tags of tens of thousands of segments take a while to make.
         return await asyncio.get_running_loop().run_in_executor(None, join)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from videostore.base.errors import FFmpegError
@@ -24,6 +25,15 @@ RunCommand = Callable[[CutCommand], Awaitable[None]]
 """Runs a command. Raises FFmpegError."""
 
 
+@dataclass(frozen=True, slots=True)
+class Joinable:
+    """Pieces that can be joined as they are."""
+
+    files: list[ListedFile]
+    tag: str | None = None
+    """How the video is tagged in the clip; None for the usual."""
+
+
 class EdgeEncoder:
     """Encodes edges, and remembers which way of encoding has met which recordings."""
 
@@ -33,13 +43,13 @@ class EdgeEncoder:
         self._logger = logger
         self._worked: dict[tuple[DecoderSetup, Encoder | None], str | None] = {}
 
-    async def encode(self, pieces: Pieces, work: Path, run: RunCommand) -> list[ListedFile] | None:
-        """The files of all pieces, which can be joined as they are; None if all of the clip must be re-encoded.
+    async def encode(self, pieces: Pieces, work: Path, run: RunCommand) -> Joinable | None:
+        """The files of all pieces; None if all of the clip must be re-encoded.
 
         At most two commands run at a time.
         """
         if not pieces.edges:
-            return list(pieces.body)
+            return Joinable(list(pieces.body))
         loop = asyncio.get_running_loop()
         try:
             setup, encoder = await loop.run_in_executor(None, self._describe, pieces.model)
@@ -51,7 +61,7 @@ class EdgeEncoder:
         for way in ways if known == "" else [way for way in ways if way.name == known]:
             if (files := await self._try(way, setup, pieces, work, run)) is not None:
                 self._remember(setup, encoder, way.name)
-                return _in_order(pieces, files)
+                return Joinable(_in_order(pieces, files), way.tag)
         self._remember(setup, encoder, None)
         return None
 

@@ -1,7 +1,8 @@
 """The ways to encode the edges of a clip so that they join what is copied, and whether one has worked.
 
-An own recording is met by its own encoder: then one set of parameters serves the whole clip. A stream of another encoder
-is met by one of the same codec, profile and pixel format whose parameter sets have other ids; the clip has both.
+An own recording is met by its own encoder: then one set of parameters serves the whole clip. A stream of another
+encoder is met by one of the same codec, profile and pixel format, whose parameter sets have other ids; the clip has
+both.
 """
 
 from __future__ import annotations
@@ -14,22 +15,24 @@ from typing import Any
 import av
 import av.error
 
+from videostore.clips.cut_commands import HEVC_IN_BAND
 from videostore.clips.hevc_edge import rewrite_edge
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.options import REENCODED
 from videostore.media.decoder_setup import DecoderSetup, NoSetupError, join_setups, read_setup, replace_config
 from videostore.media.h264_sets import SequenceSet, read_picture_set, read_sequence_set
-from videostore.media.hevc_sets import read_sequence_format
+from videostore.media.hevc_sets import decoding_bits, read_sequence_format
 
 Fit = Callable[[DecoderSetup, Path, Sequence[Path]], bool]
-"""Whether encoded edges can be joined to a segment with this setup, at this path. It may change them so that they can."""
+"""Whether encoded edges can be joined to a segment with this setup, at this path. May change them so that they can."""
 
-_SPS, _PPS, _HEVC_SPS = 7, 8, 33
+_SPS, _PPS = 7, 8
+_HEVC_VPS, _HEVC_SPS, _HEVC_PPS = 32, 33, 34
 _MOST_IDS = 32
 _PROFILES = {66: "baseline", 77: "main", 100: "high", 110: "high10", 122: "high422", 244: "high444"}
 _QUALITY = REENCODED["crf"]
 _FAST_X264 = "stitchable=1:subme=1:me=dia:trellis=0:psy=0:scenecut=0:rc-lookahead=0:sync-lookahead=0:mbtree=0:aq-mode=1"
-"""Does not show in the parameter sets; `stitchable` keeps the quality from showing in them. Half the time of `medium`."""
+"""None of it shows in the parameter sets, nor does the quality, because of `stitchable`. Half the time of `medium`."""
 _FAST_X265 = "rd=2:subme=1:me=dia:rdoq-level=0:psy-rdoq=0:psy-rd=0:early-skip=1:rect=0:scenecut=0"
 _BITRATE_FACTOR = 4
 """For encoders whose quality cannot be set: an edge is too short for their rate control."""
@@ -43,6 +46,9 @@ class Variant:
     options: Mapping[str, Any]
     """Of the output of ffmpeg that encodes."""
     fit: Fit
+    tag: str | None = None
+    """How the clip's H.265 is tagged. `hev1` also has the parameter sets before each keyframe, because Firefox takes
+    only one of each kind from the header. Apple's players play only `hvc1`."""
 
 
 def variants(setup: DecoderSetup, encoder: Encoder | None) -> list[Variant]:
@@ -56,16 +62,19 @@ def variants(setup: DecoderSetup, encoder: Encoder | None) -> list[Variant]:
         try:
             sequence, pictures = _read_sets(setup)
         except (ValueError, IndexError) as error:
-            raise NoSetupError("its parameter sets are damaged") from error
+            raise NoSetupError("its parameter sets are damaged, or in the video") from error
         if len(setup.sets) == 2:
             found.append(Variant("same-sets", _same_x264(sequence, setup), _has_same_sets))
         found.append(Variant("more-sets", _numbered_x264(sequence, pictures), _adds_sets))
         return found
+    if setup.codec == "hevc" and not setup.sets:
+        raise NoSetupError("its parameter sets are in the video")
     if encoder is not None and not encoder.copies:
-        fit = _has_same_hevc_sets if setup.codec == "hevc" else _has_same_extradata
-        found.append(Variant("same-encoder", _same_encoder(encoder), fit))
+        hevc = setup.codec == "hevc"
+        fit = _has_same_hevc_sets if hevc else _has_same_extradata
+        found.append(Variant("same-encoder", _same_encoder(encoder), fit, "hvc1" if hevc else None))
     if setup.codec == "hevc":
-        found.append(Variant("more-sets", _fast_x265(), _adds_renumbered_sets))
+        found.append(Variant("more-sets", _fast_x265(), _adds_renumbered_sets, tag=HEVC_IN_BAND))
     return found
 
 
@@ -122,11 +131,22 @@ def _has_same_sets(setup: DecoderSetup, segment: Path, edges: Sequence[Path]) ->
 
 
 def _has_same_hevc_sets(setup: DecoderSetup, segment: Path, edges: Sequence[Path]) -> bool:
-    if not _has_same_sets(setup, segment, edges):
+    """The sets may differ in what decoding does not need: x265 repeats where the decoder says that the chroma is."""
+    if any(_needed(read_setup(path)) != _needed(setup) for path in edges):
         return False
     for path in edges:
         rewrite_edge(path, renumber=False)
+        replace_config(path, setup.config)
     return True
+
+
+def _needed(setup: DecoderSetup) -> tuple[object, ...]:
+    """What decoding needs of the parameter sets."""
+    others = [setup.of_kind(kind) for kind in (_HEVC_VPS, _HEVC_PPS)]
+    try:
+        return (*others, [decoding_bits(unit) for unit in setup.of_kind(_HEVC_SPS)])
+    except ValueError:
+        return (*others, setup.of_kind(_HEVC_SPS))
 
 
 def _has_same_extradata(setup: DecoderSetup, segment: Path, edges: Sequence[Path]) -> bool:

@@ -58,8 +58,7 @@ def pieces_of(parts: Sequence[ClipPart]) -> Pieces:
     entry = parts[number] if number is not None else last
     entry_us = entry.segment.start_us if entry.keyframe_us is None else entry.keyframe_us
     if number is None or (entry is last and tail_us is not None and tail_us <= entry_us):
-        head = Edge("head", tuple(parts), timeline.length_us)
-        return Pieces(head, (), None, last.path, timeline.length_us, None)
+        return Pieces(Edge("head", tuple(parts), timeline.length_us), (), None, last.path, timeline.length_us, None)
     before = list(parts[:number])
     if entry_us > entry.first_us:
         before.append(replace(entry, stop_us=entry_us - 1))

@@ -1,4 +1,4 @@
-"""Bits of a NAL unit: read field by field, and without or with its emulation prevention (ITU-T H.264, 7.3 and 7.4.1)."""
+"""Bits of a NAL unit: read field by field, without or with its emulation prevention (ITU-T H.264, 7.3 and 7.4.1)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BitReader:
 
     def __init__(self, data: bytes, position: int = 0) -> None:
         """`position` is that of the first bit."""
-        self._data = data
+        self.data = data
         self.position = position
 
     def bits(self, count: int) -> int:
@@ -34,10 +34,10 @@ class BitReader:
             ValueError: the data ends before.
         """
         end = self.position + count
-        if end > 8 * len(self._data):
+        if end > 8 * len(self.data):
             raise ValueError("it ends within a field")
         first, last = self.position // 8, -(-end // 8)
-        number = int.from_bytes(self._data[first:last], "big") >> (8 * last - end)
+        number = int.from_bytes(self.data[first:last], "big") >> (8 * last - end)
         self.position = end
         return number & ((1 << count) - 1)
 

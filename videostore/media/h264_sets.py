@@ -1,4 +1,4 @@
-"""What the parameter sets of H.264 say (ITU-T H.264, 7.3.2.1 and 7.3.2.2): as much as an encoder needs to match them."""
+"""What the parameter sets of H.264 say (ITU-T H.264, 7.3.2.1 and 7.3.2.2), as far as an encoder must match them."""
 
 from __future__ import annotations
 

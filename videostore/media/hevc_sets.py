@@ -1,7 +1,7 @@
 """Gives the parameter sets of an H.265 stream other ids, so that they do not collide with those of another stream.
 
-No encoder of ffmpeg can do this. Id 0 is one bit of code and id 15 is nine, so each place grows by exactly one byte, and
-what follows keeps its alignment (ITU-T H.265, 7.3.2.1 to 7.3.2.3 and 7.3.6.1).
+No encoder of ffmpeg can do this. Id 0 is one bit of code and id 15 is nine, so each place grows by exactly one byte,
+and what follows keeps its alignment (ITU-T H.265, 7.3.2.1 to 7.3.2.3 and 7.3.6.1).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NEW_ID = 15
 """The highest id of video and sequence parameter sets. Cameras and encoders count from 0."""
 
 END_OF_SEQUENCE = b"\0\0\0\2\x48\1"
-"""A NAL unit behind its length. The next keyframe starts the order of pictures again, whatever kind it is (7.4.2.4.4)."""
+"""A NAL unit behind its length. The next keyframe starts the order of pictures again, of whatever kind it is."""
 
 _VPS, _SPS, _PPS = 32, 33, 34
 _HEADER_BITS = 16
@@ -57,7 +57,7 @@ def renumber_sample(sample: bytes) -> bytes:
 
 
 def renumber_unit(unit: bytes) -> bytes:
-    """A NAL unit with the new id for parameter sets that have or name id 0. Units of other kinds are returned as they are.
+    """A NAL unit with the new id for parameter sets that have or name id 0. Other kinds of units stay as they are.
 
     Raises:
         ValueError: it is damaged, or has another id.
@@ -128,8 +128,59 @@ def read_sequence_format(unit: bytes) -> SequenceFormat:
     Raises:
         ValueError: it is damaged.
     """
+    return _read_format(BitReader(unescape(unit), _HEADER_BITS))[0]
+
+
+def decoding_bits(unit: bytes) -> str:
+    """The bits of a NAL unit of type 33 up to its usability information, on which the decoded pictures do not depend.
+
+    Raises:
+        ValueError: it is damaged, or has scaling lists of its own.
+    """
     data = unescape(unit)
     reader = BitReader(data, _HEADER_BITS)
+    _, sub_layers = _read_format(reader)
+    reader.unsigned()  # bit_depth_chroma_minus8
+    order_bits = 4 + reader.unsigned()
+    for _ in range(1 + sub_layers if reader.flag() else 1):
+        for _ in range(3):
+            reader.unsigned()
+    for _ in range(6):
+        reader.unsigned()
+    if reader.flag() and reader.flag():
+        raise ValueError("it has scaling lists")
+    reader.bits(2)
+    if reader.flag():  # pcm_enabled_flag
+        reader.bits(8)
+        reader.unsigned()
+        reader.unsigned()
+        reader.flag()
+    _skip_reference_sets(reader)
+    if reader.flag():  # long_term_ref_pics_present_flag
+        for _ in range(reader.unsigned()):
+            reader.bits(order_bits + 1)
+    reader.bits(2)
+    return f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}"[: reader.position]
+
+
+def _skip_reference_sets(reader: BitReader) -> None:
+    """Skip `st_ref_pic_set` (7.3.7)."""
+    deltas = 0
+    for number in range(reader.unsigned()):
+        if number and reader.flag():
+            reader.flag()
+            reader.unsigned()
+            deltas = sum(reader.flag() or reader.flag() for _ in range(deltas + 1))
+            continue
+        deltas = reader.unsigned() + reader.unsigned()
+        for _ in range(deltas):
+            reader.unsigned()
+            reader.flag()
+
+
+def _read_format(reader: BitReader) -> tuple[SequenceFormat, int]:
+    """Read up to the bit depth. Also returns the number of sub-layers besides the first."""
+    sub_layers = BitReader(reader.data, reader.position + 4).bits(3)
     _skip_profiles(reader)
     reader.unsigned()  # its id
     chroma_format = reader.unsigned()
@@ -139,4 +190,4 @@ def read_sequence_format(unit: bytes) -> SequenceFormat:
     if reader.flag():
         for _ in range(4):
             reader.unsigned()
-    return SequenceFormat(chroma_format, width, height, 8 + reader.unsigned())
+    return SequenceFormat(chroma_format, width, height, 8 + reader.unsigned()), sub_layers

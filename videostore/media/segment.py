@@ -8,6 +8,7 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -231,7 +232,7 @@ def _read_order(path: Path) -> tuple[list[CodedFrame], int, Look]:
     return moved, first_us, look
 
 
-def _starts_fresh(codec: str, config: bytes, packet: av.Packet) -> bool:
+def _starts_fresh(codec: str, config: bytes, packet: Any) -> bool:
     data = bytes(packet)
     at = {"h264": 4, "hevc": 21}.get(codec)
     length_bytes = (config[at] & 3) + 1 if at is not None and len(config) > at else 4

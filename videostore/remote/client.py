@@ -97,10 +97,12 @@ class Machine:
         metadata: str = "",
         tags: Sequence[str] = (),
         wait: bool = True,
+        container: str | None = None,
     ) -> SavedClip:
         """Let the machine save the clip of [start, end) and upload it. `path` of the result is below its upload path.
 
-        Moments are as for `export`. With `wait=False` the machine responds at once and saves later.
+        `container` is `mp4` or `fmp4`; modules of 0.1.0 save `mp4` whatever it is. Moments are as for `export`. With
+        `wait=False` the machine responds at once and saves later.
 
         Raises:
             RequestError: the machine refuses the request.
@@ -108,6 +110,7 @@ class Machine:
             MachineError: the machine does not respond.
         """
         fields: dict[str, Any] = {"metadata": metadata, "tags": list(tags)} | ({} if wait else {"async": True})
+        fields |= {} if container is None else {"container": container}
         from_us, to_us = _resolve(start, end)
         response = await self._command("save", from_us, to_us, timeout_s=_CLIP_S, **fields)
         name = response.get("filename")

@@ -46,7 +46,8 @@ CREATE TABLE IF NOT EXISTS saves (
     accepted_us INTEGER NOT NULL,
     status TEXT NOT NULL,
     reason TEXT NOT NULL,
-    ranges TEXT
+    ranges TEXT,
+    container TEXT NOT NULL DEFAULT 'mp4'
 );
 """
 _OUR_COLUMNS = {
@@ -67,7 +68,8 @@ UPDATE files SET start_us = start_time_unix * 1000000, end_us = start_time_unix 
 WHERE start_us IS NULL OR end_us IS NULL;
 """
 _FIELDS = "file_name, start_us, end_us, size_bytes, width, height, codec, setup, run_us, run_number"
-_SAVE_FIELDS = "file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges"
+_SAVE_FIELDS = "file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges, container"
+_SAVE_MARKS = ", ".join("?" * len(_SAVE_FIELDS.split(",")))
 _TABLES = (
     Table("saves", _SAVE_FIELDS, kept=True),
     Table("files", f"start_time_unix, duration_ms, {_FIELDS}", kept=False),
@@ -227,10 +229,9 @@ class Index:
             save.status.value,
             save.reason,
             save.ranges_text,
+            save.container,
         )
-        await self._database.write(
-            f"INSERT OR REPLACE INTO saves ({_SAVE_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [values]
-        )
+        await self._database.write(f"INSERT OR REPLACE INTO saves ({_SAVE_FIELDS}) VALUES ({_SAVE_MARKS})", [values])
         await self._database.write(
             "DELETE FROM saves WHERE status != 'pending' AND rowid NOT IN"
             " (SELECT rowid FROM saves WHERE status != 'pending' ORDER BY rowid DESC LIMIT ?)",
@@ -260,4 +261,6 @@ async def _prepare(connection: aiosqlite.Connection) -> None:
     for name, kind in _OUR_COLUMNS.items():
         if name not in existing:
             await connection.execute(f"ALTER TABLE files ADD COLUMN {name} {kind}")
+    if "container" not in {row[1] for row in await connection.execute_fetchall("PRAGMA table_info(saves)")}:
+        await connection.execute("ALTER TABLE saves ADD COLUMN container TEXT NOT NULL DEFAULT 'mp4'")
     await connection.executescript(_INDEXES + _ADOPT_ROWS)

@@ -38,6 +38,8 @@ class SaveJob:
     """Why it failed, or what it waits for; empty if it is done."""
     ranges: tuple[Range, ...] | None = None
     """What the clip holds if part of the range was missing; None if all of it was there."""
+    container: str = "mp4"
+    """`mp4`, or `fmp4` for a fragmented MP4."""
 
     @property
     def relative_path(self) -> PurePath:
@@ -52,6 +54,8 @@ class SaveJob:
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> SaveJob:
         """A save from its row in the index, with the fields in the order of this class."""
-        file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges = row
+        file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges, container = row
         held = None if ranges is None else tuple(Range(int(a), int(b)) for a, b in json.loads(ranges))
-        return cls(file_name, directory, from_us, to_us, metadata, accepted_us, SaveStatus(status), reason, held)
+        return cls(
+            file_name, directory, from_us, to_us, metadata, accepted_us, SaveStatus(status), reason, held, container
+        )

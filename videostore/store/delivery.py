@@ -32,7 +32,7 @@ class Delivery:
         self._uploads = uploads
         self._storage = storage
 
-    async def upload(self, asked: Range, path: Path, metadata: str) -> tuple[Range, ...] | None:
+    async def upload(self, asked: Range, path: Path, metadata: str, container: str) -> tuple[Range, ...] | None:
         """Write a clip to its place in the upload path. Returns what it holds, or None if that is all of the range.
 
         Raises:
@@ -41,7 +41,9 @@ class Delivery:
         """
         uploads = self._uploads
         with _writing(path.parent, to_upload_path=True):
-            return await self._write(asked, path, uploads.directory, metadata, prepare=uploads.make_directory)
+            return await self._write(
+                asked, path, uploads.directory, metadata, container, prepare=uploads.make_directory
+            )
 
     async def write(
         self,
@@ -109,7 +111,7 @@ class Delivery:
         path: Path,
         device: Path,
         metadata: str,
-        container: str = "mp4",
+        container: str,
         on_progress: OnProgress | None = None,
         *,
         overwrite: bool = True,

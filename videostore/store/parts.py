@@ -226,4 +226,4 @@ class StoreParts:
         await self._archive.wait_until_indexed(save.from_us)
         # `to` may be ahead of the clock only if the video was recorded before the clock was set back.
         await self._open.wait_until_covered(save.from_us, min(save.to_us, save.accepted_us + CLOCK_LEEWAY_US))
-        return await self._delivery.upload(Range(save.from_us, save.to_us), path, save.metadata)
+        return await self._delivery.upload(Range(save.from_us, save.to_us), path, save.metadata, save.container)

@@ -20,6 +20,7 @@ from videostore.base.errors import RequestError, UnreadableRangeError, VideoStor
 from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import Range
 from videostore.base.time_parsing import Moment
+from videostore.clips.containers import check_container
 from videostore.clips.limits import check_clip_room
 from videostore.clips.progress import OnProgress
 from videostore.clips.uploads import tag_directory
@@ -178,12 +179,20 @@ class VideoStore(StoreParts):
             raise VideoStoreError("end-not-recorded", reason=self._recorder.end_fault)
 
     async def save(
-        self, start: Moment, end: Moment, *, metadata: str = "", tags: Sequence[str] = (), wait: bool = True
+        self,
+        start: Moment,
+        end: Moment,
+        *,
+        metadata: str = "",
+        tags: Sequence[str] = (),
+        wait: bool = True,
+        container: str = "mp4",
     ) -> SavedClip:
         """Write the clip of [start, end) to the upload path, where it appears complete.
 
         `metadata` becomes part of its name, and `tags` become `tag=…` directories, which the data manager turns into
-        tags. With `wait=False` this returns at once, and the clip is written as soon as the recording reaches `end`.
+        tags. `container` is as for `export`; the name ends in `.mp4` either way. With `wait=False` this returns at
+        once, and the clip is written as soon as the recording reaches `end`.
 
         Raises:
             TimestampError, RequestError: a time, the range or a tag is wrong.
@@ -192,13 +201,16 @@ class VideoStore(StoreParts):
             FFmpegError: the clip could not be made.
         """
         asked = self._asked(start, end)
+        check_container(container)
         metadata = request_text(metadata, "metadata")
         directory = tag_directory(tags)
         if self._read_only and not wait:
             raise RequestError("read-only-save")
         async with self._uploads.reserve_path(asked.from_us, metadata, directory) as path:
             accepted_us = self._clock.wall_us()
-            save = SaveJob(path.name, str(directory), asked.from_us, asked.to_us, metadata, accepted_us)
+            save = SaveJob(
+                path.name, str(directory), asked.from_us, asked.to_us, metadata, accepted_us, container=container
+            )
             if wait:
                 return await self._run_request(self._save_now(save, path))
             await self._run_request(self._save_later(save))
@@ -237,6 +249,7 @@ class VideoStore(StoreParts):
             FFmpegError: the clip could not be made.
         """
         asked = self._asked(start, end)
+        check_container(container)
         target = _absolute(path)
         writing = self._delivery.write(
             asked,
@@ -260,6 +273,7 @@ class VideoStore(StoreParts):
             FFmpegError: the clip could not be made.
         """
         asked = self._asked(start, end)
+        check_container(container)
         return await self._run_request(self._delivery.read(asked, container, limit_bytes))
 
     async def stream(
@@ -328,7 +342,7 @@ class VideoStore(StoreParts):
             raise
 
     async def _save_now(self, save: SaveJob, path: Path) -> SavedClip:
-        ranges = await self._delivery.upload(Range(save.from_us, save.to_us), path, save.metadata)
+        ranges = await self._delivery.upload(Range(save.from_us, save.to_us), path, save.metadata, save.container)
         await self._saves.finished(replace(save, ranges=ranges))
         return SavedClip(path.name, path, ranges)
 

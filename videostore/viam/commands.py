@@ -10,13 +10,13 @@ from typing import Any
 from videostore.base.constants import GIB
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
-from videostore.base.time_format import format_utc, format_utc_exact, up_to_millisecond, up_to_second
+from videostore.base.time_format import format_utc, format_utc_microseconds, up_to_second
 from videostore.base.timestamps import parse_timestamp
+from videostore.clips.containers import DEFAULT_CONTAINER
 from videostore.store.results import Health, StorageState
 from videostore.store.store import VideoStore
 
 NAMES = ("save", "fetch", "get-storage-state", "get-save-status")
-CONTAINERS = ("mp4", "fmp4")
 _FILE_NAME = "the 'filename' from the response to a save"
 
 
@@ -45,7 +45,9 @@ async def _save(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]
     metadata = _optional(command, "metadata", str, "a string") or ""
     tags = _optional(command, "tags", (list, tuple), "a list of strings") or []
     asynchronous = bool(_optional(command, "async", bool, "true or false"))
-    clip = await store.save(from_us, to_us, metadata=metadata, tags=tags, wait=not asynchronous)
+    clip = await store.save(
+        from_us, to_us, metadata=metadata, tags=tags, wait=not asynchronous, container=_container(command)
+    )
     response: dict[str, Any] = {"command": "save", "filename": clip.file_name}
     if asynchronous:
         response["status"] = "async"
@@ -54,10 +56,7 @@ async def _save(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]
 
 async def _fetch(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
     from_us, to_us = _range(command)
-    container = _optional(command, "container", str, "a string") or CONTAINERS[0]
-    if container not in CONTAINERS:
-        expected = f"one of {', '.join(CONTAINERS)}"
-        raise RequestError("field-wrong", field="container", value=container, expected=expected)
+    container = _container(command)
     clip = await store.fetch(from_us, to_us, container=container)
     video = await asyncio.get_running_loop().run_in_executor(None, base64.b64encode, clip.data)
     return {"command": "fetch", "video": video.decode("ascii")} | _ranges(clip.ranges)
@@ -78,6 +77,11 @@ def _range(command: Mapping[str, Any]) -> tuple[int, int]:
     return parse_timestamp(command.get("from"), "from"), parse_timestamp(command.get("to"), "to")
 
 
+def _container(command: Mapping[str, Any]) -> str:
+    container: str | None = _optional(command, "container", str, "a string")
+    return DEFAULT_CONTAINER if container is None else container
+
+
 def _optional(command: Mapping[str, Any], field: str, kind: type | tuple[type, ...], expected: str) -> Any:
     value = command.get(field)
     if value is not None and not isinstance(value, kind):
@@ -90,8 +94,7 @@ def _ranges(ranges: Sequence[Range] | None) -> dict[str, Any]:
         return {}
     return {
         "ranges": [
-            {"from": format_utc_exact(one.from_us), "to": format_utc_exact(up_to_millisecond(one.to_us))}
-            for one in ranges
+            {"from": format_utc_microseconds(one.from_us), "to": format_utc_microseconds(one.to_us)} for one in ranges
         ]
     }
 
