@@ -120,7 +120,7 @@ async def test_detached_work_returns_its_result_or_its_error() -> None:
 
 async def test_work_is_done_to_its_end_while_a_task_ends_slowly_and_the_caller_is_cancelled() -> None:
     work = asyncio.Event()
-    swallowed = []
+    swallowed: list[bool] = []
 
     async def stubborn() -> None:
         while len(swallowed) < 3:
