@@ -8,6 +8,7 @@ import pytest
 from videostore.base.tasks import (
     DetachedTasks,
     end_task,
+    end_tasks_during,
     finish_despite_cancellation,
     off_loop,
     run_in_thread,
@@ -133,3 +134,27 @@ async def test_a_moment_is_waited_for_what_is_better_done_and_its_errors_are_dro
         raise OSError("the disk failed")
 
     await wait_a_moment(off_loop(fail))
+
+
+async def test_work_is_done_to_its_end_while_a_task_ends_slowly_and_the_caller_is_cancelled() -> None:
+    work = asyncio.Event()
+    swallowed: list[bool] = []
+
+    async def stubborn() -> None:
+        while len(swallowed) < 3:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed.append(True)
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    ending = asyncio.create_task(end_tasks_during(work.wait(), [task]))
+    while len(swallowed) < 3:
+        await asyncio.sleep(0)
+        ending.cancel()
+    await asyncio.sleep(0)
+    assert not ending.done()
+    work.set()
+    await ending
+    assert task.done()

@@ -232,7 +232,7 @@ async def test_the_pauses_get_longer_while_ffmpeg_cannot_be_started(start: Start
     for number in range(10):
         recording.feed.put(packet(START_US + number, SMALL))
         await until(lambda number=number: recording.recorder.health().ffmpeg_restarts == number + 1)  # type: ignore[misc]
-        pauses.append(recording.recorder._backoff_s)
+        pauses.append(recording.recorder._backoff.pause_s)
         recording.clock.advance(31)
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0]
     assert "cannot be started" in recording.recorder.health().reason

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -44,6 +45,21 @@ async def wait_a_moment(work: Awaitable[object]) -> None:
     future = asyncio.ensure_future(work)
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
     await asyncio.wait([future], timeout=_MOMENT_S)
+
+
+async def end_tasks_during(work: Coroutine[Any, Any, object], tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Do some work while tasks are cancelled, and wait until all of it has ended, even while being cancelled.
+
+    Each cancellation is passed on to the tasks, which may have swallowed the one before, and dropped afterwards.
+    """
+    future, tasks = asyncio.ensure_future(work), list(tasks)
+    waiting: set[asyncio.Future[Any]] = {future, *tasks}
+    while waiting:
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            waiting = (await asyncio.wait(waiting))[1]
+    future.result()
 
 
 async def run_in_thread(work: Callable[..., _T], *arguments: Any) -> _T:

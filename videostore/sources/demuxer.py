@@ -94,10 +94,10 @@ class Demuxer:
             raise item
         return item if isinstance(item, CodedFrame) else None
 
-    async def succeeded(self) -> bool:
-        """After the last frame: whether ffmpeg exits now, and without an error."""
+    async def succeeded(self, within_s: float = FFMPEG_FINISH_S) -> bool:
+        """After the last frame: whether ffmpeg exits in time, and without an error."""
         try:
-            return await asyncio.wait_for(self._process.wait(), FFMPEG_FINISH_S) == 0
+            return await asyncio.wait_for(self._process.wait(), within_s) == 0
         except asyncio.TimeoutError:  # its output is not readable any more
             return False
 

@@ -74,6 +74,11 @@ class Address:
             return False
 
     @property
+    def path(self) -> Path | None:
+        """Where it is, if it is a regular file. Blocking, briefly."""
+        return self._path if self.is_file else None
+
+    @property
     def is_missing(self) -> bool:
         """Whether it is a path at which nothing exists. Blocking, briefly."""
         return self._path is not None and not self.scheme and not _exists(self._path)

@@ -108,6 +108,11 @@ class StorageMaintainer:
             await self._guard(self._archive.take_open(path))  # on failure it is retried at the next tick
         self._grown.set()
 
+    async def take_unclosed(self) -> None:
+        """Close what could not be closed so far: the recording has ended, and there is no later attempt."""
+        for path in list(self._archive.unclosed):
+            await self._guard(self._archive.take_open(path))
+
     async def revive(self) -> None:
         """Make sure that there is a directory to write to.
 
