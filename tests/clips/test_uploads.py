@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.support.recording import START_US, US
 from videostore.base.errors import RequestError
-from videostore.clips.uploads import Uploads, clip_stem, progress_path, publish, tag_directory
+from videostore.clips.clip_names import clip_stem, tag_directory
+from videostore.clips.uploads import Uploads, progress_path, publish
 
 TIME_US = 1_725_634_833 * US
 LOCAL = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(TIME_US // US))
@@ -96,7 +97,7 @@ def test_a_clip_has_a_name_that_is_not_uploaded_until_it_is_complete(tmp_path: P
     assert one != two
     assert one.suffix == ".prog"
     one.write_bytes(b"whole")
-    publish(one, path)
+    publish(one, path, overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
     assert path.read_bytes() == b"whole"
 

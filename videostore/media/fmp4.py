@@ -111,8 +111,8 @@ class FragmentedFile:
         return [fragment.times_us[0] for fragment in self.fragments if fragment.fresh]
 
 
-def read_fragments(path: Path) -> FragmentedFile:
-    """Read the headers of a segment. Blocking: a few reads per second of video.
+def read_fragments(path: Path, within_bytes: int | None = None) -> FragmentedFile:
+    """Read the headers of a segment, or of its first `within_bytes`. Blocking: a few reads per second of video.
 
     Raises:
         NotOursError: it is not an MP4, or has no `prft` or no complete fragment.
@@ -120,7 +120,8 @@ def read_fragments(path: Path) -> FragmentedFile:
     """
     with path.open("rb", buffering=1024) as file:
         try:
-            return _read(file, path.stat().st_size)
+            file_bytes = path.stat().st_size
+            return _read(file, file_bytes if within_bytes is None else min(file_bytes, within_bytes))
         except _DAMAGE as error:
             raise NotOursError(f"{path.name} is damaged or is not a segment") from error
 

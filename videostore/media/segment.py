@@ -19,7 +19,7 @@ from videostore.media.coded_order import CodedFrame, borders, is_delayed
 from videostore.media.fmp4 import FragmentedFile, NotOursError, is_cut_off, read_ends, read_fragments
 from videostore.media.h26x import starts_fresh
 from videostore.media.look import Look
-from videostore.media.segment_names import name_time_us
+from videostore.media.segment_names import name_time_us, parse_open_name
 
 _RUN_COMMENT = re.compile(r"videostore run (\d{1,18})")
 _CODECS = {"h265": "hevc"}
@@ -129,15 +129,16 @@ class FrameTimes:
 
 
 def frame_times(segment: Segment, path: Path) -> FrameTimes:
-    """Read the capture times of a segment's frames. Blocking.
+    """Read the capture times of a segment's frames; of an open one, which grows, as far as it is described. Blocking.
 
     Raises:
         UnreadableError: the file is gone or damaged.
         OSError: the system lacks resources at the moment (see `PASSING_ERRORS`), which tells nothing about the file.
     """
     try:
-        content = read_fragments(path)
-        ragged = not content.finished and path.stat().st_size > content.size_bytes
+        within_bytes = segment.size_bytes if parse_open_name(segment.file_name) else None
+        content = read_fragments(path, within_bytes)
+        ragged = within_bytes is None and not content.finished and path.stat().st_size > content.size_bytes
     except NotOursError as error:
         if segment.run_us is not None:
             raise UnreadableError("its first second is damaged") from error

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from videostore.base.errors import NoRoomError
+from videostore.base.ranges import Range, merge_ranges
 from videostore.storage.archive import Archive
 from videostore.storage.retention_holds import RetentionHolds
 
 DELETE_BATCH = 50
 """Segments deleted in one go, before other work gets its turn."""
+
+
+NEWEST_SHARE = 10
+"""Of the quota, which is left for the newest segments whatever clips hold: the last minutes are what is asked for most."""
 
 
 class Retention:
@@ -41,8 +47,8 @@ class Retention:
     async def enforce(self) -> None:
         """Delete the oldest segments until the quota is kept and enough of the device is free, some at a time.
 
-        Segments that a clip needs stay, and the next oldest are deleted instead. To keep the quota, only segments are
-        deleted that were recorded before that clip was requested: a clip of everything does not cost new recordings.
+        Segments that a clip needs stay, and the next oldest are deleted instead. Where that is nearly all of the quota,
+        the newest segments that were recorded since stay as well, up to a tenth of the quota (`NEWEST_SHARE`).
 
         Raises:
             OSError: the free space of the device cannot be read.
@@ -51,12 +57,45 @@ class Retention:
             return
         async with self._enforcing:
             while (excess := self._archive.stored_bytes + self._open_bytes() - self._quota_bytes) > 0:
-                if not await self._delete(excess, self._holds.since_us):
+                if not await self._delete(excess, await self._newest_us()):
                     break
             # Measured once: some file systems free the space of deleted files only later.
             shortage = await asyncio.get_running_loop().run_in_executor(None, self._shortage_bytes)
             while shortage > 0 and (freed := await self._delete(shortage, None)):
                 shortage -= freed
+
+    async def check_room(self, asked: Range) -> None:
+        """Refuse to hold more while clips that are not written yet hold nearly all of the quota.
+
+        Raises:
+            NoRoomError: too little would be left for what is recorded.
+        """
+        held = self._holds.ranges
+        with_it = merge_ranges([*held, asked])
+        if not held or with_it == held:
+            return
+        held_bytes, together_bytes = await self._size_bytes(held), await self._size_bytes(with_it)
+        if together_bytes > self._quota_bytes - self._quota_bytes // NEWEST_SHARE:
+            raise NoRoomError(
+                "held-fills-quota",
+                held_bytes=held_bytes,
+                quota_bytes=self._quota_bytes,
+                size_bytes=together_bytes - held_bytes,
+            )
+
+    async def _size_bytes(self, ranges: Sequence[Range]) -> int:
+        return sum([(await self._archive.index.amount(one.from_us, one.to_us))[0] for one in ranges])
+
+    async def _newest_us(self) -> int | None:
+        """Where the newest segments begin that the quota does not cost while clips hold others; None if nothing is held.
+
+        What was recorded before the clips were requested is not among them.
+        """
+        since_us = self._holds.since_us
+        if since_us is None:
+            return None
+        newest_us = await self._archive.index.start_of_newest(max(1, self._quota_bytes // NEWEST_SHARE))
+        return max(since_us, newest_us or since_us)
 
     async def _delete(self, wanted_bytes: int, before_us: int | None) -> int:
         freed_bytes = await self._archive.delete_oldest(wanted_bytes, DELETE_BATCH, self._holds.ranges, before_us)

@@ -66,12 +66,13 @@ def _rename_to_free(path: Path, target: Path) -> bool:
     try:
         os.link(path, target)
     except FileExistsError:
-        if not path.samefile(target):  # otherwise an earlier process was killed before the unlink
+        # The same file if an earlier process was killed before the unlink. A symbolic link to it is not its second name.
+        if not os.path.samestat(path.lstat(), target.lstat()):
             return False
     except FileNotFoundError:
         raise
     except OSError:  # a file system without hard links; the lock keeps other recorders away
-        if target.exists():
+        if os.path.lexists(target):
             return False
         os.rename(path, target)
         return True
