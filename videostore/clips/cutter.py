@@ -88,8 +88,8 @@ class ClipCutter:
     ) -> AsyncIterator[Plan]:
         """Wait for a turn, then choose the segments of [from_us, to_us). They stay readable until the context ends.
 
-        The turn is one of `turns`, by default of the fetches, and lasts as long. Until it comes the range is held, which
-        takes no space.
+        The turn is one of `turns`, by default of the fetches, and lasts as long. Until it comes the range is held, and
+        nothing is stored for it.
 
         Raises:
             NothingStoredError: nothing is stored in the range; `nearest` is the nearest stored range.

@@ -10,7 +10,7 @@ from videostore.base.errors import RequestError
 
 MOST_WAITING = 1000
 """A request that waits takes a few kilobytes of memory and nothing on disk. So many at once come from a client that asks
-in a loop, and will not all be served while somebody still waits for them."""
+in a loop."""
 
 
 class Turns:

@@ -31,13 +31,13 @@ _THREADS = 4
 LOOK_S = 30.0
 """How long a look at the upload path may take. A disk that spins up takes a few seconds."""
 UPLOAD_STALL_S = 600.0
-"""How long a save may stand still. A slow disk may need minutes to write what the system has collected in memory."""
+"""How long a save may stand still. A slow disk may need minutes for what the system has collected in memory."""
 _T = TypeVar("_T")
 _PATH_BYTES = 4000
 _PROGRESS_NAME = re.compile(
     rf"_\d{{4}}-\d\d-\d\d_\d\d-\d\d-\d\d.*\.mp4\.[0-9a-f]{{{2 * TOKEN_BYTES}}}\{PROGRESS_SUFFIX}$", re.DOTALL
 )
-"""What follows the component's name, which may be the start of another component's name."""
+"""What follows the component's name, which may be the start of another's."""
 
 
 class Uploads:
@@ -81,8 +81,7 @@ class Uploads:
             raise VideoStoreError("upload-device-gone", attribute="storage.upload_path", path=self.directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         for step in self._steps(directory):
-            with contextlib.suppress(FileExistsError):
-                step.mkdir()
+            step.mkdir(exist_ok=True)
         self._check_steps(directory)
 
     def _steps(self, directory: Path) -> list[Path]:
@@ -118,7 +117,7 @@ class Uploads:
     async def reserve_path(
         self, from_us: int, metadata: str, tags: Path, save: str | None = None
     ) -> AsyncIterator[Path]:
-        """The path of a new clip. No other clip of this process gets its name, in any directory, until the context ends.
+        """The path of a new clip. No other one of this process gets its name, in any directory, until the context ends.
 
         With `save`, which tells the save from all others, no other process gets it either, until `release`; only if
         nothing can be written to the upload path now, `claim` does that later.

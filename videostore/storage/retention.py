@@ -16,7 +16,7 @@ DELETE_BATCH = 50
 
 
 NEWEST_SHARE = 10
-"""Of the quota, which is left for the newest segments whatever clips hold: the last minutes are what is asked for most."""
+"""The part of the quota that is left for the newest segments whatever clips hold: those are asked for most."""
 
 
 class Retention:
@@ -87,7 +87,7 @@ class Retention:
         return sum([(await self._archive.index.amount(one.from_us, one.to_us))[0] for one in ranges])
 
     async def _newest_us(self) -> int | None:
-        """Where the newest segments begin that the quota does not cost while clips hold others; None if nothing is held.
+        """Where the newest segments begin that are kept while clips hold others; None if nothing is held.
 
         What was recorded before the clips were requested is not among them.
         """

@@ -66,7 +66,7 @@ def _rename_to_free(path: Path, target: Path) -> bool:
     try:
         os.link(path, target)
     except FileExistsError:
-        # The same file if an earlier process was killed before the unlink. A symbolic link to it is not its second name.
+        # The same if an earlier process was killed before the unlink. A symbolic link to it is not a second name of it.
         if not os.path.samestat(path.lstat(), target.lstat()):
             return False
     except FileNotFoundError:

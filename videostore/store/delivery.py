@@ -38,8 +38,8 @@ class Delivery:
     ) -> tuple[Path, tuple[Range, ...] | None]:
         """Write a clip to its place in the upload path. Returns its path, and what it holds or None if that is all.
 
-        If another process has taken the name meanwhile, the clip gets the next one that is free; or none, if its name was
-        `claimed`.
+        If another process has taken the name meanwhile, the clip gets the next one that is free; if its name was
+        `claimed`, it gets none.
 
         Raises:
             RequestError: nothing is stored in the range, or the disk has no room for the clip.

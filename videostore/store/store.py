@@ -196,7 +196,7 @@ class VideoStore(StoreParts):
         Raises:
             TimestampError, RequestError: a time, the range or a tag is wrong.
             NothingStoredError: nothing is stored in the range; only if `wait`.
-            NoRoomError: the disk has no room for the clip, or clips that are not written yet hold nearly all of the quota.
+            NoRoomError: the disk has no room for the clip, or pending clips hold nearly all of the quota.
             FFmpegError: the clip could not be made.
         """
         asked = self._asked(start, end)
@@ -208,13 +208,13 @@ class VideoStore(StoreParts):
         accepted_us = self._clock.wall_us()
         save = SaveJob("", str(directory), asked.from_us, asked.to_us, metadata, accepted_us, container=container)
         if not self._read_only:
-            await self._retention.check_room(asked)
+            await self._run_request(self._check_room(asked, wait))
         identity = None if wait else save.identity
         async with self._uploads.reserve_path(asked.from_us, metadata, directory, identity) as path:
             save = replace(save, file_name=path.name)
             if wait:
                 return await self._run_request(self._save_now(save, path))
-            await self._run_request(self._save_later(save))
+            await self._run_request(self._saves.accept(save))
             return SavedClip(path.name, path, None)
 
     async def save_status(self, file_name: str) -> SaveJob:
@@ -342,16 +342,17 @@ class VideoStore(StoreParts):
                 raise VideoStoreError("storage-trouble", reason=self._maintainer.trouble) from None
             raise
 
+    async def _check_room(self, asked: Range, wait: bool) -> None:
+        await self._retention.check_room(asked)
+        if not wait:
+            size_bytes, length_us = await self._clips.estimate(asked.from_us, asked.to_us)
+            await self._uploads.run(check_clip_room, self._storage.upload_path, size_bytes, length_us)
+
     async def _save_now(self, save: SaveJob, path: Path) -> SavedClip:
         asked = Range(save.from_us, save.to_us)
         path, ranges = await self._delivery.upload(asked, path, save.metadata, save.container)
         await self._saves.finished(replace(save, file_name=path.name, ranges=ranges))
         return SavedClip(path.name, path, ranges)
-
-    async def _save_later(self, save: SaveJob) -> None:
-        estimated_bytes, length_us = await self._clips.estimate(save.from_us, save.to_us)
-        await self._uploads.run(check_clip_room, self._storage.upload_path, estimated_bytes, length_us)
-        await self._saves.accept(save)
 
     async def _state(self) -> StorageState:
         if self._read_only:
