@@ -43,11 +43,14 @@ from videostore.recording.run import Run
 from videostore.storage.index import Index
 from videostore.store.store import VideoStore
 
-ROWS = ("fetch-60s", "state", "idle", "start", "memory")
+ROWS = ("save-10s", "fetch-60s", "state", "idle", "start", "memory")
 SEGMENTS, SEGMENT_S = 30_000, 30
 GAP_EVERY, GAP_S = 300, 60
 """A gap after this many segments, so that the state has a hundred ranges."""
 REAL_SEGMENTS, CLIP_S, CLIP_SKIP_S = 4, 60, 15.3
+SAVE_S = 10
+TARGET_SAVE_MORE_S = 0.15
+"""What a save may take longer than a copy by bare ffmpeg, which hides up to a second by an edit list."""
 CALL_TIMEOUT_S = 120.0
 SETTLE_S = 5.0
 """After the start the module compares directory and index once. Measurements begin after that."""
@@ -80,6 +83,8 @@ class Timed:
     grpc: list[float] = field(default_factory=list)
     grpc_bare: list[float] = field(default_factory=list)
     state: list[float] = field(default_factory=list)
+    save: list[float] = field(default_factory=list)
+    save_bare: list[float] = field(default_factory=list)
 
 
 async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callable[[str], None]) -> list[Row]:
@@ -92,6 +97,9 @@ async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callabl
         if "fetch-60s" in rows:
             say("fetch-60s: VideoStore.fetch and bare ffmpeg, in turn")
             await _time_store(stored, binary, repetitions, timed)
+        if "save-10s" in rows:
+            say("save-10s: VideoStore.save and bare ffmpeg, in turn")
+            await _time_saves(stored, binary, repetitions, timed)
         async with Parent() as parent:
             say("start: the module on these segments")
             began = time.monotonic()
@@ -239,6 +247,25 @@ async def _time_store(stored: Stored, binary: str, repetitions: int, timed: Time
         await store.close()
 
 
+async def _time_saves(stored: Stored, binary: str, repetitions: int, timed: Timed) -> None:
+    """Saves that begin at different distances from a keyframe."""
+    store = VideoStore(NAME, stored.config, binary=binary)
+    await store.start()
+    try:
+        await asyncio.sleep(SETTLE_S)
+        for number in range(repetitions):
+            from_us = stored.from_us + number * US_PER_SECOND // repetitions
+            began = time.monotonic()
+            clip = await store.save(from_us, from_us + SAVE_S * US_PER_SECOND)
+            timed.save.append(time.monotonic() - began)
+            shown = await asyncio.to_thread(count_shown, clip.path)
+            if shown != SAVE_S * FRAMES_PER_SECOND:
+                raise RuntimeError(f"a saved clip of {SAVE_S} s shows {shown} frames")
+            timed.save_bare.append(await _cut_bare(stored, binary, from_us, SAVE_S))
+    finally:
+        await store.close()
+
+
 async def _fetch(client: CameraClient, stored: Stored) -> float:
     command = {"command": "fetch", "from": format_utc_exact(stored.from_us), "to": format_utc_exact(stored.to_us)}
     began = time.monotonic()
@@ -249,15 +276,15 @@ async def _fetch(client: CameraClient, stored: Stored) -> float:
     return elapsed_s
 
 
-async def _cut_bare(stored: Stored, binary: str) -> float:
+async def _cut_bare(stored: Stored, binary: str, from_us: int | None = None, length_s: int = CLIP_S) -> float:
     """Cut the same clip with a prepared list. The time includes the start of ffmpeg, but not reading the clip."""
     listing, clip = stored.directory.parent / "list.txt", stored.directory.parent / "bare.mp4"
     lines = ["ffconcat version 1.0"]
     for segment in stored.segments:
         lines += [f"file '{stored.directory / segment.file_name}'", f"duration {SEGMENT_S}"]
     listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    skip_s = (stored.from_us - stored.segments[0].start_us) / US_PER_SECOND
-    source = ["-f", "concat", "-safe", "0", "-ss", f"{skip_s:.6f}", "-t", str(CLIP_S), "-i", str(listing)]
+    skip_s = ((from_us or stored.from_us) - stored.segments[0].start_us) / US_PER_SECOND
+    source = ["-f", "concat", "-safe", "0", "-ss", f"{skip_s:.6f}", "-t", str(length_s), "-i", str(listing)]
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         *[binary, "-hide_banner", "-nostats", "-loglevel", "error", "-y", *source],
@@ -297,6 +324,11 @@ def _check_clip(data: bytes) -> None:
 
 def _describe(timed: Timed) -> list[Row]:
     rows = []
+    if timed.save:
+        more_s = statistics.median(a - b for a, b in zip(timed.save, timed.save_bare, strict=True))
+        text = f"{statistics.median(timed.save) * 1000:.0f} ms, {more_s * 1000:.0f} ms more than bare ffmpeg"
+        target = f"≤ {TARGET_SAVE_MORE_S * 1000:.0f} ms more"
+        rows.append(Row("save-10s", text, target, None, more_s <= TARGET_SAVE_MORE_S))
     if timed.store:
         rows.append(_fetch_row("fetch-60s (VideoStore.fetch)", timed.store, timed.store_bare))
         rows.append(_fetch_row("fetch-60s (gRPC, base64)", timed.grpc, timed.grpc_bare))

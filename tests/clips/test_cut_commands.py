@@ -15,8 +15,17 @@ from tests.support.recording import START_US, US, write_foreign
 from videostore.base.constants import FASTSTART_BYTES
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
-from videostore.clips.cut_commands import CutCommand, cut_commands, metadata_file
-from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan
+from videostore.clips.cut_commands import (
+    HEVC_IN_BAND,
+    CutCommand,
+    edge_command,
+    group_commands,
+    join_command,
+    metadata_file,
+)
+from videostore.clips.pieces import Edge, pieces_of
+from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, groups_of
+from videostore.ffmpeg.concat_list import ListedFile
 from videostore.ffmpeg.process import run_ffmpeg
 from videostore.media.look import Look
 from videostore.media.segment import Segment
@@ -41,7 +50,28 @@ def plan_of(parts: Sequence[ClipPart], estimated_bytes: int = 1000) -> Plan:
 
 
 def commands_for(plan: Plan, container: str = "mp4", comment: str = "") -> tuple[CutCommand, ...]:
-    return cut_commands(plan, OUTPUT, container=container, comment=comment, recorder="cam", work=WORK)
+    """The commands of a clip whose edges are encoded in some way, or whose groups are encoded whole."""
+    groups = groups_of(plan.parts)
+    stop_us = None
+    if len(groups) > 1:
+        commands, files = group_commands(groups, WORK)
+    else:
+        pieces = pieces_of(groups[0])
+        stop_us = pieces.stop_us
+        encoded = {edge.name: WORK / f"{edge.name}.mp4" for edge in pieces.edges}
+        commands = [
+            edge_command(edge, encoded[edge.name], {"c:v": "libx264"}, timescale=1_000_000, work=WORK)
+            for edge in pieces.edges
+        ]
+        files = list(pieces.body)
+        if pieces.head is not None:
+            files.insert(0, ListedFile(encoded["head"], pieces.head.length_us))
+        if pieces.tail is not None:
+            files.append(ListedFile(encoded["tail"], pieces.tail.length_us))
+    joining = join_command(
+        plan, files, OUTPUT, container=container, comment=comment, recorder="cam", work=WORK, stop_us=stop_us
+    )
+    return (*commands, joining)
 
 
 def option(command: CutCommand, name: str) -> str | None:
@@ -66,21 +96,26 @@ def test_whole_segments_are_copied_by_one_command() -> None:
 
 def test_a_clip_starts_on_its_first_frame_and_ends_between_two() -> None:
     first, last = parts_of((640, 480), (640, 480))
-    first = replace(first, first_us=first.segment.start_us + 2_500_001)
+    start_us = first.segment.start_us
+    first = replace(first, first_us=start_us + 2_500_001, keyframe_us=start_us + 2_500_001, last_length_us=1)
     last = replace(last, stop_us=last.segment.start_us + 4 * US, last_length_us=100_000)
     (command,) = commands_for(plan_of([first, last]))
-    assert (option(command, "ss"), option(command, "t")) == ("2.500001", "11.499999")
-    assert option(command, "bsf:v") == "setts=duration=0.100000/TB"
+    assert (option(command, "ss"), option(command, "t")) == (None, "11.499999")
+    assert "inpoint 2.500001\nduration 7.499999\n" in command.files[WORK / "list.txt"]
+    assert option(command, "bsf:v") == "setts=pts=PTS:dts=DTS:duration=0.100000/TB"
 
 
-def test_a_fragmented_clip_that_starts_between_keyframes_reencodes_up_to_the_next_one() -> None:
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+def test_a_clip_that_starts_between_keyframes_reencodes_up_to_the_next_one(container: str) -> None:
     first, last = parts_of((640, 480), (640, 480))
     start_us = first.segment.start_us
-    first = replace(first, first_us=start_us + US, keyframe_us=start_us + 3 * US)
-    head, whole = commands_for(plan_of([first, last]), "fmp4")
+    first = replace(first, first_us=start_us + US, keyframe_us=start_us + 3 * US, last_length_us=1)
+    head, whole = commands_for(plan_of([first, last]), container)
     assert (option(head, "c:v"), option(head, "ss"), option(head, "t")) == ("libx264", "1.000000", "1.999999")
     assert str(WORK / "head.mp4") in head.arguments
-    assert option(whole, "c") == "copy" and "frag_keyframe" in (option(whole, "movflags") or "")
+    assert option(whole, "c") == "copy" and ("frag_keyframe" in (option(whole, "movflags") or "")) == (
+        container == "fmp4"
+    )
     assert whole.files[WORK / "list.txt"] == (
         "ffconcat version 1.0\n"
         "file '/cutting/head.mp4'\nduration 2.000000\n"
@@ -89,25 +124,32 @@ def test_a_fragmented_clip_that_starts_between_keyframes_reencodes_up_to_the_nex
     )
 
 
-@pytest.mark.parametrize(("container", "keyframe_s"), [("mp4", 3), ("fmp4", 1)])
-def test_nothing_is_reencoded_for_an_mp4_or_for_a_clip_that_starts_with_a_keyframe(
-    container: str, keyframe_s: int
-) -> None:
+def test_frames_that_are_decoded_later_than_others_are_cut_out_of_a_decoded_file_not_sought_in_it() -> None:
     (part,) = parts_of((640, 480))
     start_us = part.segment.start_us
-    part = replace(part, first_us=start_us + US, keyframe_us=start_us + keyframe_s * US, stop_us=start_us + 8 * US)
-    (command,) = commands_for(plan_of([part]), container)
-    assert option(command, "c:v") is None
-    assert (option(command, "ss"), option(command, "t")) == ("1.000000", "7.000000")
+    part = replace(
+        part, first_us=start_us + 3 * US, stop_us=start_us + 4 * US, decode_us=start_us + 2 * US, last_length_us=1
+    )
+    head, _ = commands_for(plan_of([part]))
+    assert (option(head, "ss"), option(head, "t")) == (None, "2.000000")
+    assert "trim=start=1.000000" in (option(head, "filter_complex") or "")
+    assert "inpoint 2.000000\nduration 8.000000\n" in head.files[WORK / "head.txt"]
 
 
-@pytest.mark.parametrize(("codec", "run"), [("hevc", 1), ("h264", None)])
-def test_a_fragmented_clip_is_reencoded_whole_where_a_new_head_would_not_join(codec: str, run: int | None) -> None:
-    (part,) = parts_of((640, 480), codec=codec, run=run)
-    part = replace(part, first_us=part.segment.start_us + US, keyframe_us=part.segment.start_us + 3 * US)
-    encoding, joining = commands_for(plan_of([part]), "fmp4")
-    assert option(encoding, "c:v") == "libx264" and option(joining, "c") == "copy"
-    assert joining.files[WORK / "list.txt"].splitlines()[1:] == ["file '/cutting/group0.mp4'", "duration 9.000000"]
+def test_an_edge_is_decoded_as_early_as_the_frames_that_it_joins() -> None:
+    (part,) = parts_of((640, 480))
+    edge = Edge("tail", (part,), 10 * US, delay_us=80_000)
+    command = edge_command(edge, WORK / "tail.mp4", {"c:v": "libx264"}, timescale=12_800, work=WORK)
+    assert option(command, "bsf:v") == "setts=pts=PTS:dts=DTS-0.080000/TB"
+    assert (option(command, "video_track_timescale"), option(command, "enc_time_base")) == ("12800", "1/12800")
+
+
+def test_parameter_sets_of_h265_are_repeated_where_the_tag_allows_it() -> None:
+    plan = plan_of(parts_of((640, 480), codec="hevc"))
+    files = list(pieces_of(plan.parts).body)
+    for tag, filters in [(HEVC_IN_BAND, "hevc_mp4toannexb"), ("hvc1", None), (None, None)]:
+        command = join_command(plan, files, OUTPUT, container="mp4", comment="", work=WORK, tag=tag)
+        assert (option(command, "tag:v"), option(command, "bsf:v")) == (tag, filters)
 
 
 def test_parts_of_different_frame_sizes_are_reencoded_to_the_largest_and_bounded_in_size() -> None:

@@ -31,7 +31,7 @@ async def test_a_piece_hides_nothing_and_older_modules_hide_what_is_before_its_s
     assert (piece.codec, piece.in_display_order, piece.hidden_packets) == ("h264", True, 0)
     assert [packet.time_us for packet in piece.packets] == pytest.approx([t - times[5] for t in times[5:20]], abs=12)
     hiding = tmp_path / "hiding.mp4"
-    cutting = ["-ss", str((times[5] - times[0]) / US), "-i", str(sorted(recording.glob("*.mp4"))[0]), "-c", "copy"]
+    cutting = ["-ss", str((times[5] - times[0]) / US), "-i", str(min(recording.glob("*.mp4"))), "-c", "copy"]
     await run_ffmpeg([find_ffmpeg(), "-v", "error", *cutting, str(hiding)])
     piece = Piece.read(hiding)
     assert piece.hidden_packets > 0 and piece.packets[0].keyframe

@@ -20,7 +20,7 @@ def test_the_path_of_a_clip_is_below_the_directory_of_its_save() -> None:
 @pytest.mark.parametrize("ranges", [None, (), (Range(10 * US, 11 * US), Range(12 * US, 20 * US))])
 @pytest.mark.parametrize("status", SaveStatus)
 def test_a_save_is_read_from_its_row_as_it_was_stored(status: SaveStatus, ranges: tuple[Range, ...] | None) -> None:
-    save = replace(SAVE, status=status, reason="no room", ranges=ranges)
+    save = replace(SAVE, status=status, reason="no room", ranges=ranges, container="fmp4")
     row = (
         save.file_name,
         save.directory,
@@ -31,6 +31,7 @@ def test_a_save_is_read_from_its_row_as_it_was_stored(status: SaveStatus, ranges
         save.status.value,
         save.reason,
         save.ranges_text,
+        save.container,
     )
     assert SaveJob.from_row(row) == save
 

@@ -72,6 +72,9 @@ def uploaded(stores: Stores) -> list[Path]:
         ({"command": "fetch", "from": "2020-01-01_00-00-00Z", "to": "2020-01-01_00-01-00Z"}, ["range", "nearest"]),
         ({"command": "save", "from": "2020-01-01_00-00-00Z", "to": "2020-01-01_00-01-00Z"}, ["range", "2024-08-30"]),
         ({"command": "fetch", **RANGE, "container": "mkv"}, ["'container'", "'mkv'", "mp4, fmp4"]),
+        ({"command": "save", **RANGE, "container": "webm"}, ["'container'", "'webm'", "mp4, fmp4"]),
+        ({"command": "save", **RANGE, "async": True, "container": "webm"}, ["'container'", "mp4, fmp4"]),
+        ({"command": "fetch", **RANGE, "container": ""}, ["'container'", "mp4, fmp4"]),
         ({"command": "fetch", **RANGE, "container": 4.0}, ["'container'", "string"]),
         ({"command": "save", **RANGE, "metadata": {"a": 1}}, ["'metadata'", "string"]),
         ({"command": "save", **RANGE, "async": "yes"}, ["'async'", "true or false"]),
@@ -130,6 +133,18 @@ async def test_a_fetch_returns_the_clip(store: VideoStore, times: list[int], con
     # The timestamps have milliseconds.
     from_us = (START_US + US) // 1000 * 1000
     assert check_clip(read_clip(clip), times, from_us, from_us + 2 * US).flawless
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("container", [None, "mp4", "fmp4"])
+async def test_a_save_writes_the_container_that_was_asked_for(
+    store: VideoStore, container: str | None, asynchronous: bool
+) -> None:
+    response = await execute(store, {"command": "save", **RANGE, "container": container, "async": asynchronous})
+    path = store._storage.upload_path / response["filename"]
+    await until(path.exists)
+    assert path.suffix == ".mp4"
+    assert (b"moof" in path.read_bytes()) == (container == "fmp4")
 
 
 async def test_a_response_lists_the_ranges_of_an_incomplete_clip(store: VideoStore) -> None:

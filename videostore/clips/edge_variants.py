@@ -47,8 +47,8 @@ class Variant:
     """Of the output of ffmpeg that encodes."""
     fit: Fit
     tag: str | None = None
-    """How the clip's H.265 is tagged. `hev1` also has the parameter sets before each keyframe, because Firefox takes only
-    one of each kind from the header. Apple's players play only `hvc1`."""
+    """How the clip's H.265 is tagged. `hev1` also has the parameter sets before each keyframe, because Firefox takes
+    only one of each kind from the header. Apple's players play only `hvc1`."""
 
 
 def variants(setup: DecoderSetup, encoder: Encoder | None) -> list[Variant]:

@@ -30,8 +30,9 @@ from videostore.base.tasks import run_in_thread
 from videostore.base.time_format import format_utc
 from videostore.base.time_parsing import Moment, moment_us
 from videostore.base.timestamps import parse_timestamp
+from videostore.clips.clip_names import tag_directory
 from videostore.clips.progress import OnProgress
-from videostore.clips.uploads import publish, tag_directory
+from videostore.clips.uploads import publish
 from videostore.remote.call_errors import LOST, status_of, translated_errors
 from videostore.remote.connection import dial, parse_target, quiet_sdk
 from videostore.remote.transfer import RESPONSE_PRECISION_US, Transfer
@@ -101,7 +102,8 @@ class Machine:
     ) -> SavedClip:
         """Let the machine save the clip of [start, end) and upload it. `path` of the result is below its upload path.
 
-        `container` is `mp4` or `fmp4`; older modules save `mp4` whatever it is. Moments are as for `export`. With `wait=False` the machine responds at once and saves later.
+        `container` is `mp4` or `fmp4`; modules of 0.1.0 save `mp4` whatever it is. Moments are as for `export`. With
+        `wait=False` the machine responds at once and saves later.
 
         Raises:
             RequestError: the machine refuses the request.

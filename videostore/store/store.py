@@ -21,7 +21,7 @@ from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import Range
 from videostore.base.time_parsing import Moment
 from videostore.clips.clip_names import tag_directory
-from videostore.clips.containers import DEFAULT_CONTAINER, check_container
+from videostore.clips.containers import check_container
 from videostore.clips.limits import check_clip_room
 from videostore.clips.progress import OnProgress
 from videostore.config import MAX_SIZE_GB, StorageConfig, parse_recording
@@ -186,12 +186,13 @@ class VideoStore(StoreParts):
         metadata: str = "",
         tags: Sequence[str] = (),
         wait: bool = True,
-        container: str = DEFAULT_CONTAINER,
+        container: str = "mp4",
     ) -> SavedClip:
         """Write the clip of [start, end) to the upload path, where it appears complete.
 
         `metadata` becomes part of its name, and `tags` become `tag=…` directories, which the data manager turns into
-        tags. `container` is as for `export`; the name ends in `.mp4` either way. With `wait=False` this returns at once, and the clip is written as soon as the recording reaches `end`.
+        tags. `container` is as for `export`; the name ends in `.mp4` either way. With `wait=False` this returns at
+        once, and the clip is written as soon as the recording reaches `end`.
 
         Raises:
             TimestampError, RequestError: a time, the range or a tag is wrong.
@@ -232,7 +233,7 @@ class VideoStore(StoreParts):
         end: Moment,
         path: AnyPath,
         *,
-        container: str = DEFAULT_CONTAINER,
+        container: str = "mp4",
         metadata: str = "",
         overwrite: bool = False,
         on_progress: OnProgress | None = None,
@@ -263,7 +264,7 @@ class VideoStore(StoreParts):
         return ExportedClip(target, await self._run_request(writing))
 
     async def fetch(
-        self, start: Moment, end: Moment, *, container: str = DEFAULT_CONTAINER, limit_bytes: int = FETCH_LIMIT_BYTES
+        self, start: Moment, end: Moment, *, container: str = "mp4", limit_bytes: int = FETCH_LIMIT_BYTES
     ) -> FetchedClip:
         """Return the clip of [start, end) as bytes: `mp4`, or `fmp4` for a fragmented MP4.
 

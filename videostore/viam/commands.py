@@ -94,7 +94,7 @@ def _ranges(ranges: Sequence[Range] | None) -> dict[str, Any]:
         return {}
     return {
         "ranges": [
-            {"from": format_utc_exact(one.from_us), "to": format_utc_exact(up_to_millisecond(one.to_us))}
+            {"from": format_utc_microseconds(one.from_us), "to": format_utc_microseconds(one.to_us)}
             for one in ranges
         ]
     }

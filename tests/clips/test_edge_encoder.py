@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.foreign_recording import CODINGS, FRAME_US, write_foreign_video
+from tests.support.recording import LOGGER, START_US, US, Cutter
+from videostore.base.errors import FFmpegError
+from videostore.clips.cut_commands import CutCommand
+from videostore.clips.edge_encoder import EdgeEncoder
+from videostore.clips.pieces import Pieces, pieces_of
+from videostore.ffmpeg.process import run_ffmpeg
+
+BEGIN_US = START_US // US * US
+OpenOver = Callable[[Path], Awaitable[Cutter]]
+
+
+async def pieces(cutter: OpenOver, directory: Path, coding: str, from_us: int, to_us: int) -> Pieces:
+    times = [BEGIN_US + n * FRAME_US for n in range(40)]
+    await write_foreign_video(directory / f"{BEGIN_US // US}.mp4", times, CODINGS[coding])
+    clips = (await cutter(directory)).clips
+    async with clips.plan(BEGIN_US + from_us, BEGIN_US + to_us) as plan:
+        return pieces_of(plan.parts)
+
+
+class Commands:
+    """Runs commands, and keeps their names."""
+
+    def __init__(self, binary: str) -> None:
+        self.binary = binary
+        self.outputs: list[str] = []
+        self.running = self.most = 0
+
+    async def run(self, command: CutCommand) -> None:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            for path, text in command.files.items():
+                path.write_text(text)
+            self.outputs += [Path(one).name for one in command.arguments if one.endswith(".mp4")]
+            await run_ffmpeg([self.binary, "-v", "error", "-y", *command.arguments])
+        finally:
+            self.running -= 1
+
+
+async def test_nothing_runs_for_a_clip_without_edges(cutter: OpenOver, tmp_path: Path, binary: str) -> None:
+    found = await pieces(cutter, tmp_path / "storage", "h264 baseline", 0, 10 * US)
+    commands = Commands(binary)
+    joinable = await EdgeEncoder(None, LOGGER).encode(found, tmp_path, commands.run)
+    assert joinable is not None and joinable.files == list(found.body) and commands.outputs == []
+
+
+async def test_if_no_way_of_encoding_works_the_clip_is_reencoded_and_none_is_tried_again(
+    whole: Cutter, times: list[int], tmp_path: Path
+) -> None:
+    tried = []
+
+    async def fail(command: CutCommand) -> None:
+        tried.append(command)
+        raise FFmpegError("clip-failed")
+
+    encoder = EdgeEncoder(None, LOGGER)
+    async with whole.clips.plan(times[3], times[30]) as plan:
+        for _ in range(2):
+            assert await encoder.encode(pieces_of(plan.parts), tmp_path, fail) is None
+    assert len(tried) == 2
+
+
+async def test_the_way_that_worked_is_taken_at_once_the_next_time(
+    cutter: OpenOver, tmp_path: Path, binary: str
+) -> None:
+    directory = tmp_path / "storage"
+    times = [BEGIN_US + n * FRAME_US for n in range(40)]
+    await write_foreign_video(directory / f"{BEGIN_US // US}.mp4", times, CODINGS["h264 B frames"])
+    clips = (await cutter(directory)).clips
+    commands, encoder = Commands(binary), EdgeEncoder(None, LOGGER)
+    async with clips.plan(times[3], times[33]) as plan:
+        for _ in range(2):
+            joinable = await encoder.encode(pieces_of(plan.parts), tmp_path, commands.run)
+            assert joinable is not None and len(joinable.files) == 3
+    assert commands.most == 2
+    assert [name.partition("-")[2] for name in commands.outputs] == ["same-sets.mp4"] * 2 + ["more-sets.mp4"] * 4
+
+
+async def test_when_it_is_cancelled_no_command_runs_on(whole: Cutter, times: list[int], tmp_path: Path) -> None:
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(command: CutCommand) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with whole.clips.plan(times[3], times[30]) as plan:
+        encoding = asyncio.ensure_future(EdgeEncoder(None, LOGGER).encode(pieces_of(plan.parts), tmp_path, hang))
+        await started.wait()
+        encoding.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await encoding
+    assert ended.is_set()

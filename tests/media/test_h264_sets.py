@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from videostore.media.h264_sets import read_picture_set, read_sequence_set
+
+X264_MEDIUM = "6764001facb200a00b7602dc0808150000030001001e84800f183248", "68ebccb22c"
+X264_ULTRAFAST = "6742c01fda014016ec05b810102a0000030002003d09001e306540", "68ce3c80"
+
+
+def test_the_choices_of_an_encoder_are_read_from_its_sets() -> None:
+    sequence, picture = (bytes.fromhex(one) for one in X264_MEDIUM)
+    found = read_sequence_set(sequence)
+    assert (found.id, found.profile, found.level, found.reference_frames) == (0, 100, 31, 3)
+    assert (found.chroma_format, found.bit_depth, found.progressive) == (1, 8, True)
+    chosen = read_picture_set(picture)
+    assert (chosen.cabac, chosen.weighted, chosen.transform_8x8, chosen.chroma_qp_offset) == (True, True, True, -2)
+    sequence, picture = (bytes.fromhex(one) for one in X264_ULTRAFAST)
+    assert (read_sequence_set(sequence).profile, read_sequence_set(sequence).reference_frames) == (66, 1)
+    chosen = read_picture_set(picture)
+    assert (chosen.cabac, chosen.weighted, chosen.transform_8x8, chosen.chroma_qp_offset) == (False, False, False, 0)
+
+
+def test_sets_that_are_cut_off_are_damaged() -> None:
+    for length in range(1, 6):
+        with pytest.raises(ValueError):
+            read_sequence_set(bytes.fromhex(X264_MEDIUM[0])[:length])
+    with pytest.raises(ValueError):
+        read_picture_set(b"\x68")

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.coding import coded_packets, record_coded
+from tests.support.recording import capture_times
+from videostore.media.decoder_setup import DecoderSetup, NoSetupError, read_setup
+from videostore.media.hevc_sets import (
+    decoding_bits,
+    read_sequence_format,
+    renumber_sample,
+    renumber_setup,
+    renumber_unit,
+)
+
+SPS = bytes.fromhex("42010101600000030090000003000003005da00280802d16592a4932bc05b81010282000007d000009c401")
+SPS_WITH_CHROMA_PLACE = bytes.fromhex(
+    "42010101600000030090000003000003005da00280802d16592a4932bc05b810102f0800001f400002710040"
+)
+
+
+@pytest.fixture
+async def setup(tmp_path: Path) -> DecoderSetup:
+    await record_coded(tmp_path, coded_packets(capture_times(1), "hevc", gop=25))
+    return read_setup(next(tmp_path.iterdir()))
+
+
+async def test_renumbered_sets_differ_from_all_others_and_are_renumbered_once(setup: DecoderSetup) -> None:
+    changed = renumber_setup(setup)
+    assert len(changed.sets) == len(setup.sets) and not set(changed.sets) & set(setup.sets)
+    with pytest.raises(NoSetupError):
+        renumber_setup(changed)
+    with pytest.raises(NoSetupError):
+        renumber_setup(replace(setup, config=setup.config[:-3]))
+
+
+def test_a_set_grows_by_one_byte_and_says_the_same_of_the_pictures() -> None:
+    changed = renumber_unit(SPS)
+    assert len(changed) == len(SPS) + 1
+    assert read_sequence_format(changed) == read_sequence_format(SPS)
+    found = read_sequence_format(SPS)
+    assert (found.width, found.height, found.chroma_format, found.bit_depth) == (1280, 720, 1, 8)
+
+
+def test_the_slices_of_a_damaged_frame_are_refused() -> None:
+    for sample in (b"\0\0\0\x09\x26\x01", b"\0\0\0\x03\x26\x01\0"):
+        with pytest.raises((ValueError, IndexError)):
+            renumber_sample(sample)
+    suffix = b"\0\0\0\x03\x50\x01\xaf"  # SEI
+    assert renumber_sample(suffix) == suffix
+
+
+def test_what_only_players_use_is_not_compared() -> None:
+    assert decoding_bits(SPS)[:100] == decoding_bits(SPS_WITH_CHROMA_PLACE)[:100]
+    assert decoding_bits(SPS) == decoding_bits(SPS_WITH_CHROMA_PLACE)
