@@ -67,8 +67,8 @@ class ClipCutter:
         recorder: str,
         encoder: Encoder | None = None,
     ) -> None:
-        """`recorder` is the recorder's name, which its clips tell; `encoder` is that of the recorder, for segments that do
-        not name theirs."""
+        """`recorder` is the recorder's name, which its clips tell; `encoder` is its encoder, for segments that do not
+        name theirs."""
         self._archive = archive
         self._holds = holds
         self._workspaces = workspaces

@@ -1,7 +1,7 @@
 """Reservations: names of clips in an upload path that belong to one save, whatever process asks for the same name.
 
-A reservation is a file in the upload path, `<clip>.reserved.prog`, which the data manager does not upload. It says whose
-it is: the save, and the recorder, which removes those that it left behind when it starts again. All of it blocks.
+A reservation is a file in the upload path, `<clip>.reserved.prog`, which the data manager does not upload. It tells the
+save, and the recorder, which removes those that it left behind when it starts again. All of it blocks.
 """
 
 from __future__ import annotations

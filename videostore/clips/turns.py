@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from videostore.base.errors import RequestError
 
 MOST_WAITING = 1000
-"""A request that waits takes a few kilobytes of memory and nothing on disk. So many at once come from a client that asks
-in a loop."""
+"""A request that waits takes a few kilobytes of memory and nothing on disk. So many at once come from a client that
+asks in a loop."""
 
 
 class Turns:

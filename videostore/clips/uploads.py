@@ -44,7 +44,7 @@ class Uploads:
     """Owns the names in the upload path: every clip gets a unique one before it is made."""
 
     def __init__(self, directory: Path, name: str, storage: Path | None = None) -> None:
-        """`name` is the component's; the names of its clips begin with it. `storage` is where it records, if it does."""
+        """`name` is the component's; the names of its clips begin with it. `storage` is where it records, if so."""
         self.directory = directory
         self._name = name
         self._owner = reservations.owner_of(storage)

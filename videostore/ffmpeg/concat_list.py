@@ -10,8 +10,8 @@ from videostore.base.errors import RequestError
 from videostore.base.time_format import format_seconds
 
 CONCAT_INPUT = {"f": "concat", "safe": 0, "format_whitelist": "concat,mov", "protocol_whitelist": "file,subfile"}
-"""Options for a list as an input. Without `safe` the demuxer refuses absolute paths. The other two hold for the files in
-it as well: a damaged or forged one is never taken for a playlist, which would lead to other files or hosts."""
+"""Options for a list as an input. Without `safe` the demuxer refuses absolute paths. The other two hold for the files
+in it as well: a damaged or forged one is never taken for a playlist, which would lead to other files or hosts."""
 
 _HEADER = "ffconcat version 1.0"
 

@@ -36,7 +36,7 @@ class Delivery:
     async def upload(
         self, asked: Range, path: Path, metadata: str, container: str, *, claimed: bool = False
     ) -> tuple[Path, tuple[Range, ...] | None]:
-        """Write a clip to its place in the upload path. Returns its path, and what it holds or None if that is all.
+        """Write a clip to its place in the upload path. Returns its path, and the same as `write`.
 
         If another process has taken the name meanwhile, the clip gets the next one that is free; if its name was
         `claimed`, it gets none.
@@ -70,7 +70,8 @@ class Delivery:
         overwrite: bool,
         on_progress: OnProgress | None,
     ) -> tuple[Range, ...] | None:
-        """Write a clip to any file in an existing directory outside the recording. Returns what it holds, or None if that is all.
+        """Write a clip to any file in an existing directory outside the recording. Returns what it holds, or None if
+        that is all of the range.
 
         Raises:
             RequestError: nothing is stored in the range, the disk has no room, or the file must not be written.
