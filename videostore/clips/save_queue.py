@@ -140,10 +140,10 @@ class SaveQueue:
     async def _carry_out(self, save: SaveJob, held: contextlib.ExitStack, resumed: bool) -> None:
         try:
             ended = replace(await self._try_repeatedly(save, resumed), metadata="")
-            self._pending[save.file_name] = ended  # what `rewrite` puts into an index that was lost meanwhile
-            await self._index.put_save(ended)
             with contextlib.suppress(VideoStoreError):  # the disk hangs; the next start does it
                 await self._uploads.run(self._uploads.release, save.file_name)
+            self._pending[save.file_name] = ended  # what `rewrite` puts into an index that was lost meanwhile
+            await self._index.put_save(ended)
         except asyncio.CancelledError:
             held.pop_all()  # neither done nor failed: it stays pending
             raise
