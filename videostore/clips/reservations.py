@@ -88,12 +88,14 @@ def find(directory: Path, name: str) -> Reservation | None:
         return None
     except OSError:
         return Reservation("", "")
-    with open(descriptor, encoding="utf-8", errors="surrogateescape") as file:
-        try:
-            save, _, recorder = file.read(_MAX_BYTES).removesuffix("\n").partition("\n")
-        except OSError:
-            return Reservation("", "")
-        return Reservation(save, recorder)
+    try:
+        text = os.read(descriptor, _MAX_BYTES).decode(errors="surrogateescape")
+    except OSError:
+        return Reservation("", "")
+    finally:
+        os.close(descriptor)
+    save, _, recorder = text.removesuffix("\n").partition("\n")
+    return Reservation(save, recorder)
 
 
 def release(directory: Path, name: str) -> None:

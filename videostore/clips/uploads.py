@@ -82,7 +82,7 @@ class Uploads:
         self.directory.mkdir(parents=True, exist_ok=True)
         for step in self._steps(directory):
             step.mkdir(exist_ok=True)
-        self._check_steps(directory)
+            self._check_steps(step)
 
     def _steps(self, directory: Path) -> list[Path]:
         """The directories from the upload path, without it, to one in it."""
