@@ -48,9 +48,8 @@ SEGMENTS, SEGMENT_S = 30_000, 30
 GAP_EVERY, GAP_S = 300, 60
 """A gap after this many segments, so that the state has a hundred ranges."""
 REAL_SEGMENTS, CLIP_S, CLIP_SKIP_S = 4, 60, 15.3
-SAVE_S = 10
-TARGET_SAVE_MORE_S = 0.15
-"""What a save may take longer than a copy by bare ffmpeg, which hides up to a second by an edit list."""
+SAVE_S, TARGET_SAVE_MORE_S = 10, 0.15
+"""How much longer than a copy by bare ffmpeg, with frames that an edit list hides, a save may take."""
 CALL_TIMEOUT_S = 120.0
 SETTLE_S = 5.0
 """After the start the module compares directory and index once. Measurements begin after that."""
@@ -98,7 +97,6 @@ async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callabl
             say("fetch-60s: VideoStore.fetch and bare ffmpeg, in turn")
             await _time_store(stored, binary, repetitions, timed)
         if "save-10s" in rows:
-            say("save-10s: VideoStore.save and bare ffmpeg, in turn")
             await _time_saves(stored, binary, repetitions, timed)
         async with Parent() as parent:
             say("start: the module on these segments")
@@ -249,9 +247,7 @@ async def _time_store(stored: Stored, binary: str, repetitions: int, timed: Time
 
 async def _time_saves(stored: Stored, binary: str, repetitions: int, timed: Timed) -> None:
     """Saves that begin at different distances from a keyframe."""
-    store = VideoStore(NAME, stored.config, binary=binary)
-    await store.start()
-    try:
+    async with VideoStore(NAME, stored.config, binary=binary) as store:
         await asyncio.sleep(SETTLE_S)
         for number in range(repetitions):
             from_us = stored.from_us + number * US_PER_SECOND // repetitions
@@ -262,8 +258,6 @@ async def _time_saves(stored: Stored, binary: str, repetitions: int, timed: Time
             if shown != SAVE_S * FRAMES_PER_SECOND:
                 raise RuntimeError(f"a saved clip of {SAVE_S} s shows {shown} frames")
             timed.save_bare.append(await _cut_bare(stored, binary, from_us, SAVE_S))
-    finally:
-        await store.close()
 
 
 async def _fetch(client: CameraClient, stored: Stored) -> float:

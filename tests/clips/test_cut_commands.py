@@ -148,7 +148,7 @@ def test_parameter_sets_of_h265_are_repeated_where_the_tag_allows_it() -> None:
     plan = plan_of(parts_of((640, 480), codec="hevc"))
     files = list(pieces_of(plan.parts).body)
     for tag, filters in [(HEVC_IN_BAND, "hevc_mp4toannexb"), ("hvc1", None), (None, None)]:
-        command = join_command(plan, files, OUTPUT, container="mp4", comment="", work=WORK, tag=tag)
+        command = join_command(plan, files, OUTPUT, container="mp4", comment="", recorder="cam", work=WORK, tag=tag)
         assert (option(command, "tag:v"), option(command, "bsf:v")) == (tag, filters)
 
 

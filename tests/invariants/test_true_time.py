@@ -73,7 +73,7 @@ async def test_for_a_range_beyond_the_recording_the_answer_names_what_the_clip_h
     check, answer = await recorder.fetch(first_us - 10 * US, first_us + 2 * US)
     assert not check.missing_inside and check.first_us == first_us
     (held,) = answer["ranges"]
-    assert held["from"] == exact(first_us)[:23] + "Z" and held["to"] > held["from"]
+    assert held["from"] == exact(first_us) and held["to"] > held["from"]
 
 
 async def test_a_clip_up_to_now_ends_within_two_seconds_of_now(recorder: Machine) -> None:

@@ -390,7 +390,7 @@ async def test_an_export_that_is_cancelled_or_fails_leaves_no_file(
     slow.chmod(0o755)
     async with VideoStore.open(storage) as store:
         store._clips._binary = str(slow)
-        exporting = asyncio.create_task(store.export(times[3], times[60], tmp_path / "clip.mp4"))
+        exporting = asyncio.create_task(store.export(times[0], times[60], tmp_path / "clip.mp4"))
         await until(lambda: any(path.stat().st_size for path in tmp_path.glob("clip.mp4.*.prog")))
         exporting.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -33,6 +33,8 @@ _USUAL_LIMIT_BYTES = 24 * MIB
 _SHORT_US = 2 * US_PER_SECOND
 """Pieces get shorter only if they must: each carries up to a second that is hidden."""
 _SHORTEST_US = US_PER_SECOND // 100
+_OVERLAP_FACTOR = 1.4
+"""A piece with this many times its length in front of it still fits into a response, by `_AIM_SHARE`."""
 _LONGEST_OVERLAP_US = 20 * US_PER_SECOND
 """A piece is not fetched from earlier than this, even if keyframes are farther apart."""
 _REACHES_S = (0.25, 1, 2, 4, 16)
@@ -155,7 +157,7 @@ class Transfer:
         if not self._clips or not any(one.to_us == at_us for one in merge_ranges(self._fetched)):
             return at_us
         overlap_us = self._clips[-1].overlap_us + RESPONSE_PRECISION_US
-        if overlap_us > min(self._longest_us, _LONGEST_OVERLAP_US):
+        if overlap_us > min(_OVERLAP_FACTOR * self._longest_us, _LONGEST_OVERLAP_US):
             return at_us
         return max(self._requested.from_us, at_us - overlap_us)
 

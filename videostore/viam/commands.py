@@ -10,7 +10,7 @@ from typing import Any
 from videostore.base.constants import GIB
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
-from videostore.base.time_format import format_utc, format_utc_exact, up_to_millisecond, up_to_second
+from videostore.base.time_format import format_utc, format_utc_microseconds, up_to_second
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.containers import DEFAULT_CONTAINER
 from videostore.store.results import Health, StorageState
@@ -94,8 +94,7 @@ def _ranges(ranges: Sequence[Range] | None) -> dict[str, Any]:
         return {}
     return {
         "ranges": [
-            {"from": format_utc_microseconds(one.from_us), "to": format_utc_microseconds(one.to_us)}
-            for one in ranges
+            {"from": format_utc_microseconds(one.from_us), "to": format_utc_microseconds(one.to_us)} for one in ranges
         ]
     }
 
