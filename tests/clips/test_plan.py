@@ -141,7 +141,7 @@ async def test_a_plan_takes_what_is_left_of_a_truncated_segment_and_is_incomplet
     assert content.times_us[0] < left.end_us < content.end_us - US // 2
     plan = plan_of(found, times[0], times[-1])
     assert taken(plan) == [t for t in times[:-1] if t < damaged.start_us or t in left.times_us or t >= content.end_us]
-    assert [part.lost_end_at for part in plan.parts] == [None, left.size_bytes, None, None]
+    assert [part.read_bytes for part in plan.parts] == [None, left.size_bytes, None, None]
     assert plan.ranges == (Range(times[0], left.end_us), Range(found[2][0].start_us, times[-1]))
     assert not plan.complete
     inside_us = (left.end_us + content.end_us) // 2

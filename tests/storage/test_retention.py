@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.recording import LOGGER, US, FixedClock
+from videostore.base.errors import NoRoomError
+from videostore.base.ranges import Range
 from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
 from videostore.storage.reconciler import Reconciler
@@ -142,6 +144,47 @@ async def test_a_clip_of_everything_does_not_cost_new_recordings(keeper: Keeper)
         assert keeper.files() == [0, 1, 2, 3, 4, 5]
     await keeper.retention(3000).enforce()
     assert keeper.files() == [3, 4, 5]
+
+
+async def test_what_a_hold_does_not_name_is_deleted_although_it_came_after_the_hold(keeper: Keeper) -> None:
+    """Otherwise a save that cannot be written would lift the quota for as long as it is pending."""
+    await keeper.fill(5)
+    keeper.clock.wall = 1150 * US
+    retention = keeper.retention(5000)
+    with keeper.hold(1):
+        for number in range(5, 25):
+            await keeper.fill_one(number)
+            await retention.enforce()
+            assert len(keeper.files()) <= 5
+        assert keeper.files() == [1, 21, 22, 23, 24]
+
+
+async def test_while_holds_fill_the_quota_a_tenth_of_it_is_left_for_the_newest(keeper: Keeper) -> None:
+    await keeper.fill(20)
+    keeper.clock.wall = 1600 * US
+    retention = keeper.retention(20_000)
+    with keeper.holds.hold(0, 1600 * US):
+        for number in range(20, 30):
+            await keeper.fill_one(number)
+            await retention.enforce()
+        assert keeper.files() == [*range(20), 28, 29]
+    await retention.enforce()
+    assert len(keeper.files()) == 20
+
+
+async def test_holding_more_is_refused_when_holds_fill_the_quota(keeper: Keeper) -> None:
+    await keeper.fill(20)
+    retention = keeper.retention(20_000)
+    everything, older, newest = Range(0, 1600 * US), Range(1000 * US, 1510 * US), Range(1540 * US, 1590 * US)
+    await retention.check_room(everything)  # nothing else is held
+    with keeper.holds.hold(older.from_us, older.to_us):
+        await retention.check_room(Range(1400 * US, 1530 * US))
+        with pytest.raises(NoRoomError) as refused:
+            await retention.check_room(newest)
+        error = refused.value
+        assert (error.code, error.fields["held_bytes"], error.size_bytes) == ("held-fills-quota", 17_000, 2000)
+        await retention.check_room(Range(1000 * US, 1100 * US))  # is held already
+    await retention.check_room(newest)
 
 
 async def test_space_on_the_device_is_freed_from_segments_that_are_not_held(keeper: Keeper) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+import pytest
 
 from tests.support.recording import START_US, capture_times, record
 from tests.support.storage import FIRST, START_S, contents, indexed, make_old, reconcile
@@ -103,11 +106,22 @@ async def test_after_an_interrupted_rename_to_a_name_that_was_not_the_first_ther
     assert await indexed(archive) == [f"{START_S + 3}.mp4"]
 
 
-async def test_a_link_to_the_open_segment_never_becomes_its_only_name(archive: Archive, times: list[int]) -> None:
+@pytest.mark.parametrize("links", [True, False])
+async def test_a_symbolic_link_to_an_open_segment_is_not_a_second_name_of_it(
+    archive: Archive, times: list[int], links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing would remove the only copy, or write over the link of somebody."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
     await record(archive.directory, times, segment_seconds=10)
     (path,) = archive.directory.glob("*.open")
-    (archive.directory / FIRST).symlink_to(path)
+    (archive.directory / FIRST).symlink_to(path.name)
     await reconcile(archive)
+    assert (archive.directory / FIRST).is_symlink()
     assert read_fragments(archive.directory / f"{START_S + 1}.mp4").times_us == times
     assert await indexed(archive) == [f"{START_S + 1}.mp4"]
 

@@ -9,8 +9,9 @@ import shutil
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -209,12 +210,12 @@ async def test_a_segment_that_is_deleted_while_a_clip_is_made_is_in_the_clip(sto
         announced: list[object] = []
         async with store._clips.plan(from_us, to_us) as plan, store._clips.temporary() as path:
             streaming = store.stream(from_us, to_us, on_ranges=announced.append)
-            store._clips._stream_turn = Held()
+            release = hold_stream(store)
             first = asyncio.ensure_future(anext(streaming))
             await until(lambda: announced)
             for segment in storage.glob("*.mp4"):
                 segment.unlink()
-            store._clips._stream_turn.release()
+            release.set()
             data = await first + b"".join([block async for block in streaming])
             assert announced == [None] and check_clip(read_clip(data), times, from_us, to_us).flawless
             await store._clips.cut(plan, path)
@@ -230,11 +231,11 @@ async def test_a_stream_raises_if_a_segment_is_deleted_that_could_not_be_linked(
     async with VideoStore.open(storage, logger=LOGGER) as store:
         announced: list[object] = []
         streaming = store.stream(times[0], times[-1] + 1, on_ranges=announced.append)
-        store._clips._stream_turn = Held()
+        release = hold_stream(store)
         first = asyncio.ensure_future(anext(streaming))
         await until(lambda: announced)
         sorted(storage.glob("*.mp4"))[victim].unlink()
-        store._clips._stream_turn.release()
+        release.set()
         await first
         with pytest.raises(FFmpegError, match="The clip is not complete"):
             async for _ in streaming:
@@ -243,11 +244,17 @@ async def test_a_stream_raises_if_a_segment_is_deleted_that_could_not_be_linked(
         assert clip.ranges is not None
 
 
-class Held(asyncio.Semaphore):
-    """A turn that comes only when a test releases it."""
+def hold_stream(store: VideoStore) -> asyncio.Event:
+    """Streams that are planned wait for the event that this returns."""
+    stream, release = store._clips.stream, asyncio.Event()
 
-    def __init__(self) -> None:
-        super().__init__(0)
+    async def held(*arguments: Any, **options: Any) -> AsyncGenerator[bytes, None]:
+        await release.wait()
+        async for block in stream(*arguments, **options):
+            yield block
+
+    store._clips.stream = held  # type: ignore[method-assign]
+    return release
 
 
 def _leads_to(descriptor: str) -> str:

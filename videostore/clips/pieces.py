@@ -101,4 +101,4 @@ def _listed(part: ClipPart, from_us: int) -> ListedFile:
         to_us = end.tail_us or to_us
     inpoint_us = part.origin_us + from_us - start_us if from_us > start_us else None
     # All of them with a duration: the demuxer seeks only where it knows every one.
-    return ListedFile(part.path.absolute(), to_us - from_us, inpoint_us, outpoint_us)
+    return ListedFile(part.path.absolute(), to_us - from_us, inpoint_us, outpoint_us, part.read_bytes)

@@ -15,6 +15,7 @@ from videostore.clips.segment_order import touch
 from videostore.media.coded_order import borders, copies_until
 from videostore.media.look import Look
 from videostore.media.segment import PASSING_ERRORS, FrameTimes, Segment, Stretch, UnreadableError, frame_times
+from videostore.media.segment_names import parse_open_name
 
 REENCODED_FACTOR = 2
 """Re-encoded video takes at most this many times the bytes of its source: enough for good quality, and bounded."""
@@ -68,8 +69,9 @@ class ClipPart:
     """The time in the file of its first frame."""
     look: Look | None = None
     """None if the file was not read."""
-    lost_end_at: int | None = None
-    """Size of the readable part of the file in bytes, if its end is lost; ffmpeg would stop there."""
+    read_bytes: int | None = None
+    """How much of the file is read, if that is not all: an open segment grows meanwhile, and where the end of a file is
+    lost ffmpeg would stop."""
 
     @property
     def length_us(self) -> int:
@@ -114,6 +116,8 @@ class Plan:
     ranges: tuple[Range, ...]
     """What the clip holds of the range."""
     estimated_bytes: int
+    reencoded: bool = False
+    """Whether all of it is re-encoded: parts that differ in frame size or codec are joined only afterwards."""
     wait_us: int = 0
     """From the start of the range to the first frame in it, if a slow camera's frame before it lasts until then."""
     broken: tuple[BrokenSegment, ...] = ()
@@ -124,11 +128,6 @@ class Plan:
         """Whether the clip holds all of the range, to the millisecond."""
         missing_us = self.asked.to_us - self.asked.from_us - self.wait_us - self.length_us
         return len(self.ranges) == 1 and missing_us < _PRECISION_US
-
-    @property
-    def reencoded(self) -> bool:
-        """Whether all of it is re-encoded: parts that differ in frame size or codec are joined only afterwards."""
-        return len(groups_of(self.parts)) > 1
 
     @property
     def output_bytes(self) -> int:
@@ -191,7 +190,9 @@ def make_plan(
                 logger.warning("The end of segment %s is missing.", path.name)
                 end_us = times.end_us
                 shorter = replace(segment, end_us=end_us, size_bytes=times.size_bytes)
-                part = replace(part, segment=shorter, end_us=end_us, lost_end_at=times.size_bytes)
+                part = replace(part, segment=shorter, end_us=end_us, read_bytes=times.size_bytes)
+            elif parse_open_name(segment.file_name):
+                part = replace(part, read_bytes=segment.size_bytes)
             part = replace(part, look=times.look)
             held.append(Range(max(from_us, segment.start_us), min(to_us, end_us)))
             first = bisect.bisect_left(times.all_us, from_us)
@@ -219,8 +220,16 @@ def make_plan(
     ranges = merge_ranges([one for one in held if one.from_us < one.to_us])
     shown = _from_first_frame(ranges, parts)
     wait_us = shown[0].from_us - ranges[0].from_us if len(shown) == len(ranges) > 0 else 0
-    size_bytes = sum(map(_estimate_bytes, parts))
-    return Plan(asked, tuple(found), tuple(parts), tuple(shown), size_bytes, wait_us=wait_us, broken=tuple(broken))
+    return Plan(
+        asked,
+        tuple(found),
+        tuple(parts),
+        tuple(shown),
+        sum(map(_estimate_bytes, parts)),
+        reencoded=len(groups_of(parts)) > 1,
+        wait_us=wait_us,
+        broken=tuple(broken),
+    )
 
 
 def _from_first_frame(ranges: list[Range], parts: Sequence[ClipPart]) -> list[Range]:

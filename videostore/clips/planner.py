@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -42,8 +41,10 @@ class ClipPlanner:
         self._open_segments = open_segments
         self._logger = logger
 
-    async def plan(self, asked: Range, work: Path, links: SegmentLinks) -> Plan:
-        """The plan for a range. Its segments stay readable as long as `links`; copies of open ones are in `work`.
+    async def plan(self, asked: Range, links: SegmentLinks) -> Plan:
+        """The plan for a range. Its segments stay readable as long as `links`.
+
+        Nothing is copied but what can be read of damaged segments, to the directory of the links.
 
         Raises:
             NothingStoredError: nothing is stored in the range.
@@ -51,7 +52,7 @@ class ClipPlanner:
             VideoStoreError: the storage cannot be read at the moment, or the index is being rebuilt.
         """
         try:
-            plan = await self._make(asked, await self._find_indexed(asked, work, links), work)
+            plan = await self._make(asked, await self._find_indexed(asked, links), links.work)
         except OSError as error:
             raise VideoStoreError("recording-unreadable", reason=reason_of(error)) from error
         if not plan.parts:
@@ -61,12 +62,14 @@ class ClipPlanner:
     async def replan(self, plan: Plan, work: Path) -> Plan | None:
         """A plan without the segments that turn out to be damaged after ffmpeg complained; None if none is.
 
+        What can be read of damaged segments is copied to `work`.
+
         Raises:
             NothingStoredError, UnreadableRangeError: nothing is left of it.
             OSError: the storage cannot be read at the moment.
         """
         better = await self._make(plan.asked, plan.found, work, thorough=True)
-        if _without_paths(better.parts) == _without_paths(plan.parts):
+        if await off_loop(_are_same, better.parts, plan.parts):
             return None
         if not better.parts:
             raise await self._nothing_to_cut(better)
@@ -75,21 +78,20 @@ class ClipPlanner:
     async def _make(
         self, asked: Range, found: Sequence[tuple[Segment, Path]], work: Path, *, thorough: bool = False
     ) -> Plan:
-        loop = asyncio.get_running_loop()
         make = functools.partial(make_plan, found, asked, self._logger, thorough=thorough)
-        plan = await loop.run_in_executor(None, make)
+        plan = await off_loop(make)
         if plan.broken:
-            stretches = await loop.run_in_executor(None, divide_broken, plan, work)
+            stretches = await off_loop(divide_broken, plan, work)
             make = functools.partial(make_plan, stretches, asked, self._logger, thorough=thorough)
-            plan = replace(await loop.run_in_executor(None, make), found=tuple(found))
-        return replace(plan, parts=tuple([await loop.run_in_executor(None, _mend, part, work) for part in plan.parts]))
+            plan = replace(await off_loop(make), found=tuple(found))
+        return plan
 
-    async def _find_indexed(self, asked: Range, work: Path, links: SegmentLinks) -> list[tuple[Segment, Path]]:
+    async def _find_indexed(self, asked: Range, links: SegmentLinks) -> list[tuple[Segment, Path]]:
         """What is stored of the range, found while the index knows all of the range."""
         while True:
             await self._archive.wait_until_indexed(asked.from_us, KNOWN_WITHIN_S)
             try:
-                found = await self._find(asked, work, links)
+                found = await self._find(asked, links)
             except FileNotFoundError:
                 if not self._archive.read_only:
                     raise
@@ -97,28 +99,17 @@ class ClipPlanner:
             if await self._archive.is_indexed_since(asked.from_us):
                 return found
 
-    async def _find(self, asked: Range, work: Path, links: SegmentLinks) -> list[tuple[Segment, Path]]:
+    async def _find(self, asked: Range, links: SegmentLinks) -> list[tuple[Segment, Path]]:
         """Stored segments and the neighbours of the range, under names that last as long as the links.
 
-        Open segments are copied, because they grow. Closed ones get a second name, which remains if they are deleted.
+        Open segments are linked as well, not copied: what is read of them ends with the fragments that are whole now.
         """
-        loop = asyncio.get_running_loop()
         from_us, to_us = asked.from_us - NEIGHBOUR_US, asked.to_us + NEIGHBOUR_US
         async with self._archive.steady():
             opened = await self._open_segments(from_us, to_us)
             closed = await self._archive.index.select(from_us, to_us)
-            # Read-only, a segment that its recorder is closing may have both names.
-            known = {(segment.run_us, segment.start_us) for segment in closed}
-            found = []
-            for segment, path in opened:
-                if (segment.run_us, segment.start_us) in known:
-                    continue
-                copy = work / segment.file_name
-                if segment.start_us < asked.to_us and segment.end_us > asked.from_us:
-                    await loop.run_in_executor(None, _copy_start, path, copy, segment.size_bytes)
-                found.append((segment, copy))
-            found += await loop.run_in_executor(None, links.link, closed)
-        return sort_segments(found)
+            found = await off_loop(_link_each, links, closed, opened)
+        return await off_loop(sort_segments, found)
 
     async def _nothing_to_cut(self, plan: Plan) -> RequestError:
         """Why a plan has no parts: nothing is stored, or it cannot be read."""
@@ -155,23 +146,14 @@ class ClipPlanner:
         return UnreadableRangeError("range-unreadable", asked=asked)
 
 
-def _without_paths(parts: Sequence[ClipPart]) -> list[ClipPart]:
-    return [replace(part, path=Path()) for part in parts]
+def _are_same(parts: Sequence[ClipPart], others: Sequence[ClipPart]) -> bool:
+    """Whether two plans have the same parts, wherever copies are."""
+    return [replace(part, path=Path()) for part in parts] == [replace(part, path=Path()) for part in others]
 
 
-def _mend(part: ClipPart, work: Path) -> ClipPart:
-    """Replace a file that lost its end by a copy of what can be read of it. Blocking."""
-    if part.lost_end_at is None:
-        return part
-    copy = work / f"mended-{part.path.name}"
-    _copy_start(part.path, copy, part.lost_end_at)
-    return replace(part, path=copy)
-
-
-def _copy_start(source: Path, target: Path, size_bytes: int) -> None:
-    """Copy the first bytes of a file. Blocking."""
-    with source.open("rb") as reader, target.open("wb") as writer:
-        left = size_bytes
-        while left > 0 and (block := reader.read(min(left, 1 << 20))):
-            writer.write(block)
-            left -= len(block)
+def _link_each(
+    links: SegmentLinks, closed: Sequence[Segment], opened: Sequence[tuple[Segment, Path]]
+) -> list[tuple[Segment, Path]]:
+    """Blocking. Read-only, a segment that its recorder is closing may have both names: the closed one counts."""
+    known = {(segment.run_us, segment.start_us) for segment in closed}
+    return links.link(closed, [one for one in opened if (one[0].run_us, one[0].start_us) not in known])

@@ -131,8 +131,8 @@ class FragmentedFile:
         return stretches
 
 
-def read_fragments(path: Path) -> FragmentedFile:
-    """Read the headers of a segment. Blocking: a few reads per second of video.
+def read_fragments(path: Path, within_bytes: int | None = None) -> FragmentedFile:
+    """Read the headers of a segment, or of its first `within_bytes`. Blocking: a few reads per second of video.
 
     What is damaged is left out, and reading goes on at the next whole fragment.
 
@@ -142,7 +142,7 @@ def read_fragments(path: Path) -> FragmentedFile:
     """
     with path.open("rb", buffering=1024) as file:
         try:
-            return _read(file, path)
+            return _read(file, path, within_bytes=within_bytes)
         except DAMAGE as error:
             raise NotOursError(f"{path.name} is damaged or is not a segment") from error
 
@@ -208,9 +208,12 @@ def _read_table(file: BinaryIO, file_bytes: int) -> bytes | None:
     return mfra if mfra[4:8] == b"mfra" else None
 
 
-def _read(file: BinaryIO, path: Path, last_fragment: int | None = None) -> FragmentedFile:
+def _read(
+    file: BinaryIO, path: Path, last_fragment: int | None = None, *, within_bytes: int | None = None
+) -> FragmentedFile:
     """Read the fragments. With `last_fragment`, the position of the last one, only the first one and that one."""
     file_bytes = path.stat().st_size
+    file_bytes = file_bytes if within_bytes is None else min(file_bytes, within_bytes)
     moov, header_bytes = _read_header(file, file_bytes)
     entry, timescale = moov[b"stsd"], _timescale(moov[b"mdhd"])
     width, height = struct.unpack_from(">HH", entry, 8 + 24)

@@ -18,7 +18,7 @@ from videostore.media.coded_order import CodedFrame, borders, is_delayed
 from videostore.media.fmp4 import Fragment, FragmentedFile, NotOursError, is_cut_off, read_ends, read_fragments
 from videostore.media.h26x import starts_fresh
 from videostore.media.look import Look
-from videostore.media.segment_names import name_time_us, parse_run_comment
+from videostore.media.segment_names import name_time_us, parse_open_name, parse_run_comment
 
 LOST_START, LOST_END, LOST_BOTH = -1, -2, -3
 """The number of a segment whose first or last frames are lost: it follows no segment there, or is followed by none."""
@@ -151,14 +151,14 @@ class FrameTimes:
 
 
 def frame_times(segment: Segment, path: Path) -> FrameTimes:
-    """Read the capture times of a segment's frames. Blocking.
+    """Read the capture times of a segment's frames; of an open one, which grows, as far as it is described. Blocking.
 
     Raises:
         UnreadableError: the file is gone or damaged.
         OSError: the system lacks resources at the moment (see `PASSING_ERRORS`), which tells nothing about the file.
     """
     try:
-        content = read_fragments(path)
+        content = read_fragments(path, segment.size_bytes if parse_open_name(segment.file_name) else None)
     except NotOursError as error:
         if segment.run_us is not None:
             raise UnreadableError("its header or all of its times are damaged") from error

@@ -68,6 +68,8 @@ def recording_command(
     source = ffmpeg.input(
         "pipe:0",
         f="nut",
+        format_whitelist="nut",
+        protocol_whitelist="pipe",
         fpsprobesize=0,
         probesize=32,
         analyzeduration=0,

@@ -30,8 +30,9 @@ from videostore.base.tasks import run_in_thread
 from videostore.base.time_format import format_utc
 from videostore.base.time_parsing import Moment, moment_us
 from videostore.base.timestamps import parse_timestamp
+from videostore.clips.clip_names import tag_directory
 from videostore.clips.progress import OnProgress
-from videostore.clips.uploads import publish, tag_directory
+from videostore.clips.uploads import publish
 from videostore.remote.call_errors import LOST, status_of, translated_errors
 from videostore.remote.connection import dial, parse_target, quiet_sdk
 from videostore.remote.transfer import RESPONSE_PRECISION_US, Transfer

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from videostore.base.constants import MIB
-from videostore.base.errors import VideoStoreError
+from videostore.base.errors import NoRoomError, VideoStoreError
+from videostore.base.ranges import Range, merge_ranges
 from videostore.base.tasks import off_loop
 from videostore.storage.archive import Archive
 from videostore.storage.damaged_files import DAMAGED_SHARE
@@ -25,6 +26,10 @@ each attempt, which is about as fast as recording."""
 _LEAST_ROOM_BYTES = MIB // 4
 _TOLD_S = 600.0
 """How long the status tells that segments were deleted for a limit."""
+
+
+NEWEST_SHARE = 10
+"""The part of the quota that is left for the newest segments whatever clips hold: those are asked for most."""
 
 
 class Retention:
@@ -64,8 +69,8 @@ class Retention:
     async def enforce(self) -> None:
         """Delete the oldest segments until the quota is kept and enough of the device is free, some at a time.
 
-        Segments that a clip needs stay, and the next oldest are deleted instead. To keep the quota, only segments are
-        deleted that were recorded before that clip was requested: a clip of everything does not cost new recordings.
+        Segments that a clip needs stay, and the next oldest are deleted instead. Where that is nearly all of the quota,
+        the newest segments that were recorded since stay as well, up to a tenth of the quota (`NEWEST_SHARE`).
 
         Raises:
             OSError: the free space of the device cannot be read.
@@ -79,7 +84,7 @@ class Retention:
             if deleted := await off_loop(damaged.trim, round(self._quota_bytes * DAMAGED_SHARE)):
                 self._logger.warning("Deleted the %d oldest files that could not be read: they had no room.", deleted)
             while (excess := self._archive.stored_bytes + open_bytes - self._quota_bytes) > 0:
-                if not await self._delete(excess, self._holds.since_us):
+                if not await self._delete(excess, await self._newest_us()):
                     break
                 open_bytes = await off_loop(self._open_bytes)
             # Measured once: some file systems free the space of deleted files only later.
@@ -120,6 +125,39 @@ class Retention:
 
     async def _delete_one(self) -> bool:
         return await self._archive.delete_oldest(1, 1, self._holds.ranges) > 0
+
+    async def check_room(self, asked: Range) -> None:
+        """Refuse to hold more while clips that are not written yet hold nearly all of the quota.
+
+        Raises:
+            NoRoomError: too little would be left for what is recorded.
+        """
+        held = self._holds.ranges
+        with_it = merge_ranges([*held, asked])
+        if not held or with_it == held:
+            return
+        held_bytes, together_bytes = await self._size_bytes(held), await self._size_bytes(with_it)
+        if together_bytes > self._quota_bytes - self._quota_bytes // NEWEST_SHARE:
+            raise NoRoomError(
+                "held-fills-quota",
+                held_bytes=held_bytes,
+                quota_bytes=self._quota_bytes,
+                size_bytes=together_bytes - held_bytes,
+            )
+
+    async def _size_bytes(self, ranges: Sequence[Range]) -> int:
+        return sum([(await self._archive.index.amount(one.from_us, one.to_us))[0] for one in ranges])
+
+    async def _newest_us(self) -> int | None:
+        """Where the newest segments begin that are kept while clips hold others; None if nothing is held.
+
+        What was recorded before the clips were requested is not among them.
+        """
+        since_us = self._holds.since_us
+        if since_us is None:
+            return None
+        newest_us = await self._archive.index.start_of_newest(max(1, self._quota_bytes // NEWEST_SHARE))
+        return max(since_us, newest_us or since_us)
 
     async def _delete(self, wanted_bytes: int, before_us: int | None) -> int:
         freed_bytes = await self._archive.delete_oldest(wanted_bytes, DELETE_BATCH, self._holds.ranges, before_us)

@@ -21,10 +21,10 @@ from videostore.base.ranges import Range
 from videostore.base.slices import map_in_slices
 from videostore.base.tasks import off_loop
 from videostore.base.time_parsing import Moment
+from videostore.clips.clip_names import tag_directory
 from videostore.clips.containers import check_container
 from videostore.clips.limits import check_clip_room
 from videostore.clips.progress import OnProgress
-from videostore.clips.uploads import tag_directory
 from videostore.config import MAX_SIZE_GB, StorageConfig, parse_recording
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.packet import Gap, Packet, Source
@@ -36,7 +36,7 @@ from videostore.store.iterable_source import IterableSource
 from videostore.store.parts import StoreParts
 from videostore.store.request_range import parse_request_range
 from videostore.store.request_tasks import closed_error
-from videostore.store.request_text import request_text
+from videostore.store.request_text import request_metadata, request_text
 from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
 
 FETCH_LIMIT_BYTES = 25_165_788
@@ -199,23 +199,25 @@ class VideoStore(StoreParts):
         Raises:
             TimestampError, RequestError: a time, the range or a tag is wrong.
             NothingStoredError: nothing is stored in the range; only if `wait`.
-            NoRoomError: the disk has no room for the clip.
+            NoRoomError: the disk has no room for the clip, or pending clips hold nearly all of the quota.
             FFmpegError: the clip could not be made.
         """
         asked = self._asked(start, end)
         check_container(container)
-        metadata = request_text(metadata, "metadata")
+        metadata = request_metadata(metadata)
         directory = tag_directory(tags)
         if self._read_only and not wait:
             raise RequestError("read-only-save")
-        async with self._uploads.reserve_path(asked.from_us, metadata, directory) as path:
-            accepted_us = self._clock.wall_us()
-            save = SaveJob(
-                path.name, str(directory), asked.from_us, asked.to_us, metadata, accepted_us, container=container
-            )
+        accepted_us = self._clock.wall_us()
+        save = SaveJob("", str(directory), asked.from_us, asked.to_us, metadata, accepted_us, container=container)
+        if not self._read_only:
+            await self._run_request(self._check_room(asked, wait))
+        identity = None if wait else save.identity
+        async with self._uploads.reserve_path(asked.from_us, metadata, directory, identity) as path:
+            save = replace(save, file_name=path.name)
             if wait:
                 return await self._run_request(self._save_now(save, path))
-            await self._run_request(self._save_later(save))
+            await self._run_request(self._saves.accept(save))
             return SavedClip(path.name, path, None)
 
     async def save_status(self, file_name: str) -> SaveJob:
@@ -256,7 +258,7 @@ class VideoStore(StoreParts):
         writing = self._delivery.write(
             asked,
             target,
-            metadata=request_text(metadata, "metadata"),
+            metadata=request_metadata(metadata),
             container=container,
             overwrite=overwrite,
             on_progress=on_progress,
@@ -309,7 +311,7 @@ class VideoStore(StoreParts):
             FFmpegError: the clip could not be made to its end.
         """
         asked = self._asked(start, end)
-        metadata = request_text(metadata, "metadata")
+        metadata = request_metadata(metadata)
         async with contextlib.aclosing(self._delivery.stream(asked, metadata, on_ranges)) as blocks:
             async for block in blocks:
                 yield block
@@ -357,15 +359,17 @@ class VideoStore(StoreParts):
                 raise VideoStoreError("storage-trouble", reason=self._maintainer.trouble) from None
             raise
 
-    async def _save_now(self, save: SaveJob, path: Path) -> SavedClip:
-        ranges = await self._delivery.upload(Range(save.from_us, save.to_us), path, save.metadata, save.container)
-        await self._saves.finished(replace(save, ranges=ranges))
-        return SavedClip(path.name, path, ranges)
+    async def _check_room(self, asked: Range, wait: bool) -> None:
+        await self._retention.check_room(asked)
+        if not wait:
+            size_bytes, length_us = await self._clips.estimate(asked.from_us, asked.to_us)
+            await self._uploads.run(check_clip_room, self._storage.upload_path, size_bytes, length_us)
 
-    async def _save_later(self, save: SaveJob) -> None:
-        estimated_bytes, length_us = await self._clips.estimate(save.from_us, save.to_us)
-        await self._uploads.run(check_clip_room, self._storage.upload_path, estimated_bytes, length_us)
-        await self._saves.accept(save)
+    async def _save_now(self, save: SaveJob, path: Path) -> SavedClip:
+        asked = Range(save.from_us, save.to_us)
+        path, ranges = await self._delivery.upload(asked, path, save.metadata, save.container)
+        await self._saves.finished(replace(save, file_name=path.name, ranges=ranges))
+        return SavedClip(path.name, path, ranges)
 
     async def _state(self) -> StorageState:
         if self._read_only:
