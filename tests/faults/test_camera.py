@@ -103,7 +103,7 @@ async def test_a_camera_fault_makes_a_gap_and_recording_resumes_with_the_first_g
     check, answer = await machine.fetch(from_us, await end_of_recording(machine))
     assert check.flawless, check
     before, after = answer["ranges"]
-    assert before["to"] <= exact(last_before + US)[:23] + "Z" and after["from"] == exact(first_after)[:23] + "Z"
+    assert before["to"] <= exact(last_before + US) and after["from"] == exact(first_after)
     with av.open(str(min(machine.storage.glob("*.mp4")))) as container:  # no frame is shown for the length of the gap
         assert container.duration is not None and container.duration < 2.5 * US
 
@@ -170,7 +170,7 @@ async def test_recording_pauses_while_its_source_is_missing_and_names_it(tmp_pat
         shown = await asyncio.to_thread(read_clip, machine.upload / answer["filename"])
         check = check_clip(shown, good, good[0], to_us)
         assert check.flawless, check
-        assert [part["from"] for part in answer["ranges"]] == [exact(t)[:23] + "Z" for t in (good[0], first_after)]
+        assert [part["from"] for part in answer["ranges"]] == [exact(t) for t in (good[0], first_after)]
 
 
 async def test_recording_goes_on_while_another_source_is_missing(tmp_path: Path) -> None:

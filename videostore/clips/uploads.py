@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import glob
 import itertools
 import logging
@@ -47,12 +48,17 @@ class Uploads:
         """`name` is the component's; the names of its clips begin with it. `storage` is where it records, if so."""
         self.directory = directory
         self._name = name
-        self._owner = reservations.owner_of(storage)
+        self._storage = storage
         self._mount: Path | None = None
         self._stall = StallLimit()
         self._reserved: Counter[str] = Counter()
         # Separate threads: the upload path may be on a disk that hangs, which must not block the recording's threads.
         self._threads = ThreadPoolExecutor(_THREADS, "videostore-upload")
+
+    @functools.cached_property
+    def _owner(self) -> str:
+        """Who reserves names. Blocking."""
+        return reservations.owner_of(self._storage)
 
     def make_path(self, logger: logging.Logger) -> None:
         """Create the upload path. If its disk is full or read-only at the moment, only saves fail. Blocking.
