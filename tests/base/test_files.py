@@ -91,8 +91,13 @@ def test_a_file_takes_a_free_name_and_no_other_on_whatever_file_system(
         monkeypatch.setattr("videostore.base.files.rename_exclusively", lambda *_: False)
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_text("new")
-    for taken in (target.touch, lambda: target.symlink_to("nowhere"), target.mkdir):
-        taken()
+    for kind in ("file", "link", "directory"):
+        if kind == "file":
+            target.touch()
+        elif kind == "link":
+            target.symlink_to("nowhere")
+        else:
+            target.mkdir()
         with pytest.raises(FileExistsError):
             rename_to_free(source, target)
         assert source.read_text() == "new"
