@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import itertools
 import json
 import os
 import shutil
@@ -59,6 +60,14 @@ class _Job:
         """The brightness of the frames of a phase; of a painted frame any of the colours serves."""
         return [pixels[:, :, 1] for pixels in self.pixels.get(phase, [])]
 
+    def played(self, phase: str) -> list[int]:
+        """The frames that one play has shown, with the one that stood there before it."""
+        return read_frames([*self.gray("first"), *self.gray(phase)])
+
+    def is_whole(self, shown: Sequence[int]) -> bool:
+        """Whether as many frames were read as there are, all of them readable and in order."""
+        return len(shown) == self.frames and 0 < shown[0] and all(a < b for a, b in itertools.pairwise(shown))
+
 
 class _Home(http.server.ThreadingHTTPServer):
     """Serves the page and the clips on loopback, and takes what the page sends."""
@@ -87,10 +96,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(json.dumps(jobs).encode(), "application/json")
         elif url.path == "/clip":
             self._answer(self._job(url).clip.read_bytes(), "video/mp4")
-        elif url.path == "/seen":
+        elif url.path == "/whole":
             job = self._job(url)
-            seen = len(set(read_frames([*job.gray("first"), *job.gray("play")])))
-            self._answer(json.dumps(seen).encode(), "application/json")
+            whole = job.is_whole(job.played(urllib.parse.parse_qs(url.query)["phase"][0]))
+            self._answer(json.dumps(whole).encode(), "application/json")
         else:
             self.send_error(404)
 
@@ -222,8 +231,7 @@ class Firefox(_Browser):
 def _reading(job: _Job) -> Reading:
     if error := job.told.get("error"):
         return Reading(error=error)
-    played = read_frames([*job.gray("first"), *job.gray("play")])
-    scanned = read_frames(job.gray("scan"))
     middle = read_frames(job.gray("middle"))
-    shown = scanned if len(set(scanned)) > len(set(played)) else played
+    readings = [job.played("play"), job.played("again"), read_frames(job.gray("scan"))]
+    shown = next(filter(job.is_whole, readings), max(readings, key=lambda one: len(set(one))))
     return Reading(shown, job.told["duration"], middle[0] if middle else None)

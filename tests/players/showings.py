@@ -29,6 +29,9 @@ _PLAYERS: list[Player] = [
     FFmpeg("no edit lists", find_ffmpeg(), hidden=True),
 ]
 PLAYERS = {player.name: player for player in _PLAYERS}
+MAY_DROP_LAST = {"VLC"}
+"""VLC 3 ends its output when the stream ends: of any file, the last frame is shown only if that comes in time. The table
+shows where it was not."""
 
 
 class Showings:
@@ -53,9 +56,7 @@ class Showings:
         """What a player makes of any file of the same codec and container."""
         control = control_name(clip.h265, clip.container)
         habit = self._habit(player, control)
-        # Whether the last frame is dropped is a matter of chance: one control file that lacks it tells.
-        drops_last = any(self._habit(player, one.name).drops_last for one in self.controls())
-        return replace(habit, drops_last=drops_last)
+        return replace(habit, drops_last=habit.drops_last or player in MAY_DROP_LAST)
 
     def controls(self) -> list[Clip]:
         """The files of libav alone."""
