@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -92,9 +91,13 @@ def test_a_file_takes_a_free_name_and_no_other_on_whatever_file_system(
         monkeypatch.setattr("videostore.base.files.rename_exclusively", lambda *_: False)
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_text("new")
-    takings: list[Callable[[], None]] = [target.touch, lambda: target.symlink_to("nowhere"), target.mkdir]
-    for take in takings:
-        take()
+    for kind in ("file", "link", "directory"):
+        if kind == "file":
+            target.touch()
+        elif kind == "link":
+            target.symlink_to("nowhere")
+        else:
+            target.mkdir()
         with pytest.raises(FileExistsError):
             rename_to_free(source, target)
         assert source.read_text() == "new"

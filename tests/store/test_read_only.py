@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import shutil
 import sqlite3
 import subprocess
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -208,15 +206,14 @@ async def test_a_segment_that_is_deleted_while_a_clip_is_made_is_in_the_clip(sto
     from_us, to_us = times[3], times[-5]
     async with VideoStore.open(storage, logger=LOGGER) as store:
         announced: list[object] = []
-        async with store._clips.plan(from_us, to_us) as plan, store._clips.temporary() as path:
-            streaming = store.stream(from_us, to_us, on_ranges=announced.append)
-            release = hold_stream(store)
-            first = asyncio.ensure_future(anext(streaming))
-            await until(lambda: announced)
+
+        def delete_all(ranges: object) -> None:
+            announced.append(ranges)
             for segment in storage.glob("*.mp4"):
                 segment.unlink()
-            release.set()
-            data = await first + b"".join([block async for block in streaming])
+
+        async with store._clips.plan(from_us, to_us) as plan, store._clips.temporary() as path:
+            data = b"".join([block async for block in store.stream(from_us, to_us, on_ranges=delete_all)])
             assert announced == [None] and check_clip(read_clip(data), times, from_us, to_us).flawless
             await store._clips.cut(plan, path)
             assert check_clip(read_clip(path.read_bytes()), times, from_us, to_us).flawless
@@ -229,32 +226,14 @@ async def test_a_stream_raises_if_a_segment_is_deleted_that_could_not_be_linked(
 ) -> None:
     monkeypatch.setattr("videostore.clips.segment_links.descriptor_room", lambda _: 0)
     async with VideoStore.open(storage, logger=LOGGER) as store:
-        announced: list[object] = []
-        streaming = store.stream(times[0], times[-1] + 1, on_ranges=announced.append)
-        release = hold_stream(store)
-        first = asyncio.ensure_future(anext(streaming))
-        await until(lambda: announced)
-        sorted(storage.glob("*.mp4"))[victim].unlink()
-        release.set()
-        await first
+        path = sorted(storage.glob("*.mp4"))[victim]
+        streaming = store.stream(times[0], times[-1] + 1, on_ranges=lambda _: path.unlink())
+        await anext(streaming)
         with pytest.raises(FFmpegError, match="The clip is not complete"):
             async for _ in streaming:
                 pass
         clip = await store.fetch(times[0], times[-1] + 1)  # a new plan leaves it out
         assert clip.ranges is not None
-
-
-def hold_stream(store: VideoStore) -> asyncio.Event:
-    """Streams that are planned wait for the event that this returns."""
-    stream, release = store._clips.stream, asyncio.Event()
-
-    async def held(*arguments: Any, **options: Any) -> AsyncGenerator[bytes, None]:
-        await release.wait()
-        async for block in stream(*arguments, **options):
-            yield block
-
-    store._clips.stream = held  # type: ignore[method-assign]
-    return release
 
 
 def _leads_to(descriptor: str) -> str:

@@ -67,8 +67,7 @@ class ClipCutter:
         recorder: str,
         encoder: Encoder | None = None,
     ) -> None:
-        """`recorder` is the recorder's name, which its clips tell; `encoder` is its encoder, for segments that do not
-        name theirs."""
+        """`recorder` is the recorder's name, which clips name; `encoder` is its encoder, if segments name none."""
         self._archive = archive
         self._holds = holds
         self._workspaces = workspaces
