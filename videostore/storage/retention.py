@@ -98,6 +98,8 @@ class Retention:
         return max(since_us, newest_us or since_us)
 
     async def _delete(self, wanted_bytes: int, before_us: int | None) -> int:
-        freed_bytes = await self._archive.delete_oldest(wanted_bytes, DELETE_BATCH, self._holds.ranges, before_us)
+        freed_bytes = await self._archive.delete_oldest(
+            wanted_bytes, DELETE_BATCH, lambda: self._holds.ranges, before_us
+        )
         self._logger.debug("Retention: freed %d bytes.", freed_bytes)
         return freed_bytes
