@@ -284,7 +284,7 @@ class Archive:
     async def delete_oldest(self, wanted_bytes: int, limit: int, held: _Held = (), before_us: int | None = None) -> int:
         """Delete the oldest segments, at most `limit`, until `wanted_bytes` are freed; return how many bytes were.
 
-        Segments that overlap a range of `held` (a function is asked when nothing is planned) stay, and those from `before_us`.
+        Segments that overlap a range of `held` stay, and those from `before_us`. A function is asked under the lock.
         """
         async with self._changing:
             held = held() if callable(held) else held
