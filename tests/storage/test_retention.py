@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.recording import LOGGER, US, FixedClock
+from tests.support.recording import LOGGER, US, FixedClock, until
 from videostore.base.errors import NoRoomError
 from videostore.base.ranges import Range
 from videostore.media.segment import Segment
@@ -266,3 +266,16 @@ async def test_room_that_others_use_up_costs_few_segments_at_once_and_then_one_a
         assert archive.timeline.segments == 22
     finally:
         await archive.close()
+
+
+async def test_a_hold_that_begins_while_the_deletion_waits_is_respected(keeper: Keeper) -> None:
+    """A clip is being planned: what it found must not be deleted after that."""
+    await keeper.fill(5)
+    async with keeper.archive.steady():
+        deleting = asyncio.create_task(keeper.retention(2000).enforce())
+        await until(lambda: keeper.archive._changing._waiters)
+        held = keeper.hold(0)
+        held.__enter__()
+    await deleting
+    held.__exit__(None, None, None)
+    assert keeper.files() == [0, 4]

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
 from videostore.base.constants import LONGEST_SEGMENT_US
@@ -35,6 +35,9 @@ BATCH = 50
 """Files read, looked up or deleted in one go: closing the module waits for no more than that."""
 _POLL_S = 0.1
 """How often a request that waits for unindexed files looks again."""
+
+
+_Held = Sequence[Range] | Callable[[], Sequence[Range]]
 
 
 class Archive:
@@ -283,14 +286,13 @@ class Archive:
 
     # Deleting
 
-    async def delete_oldest(
-        self, wanted_bytes: int, limit: int, held: Sequence[Range] = (), before_us: int | None = None
-    ) -> int:
+    async def delete_oldest(self, wanted_bytes: int, limit: int, held: _Held = (), before_us: int | None = None) -> int:
         """Delete the oldest segments, at most `limit`, until `wanted_bytes` are freed; return how many bytes were.
 
-        Segments that overlap a range of `held` stay, and so do those that begin at `before_us` or later.
+        Segments that overlap a range of `held` stay, and those from `before_us`. A function is asked under the lock.
         """
         async with self._changing:
+            held = held() if callable(held) else held
             if self.index.incomplete or not self._listed:  # the oldest in the index may be the newest of all
                 return 0
             if self._unindexed:  # older segments may be among them

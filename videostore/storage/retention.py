@@ -124,7 +124,7 @@ class Retention:
             self._logger.warning("%s Deleted: %d.", self._limit, deleted)
 
     async def _delete_one(self) -> bool:
-        return await self._archive.delete_oldest(1, 1, self._holds.ranges) > 0
+        return await self._archive.delete_oldest(1, 1, lambda: self._holds.ranges) > 0
 
     async def check_room(self, asked: Range) -> None:
         """Refuse to hold more while clips that are not written yet hold nearly all of the quota.
@@ -160,6 +160,8 @@ class Retention:
         return max(since_us, newest_us or since_us)
 
     async def _delete(self, wanted_bytes: int, before_us: int | None) -> int:
-        freed_bytes = await self._archive.delete_oldest(wanted_bytes, DELETE_BATCH, self._holds.ranges, before_us)
+        freed_bytes = await self._archive.delete_oldest(
+            wanted_bytes, DELETE_BATCH, lambda: self._holds.ranges, before_us
+        )
         self._logger.debug("Retention: freed %d bytes.", freed_bytes)
         return freed_bytes
