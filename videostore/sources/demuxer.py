@@ -15,7 +15,7 @@ from av.bitstream import BitStreamFilterContext
 from videostore.base.clock import SteadyClock
 from videostore.base.constants import FFMPEG_FINISH_S, US_PER_SECOND
 from videostore.base.system import subordinate
-from videostore.base.tasks import finish_despite_cancellation
+from videostore.base.tasks import finish_despite_cancellation, off_loop
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
 from videostore.media.packet import StreamFormat
@@ -69,7 +69,7 @@ class Demuxer:
         nut = os.fdopen(reading, "rb", buffering=0)
         try:
             with os.fdopen(writing, "wb", buffering=0) as output:
-                process = await start_ffmpeg(subordinate(command), stdin=False, stdout=output)
+                process = await start_ffmpeg(await off_loop(subordinate, command), stdin=False, stdout=output)
             return cls(process, nut, clock, messages, held_back=held_back)
         except BaseException:
             nut.close()

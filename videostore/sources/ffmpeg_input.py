@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -12,6 +13,7 @@ from videostore.base.clock import Clock, SteadyClock, SystemClock
 from videostore.base.constants import CAMERA_PATIENCE_S, FFMPEG_BACKOFF_S
 from videostore.base.errors import VideoStoreError
 from videostore.base.files import AnyPath
+from videostore.base.tasks import off_loop
 from videostore.config import parse_video
 from videostore.ffmpeg.encoder import Encoder, choose_encoder
 from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
@@ -110,10 +112,11 @@ class FFmpegInput:
             FFmpegError: there is no usable ffmpeg.
         """
         video, rate = parse_video({"codec": codec, "bitrate": bitrate, "preset": preset}, framerate)
-        binary = find_ffmpeg()
+        binary = await off_loop(find_ffmpeg)
         await check_version(binary)
         encoder = Encoder(choose_encoder(video.codec, await list_encoders(binary)), video.bitrate, video.preset, rate)
-        source = cls(
+        make = functools.partial(
+            cls,
             input,
             binary=binary,
             encoder=encoder,
@@ -122,6 +125,7 @@ class FFmpegInput:
             format=format,
             reencode=reencode,
         )
+        source = await off_loop(make)
         source.info = await source.probe()
         return source
 

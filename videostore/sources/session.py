@@ -10,6 +10,7 @@ from types import TracebackType
 
 from videostore.base.clock import SteadyClock
 from videostore.base.constants import FFMPEG_FINISH_S, FFMPEG_STUCK_S, US_PER_SECOND
+from videostore.base.tasks import off_loop
 from videostore.media.h26x import UncopyableError
 from videostore.sources.demuxer import Demuxer
 from videostore.sources.ffmpeg_messages import FFmpegMessages
@@ -62,6 +63,7 @@ class InputSession:
         Raises:
             FFmpegError: it cannot be started.
         """
+        await off_loop(self.profile.settings.address.look)
         command = input_command(self.profile, self._resume_us)
         self.demuxer = await Demuxer.start(
             command, self._clock, self.messages, held_back=self.reencodes and self._deinterlaces

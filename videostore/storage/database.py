@@ -248,7 +248,7 @@ class Database:
         journal = choose_journal(self._path)
         if journal == ROLLBACK:
             self._logger.warning(
-                "The file system of %s has no memory that processes share: the index has a rollback journal there.",
+                "On the file system of %s shared memory is missing or not safe: the index has a rollback journal there.",
                 self._path.parent,
             )
             try:

@@ -1,7 +1,9 @@
 """The journal of a database: which kind a file system can carry. All of it blocks.
 
 SQLite's write-ahead log needs memory that processes share through a file, which some network and FUSE file systems do
-not offer. There the index has a rollback journal: each commit costs two syncs more.
+not offer. On those that copy what is written, such as btrfs, every write to it may need room: where a quota or the
+device leaves none, the system ends the process (SIGBUS). There the index has a rollback journal: each commit costs two
+syncs more.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+import psutil
+
 from videostore.storage.database_files import LOG_SUFFIX, SHARED_SUFFIX
 
 WRITE_AHEAD = "WAL"
@@ -18,6 +22,7 @@ ROLLBACK = "DELETE"
 """SQLite's own default."""
 
 ROLLBACK_SUFFIX = "-journal"
+_COPYING = frozenset({"btrfs", "bcachefs"})
 _PROBE = ".journal-probe"
 _FORMAT_AT = 18
 """Where a database says with which kind of journal it is written: 2 is the write-ahead log."""
@@ -25,6 +30,8 @@ _FORMAT_AT = 18
 
 def choose_journal(path: Path) -> str:
     """The best journal for a database, found out with another one in its directory if need be."""
+    if _file_system(path.parent) in _COPYING:
+        return ROLLBACK
     if is_write_ahead(path) and _works(path, WRITE_AHEAD):
         return WRITE_AHEAD
     probe = path.with_name(_PROBE)
@@ -65,6 +72,15 @@ def is_write_ahead(path: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def _file_system(directory: Path) -> str:
+    """The kind of file system of a directory; empty if that is not known."""
+    with contextlib.suppress(OSError):
+        kinds = {Path(one.mountpoint): one.fstype for one in psutil.disk_partitions(all=True)}
+        resolved = directory.resolve()
+        return next((kinds[one] for one in (resolved, *resolved.parents) if one in kinds), "")
+    return ""
 
 
 def _works(path: Path, journal: str, *, create: bool = False) -> bool:
