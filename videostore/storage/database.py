@@ -248,7 +248,7 @@ class Database:
         journal = choose_journal(self._path)
         if journal == ROLLBACK:
             self._logger.warning(
-                "On the file system of %s shared memory is missing or not safe: the index has a rollback journal there.",
+                "The file system of %s has no safe shared memory: the index has a rollback journal there.",
                 self._path.parent,
             )
             try:
