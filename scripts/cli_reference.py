@@ -48,7 +48,8 @@ def _command(command: Any, context: Any) -> Iterator[str]:
     parameters = [one for one in command.get_params(context) if not getattr(one, "hidden", False)]
     arguments = [one for one in parameters if one.param_type_name == "argument"]
     options = [one for one in parameters if one.param_type_name == "option"]
-    usage = [context.command_path, "[OPTIONS]", *(one.metavar for one in arguments)]
+    shown = (one.metavar if one.required else f"[{one.metavar}]" for one in arguments)
+    usage = [context.command_path, "[OPTIONS]", *shown]
     yield _fenced([" ".join([*usage, "COMMAND [ARGS]..."] if commands else usage)])
     yield from _paragraphs(command.help)
     if commands:

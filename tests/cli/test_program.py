@@ -23,6 +23,11 @@ def test_the_help_of_a_command_is_its_docstring_its_parts_and_its_exit_codes() -
         assert f"videostore {name}" in command.help and command.epilog.startswith("\b\nExit codes:\n  0 ")
 
 
+def test_the_usage_shows_which_arguments_may_be_left_out(program: Program) -> None:
+    assert program("export", "--help").out.startswith("Usage: videostore export [OPTIONS] FROM TO\n")
+    assert program("when", "--help").out.startswith("Usage: videostore when [OPTIONS] CLIP [POSITION]\n")
+
+
 def test_an_argument_that_looks_like_a_negative_number_is_not_taken_for_an_option(program: Program) -> None:
     assert (
         program("when", "clip.mp4", "-5").sentence == "'POSITION' is -5 s. It must not be before the start of the clip."

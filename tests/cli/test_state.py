@@ -91,6 +91,9 @@ def test_state_shows_the_last_ranges_of_many_and_the_gaps_between_them(
     found = json.loads(program("state", "--storage", go_storage, "--json", "--since", since).out)
     assert [read_time(one["from"]) // US - go_start_s for one in found["ranges"]] == [2300, 2400]
     assert [one["seconds"] for one in found["gaps"]] == [98]
+    late = format_time((go_start_s + 2403) * US)
+    done = program("state", "--storage", go_storage, "--utc", "--since", late)
+    assert done.code == 0 and done.out.endswith("\n\nNothing was recorded since 2023-11-14T22:53:23.000Z.\n")
     assert contents(go_storage) == before
 
 

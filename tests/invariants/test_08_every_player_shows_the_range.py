@@ -13,7 +13,7 @@ import pytest
 from scripts.fakes.clip_check import PaintReader
 from tests.support.coding import coded_packets, record_coded
 from tests.support.foreign_recording import CODINGS, FRAME_US, write_foreign_video
-from tests.support.recording import H264, H265, START_US, US, Cutter, capture_times, record
+from tests.support.recording import H264, H265, SMALL, START_US, US, Cutter, capture_times, record
 from videostore.ffmpeg.encoder import Encoder
 
 OpenOver = Callable[[Path], Awaitable[Cutter]]
@@ -94,3 +94,28 @@ async def test_of_files_that_other_programs_wrote(
     clips = await cutter(tmp_path)
     for from_us, to_us in [(times[5], times[22]), (times[12], times[61]), *ranges(times, 6, 3)]:
         await check(clips, times, from_us, to_us, container)
+
+
+@pytest.mark.parametrize("coding", ["h264 B frames", "h264 open GOP", "h265 B frames", "h265 open GOP"])
+async def test_of_ranges_that_end_soon_after_a_keyframe(cutter: OpenOver, tmp_path: Path, coding: str) -> None:
+    """Where frames are decoded before they are shown, the end of such a copy comes before its start."""
+    times = [FOREIGN_US + n * FRAME_US for n in range(40)]
+    await write_foreign_video(tmp_path / f"{FOREIGN_US // US}.mp4", times, CODINGS[coding])
+    clips = await cutter(tmp_path)
+    for first, last in [(14, 16), (13, 17), (14, 18), (28, 31), (28, 32), (15, 16)]:
+        await check(clips, times, times[first], times[last], "mp4")
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+async def test_of_a_slow_camera_whose_size_changes(cutter: OpenOver, tmp_path: Path, container: str) -> None:
+    """Its bytes per second are few, and all of them are those of keyframes."""
+    slow = capture_times(30, fps=0.3)
+    await record_coded(tmp_path, coded_packets(slow, "h264", gop=12))
+    times = [*slow, *capture_times(2, slow[-1] + US)]
+    await record(tmp_path, times[len(slow) :])
+    clips = await cutter(tmp_path)
+    clip = await clips.cut(times[1], times[-1], container)
+    reader = PaintReader([None, SMALL])
+    with av.open(io.BytesIO(clip)) as opened:
+        shown = [reader.read(frame.to_ndarray(format="gray")) for frame in opened.decode(video=0)]
+    assert [frame and frame.captured_us for frame in shown] == times[1:-1]

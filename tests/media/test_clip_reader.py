@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.coding import write_video
+from tests.support.inputs import record_file
 from tests.support.recording import SMALL, START_US, US, capture_times, record, take_over, write_foreign
 from videostore.base.errors import RequestError
 from videostore.ffmpeg.process import run_ffmpeg
@@ -101,6 +103,22 @@ async def test_a_video_of_another_program_is_refused_with_what_its_header_says(t
     assert (error.code, error.fields["created_us"]) == ("clip-untimed-but-dated", START_US // US * US)
 
 
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+async def test_a_clip_up_to_the_end_of_a_recording_at_a_constant_rate_is_believed(
+    tmp_path: Path, binary: str, container: str
+) -> None:
+    """The last frame of what was encoded from an input has no length: libav gives it that of the others."""
+    write_video(tmp_path / "input.mp4", "h264", capture_times(1, fps=20, seed=None))
+    recorded = await record_file(tmp_path / "input.mp4", tmp_path, binary, reencode=True)
+    times = recorded.times_us
+    path = tmp_path / "clip.mp4"
+    async with VideoStore.open(tmp_path / "storage") as store:
+        await store.export(times[4], times[-1] + 5 * US, path, container=container)
+    assert read_clip_times(path).first_us == times[4]
+    last = read_clip_frame(path, times[-1] - times[4])
+    assert abs(last.captured_us - times[-1]) <= last.precision_us
+
+
 @pytest.mark.parametrize("options", [["-ss", "1.5"], ["-t", "1.5"], ["-ss", "0.3", "-c:v", "mpeg4"]])
 async def test_a_clip_that_was_cut_by_another_program_is_not_believed(
     clips: Path, tmp_path: Path, binary: str, options: list[str]
@@ -110,6 +128,14 @@ async def test_a_clip_that_was_cut_by_another_program_is_not_believed(
     await run_ffmpeg([binary, "-v", "error", "-i", str(clips / "mp4.mp4"), "-c", "copy", *options, str(cut)])
     error = refusal(cut)
     assert (error.code, error.fields["first_us"]) == ("clip-changed", TIMES[4])
+
+
+async def test_a_clip_whose_start_was_moved_is_not_believed(clips: Path, tmp_path: Path, binary: str) -> None:
+    """Its length is still the same."""
+    moved = tmp_path / "moved.mp4"
+    command = [binary, "-v", "error", "-itsoffset", "0.5", "-i", str(clips / "mp4.mp4"), "-c", "copy", str(moved)]
+    await run_ffmpeg(command)
+    assert refusal(moved).code == "clip-changed"
 
 
 async def test_a_clip_that_was_only_repacked_is_believed(clips: Path, tmp_path: Path, binary: str) -> None:

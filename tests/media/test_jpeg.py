@@ -98,3 +98,15 @@ def test_hostile_bytes_are_read_once(data: bytes) -> None:
     with pytest.raises(ValueError, match="without an end"):
         read_jpeg(data)
     assert time.process_time() - started < 5
+
+
+def test_what_a_decoder_would_show_with_wrong_levels_is_refused() -> None:
+    """Without tables it takes those of another image, or none; it takes 12 bits a sample for 8."""
+    data = picture(START_US)
+    first = data.index(b"\xff\xdb")
+    tables = first + 2 + int.from_bytes(data[first + 2 : first + 4], "big")
+    with pytest.raises(ValueError, match="without its quantisation tables"):
+        read_jpeg(data[:first] + data[tables:])
+    frame = data.index(b"\xff\xc0")
+    with pytest.raises(ValueError, match="12 bits a sample"):
+        read_jpeg(data[:frame] + b"\xff\xc1" + data[frame + 2 : frame + 4] + b"\x0c" + data[frame + 5 :])

@@ -66,7 +66,7 @@ class _Job:
 
     def is_whole(self, shown: Sequence[int]) -> bool:
         """Whether as many frames were read as there are, all of them readable and in order."""
-        return len(shown) == self.frames and 0 < shown[0] and all(a < b for a, b in itertools.pairwise(shown))
+        return len(shown) == self.frames and shown[0] > 0 and all(a < b for a, b in itertools.pairwise(shown))
 
 
 class _Home(http.server.ThreadingHTTPServer):

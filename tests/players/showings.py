@@ -30,7 +30,7 @@ _PLAYERS: list[Player] = [
 ]
 PLAYERS = {player.name: player for player in _PLAYERS}
 MAY_DROP_LAST = {"VLC"}
-"""VLC 3 ends its output when the stream ends: of any file, the last frame is shown only if that comes in time. The table
+"""VLC 3 ends its output with the stream: of any file, the last frame is shown only if that comes in time. The table
 shows where it was not."""
 
 

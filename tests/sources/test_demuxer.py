@@ -5,6 +5,7 @@ from pathlib import Path
 
 from scripts.fakes.painted_camera import read_clip
 from tests.support.coding import Painter, write_video
+from tests.support.foreign_recording import CODINGS, FRAME_US, write_foreign_video
 from tests.support.inputs import (
     LENGTH_S,
     NetworkCamera,
@@ -28,6 +29,16 @@ async def test_frames_that_turn_out_to_be_reordered_are_reencoded_from_there_on(
     listed.write_text("ffconcat version 1.0\nfile plain.mp4\nfile reordered.mp4\n")
     made = await record_file(listed, tmp_path, binary, format="concat")
     assert len(made.source.gaps) == 1 and "B frames" in made.source.gaps[0].reason
+    shown = [frame for segment in made.segments for _, frame in read_clip(segment)]
+    assert [frame.captured_us for frame in shown if frame] == times
+
+
+async def test_what_is_refreshed_bit_by_bit_is_reencoded(tmp_path: Path, binary: str) -> None:
+    """A segment that began with one of its later keyframes would show nothing for a while."""
+    times = [START_US + n * FRAME_US for n in range(40)]
+    await write_foreign_video(tmp_path / "refreshed.mp4", times, CODINGS["h264 intra refresh"])
+    made = await record_file(tmp_path / "refreshed.mp4", tmp_path, binary)
+    assert [gap.reason for gap in made.source.gaps if "refreshed bit by bit" in gap.reason]
     shown = [frame for segment in made.segments for _, frame in read_clip(segment)]
     assert [frame.captured_us for frame in shown if frame] == times
 

@@ -25,6 +25,8 @@ CODINGS: dict[str, dict[str, str]] = {
     "h264 baseline": {"c:v": "libx264", "profile:v": "baseline", "x264-params": f"{X264}:bframes=0"},
     "h264 10 bit": {"c:v": "libx264", "pix_fmt": "yuv420p10le", "x264-params": f"{X264}:bframes=0"},
     "h264 4:4:4": {"c:v": "libx264", "pix_fmt": "yuv444p", "x264-params": f"{X264}:bframes=0"},
+    "h264 4:4:4 lossless": {"c:v": "libx264", "pix_fmt": "yuv444p", "qp": "0", "x264-params": f"{X264}:bframes=0"},
+    "h264 intra refresh": {"c:v": "libx264", "x264-params": "keyint=15:scenecut=0:bframes=0:intra-refresh=1"},
     "h264 full range": {"c:v": "libx264", "pix_fmt": "yuvj420p", "x264-params": f"{X264}:bframes=0"},
     "h264 set 1": {"c:v": "libx264", "x264-params": f"{X264}:bframes=0:sps-id=1"},
     "h264 interlaced": {"c:v": "libx264", "flags": "+ildct+ilme", "x264-params": f"{X264}:bframes=0:tff=1"},

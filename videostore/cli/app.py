@@ -57,7 +57,7 @@ def dispatch(arguments: Sequence[str]) -> int:
         "videostore state --json | jq '.ranges[-1]'",
     ),
     "FROM and TO of a line can be given to export and play as they are. A gap of at most 5 s does not end a range "
-    "here; export and verify report it.",
+    "here; export reports it.",
     exit_codes={**_ALWAYS_COMPLETE, REFUSED: "wrong arguments, or no such directory or machine"},
 )
 def state(

@@ -22,6 +22,10 @@ class _Command(typer.core.TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, escape_relative_times(args))
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Without the braces in which some versions of typer put a required argument."""
+        return [one[1:-1] if one.startswith("{") else one for one in super().collect_usage_pieces(ctx)]
+
 
 app = typer.Typer(
     name=PROGRAM,

@@ -81,6 +81,9 @@ def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: boo
 
     print_result(_facts(found, utc=utc))
     if not ranges:
+        if since_us is not None and found.state.ranges:
+            print_result()
+            print_result(f"Nothing was recorded since {format_time(since_us, utc=utc)}.")
         return DONE
     print_result()
     shown = ranges if everything else ranges[-_SHOWN:]

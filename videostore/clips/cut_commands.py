@@ -20,7 +20,7 @@ import ffmpeg
 from videostore.base.constants import FASTSTART_BYTES, US_PER_SECOND
 from videostore.base.time_format import format_seconds
 from videostore.clips.pieces import Edge
-from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan
+from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, first_picture_bytes
 from videostore.clips.time_tags import plan_tags
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
 from videostore.ffmpeg.filters import fitted
@@ -30,6 +30,11 @@ from videostore.media.clip_times import DATE, TITLE
 _ESCAPES = str.maketrans({**{c: "\\" + c for c in "=;#\\\n\r"}, "\0": None})
 _TAGS_INPUT = {"f": "ffmetadata", "format_whitelist": "ffmetadata", "protocol_whitelist": "file"}
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
+
+_LARGEST_BUFFER_BITS = 400_000_000
+"""libav takes 31 bits."""
+_LOWEST_RATE = 1000
+"""x264 counts in kilobits a second, and takes 0 for no limit."""
 
 HEVC_IN_BAND = "hev1"
 """The tag of H.265 whose parameter sets may be in the video."""
@@ -135,7 +140,8 @@ def group_commands(groups: Sequence[Sequence[ClipPart]], work: Path) -> tuple[li
         video = command.exact_video(f"list{number}.txt", group)
         large = min(group[0].segment.width, group[0].segment.height) > 2
         video = fitted(video, width, height, pixel_shape, may_have_fields=large)
-        output = video.output(str(encoded), f="mp4", **REENCODED, **EXACT_TIMES, **_bounded(group))
+        limits = _bounded(group, width * height)
+        output = video.output(str(encoded), f="mp4", **REENCODED, **EXACT_TIMES, **limits)
         commands.append(command.writing(output))
         length_us = sum(part.length_us for part in group) - group[0].skip_us
         listed.append(ListedFile(encoded, length_us))
@@ -188,11 +194,17 @@ class _Command:
         return CutCommand(tuple(ffmpeg.get_args(output)), self._files)
 
 
-def _bounded(parts: Sequence[ClipPart]) -> dict[str, Any]:
-    """Options that keep re-encoded video within `REENCODED_FACTOR` times the size of its source."""
+def _bounded(parts: Sequence[ClipPart], pixels: int) -> dict[str, Any]:
+    """Options that keep re-encoded video within `REENCODED_FACTOR` times the size of its source, and its first picture.
+
+    Half of it may be used at any time: a slow camera's keyframe takes more than its average of a second, and is
+    garbage without it.
+    """
     length_us = sum(part.length_us for part in parts)
-    bits = 8 * REENCODED_FACTOR * sum(part.segment.size_bytes for part in parts) * US_PER_SECOND // max(length_us, 1)
-    return {"maxrate": bits, "bufsize": bits}
+    bits = 8 * REENCODED_FACTOR * sum(part.segment.size_bytes for part in parts)
+    buffer = min(bits // 2, _LARGEST_BUFFER_BITS)
+    rate = (bits - buffer) * US_PER_SECOND // max(length_us, 1)
+    return {"maxrate": max(rate, _LOWEST_RATE), "bufsize": buffer + 8 * first_picture_bytes(pixels)}
 
 
 def metadata_file(tags: Mapping[str, str]) -> str:

@@ -67,7 +67,7 @@ class ClipCutter:
         recorder: str,
         encoder: Encoder | None = None,
     ) -> None:
-        """`recorder` is the recorder's name, which clips name; `encoder` is its encoder, if segments name none."""
+        """`recorder` is the recorder's name, which clips tell; `encoder` is its, for segments that name none."""
         self._archive = archive
         self._holds = holds
         self._workspaces = workspaces

@@ -162,8 +162,8 @@ def _extradata(path: Path) -> tuple[str, str | None, bytes]:
         raise NoSetupError(f"{path.name} has no video") from error
 
 
-def _kind(sequence: SequenceSet) -> tuple[int, int, bool]:
-    return sequence.chroma_format, sequence.bit_depth, sequence.progressive
+def _kind(sequence: SequenceSet) -> tuple[int, int, bool, bool]:
+    return sequence.chroma_format, sequence.bit_depth, sequence.progressive, sequence.lossless
 
 
 def _adds_sets(setup: DecoderSetup, segment: Path, edges: Sequence[Path]) -> bool:

@@ -57,7 +57,9 @@ def pieces_of(parts: Sequence[ClipPart]) -> Pieces:
     tail_us = last.copy_end.tail_us if last.copy_end is not None else None
     entry = parts[number] if number is not None else last
     entry_us = entry.segment.start_us if entry.keyframe_us is None else entry.keyframe_us
-    if number is None or (entry is last and tail_us is not None and tail_us <= entry_us):
+    # The demuxer takes no piece that ends, in the order of decoding, before its first frame is shown.
+    ends_us = [] if last.copy_end is None else [last.copy_end.decoded_us, *([] if tail_us is None else [tail_us])]
+    if number is None or (entry is last and any(end_us <= entry_us for end_us in ends_us)):
         return Pieces(Edge("head", tuple(parts), timeline.length_us), (), None, last.path, timeline.length_us, None)
     before = list(parts[:number])
     if entry_us > entry.first_us:

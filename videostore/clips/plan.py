@@ -122,7 +122,11 @@ class Plan:
     @property
     def output_bytes(self) -> int:
         """The most that the clip takes on disk."""
-        return self.estimated_bytes * (REENCODED_FACTOR if self.reencoded else 1)
+        groups = groups_of(self.parts)
+        if len(groups) <= 1:
+            return self.estimated_bytes
+        pixels = max(part.segment.width * part.segment.height for part in self.parts)
+        return self.estimated_bytes * REENCODED_FACTOR + len(groups) * first_picture_bytes(pixels)
 
     @property
     def work_bytes(self) -> int:
@@ -260,6 +264,11 @@ def _readable_times(part: ClipPart, asked: Range, thorough: bool) -> FrameTimes 
     if size_bytes != segment.size_bytes:
         raise UnreadableError(f"it has {size_bytes} bytes instead of {segment.size_bytes}")
     return None
+
+
+def first_picture_bytes(pixels: int) -> int:
+    """What the first picture of re-encoded video takes, besides what is bounded by its source, which may be smaller."""
+    return pixels // 8
 
 
 def sort_segments(found: Sequence[tuple[Segment, Path]]) -> list[tuple[Segment, Path]]:

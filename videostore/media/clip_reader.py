@@ -113,8 +113,10 @@ def _times(path: Path, container: Any) -> ClipTimes:
         raise RequestError("clip-untimed-but-dated", path=path, created_us=created_us)
     length_us = _length_us(container)
     slack_us = _LENGTH_SLACK_US if times.stretches[-1].exact else _FOREIGN_SLACK_US
-    too_short, too_long = length_us < times.listed_us - slack_us, length_us > times.listed_us + slack_us
-    if too_short or (too_long and not times.unlisted):
+    moved = abs(_start_us(container)) > slack_us  # the tags count from the first frame
+    too_short, longer = length_us < times.listed_us - slack_us, length_us > times.listed_us + slack_us
+    too_long = longer and not times.unlisted and not _ends_with_listed_frame(container, times.listed_us)
+    if moved or too_short or too_long:
         raise RequestError(
             "clip-changed",
             path=path,
@@ -130,6 +132,26 @@ def _length_us(container: Any) -> int:
     if stream.duration is not None:
         return int(stream.duration * stream.time_base * US_PER_SECOND)
     return int(container.duration or 0)
+
+
+def _ends_with_listed_frame(container: Any, listed_us: int) -> bool:
+    """Whether the last frame begins in what the tags list, so that only its length is not that of the tags.
+
+    The last frame of a recording has no length. A clip shows it for as long as libav guesses from the frame rate.
+    """
+    stream = container.streams.video[0]
+    end = int(listed_us / US_PER_SECOND / stream.time_base)
+    container.seek(end, stream=stream)
+    for number, packet in enumerate(container.demux(stream)):
+        if number >= _MOST_PACKETS or (packet.pts is not None and packet.pts > end + 1):
+            return False
+    return True
+
+
+def _start_us(container: Any) -> int:
+    """When a player shows the first frame."""
+    stream = container.streams.video[0]
+    return int((stream.start_time or 0) * stream.time_base * US_PER_SECOND)
 
 
 def _created_us(tags: Any) -> int | None:

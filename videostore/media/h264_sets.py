@@ -25,6 +25,8 @@ class SequenceSet:
     reference_frames: int
     progressive: bool
     """Whether all frames are coded as frames, none as two fields."""
+    lossless: bool = False
+    """Whether frames may be coded without any loss, for which ffmpeg's decoder prepares itself once for a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,14 @@ def read_sequence_set(unit: bytes) -> SequenceSet:
     reader.bits(8)  # constraint flags
     level = reader.bits(8)
     id = reader.unsigned()
-    chroma_format, bit_depth = 1, 8
+    chroma_format, bit_depth, lossless = 1, 8, False
     if profile in _HIGH_PROFILES:
         chroma_format = reader.unsigned()
         if chroma_format == 3:
             reader.flag()  # separate_colour_plane_flag
         bit_depth = 8 + reader.unsigned()
         reader.unsigned()  # bit_depth_chroma_minus8
-        reader.flag()  # qpprime_y_zero_transform_bypass_flag
+        lossless = reader.flag()  # qpprime_y_zero_transform_bypass_flag
         if reader.flag():
             _skip_scaling_lists(reader, 8 if chroma_format != 3 else 12)
     reader.unsigned()  # log2_max_frame_num_minus4
@@ -79,7 +81,7 @@ def read_sequence_set(unit: bytes) -> SequenceSet:
     reader.flag()  # gaps_in_frame_num_value_allowed_flag
     reader.unsigned()
     reader.unsigned()  # the size
-    return SequenceSet(id, profile, level, chroma_format, bit_depth, reference_frames, reader.flag())
+    return SequenceSet(id, profile, level, chroma_format, bit_depth, reference_frames, reader.flag(), lossless)
 
 
 def read_picture_set(unit: bytes) -> PictureSet:

@@ -17,6 +17,9 @@ _APP1 = 0xE1
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1}), 0xC2
 _SEGMENTS = frozenset({*range(0xC0, 0xD0), *range(0xDA, 0xF0), 0xFE})
+_QUANTISATION = 0xDB
+_LOSSLESS = 0xC3
+_SAMPLE_BITS = 8
 _EXIF = b"Exif\0\0"
 _COEFFICIENTS = 64
 
@@ -46,12 +49,18 @@ class _Content:
     missing: dict[int, set[int]] = field(default_factory=dict)
     """For each component, the coefficients of which some bits have not come yet."""
     scans: int = 0
+    sample_bits: int = _SAMPLE_BITS
+    tables: set[int] = field(default_factory=set)
+    """The quantisation tables that it brings."""
+    tables_used: set[int] = field(default_factory=set)
 
     def read_frame(self, kind: int, segment: bytes) -> None:
         if self.kind or len(segment) < 6:
             return
         self.kind = kind
         self.size = int.from_bytes(segment[3:5], "big"), int.from_bytes(segment[1:3], "big")
+        self.sample_bits = segment[0]
+        self.tables_used = set(segment[8 : 6 + 3 * segment[5] : 3])
         self.missing = {component: set(range(_COEFFICIENTS)) for component in segment[6 : 6 + 3 * segment[5] : 3]}
 
     def read_scan(self, segment: bytes) -> None:
@@ -66,6 +75,25 @@ class _Content:
                 self.missing.pop(component, None)
             elif component in self.missing and not bits_left:
                 self.missing[component].difference_update(range(first, last + 1))
+
+    def read_tables(self, segment: bytes) -> None:
+        at = 0
+        while at < len(segment):
+            self.tables.add(segment[at] & 0xF)
+            at += 1 + _COEFFICIENTS * (2 if segment[at] >> 4 else 1)
+
+    @property
+    def fault(self) -> str:
+        """What decoders do not tell, but make other pictures of: with old tables, or with wrong levels."""
+        if not self.scans:
+            return "without image data"
+        if not self.complete:
+            return "without all of its image data"
+        if self.kind == _LOSSLESS:
+            return ""
+        if not self.tables_used <= self.tables:
+            return "without its quantisation tables"
+        return "" if self.sample_bits == _SAMPLE_BITS else f"with {self.sample_bits} bits a sample"
 
     @property
     def complete(self) -> bool:
@@ -105,7 +133,9 @@ def read_jpeg(data: bytes) -> JpegHeader:
                 break
             segment = data[at + 2 : end]
             at = end
-            if marker in _FRAME_HEADERS:
+            if marker == _QUANTISATION:
+                content.read_tables(segment)
+            elif marker in _FRAME_HEADERS:
                 content.read_frame(marker, segment)
             elif marker == _APP1 and segment.startswith(_EXIF) and content.orientation == UPRIGHT:
                 content.orientation = read_orientation(segment[len(_EXIF) :])
@@ -115,8 +145,6 @@ def read_jpeg(data: bytes) -> JpegHeader:
 
 
 def _header(content: _Content, start: int, end: int, length: int) -> JpegHeader:
-    if not content.scans:
-        raise BadPictureError(f"a JPEG of {length} bytes without image data")
-    if not content.complete:
-        raise BadPictureError(f"a JPEG of {length} bytes without all of its image data")
+    if content.fault:
+        raise BadPictureError(f"a JPEG of {length} bytes {content.fault}")
     return JpegHeader(*content.size, content.orientation, start, end)

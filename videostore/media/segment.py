@@ -19,6 +19,7 @@ from videostore.media.coded_order import CodedFrame, borders, is_delayed
 from videostore.media.fmp4 import FragmentedFile, NotOursError, is_cut_off, read_ends, read_fragments
 from videostore.media.h26x import starts_fresh
 from videostore.media.look import Look
+from videostore.media.recovery_point import recovers_later
 from videostore.media.segment_names import name_time_us, parse_open_name
 
 _RUN_COMMENT = re.compile(r"videostore run (\d{1,18})")
@@ -125,7 +126,8 @@ class FrameTimes:
     origin_us: int = 0
     """The time in the file of the first frame that is shown."""
     order: tuple[CodedFrame, ...] = ()
-    """The frames in the order in which they are decoded, if that or its times differ from those they are shown in."""
+    """The frames in the order in which they are decoded, if that or its times differ from those they are shown in, or
+    if decoding cannot begin with all that libav takes for keyframes."""
 
 
 def frame_times(segment: Segment, path: Path) -> FrameTimes:
@@ -195,7 +197,7 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
 
 def _foreign_times(segment: Segment, path: Path) -> FrameTimes:
     """The times of a file that is not ours, which starts at the second in its name."""
-    frames, origin_us, look = _read_order(path)
+    frames, origin_us, look, late = _read_order(path)
     found = borders(frames)
     start_us = segment.start_us
     return FrameTimes(
@@ -206,13 +208,15 @@ def _foreign_times(segment: Segment, path: Path) -> FrameTimes:
         size_bytes=segment.size_bytes,
         look=look,
         origin_us=origin_us,
-        order=tuple(frames) if is_delayed(frames) else (),
+        order=tuple(frames) if late or is_delayed(frames) else (),
     )
 
 
-def _read_order(path: Path) -> tuple[list[CodedFrame], int, Look]:
-    """The frames of a file in the order in which they are decoded, the time in it of the first one shown, its look."""
-    frames = []
+def _read_order(path: Path) -> tuple[list[CodedFrame], int, Look, bool]:
+    """The frames of a file in the order in which they are decoded, the time in it of the first one shown, its look, and
+    whether libav takes frames for keyframes that are none.
+    """
+    frames, late = [], False
     try:
         with av.open(str(path), format="mp4") as container:
             stream = container.streams.video[0]
@@ -224,20 +228,26 @@ def _read_order(path: Path) -> tuple[list[CodedFrame], int, Look]:
                     continue
                 shown_us = int(packet.pts * base * US_PER_SECOND)
                 decoded_us = shown_us if packet.dts is None else int(packet.dts * base * US_PER_SECOND)
-                fresh = packet.is_keyframe and _starts_fresh(codec, config, packet)
-                frames.append(CodedFrame(shown_us, decoded_us, packet.is_keyframe, fresh))
+                keyframe, fresh = _keyframe_kind(codec, config, packet)
+                late = late or (packet.is_keyframe and not keyframe)
+                frames.append(CodedFrame(shown_us, decoded_us, keyframe, fresh))
     except (av.error.InvalidDataError, av.error.EOFError, av.error.FileNotFoundError, IndexError) as error:
         raise UnreadableError(_reason(error)) from error
     first_us = min((one.shown_us for one in frames), default=0)
     moved = [CodedFrame(f.shown_us - first_us, f.decoded_us - first_us, f.keyframe, f.fresh) for f in frames]
-    return moved, first_us, look
+    return moved, first_us, look, late
 
 
-def _starts_fresh(codec: str, config: bytes, packet: Any) -> bool:
+def _keyframe_kind(codec: str, config: bytes, packet: Any) -> tuple[bool, bool]:
+    """Whether decoding can begin with a packet, and whether it can be behind the frames of another encoder."""
+    if not packet.is_keyframe:
+        return False, False
     data = bytes(packet)
     at = {"h264": 4, "hevc": 21}.get(codec)
     length_bytes = (config[at] & 3) + 1 if at is not None and len(config) > at else 4
-    return starts_fresh(codec, lambda begin, count: data[begin : begin + count], length_bytes=length_bytes)
+    if codec == "h264" and recovers_later(data, length_bytes=length_bytes):
+        return False, False
+    return True, starts_fresh(codec, lambda begin, count: data[begin : begin + count], length_bytes=length_bytes)
 
 
 def _reason(error: Exception) -> str:

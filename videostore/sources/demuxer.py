@@ -19,6 +19,7 @@ from videostore.base.tasks import finish_despite_cancellation
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
 from videostore.media.packet import StreamFormat
+from videostore.media.recovery_point import recovers_later
 from videostore.sources.ffmpeg_messages import FFmpegMessages
 from videostore.sources.handover import CodedFrame, EndOfInput, Handover
 
@@ -202,6 +203,8 @@ class _FrameFormatter:
         """
         if not keyframe:
             return (self._format, data) if self._format else None
+        if self._codec == "h264" and recovers_later(data):
+            raise UncopyableError("it has no keyframes: its pictures are refreshed bit by bit")
         sets = parameter_sets(self._codec, data)
         if not sets:
             if not self._sets:

@@ -20,6 +20,9 @@ from videostore.sources.pacing import DatedFrame, pace_file, pace_live
 
 NO_REASON = "ffmpeg gave no reason"
 
+_AFTER_FRAME_US = 1000
+"""ffmpeg starts at the nearest unit of a file's time, so one microsecond later would be the same frame again."""
+
 
 class InputSession:
     """Owns an ffmpeg that reads an input, as an asynchronous context manager, which starts and ends it."""
@@ -94,7 +97,7 @@ class InputSession:
                     self._check_keyframes(dated.frame)
                     yield dated
                     self.frames_passed += 1
-                    self.next_pts_us = dated.frame.pts_us + self._resume_us + 1
+                    self.next_pts_us = dated.frame.pts_us + self._resume_us + _AFTER_FRAME_US
         if not await self.demuxer.succeeded():
             raise InputFault(self.demuxer.failure or NO_REASON)
 
