@@ -25,7 +25,7 @@ from tests.support.recording import (
 )
 from videostore.base.ranges import Range
 from videostore.media.packet import Gap
-from videostore.media.segment import Segment
+from videostore.media.segment import LOST_BOTH, LOST_END, LOST_START, Segment
 from videostore.storage.archive import Archive
 from videostore.storage.index import Index
 from videostore.storage.succession import Joiner, after_adding, after_removing, follows, joins
@@ -60,6 +60,15 @@ def test_the_next_number_of_a_run_follows_and_no_other_does() -> None:
 
 def test_without_numbers_only_what_is_near_follows() -> None:
     assert follows(segment(0, None), segment(2.05, None)) and not follows(segment(0, None), segment(2.06, None))
+
+
+def test_where_frames_are_lost_no_segment_follows_and_at_the_other_end_it_depends_on_the_distance() -> None:
+    for lost in (LOST_END, LOST_BOTH):
+        assert not follows(segment(0, lost), segment(1, 1)) and not follows(segment(0, lost), segment(1, None))
+    for lost in (LOST_START, LOST_BOTH):
+        assert not follows(segment(0, 0), segment(1, lost)) and not follows(segment(0, None), segment(1, lost))
+    assert follows(segment(0, LOST_START), segment(1, 1)) and follows(segment(0, 0), segment(1, LOST_END))
+    assert not follows(segment(0, LOST_START), segment(20, 1))
 
 
 def test_what_lies_between_the_segments_of_a_run_is_joined_but_not_what_lies_between_runs() -> None:
