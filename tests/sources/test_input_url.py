@@ -134,8 +134,8 @@ def test_an_invalid_option_is_refused(name: str) -> None:
 def test_what_is_at_a_path_is_what_was_there_at_the_last_look(tmp_path: Path) -> None:
     path = tmp_path / "input.mp4"
     one = address(str(path))
-    assert one.is_missing and not one.is_file and one.path is None
+    assert (one.is_missing, one.is_file, one.path) == (True, False, None)
     path.touch()
-    assert one.is_missing
+    assert (one.is_missing, one.is_file, one.path) == (True, False, None)
     one.look()
-    assert one.is_file and not one.is_missing and one.path == path
+    assert (one.is_missing, one.is_file, one.path) == (False, True, path)
