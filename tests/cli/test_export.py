@@ -13,6 +13,7 @@ from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.go_index import go_index
 from tests.support.program import TIMEOUT_S, Program, contents, exact, summer_time
 from tests.support.recording import US
+from videostore.base.time_format import up_to_millisecond
 from videostore.cli.time_options import format_length, format_time
 
 
@@ -29,7 +30,8 @@ def test_a_clip_shows_every_frame_of_its_range_and_no_other(
     assert check_clip(shown, times, from_us, to_us).drift_ms < 5
     first, second = done.out.splitlines()
     assert re.fullmatch(r"clip\.mp4  [\d.]+ KiB", first)
-    assert second == f"holds  {summer_time(from_us)} to {summer_time(to_us)}  ({format_length(to_us - from_us)})"
+    length = format_length(to_us - from_us)
+    assert second == f"holds  {summer_time(from_us)} to {summer_time(up_to_millisecond(to_us))}  ({length})"
     assert os.listdir(program.here) == ["clip.mp4"] and not program.temporary_files()
 
 
@@ -53,7 +55,8 @@ def test_a_clip_with_a_gap_reports_the_gap_and_exits_with_3(
         f"The clip lacks 1 min 30 s of {format_length(times[20] - times[0] + 90 * US)}: nothing is stored from "
         f"{format_time(times[0] - 90 * US, utc=True)} to {format_time(times[0], utc=True)}."
     )
-    assert f"holds  {format_time(times[0], utc=True)} to {format_time(times[20], utc=True)}  (" in done.out
+    end = format_time(up_to_millisecond(times[20]), utc=True)
+    assert f"holds  {format_time(times[0], utc=True)} to {end}  (" in done.out
     assert len(read_clip(program.here / "clip.mp4")) == 20
 
 

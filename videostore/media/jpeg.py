@@ -83,17 +83,14 @@ class _Content:
             at += 1 + _COEFFICIENTS * (2 if segment[at] >> 4 else 1)
 
     @property
-    def fault(self) -> str:
-        """What decoders do not tell, but make other pictures of: with old tables, or with wrong levels."""
-        if not self.scans:
-            return "without image data"
-        if not self.complete:
-            return "without all of its image data"
-        if self.kind == _LOSSLESS:
-            return ""
-        if not self.tables_used <= self.tables:
-            return "without its quantisation tables"
-        return "" if self.sample_bits == _SAMPLE_BITS else f"with {self.sample_bits} bits a sample"
+    def has_tables(self) -> bool:
+        """Whether it brings the tables that it uses. Decoders that lack them take those of another image, or none."""
+        return self.kind == _LOSSLESS or self.tables_used <= self.tables
+
+    @property
+    def has_usual_samples(self) -> bool:
+        """Whether decoders take it as it is meant: ffmpeg's takes 12 bits a sample for 8."""
+        return self.kind == _LOSSLESS or self.sample_bits == _SAMPLE_BITS
 
     @property
     def complete(self) -> bool:
@@ -145,6 +142,12 @@ def read_jpeg(data: bytes) -> JpegHeader:
 
 
 def _header(content: _Content, start: int, end: int, length: int) -> JpegHeader:
-    if content.fault:
-        raise BadPictureError(f"a JPEG of {length} bytes {content.fault}")
+    if not content.scans:
+        raise BadPictureError(f"a JPEG of {length} bytes without image data")
+    if not content.complete:
+        raise BadPictureError(f"a JPEG of {length} bytes without all of its image data")
+    if not content.has_tables:
+        raise BadPictureError(f"a JPEG of {length} bytes without its quantisation tables")
+    if not content.has_usual_samples:
+        raise BadPictureError(f"a JPEG of {length} bytes with {content.sample_bits} bits a sample")
     return JpegHeader(*content.size, content.orientation, start, end)
