@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from scripts.bench import answers as bench_answers
 from scripts.bench import archive as bench_archive
 from scripts.bench import recording as bench_recording
 from scripts.bench import scale as bench_scale
@@ -20,14 +21,16 @@ from scripts.bench import sync as bench_sync
 from scripts.bench.table import Row, describe_machine, format_table
 from videostore.ffmpeg.process import find_ffmpeg
 
-ROWS = tuple(dict.fromkeys((*bench_recording.ROWS, *bench_sync.ROWS, *bench_archive.ROWS, bench_scale.NAME)))
+ROWS = tuple(
+    dict.fromkeys((*bench_recording.ROWS, *bench_sync.ROWS, *bench_archive.ROWS, *bench_answers.ROWS, bench_scale.NAME))
+)
 
 
 async def run(names: Sequence[str], *, quick: bool) -> list[Row]:
     """Measure the rows with these names, or all rows, except those of `scale`."""
     binary = find_ffmpeg()
     found = []
-    for part in (bench_recording, bench_sync, bench_archive):
+    for part in (bench_recording, bench_sync, bench_archive, bench_answers):
         rows = [row for row in part.ROWS if row in (names or ROWS)]
         if rows:
             found += await part.measure(rows, binary, quick=quick, say=_say)

@@ -37,8 +37,8 @@ from videostore.base.time_format import format_utc_exact
 from videostore.config import DEFAULT_BITRATE, StorageConfig
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.packet import Packet, StreamFormat
-from videostore.media.segment import Segment, probe, run_comment
-from videostore.media.segment_names import closed_name
+from videostore.media.segment import Segment, probe
+from videostore.media.segment_names import closed_name, run_comment
 from videostore.recording.run import Run
 from videostore.storage.index import Index
 from videostore.store.store import VideoStore

@@ -17,17 +17,37 @@ from viam.proto.common import ResponseMetadata
 from scripts.fakes.clip_check import ClipCheck, check_clip, read_clip
 from scripts.fakes.paint import PaintedFrame, paint, read_paint
 
-__all__ = ["FAULTS", "ClipCheck", "PaintedCamera", "PaintedFrame", "check_clip", "paint", "read_clip", "read_paint"]
+__all__ = [
+    "FAULTS",
+    "ClipCheck",
+    "PaintedCamera",
+    "PaintedFrame",
+    "check_clip",
+    "paint",
+    "read_clip",
+    "read_paint",
+    "undecodable",
+]
 
 
 FAULTS = frozenset({"error", "hang", "empty", "garbage", "truncated", "frozen"})
+
+
+def undecodable(jpeg: bytes) -> bytes:
+    """The same JPEG, which says that it is coded in a way that ffmpeg cannot decode: it complains about each."""
+    data, at = bytearray(jpeg), 2
+    while data[at + 1] not in (0xC0, 0xC2):
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    data[at + 1] = 0xC9  # arithmetic coding
+    return bytes(data)
 
 
 class PaintedCamera(Camera):
     """A camera that waits for its next frame, as a real one does, and paints the capture time into it.
 
     These attributes can be changed while it runs: `interval` (seconds between two frames), `width`, `height`, `mime`,
-    `reported_mime` (a wrong MIME type for the answers), `gray` (JPEG without colour), `fault` and `report_captured_at`.
+    `reported_mime` (a wrong MIME type for the answers), `gray` (JPEG without colour), `alter` (changes the bytes of
+    each image), `fault` and `report_captured_at`.
     Every source after the first has half the size, so that a recording shows which source it is from. `delivered`
     lists the capture time of every good frame that was returned, in microseconds since 1970; a frame's painted counter
     is its index in that list. A camera belongs to one event loop.
@@ -51,6 +71,7 @@ class PaintedCamera(Camera):
         self.mime = mime
         self.reported_mime: str | None = None
         self.gray = False
+        self.alter: Callable[[bytes], bytes] | None = None
         self.interval = interval
         self.report_captured_at = report_captured_at
         self.delivered: list[int] = []
@@ -162,6 +183,7 @@ class PaintedCamera(Camera):
             width, height = (self.width // 4 * 2, self.height // 4 * 2) if position else (self.width, self.height)
             counter = len(self.delivered)
             data = paint(captured_us, counter, width=width, height=height, mime=self.mime, label=name, gray=self.gray)
+            data = data if self.alter is None else self.alter(data)
             images.append(NamedImage(name, data, CameraMimeType.from_string(mime)))
         return images
 

@@ -79,6 +79,8 @@ class RobotService(UnimplementedRobotServiceBase):
     async def Log(self, stream: Stream[LogRequest, LogResponse]) -> None:
         request = await stream.recv_message()
         assert request is not None
+        if len(request.logs) != 1:
+            raise GRPCError(Status.UNKNOWN, "LogRequest received with multiple logs; batching not yet supported")
         self._take_log([LogLine(entry.level, entry.logger_name, entry.message) for entry in request.logs])
         await stream.send_message(LogResponse())
 

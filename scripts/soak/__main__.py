@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from scripts.fakes.painted_camera import PaintedCamera
+from scripts.fakes.painted_camera import PaintedCamera, undecodable
 from scripts.fakes.viam_server import ModuleStartError, Parent
 from scripts.soak.faults import KINDS, schedule
 from scripts.soak.report import Record, report
@@ -25,6 +25,7 @@ from scripts.soak.soak import Soak, SoakError
 from scripts.soak.tested_module import (
     BITRATE,
     HEIGHT,
+    NEIGHBOURS,
     WIDTH,
     TestedModule,
 )
@@ -53,7 +54,7 @@ def prepare(directory: Path) -> None:
 
 def clear(directory: Path) -> None:
     """Remove recordings and clips. The report and the log stay."""
-    for made in ("storage", "upload"):
+    for made in ("storage", "upload", NEIGHBOURS):
         shutil.rmtree(directory / made, ignore_errors=True)
 
 
@@ -86,8 +87,11 @@ async def run(record: Record, names: list[str], calm_s: tuple[float, float]) -> 
         if DISK_FULL in names:
             owned.enter_context(small_device(record.directory / "storage", int(3 * expected_bytes) + (96 << 20)))
             limits["min_free_gb"] = 0.01
-        async with Parent([camera]) as parent:
-            module = TestedModule(parent, camera, record.directory, limits, record.seed, print)
+        complaining = [PaintedCamera(f"complaining-{n}", width=WIDTH, height=HEIGHT) for n in range(record.complaining)]
+        for one in complaining:
+            one.alter = undecodable
+        async with Parent([camera, *complaining]) as parent:
+            module = TestedModule(parent, camera, record.directory, limits, record.seed, print, complaining)
             record.module = module
             soak = Soak(module, record, stop)
             try:
@@ -133,6 +137,13 @@ def _parse() -> argparse.Namespace:
         help="record to a small file system in memory, which is filled up; needs root",
     )
     parser.add_argument(
+        "--complaining",
+        type=int,
+        default=0,
+        metavar="N",
+        help="beside the camera, record N others about whose images ffmpeg complains, and log at debug",
+    )
+    parser.add_argument(
         "--calm", type=float, nargs=2, default=CALM_S, metavar="S", help="shortest and longest time between two faults"
     )
     parser.add_argument(
@@ -154,7 +165,7 @@ def main() -> int:
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
     directory: Path = arguments.directory.resolve()
-    record = Record(seed, directory, arguments.minutes * 60)
+    record = Record(seed, directory, arguments.minutes * 60, arguments.complaining)
     print(f"Soak of {arguments.minutes:g} min with seed {seed}, in {directory}.")
     try:
         prepare(directory)

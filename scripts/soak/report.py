@@ -19,6 +19,8 @@ class Record:
     seed: int
     directory: Path
     asked_s: float
+    complaining: int = 0
+    """How many cameras are recorded beside the tested one, about whose images ffmpeg complains."""
     recorded_s: float = 0.0
     interrupted: bool = False
     faults: Counter[str] = field(default_factory=Counter)
@@ -43,6 +45,8 @@ def report(record: Record) -> list[str]:
     lines = ["", f"Soak of {record.recorded_s / 60:.1f} min (requested: {record.asked_s / 60:g}), seed {record.seed}"]
     if record.interrupted:
         lines.append("It was interrupted; these are the results so far.")
+    if record.complaining:
+        lines.append(f"  at log level debug, beside {record.complaining} cameras about which ffmpeg complains")
     lines += [f"  faults: {sum(record.faults.values())}", *_columns(record.faults)]
     verdict = record.verdict
     if verdict is not None:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,6 +22,7 @@ from videostore.base.errors import NothingStoredError
 from videostore.remote.call_errors import error_of
 
 NAME = "soak"
+NEIGHBOURS = "neighbours"
 SEGMENT_S = 5
 BITRATE = 1_000_000
 ASK_PER_SECOND = 40
@@ -64,8 +65,9 @@ class Clip:
 class TestedModule:
     """One module with one recorder of one camera. Its `parent` owns the process.
 
-    `limits` are the attributes of `storage` that limit its size, in GiB. `failures` collects everything that fails,
-    `excuses` the frames that may be missing. `say` prints a line.
+    Beside it the module records the `complaining` cameras, about whose images ffmpeg complains; then its log level is
+    debug. `limits` are the attributes of `storage` that limit its size, in GiB. `failures` collects everything that
+    fails, `excuses` the frames that may be missing. `say` prints a line.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class TestedModule:
         limits: Mapping[str, float],
         seed: int,
         say: Callable[[str], None],
+        complaining: Sequence[PaintedCamera] = (),
     ) -> None:
         self.parent = parent
         self.camera = camera
@@ -92,6 +95,8 @@ class TestedModule:
         self.bitrate = BITRATE
         self.requests = 0
         self._limits = limits
+        self._neighbours = directory / NEIGHBOURS
+        self._complaining = complaining
         self._dice = random.Random(seed)
         self.pace(*INTERVAL_S)
 
@@ -131,8 +136,15 @@ class TestedModule:
 
     async def start(self, *, recording: bool = True) -> None:
         """Start the module with its recorder."""
-        await self.parent.start_module()
+        await self.parent.start_module(args=["--log-level=DEBUG"] if self._complaining else [])
+        for camera in self._complaining if recording else ():
+            await self.parent.add(f"{NAME}-{camera.name}", self._neighbour(camera))
         await self.parent.add(NAME, self.attributes(recording=recording))
+
+    def _neighbour(self, camera: PaintedCamera) -> dict[str, Any]:
+        attributes = self.attributes()
+        storage = {"size_gb": 0.1, "storage_path": str(self._neighbours / camera.name), "segment_seconds": SEGMENT_S}
+        return {**attributes, "camera": camera.name, "storage": {**storage, "upload_path": str(self.upload)}}
 
     async def terminate(self) -> None:
         """End the module as viam-server does. It must end within 3 s and leave no process behind."""
@@ -165,7 +177,8 @@ class TestedModule:
         found = []
         for child in self.parent.children():
             try:
-                if "pipe:0" in child.cmdline():
+                command = child.cmdline()
+                if "pipe:0" in command and not any(str(self._neighbours) in part for part in command):
                     found.append(child)
             except psutil.Error:
                 continue

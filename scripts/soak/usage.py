@@ -79,12 +79,19 @@ def sample(pid: int, at_s: float, storage: Path, upload: Path) -> Usage | None:
                 rss_mb=process.memory_info().rss / 1e6,
                 threads=process.num_threads(),
                 descriptors=process.num_fds(),
-                children=len(process.children(recursive=True)),
+                children=sum(str(storage.parent / "neighbours") not in _command(c) for c in process.children(True)),
                 cuts=_count(storage / WORK_DIRECTORY),
                 unfinished=sum(1 for _ in upload.rglob("*.prog")),
             )
     except psutil.Error:
         return None
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def table(processes: Sequence[ProcessHistory]) -> list[str]:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from videostore.base.files import as_path, mount_point, sync_directory, sync_file
+from videostore.base.files import as_path, mount_point, rename_to_free, sync_directory, sync_file
 
 
 @pytest.mark.parametrize("given", ["/a/b", b"/a/b", Path("/a/b"), PurePosixPath("/a/b")])
@@ -71,3 +72,54 @@ def test_the_mount_point_of_a_directory_holds_it_and_is_on_its_device(tmp_path: 
     assert os.path.ismount(found) and tmp_path.resolve().is_relative_to(found)
     assert found.stat().st_dev == directory.stat().st_dev
     assert mount_point("/") == Path("/")
+
+
+@pytest.mark.parametrize("error", [None, errno.EPERM, errno.EIO, errno.EINVAL, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_a_file_takes_a_free_name_and_no_other_on_whatever_file_system(
+    tmp_path: Path, error: int | None, exclusive: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some servers answer a hard link with an error of their own; some file systems cannot rename exclusively."""
+
+    def refuse(*_: object) -> None:
+        assert error is not None
+        raise OSError(error, os.strerror(error))
+
+    if error is not None:
+        monkeypatch.setattr(os, "link", refuse)
+    if not exclusive:
+        monkeypatch.setattr("videostore.base.files.rename_exclusively", lambda *_: False)
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("new")
+    for kind in ("file", "link", "directory"):
+        if kind == "file":
+            target.touch()
+        elif kind == "link":
+            target.symlink_to("nowhere")
+        else:
+            target.mkdir()
+        with pytest.raises(FileExistsError):
+            rename_to_free(source, target)
+        assert source.read_text() == "new"
+        target.rmdir() if target.is_dir() else target.unlink()
+    rename_to_free(source, target)
+    assert target.read_text() == "new" and list(tmp_path.iterdir()) == [target]
+    with pytest.raises(FileNotFoundError):
+        rename_to_free(source, tmp_path / "other")
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_link_that_was_made_although_the_server_reported_an_error_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def fail(source: Path, target: Path) -> None:
+        link(source, target)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "link", fail)
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("new")
+    rename_to_free(source, target)
+    assert target.read_text() == "new" and list(tmp_path.iterdir()) == [target]

@@ -212,3 +212,19 @@ def test_free_memory_is_returned_to_the_system() -> None:
     return_memory()
     assert psutil.Process().memory_info().rss < full - 60_000_000
     assert last
+
+
+def test_a_file_is_renamed_in_one_step_unless_the_name_exists(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("new")
+    target.write_text("old")
+    if not system.LINUX:
+        assert not system.rename_exclusively(source, target)
+        return
+    with pytest.raises(FileExistsError):
+        system.rename_exclusively(source, target)
+    assert (source.read_text(), target.read_text()) == ("new", "old")
+    target.unlink()
+    assert system.rename_exclusively(source, target) and target.read_text() == "new"
+    with pytest.raises(FileNotFoundError):
+        system.rename_exclusively(source, target)

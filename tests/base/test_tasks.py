@@ -5,7 +5,15 @@ import threading
 
 import pytest
 
-from videostore.base.tasks import DetachedTasks, end_task, finish_despite_cancellation, run_in_thread
+from videostore.base.tasks import (
+    DetachedTasks,
+    end_task,
+    end_tasks_during,
+    finish_despite_cancellation,
+    off_loop,
+    run_in_thread,
+    wait_a_moment,
+)
 
 
 async def test_it_waits_to_the_end_however_often_it_is_cancelled() -> None:
@@ -110,3 +118,43 @@ async def test_detached_work_returns_its_result_or_its_error() -> None:
     with pytest.raises(ZeroDivisionError):
         await detached.run(fail())
     await detached.wait()
+
+
+async def test_a_moment_is_waited_for_what_is_better_done_and_its_errors_are_dropped() -> None:
+    release = threading.Event()
+    try:
+        await wait_a_moment(off_loop(release.wait))  # as a disk that hangs
+    finally:
+        release.set()
+    done: list[int] = []
+    await wait_a_moment(off_loop(done.append, 1))
+    assert done == [1]
+
+    def fail() -> None:
+        raise OSError("the disk failed")
+
+    await wait_a_moment(off_loop(fail))
+
+
+async def test_work_is_done_to_its_end_while_a_task_ends_slowly_and_the_caller_is_cancelled() -> None:
+    work = asyncio.Event()
+    swallowed: list[bool] = []
+
+    async def stubborn() -> None:
+        while len(swallowed) < 3:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed.append(True)
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    ending = asyncio.create_task(end_tasks_during(work.wait(), [task]))
+    while len(swallowed) < 3:
+        await asyncio.sleep(0)
+        ending.cancel()
+    await asyncio.sleep(0)
+    assert not ending.done()
+    work.set()
+    await ending
+    assert task.done()

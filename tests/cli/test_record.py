@@ -18,12 +18,11 @@ import pytest
 
 from scripts.fakes.painted_camera import read_clip
 from tests.support.program import TIMEOUT_S, Program, Result, exact, read_time
-from tests.support.recording import SMALL, capture_times, record, take_over
+from tests.support.recording import SMALL, capture_times, record
 from videostore.cli import record as command
-from videostore.cli.time_options import format_time
 from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
 from videostore.media.segment import probe
-from videostore.recording.health import RecorderHealth
+from videostore.sources.ffmpeg_input import FFmpegInput
 from videostore.store.store import VideoStore
 
 
@@ -79,36 +78,14 @@ def test_an_input_that_is_not_h264_is_re_encoded_and_a_duration_ends_it(program:
     assert len(list((program.here / "door").glob("*.mp4"))) >= 2 and not list((program.here / "door").glob("*.open"))
 
 
-async def test_gaps_in_what_was_recorded_are_reported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    directory, began_us = tmp_path / "door", time.time_ns() // 1000
-    directory.mkdir()
-    first = capture_times(2, began_us + 1000)
-    second = capture_times(3, began_us + 8 * 1_000_000)
-    for times in (first, second):
-        await record(directory, times, size=SMALL, segment_seconds=1)
-    await take_over(directory)
-    monkeypatch.setenv("COLUMNS", "200")
-    assert await command._report_recording(directory, began_us, "") == 0
-    out, err = capsys.readouterr()
-    lines = out.splitlines()
-    assert re.fullmatch(r"Recorded \d\.\d s in 2 ranges into .*door", lines[0])
-    assert [line.split()[0] for line in lines[1:]] == ["holds", "holds"]
-    assert f"holds  {format_time(first[0])} to " in lines[1] and f"holds  {format_time(second[0])} to " in lines[2]
-    assert re.fullmatch(
-        r"videostore: \d\.\d s are missing between these ranges\. `videostore state --all` shows all ranges\.\n", err
-    )
-
-
 async def test_a_recording_with_dropped_frames_is_incomplete(
     visit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wait_for_end = command._wait_for_end
 
-    async def lossy(store: VideoStore, duration_s: float | None) -> RecorderHealth | None:
-        health = await wait_for_end(store, duration_s)
-        return health and replace(health, dropped_frames=7)
+    async def lossy(store: VideoStore, source: FFmpegInput, duration_s: float | None) -> Any:
+        end = await wait_for_end(store, source, duration_s)
+        return replace(end, health=end.health and replace(end.health, dropped_frames=7))
 
     monkeypatch.setattr(command, "_wait_for_end", lossy)
     nothing: dict[str, Any] = dict.fromkeys(("segment_seconds", "codec", "bitrate", "preset", "framerate", "format"))

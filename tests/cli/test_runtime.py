@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.support.program import TIMEOUT_S, Program, exact, wait_for
-from videostore.cli.runtime import DONE, INTERRUPTED, print_message, run
+from videostore.cli.runtime import DONE, INTERRUPTED, print_message, run, second_signal
 from videostore.ffmpeg.process import find_ffmpeg
 
 
@@ -75,6 +75,29 @@ def test_a_signal_cancels_the_command_and_lets_it_close_what_it_owns() -> None:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def test_a_second_signal_is_passed_on_to_what_waits_for_it() -> None:
+    signals: list[str] = []
+
+    async def work() -> int:
+        again = asyncio.Event()
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(TIMEOUT_S)
+        except asyncio.CancelledError:
+            signals.append("first")
+        with second_signal(again.set):
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.wait_for(again.wait(), TIMEOUT_S)
+        signals.append("second")
+        return DONE
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert run(work()) == DONE and signals == ["first", "second"]
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("text", ["\x1b]0;owned\x07done", "a\x9b2Jb", "a\x00b"])

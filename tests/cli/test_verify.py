@@ -64,7 +64,7 @@ def test_a_problem_that_shows_only_after_a_repair_is_reported_too(tmp_path: Path
     (closed,) = tmp_path.glob("*.mp4")
     assert done.returncode == 3
     assert f"repaired: {path.name}: never closed, and no process is writing it.\n" in done.stdout
-    assert f"\n{closed.name}: damaged; what follows the damage is kept, but clips do not show it.\n" in done.stdout
+    assert f"\n{closed.name}: damaged; clips show what is intact before and after the damage.\n" in done.stdout
     assert "2 repaired, 1 left;" in done.stdout
 
 

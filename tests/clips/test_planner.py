@@ -28,13 +28,13 @@ async def planned(planner: ClipPlanner, archive: Archive, asked: Range, work: Pa
     """A plan whose segments stay readable in the context."""
     work.mkdir()
     with SegmentLinks(archive.directory, work, read_only=False) as links:
-        yield await planner.plan(asked, work, links)
+        yield await planner.plan(asked, links)
 
 
 # What is found
 
 
-async def test_an_open_segment_is_copied_as_far_as_it_was_written_and_closed_ones_are_linked(
+async def test_an_open_segment_is_read_as_far_as_it_was_written_and_nothing_is_copied(
     whole: Cutter, times: list[int], tmp_path: Path
 ) -> None:
     """The open segment is in another directory, and grows after it was found."""
@@ -52,7 +52,8 @@ async def test_an_open_segment_is_copied_as_far_as_it_was_written_and_closed_one
     async with planned(planner, whole.archive, Range(times[3], later[-1]), tmp_path / "work") as plan:
         *closed, last = plan.parts
         assert len(closed) == 4 and all(part.path.stat().st_nlink == 2 for part in closed)
-        assert last.path.parent == tmp_path / "work" and last.path.read_bytes() == written[: found.size_bytes]
+        assert last.path.parent == tmp_path / "work" and last.path.samefile(path)
+        assert last.read_bytes == found.size_bytes <= len(written)
         assert plan.ranges[-1].to_us == later[-1]
 
 

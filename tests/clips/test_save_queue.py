@@ -64,7 +64,8 @@ async def test_a_queued_save_survives_the_end_of_its_process(
     store = await stores.over(recording, binary=str(stuck_ffmpeg))
     clips = [await store.save(times[3], times[n], metadata=str(n), tags=["b", "a"], wait=False) for n in (20, 30, 40)]
     await stores.close()
-    assert not [path for path in stores.upload.rglob("*") if path.is_file()]
+    left = [path.name for path in stores.upload.rglob("*") if path.is_file()]
+    assert sorted(left) == sorted(f"{clip.file_name}.reserved.prog" for clip in clips)
     store = await stores.open()
     for clip in clips:
         assert (await status_of(store, clip.file_name))[0] in ("pending", "done")
@@ -193,3 +194,19 @@ async def test_a_save_for_which_the_disk_has_no_room_is_refused_before_any_work(
         with pytest.raises(NoRoomError, match=r"about 0\.\d MiB, but the disk of .* has room for \d+ bytes"):
             await store.save(times[3], times[60], wait=wait)
     assert store.health().pending_saves == 0
+
+
+@pytest.mark.parametrize("wait", [True, False])
+async def test_the_metadata_of_a_save_is_forgotten_when_it_ends(
+    stores: Stores, recording: Path, times: list[int], stuck_ffmpeg: Path, wait: bool
+) -> None:
+    store = await stores.over(recording, binary=str(stuck_ffmpeg))
+    saving = asyncio.create_task(store.save(times[3], times[20], metadata="an event", wait=wait))
+    await until(lambda: saving.done() or any(stores.storage.glob(".cuts/*")))
+    if not wait:
+        assert (await store.save_status((await saving).file_name)).metadata == "an event"
+    (stuck_ffmpeg.parent / "stuck").unlink()
+    clip = await saving
+    await ended(store)
+    assert (await store.save_status(clip.file_name)).metadata == ""
+    assert read_clip(clip.path)

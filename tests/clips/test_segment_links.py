@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,25 @@ def test_a_segment_that_does_not_exist_keeps_its_own_name(tmp_path: Path, work: 
     (tmp_path / "here" / found[0].file_name).unlink()
     with SegmentLinks(tmp_path / "here", work, read_only=True) as links:
         assert [path.parent for _, path in links.link(found)] == [tmp_path / "here", work]
+
+
+@pytest.mark.parametrize("symbolic", [True, False])
+def test_an_open_segment_stays_readable_although_it_is_renamed_where_there_are_no_hard_links(
+    tmp_path: Path, work: Path, symbolic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closed ones keep their own names there, because those stay."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    if not symbolic:
+        monkeypatch.setattr(os, "symlink", refuse)
+    before, found = descriptors(), segments(tmp_path / "here", 2)
+    opened = tmp_path / "here" / "1-000000.open"
+    opened.write_text("open")
+    with SegmentLinks(tmp_path / "here", work, read_only=False) as links:
+        (_, name), *closed = links.link(found, [(replace(found[0], file_name=opened.name), opened)])
+        opened.rename(tmp_path / "here" / "1725000009.mp4")
+        assert name.read_text() == "open" and [path.parent for _, path in closed] == [tmp_path / "here"] * 2
+    assert descriptors() == before

@@ -1,72 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 import errno
-import json
 import os
-import time
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.support.recording import START_US, US
-from videostore.base.errors import RequestError
-from videostore.clips.uploads import Uploads, clip_stem, progress_path, publish, tag_directory
-
-TIME_US = 1_725_634_833 * US
-LOCAL = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(TIME_US // US))
-STEM = f"cam_{LOCAL}"
-
-
-def test_a_clip_is_named_by_camera_local_time_and_metadata() -> None:
-    assert clip_stem("cam", TIME_US + 999_999, "") == STEM
-    assert clip_stem("cam", TIME_US, "front door") == f"{STEM}_front door"
-
-
-def test_metadata_may_be_json() -> None:
-    metadata = json.dumps({"id": "x-1", "tags": ["a"]})
-    assert clip_stem("cam", TIME_US, metadata) == f"{STEM}_{metadata}"
-
-
-@pytest.mark.parametrize("metadata", ["../../etc/passwd", "a/b\\c", "..\\..\\x", "/", "a\0b", "a\nb\tc", "\x7f\u202e"])
-def test_characters_that_a_file_name_cannot_hold_are_replaced(metadata: str) -> None:
-    stem = clip_stem("cam", TIME_US, metadata)
-    assert not set(stem) & set("/\\\0\n\t\u202e\x7f")
-    assert stem.startswith(f"{STEM}_")
-    assert len(stem) == len(f"{STEM}_{metadata}")
-
-
-@given(st.text(alphabet=st.characters(codec=None)), st.text(max_size=200))
-def test_any_metadata_makes_a_name_that_file_systems_accept(metadata: str, name: str) -> None:
-    stem = clip_stem(name, TIME_US, metadata)
-    longest = progress_path(Path(f"{stem}-99999.mp4")).name.encode()
-    assert len(longest) <= 255
-    assert b"/" not in longest and b"\0" not in longest
-
-
-def test_long_metadata_is_shortened_between_characters() -> None:
-    stem = clip_stem("cam", TIME_US, "é🚪" * 5000)
-    assert 200 < len(stem.encode()) <= 240
-    assert stem.rstrip("é🚪") == f"{STEM}_"
-
-
-def test_tags_become_sorted_directories_each_once() -> None:
-    assert tag_directory(["night", "alarm", "night"]) == Path("tag=alarm/tag=night")
-    assert tag_directory([]) == Path()
-    assert tag_directory(["..hidden", "a=b", "é 🚪"]) == Path("tag=..hidden/tag=a=b/tag=é 🚪")
-
-
-@pytest.mark.parametrize(
-    "tag", ["", "a/b", "..", ".", "/", "..\\x", "a\0", "a\n", "x" * 252, "é" * 126, 7, None, ["a"], {}]
-)
-def test_a_tag_that_cannot_be_a_directory_is_refused(tag: object) -> None:
-    with pytest.raises(RequestError) as error:
-        tag_directory(["good", tag])
-    assert str(error.value).startswith("tags[1] is ")
-    assert "\n" not in str(error.value)
-    assert (error.value.code, error.value.field, error.value.value) == ("tag-wrong", "tags", tag)
+from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.recording import START_US, Stores
+from videostore.base.errors import RequestError, VideoStoreError
+from videostore.clips import reservations
+from videostore.clips.clip_names import clip_stem, tag_directory
+from videostore.clips.uploads import Uploads, progress_path, publish
 
 
 async def test_too_many_tags_are_refused(tmp_path: Path) -> None:
@@ -96,7 +43,7 @@ def test_a_clip_has_a_name_that_is_not_uploaded_until_it_is_complete(tmp_path: P
     assert one != two
     assert one.suffix == ".prog"
     one.write_bytes(b"whole")
-    publish(one, path)
+    publish(one, path, overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
     assert path.read_bytes() == b"whole"
 
@@ -143,8 +90,123 @@ def test_a_file_that_appears_meanwhile_is_overwritten_only_on_request(
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("tags", ["person", b"person", 5, None])
-def test_tags_that_are_not_a_list_are_refused_and_not_taken_letter_by_letter(tags: Any) -> None:
-    with pytest.raises(RequestError, match=r"'tags' is .*\. It must be a list of strings") as refused:
-        tag_directory(tags)
-    assert (refused.value.code, refused.value.field) == ("field-wrong", "tags")
+async def test_a_name_that_is_reserved_for_a_save_is_that_of_no_other_process(tmp_path: Path) -> None:
+    """Two processes share an upload path; each has objects of its own."""
+    one, other = (Uploads(tmp_path, "cam", tmp_path / name) for name in ("one", "other"))
+    async with one.reserve_path(START_US, "x", Path(), "first") as first:
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [f"{first.name}.reserved.prog"]
+    async with (
+        other.reserve_path(START_US, "x", Path()) as second,
+        other.reserve_path(START_US, "x", Path(), "s") as third,
+    ):
+        assert len({first.name, second.name, third.name}) == 3
+    with pytest.raises(VideoStoreError) as taken:
+        other.claim(first, "second", resumed=False)
+    assert taken.value.code == "clip-name-taken"
+    assert one.claim(first, "first", resumed=True) is False
+    first.write_bytes(b"whole")
+    assert one.claim(first, "first", resumed=True) is True
+    one.release(first.name)
+    assert [path.name for path in tmp_path.glob(f"{first.name}*")] == [first.name]
+
+
+async def test_a_name_that_could_not_be_reserved_is_claimed_later_unless_it_is_taken_then(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path / "upload", "cam", tmp_path)
+    async with uploads.reserve_path(START_US, "x", Path(), "mine") as path:  # nothing can be written there yet
+        pass
+    assert not path.parent.exists()
+    assert uploads.claim(path, "mine", resumed=False) is False
+    uploads.release(path.name)
+    path.write_bytes(b"of another program")
+    with pytest.raises(VideoStoreError) as taken:
+        uploads.claim(path, "mine", resumed=False)
+    assert taken.value.code == "clip-name-taken"
+    assert path.read_bytes() == b"of another program" and list(path.parent.iterdir()) == [path]
+    assert uploads.claim(path, "mine", resumed=True) is True
+
+
+async def test_a_save_that_is_not_accepted_gives_its_name_back(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path, "cam", tmp_path / "storage")
+    with pytest.raises(RuntimeError):
+        async with uploads.reserve_path(START_US, "x", Path(), "mine"):
+            raise RuntimeError
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_clip_that_is_published_never_overwrites_what_came_meanwhile(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path, "cam", tmp_path / "storage")
+    path = tmp_path / "clip.mp4"
+    path.write_text("of another process")
+    Uploads(tmp_path, "cam", tmp_path / "other").claim(tmp_path / "clip-2.mp4", "other", resumed=False)
+    progress = progress_path(path)
+    progress.write_text("whole")
+    with pytest.raises(VideoStoreError) as taken:
+        uploads.publish_claimed(progress, path)
+    assert taken.value.code == "clip-name-taken" and progress.read_text() == "whole"
+    assert uploads.publish_free(progress, path) == tmp_path / "clip-3.mp4"
+    assert path.read_text() == "of another process" and (tmp_path / "clip-3.mp4").read_text() == "whole"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["clip-2.mp4.reserved.prog", "clip-3.mp4", "clip.mp4"]
+
+
+async def test_names_that_an_ended_process_reserved_are_free_at_the_next_start(tmp_path: Path) -> None:
+    own, other, reader = (Uploads(tmp_path, "cam", one) for one in (tmp_path / "a", tmp_path / "b", None))
+    paths = [tmp_path / f"{clip_stem('cam', START_US, name)}.mp4" for name in "abcd"]
+    for uploads, path in zip((own, own, other, reader), paths, strict=True):
+        uploads.claim(path, "save", resumed=False)
+    own.sweep({paths[1].name})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{path.name}.reserved.prog" for path in paths[1:]]
+    own.sweep()
+    assert reservations.find(tmp_path, paths[1].name) is None
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await process.wait()
+    ended = reservations.Reservation("save", f"reader {process.pid}")
+    reservations.reserve(tmp_path, paths[0].name, ended)
+    own.sweep()
+    assert reservations.find(tmp_path, paths[0].name) is None and reservations.find(tmp_path, paths[3].name)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_tag_that_is_a_link_leads_no_clip_out_of_the_upload_path(
+    stores: Stores, recording: Path, times: list[int], tmp_path: Path, asynchronous: bool
+) -> None:
+    store = await stores.over(recording)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (stores.upload / "tag=a").symlink_to(outside)
+    (stores.upload / "tag=b").mkdir(parents=True)
+    (stores.upload / "tag=b" / "tag=c").symlink_to(outside)
+    for tags in (["a"], ["b", "c"], ["a", "x"]):
+        with pytest.raises(RequestError, match="is a symbolic link") as error:
+            await store.save(times[3], times[9], tags=tags, wait=not asynchronous)
+        assert error.value.code == "tag-is-link"
+    assert not list(outside.iterdir())
+    with pytest.raises(RequestError):  # the link came after the request
+        Uploads(stores.upload, "cam").make_directory(stores.upload / "tag=a" / "tag=x")
+    assert not list(outside.iterdir())
+
+
+async def test_processes_that_save_from_the_same_second_at_once_write_a_clip_each(
+    stores: Stores, recording: Path, times: list[int]
+) -> None:
+    """The upload path does not exist before."""
+    await (await stores.over(recording)).close()
+    upload = stores.directory / "clips"
+    program = (
+        "import asyncio, sys\n"
+        "from videostore import VideoStore\n"
+        "async def main(directory, upload, start, ends):\n"
+        "    async with VideoStore.open(directory, name='cam', upload_path=upload) as store:\n"
+        "        for end in ends:\n"
+        "            clip = await store.save(int(start), int(end))\n"
+        "            print(clip.path, end)\n"
+        "asyncio.run(main(*sys.argv[1:4], sys.argv[4:]))\n"
+    )
+    ends = [[str(times[20 + 2 * one + number]) for one in range(4)] for number in range(2)]
+    arguments = [sys.executable, "-c", program, str(stores.storage), str(upload), str(times[3])]
+    processes = [await asyncio.create_subprocess_exec(*arguments, *one, stdout=-1) for one in ends]
+    answers = [(await one.communicate())[0].decode().split() for one in processes]
+    saved = {Path(answer[at]): int(answer[at + 1]) for answer in answers for at in range(0, len(answer), 2)}
+    assert len(saved) == 8 and set(saved) == set(upload.iterdir())
+    for path, to_us in saved.items():
+        assert check_clip(read_clip(path), times, times[3], to_us).flawless

@@ -149,6 +149,7 @@ def test_a_misspelling_of_a_missing_attribute_is_pointed_out(given: dict[str, An
         (attributes({"storage_path": "/srv/\0"}), "The attribute storage.storage_path is '/srv/\\x00'. It must be"),
         (attributes({"storage_path": "/" + "x" * 256}), "in which each name has at most 255 bytes"),
         (attributes({"storage_path": "/x" * 2000}), "a path of at most 3840 bytes"),
+        (attributes({"storage_path": "/x" * 245}), "a path of at most 488 bytes"),
         (attributes(video=[]), "The attribute video is []. It must be an object"),
         (attributes(video={"format": "avi"}), "The attribute video.format is 'avi'. It must be mp4"),
         (attributes(video={"codec": "H.264"}), "The attribute video.codec is 'H.264'. It must be h264, h265 or"),

@@ -18,12 +18,14 @@ from videostore.config.defaults import (
     MAX_NAME_CHARS,
     MAX_PATH_BYTES,
     MAX_SIZE_GB,
+    MAX_STORAGE_PATH_BYTES,
     PRESETS,
     SEGMENT_SECONDS,
 )
 from videostore.config.model import Config
 
 PATH = "/x" * (MAX_PATH_BYTES // 2)
+STORAGE_PATH = "/x" * (MAX_STORAGE_PATH_BYTES // 2)
 
 
 def parse(name: str = "recorder", storage: dict[str, Any] | None = None, **others: Any) -> Config:
@@ -45,7 +47,8 @@ def test_no_default_is_beyond_its_limits() -> None:
         {"storage": {"size_gb": MAX_SIZE_GB}},
         {"storage": {"segment_seconds": SEGMENT_SECONDS[0]}},
         {"storage": {"segment_seconds": SEGMENT_SECONDS[1]}},
-        {"storage": {"storage_path": PATH}},
+        {"storage": {"upload_path": PATH}},
+        {"storage": {"storage_path": STORAGE_PATH}},
         {"storage": {"storage_path": "/" + "x" * MAX_NAME_CHARS}},
         {"camera": "x" * MAX_NAME_CHARS},
         {"framerate": MAX_FRAMERATE},
@@ -63,7 +66,8 @@ def test_a_value_at_its_limit_is_accepted(given: dict[str, Any]) -> None:
         {"storage": {"size_gb": MAX_SIZE_GB * 1.01}},
         {"storage": {"segment_seconds": SEGMENT_SECONDS[0] - 0.01}},
         {"storage": {"segment_seconds": SEGMENT_SECONDS[1] + 0.01}},
-        {"storage": {"storage_path": PATH + "/x"}},
+        {"storage": {"upload_path": PATH + "/x"}},
+        {"storage": {"storage_path": STORAGE_PATH + "/x"}},
         {"storage": {"storage_path": "/" + "x" * (MAX_NAME_CHARS + 1)}},
         {"camera": "x" * (MAX_NAME_CHARS + 1)},
         {"framerate": MAX_FRAMERATE + 1},

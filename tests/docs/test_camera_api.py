@@ -12,7 +12,9 @@ from tests.support.statements import package_sources, written_keys
 from videostore.viam.camera import StorageCamera
 
 KEYS = "key of `get_status`"
-NOT_METHODS_OF_A_CAMERA = frozenset({"close", "do_command", "new", "start", "validate_config"})
+NOT_METHODS_OF_A_CAMERA = frozenset(
+    {"answer", "close", "do_command", "forget", "new", "prepare", "start", "validate_config"}
+)
 
 
 @pytest.fixture(scope="module")

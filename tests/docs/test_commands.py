@@ -26,11 +26,11 @@ def source() -> str:
 
 
 def command_keys(source: str) -> dict[str, tuple[set[str], set[str]]]:
-    """For each command the fields that it reads and the keys of its response, out of the branches of `execute`."""
+    """For each command the fields that it reads and the keys of its response, out of the branches of `answer`."""
     tree = ast.parse(source)
     functions = {one.name: one for one in tree.body if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))}
     handled = {}
-    for test in ast.walk(functions["execute"]):
+    for test in ast.walk(functions["answer"]):
         if isinstance(test, ast.If) and isinstance(test.test, ast.Compare):
             (value,) = test.test.comparators
             if isinstance(value, ast.Constant) and isinstance(value.value, str):

@@ -101,9 +101,8 @@ async def test_a_second_module_on_the_same_storage_is_refused_until_the_first_ha
 
 
 async def test_forty_changes_of_the_config_leave_nothing_behind(machine: Machine) -> None:
-    # The SDK sends log lines from another thread, over the connection that cameras and dependencies use. When both
-    # open a stream at the same time the connection breaks and the change fails. Without logs, only one thread sends.
-    await machine.parent.start_module(args=["--log-level=ERROR"])
+    # Log lines go over the connection that cameras and dependencies use.
+    await machine.parent.start_module(args=["--log-level=DEBUG"])
     module = psutil.Process(machine.parent.process.pid)
 
     def usage() -> tuple[int, int]:

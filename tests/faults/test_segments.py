@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -14,13 +15,14 @@ from typing import Any
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.flips import flip
 from tests.support.recording import SIZE, US, FixedClock, Stores, capture_times, record, until
 from videostore.base.errors import UnreadableRangeError
 from videostore.base.ranges import Range
 from videostore.base.timestamps import parse_timestamp
 from videostore.media.fmp4 import NotOursError, read_fragments
 from videostore.store.store import VideoStore
-from videostore.viam.commands import execute
+from videostore.viam.commands import describe_health, execute
 
 
 def truncate(path: Path) -> None:
@@ -184,7 +186,7 @@ async def test_a_range_that_cannot_be_read_at_all_is_refused(stores: Stores, rec
 # Unreadable files that no process writes
 
 
-async def test_only_unreadable_segments_older_than_half_an_hour_are_removed(
+async def test_only_unreadable_segments_older_than_half_an_hour_are_set_aside(
     stores: Stores,
 ) -> None:
     stores.storage.mkdir()
@@ -210,12 +212,14 @@ async def test_only_unreadable_segments_older_than_half_an_hour_are_removed(
     store = await stores.open()
     await until(store._archive.reconciled.is_set)
     assert [path.name for path in old if path.exists()] == []
+    assert sorted(path.name for path in (stores.storage / "damaged").iterdir()) == sorted(path.name for path in old)
     assert all(path.exists() for path in young + foreign)
+    assert store.health().damaged_files == len(old)
     assert store.health().segments == 0 and (await store.state()).ranges == ()
 
 
 @pytest.mark.parametrize("size", [30, 100, 200, 700, 1000])
-async def test_a_segment_that_is_cut_off_in_its_header_is_removed_as_unreadable(
+async def test_a_segment_that_is_cut_off_in_its_header_is_set_aside_as_unreadable(
     stores: Stores, recording: Path, size: int
 ) -> None:
     stores.storage.mkdir()
@@ -224,10 +228,39 @@ async def test_a_segment_that_is_cut_off_in_its_header_is_removed_as_unreadable(
     os.utime(path, (0, 0))
     store = await stores.open()
     await until(store._archive.reconciled.is_set)
-    assert not path.exists()
+    assert not path.exists() and (stores.storage / "damaged" / path.name).stat().st_size == size
 
 
-async def test_an_unreadable_file_that_was_new_is_removed_by_a_later_walk(
+async def test_a_segment_with_a_damaged_header_is_kept_after_a_start_with_a_lost_index(
+    stores: Stores, recording: Path
+) -> None:
+    shutil.copytree(recording, stores.storage)
+    (stores.storage / "index.sqlite.db").unlink()
+    path = copies(stores)[1]
+    flip(path, "mdhd name")
+    os.utime(path, (0, 0))
+    content = path.read_bytes()
+    store = await stores.open()
+    await until(store._archive.reconciled.is_set)
+    assert (stores.storage / "damaged" / path.name).read_bytes() == content
+    status = describe_health(store.health())
+    assert (status["damaged_files"], status["damaged_bytes"]) == (1, len(content))
+    others = sum(one.stat().st_size for one in copies(stores))
+    assert (await store.state()).used_bytes == others + len(content)  # it counts for the quota
+
+
+async def test_what_is_set_aside_has_a_tenth_of_the_quota_and_the_oldest_goes_first(stores: Stores) -> None:
+    stores.storage.mkdir()
+    paths = [stores.storage / f"{1725000000 + number}.mp4" for number in range(5)]
+    for number, path in enumerate(paths):
+        path.write_bytes(b"\xa5" * 40_000)
+        os.utime(path, (number + 1, number + 1))
+    store = await stores.open(size_gb=1_000_000 / 2**30)
+    await until(lambda: store.health().damaged_bytes == 80_000)
+    assert sorted(path.name for path in (stores.storage / "damaged").iterdir()) == [path.name for path in paths[3:]]
+
+
+async def test_an_unreadable_file_that_was_new_is_set_aside_by_a_later_walk(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = FixedClock()

@@ -27,7 +27,7 @@ from tests.support.sentences import assert_sentence
 from videostore.base.errors import VideoStoreError
 from videostore.base.time_format import format_local, format_utc_exact, format_utc_microseconds
 from videostore.base.timestamps import parse_timestamp
-from videostore.clips.uploads import tag_directory
+from videostore.clips.clip_names import tag_directory
 from videostore.viam.commands import execute
 
 RANGE = {"from": format_utc_exact(START_US + US), "to": format_utc_exact(START_US + 3 * US)}

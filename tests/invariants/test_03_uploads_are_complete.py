@@ -14,7 +14,7 @@ from tests.support.disturbances import ffmpegs
 from tests.support.recording import US, Pulse, Stores, until
 from tests.support.watching import files_in, watching
 from videostore.base.errors import VideoStoreError
-from videostore.clips.uploads import PROGRESS_SUFFIX
+from videostore.clips.clip_names import PROGRESS_SUFFIX
 from videostore.storage.open_segments import COVER_TIMEOUT_S
 from videostore.store.store import VideoStore
 

@@ -98,7 +98,7 @@ async def test_the_first_and_last_fragment_are_found_also_without_a_keyframe_in_
 def fragment_file(tfhd: bytes, trun: bytes, moov: bytes) -> bytes:
     """A file of one fragment with these headers."""
     prft = box(b"prft", struct.pack(">IIQQ", 0x1000018, 1, 3_933_988_800 << 32, 0))
-    return moov + prft + box(b"moof", box(b"traf", box(b"tfhd", tfhd) + box(b"trun", trun))) + box(b"mdat", b"x")
+    return moov + prft + box(b"moof", box(b"traf", box(b"tfhd", tfhd) + box(b"trun", trun))) + box(b"mdat", b"xxx")
 
 
 NO_KEY, KEY = 0x1010000, 0x2000000

@@ -7,7 +7,7 @@ import av
 import pytest
 
 from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
-from videostore.media.fmp4 import _leaves
+from videostore.media.boxes import leaves
 from videostore.media.look import Look
 
 SMPTE170M = "setparams=range=limited:color_primaries=smpte170m:color_trc=smpte170m:colorspace=smpte170m"
@@ -22,7 +22,7 @@ async def looks_of(path: Path, *options: str) -> tuple[Look, Look]:
     at = data.index(b"moov") - 4
     with av.open(str(path)) as container:
         stream = Look.of_stream(container.streams.video[0])
-    return Look.of_entry(dict(_leaves(data[at + 8 :]))[b"stsd"]), stream
+    return Look.of_entry(dict(leaves(data[at + 8 :]))[b"stsd"]), stream
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.recording import SMALL, US, write_foreign
 from videostore.media.fmp4 import read_fragments
-from videostore.media.segment import UnknownFileError, UnreadableError, frame_times, probe, run_comment
+from videostore.media.segment import UnknownFileError, UnreadableError, frame_times, probe
+from videostore.media.segment_names import run_comment
 
 
 def test_a_segment_of_ours_is_probed_with_its_exact_times(recording: Path, times: list[int]) -> None:

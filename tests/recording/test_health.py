@@ -47,6 +47,7 @@ def test_faulty_frames_of_the_source_and_of_the_recorder_are_added() -> None:
 
 def test_whether_anything_was_ever_recorded_is_known() -> None:
     meter = meter_of(FaultySource(), FixedClock())
-    assert not meter.recorded_any
+    meter.count_fault("upside down")
+    assert meter.fault_of_all == "upside down"
     meter.frame_came_out(US)
-    assert meter.recorded_any
+    assert meter.fault_of_all is None

@@ -130,7 +130,7 @@ async def test_the_open_segment_can_be_read_up_to_its_last_whole_second(start: S
     content = read_fragments(path)
     assert content.times_us == [t for t in times if t < content.end_us]
     assert not content.finished
-    assert recording.recorder.health().open_segment == path.name
+    await until(lambda: recording.recorder.health().open_segment == path.name)  # as it was seen last
 
 
 async def test_a_gap_ends_the_run_and_the_next_frame_starts_another(start: Start) -> None:
@@ -232,7 +232,7 @@ async def test_the_pauses_get_longer_while_ffmpeg_cannot_be_started(start: Start
     for number in range(10):
         recording.feed.put(packet(START_US + number, SMALL))
         await until(lambda number=number: recording.recorder.health().ffmpeg_restarts == number + 1)  # type: ignore[misc]
-        pauses.append(recording.recorder._backoff_s)
+        pauses.append(recording.recorder._backoff.pause_s)
         recording.clock.advance(31)
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0]
     assert "cannot be started" in recording.recorder.health().reason

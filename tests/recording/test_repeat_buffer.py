@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.recording import H264, LOGGER, SMALL, START_US, US, capture_times, packet
 from videostore.media.packet import Packet, StreamFormat
-from videostore.recording.repeat_buffer import KEPT_FOR_REPEAT_BYTES, KEPT_FOR_REPEAT_S, RepeatBuffer
+from videostore.recording.repeat_buffer import GIVE_UP_AFTER, KEPT_FOR_REPEAT_BYTES, KEPT_FOR_REPEAT_S, RepeatBuffer
 from videostore.recording.run import Run
 
 
@@ -62,3 +62,20 @@ async def test_the_oldest_packets_are_dropped_beyond_the_size_limit_but_the_last
     assert [one.captured_us for one in await buffer.take_lost(run)] == [2, 3]
     buffer.add(Packet(format, bytes(KEPT_FOR_REPEAT_BYTES + 1), 4))
     assert [one.captured_us for one in await buffer.take_lost(run)] == [4]
+
+
+async def test_it_is_hopeless_after_some_failures_in_a_row_of_which_none_leaves_a_frame_in_a_file(run: Run) -> None:
+    nothing, something = stored_to(START_US - 1), stored_to(START_US)
+    for _ in range(GIVE_UP_AFTER):
+        assert not nothing.hopeless
+        await nothing.take_lost(run)
+        await something.take_lost(run)
+    assert nothing.hopeless and not something.hopeless
+
+
+async def test_it_is_hopeless_if_no_run_can_be_started() -> None:
+    buffer = stored_to(START_US)
+    for _ in range(GIVE_UP_AFTER):
+        assert not buffer.hopeless
+        assert await buffer.take_lost(None) == []
+    assert buffer.hopeless

@@ -243,3 +243,20 @@ async def test_a_killed_recorder_leaves_no_ffmpeg(binary: str, camera: NetworkCa
     await process.wait()
     _, alive = await asyncio.to_thread(psutil.wait_procs, children, 5)
     assert not alive
+
+
+async def test_a_live_input_that_is_stopped_ends_at_once_and_all_that_came_is_recorded(
+    tmp_path: Path, binary: str, camera: NetworkCamera
+) -> None:
+    await camera.start()
+    live = open_input(camera.url, binary, format="mpegts")
+    source = Tap(live)
+    async with store_of(source, tmp_path, binary, live=True) as store:
+        await until(lambda: len(source.packets_seen) >= 20)
+        camera.sending.clear()  # nothing more comes that could end it
+        live.stop()
+        await asyncio.wait_for(store.ended(), 60)
+        recorder = store.health().recorder
+        assert recorder is not None and not recorder.recording and recorder.dropped_frames == 0
+    segments = sorted((tmp_path / "storage").glob("*.mp4"))
+    assert [time_us for path in segments for time_us in read_fragments(path).times_us] == source.times_us

@@ -129,3 +129,13 @@ def test_an_invalid_input_is_refused(input: str) -> None:
 def test_an_invalid_option_is_refused(name: str) -> None:
     with pytest.raises(RequestError, match="without a dash"):
         Address("x.mp4", {name: "1"}, None)
+
+
+def test_what_is_at_a_path_is_what_was_there_at_the_last_look(tmp_path: Path) -> None:
+    path = tmp_path / "input.mp4"
+    one = address(str(path))
+    assert (one.is_missing, one.is_file, one.path) == (True, False, None)
+    path.touch()
+    assert (one.is_missing, one.is_file, one.path) == (True, False, None)
+    one.look()
+    assert (one.is_missing, one.is_file, one.path) == (False, True, path)

@@ -11,7 +11,7 @@ from tests.support.recording import SMALL, START_US, US, FixedClock, capture_tim
 from videostore.base.clock import SteadyClock
 from videostore.media.packet import StreamFormat
 from videostore.sources.handover import CodedFrame
-from videostore.sources.pacing import pace_live
+from videostore.sources.pacing import FileTimes, pace_file, pace_live
 
 
 class Frames:
@@ -39,6 +39,64 @@ async def test_a_live_input_that_ends_while_it_settles_yields_all_its_frames() -
     paced = pace_live(Frames(others), first, SteadyClock(clock), patience_s=1)
     dated = [(one.frame.pts_us, one.captured_us) async for one in paced]
     assert dated == [(n * 50_000, START_US + 40_000 + n * 50_000) for n in range(3)]
+
+
+def frames_of_a_file(count: int) -> list[CodedFrame]:
+    return [CodedFrame(StreamFormat("h264", *SMALL), b"x", n * 50_000, 0, 0, n == 0) for n in range(count)]
+
+
+async def test_frames_of_a_file_keep_their_distances_however_late_they_are() -> None:
+    clock = FixedClock(wall=START_US)
+    steady = SteadyClock(clock)
+    dated: list[int] = []
+    times = FileTimes(steady)
+    for resume_us in (0, 500_000):  # by two ffmpegs
+        first, *others = frames_of_a_file(10)
+        paced = pace_file(Frames(others), first, steady, times=times, resume_us=resume_us, patience_s=1)
+        async for one in paced:
+            dated.append(one.captured_us)
+            clock.advance(0.579 if len(dated) % 4 == 0 else 0.05)
+        clock.advance(2)
+    assert dated == [START_US + n * 50_000 for n in range(20)]
+
+
+async def test_a_step_of_the_clock_steps_a_file_by_no_more_than_itself() -> None:
+    clock = FixedClock(wall=START_US)
+    steady = SteadyClock(clock)
+    first, *others = frames_of_a_file(6)
+    dated: list[tuple[int, int]] = []
+    async for one in pace_file(Frames(others), first, steady, times=FileTimes(steady), resume_us=0, patience_s=1):
+        dated.append((one.captured_us, one.clock_steps))
+        clock.advance(0.579)  # late, and then stepped
+        clock.wall += 3600 * US if len(dated) == 3 else 0
+    assert dated == [(START_US + n * 50_000 + (n >= 3) * 3600 * US, int(n >= 3)) for n in range(6)]
+
+
+async def test_of_a_file_that_is_stopped_only_what_is_due_comes() -> None:
+    clock = FixedClock(wall=START_US)
+    steady = SteadyClock(clock)
+    dated: list[int] = []
+    times = FileTimes(steady)
+    first, *others = frames_of_a_file(10)
+    async for one in pace_file(Frames(others), first, steady, times=times, resume_us=0, patience_s=1):
+        if not dated:
+            clock.advance(0.22)  # ffmpeg is slow
+            times.stop()
+            clock.advance(3)
+        dated.append(one.frame.pts_us)
+    assert dated == [0, 50_000, 100_000, 150_000, 200_000] and times.over
+
+
+async def test_a_file_ends_where_so_much_of_it_is_passed_on() -> None:
+    clock = FixedClock(wall=START_US)
+    steady = SteadyClock(clock)
+    first, *others = frames_of_a_file(10)
+    times = FileTimes(steady, 150_000)
+    dated: list[int] = []
+    async for one in pace_file(Frames(others), first, steady, times=times, resume_us=0, patience_s=1):
+        dated.append(one.frame.pts_us)
+        clock.advance(1)
+    assert dated == [0, 50_000, 100_000] and times.over
 
 
 async def test_late_frames_are_dated_like_the_others(binary: str, camera: NetworkCamera) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -146,3 +147,18 @@ def test_while_the_device_is_gone_nothing_is_created_in_its_place(small_disk: Pa
     assert lock.renew() is True
     with pytest.raises(VideoStoreError):
         DirectoryLock(directory)
+
+
+def test_a_new_directory_is_for_its_owner_alone_and_an_existing_one_keeps_its_mode(tmp_path: Path) -> None:
+    new, existing = tmp_path / "above" / "new", tmp_path / "existing"
+    existing.mkdir()
+    existing.chmod(0o750)
+    above = os.umask(0o022)
+    try:
+        for directory in (new, existing):
+            DirectoryLock(directory).release()
+    finally:
+        os.umask(above)
+    assert stat.S_IMODE(new.stat().st_mode) == 0o700
+    assert stat.S_IMODE(existing.stat().st_mode) == 0o750
+    assert stat.S_IMODE(new.parent.stat().st_mode) == 0o755

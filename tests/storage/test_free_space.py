@@ -25,3 +25,10 @@ def test_the_shortage_is_what_must_be_freed_to_reach_the_floor(small_disk: Path,
     assert shortage_bytes(storage) == -6 * MIB
     (small_disk / "file").write_bytes(bytes(8 * MIB))
     assert shortage_bytes(storage) == 2 * MIB
+
+
+def test_up_to_half_of_the_floor_may_be_taken_for_a_while(small_disk: Path, tmp_path: Path) -> None:
+    storage = StorageConfig(1, small_disk, tmp_path, 30, min_free_gb=6 / 1024)
+    (small_disk / "file").write_bytes(bytes(8 * MIB))
+    assert shortage_bytes(storage, spared_bytes=MIB) == MIB
+    assert shortage_bytes(storage, spared_bytes=100 * MIB) == -MIB

@@ -11,6 +11,7 @@ import pytest
 from tests.support.go_index import GO_INSERT, GO_TABLE
 from tests.support.recording import LOGGER, US
 from videostore.base.ranges import Range
+from videostore.config.defaults import MAX_STORAGE_PATH_BYTES
 from videostore.media.segment import Segment
 from videostore.storage.index import FILE_NAME, Index
 from videostore.storage.save_record import SaveJob, SaveStatus
@@ -310,4 +311,15 @@ async def test_saves_are_found_by_name_and_the_oldest_finished_ones_are_forgotte
     assert await index.get_save("0.mp4") is None
     await index.put_save(replace(found, status=SaveStatus.DONE))
     assert [save.file_name for save in await index.saves(SaveStatus.FAILED, 1)] == ["3.mp4"]
+    await index.close()
+
+
+async def test_the_index_can_be_opened_in_the_longest_storage_path_that_the_config_allows(tmp_path: Path) -> None:
+    directory = tmp_path
+    while (left := MAX_STORAGE_PATH_BYTES - len(str(directory)) - 1) > 0:
+        directory /= "d" * (left if left <= 100 else min(100, left - 2))
+    assert len(str(directory)) == MAX_STORAGE_PATH_BYTES
+    directory.mkdir(parents=True)
+    index = await Index.open(directory, LOGGER)
+    assert index.trouble is None
     await index.close()

@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.recording import LOGGER, FixedClock, capture_times, record, until, write_foreign
+from tests.support.disk import FailingDisk
+from tests.support.recording import LOGGER, SMALL, FixedClock, capture_times, record, until, write_foreign
 from videostore.base.errors import VideoStoreError
 from videostore.base.tasks import end_task
 from videostore.media.fmp4 import read_fragments
@@ -235,3 +236,17 @@ async def test_a_task_that_loses_its_cancellation_is_cancelled_again() -> None:
     await asyncio.sleep(0)
     await end_task(task, 0.02)
     assert task.cancelled() and lost == 2
+
+
+async def test_what_could_not_be_closed_is_closed_at_the_end(
+    maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FailingDisk(monkeypatch, "link", "rename")
+    directory = maintenance.archive.directory
+    run = await record(directory, capture_times(1), size=SMALL, segment_seconds=10)
+    disk.fails = True
+    await maintenance.maintainer.take_run(run)
+    assert list(directory.glob("*.open")) and maintenance.archive.unclosed
+    disk.fails = False
+    await maintenance.maintainer.take_unclosed()
+    assert not list(directory.glob("*.open")) and maintenance.archive.timeline.segments == 1

@@ -56,17 +56,17 @@ async def test_a_segment_that_could_not_be_closed_is_found_without_a_run(archive
     opened = OpenSegments(archive, FixedClock(), lambda: None)
     ((_, path),) = await opened.find(0, 1 << 62)
     assert path == run.paths[0]
-    assert opened.size_bytes() == 0  # only the current run counts
+    assert opened.measure() == 0  # only the current run counts
 
 
 async def test_the_size_is_that_of_all_open_segments_if_the_archive_is_read_only(
     archive: Archive, run: FakeRun
 ) -> None:
     size_bytes = run.paths[0].stat().st_size
-    assert OpenSegments(archive, FixedClock(), lambda: run).size_bytes() == size_bytes
+    assert OpenSegments(archive, FixedClock(), lambda: run).measure() == size_bytes
     reader = await Archive.open_read_only(archive.directory, LOGGER)
     reader.unclosed.add(run.paths[0])
-    assert OpenSegments(reader, FixedClock(), lambda: None).size_bytes() == size_bytes
+    assert OpenSegments(reader, FixedClock(), lambda: None).measure() == size_bytes
     await reader.close()
 
 

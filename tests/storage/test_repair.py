@@ -31,12 +31,13 @@ from tests.support.damage import (
 from tests.support.recording import LOGGER, US, Stores, capture_times, record, take_over
 from tests.support.storage import OtherPath, make_old
 from videostore import repair_directory, verify_directory
+from videostore.base.errors import VideoStoreError
 from videostore.base.files import AnyPath
 from videostore.media.fmp4 import read_fragments
 from videostore.media.segment_names import open_name
+from videostore.storage.damaged_files import DAMAGED_DIRECTORY
 from videostore.storage.findings import Finding, Problem, VerificationReport
 from videostore.storage.index import FILE_NAME
-from videostore.storage.repair import DAMAGED_DIRECTORY
 from videostore.store.store import VideoStore
 
 
@@ -262,3 +263,13 @@ async def test_with_a_program_that_is_no_ffmpeg_nothing_is_called_damaged(storag
     with pytest.raises(videostore.FFmpegError) as refused:
         await verify_directory(storage, binary=shutil.which("true"))
     assert refused.value.code == "ffmpeg-is-not"
+
+
+async def test_a_repair_whose_index_cannot_be_kept_is_not_called_one(storage: Path) -> None:
+    """A directory is where the file of the index should be: the rows would be lost with this process."""
+    delete_index(storage)
+    report = await verify_directory(storage, decode=False)
+    (storage / FILE_NAME).mkdir()
+    with pytest.raises(VideoStoreError) as refused:
+        await repair_directory(storage, report.findings)
+    assert refused.value.code == "index-not-repaired"

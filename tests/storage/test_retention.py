@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.recording import LOGGER, US, FixedClock
+from tests.support.recording import LOGGER, US, FixedClock, until
+from videostore.base.errors import NoRoomError
+from videostore.base.ranges import Range
 from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
 from videostore.storage.reconciler import Reconciler
 from videostore.storage.retention import Retention
 from videostore.storage.retention_holds import RetentionHolds
+from videostore.storage.unindexed import UnindexedFiles
 
 
 @dataclass
@@ -143,6 +146,47 @@ async def test_a_clip_of_everything_does_not_cost_new_recordings(keeper: Keeper)
     assert keeper.files() == [3, 4, 5]
 
 
+async def test_what_a_hold_does_not_name_is_deleted_although_it_came_after_the_hold(keeper: Keeper) -> None:
+    """Otherwise a save that cannot be written would lift the quota for as long as it is pending."""
+    await keeper.fill(5)
+    keeper.clock.wall = 1150 * US
+    retention = keeper.retention(5000)
+    with keeper.hold(1):
+        for number in range(5, 25):
+            await keeper.fill_one(number)
+            await retention.enforce()
+            assert len(keeper.files()) <= 5
+        assert keeper.files() == [1, 21, 22, 23, 24]
+
+
+async def test_while_holds_fill_the_quota_a_tenth_of_it_is_left_for_the_newest(keeper: Keeper) -> None:
+    await keeper.fill(20)
+    keeper.clock.wall = 1600 * US
+    retention = keeper.retention(20_000)
+    with keeper.holds.hold(0, 1600 * US):
+        for number in range(20, 30):
+            await keeper.fill_one(number)
+            await retention.enforce()
+        assert keeper.files() == [*range(20), 28, 29]
+    await retention.enforce()
+    assert len(keeper.files()) == 20
+
+
+async def test_holding_more_is_refused_when_holds_fill_the_quota(keeper: Keeper) -> None:
+    await keeper.fill(20)
+    retention = keeper.retention(20_000)
+    everything, older, newest = Range(0, 1600 * US), Range(1000 * US, 1510 * US), Range(1540 * US, 1590 * US)
+    await retention.check_room(everything)  # nothing else is held
+    with keeper.holds.hold(older.from_us, older.to_us):
+        await retention.check_room(Range(1400 * US, 1530 * US))
+        with pytest.raises(NoRoomError) as refused:
+            await retention.check_room(newest)
+        error = refused.value
+        assert (error.code, error.fields["held_bytes"], error.size_bytes) == ("held-fills-quota", 17_000, 2000)
+        await retention.check_room(Range(1000 * US, 1100 * US))  # is held already
+    await retention.check_room(newest)
+
+
 async def test_space_on_the_device_is_freed_from_segments_that_are_not_held(keeper: Keeper) -> None:
     await keeper.fill(5)
     keeper.clock.wall = 1090 * US
@@ -197,3 +241,41 @@ async def test_a_hold_that_begins_during_the_deletion_is_respected(keeper: Keepe
     with keeper.hold(110):
         await deleting
         assert keeper.files() == [110]
+
+
+async def test_room_that_others_use_up_costs_few_segments_at_once_and_then_one_at_each_attempt(
+    small_disk: Path,
+) -> None:
+    archive = await Archive.open(small_disk / "storage", LOGGER)
+    try:
+        keeper = Keeper(archive)
+        archive.set_unindexed(UnindexedFiles())
+        await keeper.fill(40)
+        retention = keeper.retention(1 << 40)
+        await retention.make_room()
+        assert (archive.timeline.segments, retention.limit) == (40, None)
+        with (small_disk / "foreign").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        for left in (24, 23, 22):
+            await retention.make_room()
+            assert archive.timeline.segments == left
+        assert retention.limit is not None and "No space left" in str(retention.limit)
+        (small_disk / "foreign").unlink()
+        await retention.make_room()
+        assert archive.timeline.segments == 22
+    finally:
+        await archive.close()
+
+
+async def test_a_hold_that_begins_while_the_deletion_waits_is_respected(keeper: Keeper) -> None:
+    """A clip is being planned: what it found must not be deleted after that."""
+    await keeper.fill(5)
+    async with keeper.archive.steady():
+        deleting = asyncio.create_task(keeper.retention(2000).enforce())
+        await until(lambda: keeper.archive._changing._waiters)
+        held = keeper.hold(0)
+        held.__enter__()
+    await deleting
+    held.__exit__(None, None, None)
+    assert keeper.files() == [0, 4]

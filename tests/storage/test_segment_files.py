@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+import pytest
 
 from tests.support.recording import START_US, capture_times, record
 from tests.support.storage import FIRST, START_S, contents, indexed, make_old, reconcile
@@ -28,7 +31,7 @@ async def test_a_segment_that_was_cut_off_is_truncated_after_its_last_complete_f
     assert segment.end_us == whole.fragments[4].end_us
 
 
-async def test_a_segment_with_bad_bytes_in_the_middle_is_closed_and_keeps_what_follows_them(
+async def test_a_segment_with_bad_bytes_in_the_middle_is_closed_and_read_on_behind_them(
     archive: Archive, times: list[int]
 ) -> None:
     await record(archive.directory, times, segment_seconds=10)
@@ -44,7 +47,7 @@ async def test_a_segment_with_bad_bytes_in_the_middle_is_closed_and_keeps_what_f
     await archive.take_closed(FIRST)
     (read_again,) = await archive.index.oldest(10)
     assert (closed.size_bytes, closed.end_us) == (len(before), read_again.end_us)
-    assert read_fragments(archive.directory / FIRST).fragments == whole.fragments[:3]
+    assert read_fragments(archive.directory / FIRST).fragments == whole.fragments[:3] + whole.fragments[4:]
 
 
 async def test_if_a_name_exists_the_next_free_one_is_used_and_no_file_is_overwritten(
@@ -89,6 +92,38 @@ async def test_an_interrupted_rename_to_the_second_name_is_finished(archive: Arc
     await reconcile(archive)
     assert sorted(contents(archive.directory)) == [FIRST, f"{START_S + 1}.mp4"]
     assert (archive.directory / FIRST).read_bytes() == b"first"
+
+
+async def test_after_an_interrupted_rename_to_a_name_that_was_not_the_first_there_is_one_name(
+    archive: Archive, times: list[int]
+) -> None:
+    """The first name was taken when the process was killed, and is free now."""
+    await record(archive.directory, times, segment_seconds=10)
+    (path,) = archive.directory.glob("*.open")
+    os.link(path, archive.directory / f"{START_S + 3}.mp4")
+    await reconcile(archive)
+    assert list(contents(archive.directory)) == [f"{START_S + 3}.mp4"]
+    assert await indexed(archive) == [f"{START_S + 3}.mp4"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+async def test_a_symbolic_link_to_an_open_segment_is_not_a_second_name_of_it(
+    archive: Archive, times: list[int], links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing would remove the only copy, or write over the link of somebody."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    await record(archive.directory, times, segment_seconds=10)
+    (path,) = archive.directory.glob("*.open")
+    (archive.directory / FIRST).symlink_to(path.name)
+    await reconcile(archive)
+    assert (archive.directory / FIRST).is_symlink()
+    assert read_fragments(archive.directory / f"{START_S + 1}.mp4").times_us == times
+    assert await indexed(archive) == [f"{START_S + 1}.mp4"]
 
 
 # What follows the last complete fragment

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.support.feeding import feed_and_settle, wait_for_cover
 from tests.support.recording import (
@@ -25,14 +23,12 @@ from tests.support.recording import (
     take_over,
     until,
 )
-from videostore.base.constants import RANGE_SLOP_US
-from videostore.base.ranges import Range, merge_ranges
+from videostore.base.ranges import Range
 from videostore.media.packet import Gap
-from videostore.media.segment import Segment
+from videostore.media.segment import LOST_BOTH, LOST_END, LOST_START, Segment
 from videostore.storage.archive import Archive
 from videostore.storage.index import Index
 from videostore.storage.succession import Joiner, after_adding, after_removing, follows, joins
-from videostore.storage.timeline import Timeline
 
 RUN = 1
 
@@ -64,6 +60,15 @@ def test_the_next_number_of_a_run_follows_and_no_other_does() -> None:
 
 def test_without_numbers_only_what_is_near_follows() -> None:
     assert follows(segment(0, None), segment(2.05, None)) and not follows(segment(0, None), segment(2.06, None))
+
+
+def test_where_frames_are_lost_no_segment_follows_and_at_the_other_end_it_depends_on_the_distance() -> None:
+    for lost in (LOST_END, LOST_BOTH):
+        assert not follows(segment(0, lost), segment(1, 1)) and not follows(segment(0, lost), segment(1, None))
+    for lost in (LOST_START, LOST_BOTH):
+        assert not follows(segment(0, 0), segment(1, lost)) and not follows(segment(0, None), segment(1, lost))
+    assert follows(segment(0, LOST_START), segment(1, 1)) and follows(segment(0, 0), segment(1, LOST_END))
+    assert not follows(segment(0, LOST_START), segment(20, 1))
 
 
 def test_what_lies_between_the_segments_of_a_run_is_joined_but_not_what_lies_between_runs() -> None:
@@ -102,45 +107,6 @@ async def test_a_segment_that_comes_between_two_is_joined_with_both(index: Index
     await index.remove([second.file_name])
     change = await after_removing(index, [second])
     assert spans(change.before) == [(0.05, 20), (20.05, 40)] and change.after == []
-
-
-@given(st.data())
-async def test_whatever_is_added_and_removed_the_timeline_is_that_of_the_segments_that_are_there(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    steps_s = data.draw(st.lists(st.sampled_from([0.1, 1, 4.9, 5.1, 20, 59.9, 300]), min_size=1, max_size=12))
-    pieces, at_s, run, number = [segment(0, 0)], 0.0, RUN, 0
-    for step_s in steps_s:
-        at_s += step_s
-        run, number = (run + 1, 0) if step_s > 60 else (run, number + 1)
-        pieces.append(segment(at_s, number, run=run))
-    index = await Index.open(tmp_path_factory.mktemp("index"), LOGGER)
-    timeline, there = Timeline(), set[int]()
-    try:
-        for number in data.draw(st.lists(st.integers(0, len(pieces) - 1), max_size=20)):
-            one = pieces[number]
-            if number in there:
-                there.remove(number)
-                await index.remove([one.file_name])
-                change = await after_removing(index, [one])
-                timeline.remove(
-                    [(one.start_us, one.end_us, one.size_bytes)],
-                    [(near.start_us, near.end_us) for near in change.near],
-                    change.before,
-                    change.after,
-                )
-            else:
-                there.add(number)
-                await index.add([one])
-                timeline.add(one.start_us, one.end_us, one.size_bytes)
-                change = await after_adding(index, [one])
-                timeline.join(change.before, change.after)
-            left = [pieces[number] for number in there]
-            lengths = [Range(one.start_us, one.end_us) for one in left] + joins(left)
-            assert timeline.ranges() == merge_ranges(lengths, RANGE_SLOP_US)
-            assert timeline.stored_us == sum(one.to_us - one.from_us for one in lengths)
-    finally:
-        await index.close()
 
 
 # Recordings of every rhythm

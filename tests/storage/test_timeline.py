@@ -88,3 +88,28 @@ def test_removing_segments_gives_the_same_as_adding_only_the_rest(
         timeline.remove([(start_us, end_us, 10)], near)
     assert timeline.ranges() == merge_ranges([Range(*span) for span in rest], 5 * US)
     assert timeline.segments == len(rest) and timeline.stored_bytes == 10 * len(rest)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 500), st.integers(1, 20)), max_size=15), st.integers(0, 550), st.integers(1, 60)
+)
+def test_the_nearest_range_is_the_one_at_the_smallest_distance(
+    given_spans: list[tuple[int, int]], start: int, length: int
+) -> None:
+    timeline = timeline_of(*((s, s + n) for s, n in given_spans))
+    from_us, to_us = start * US, (start + length) * US
+
+    def distance(one: Range) -> int:
+        return max(0, one.from_us - to_us, from_us - one.to_us)
+
+    nearest = timeline.nearest(from_us, to_us)
+    assert (nearest is None) == (not given_spans)
+    if nearest is not None:
+        assert distance(nearest) == min(map(distance, timeline.ranges()))
+
+
+def test_a_copy_with_more_ranges_leaves_the_timeline_as_it_was() -> None:
+    timeline = timeline_of((0, 30), (60, 90))
+    copy = timeline.with_ranges([Range(32 * US, 58 * US), Range(200 * US, 210 * US)])
+    assert seconds(copy) == [(0, 90), (200, 210)]
+    assert seconds(timeline) == [(0, 30), (60, 90)]

@@ -145,6 +145,54 @@ async def test_an_ffmpeg_that_is_slow_at_the_end_of_a_source_is_waited_for(tmp_p
     assert check_clip(read_clip(clip.data), times, times[0], times[-1] + 1).flawless
 
 
+async def test_a_live_source_that_ends_has_its_slow_ffmpeg_waited_for(tmp_path: Path) -> None:
+    times = capture_times(3, fps=20)
+
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        async for one in recorded(times):
+            yield one
+            await asyncio.sleep(0.01)
+        process = ffmpeg_of(store)
+        process.suspend()
+        asyncio.get_running_loop().call_later(3, process.resume)  # longer than FFMPEG_FINISH_S
+
+    store = VideoStore.record(tmp_path / "door", packets(), size_gb=1)
+    async with store:
+        await asyncio.wait_for(store.ended(), 60)
+        recorder = store.health().recorder
+        assert recorder is not None
+        clip = await store.fetch(times[0], times[-1] + 1)
+    assert len(read_clip(clip.data)) == len(times) - recorder.dropped_frames
+
+
+async def test_the_segment_is_finished_although_the_source_takes_long_to_close(tmp_path: Path) -> None:
+    times = capture_times(3, fps=20)
+    closing, closed = asyncio.Event(), asyncio.Event()
+
+    async def packets() -> AsyncIterator[Packet | Gap]:
+        try:
+            async for one in recorded(times):
+                yield one
+            await asyncio.Event().wait()
+        finally:
+            closing.set()
+            await closed.wait()
+
+    store = VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False)
+    async with store:
+        await until(lambda: store._run is not None and store._run.last_us == times[-1])
+        ending = asyncio.create_task(store.close())
+        await closing.wait()
+        (recording,) = [task for task in asyncio.all_tasks() if "StoreParts._record" in repr(task)]
+        for _ in range(3):  # as `end_task` does, every few seconds
+            recording.cancel()
+            await asyncio.sleep(0)
+        closed.set()
+        await ending
+    (segment,) = (tmp_path / "door").glob("*.mp4")
+    assert not list((tmp_path / "door").glob("*.open")) and len(read_clip(segment)) == len(times)
+
+
 async def test_an_ffmpeg_that_hangs_at_the_end_is_replaced_and_the_end_is_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,7 +212,10 @@ async def test_an_ffmpeg_that_hangs_at_the_end_is_replaced_and_the_end_is_writte
     assert (check.shown, check.doubled, check.missing_inside, check.missing_after) == (len(times), 0, (), ())
 
 
-async def test_an_end_of_a_live_source_that_cannot_be_recorded_is_an_error(tmp_path: Path) -> None:
+async def test_an_end_of_a_live_source_that_cannot_be_recorded_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.recording.run.FINISH_PATIENCE_S", 1.0)
     times = capture_times(0.5, fps=20)
 
     async def packets() -> AsyncIterator[Packet | Gap]:
@@ -176,7 +227,7 @@ async def test_an_end_of_a_live_source_that_cannot_be_recorded_is_an_error(tmp_p
 
     store = VideoStore.record(tmp_path / "door", packets(), size_gb=1)
     async with store:
-        with pytest.raises(videostore.VideoStoreError, match="end of the source could not be recorded: ffmpeg did not"):
+        with pytest.raises(videostore.VideoStoreError, match="end of the source could not be recorded: ffmpeg wrote"):
             await asyncio.wait_for(store.ended(), 60)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import shutil
@@ -207,15 +206,14 @@ async def test_a_segment_that_is_deleted_while_a_clip_is_made_is_in_the_clip(sto
     from_us, to_us = times[3], times[-5]
     async with VideoStore.open(storage, logger=LOGGER) as store:
         announced: list[object] = []
-        async with store._clips.plan(from_us, to_us) as plan, store._clips.temporary() as path:
-            streaming = store.stream(from_us, to_us, on_ranges=announced.append)
-            store._clips._stream_turn = Held()
-            first = asyncio.ensure_future(anext(streaming))
-            await until(lambda: announced)
+
+        def delete_all(ranges: object) -> None:
+            announced.append(ranges)
             for segment in storage.glob("*.mp4"):
                 segment.unlink()
-            store._clips._stream_turn.release()
-            data = await first + b"".join([block async for block in streaming])
+
+        async with store._clips.plan(from_us, to_us) as plan, store._clips.temporary() as path:
+            data = b"".join([block async for block in store.stream(from_us, to_us, on_ranges=delete_all)])
             assert announced == [None] and check_clip(read_clip(data), times, from_us, to_us).flawless
             await store._clips.cut(plan, path)
             assert check_clip(read_clip(path.read_bytes()), times, from_us, to_us).flawless
@@ -228,26 +226,14 @@ async def test_a_stream_raises_if_a_segment_is_deleted_that_could_not_be_linked(
 ) -> None:
     monkeypatch.setattr("videostore.clips.segment_links.descriptor_room", lambda _: 0)
     async with VideoStore.open(storage, logger=LOGGER) as store:
-        announced: list[object] = []
-        streaming = store.stream(times[0], times[-1] + 1, on_ranges=announced.append)
-        store._clips._stream_turn = Held()
-        first = asyncio.ensure_future(anext(streaming))
-        await until(lambda: announced)
-        sorted(storage.glob("*.mp4"))[victim].unlink()
-        store._clips._stream_turn.release()
-        await first
+        path = sorted(storage.glob("*.mp4"))[victim]
+        streaming = store.stream(times[0], times[-1] + 1, on_ranges=lambda _: path.unlink())
+        await anext(streaming)
         with pytest.raises(FFmpegError, match="The clip is not complete"):
             async for _ in streaming:
                 pass
         clip = await store.fetch(times[0], times[-1] + 1)  # a new plan leaves it out
         assert clip.ranges is not None
-
-
-class Held(asyncio.Semaphore):
-    """A turn that comes only when a test releases it."""
-
-    def __init__(self) -> None:
-        super().__init__(0)
 
 
 def _leads_to(descriptor: str) -> str:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TypeAlias
 
-from videostore.base.system import sync_data
+from videostore.base.system import rename_exclusively, sync_data
 
 AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 """A path as a caller of the library may give it: whatever `os.fspath` takes."""
@@ -26,6 +26,53 @@ def mount_point(directory: AnyPath) -> Path:
     """The directory where the device of a directory is mounted. Blocking."""
     resolved = Path(os.path.realpath(as_path(directory)))
     return next(path for path in (resolved, *resolved.parents) if os.path.ismount(path))
+
+
+def make_private_directory(directory: AnyPath) -> None:
+    """Create a directory that only its owner can read, unless it exists. Its parents are created as usual. Blocking.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    path = as_path(directory)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
+def rename_to_free(source: Path, target: Path) -> None:
+    """Rename a file unless the new name exists: nothing is overwritten, whatever other processes do. Blocking.
+
+    Raises:
+        FileExistsError: the new name exists.
+        OSError: the file cannot be renamed.
+    """
+    try:
+        os.link(source, target)
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except OSError:  # no hard links; some servers say that in their own way, or fail to say that it was made
+        if not _is_same(source, target):
+            if not rename_exclusively(source, target):
+                _replace_empty(source, target)
+            return
+    source.unlink()
+
+
+def _is_same(source: Path, target: Path) -> bool:
+    try:
+        return os.path.samestat(source.lstat(), target.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _replace_empty(source: Path, target: Path) -> None:
+    """Take the name with an empty file, which only one process can, and replace that."""
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    try:
+        os.replace(source, target)
+    except OSError:
+        target.unlink()
+        raise
 
 
 def sync_file(path: AnyPath) -> None:

@@ -76,6 +76,9 @@ TOO_LARGE = {
 NO_ROOM = {
     "no-room-for-clip": "The clip needs about {size_bytes:MiB}, but the disk of {path} has room for {free_bytes:MiB}."
     " Ask for at most {longest_s:s}, or free some space.",
+    "held-fills-quota": "Clips that are not written yet hold {held_bytes:MiB} of the quota of {quota_bytes:MiB}, and"
+    " this one would hold {size_bytes:MiB} more: too little would be left for new video. Save again when they are"
+    " written.",
     "no-room-to-cut": "Making this clip needs about {size_bytes:MiB} of temporary space, but {path} has"
     " {free_bytes:MiB}. Ask for a shorter range, or free some space.",
     "no-room-to-cut-in-either": "Making this clip needs about {size_bytes:MiB} of temporary space, but neither {path}"
@@ -112,6 +115,8 @@ STORE = {
     "storage-missing": "There is no storage directory {path}. Check the path.",
     "storage-unusable": "The storage at {path} cannot be used: {reason:reason}.",
     "storage-unreadable": "The storage at {path} cannot be read: {reason:reason}.",
+    "index-not-repaired": "The segments at {path} are repaired, but the index cannot be kept there: {reason:reason}.",
+    "storage-limited": "The storage at {path} is full ({reason:reason}): its oldest segments are deleted to make room.",
     "storage-not-repaired": "The storage at {path} cannot be repaired: {reason:reason}.",
     "storage-in-use": "{attribute:attribute} {path:path} is used by another recorder. Give each recorder its own"
     " directory.",
@@ -125,6 +130,9 @@ STORE = {
     " with async.",
     "recording-unreadable": "The recording cannot be read at the moment: {reason:reason}.",
     "clip-not-written": "The clip cannot be written to {path}: {reason:reason}.",
+    "upload-stalled": "The disk of the upload path {path} does not respond: nothing moved for {timeout_s:s}.",
+    "clip-name-taken": "{path} was written by another program, so the clip cannot be written there. Move the file away,"
+    " or save again.",
     "clip-not-uploaded": "The clip cannot be written to the upload path {path}: {reason:reason}.",
     "source-failed": "The source failed: {reason:reason}.",
     "end-not-recorded": "The end of the source could not be recorded: {reason:reason}.",
@@ -141,6 +149,11 @@ REQUEST = {
     "field-missing": "The field '{field}' is missing. It must be {expected}.",
     "field-wrong": "'{field}' is {value:value}. It must be {expected}.",
     "tag-wrong": "tags[{index}] is {value:value}. It must be {expected}.",
+    "tag-is-link": "{path} is a symbolic link, which would lead the clip out of the upload path. Remove it, or use"
+    " another tag.",
+    "field-too-long": "'{field}' has {size_bytes} bytes. It can have {limit_bytes}.",
+    "too-many-requests": "{limit} requests wait already. Ask again later.",
+    "too-many-saves": "{limit} saves are pending already. Save again when some of them are written.",
     "tags-too-long": "The tags are too long together: with the upload path, a path can have {limit} bytes. Use fewer"
     " or shorter tags.",
     "range-empty": "'from' ({from_us:time}) must be before 'to' ({to_us:time}): the range is empty.",

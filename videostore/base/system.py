@@ -8,6 +8,7 @@
 | pipe to ffmpeg | enlarged to hold an image | unchanged |
 | a deleted file stays readable by other processes | by a name in `/proc` | no |
 | whether a process holds a lock on a file | asked of the system | assumed |
+| renaming to a free name in one step | `renameat2`, if the file system can | by hard links |
 | writing data without metadata to disk | `fdatasync` | `fsync` |
 | memory of the process | one pool, returned after large responses (glibc) | unchanged |
 | encoders for h264 and h265 | x264, x265, OpenH264 | the same, else VideoToolbox |
@@ -18,6 +19,7 @@ from __future__ import annotations
 import array
 import contextlib
 import ctypes
+import errno
 import fcntl
 import functools
 import os
@@ -45,6 +47,8 @@ _ARENA_MAX = -8
 """`M_ARENA_MAX` of glibc's malloc.h."""
 _FLOCK = "hhqqi0q"
 """`struct flock` of Linux: type, whence, start, length, process, and padding to the system's size."""
+_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
+"""Of Linux's fcntl.h and fs.h."""
 _SPARE_DESCRIPTORS = 256
 """For pipes, connections, the database and the rest of the program."""
 
@@ -131,6 +135,27 @@ def is_held(path: Path) -> bool:
             os.close(descriptor)
     except (OSError, struct.error):
         return True
+
+
+def rename_exclusively(source: Path, target: Path) -> bool:
+    """Rename a file in one step unless the new name exists; False if this system or file system cannot. Blocking.
+
+    Raises:
+        FileExistsError: the new name exists.
+        OSError: the file cannot be renamed.
+    """
+    if not LINUX:
+        return False
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):  # another C library
+        return False
+    if rename(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
+        return True
+    error = ctypes.get_errno()
+    if error in (errno.EEXIST, errno.ENOENT):
+        raise OSError(error, os.strerror(error), str(target if error == errno.EEXIST else source))
+    return False
 
 
 def sync_data(descriptor: int) -> None:

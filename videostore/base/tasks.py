@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
 _CANCEL_AGAIN_S = 1.0
+_MOMENT_S = 0.5
 
 
 async def finish_despite_cancellation(work: Awaitable[_T]) -> _T:
@@ -28,6 +30,36 @@ async def finish_despite_cancellation(work: Awaitable[_T]) -> _T:
             future.exception()  # asyncio logs an error that is never retrieved
         raise asyncio.CancelledError
     return future.result()
+
+
+async def off_loop(work: Callable[..., _T], *arguments: Any) -> _T:
+    """Run a blocking function in a thread of the loop's executor. A cancellation ends only the waiting."""
+    return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+
+
+async def wait_a_moment(work: Awaitable[object]) -> None:
+    """Wait for some work that is better done, such as the removal of a file on a disk that may hang.
+
+    After `_MOMENT_S` it goes on by itself. Its errors are dropped.
+    """
+    future = asyncio.ensure_future(work)
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait([future], timeout=_MOMENT_S)
+
+
+async def end_tasks_during(work: Coroutine[Any, Any, object], tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Do some work while tasks are cancelled, and wait until all of it has ended, even while being cancelled.
+
+    Each cancellation is passed on to the tasks, which may have swallowed the one before, and dropped afterwards.
+    """
+    future, tasks = asyncio.ensure_future(work), list(tasks)
+    waiting: set[asyncio.Future[Any]] = {future, *tasks}
+    while waiting:
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            waiting = (await asyncio.wait(waiting))[1]
+    future.result()
 
 
 async def run_in_thread(work: Callable[..., _T], *arguments: Any) -> _T:

@@ -241,13 +241,13 @@ def verify(
     ),
     "INPUT is anything that ffmpeg can open. H.264 and H.265 are recorded without re-encoding, if possible; everything "
     "else is encoded. A file is read in real time, as if it were a live camera. Recording stops when the input ends, "
-    "after --duration, or at Ctrl-C; the last segment is always finished.",
+    "after --duration, or at Ctrl-C; the last segment is always finished, and what ffmpeg still holds is waited for.",
     exit_codes={
         **EXIT_CODES,
         DONE: "recorded until the end of the input, for the duration, or until Ctrl-C",
         FAILED: "nothing was recorded, or the recording ended early",
         REFUSED: "wrong arguments, or an input that cannot be recorded",
-        INCOMPLETE: "recorded, but some frames are missing",
+        INCOMPLETE: "recorded, but some frames are missing, or the input is cut off or damaged",
         INTERRUPTED: "interrupted before the recording started",
     },
 )

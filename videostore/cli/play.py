@@ -13,7 +13,7 @@ from pathlib import Path
 from videostore.base.errors import RequestError, VideoStoreError, printable
 from videostore.base.ranges import Range
 from videostore.base.system import subordinate
-from videostore.base.tasks import end_task
+from videostore.base.tasks import end_task, off_loop
 from videostore.cli import environment
 from videostore.cli.gaps import ClipContents
 from videostore.cli.local_store import open_reader, wait_until_covered
@@ -59,7 +59,7 @@ async def _play(store: VideoStore, asked: Range, command: Sequence[str]) -> Clip
     contents = ClipContents(asked)
     async with contextlib.aclosing(store.stream(asked.from_us, asked.to_us, on_ranges=contents.update)) as blocks:
         first = await anext(blocks, b"")  # raises if nothing is stored, before a window opens
-        process = await start_ffmpeg(subordinate(command), stdin=True)
+        process = await start_ffmpeg(await off_loop(subordinate, command), stdin=True)
         assert process.stdin is not None and process.stderr is not None
         logging_messages = asyncio.ensure_future(log_messages(process.stderr, _LOGGER))
         try:

@@ -4,36 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from videostore.base.constants import JOIN_US, US_PER_SECOND
-from videostore.base.errors import RequestError, printable
-from videostore.base.ranges import Range
+from videostore.base.constants import US_PER_SECOND
+from videostore.base.errors import RequestError, VideoStoreError, printable
 from videostore.cli import terminal
-from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, print_message
+from videostore.cli.recorded import report_recording
+from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, print_message, second_signal
 from videostore.cli.text import format_size
-from videostore.cli.time_options import format_length, format_range, format_time, now_us
-from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
-from videostore.media.segment_names import name_time_us
+from videostore.cli.time_options import format_length, format_time, now_us
+from videostore.recording.backlog import END_OF_SOURCE
 from videostore.recording.health import RecorderHealth
 from videostore.sources.ffmpeg_input import FFmpegInput
 from videostore.sources.probing import StreamInfo
-from videostore.storage.index import Index
-from videostore.storage.segment_files import list_directory
 from videostore.store.results import Health
 from videostore.store.store import VideoStore
 
 _NO_SOUND = "The sound of the input is not recorded."
+_FINISHING = "Recording what is due until now, since ffmpeg is slower than the input. Ctrl-C drops it."
+_TELL_AFTER_S = 2.0
 _POLL_S = 0.25
 _FIRST_FRAME_S = 30.0
 """With `--duration`, the input has this much time for its first frame."""
-_SHOWN = 20
-_LOGGER = logging.getLogger("videostore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +49,26 @@ class RecordOptions:
     """Options of ffmpeg for the input."""
     duration_s: float | None
     """Length of the recording; None: until the input ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a recording has ended."""
+
+    health: RecorderHealth | None
+    failure: str
+    """Why the rest could not be recorded; empty if it was."""
+    trouble: str
+    """Why nothing was recorded at a time, the last such reason; empty if there was none."""
+
+    @property
+    def reason(self) -> str:
+        """Why nothing is stored, if that is so."""
+        if self.failure or self.health is None:
+            return self.failure
+        if self.health.last_frame_age_s is None:
+            return self.health.reason
+        return f"all of it was deleted again, to stay within the quota and the free space. {self.trouble}"
 
 
 async def record(options: RecordOptions) -> int:
@@ -81,19 +96,29 @@ async def record(options: RecordOptions) -> int:
     _report_input(source.info)
     if sound_told := source.has_sound:
         print_message(_NO_SOUND)
+    if options.duration_s is not None and not source.live:
+        source.end_after(round(options.duration_s * US_PER_SECOND))
     started_us = now_us()
     async with store:
-        health = await _wait_for_end(store, options.duration_s)
+        end = await _wait_for_end(store, source, options.duration_s if source.live else None)
     if source.has_sound and not sound_told:  # it did not answer at first
         print_message(_NO_SOUND)
-    directory = options.directory.expanduser().absolute()
-    code = await _report_recording(directory, started_us, health.reason if health else "")
-    if health and health.dropped_frames and code == DONE:
+    code = await report_recording(options.directory.expanduser().absolute(), started_us, end.reason)
+    return code if code == FAILED else _report_shortfall(source, end.health, end.failure)
+
+
+def _report_shortfall(source: FFmpegInput, health: RecorderHealth | None, failure: str) -> int:
+    """Say what is missing in what was recorded, and return the exit code."""
+    if early := source.fault or failure:
+        print_message(f"The recording ended early: {early.rstrip('.')}.")
+        return FAILED
+    code = DONE
+    if health and health.dropped_frames:
         print_message(f"{health.dropped_frames} frames were not recorded: ffmpeg was too slow for them, or failed.")
         code = INCOMPLETE
-    if source.fault and code != FAILED:
-        print_message(f"The recording ended early: {source.fault}.")
-        return FAILED
+    if source.shortfall:
+        print_message(f"The input {source.shortfall}.")
+        code = INCOMPLETE
     return code
 
 
@@ -106,27 +131,44 @@ def _report_input(info: StreamInfo | None) -> None:
         print_message(f"The input is {info.codec} of {info.width}x{info.height}, recorded without re-encoding.")
 
 
-async def _wait_for_end(store: VideoStore, duration_s: float | None) -> RecorderHealth | None:
-    """Show the progress until the input ends, the duration is over, or the user interrupts; the last health."""
+async def _wait_for_end(store: VideoStore, source: FFmpegInput, duration_s: float | None) -> _End:
+    """Show the progress until all is recorded that the input has, or has until the duration is over or Ctrl-C."""
+    ending = asyncio.ensure_future(store.ended())
+    ending.add_done_callback(lambda done: done.cancelled() or done.exception())
+    trouble = ""
+    with _progress() as show:
+
+        def look() -> Health:
+            nonlocal trouble
+            health = store.health()
+            show(health)
+            if (reason := _trouble(health)) not in ("", END_OF_SOURCE.reason):
+                trouble = reason
+            return health
+
+        with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is the usual way to stop
+            await _wait(ending, look, duration_s)
+        source.stop()
+        with second_signal(ending.cancel):
+            told_s = time.monotonic() + _TELL_AFTER_S
+            while not (await asyncio.wait({ending}, timeout=_POLL_S))[0]:
+                look()
+                if told_s and time.monotonic() > told_s:
+                    print_message(_FINISHING)
+                    told_s = 0.0
+    failure = None if ending.cancelled() else ending.exception()
+    reason = failure.fields.get("reason", failure) if isinstance(failure, VideoStoreError) else failure
+    return _End(store.health().recorder, str(reason or ""), trouble)
+
+
+async def _wait(ending: asyncio.Future[None], look: Callable[[], Health], duration_s: float | None) -> None:
     began_s, first_s = time.monotonic(), None
     left_s = _POLL_S
-    ending = asyncio.ensure_future(store.ended())
-    try:
-        with _progress() as show:
-            while left_s > 0:
-                await asyncio.wait({ending}, timeout=min(_POLL_S, left_s))
-                if ending.done():
-                    break
-                health = store.health()
-                show(health)
-                if first_s is None and health.recorder and health.recorder.last_frame_age_s is not None:
-                    first_s = time.monotonic()
-                left_s = _left_s(duration_s, began_s, first_s)
-    except asyncio.CancelledError:  # Ctrl-C is the usual way to stop
-        pass
-    finally:
-        ending.cancel()
-    return store.health().recorder
+    while left_s > 0 and not (await asyncio.wait({ending}, timeout=min(_POLL_S, left_s)))[0]:
+        recorder = look().recorder
+        if first_s is None and recorder and recorder.last_frame_age_s is not None:
+            first_s = time.monotonic()
+        left_s = _left_s(duration_s, began_s, first_s)
 
 
 def _left_s(duration_s: float | None, began_s: float, first_s: float | None) -> float:
@@ -157,10 +199,15 @@ def _progress() -> Iterator[Callable[[Health], None]]:
     yield show_change
 
 
+def _trouble(health: Health) -> str:
+    """Why nothing is recorded at the moment; empty if something is."""
+    reason = health.recorder.reason if health.recorder and not health.recorder.recording else ""
+    return (health.storage_trouble or reason).rstrip(".")
+
+
 def _activity(health: Health) -> str:
-    trouble = health.storage_trouble
-    reason = trouble or (health.recorder.reason if health.recorder and not health.recorder.recording else "")
-    return f"Not recording: {reason.rstrip('.')}." if reason else "Recording."
+    trouble = _trouble(health)
+    return f"Not recording: {trouble}." if trouble else "Recording."
 
 
 def _status_line(health: Health) -> str:
@@ -171,71 +218,6 @@ def _status_line(health: Health) -> str:
         return f"{_activity(health)} {stored}"
     dropped = f", {recorder.dropped_frames} frames dropped" if recorder.dropped_frames else ""
     return f"Recording {recorder.frames_per_second:.1f} frames/s, {stored}{dropped}. Ctrl-C stops."
-
-
-async def _report_recording(directory: Path, started_us: int, reason: str) -> int:
-    ranges = _joined(await _recorded_segments(directory, started_us - US_PER_SECOND))
-    if not ranges:
-        print_message(f"Nothing was recorded: {reason.rstrip('.')}." if reason else "Nothing was recorded.")
-        return FAILED
-    recorded_us = sum(one.to_us - one.from_us for one in ranges)
-    pieces = f" in {len(ranges)} ranges" if len(ranges) > 1 else ""
-    terminal.print_result(f"Recorded {format_length(recorded_us)}{pieces} into {directory}")
-    table = terminal.facts_table()
-    if len(ranges) == 1:
-        for name, time in zip(("from", "to"), format_range(ranges[0]), strict=True):
-            table.add_row(name, time)
-    else:
-        for one in ranges[-_SHOWN:]:
-            ends = " to ".join(format_range(one))
-            table.add_row("holds", ends, f"({format_length(one.to_us - one.from_us)})")
-    terminal.print_result(table)
-    if len(ranges) > 1:
-        missing_us = ranges[-1].to_us - ranges[0].from_us - recorded_us
-        print_message(
-            f"{format_length(missing_us)} are missing between these ranges. `videostore state --all` shows all ranges."
-        )
-    return DONE
-
-
-async def _recorded_segments(directory: Path, from_us: int) -> list[Segment]:
-    """The segments from a time on, as the index has them; those that it lacks are read from their files."""
-    names = [name for name in list_directory(directory)[1] if (name_time_us(name) or 0) >= from_us]
-    indexed: dict[str, Segment] = {}
-    with contextlib.suppress(OSError, sqlite3.Error):
-        index = await Index.open_snapshot(directory, _LOGGER)
-        try:
-            indexed = {one.file_name: one for one in await index.select(from_us, 1 << 62)}
-        finally:
-            await index.close()
-    found = [indexed.get(name) or _read(directory / name) for name in names]
-    return sorted((one for one in found if one is not None), key=lambda one: one.start_us)
-
-
-def _joined(segments: Sequence[Segment]) -> list[Range]:
-    """The ranges that segments make. Those of one run follow each other without a gap."""
-    ranges: list[Range] = []
-    before: Segment | None = None
-    for one in segments:
-        if before is not None and (_follows(one, before) or one.start_us <= ranges[-1].to_us + JOIN_US):
-            ranges[-1] = Range(ranges[-1].from_us, max(ranges[-1].to_us, one.end_us))
-        else:
-            ranges.append(Range(one.start_us, one.end_us))
-        before = one
-    return ranges
-
-
-def _follows(one: Segment, before: Segment) -> bool:
-    if one.run_us is None or one.run_us != before.run_us or one.run_number is None or before.run_number is None:
-        return False
-    return one.run_number == before.run_number + 1
-
-
-def _read(path: Path) -> Segment | None:
-    try:
-        return probe(path)
-    except (OSError, UnknownFileError, UnreadableError):
-        return None
 
 
 def parse_input_options(given: list[str]) -> dict[str, str]:

@@ -23,7 +23,10 @@ SizeGb = Annotated[
     str, typer.Option("--size-gb", metavar="N", help="Storage quota in GiB. Beyond it the oldest video is deleted.")
 ]
 Duration = Annotated[
-    str | None, typer.Option("--duration", metavar="LENGTH", help="Stop after this time: 30s, 5m, 1h30m …")
+    str | None,
+    typer.Option(
+        "--duration", metavar="LENGTH", help="Stop after this time, or after so much of a file: 30s, 5m, 1h30m …"
+    ),
 ]
 SegmentSeconds = Annotated[
     str | None, typer.Option("--segment-seconds", metavar="N", help="Length of a segment in seconds. Default: 30.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
 from videostore.base.errors import printable, redact
@@ -29,6 +29,19 @@ EXIT_CODES = {
 
 VERBOSE = "--verbose"
 _SENTENCE_ENDS = (".", "?", "…", "!")
+
+
+_on_second_signal: list[Callable[[], object]] = []
+
+
+@contextlib.contextmanager
+def second_signal(call: Callable[[], object]) -> Iterator[None]:
+    """Meanwhile, call this when the user interrupts once more. Otherwise nothing cuts the closing short."""
+    _on_second_signal.append(call)
+    try:
+        yield
+    finally:
+        _on_second_signal.remove(call)
 
 
 def print_message(sentence: str) -> None:
@@ -65,9 +78,12 @@ async def _run_until_signal(work: Coroutine[Any, Any, int], numbers: Iterable[si
 
     def interrupt() -> None:
         nonlocal interrupted
-        if not interrupted:  # a second signal must not cut the closing short
-            interrupted = True
-            task.cancel()
+        if interrupted:  # a second signal must not cut the closing short
+            for call in _on_second_signal:
+                call()
+            return
+        interrupted = True
+        task.cancel()
 
     def handle(number: int, frame: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the command has ended

@@ -10,7 +10,7 @@ because a clip cannot change it midway.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from videostore.ffmpeg.options import CLIP_TIMESCALE, EXACT_TIMES, REENCODED
 from videostore.media.clip_times import DATE, TITLE
 
 _ESCAPES = str.maketrans({**{c: "\\" + c for c in "=;#\\\n\r"}, "\0": None})
+_TAGS_INPUT = {"f": "ffmetadata", "format_whitelist": "ffmetadata", "protocol_whitelist": "file"}
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
 
 _LARGEST_BUFFER_BITS = 400_000_000
@@ -102,7 +103,7 @@ def join_command(
     options["metadata"] = f"{TITLE}={times.pop(TITLE)}"
     tags = command.file("tags.txt", metadata_file({"creation_time": times[DATE], **times, "comment": comment}))
     # The tags have no video, but ffmpeg-python includes only inputs that are mapped.
-    return command.writing(ffmpeg.output(video, ffmpeg.input(str(tags), f="ffmetadata")["v?"], output, **options))
+    return command.writing(ffmpeg.output(video, ffmpeg.input(str(tags), **_TAGS_INPUT)["v?"], output, **options))
 
 
 def edge_command(edge: Edge, output: Path, encoding: Mapping[str, Any], *, timescale: int, work: Path) -> CutCommand:
@@ -168,13 +169,14 @@ class _Command:
         """Video to encode, of exactly the frames of the parts, from the first of them on."""
         first, last = parts[0], parts[-1]
         begin_us, options = first.first_us, {}
-        listed = [ListedFile(one.path.absolute(), one.length_us) for one in parts]
+        listed = [ListedFile(one.path.absolute(), one.length_us, size_bytes=one.read_bytes) for one in parts]
         if first.decode_us is not None:
             # The demuxer cannot seek in a file of this kind: it may find a keyframe that is too late.
             begin_us = first.decode_us
             if begin_us > first.segment.start_us:
                 from_us = begin_us - first.segment.start_us
-                listed[0] = ListedFile(listed[0].path, first.length_us - from_us, first.origin_us + from_us)
+                inpoint_us = first.origin_us + from_us
+                listed[0] = replace(listed[0], duration_us=first.length_us - from_us, inpoint_us=inpoint_us)
         elif first.skip_us > 0:
             options["ss"] = format_seconds(first.skip_us)
         if last.stop_us is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, RequestError
 from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop, run_in_thread, wait_a_moment
 from videostore.clips.cut_commands import CutCommand, group_commands, join_command
 from videostore.clips.edge_encoder import EdgeEncoder, Joinable
 from videostore.clips.pieces import pieces_of
@@ -20,6 +21,7 @@ from videostore.clips.plan import Plan, groups_of
 from videostore.clips.planner import ClipPlanner, FindOpenSegments
 from videostore.clips.progress import CutProgress, OnProgress
 from videostore.clips.segment_links import SegmentLinks
+from videostore.clips.turns import Turns
 from videostore.clips.workspace import Workspaces
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.message_limit import MessageLimit
@@ -30,7 +32,7 @@ from videostore.storage.retention_holds import RetentionHolds
 FETCHES_AT_ONCE = 2
 SAVES_AT_ONCE = 1
 STREAMS_AT_ONCE = 4
-"""ffmpeg processes that cut clips at the same time; other requests wait their turn. Fetches wait neither for long
+"""Clips that are made at the same time; other requests wait their turn. Fetches wait neither for long
 saves nor for streams, which last as long as their reader takes."""
 
 _BLOCK_BYTES = 1 << 16
@@ -42,6 +44,13 @@ _REASONS = 3
 
 CheckSize = Callable[[int, int], Awaitable[None]]
 """Gets the size of a planned clip in bytes and its length in microseconds; raises RequestError to refuse it."""
+
+RunOnDisk = Callable[[Callable[[Path], int], Path], Awaitable[int]]
+"""Runs a function that may wait for a disk."""
+
+
+async def _run_in_pool(work: Callable[[Path], int], path: Path) -> int:
+    return await asyncio.get_running_loop().run_in_executor(None, work, path)
 
 
 class ClipCutter:
@@ -68,13 +77,18 @@ class ClipCutter:
         self._logger = logger
         self._message_limit = MessageLimit()
         self._recorder = recorder
-        self._save_turn = asyncio.Semaphore(SAVES_AT_ONCE)
-        self._fetch_turn = asyncio.Semaphore(FETCHES_AT_ONCE)
-        self._stream_turn = asyncio.Semaphore(STREAMS_AT_ONCE)
+        self.saves = Turns(SAVES_AT_ONCE)
+        self.fetches = Turns(FETCHES_AT_ONCE)
+        self.streams = Turns(STREAMS_AT_ONCE)
 
     @contextlib.asynccontextmanager
-    async def plan(self, from_us: int, to_us: int, check_size: CheckSize | None = None) -> AsyncIterator[Plan]:
-        """Choose the segments of [from_us, to_us). They stay readable until the context ends.
+    async def plan(
+        self, from_us: int, to_us: int, check_size: CheckSize | None = None, turns: Turns | None = None
+    ) -> AsyncIterator[Plan]:
+        """Wait for a turn, then choose the segments of [from_us, to_us). They stay readable until the context ends.
+
+        The turn is one of `turns`, by default of the fetches, and lasts as long. Until it comes the range is held, and
+        nothing is stored for it.
 
         Raises:
             NothingStoredError: nothing is stored in the range; `nearest` is the nearest stored range.
@@ -89,12 +103,15 @@ class ClipCutter:
                 asked_us = min(length_us, to_us - from_us)
                 await check_size(min(total_bytes - 2 * largest_bytes, total_bytes * asked_us // length_us), asked_us)
         with self._holds.hold(from_us, to_us):
-            async with self._workspaces.make() as work:
-                with SegmentLinks(self._archive.directory, work, read_only=self._archive.read_only) as links:
-                    plan = await self._planner.plan(Range(from_us, to_us), work, links)
+            async with (turns or self.fetches).turn(), self._workspaces.make() as work:
+                links = SegmentLinks(self._archive.directory, work, read_only=self._archive.read_only)
+                try:
+                    plan = await self._planner.plan(Range(from_us, to_us), links)
                     if check_size is not None:
                         await check_size(plan.estimated_bytes, plan.length_us)
                     yield plan
+                finally:
+                    await run_in_thread(links.close)
 
     async def estimate(self, from_us: int, to_us: int) -> tuple[int, int]:
         """About how many bytes and microseconds a clip of the closed segments has; reads only the index."""
@@ -109,24 +126,26 @@ class ClipCutter:
         *,
         container: str = "mp4",
         comment: str = "",
-        for_save: bool = False,
         on_progress: OnProgress | None = None,
+        run_on_disk: RunOnDisk = _run_in_pool,
     ) -> Plan:
-        """Write the clip of a plan to a file, which must not exist. Waits its turn among saves, or among fetches.
+        """Write the clip of a plan to a file, which must not exist.
 
         Returns the plan that was carried out: without what turned out to be unreadable. `on_progress` gets the share
-        of the work that is done, from 0 to 1.
+        of the work that is done, from 0 to 1; `run_on_disk` runs what may wait for the disk of the file.
 
         Raises:
             FFmpegError: ffmpeg failed. As when cancelled, no file is left.
             RequestError: nothing of the plan can be read any more.
         """
-        async with self._save_turn if for_save else self._fetch_turn, self._workspaces.make(plan.work_bytes) as work:
+        async with self._workspaces.make(plan.work_bytes) as work:
             try:
-                return await self._cut(plan, output, container, comment, work, on_progress)
+                plan = await self._cut(plan, output, container, comment, work, on_progress)
+                if not await run_on_disk(_size_bytes, output):
+                    raise RequestError("clip-empty")
+                return plan
             except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    output.unlink()
+                await wait_a_moment(run_on_disk(_unlink, output))
                 raise
 
     async def stream(self, plan: Plan, *, comment: str = "") -> AsyncGenerator[bytes, None]:
@@ -135,7 +154,7 @@ class ClipCutter:
         Raises:
             FFmpegError: ffmpeg failed or could not read all of the plan. The blocks before are not the whole clip.
         """
-        async with self._stream_turn, self._workspaces.make(plan.work_bytes) as work:
+        async with self._workspaces.make(plan.work_bytes) as work:
             progress = CutProgress(plan.ffmpeg_us)
             last = await self._prepare(plan, "pipe:1", "fmp4", comment, work, progress)
             async with self._output(last, progress) as output:
@@ -170,22 +189,22 @@ class ClipCutter:
             plan = better
             progress = await run(plan)
         self._check_read_to_end(progress)
-        if not output.exists() or output.stat().st_size == 0:
-            raise RequestError("clip-empty")
         return plan
 
     async def _prepare(
         self, plan: Plan, output: str, container: str, comment: str, work: Path, progress: CutProgress
     ) -> CutCommand:
         """Encode what has to be encoded. Returns the command that joins the pieces of the clip."""
-        groups, joinable, stop_us = groups_of(plan.parts), None, None
+        # In threads: all that goes through the parts takes a while for tens of thousands of segments.
+        loop = asyncio.get_running_loop()
+        groups, joinable, stop_us = await loop.run_in_executor(None, groups_of, plan.parts), None, None
         if len(groups) == 1:
-            pieces = pieces_of(groups[0])
+            pieces = await loop.run_in_executor(None, pieces_of, groups[0])
             progress.add(sum(edge.length_us for edge in pieces.edges))
             joinable = await self._edges.encode(pieces, work, functools.partial(self._run_edge, progress=progress))
             stop_us = pieces.stop_us
         if joinable is None:
-            commands, listed = group_commands(groups, work)
+            commands, listed = await loop.run_in_executor(None, group_commands, groups, work)
             joinable = Joinable(listed)
             for command in commands:
                 await self._run(command, progress)
@@ -202,8 +221,7 @@ class ClipCutter:
             stop_us=stop_us,
             tag=joinable.tag,
         )
-        # In a thread: the lists and tags of tens of thousands of segments take a while to make.
-        return await asyncio.get_running_loop().run_in_executor(None, join)
+        return await loop.run_in_executor(None, join)
 
     async def _run_edge(self, command: CutCommand, progress: CutProgress) -> None:
         """Run a command that may fail because another way of encoding is needed."""
@@ -236,7 +254,7 @@ class ClipCutter:
     async def _ffmpeg(
         self, command: CutCommand, complaints: list[str], *options: str
     ) -> AsyncIterator[asyncio.StreamReader]:
-        await asyncio.get_running_loop().run_in_executor(None, _write_files, command.files)
+        await off_loop(_write_files, command.files)
         messages = ("-hide_banner", "-nostats", "-loglevel", loglevel(self._logger), "-y")
         arguments = [self._binary, *command.arguments, *options, *messages]
         async with ffmpeg_output(
@@ -267,6 +285,20 @@ class ClipCutter:
     def _incomplete(self, progress: CutProgress) -> FFmpegError:
         self._logger.error("A clip is incomplete: %s.", "; ".join(progress.complaints[:_REASONS]))
         return FFmpegError("clip-incomplete")
+
+
+def _size_bytes(path: Path) -> int:
+    """Blocking."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _unlink(path: Path) -> int:
+    """Blocking."""
+    path.unlink(missing_ok=True)
+    return 0
 
 
 def _write_files(files: Mapping[Path, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -74,14 +75,17 @@ class EdgeEncoder:
     ) -> list[Path] | None:
         """Encode the edges in one way; None if they do not join."""
         files = [work / f"{edge.name}-{way.name}.mp4" for edge in pieces.edges]
-        commands = [
-            edge_command(edge, path.absolute(), way.options, timescale=setup.timescale, work=work)
-            for edge, path in zip(pieces.edges, files, strict=True)
-        ]
+        loop = asyncio.get_running_loop()
+        commands = []
+        for edge, path in zip(pieces.edges, files, strict=True):
+            command = functools.partial(
+                edge_command, edge, path.absolute(), way.options, timescale=setup.timescale, work=work
+            )
+            commands.append(await loop.run_in_executor(None, command))
         running = [asyncio.ensure_future(run(command)) for command in commands]
         try:
             await asyncio.gather(*running)
-            if await asyncio.get_running_loop().run_in_executor(None, way.fit, setup, pieces.model, files):
+            if await loop.run_in_executor(None, way.fit, setup, pieces.model, files):
                 return files
         except (FFmpegError, NoSetupError, OSError) as error:
             self._logger.debug("The edges of a clip cannot be encoded as %s: %s", way.name, error)

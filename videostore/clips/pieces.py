@@ -83,16 +83,16 @@ class _Timeline:
     """Where the frames of parts are in their clip."""
 
     def __init__(self, parts: Sequence[ClipPart]) -> None:
-        self._begins: dict[str, int] = {}
+        self._begins: dict[Path, int] = {}
         at_us = -parts[0].skip_us
         for part in parts:
-            self._begins[part.segment.file_name] = at_us
+            self._begins[part.path] = at_us
             at_us += part.length_us
         self.length_us = at_us
 
     def position(self, part: ClipPart, time_us: int) -> int:
         """The place in the clip of a time in a part, in microseconds."""
-        return self._begins[part.segment.file_name] + time_us - part.segment.start_us
+        return self._begins[part.path] + time_us - part.segment.start_us
 
 
 def _listed(part: ClipPart, from_us: int) -> ListedFile:
@@ -103,4 +103,4 @@ def _listed(part: ClipPart, from_us: int) -> ListedFile:
         to_us = end.tail_us or to_us
     inpoint_us = part.origin_us + from_us - start_us if from_us > start_us else None
     # All of them with a duration: the demuxer seeks only where it knows every one.
-    return ListedFile(part.path.absolute(), to_us - from_us, inpoint_us, outpoint_us)
+    return ListedFile(part.path.absolute(), to_us - from_us, inpoint_us, outpoint_us, part.read_bytes)

@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from videostore.base.constants import JOIN_US, US_PER_SECOND
+from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import reason_of
 from videostore.base.ranges import Range, merge_ranges
+from videostore.clips.segment_order import touch
 from videostore.media.coded_order import borders, copies_until
 from videostore.media.look import Look
-from videostore.media.segment import PASSING_ERRORS, FrameTimes, Segment, UnreadableError, frame_times
-from videostore.storage.succession import follows
-
-FOREIGN_SLACK_US = 2 * US_PER_SECOND
-"""The Go module dates a segment by the second in its name, so neighbours overlap or leave a gap of up to this much."""
+from videostore.media.segment import PASSING_ERRORS, FrameTimes, Segment, Stretch, UnreadableError, frame_times
+from videostore.media.segment_names import parse_open_name
 
 REENCODED_FACTOR = 2
 """Re-encoded video takes at most this many times the bytes of its source: enough for good quality, and bounded."""
@@ -71,8 +69,9 @@ class ClipPart:
     """The time in the file of its first frame."""
     look: Look | None = None
     """None if the file was not read."""
-    lost_end_at: int | None = None
-    """Size of the readable part of the file in bytes, if its end is lost; ffmpeg would stop there."""
+    read_bytes: int | None = None
+    """How much of the file is read, if that is not all: an open segment grows meanwhile, and where the end of a file is
+    lost ffmpeg would stop."""
 
     @property
     def length_us(self) -> int:
@@ -96,6 +95,17 @@ class ClipPart:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenSegment:
+    """A segment with holes."""
+
+    segment: Segment
+    path: Path
+    header_bytes: int
+    stretches: tuple[Stretch, ...]
+    end_lost: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a clip is made of."""
 
@@ -106,19 +116,18 @@ class Plan:
     ranges: tuple[Range, ...]
     """What the clip holds of the range."""
     estimated_bytes: int
+    reencoded: bool = False
+    """Whether all of it is re-encoded: parts that differ in frame size or codec are joined only afterwards."""
     wait_us: int = 0
     """From the start of the range to the first frame in it, if a slow camera's frame before it lasts until then."""
+    broken: tuple[BrokenSegment, ...] = ()
+    """Segments in which something before the last frame cannot be read. Each of their stretches must become a part."""
 
     @property
     def complete(self) -> bool:
         """Whether the clip holds all of the range, to the millisecond."""
         missing_us = self.asked.to_us - self.asked.from_us - self.wait_us - self.length_us
         return len(self.ranges) == 1 and missing_us < _PRECISION_US
-
-    @property
-    def reencoded(self) -> bool:
-        """Whether all of it is re-encoded: parts that differ in frame size or codec are joined only afterwards."""
-        return len(groups_of(self.parts)) > 1
 
     @property
     def output_bytes(self) -> int:
@@ -158,9 +167,12 @@ def make_plan(
     held: list[Range] = []
     entered = False
     """Whether a frame is found from which on the clip can be copied."""
+    broken: list[BrokenSegment] = []
+    shown_us: dict[int | None, int] = {}
+    """The last frame of each run so far: a damaged copy of a segment may hold some of them again."""
     for number, (segment, path) in enumerate(found, 1):
         after = found[number][0] if number < len(found) else None
-        end_us = after.start_us if after is not None and _touch(segment, after) else segment.end_us
+        end_us = after.start_us if after is not None and touch(segment, after) else segment.end_us
         # Frames of ours may be later than the start of the next segment, if the clock was set back a little.
         latest_us = max(end_us, segment.end_us) if segment.run_us is not None else end_us
         if latest_us <= from_us or segment.start_us >= to_us:
@@ -173,6 +185,8 @@ def make_plan(
             logger.warning("Segment %s cannot be read and is left out of a clip: %s", path.name, error)
             continue
         if times is not None:
+            if times.stretches:
+                broken.append(BrokenSegment(segment, path, times.header_bytes, times.stretches, times.ragged))
             if segment.run_us is not None and end_us <= times.all_us[-1]:
                 end_us = segment.end_us
                 part = replace(part, end_us=end_us)
@@ -180,13 +194,19 @@ def make_plan(
                 logger.warning("The end of segment %s is missing.", path.name)
                 end_us = times.end_us
                 shorter = replace(segment, end_us=end_us, size_bytes=times.size_bytes)
-                part = replace(part, segment=shorter, end_us=end_us, lost_end_at=times.size_bytes)
+                part = replace(part, segment=shorter, end_us=end_us, read_bytes=times.size_bytes)
+            elif parse_open_name(segment.file_name):
+                part = replace(part, read_bytes=segment.size_bytes)
             part = replace(part, look=times.look)
             held.append(Range(max(from_us, segment.start_us), min(to_us, end_us)))
             first = bisect.bisect_left(times.all_us, from_us)
+            if segment.run_us in shown_us:
+                first = max(first, bisect.bisect_right(times.all_us, shown_us[segment.run_us]))
             stop = bisect.bisect_left(times.all_us, to_us)
-            if first == stop:  # its last frame is shown into the range, but was captured before it
+            if first >= stop:  # its last frame is shown into the range, but was captured before it
                 continue
+            if segment.run_us is not None:
+                shown_us[segment.run_us] = times.all_us[stop - 1]
             last_us, next_us = times.all_us[stop - 1], times.all_us[stop] if stop < len(times.all_us) else None
             lasts_until_us = segment.start_us + part.length_us if next_us is None else next_us
             part = replace(
@@ -204,7 +224,16 @@ def make_plan(
     ranges = merge_ranges([one for one in held if one.from_us < one.to_us])
     shown = _from_first_frame(ranges, parts)
     wait_us = shown[0].from_us - ranges[0].from_us if len(shown) == len(ranges) > 0 else 0
-    return Plan(asked, tuple(found), tuple(parts), tuple(shown), sum(map(_estimate_bytes, parts)), wait_us)
+    return Plan(
+        asked,
+        tuple(found),
+        tuple(parts),
+        tuple(shown),
+        sum(map(_estimate_bytes, parts)),
+        reencoded=len(groups_of(parts)) > 1,
+        wait_us=wait_us,
+        broken=tuple(broken),
+    )
 
 
 def _from_first_frame(ranges: list[Range], parts: Sequence[ClipPart]) -> list[Range]:
@@ -266,36 +295,6 @@ def _readable_times(part: ClipPart, asked: Range, thorough: bool) -> FrameTimes 
 def first_picture_bytes(pixels: int) -> int:
     """What the first picture of re-encoded video takes, besides what is bounded by its source, which may be smaller."""
     return pixels // 8
-
-
-def sort_segments(found: Sequence[tuple[Segment, Path]]) -> list[tuple[Segment, Path]]:
-    """Segments by start; where runs overlap because the clock was set back, one run after another."""
-    by_start = sorted(found, key=lambda pair: pair[0].start_us)
-    following: dict[int | None, Segment] = {}
-    ends: list[int] = []
-    for segment, _ in reversed(by_start):  # a segment's own end is a guess
-        after = following.get(segment.run_us)
-        ends.append(max(segment.end_us, after.start_us if after and _touch(segment, after) else segment.end_us))
-        following[segment.run_us] = segment
-    ordered: list[tuple[Segment, Path]] = []
-    runs: dict[int | None, list[tuple[Segment, Path]]] = {}
-    end_us = -(1 << 62)
-    for pair, own_end_us in zip(by_start, reversed(ends), strict=True):
-        if pair[0].start_us >= end_us - (FOREIGN_SLACK_US if pair[0].run_us is None else 0):
-            ordered += [one for run in runs.values() for one in run]
-            runs = {}
-        runs.setdefault(pair[0].run_us, []).append(pair)
-        end_us = max(end_us, own_end_us)
-    return ordered + [one for run in runs.values() for one in run]
-
-
-def _touch(one: Segment, other: Segment) -> bool:
-    distance_us = other.start_us - one.end_us
-    if one.run_us is None or other.run_us is None:
-        return abs(distance_us) <= FOREIGN_SLACK_US
-    if one.run_us != other.run_us:
-        return abs(distance_us) <= JOIN_US
-    return follows(one, other)
 
 
 def _estimate_bytes(part: ClipPart) -> int:

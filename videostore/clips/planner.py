@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,12 +17,15 @@ from videostore.base.errors import (
     reason_of,
 )
 from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop
+from videostore.clips.intact_stretches import divide_broken
 from videostore.clips.nearest_frames import nearest_frames
-from videostore.clips.plan import ClipPart, Plan, make_plan, sort_segments
+from videostore.clips.plan import ClipPart, Plan, make_plan
 from videostore.clips.segment_links import SegmentLinks
+from videostore.clips.segment_order import sort_segments
 from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
-from videostore.storage.open_segments import stored_ranges
+from videostore.storage.open_segments import stored_timeline
 
 FindOpenSegments = Callable[[int, int], Awaitable[list[tuple[Segment, Path]]]]
 """Finds the segments that overlap a range and are not closed, or not in the index yet."""
@@ -39,8 +41,10 @@ class ClipPlanner:
         self._open_segments = open_segments
         self._logger = logger
 
-    async def plan(self, asked: Range, work: Path, links: SegmentLinks) -> Plan:
-        """The plan for a range. Its segments stay readable as long as `links`; copies of open ones are in `work`.
+    async def plan(self, asked: Range, links: SegmentLinks) -> Plan:
+        """The plan for a range. Its segments stay readable as long as `links`.
+
+        Nothing is copied but what can be read of damaged segments, to the directory of the links.
 
         Raises:
             NothingStoredError: nothing is stored in the range.
@@ -48,7 +52,7 @@ class ClipPlanner:
             VideoStoreError: the storage cannot be read at the moment, or the index is being rebuilt.
         """
         try:
-            plan = await self._make(asked, await self._find_indexed(asked, work, links), work)
+            plan = await self._make(asked, await self._find_indexed(asked, links), links.work)
         except OSError as error:
             raise VideoStoreError("recording-unreadable", reason=reason_of(error)) from error
         if not plan.parts:
@@ -58,12 +62,14 @@ class ClipPlanner:
     async def replan(self, plan: Plan, work: Path) -> Plan | None:
         """A plan without the segments that turn out to be damaged after ffmpeg complained; None if none is.
 
+        What can be read of damaged segments is copied to `work`.
+
         Raises:
             NothingStoredError, UnreadableRangeError: nothing is left of it.
             OSError: the storage cannot be read at the moment.
         """
         better = await self._make(plan.asked, plan.found, work, thorough=True)
-        if _without_paths(better.parts) == _without_paths(plan.parts):
+        if await off_loop(_are_same, better.parts, plan.parts):
             return None
         if not better.parts:
             raise await self._nothing_to_cut(better)
@@ -72,46 +78,38 @@ class ClipPlanner:
     async def _make(
         self, asked: Range, found: Sequence[tuple[Segment, Path]], work: Path, *, thorough: bool = False
     ) -> Plan:
-        loop = asyncio.get_running_loop()
         make = functools.partial(make_plan, found, asked, self._logger, thorough=thorough)
-        plan = await loop.run_in_executor(None, make)
-        return replace(plan, parts=tuple([await loop.run_in_executor(None, _mend, part, work) for part in plan.parts]))
+        plan = await off_loop(make)
+        if plan.broken:
+            stretches = await off_loop(divide_broken, plan, work)
+            make = functools.partial(make_plan, stretches, asked, self._logger, thorough=thorough)
+            plan = replace(await off_loop(make), found=tuple(found))
+        return plan
 
-    async def _find_indexed(self, asked: Range, work: Path, links: SegmentLinks) -> list[tuple[Segment, Path]]:
+    async def _find_indexed(self, asked: Range, links: SegmentLinks) -> list[tuple[Segment, Path]]:
         """What is stored of the range, found while the index knows all of the range."""
         while True:
             await self._archive.wait_until_indexed(asked.from_us, KNOWN_WITHIN_S)
             try:
-                found = await self._find(asked, work, links)
+                found = await self._find(asked, links)
             except FileNotFoundError:
                 if not self._archive.read_only:
                     raise
                 continue  # the recorder closed a segment just now
-            if self._archive.is_indexed_since(asked.from_us):
+            if await self._archive.is_indexed_since(asked.from_us):
                 return found
 
-    async def _find(self, asked: Range, work: Path, links: SegmentLinks) -> list[tuple[Segment, Path]]:
+    async def _find(self, asked: Range, links: SegmentLinks) -> list[tuple[Segment, Path]]:
         """Stored segments and the neighbours of the range, under names that last as long as the links.
 
-        Open segments are copied, because they grow. Closed ones get a second name, which remains if they are deleted.
+        Open segments are linked as well, not copied: what is read of them ends with the fragments that are whole now.
         """
-        loop = asyncio.get_running_loop()
         from_us, to_us = asked.from_us - NEIGHBOUR_US, asked.to_us + NEIGHBOUR_US
         async with self._archive.steady():
             opened = await self._open_segments(from_us, to_us)
             closed = await self._archive.index.select(from_us, to_us)
-            # Read-only, a segment that its recorder is closing may have both names.
-            known = {(segment.run_us, segment.start_us) for segment in closed}
-            found = []
-            for segment, path in opened:
-                if (segment.run_us, segment.start_us) in known:
-                    continue
-                copy = work / segment.file_name
-                if segment.start_us < asked.to_us and segment.end_us > asked.from_us:
-                    await loop.run_in_executor(None, _copy_start, path, copy, segment.size_bytes)
-                found.append((segment, copy))
-            found += await loop.run_in_executor(None, links.link, closed)
-        return sort_segments(found)
+            found = await off_loop(_link_each, links, closed, opened)
+        return await off_loop(sort_segments, found)
 
     async def _nothing_to_cut(self, plan: Plan) -> RequestError:
         """Why a plan has no parts: nothing is stored, or it cannot be read."""
@@ -121,10 +119,10 @@ class ClipPlanner:
             return UnreadableRangeError("range-unreadable", asked=asked)
         async with self._archive.steady():
             opened = await self._open_segments(0, _ALWAYS_US)
-            ranges = await stored_ranges(self._archive, [one for one, _ in opened])
-        if not ranges:
+            timeline = await stored_timeline(self._archive, [one for one, _ in opened])
+        nearest = timeline.nearest(asked.from_us, asked.to_us)
+        if nearest is None:
             return NothingStoredError("storage-empty", asked=asked)
-        nearest = min(ranges, key=lambda one: max(one.from_us - asked.to_us, asked.from_us - one.to_us))
         if nearest.to_us <= asked.from_us or nearest.from_us >= asked.to_us:
             return NothingStoredError("nothing-in-range", asked=asked, nearest=nearest)
         return await self._between_frames(asked, nearest)
@@ -136,7 +134,7 @@ class ClipPlanner:
             closed = await self._archive.index.select(from_us, to_us)
             found = [(one, self._archive.directory / one.file_name) for one in closed]
             found += await self._open_segments(from_us, to_us)
-            frames = await asyncio.get_running_loop().run_in_executor(None, nearest_frames, found, asked)
+            frames = await off_loop(nearest_frames, found, asked)
         before_us, after_us = frames
         if before_us is not None and after_us is not None:
             fields = {"before_us": before_us, "after_us": after_us}
@@ -148,23 +146,14 @@ class ClipPlanner:
         return UnreadableRangeError("range-unreadable", asked=asked)
 
 
-def _without_paths(parts: Sequence[ClipPart]) -> list[ClipPart]:
-    return [replace(part, path=Path()) for part in parts]
+def _are_same(parts: Sequence[ClipPart], others: Sequence[ClipPart]) -> bool:
+    """Whether two plans have the same parts, wherever copies are."""
+    return [replace(part, path=Path()) for part in parts] == [replace(part, path=Path()) for part in others]
 
 
-def _mend(part: ClipPart, work: Path) -> ClipPart:
-    """Replace a file that lost its end by a copy of what can be read of it. Blocking."""
-    if part.lost_end_at is None:
-        return part
-    copy = work / f"mended-{part.path.name}"
-    _copy_start(part.path, copy, part.lost_end_at)
-    return replace(part, path=copy)
-
-
-def _copy_start(source: Path, target: Path, size_bytes: int) -> None:
-    """Copy the first bytes of a file. Blocking."""
-    with source.open("rb") as reader, target.open("wb") as writer:
-        left = size_bytes
-        while left > 0 and (block := reader.read(min(left, 1 << 20))):
-            writer.write(block)
-            left -= len(block)
+def _link_each(
+    links: SegmentLinks, closed: Sequence[Segment], opened: Sequence[tuple[Segment, Path]]
+) -> list[tuple[Segment, Path]]:
+    """Blocking. Read-only, a segment that its recorder is closing may have both names: the closed one counts."""
+    known = {(segment.run_us, segment.start_us) for segment in closed}
+    return links.link(closed, [one for one in opened if (one[0].run_us, one[0].start_us) not in known])

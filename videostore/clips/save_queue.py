@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from videostore.base.constants import CLOSE_SAVES_S
-from videostore.base.errors import NothingStoredError, UnknownSaveError, VideoStoreError, reason_of
+from videostore.base.errors import NothingStoredError, RequestError, UnknownSaveError, VideoStoreError, reason_of
 from videostore.base.ranges import Range
 from videostore.base.tasks import DetachedTasks
 from videostore.clips.uploads import Uploads
@@ -21,6 +22,10 @@ from videostore.storage.save_record import SaveJob, SaveStatus
 
 SAVE_RETRIES_S = (5.0, 30.0, 120.0, 600.0)
 """Pauses between the attempts at a queued save: time for a full or slow disk to recover, after which the save fails."""
+
+MOST_PENDING_SAVES = 1000
+"""As many as outcomes that are kept: with the longest metadata they take 16 MB in the index. While they wait they take
+nothing else, but each holds its range."""
 
 FAILED_SAVES_SHOWN = 5
 """How many of the last failures `get_status` lists."""
@@ -59,13 +64,19 @@ class SaveQueue:
         return list(self._failed)
 
     async def accept(self, save: SaveJob) -> None:
-        """Queue a save: it is on stable storage when this returns. A caller that is cancelled does not undo it."""
+        """Queue a save: it is on stable storage when this returns. A caller that is cancelled does not undo it.
+
+        Raises:
+            RequestError: too many are pending.
+        """
+        if len(self._pending) >= MOST_PENDING_SAVES:
+            raise RequestError("too-many-saves", limit=MOST_PENDING_SAVES)
         await self._accepting.run(self._accept(save))
 
     async def _accept(self, save: SaveJob) -> None:
         with self._hold(save) as held:
             await self._index.put_save(save)
-            self._start(save, held.pop_all())
+            self._start(save, held.pop_all(), resumed=False)
 
     async def resume(self) -> None:
         """Start the pending saves of the index: those of earlier processes, or of an index that came back."""
@@ -76,7 +87,7 @@ class SaveQueue:
             if save.file_name not in self._pending:
                 self._logger.info("Resuming the save of %s.", save.file_name)
                 with self._hold(save) as held:
-                    self._start(save, held.pop_all())
+                    self._start(save, held.pop_all(), resumed=True)
 
     async def rewrite(self) -> None:
         """Put all queued saves into an index that was lost."""
@@ -86,7 +97,7 @@ class SaveQueue:
 
     async def finished(self, save: SaveJob) -> None:
         """Store the outcome of a save that was done at once."""
-        await self._index.put_save(replace(save, status=SaveStatus.DONE))
+        await self._index.put_save(replace(save, status=SaveStatus.DONE, metadata=""))
 
     async def status(self, file_name: str) -> SaveJob:
         """The state of a save.
@@ -121,14 +132,16 @@ class SaveQueue:
             held.enter_context(self._holds.hold(save.from_us, save.to_us, save.accepted_us))
             return held.pop_all()
 
-    def _start(self, save: SaveJob, held: contextlib.ExitStack) -> None:
-        task = asyncio.create_task(self._carry_out(save, held))
+    def _start(self, save: SaveJob, held: contextlib.ExitStack, *, resumed: bool) -> None:
+        task = asyncio.create_task(self._carry_out(save, held, resumed))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _carry_out(self, save: SaveJob, held: contextlib.ExitStack) -> None:
+    async def _carry_out(self, save: SaveJob, held: contextlib.ExitStack, resumed: bool) -> None:
         try:
-            ended = await self._try_repeatedly(save)
+            ended = replace(await self._try_repeatedly(save, resumed), metadata="")
+            with contextlib.suppress(VideoStoreError):  # the disk hangs; the next start does it
+                await self._uploads.run(self._uploads.release, save.file_name)
             self._pending[save.file_name] = ended  # what `rewrite` puts into an index that was lost meanwhile
             await self._index.put_save(ended)
         except asyncio.CancelledError:
@@ -144,11 +157,12 @@ class SaveQueue:
                 self._logger.info("Saved %s.", save.file_name)
         held.close()
 
-    async def _try_repeatedly(self, save: SaveJob) -> SaveJob:
+    async def _try_repeatedly(self, save: SaveJob, resumed: bool) -> SaveJob:
         path = self._uploads.path(save.relative_path)
         for pause_s in (*SAVE_RETRIES_S, None):
             try:
-                if await self._uploads.run(path.exists):  # an earlier process wrote it, and was ended then
+                claim = functools.partial(self._uploads.claim, path, save.identity, resumed=resumed)
+                if await self._uploads.run(claim):  # an earlier process wrote it, and was ended then
                     return replace(save, status=SaveStatus.DONE)
                 return replace(save, status=SaveStatus.DONE, ranges=await self._write(save, path))
             except Exception as error:

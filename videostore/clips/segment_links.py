@@ -1,4 +1,4 @@
-"""Second names for closed segments, so that a clip can read them to their end even if they are deleted."""
+"""Second names for segments, so that a clip can read them even if they are closed or deleted meanwhile."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class SegmentLinks:
     """Gives segments second names in a workspace until its context ends.
 
     The names are hard links. Read-only, where hard links would change the storage directory, they are symbolic links to
-    open file descriptors.
+    open file descriptors. So are those of open segments on file systems without hard links.
     """
 
     def __init__(self, directory: Path, work: Path, *, read_only: bool) -> None:
         self._directory = directory
-        self._work = work
+        self.work = work
         self._read_only = read_only
         self._descriptors: list[int] = []
         self._linking = threading.Lock()
@@ -34,12 +34,18 @@ class SegmentLinks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         """Release all segments. A thread that still links some, perhaps on a disk that hangs, is not waited for."""
         self._closed = True
         self._release_unless_linking()
 
-    def link(self, segments: Sequence[Segment]) -> list[tuple[Segment, Path]]:
-        """The segments with their second names, or with their own where the system offers no second ones. Blocking.
+    def link(
+        self, segments: Sequence[Segment], opened: Sequence[tuple[Segment, Path]] = ()
+    ) -> list[tuple[Segment, Path]]:
+        """Open segments, then closed ones, with their second names, or with their own where the system offers no second
+        ones. Blocking.
 
         Releases what was linked before. If there are more segments than files that can be open at once, the first ones
         are linked, because the quota deletes the oldest first.
@@ -47,12 +53,12 @@ class SegmentLinks:
         linked = []
         with self._linking:
             self._release()
-            room = descriptor_room(len(segments)) if self._read_only else len(segments)
-            for number, segment in enumerate(segments):
-                path, name = self._directory / segment.file_name, self._work / segment.file_name
-                if self._closed or number >= room or not self._link(path, name):
-                    name = path
-                linked.append((segment, name))
+            room = descriptor_room(len(segments) + len(opened)) if self._read_only else len(segments)
+            for segment, path in opened:
+                linked.append((segment, self._second_name(path, opened=True)))
+            for number, segment in enumerate(segments, len(opened) if self._read_only else 0):
+                path = self._directory / segment.file_name
+                linked.append((segment, self._second_name(path) if number < room else path))
         if self._closed:
             self._release_unless_linking()
         return linked
@@ -64,20 +70,40 @@ class SegmentLinks:
             finally:
                 self._linking.release()
 
-    def _link(self, path: Path, name: Path) -> bool:
-        try:
-            name.unlink(missing_ok=True)  # of an earlier attempt
+    def _second_name(self, path: Path, *, opened: bool = False) -> Path:
+        if self._closed:
+            return path
+        name = self._link(path)
+        if name is None and (opened or self._read_only):
+            name = self._open(path)
+        return name or path
+
+    def _link(self, path: Path) -> Path | None:
+        """A hard link; None if the file system has none, or if the file does not exist, which shows when it is read."""
+        name = self.work / path.name
+        with contextlib.suppress(OSError):
             if not self._read_only:
+                name.unlink(missing_ok=True)  # of an earlier attempt
                 os.link(path, name)
-                return True
+                return name
+        return None
+
+    def _open(self, path: Path) -> Path | None:
+        """A name that leads to an open descriptor; None if the system has no such names."""
+        with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             self._descriptors.append(descriptor)
             lasting = name_of_descriptor(descriptor)
-            if lasting is not None:
+            if lasting is None:
+                return None
+            name = self.work / path.name
+            try:
+                name.unlink(missing_ok=True)
                 name.symlink_to(lasting)
-            return lasting is not None
-        except OSError:  # the file system has no links, or the file does not exist, which shows when it is read
-            return False
+            except OSError:  # no symbolic links either
+                return Path(lasting)
+            return name
+        return None
 
     def _release(self) -> None:
         while self._descriptors:

@@ -8,86 +8,57 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
+import glob
+import itertools
 import logging
 import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
-from videostore.base.errors import RequestError, VideoStoreError, reason_of, whole_characters
-from videostore.base.files import mount_point, sync_directory, sync_file
-from videostore.base.time_format import format_local
+from videostore.base.errors import RequestError, VideoStoreError, reason_of
+from videostore.base.files import mount_point, rename_to_free, sync_directory, sync_file
+from videostore.clips import reservations
+from videostore.clips.clip_names import NAME_BYTES, PROGRESS_SUFFIX, TOKEN_BYTES, clean_name, clip_stem
+from videostore.clips.progress import OnProgress
+from videostore.clips.stall_limit import StalledError, StallLimit
 
-PROGRESS_SUFFIX = ".prog"
 _THREADS = 4
+LOOK_S = 30.0
+"""How long a look at the upload path may take. A disk that spins up takes a few seconds."""
+UPLOAD_STALL_S = 600.0
+"""How long a save may stand still. A slow disk may need minutes for what the system has collected in memory."""
 _T = TypeVar("_T")
-_NAME_BYTES = 255
-"""Longest name that common file systems accept."""
-_TOKEN_BYTES = 4
-_NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
-"""Errors of file systems that have no hard links."""
-_RESERVED_BYTES = len(".mp4") + len("-99999") + len(".") + 2 * _TOKEN_BYTES + len(PROGRESS_SUFFIX)
 _PATH_BYTES = 4000
-_TAG_PREFIX = "tag="
 _PROGRESS_NAME = re.compile(
-    rf"_\d{{4}}-\d\d-\d\d_\d\d-\d\d-\d\d.*\.mp4\.[0-9a-f]{{{2 * _TOKEN_BYTES}}}\{PROGRESS_SUFFIX}$", re.DOTALL
+    rf"_\d{{4}}-\d\d-\d\d_\d\d-\d\d-\d\d.*\.mp4\.[0-9a-f]{{{2 * TOKEN_BYTES}}}\{PROGRESS_SUFFIX}$", re.DOTALL
 )
-"""What follows the component's name, which may be the start of another component's name."""
-
-
-def clip_stem(name: str, from_us: int, metadata: str) -> str:
-    """`<name>_<from, local time>_<metadata>`: characters that a file name cannot hold become `_`, and it is shortened
-    to the length that a file name can have."""
-    stem = f"{_clean(name)}_{format_local(from_us)}"
-    if metadata:
-        stem = f"{stem}_{_clean(metadata)}"
-    room = _NAME_BYTES - _RESERVED_BYTES
-    return stem.encode()[:room].decode(errors="ignore")
-
-
-def _clean(text: str) -> str:
-    text = whole_characters(text)
-    return "".join("_" if c in "/\\" or not c.isprintable() else c for c in text)
-
-
-def tag_directory(tags: Collection[object]) -> Path:
-    """`tag=…` directories, sorted, each once; the data manager turns them into tags.
-
-    Raises:
-        RequestError: a tag cannot be the name of a directory.
-    """
-    if isinstance(tags, (str, bytes)) or not isinstance(tags, Collection):
-        raise RequestError("field-wrong", field="tags", value=tags, expected="a list of strings")
-    for index, tag in enumerate(tags):
-        expected = None
-        if not isinstance(tag, str):
-            expected = "a string"
-        elif not tag:
-            expected = "at least one character long"
-        elif "/" in tag or "\\" in tag or not tag.isprintable() or tag in (".", ".."):
-            expected = "printable text without slashes, because it becomes the name of a directory"
-        elif len((_TAG_PREFIX + tag).encode(errors="replace")) > _NAME_BYTES:
-            expected = f"at most {_NAME_BYTES - len(_TAG_PREFIX)} bytes long"
-        if expected:
-            raise RequestError("tag-wrong", field="tags", index=index, value=tag, expected=expected)
-    return Path(*(_TAG_PREFIX + tag for tag in sorted({str(tag) for tag in tags})))
+"""What follows the component's name, which may be the start of another's."""
 
 
 class Uploads:
     """Owns the names in the upload path: every clip gets a unique one before it is made."""
 
-    def __init__(self, directory: Path, name: str) -> None:
-        """`name` is the component's; the names of its clips begin with it."""
+    def __init__(self, directory: Path, name: str, storage: Path | None = None) -> None:
+        """`name` is the component's; the names of its clips begin with it. `storage` is where it records, if so."""
         self.directory = directory
         self._name = name
+        self._storage = storage
         self._mount: Path | None = None
+        self._stall = StallLimit()
         self._reserved: Counter[str] = Counter()
         # Separate threads: the upload path may be on a disk that hangs, which must not block the recording's threads.
         self._threads = ThreadPoolExecutor(_THREADS, "videostore-upload")
+
+    @functools.cached_property
+    def _owner(self) -> str:
+        """Who reserves names. Blocking."""
+        return reservations.owner_of(self._storage)
 
     def make_path(self, logger: logging.Logger) -> None:
         """Create the upload path. If its disk is full or read-only at the moment, only saves fail. Blocking.
@@ -107,36 +78,62 @@ class Uploads:
         """Create a directory for a clip, unless the device of the upload path is gone. Blocking.
 
         Raises:
-            VideoStoreError: it is gone.
+            RequestError: a link would lead it out of the upload path.
+            VideoStoreError: the device is gone.
             OSError: the directory cannot be created.
         """
         if self._mount is not None and not os.path.ismount(self._mount):
             # A clip that is written there now would be hidden when the device is mounted again.
             raise VideoStoreError("upload-device-gone", attribute="storage.upload_path", path=self.directory)
-        directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for step in self._steps(directory):
+            step.mkdir(exist_ok=True)
+            self._check_steps(step)
 
-    def sweep(self) -> None:
-        """Remove partial clips that this component's earlier processes left behind. Blocking. Only at the start.
+    def _steps(self, directory: Path) -> list[Path]:
+        """The directories from the upload path, without it, to one in it."""
+        parts = directory.relative_to(self.directory).parts
+        return [self.directory.joinpath(*parts[: count + 1]) for count in range(len(parts))]
 
-        Files of the data manager end in `.prog` too, and other components may share the path.
+    def _check_steps(self, directory: Path) -> None:
+        for step in self._steps(directory):
+            if step.is_symlink():
+                raise RequestError("tag-is-link", field="tags", path=step)
+
+    def sweep(self, pending: Collection[str] = ()) -> None:
+        """Remove what this component's earlier processes left behind: partial clips, and names that are reserved for
+        none of the `pending` saves. Blocking. Only at the start.
+
+        Files of the data manager end in `.prog` too, and other components and processes may share the path.
         """
-        for path in self.directory.rglob("*" + PROGRESS_SUFFIX):
-            if path.name.startswith(_clean(self._name) + "_") and _PROGRESS_NAME.match(
-                path.name, len(_clean(self._name))
-            ):
-                with contextlib.suppress(OSError):
-                    path.unlink()
+        prefix = clean_name(self._name)
+        for path in self.directory.rglob(f"{glob.escape(prefix)}_*{PROGRESS_SUFFIX}"):
+            if path.name.endswith(reservations.SUFFIX):
+                clip = path.name.removesuffix(reservations.SUFFIX)
+                if (found := reservations.find(path.parent, clip)) is None:
+                    continue
+                if (found.recorder != self._owner or clip in pending) and not found.ended:
+                    continue
+            elif not _PROGRESS_NAME.match(path.name, len(prefix)):
+                continue
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     @contextlib.asynccontextmanager
-    async def reserve_path(self, from_us: int, metadata: str, tags: Path) -> AsyncIterator[Path]:
-        """The path of a new clip. No other clip gets its name, in any directory, until the context ends.
+    async def reserve_path(
+        self, from_us: int, metadata: str, tags: Path, save: str | None = None
+    ) -> AsyncIterator[Path]:
+        """The path of a new clip. No other one of this process gets its name, in any directory, until the context ends.
+
+        With `save`, which tells the save from all others, no other process gets it either, until `release`; only if
+        nothing can be written to the upload path now, `claim` does that later.
 
         Raises:
-            RequestError: the path would be too long.
+            RequestError: the path would be too long, or lead out of the upload path.
         """
         stem = clip_stem(self._name, from_us, metadata)
         directory = self.directory / tags
-        if len(os.fsencode(directory)) + _NAME_BYTES > _PATH_BYTES:
+        if len(os.fsencode(directory)) + NAME_BYTES > _PATH_BYTES:
             raise RequestError("tags-too-long", field="tags", limit=_PATH_BYTES)
         number = 0
         while True:
@@ -145,9 +142,100 @@ class Uploads:
             if path.name in self._reserved:
                 continue
             with self.reserve(path.relative_to(self.directory)):
-                if not await self.run(path.exists):
+                if not await self.run(self._take_name, path, save):
+                    continue
+                try:
                     yield path
-                    return
+                except BaseException:
+                    if save is not None:
+                        await self.run(self.release, path.name)
+                    raise
+                return
+
+    def _take_name(self, path: Path, save: str | None) -> bool:
+        self._check_steps(path.parent)
+        if os.path.lexists(path):
+            return False
+        if save is None or (self._mount is not None and not os.path.ismount(self._mount)):
+            return reservations.find(self.directory, path.name) is None
+        try:
+            if not reservations.reserve(self.directory, path.name, reservations.Reservation(save, self._owner)):
+                return False
+        except OSError:  # full, read-only or gone
+            return reservations.find(self.directory, path.name) is None
+        if os.path.lexists(path):  # another process wrote it before it was reserved
+            self.release(path.name)
+            return False
+        return True
+
+    def claim(self, path: Path, save: str, *, resumed: bool) -> bool:
+        """Make sure that a name is that of this save. True if its clip exists. Blocking.
+
+        `resumed` is whether an earlier process accepted the save, which may have reserved nothing.
+
+        Raises:
+            VideoStoreError: another process has taken the name, or the upload path cannot be used.
+        """
+        try:
+            if (found := reservations.find(self.directory, path.name)) is None:
+                self.make_directory(self.directory)
+                own = reservations.Reservation(save, self._owner)
+                if reservations.reserve(self.directory, path.name, own):
+                    if not os.path.lexists(path):
+                        return False
+                    if not resumed:
+                        self.release(path.name)
+                        raise VideoStoreError("clip-name-taken", path=path)
+                    return True
+                found = reservations.find(self.directory, path.name)
+            if found is None or found.save != save:
+                raise VideoStoreError("clip-name-taken", path=path)
+            return os.path.lexists(path)
+        except OSError as error:
+            raise VideoStoreError("clip-not-uploaded", path=path.parent, reason=reason_of(error)) from error
+
+    def release(self, name: str) -> None:
+        """Give back a name that was reserved for a save. Blocking."""
+        reservations.release(self.directory, name)
+
+    def publish_claimed(self, progress: Path, path: Path) -> Path:
+        """Give a complete clip the name that was claimed for it. Blocking.
+
+        Raises:
+            VideoStoreError: a file has the name; it is kept.
+        """
+        sync_file(progress)
+        try:
+            rename_to_free(progress, path)
+        except FileExistsError:
+            raise VideoStoreError("clip-name-taken", path=path) from None
+        sync_directory(path.parent)
+        return path
+
+    def publish_free(self, progress: Path, path: Path) -> Path:
+        """Give a complete clip its name, or the next one that no other process has taken; returns it. Blocking."""
+        sync_file(progress)
+        own = reservations.Reservation(secrets.token_hex(TOKEN_BYTES), self._owner)
+        for number in itertools.count(1):
+            target = path if number == 1 else path.with_name(f"{path.stem}-{number}.mp4")
+            if number > 1 and target.name in self._reserved:
+                continue
+            try:
+                reserved = reservations.reserve(self.directory, target.name, own, lasting=False)
+            except OSError:  # nothing can be reserved, but still nothing is overwritten
+                reserved = None
+            if reserved is False:
+                continue
+            try:
+                rename_to_free(progress, target)
+                break
+            except FileExistsError:
+                continue
+            finally:
+                if reserved:
+                    self.release(target.name)
+        sync_directory(path.parent)
+        return target
 
     @contextlib.contextmanager
     def reserve(self, relative_path: PurePath) -> Iterator[None]:
@@ -161,9 +249,44 @@ class Uploads:
             if not self._reserved[name]:
                 del self._reserved[name]
 
-    async def run(self, work: Callable[..., _T], *arguments: Any) -> _T:
-        """Run a function that waits for the disk of the upload path, in a thread of this object."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+    async def run(self, work: Callable[..., _T], *arguments: Any, within_s: float | None = None) -> _T:
+        """Run a function that waits for the disk of the upload path, in a thread of this object.
+
+        Raises:
+            VideoStoreError: it takes longer than `within_s`, or than `LOOK_S`: the disk hangs.
+        """
+        within_s = LOOK_S if within_s is None else within_s
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        done, _ = await asyncio.wait([running], timeout=within_s)
+        if not done:
+            running.cancel()
+            raise self._hangs(within_s)
+        return running.result()
+
+    async def limited(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do work on a clip, which takes as long as it or that on another clip moves on.
+
+        Raises:
+            VideoStoreError: nothing moves for `UPLOAD_STALL_S`: the disk hangs.
+        """
+        try:
+            return await self._stall.run(work, UPLOAD_STALL_S)
+        except StalledError:
+            raise self._hangs(UPLOAD_STALL_S) from None
+
+    def progress(self, on_progress: OnProgress | None) -> OnProgress:
+        """Passes the progress of a clip on, and takes it as a sign that the disk works."""
+        moved = self._stall.follow()
+
+        def report(share: float) -> None:
+            moved(share)
+            if on_progress is not None:
+                on_progress(share)
+
+        return report
+
+    def _hangs(self, within_s: float) -> VideoStoreError:
+        return VideoStoreError("upload-stalled", path=self.directory, timeout_s=within_s)
 
     def close(self) -> None:
         """Start nothing new. Threads that hang are not waited for."""
@@ -176,11 +299,17 @@ class Uploads:
 
 def progress_path(path: Path) -> Path:
     """The path to which a clip is written until it is complete."""
-    return path.with_name(f"{path.name}.{secrets.token_hex(_TOKEN_BYTES)}{PROGRESS_SUFFIX}")
+    return path.with_name(f"{path.name}.{secrets.token_hex(TOKEN_BYTES)}{PROGRESS_SUFFIX}")
 
 
-def publish(progress: Path, path: Path, overwrite: bool = True) -> None:
-    """Force a complete clip to stable storage, then give it its name. Blocking.
+def remove(progress: Path) -> None:
+    """Remove a clip that was not published; a failure is ignored, because the next start removes it. Blocking."""
+    with contextlib.suppress(OSError):
+        progress.unlink()
+
+
+def publish(progress: Path, path: Path, overwrite: bool) -> Path:
+    """Force a complete clip to stable storage, then give it its name, which is returned. Blocking.
 
     Raises:
         RequestError: the file exists by now, and `overwrite` is false.
@@ -190,24 +319,8 @@ def publish(progress: Path, path: Path, overwrite: bool = True) -> None:
         os.replace(progress, path)
     else:
         try:
-            _rename_to_free(progress, path)
+            rename_to_free(progress, path)
         except FileExistsError:
             raise RequestError("output-exists", path=path) from None
     sync_directory(path.parent)
-
-
-def _rename_to_free(progress: Path, path: Path) -> None:
-    try:
-        os.link(progress, path)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-    else:
-        progress.unlink()
-        return
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-    try:
-        os.replace(progress, path)
-    except OSError:
-        path.unlink()  # the empty file made above
-        raise
+    return path

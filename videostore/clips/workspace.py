@@ -16,11 +16,15 @@ import psutil
 
 from videostore.base.errors import NoRoomError
 from videostore.base.tasks import finish_despite_cancellation, run_in_thread
+from videostore.storage.write_room import lacking_room
 
 WORK_DIRECTORY = ".cuts"
-"""In the storage path: holds lists, copies of the open segment, and clips that are about to be sent."""
+"""In the storage path: holds lists, links to segments, and clips that are about to be sent."""
 _MIN_FREE_BYTES = 1 << 20
 """Free space for lists and tags, with a margin."""
+
+_TRIED_BYTES = 8 << 20
+"""So much is tried, because a quota shows in no number. More would take long where it has to be written for that."""
 
 _READING = "videostore-reading-"
 _OWNER = re.compile(_READING + r"(\d{1,9})-\w+")
@@ -33,6 +37,8 @@ class Workspaces:
     def __init__(self, base: Path | None) -> None:
         """Without a base, all workspaces are in the system's temporary directory."""
         self._base = base
+        self.promised_bytes = 0
+        """What the workspaces that exist may take together."""
 
     @contextlib.asynccontextmanager
     async def make(self, size_bytes: int = 0) -> AsyncIterator[Path]:
@@ -41,11 +47,14 @@ class Workspaces:
         Raises:
             NoRoomError: no place has enough room.
         """
-        making = asyncio.get_running_loop().run_in_executor(None, self._make, size_bytes)
+        # What others were promised and have not written yet is not free, wherever they write it.
+        making = asyncio.get_running_loop().run_in_executor(None, self._make, size_bytes, self.promised_bytes)
+        self.promised_bytes += size_bytes
         try:
             await finish_despite_cancellation(making)  # the thread makes it even if the caller is cancelled
             yield making.result()
         finally:
+            self.promised_bytes -= size_bytes
             if not making.cancelled() and making.exception() is None:
                 await run_in_thread(_remove, making.result())
 
@@ -65,16 +74,17 @@ class Workspaces:
             if owner and not psutil.pid_exists(int(owner[1])):
                 _remove(left)
 
-    def _make(self, size_bytes: int) -> Path:
+    def _make(self, size_bytes: int, promised_bytes: int) -> Path:
         free_bytes = 0
         if self._base is not None:
             with contextlib.suppress(OSError):  # its disk is full, read-only or gone
-                self._base.mkdir(exist_ok=True)
-                free_bytes = shutil.disk_usage(self._base).free
-                if free_bytes > size_bytes + _MIN_FREE_BYTES:
+                self._base.mkdir(mode=0o700, exist_ok=True)
+                free_bytes = max(0, shutil.disk_usage(self._base).free - promised_bytes)
+                tried_bytes = _MIN_FREE_BYTES + min(size_bytes, _TRIED_BYTES)
+                if free_bytes > size_bytes + _MIN_FREE_BYTES and lacking_room(self._base, tried_bytes) is None:
                     return Path(tempfile.mkdtemp(dir=self._base))
         temporary = Path(tempfile.gettempdir())
-        free_bytes = max(free_bytes, shutil.disk_usage(temporary).free)
+        free_bytes = max(free_bytes, shutil.disk_usage(temporary).free - promised_bytes)
         if free_bytes >= size_bytes:
             return Path(tempfile.mkdtemp(prefix=_prefix(self._base), dir=temporary))
         if self._base is None:

@@ -28,6 +28,7 @@ from videostore.config.defaults import (
     MAX_NAME_CHARS,
     MAX_PATH_BYTES,
     MAX_SIZE_GB,
+    MAX_STORAGE_PATH_BYTES,
     PRESETS,
     SEGMENT_SECONDS,
 )
@@ -134,6 +135,8 @@ def _parse_storage(name: str, section: _Section, video: VideoConfig) -> StorageC
     if min_free_gb is not None and not 0 < min_free_gb <= MAX_SIZE_GB:
         section.refuse("min_free_gb", min_free_gb, f"a number of GiB greater than 0 and at most {MAX_SIZE_GB:.0f}")
     storage_path = section.path("storage_path", f"{DEFAULT_STORAGE_PATH}/{name}")
+    if len(os.fsencode(os.path.realpath(storage_path))) > MAX_STORAGE_PATH_BYTES:
+        section.refuse("storage_path", str(storage_path), f"a path of at most {MAX_STORAGE_PATH_BYTES} bytes")
     upload_path = section.path("upload_path", f"{DEFAULT_UPLOAD_PATH}/{name}")
     if _is_inside(storage_path, upload_path) or _is_inside(upload_path, storage_path):
         raise ConfigError(

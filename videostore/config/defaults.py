@@ -49,3 +49,6 @@ MAX_COMPONENT_NAME_BYTES = 200
 
 MAX_PATH_BYTES = 3840
 """Linux allows 4095 bytes: this leaves room for directories of tags and the name of a clip."""
+
+MAX_STORAGE_PATH_BYTES = 488
+"""SQLite refuses paths above 512 bytes: this leaves room for the name of the index and its journal."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from videostore.base.errors import RequestError
 from videostore.base.time_format import format_seconds
 
-CONCAT_INPUT = {"f": "concat", "safe": 0}
-"""Options for a list as an input. Without `safe` the demuxer refuses absolute paths."""
+CONCAT_INPUT = {"f": "concat", "safe": 0, "format_whitelist": "concat,mov", "protocol_whitelist": "file,subfile"}
+"""Options for a list as an input. Without `safe` the demuxer refuses absolute paths. The other two hold for the files
+in it as well: a damaged or forged one is never taken for a playlist, which would lead to other files or hosts."""
 
 _HEADER = "ffconcat version 1.0"
 
@@ -27,6 +28,8 @@ class ListedFile:
     """Where in the file to start, in microseconds; None for its beginning."""
     outpoint_us: int | None = None
     """The file ends before the first frame that is decoded at this time or later, in microseconds; None for its end."""
+    size_bytes: int | None = None
+    """How many bytes of the file are read, from its start; None for all. An absolute path is needed for that."""
 
 
 def concat_list(files: Iterable[ListedFile]) -> str:
@@ -37,7 +40,7 @@ def concat_list(files: Iterable[ListedFile]) -> str:
     """
     lines = [_HEADER]
     for one in files:
-        lines.append(f"file {_quoted(one.path)}")
+        lines.append(f"file {_quoted(one)}")
         if one.inpoint_us is not None:
             lines.append(f"inpoint {format_seconds(one.inpoint_us)}")
         if one.outpoint_us is not None:
@@ -46,8 +49,10 @@ def concat_list(files: Iterable[ListedFile]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _quoted(path: Path) -> str:
-    text = str(path)
+def _quoted(file: ListedFile) -> str:
+    text = str(file.path)
     if "\n" in text or "\r" in text:
-        raise RequestError("path-unlistable", path=path)
+        raise RequestError("path-unlistable", path=file.path)
+    if file.size_bytes is not None:
+        text = f"subfile,,start,0,end,{file.size_bytes},,:{text}"
     return "'" + text.replace("'", "'\\''") + "'"

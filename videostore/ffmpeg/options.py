@@ -7,6 +7,9 @@ from videostore.base.constants import US_PER_SECOND
 REENCODED = {"c:v": "libx264", "preset": "veryfast", "crf": 18, "bf": 0, "pix_fmt": "yuv420p"}
 """Quality of re-encoded video: visually the same as its source. Without B frames, so that frames stay in order."""
 
+OWN_CLIP = {"format_whitelist": "mov", "protocol_whitelist": "file"}
+"""Options for an MP4 as an input: it is never taken for a playlist, or for anything else that leads to other files."""
+
 EXACT_TIMES = {"fps_mode": "passthrough", "enc_time_base": f"1/{US_PER_SECOND}"}
 """No frame is dropped or repeated, and each keeps its time to the microsecond."""
 

@@ -17,7 +17,7 @@ import imageio_ffmpeg
 from videostore.base.constants import MIB
 from videostore.base.errors import FFmpegError, reason_of
 from videostore.base.system import subordinate, widen_pipe
-from videostore.base.tasks import end_task, finish_despite_cancellation
+from videostore.base.tasks import end_task, finish_despite_cancellation, off_loop
 from videostore.ffmpeg.message_limit import MessageLimit
 
 PIPE_BYTES = MIB
@@ -246,7 +246,7 @@ async def ffmpeg_output(
         FFmpegError: it cannot be started, or it failed, which is known at the end of the context.
     """
     if niceness:
-        args = subordinate(args, niceness)
+        args = await off_loop(subordinate, args, niceness)
     process = await start_ffmpeg(args, stdin=False, stdout=True)
     assert process.stdout is not None and process.stderr is not None
     logger = logger or logging.getLogger("videostore.quiet")

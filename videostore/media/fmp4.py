@@ -8,39 +8,33 @@ read this box and takes 15 ms to open a file; this module reads only headers, in
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from videostore.base.constants import MAX_STEP_IN_RUN_US, MIB, US_PER_SECOND
+from videostore.base.constants import US_PER_SECOND
+from videostore.media.agreement import start_times
+from videostore.media.boxes import (
+    DAMAGE,
+    MAX_HEADER_BYTES,
+    PRFT_BYTES,
+    Box,
+    find_fragment,
+    is_divided,
+    leaves,
+    read_body,
+    read_box,
+)
+from videostore.media.fragment_boxes import FragmentClaim, read_fragment
 from videostore.media.h26x import starts_fresh
 from videostore.media.look import Look
+from videostore.media.segment_names import name_time_us, parse_run_comment
 
-_NTP_TO_UNIX_S = 2_208_988_800
 CODECS = {b"avc1": "h264", b"avc3": "h264", b"hvc1": "hevc", b"hev1": "hevc", b"av01": "av1", b"mp4v": "mpeg4"}
-_CONTAINERS = frozenset({b"trak", b"mdia", b"minf", b"stbl", b"traf", b"udta", b"ilst", b"\xa9cmt"})
-_FULL_CONTAINERS = {b"meta": 4, b"stsd": 8}
-_MAX_HEADER_BYTES = 16 * MIB
-"""Far more than any `moov` or `moof` of a segment: a greater length is garbage."""
-
-_LONGEST_FRAGMENT_US = 2 * MAX_STEP_IN_RUN_US
-"""A fragment contains a second, or one frame that lasts until the next. If it claims more, it is damaged."""
-
-_DAMAGE = (struct.error, IndexError, KeyError, ValueError, OverflowError, RecursionError)
-"""Errors of reading garbage as boxes."""
-
-_NON_SYNC = 0x10000
-"""`sample_is_non_sync_sample` of a sample's flags (8.8.3.1)."""
-
 _MFRO_BYTES = 16
-_PRFT_BYTES = 32
-"""As ffmpeg writes it, with a media time of 64 bits."""
-
-_MAX_FRAMES = 100_000
-"""Far more than the frames of a fragment, which is a second."""
 
 
 class NotOursError(ValueError):
@@ -57,15 +51,17 @@ class Fragment:
     """Those of the frames at which decoding can begin; none if it begins in an earlier fragment."""
     end_us: int
     """End of its last frame, in microseconds UTC."""
+    begin_byte: int
+    """Position of its beginning in the file."""
     end_byte: int
     """Position of its end in the file."""
-    fresh: bool = False
+    fresh: bool
     """Whether it starts with a keyframe that can follow the frames of another encoder."""
 
 
 @dataclass(frozen=True, slots=True)
 class FragmentedFile:
-    """The content of one of our segments: all fragments that are complete."""
+    """The content of one of our segments: all fragments that are complete and can be believed."""
 
     width: int
     height: int
@@ -77,8 +73,12 @@ class FragmentedFile:
     comment: str
     """The `comment` tag."""
     fragments: tuple[Fragment, ...]
+    header_bytes: int
+    """Where the fragments begin."""
     finished: bool
     """Whether ffmpeg has finished the file; otherwise it is still being written, or was cut off."""
+    end_lost: bool
+    """Whether it continues behind the last fragment with something that cannot be read."""
 
     @property
     def start_us(self) -> int:
@@ -110,9 +110,31 @@ class FragmentedFile:
         """Capture times of the keyframes that can follow the frames of another encoder."""
         return [fragment.times_us[0] for fragment in self.fragments if fragment.fresh]
 
+    @property
+    def start_lost(self) -> bool:
+        """Whether something before the first fragment cannot be read."""
+        return self.fragments[0].begin_byte != self.header_bytes
 
-def read_fragments(path: Path) -> FragmentedFile:
-    """Read the headers of a segment. Blocking: a few reads per second of video.
+    @property
+    def has_holes(self) -> bool:
+        """Whether a part before the last fragment cannot be read."""
+        return self.start_lost or len(self.stretches) > 1
+
+    @property
+    def stretches(self) -> list[list[Fragment]]:
+        """The fragments, divided where a part of the file cannot be read."""
+        stretches: list[list[Fragment]] = []
+        for fragment in self.fragments:
+            if not stretches or stretches[-1][-1].end_byte != fragment.begin_byte:
+                stretches.append([])
+            stretches[-1].append(fragment)
+        return stretches
+
+
+def read_fragments(path: Path, within_bytes: int | None = None) -> FragmentedFile:
+    """Read the headers of a segment, or of its first `within_bytes`. Blocking: a few reads per second of video.
+
+    What is damaged is left out, and reading goes on at the next whole fragment.
 
     Raises:
         NotOursError: it is not an MP4, or has no `prft` or no complete fragment.
@@ -120,15 +142,16 @@ def read_fragments(path: Path) -> FragmentedFile:
     """
     with path.open("rb", buffering=1024) as file:
         try:
-            return _read(file, path.stat().st_size)
-        except _DAMAGE as error:
+            return _read(file, path, within_bytes=within_bytes)
+        except DAMAGE as error:
             raise NotOursError(f"{path.name} is damaged or is not a segment") from error
 
 
 def read_ends(path: Path) -> FragmentedFile:
     """Read only the first and the last fragment of a segment. Blocking: three reads, regardless of its length.
 
-    The last one is found by ffmpeg's table of fragments at the end of the file. Without it all fragments are read.
+    The last one is found by ffmpeg's table of fragments at the end of the file. Without it, or if the two do not agree,
+    all fragments are read.
 
     Raises:
         NotOursError: it is not an MP4, or has no `prft` or no complete fragment.
@@ -136,10 +159,9 @@ def read_ends(path: Path) -> FragmentedFile:
     """
     with path.open("rb", buffering=4096) as file:
         try:
-            file_bytes = path.stat().st_size
-            if last := _last_fragment(file, file_bytes):
-                return _read(file, file_bytes, last)
-        except (*_DAMAGE, NotOursError):
+            if last := _find_last_fragment(file, path.stat().st_size):
+                return _read(file, path, last)
+        except DAMAGE:
             pass
     return read_fragments(path)
 
@@ -147,30 +169,16 @@ def read_ends(path: Path) -> FragmentedFile:
 def is_cut_off(path: Path) -> bool:
     """Whether a file ends within a box. Blocking."""
     with path.open("rb", buffering=1024) as file:
-        file_bytes = path.stat().st_size
-        return max((end for *_, end in _top_level(file, file_bytes, lambda: None)), default=0) < file_bytes
-
-
-def _last_fragment(file: BinaryIO, file_bytes: int) -> int | None:
-    """Position of the last fragment's `prft`, from `mfra` (8.8.9); None if the file does not end with one."""
-    try:
-        return _find_last_fragment(file, file_bytes)
-    except _DAMAGE:
-        return None
+        file_bytes, end = path.stat().st_size, 0
+        while box := read_box(file, end, file_bytes):
+            end = box.end
+        return end < file_bytes
 
 
 def _find_last_fragment(file: BinaryIO, file_bytes: int) -> int | None:
-    if file_bytes < _MFRO_BYTES:
-        return None
-    file.seek(file_bytes - _MFRO_BYTES)
-    size, kind, _, mfra_bytes = struct.unpack(">I4sII", file.read(_MFRO_BYTES))
-    if (size, kind) != (_MFRO_BYTES, b"mfro") or not _MFRO_BYTES < mfra_bytes <= min(file_bytes, _MAX_HEADER_BYTES):
-        return None
-    file.seek(file_bytes - mfra_bytes)
-    mfra = file.read(mfra_bytes)
-    if mfra[4:8] != b"mfra":
-        return None
-    tfra = dict(_leaves(mfra[8:])).get(b"tfra")
+    """Position of the last fragment's `prft`, from `mfra` (8.8.9); None if the file does not end with one."""
+    mfra = _read_table(file, file_bytes)
+    tfra = dict(leaves(mfra[8:])).get(b"tfra") if mfra else None
     if tfra is None:
         return None
     lengths, count = struct.unpack_from(">II", tfra, 8)
@@ -179,168 +187,147 @@ def _find_last_fragment(file: BinaryIO, file_bytes: int) -> int | None:
     if count < 1:
         return None
     at = 16 + (count - 1) * entry_bytes + offset_bytes
-    begin = int.from_bytes(tfra[at : at + offset_bytes], "big") - _PRFT_BYTES
+    begin = int.from_bytes(tfra[at : at + offset_bytes], "big") - PRFT_BYTES
     if not 0 < begin < file_bytes:
         return None
     file.seek(begin)
     size, kind = struct.unpack(">I4s", file.read(8))
-    return begin if (size, kind) == (_PRFT_BYTES, b"prft") else None
+    return begin if (size, kind) == (PRFT_BYTES, b"prft") else None
 
 
-def _read(file: BinaryIO, file_bytes: int, last_fragment: int | None = None) -> FragmentedFile:
-    """Read the fragments. With `last_fragment`, the position of the last one, those between are skipped."""
-    moov: dict[bytes, bytes] = {}
-    fragments: list[Fragment] = []
-    start_us: int | None = None
-    moof: dict[bytes, bytes] = {}
-    timescale, finished = 0, False
-    boxes = _top_level(file, file_bytes, lambda: last_fragment if len(fragments) == 1 else None)
-    for kind, header_bytes, begin, end in boxes:
-        if kind in (b"moov", b"moof", b"prft") and end - begin > _MAX_HEADER_BYTES:
-            break
-        if kind == b"moov":
-            moov = dict(_leaves(file.read(end - begin - header_bytes)))
-            timescale = _timescale(moov[b"mdhd"])
-        elif kind == b"prft":
-            start_us = _ntp_us(file.read(end - begin - header_bytes))
-        elif kind == b"moof":
-            moof = dict(_leaves(file.read(end - begin - header_bytes)))
-        elif kind == b"mfra":
-            finished = True
-        elif kind == b"mdat" and moof and start_us is not None and timescale:
-            try:
-                fragment = _fragment(moof, start_us, timescale, end)
-            except _DAMAGE:
-                break
-            if fragments and fragment.times_us[0] <= fragments[-1].times_us[-1]:
-                break  # times must increase: the rest of the file is damaged
-            if fragment.keyframes_us[:1] == fragment.times_us[:1]:
-                fragment = replace(fragment, fresh=starts_fresh(_codec(moov), _reader(file, begin + header_bytes, end)))
-            fragments.append(fragment)
-            moof, start_us = {}, None
-    if not fragments or not moov:
-        raise NotOursError("it has no fragment with a time")
-    entry = moov[b"stsd"]
+def _read_table(file: BinaryIO, file_bytes: int) -> bytes | None:
+    """ffmpeg's table of fragments, with which a finished file ends."""
+    if file_bytes < _MFRO_BYTES:
+        return None
+    file.seek(file_bytes - _MFRO_BYTES)
+    size, kind, _, mfra_bytes = struct.unpack(">I4sII", file.read(_MFRO_BYTES))
+    if (size, kind) != (_MFRO_BYTES, b"mfro") or not _MFRO_BYTES < mfra_bytes <= min(file_bytes, MAX_HEADER_BYTES):
+        return None
+    file.seek(file_bytes - mfra_bytes)
+    mfra = file.read(mfra_bytes)
+    return mfra if mfra[4:8] == b"mfra" else None
+
+
+def _read(
+    file: BinaryIO, path: Path, last_fragment: int | None = None, *, within_bytes: int | None = None
+) -> FragmentedFile:
+    """Read the fragments. With `last_fragment`, the position of the last one, only the first one and that one."""
+    file_bytes = path.stat().st_size
+    file_bytes = file_bytes if within_bytes is None else min(file_bytes, within_bytes)
+    moov, header_bytes = _read_header(file, file_bytes)
+    entry, timescale = moov[b"stsd"], _timescale(moov[b"mdhd"])
     width, height = struct.unpack_from(">HH", entry, 8 + 24)
+    comment = moov.get(b"data", b"\0" * 8)[8:].decode(errors="replace")
+    codec, named_us = CODECS[entry[4:8]], name_time_us(path.name)
+    if last_fragment is None:
+        claims, table = _read_claims(file, header_bytes, file_bytes, timescale)
+    else:
+        found = _claims_at(file, header_bytes, last_fragment, file_bytes, timescale)
+        claims, table = found, found[-1].end_byte
+    starts_us = start_times(claims, timescale, run_us=parse_run_comment(comment), named_us=named_us)
+    fragments: list[Fragment] = []
+    for claim, start_us in zip(claims, starts_us, strict=True):
+        if start_us is not None and (not fragments or start_us > fragments[-1].times_us[-1]):
+            length = claim.length if claim is not claims[-1] else claim.likely_length
+            fragments.append(_fragment(claim, start_us, length, timescale, fresh=_is_fresh(file, codec, claim)))
+    if not fragments:
+        raise NotOursError("it has no fragment with a time")
+    if last_fragment is not None and (len(fragments) != len(claims) or starts_us[0] != claims[0].captured_us):
+        raise NotOursError("its ends do not agree")
     return FragmentedFile(
         width=width,
         height=height,
-        codec=_codec(moov),
+        codec=codec,
         setup=hashlib.blake2b(entry, digest_size=8).hexdigest(),
         look=Look.of_entry(entry),
-        comment=moov.get(b"data", b"\0" * 8)[8:].decode(),
+        comment=comment,
         fragments=tuple(fragments),
-        finished=finished,
+        header_bytes=header_bytes,
+        finished=table is not None,
+        end_lost=fragments[-1].end_byte < (file_bytes if table is None else table),
     )
 
 
-def _codec(moov: dict[bytes, bytes]) -> str:
-    entry = moov[b"stsd"]
-    return CODECS.get(entry[4:8], entry[4:8].decode("ascii"))
-
-
-def _reader(file: BinaryIO, begin: int, end: int) -> Callable[[int, int], bytes]:
-    """Reads at a position of a part of a file."""
-
-    def read(at: int, count: int) -> bytes:
-        file.seek(begin + at)
-        return file.read(max(0, min(count, end - begin - at)))
-
-    return read
-
-
-def _top_level(
-    file: BinaryIO, file_bytes: int, skip_to: Callable[[], int | None]
-) -> Iterator[tuple[bytes, int, int, int]]:
-    """Kind, header size, begin and end of each complete box. The file is positioned after the header.
-
-    If `skip_to` returns a later position, the boxes before it are skipped.
-    """
-    begin = 0
-    while begin + 8 <= file_bytes:
-        file.seek(begin)
-        size, kind = struct.unpack(">I4s", file.read(8))
-        header_bytes = 8
-        if size == 1:
-            (size,) = struct.unpack(">Q", file.read(8))
-            header_bytes = 16
-        end = begin + size
-        if size < header_bytes or end > file_bytes:
-            return
-        yield kind, header_bytes, begin, end
-        begin = max(end, skip_to() or 0)
-
-
-def _leaves(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The boxes inside a box that contain no others, by name. A segment has one track, so names are unique."""
-    begin = 0
-    while begin + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, begin)
-        if size < 8 or begin + size > len(data):
-            return
-        body = data[begin + 8 : begin + size]
-        if kind in _CONTAINERS:
-            yield from _leaves(body)
-        elif kind in _FULL_CONTAINERS and kind != b"stsd":
-            yield from _leaves(body[_FULL_CONTAINERS[kind] :])
-        elif kind == b"stsd":
-            yield kind, body[_FULL_CONTAINERS[kind] :]
-        else:
-            yield kind, body
-        begin += size
+def _read_header(file: BinaryIO, file_bytes: int) -> tuple[dict[bytes, bytes], int]:
+    """The content of `moov`, and where it ends. It comes before everything else in a fragmented file."""
+    at = 0
+    while box := read_box(file, at, file_bytes):
+        if box.kind == b"moov":
+            body = read_body(file, box)
+            if not is_divided(body):
+                raise NotOursError("its header is damaged")
+            return dict(leaves(body)), box.end
+        at = box.end
+    raise NotOursError("it has no header")
 
 
 def _timescale(mdhd: bytes) -> int:
     scale: int = struct.unpack_from(">I", mdhd, 20 if mdhd[0] else 12)[0]
+    if not scale:
+        raise NotOursError("its header is damaged")
     return scale
 
 
-def _ntp_us(prft: bytes) -> int:
-    ntp: int = struct.unpack_from(">Q", prft, 8)[0]
-    seconds = (ntp >> 32) - _NTP_TO_UNIX_S
-    if seconds < 0:  # nothing is recorded before 1970: this is NTP's second era, which starts in February 2036
-        seconds += 1 << 32
-    return seconds * US_PER_SECOND + round((ntp & 0xFFFFFFFF) * US_PER_SECOND / (1 << 32))
+def _read_claims(file: BinaryIO, at: int, file_bytes: int, timescale: int) -> tuple[list[FragmentClaim], int | None]:
+    """All whole fragments, and where ffmpeg's table of them begins, with which it ends a finished file."""
+    claims: list[FragmentClaim] = []
+    time: Box | None = None
+    while True:
+        box = read_box(file, at, file_bytes)
+        if box is not None and box.kind == b"mfra":
+            return claims, box.begin
+        if box is not None and box.kind == b"prft" and box.end - box.begin <= PRFT_BYTES:
+            at, time = box.end, box
+            continue
+        if box is not None and box.kind == b"moof":
+            with contextlib.suppress(*DAMAGE):
+                claim = read_fragment(file, box, time, timescale, file_bytes)
+                if claim is None:
+                    break  # it is being written, or was cut off
+                claims.append(claim)
+                at, time = claim.end_byte, None
+                continue
+        found = find_fragment(file, at + 1, file_bytes)
+        if found is None:
+            break
+        unknown = box is not None and box.end == found and found - at <= PRFT_BYTES
+        at, time = found, box if unknown else None  # a `prft` whose name is damaged
+    table = _read_table(file, file_bytes)
+    return claims, file_bytes - len(table) if table else None
 
 
-def _fragment(moof: dict[bytes, bytes], start_us: int, timescale: int, end_byte: int) -> Fragment:
-    tfhd, trun = moof[b"tfhd"], moof[b"trun"]
-    tfhd_flags = int.from_bytes(tfhd[1:4], "big")
-    at = 8 + 8 * bool(tfhd_flags & 0x1) + 4 * bool(tfhd_flags & 0x2)
-    default_duration = struct.unpack_from(">I", tfhd, at)[0] if tfhd_flags & 0x8 else 0
+def _claims_at(file: BinaryIO, first: int, last: int, file_bytes: int, timescale: int) -> list[FragmentClaim]:
+    """The fragments that begin at two positions; one if these are the same.
 
-    flags = int.from_bytes(trun[1:4], "big")
-    (count,) = struct.unpack_from(">I", trun, 4)
-    at = 8 + 4 * bool(flags & 0x1) + 4 * bool(flags & 0x4)
-    fields = [bool(flags & bit) for bit in (0x100, 0x200, 0x400, 0x800)]
-    stride = 4 * sum(fields)
-    if not 0 < count <= _MAX_FRAMES or at + count * stride > len(trun):
-        raise NotOursError(f"it has a fragment of {count} frames")
-    times, elapsed = [], 0
-    for sample in range(count):
-        times.append(start_us + elapsed * US_PER_SECOND // timescale)
-        elapsed += struct.unpack_from(">I", trun, at + sample * stride)[0] if fields[0] else default_duration
-    if elapsed * US_PER_SECOND > _LONGEST_FRAGMENT_US * timescale:
-        raise NotOursError("it has a fragment that is too long")
-    keyframes = tuple(times[sample] for sample in _sync_samples(tfhd, trun, count))
-    return Fragment(tuple(times), keyframes, start_us + elapsed * US_PER_SECOND // timescale, end_byte)
-
-
-def _sync_samples(tfhd: bytes, trun: bytes, count: int) -> list[int]:
-    """Which samples of a fragment are keyframes, by the flags of each, of the first, or of all (8.8.7, 8.8.8).
-
-    Without flags it is the first one: ffmpeg writes flags if a fragment has no keyframe.
+    Raises:
+        ValueError, or another error of `DAMAGE`: there is none at one of them.
     """
-    tfhd_flags, flags = int.from_bytes(tfhd[1:4], "big"), int.from_bytes(trun[1:4], "big")
-    default = _NON_SYNC
-    if has_default := tfhd_flags & 0x20:
-        at = 8 + 8 * bool(tfhd_flags & 0x1) + sum(4 for bit in (0x2, 0x8, 0x10) if tfhd_flags & bit)
-        (default,) = struct.unpack_from(">I", tfhd, at)
-    at = 8 + 4 * bool(flags & 0x1)
-    if flags & 0x400:
-        stride = sum(4 for bit in (0x100, 0x200, 0x400, 0x800) if flags & bit)
-        at += 4 * bool(flags & 0x4) + sum(4 for bit in (0x100, 0x200) if flags & bit)
-        return [n for n in range(count) if not struct.unpack_from(">I", trun, at + n * stride)[0] & _NON_SYNC]
-    first = struct.unpack_from(">I", trun, at)[0] if flags & 0x4 else default if has_default else 0
-    rest = range(1, count) if not default & _NON_SYNC else ()
-    return [*([] if first & _NON_SYNC else [0]), *rest]
+    claims = []
+    for at in dict.fromkeys((first, last)):
+        time = read_box(file, at, file_bytes)
+        moof = read_box(file, time.end, file_bytes) if time is not None and time.kind == b"prft" else None
+        claim = read_fragment(file, moof, time, timescale, file_bytes) if moof and moof.kind == b"moof" else None
+        if claim is None:
+            raise NotOursError("it has no fragment there")
+        claims.append(claim)
+    return claims
+
+
+def _is_fresh(file: BinaryIO, codec: str, claim: FragmentClaim) -> bool:
+    def read(at: int, count: int) -> bytes:
+        file.seek(claim.body_byte + at)
+        return file.read(max(0, min(count, claim.end_byte - claim.body_byte - at)))
+
+    return claim.keyframes[:1] == (0,) and starts_fresh(codec, read)
+
+
+def _fragment(claim: FragmentClaim, start_us: int, length: int, timescale: int, *, fresh: bool) -> Fragment:
+    times = [start_us + elapsed * US_PER_SECOND // timescale for elapsed in claim.elapsed]
+    return Fragment(
+        times_us=tuple(times),
+        keyframes_us=tuple(times[number] for number in claim.keyframes),
+        end_us=start_us + length * US_PER_SECOND // timescale,
+        begin_byte=claim.begin_byte,
+        end_byte=claim.end_byte,
+        fresh=fresh,
+    )

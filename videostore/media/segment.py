@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,15 @@ import av.error
 from videostore.base.constants import LONGEST_SEGMENT_US, US_PER_SECOND
 from videostore.base.errors import reason_of
 from videostore.media.coded_order import CodedFrame, borders, is_delayed
-from videostore.media.fmp4 import FragmentedFile, NotOursError, is_cut_off, read_ends, read_fragments
+from videostore.media.fmp4 import Fragment, FragmentedFile, NotOursError, is_cut_off, read_ends, read_fragments
 from videostore.media.h26x import starts_fresh
 from videostore.media.look import Look
 from videostore.media.recovery_point import recovers_later
-from videostore.media.segment_names import name_time_us
+from videostore.media.segment_names import name_time_us, parse_open_name, parse_run_comment
 
-_RUN_COMMENT = re.compile(r"videostore run (\d{1,18})")
+LOST_START, LOST_END, LOST_BOTH = -1, -2, -3
+"""The number of a segment whose first or last frames are lost: it follows no segment there, or is followed by none."""
+
 _CODECS = {"h265": "hevc"}
 PASSING_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
 """Errors that pass when the system has resources again. Others, such as those of a bad sector, stay."""
@@ -57,7 +58,12 @@ class Segment:
     run_us: int | None = None
     """Epoch of its run; None for a file of another program."""
     run_number: int | None = None
-    """Its number in the run, from 0; None if unknown, as only the name of the open segment tells it."""
+    """Its number in the run, from 0; None if unknown, as only the name of the open segment tells it; below 0 if frames
+    are lost at its start or its end."""
+    lost_before: bool = False
+    """Whether the frames before its first one are damaged, so that no other segment touches it there."""
+    lost_after: bool = False
+    """The same behind its last one."""
 
     @property
     def duration_us(self) -> int:
@@ -65,14 +71,8 @@ class Segment:
         return self.end_us - self.start_us
 
 
-def run_comment(run_us: int) -> str:
-    """The `comment` tag of the segments of a run."""
-    return f"videostore run {run_us}"
-
-
 def describe_fragments(file_name: str, content: FragmentedFile, run_number: int | None = None) -> Segment:
     """The segment in a file of ours."""
-    run = _RUN_COMMENT.fullmatch(content.comment)
     return Segment(
         file_name=file_name,
         start_us=content.start_us,
@@ -82,9 +82,17 @@ def describe_fragments(file_name: str, content: FragmentedFile, run_number: int 
         height=content.height,
         codec=content.codec,
         setup=content.setup,
-        run_us=int(run[1]) if run else None,
-        run_number=run_number,
+        run_us=parse_run_comment(content.comment),
+        run_number=_number(content, run_number),
     )
+
+
+def _number(content: FragmentedFile, number: int | None) -> int | None:
+    # An open segment is not finished while it is written, or if its run ended with it.
+    end_lost = content.end_lost and (content.finished or number is None)
+    if content.start_lost:
+        return LOST_BOTH if end_lost else LOST_START
+    return LOST_END if end_lost else number
 
 
 def probe(path: Path) -> Segment:
@@ -109,6 +117,16 @@ def probe(path: Path) -> Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a segment's file in which everything can be read."""
+
+    start_us: int
+    end_us: int
+    begin_byte: int
+    end_byte: int
+
+
+@dataclass(frozen=True, slots=True)
 class FrameTimes:
     """Capture times of the frames of a segment, in microseconds UTC, sorted."""
 
@@ -128,26 +146,34 @@ class FrameTimes:
     order: tuple[CodedFrame, ...] = ()
     """The frames in the order in which they are decoded, if that or its times differ from those they are shown in, or
     if decoding cannot begin with all that libav takes for keyframes."""
+    stretches: tuple[Stretch, ...] = ()
+    """What can be read, if something before it cannot."""
+    header_bytes: int = 0
+    """Where the fragments begin."""
 
 
 def frame_times(segment: Segment, path: Path) -> FrameTimes:
-    """Read the capture times of a segment's frames. Blocking.
+    """Read the capture times of a segment's frames; of an open one, which grows, as far as it is described. Blocking.
 
     Raises:
         UnreadableError: the file is gone or damaged.
         OSError: the system lacks resources at the moment (see `PASSING_ERRORS`), which tells nothing about the file.
     """
     try:
-        content = read_fragments(path)
-        ragged = not content.finished and path.stat().st_size > content.size_bytes
+        content = read_fragments(path, segment.size_bytes if parse_open_name(segment.file_name) else None)
     except NotOursError as error:
         if segment.run_us is not None:
-            raise UnreadableError("its first second is damaged") from error
+            raise UnreadableError("its header or all of its times are damaged") from error
         return _foreign_times(segment, path)
     except OSError as error:
         if error.errno in PASSING_ERRORS:
             raise
         raise UnreadableError(reason_of(error)) from error
+    stretches: tuple[Stretch, ...] = ()
+    if content.has_holes:
+        stretches = tuple(one for one in map(_stretch, content.stretches) if one is not None)
+        if not stretches:
+            raise UnreadableError("no keyframe of it can be read")
     return FrameTimes(
         all_us=content.times_us,
         keyframes_us=content.keyframes_us,
@@ -155,8 +181,19 @@ def frame_times(segment: Segment, path: Path) -> FrameTimes:
         end_us=content.end_us,
         size_bytes=content.size_bytes,
         look=content.look,
-        ragged=ragged,
+        ragged=content.end_lost,
+        stretches=stretches,
+        header_bytes=content.header_bytes,
     )
+
+
+def _stretch(fragments: list[Fragment]) -> Stretch | None:
+    """What can be decoded of consecutive fragments: all from the first keyframe on."""
+    keyed = next((number for number, one in enumerate(fragments) if one.keyframes_us[:1] == one.times_us[:1]), None)
+    if keyed is None:
+        return None
+    first, last = fragments[keyed], fragments[-1]
+    return Stretch(first.times_us[0], last.end_us, first.begin_byte, last.end_byte)
 
 
 def _probe_foreign(path: Path, size_bytes: int) -> Segment:
@@ -171,8 +208,8 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
                 raise UnreadableError("it has no length")
             if duration_us > LONGEST_SEGMENT_US:
                 raise UnknownFileError("it is too long for a segment")
-            if _RUN_COMMENT.fullmatch(container.metadata.get("comment", "")):
-                raise UnreadableError("it is ours, and its first second is damaged")
+            if parse_run_comment(container.metadata.get("comment", "")) is not None:
+                raise UnreadableError("it is ours, and its header or all of its times are damaged")
             context = stream.codec_context
             if context is None:
                 raise UnknownFileError("its codec is not known")

@@ -1,4 +1,4 @@
-"""File names of open and closed segments."""
+"""Names: of the files of open and closed segments, and of the run in their comment."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _UNIX_DIGITS = 12
 _UNIX_NAME = re.compile(rf"(-?[0-9]{{1,{_UNIX_DIGITS}}})\.mp4")
 _DATE_NAME = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\dZ?)\.mp4")
 _OPEN_NAME = re.compile(r"(\d{1,18})-(\d{6,})\.open")
+_RUN_COMMENT = re.compile(r"videostore run (\d{1,18})")
 
 
 def open_name(run_us: int, number: int) -> str:
@@ -55,3 +56,14 @@ def name_time_us(file_name: str) -> int | None:
 def closed_name(start_us: int, taken: int = 0) -> str:
     """Name of a closed segment: the Unix second of its first frame, or the `taken`th second after it."""
     return f"{start_us // US_PER_SECOND + taken}{SUFFIX}"
+
+
+def run_comment(run_us: int) -> str:
+    """The `comment` tag of the segments of a run."""
+    return f"videostore run {run_us}"
+
+
+def parse_run_comment(comment: str) -> int | None:
+    """The epoch of the run in a `comment` tag; None if the tag is not ours."""
+    match = _RUN_COMMENT.fullmatch(comment)
+    return int(match[1]) if match else None

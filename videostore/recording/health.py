@@ -57,9 +57,9 @@ class HealthMeter:
         """Why nothing comes out of the decoder; empty while frames do."""
 
     @property
-    def recorded_any(self) -> bool:
-        """Whether a frame was ever recorded."""
-        return self._last_us is not None
+    def fault_of_all(self) -> str | None:
+        """What is wrong with a source of which no frame was ever recorded; None if nothing is."""
+        return None if self._last_us is not None else self.last_fault or None
 
     def frame_came_out(self, captured_us: int) -> None:
         """A frame came out of the current run."""
@@ -105,7 +105,7 @@ class HealthMeter:
         open_paths: list[str] = []
         if run is not None:
             self.note_faults(run)
-            open_paths = [path.name for path in run.open_paths()]
+            open_paths = [path.name for path in run.known_paths]
             reason = self.undecodable
         faulty = self._faulty_of_source() + self._faulty + (run.tally.faulty if run is not None else 0)
         return RecorderHealth(

@@ -10,20 +10,19 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from videostore.base.clock import Clock, SteadyClock
-from videostore.base.constants import FFMPEG_BACKOFF_S, MAX_STEP_IN_RUN_US, US_PER_SECOND
+from videostore.base.constants import MAX_STEP_IN_RUN_US
 from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
+from videostore.base.tasks import end_tasks_during, finish_despite_cancellation
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.media.packet import Gap, Packet, Source
 from videostore.recording.backlog import END_OF_SOURCE, Backlog
+from videostore.recording.backoff import Backoff
 from videostore.recording.format_gate import FormatGate
 from videostore.recording.frame_tally import SILENT_AFTER_S, Verdict
 from videostore.recording.health import HealthMeter, RecorderHealth
 from videostore.recording.repeat_buffer import RepeatBuffer
 from videostore.recording.run import Run
-
-FFMPEG_HEALTHY_S = 10.0
-"""A run that lasted this long resets the back-off."""
 
 SYNC_INTERVAL_S = 0.5
 """How often the open segment is synced to disk: a power cut loses this, one keyframe interval, and what is in the pipe;
@@ -31,6 +30,8 @@ less than 2 s in all."""
 
 _JUDGE_INTERVAL_S = 0.25
 """How often what came out of ffmpeg is compared with what went in."""
+
+_NOTHING_YET = "no image has arrived yet"
 
 
 class Recorder:
@@ -54,8 +55,9 @@ class Recorder:
         """`on_run_end` is awaited with each run after its ffmpeg has exited, `prepare` before each run is started.
 
         A source that is not `live` waits while ffmpeg is busy or not running, and the packets that a failed ffmpeg lost
-        are written again: `last_stored` returns the capture time of the last frame of a run that is in a file. Packets
-        of a live source are dropped in these cases, and counted.
+        are written again: `last_stored` returns the capture time of the last frame of a run that is in a file. If
+        nothing of it can be stored any more, its recording ends. Packets of a live source are dropped in these cases,
+        and counted.
 
         `prepare` may raise VideoStoreError or OSError: then it is called again later, as after a failure of ffmpeg.
         """
@@ -74,20 +76,22 @@ class Recorder:
         self.ended = asyncio.Event()
         """Set when the source has ended and all of it is recorded, or `end_fault` says why not."""
         self.end_fault: str | None = None
+        self.last_failure = ""
+        """Why recording was interrupted last, in ffmpeg's own words too; empty if it never was."""
         self._lost: list[Packet] = []
         """Packets of a run that could not be finished, to be written again."""
         self._backlog = Backlog()
         self._run: Run | None = None
+        self._pulling: asyncio.Task[None]
         self._watcher: asyncio.Task[None] | None = None
         """Ends with the run's ffmpeg."""
         self._gate = FormatGate()
         self._message_limit = MessageLimit()
         self._meter = HealthMeter(source, clock, self._steady)
-        self._reason = "no image has arrived yet"
+        self._reason = _NOTHING_YET
         self._restarts = 0
         self._dropped = 0
-        self._backoff_s = 0.0
-        self._retry_us = 0
+        self._backoff = Backoff(clock)
 
     @property
     def run(self) -> Run | None:
@@ -105,15 +109,13 @@ class Recorder:
 
     async def record(self) -> None:
         """Record until cancelled; then finish the open segment. A fault ends a run, but never the recording."""
-        helpers = [asyncio.create_task(self._pull()), asyncio.create_task(self._sync())]
+        self._pulling = asyncio.create_task(self._pull())
+        helpers = [self._pulling, asyncio.create_task(self._sync())]
         try:
             while True:
                 await self._handle_safely(await self._backlog.get())
-        finally:
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
-            await self._end_run("the recorder was stopped")
+        finally:  # the segment is finished, however long the source takes to close
+            await end_tasks_during(self._end_run("the recorder was stopped"), helpers)
 
     async def _pull(self) -> None:
         steps = self._steady.steps
@@ -168,18 +170,34 @@ class Recorder:
         return verdict is Verdict.SILENT
 
     async def _handle_safely(self, item: Packet | Gap | Run) -> None:
+        if self.ended.is_set():  # what is left of a source of which nothing can be stored any more
+            return
         try:
             await self._handle(item)
         except Exception as error:
             self._logger.exception("An image could not be recorded.")
             await self._fail_run(f"internal error: {error}")
+            self.end_fault = self._reason if item is END_OF_SOURCE else None
+        if self._repeat is not None and self._repeat.hopeless:
+            self._give_up()
+        elif item is END_OF_SOURCE:
+            self.ended.set()
+
+    def _give_up(self) -> None:
+        """End the recording of a source that can wait, since waiting does not help."""
+        self._reason = self.end_fault = self.last_failure
+        self._logger.error("The recording ends: %s", self.end_fault)
+        self._pulling.cancel()
+        self.ended.set()
 
     async def _handle(self, item: Packet | Gap | Run) -> None:
         if isinstance(item, Gap):
-            error = await self._finish_with_retries(item.reason)
-            if item is END_OF_SOURCE:
-                self.end_fault = reason_of(error) if error else self._fault_of_all()
-                self.ended.set()
+            ends = item is END_OF_SOURCE
+            # A source that ends while nothing is recorded does not end what is wrong.
+            reason = self._reason if ends and self._run is None and self._reason != _NOTHING_YET else item.reason
+            error = await self._finish_with_retries(reason, patient=ends)
+            if ends:
+                self.end_fault = reason_of(error) if error else self._meter.fault_of_all
             return
         if isinstance(item, Run):
             if item is self._run:
@@ -217,17 +235,13 @@ class Recorder:
             self._meter.count_fault(reason)
         return not reason
 
-    def _fault_of_all(self) -> str | None:
-        """What is wrong with a source of which nothing could be recorded; None if nothing is."""
-        return None if self._meter.recorded_any else self._meter.last_fault or None
-
     async def _write_with_retries(self, packet: Packet) -> None:
-        """Write a packet of a source that can wait, until it is written, and what was lost before it."""
+        """Write a packet of a source that can wait, and what was lost before it, until it is written or hopeless."""
         assert self._repeat is not None
         waiting = deque([packet])
-        while waiting:
+        while waiting and not self._repeat.hopeless:
             if self._run is None:
-                await asyncio.sleep((self._retry_us - self._clock.monotonic_us()) / US_PER_SECOND)
+                await self._backoff.wait()
             try:
                 await self._write(waiting[0])
             except (VideoStoreError, OSError) as error:
@@ -239,12 +253,14 @@ class Recorder:
         """Clean up after a run that failed; return the packets to be written again."""
         run = self._run
         await self._fail_run(reason.rstrip("."))
-        return await self._repeat.take_lost(run) if run is not None and self._repeat is not None else []
+        return await self._repeat.take_lost(run) if self._repeat is not None else []
 
-    async def _finish_with_retries(self, reason: str) -> FFmpegError | None:
-        """Finish the run; if the source can wait, write its end again until none of it is lost."""
-        while (error := await self._end_run(reason, patient=not self._live)) is not None and self._lost:
+    async def _finish_with_retries(self, reason: str, *, patient: bool = False) -> FFmpegError | None:
+        """Finish the run; if the source can wait, write its end again until none of it is lost, or that is hopeless."""
+        while (error := await self._end_run(reason, patient=patient or not self._live)) is not None and self._lost:
             lost, self._lost = self._lost, []
+            if self._repeat is not None and self._repeat.hopeless:
+                break
             self._logger.warning("Writing the end of a run again: %s", error)
             for packet in lost:
                 await self._write_with_retries(packet)
@@ -252,7 +268,7 @@ class Recorder:
 
     async def _write(self, packet: Packet) -> None:
         if self._run is None:
-            if not packet.keyframe or self._clock.monotonic_us() < self._retry_us:
+            if not packet.keyframe or self._backoff.left_s > 0:
                 self._dropped += 1
                 return
             if self._prepare is not None:
@@ -270,8 +286,8 @@ class Recorder:
             self._watcher = asyncio.create_task(self._watch(self._run))
             self._logger.info("Recording %dx%d %s.", packet.format.width, packet.format.height, packet.format.codec)
         await self._run.write(packet)
-        if self._backoff_s and self._run.tally.recorded and self._run.age_us > FFMPEG_HEALTHY_S * US_PER_SECOND:
-            self._backoff_s = 0.0
+        if self._run.tally.recorded:
+            self._backoff.healthy_for(self._run.age_us)
 
     async def _end_run(self, reason: str, *, patient: bool = False) -> FFmpegError | None:
         """Finish the run in order, even while being cancelled: ffmpeg still holds its last images.
@@ -281,12 +297,13 @@ class Recorder:
         self._reason = reason
         if self._run is None:
             return None
-        finishing = asyncio.ensure_future(self._finish_run(self._run, patient))
+        run = self._run
+        finishing = asyncio.ensure_future(self._finish_run(run, patient))
         try:
             return await asyncio.shield(finishing)
         except asyncio.CancelledError:
-            self._run.hurry()
-            await finishing
+            run.hurry()
+            await finish_despite_cancellation(finishing)
             raise
 
     async def _finish_run(self, run: Run, patient: bool) -> FFmpegError | None:
@@ -295,7 +312,7 @@ class Recorder:
             await run.finish(patient=patient)
         except FFmpegError as error:
             self._logger.warning("%s", error)
-            failed = error
+            failed, self.last_failure = error, reason_of(error)
         finally:
             await self._close_run(run)
         if self._repeat is not None:
@@ -309,19 +326,18 @@ class Recorder:
         """Clean up after a run whose ffmpeg failed; the pause before each new attempt is longer."""
         run = self._run
         messages = await run.kill() if run else []
-        first_s, longest_s = FFMPEG_BACKOFF_S
-        self._backoff_s = min(longest_s, self._backoff_s * 2 or first_s)
-        self._retry_us = self._clock.monotonic_us() + round(self._backoff_s * US_PER_SECOND)
+        self._backoff.lengthen()
         self._restarts += 1
         self._reason = f"{reason.rstrip('.')}: {'; '.join(dict.fromkeys(messages))}." if messages else reason
-        self._logger.error("Recording was interrupted; trying again in %.1f s: %s", self._backoff_s, self._reason)
+        self.last_failure = self._reason
+        self._logger.error("Recording was interrupted; trying again in %.1f s: %s", self._backoff.pause_s, self._reason)
         if run is not None:
             await self._close_run(run)
 
     async def _close_run(self, run: Run) -> None:
         """It stays the current run until its segments are closed, so that a clip can include them."""
         try:
-            await self._on_run_end(run)
+            await finish_despite_cancellation(self._on_run_end(run))
         except Exception:
             self._logger.exception("The segments of a run could not be closed.")
         finally:

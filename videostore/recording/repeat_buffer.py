@@ -15,6 +15,10 @@ KEPT_FOR_REPEAT_S = 30.0
 KEPT_FOR_REPEAT_BYTES = 32 * MIB
 """The oldest packets beyond this are dropped."""
 
+GIVE_UP_AFTER = 7
+"""So many failures in a row, of which none leaves a frame in a file, end the recording: with the pauses between them it
+has been tried for 13 s, in which retention would have made room."""
+
 
 class RepeatBuffer:
     """The last packets that were written to a run, for sources that can wait: only they can be written again."""
@@ -24,6 +28,13 @@ class RepeatBuffer:
         self._last_stored = last_stored
         self._packets: deque[Packet] = deque()
         self._bytes = 0
+        self.failures = 0
+        """How often recording has failed since a frame was last stored."""
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it has failed so often that another attempt makes no sense."""
+        return self.failures >= GIVE_UP_AFTER
 
     def add(self, packet: Packet) -> None:
         """Keep a packet that was written."""
@@ -35,9 +46,17 @@ class RepeatBuffer:
         ):
             self._bytes -= len(self._packets.popleft().data)
 
-    async def take_lost(self, run: Run) -> list[Packet]:
-        """Return the packets that were written to a run that failed and are in no file; the buffer is empty then."""
+    async def take_lost(self, run: Run | None) -> list[Packet]:
+        """After a failure: the packets that were written to its run and are in no file; the buffer is empty then.
+
+        None: no run could be started.
+        """
+        self.failures += 1
+        if run is None:
+            return []
         stored_us = await self._last_stored(run) if self._last_stored is not None else run.last_us
+        if stored_us >= run.epoch_us:
+            self.failures = 1
         packets = self._packets
         self.clear()
         return [one for one in packets if one.captured_us > stored_us]

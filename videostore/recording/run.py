@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
 import threading
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
-
-from videostore.base.constants import FFMPEG_FINISH_S, FFMPEG_STUCK_S, US_PER_SECOND
+from videostore.base.constants import FFMPEG_FINISH_S, FFMPEG_STUCK_S
 from videostore.base.errors import FFmpegError
 from videostore.base.files import sync_file
 from videostore.base.system import unread_bytes
@@ -25,21 +21,12 @@ from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.media.packet import Packet, StreamFormat
 from videostore.media.segment_names import open_name
 from videostore.recording.frame_tally import FrameTally, Verdict
+from videostore.recording.nut_writer import NutWriter
 from videostore.recording.output_report import follow_report
 from videostore.recording.segmenter import recording_command
 
 FINISH_PATIENCE_S = 30.0
-"""At the end of a source that can wait, ffmpeg may take any time, as long as its files grow within this."""
-
-_NUT_OPTIONS = {
-    "flush_packets": "1",
-    # A run may last for months. The muxer here and the demuxer in ffmpeg keep 200 to 250 bytes of each synchronisation
-    # point and index entry, which is 400 MB a day; a pipe needs neither. ffmpeg calls this mode experimental.
-    "write_index": "0",
-    "syncpoints": "none",
-    "strict": "experimental",
-}
-_TIME_BASE = Fraction(1, US_PER_SECOND)
+"""At the end of a source, ffmpeg may take any time, as long as bytes move within this."""
 
 
 class Run:
@@ -66,11 +53,11 @@ class Run:
         self._directory = directory
         self._numbering = threading.Lock()  # used by the event loop and by threads of the executor
         self._first_open = 0
+        self.known_paths: list[Path] = []
+        """What `open_paths` found last."""
         self._number = 0
         self._process = process
-        self._bytes = _Bytes()
-        self._container = av.open(self._bytes, "w", format="nut", container_options=_NUT_OPTIONS)
-        self._stream = _mux_stream(self._container, first, encoder.framerate)
+        self._nut = NutWriter(first, encoder.framerate)
         self._messages: asyncio.Task[list[str]] | None = None
         self._report: asyncio.Task[None] | None = None
         self._hurried = asyncio.Event()
@@ -140,14 +127,9 @@ class Run:
         Raises:
             FFmpegError: ffmpeg has exited, or accepts no more data.
         """
-        coded = av.Packet(packet.data)
-        coded.stream = self._stream
-        coded.time_base = _TIME_BASE
-        coded.pts = coded.dts = packet.captured_us - self.epoch_us
-        coded.is_keyframe = packet.keyframe
-        self._container.mux(coded)
+        data = self._nut.add(packet)
         self.tally.went_in(packet.captured_us)
-        await self._send()
+        await self._send(data)
         self.last_us = packet.captured_us
 
     @property
@@ -159,20 +141,14 @@ class Run:
 
     def judge(self) -> Verdict:
         """What is wrong with what comes out of ffmpeg, if anything."""
-        stdin = self._process.stdin
-        assert stdin is not None
-        if not self.alive or stdin.transport.get_write_buffer_size():
+        if not self.alive:
             return Verdict.FINE
-        try:
-            unread = unread_bytes(stdin.transport.get_extra_info("pipe").fileno())
-        except ValueError:  # it is closed
-            return Verdict.FINE
-        return self.tally.judge(drained=not unread)
+        return self.tally.judge(drained=not self._unread_bytes())
 
     async def finish(self, *, patient: bool = False) -> None:
         """Let ffmpeg write everything it holds and exit; kill it if it does not.
 
-        It has `FFMPEG_FINISH_S` for that; if `patient`, as long as its files grow.
+        It has `FFMPEG_FINISH_S` for that; if `patient`, as long as it reads, decodes or writes.
 
         Raises:
             FFmpegError: it failed or did not exit; the error says why.
@@ -208,7 +184,7 @@ class Run:
             await asyncio.wait_for(asyncio.shield(flushing), FFMPEG_FINISH_S)
             return True
         loop = asyncio.get_running_loop()
-        before = await loop.run_in_executor(None, self._written)
+        before = await loop.run_in_executor(None, self._progress)
         hurried = asyncio.ensure_future(self._hurried.wait())
         both: set[asyncio.Future[Any]] = {flushing, hurried}
         await asyncio.wait(both, timeout=FINISH_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
@@ -216,7 +192,7 @@ class Run:
         if flushing.done():
             flushing.result()
             return True
-        if not self._hurried.is_set() and await loop.run_in_executor(None, self._written) == before:
+        if not self._hurried.is_set() and await loop.run_in_executor(None, self._progress) == before:
             raise asyncio.TimeoutError
         return False
 
@@ -224,17 +200,17 @@ class Run:
         """End a patient `finish` soon: the process is shutting down."""
         self._hurried.set()
 
-    def _written(self) -> tuple[str, int]:
-        """Its newest file and how large it is. Blocking."""
+    def _progress(self) -> tuple[str, int, int, int]:
+        """What changes while ffmpeg works: its newest file, how large it is, what is unread and what came out."""
+        unread, came_out = self._unread_bytes(), self.tally.recorded
         last = self.open_paths()[-1:]
         with contextlib.suppress(OSError):
-            return (last[0].name, last[0].stat().st_size) if last else ("", 0)
-        return "", 0
+            return (last[0].name, last[0].stat().st_size, unread, came_out) if last else ("", 0, unread, came_out)
+        return "", 0, unread, came_out
 
     async def _flush(self) -> None:
         with contextlib.suppress(FFmpegError):  # the exit code says it
-            self._container.close()
-            await self._send()
+            await self._send(self._nut.end())
         assert self._process.stdin is not None
         self._process.stdin.close()
         await self._process.wait()
@@ -257,7 +233,7 @@ class Run:
     def open_paths(self) -> list[Path]:
         """The segments of this run that still have their open name: the last one is being written.
 
-        A file that cannot be looked up because the disk fails is treated as if nothing had changed.
+        A file that cannot be looked up because the disk fails is treated as if nothing had changed. Blocking.
         """
         with self._numbering:
             while _exists(self._open(self._number + 1), unknown=False):
@@ -265,7 +241,8 @@ class Run:
             while self._first_open < self._number and not _exists(self._open(self._first_open), unknown=True):
                 self._first_open += 1
             paths = [self._open(number) for number in range(self._first_open, self._number + 1)]
-            return [path for path in paths if _exists(path, unknown=True)]
+            self.known_paths = [path for path in paths if _exists(path, unknown=True)]
+            return self.known_paths
 
     def _open(self, number: int) -> Path:
         return self._directory / open_name(self.epoch_us, number)
@@ -276,56 +253,32 @@ class Run:
             with contextlib.suppress(FileNotFoundError):  # it was closed and renamed in the meantime
                 sync_file(path)
 
-    async def _send(self) -> None:
+    async def _send(self, data: bytearray) -> None:
         stdin = self._process.stdin
         assert stdin is not None
         if not self.alive:
             raise FFmpegError("ffmpeg-ended")
-        stdin.write(self._bytes.take())
-        if stdin.transport.get_write_buffer_size() == 0:
-            return
-        try:
-            await asyncio.wait_for(stdin.drain(), FFMPEG_STUCK_S)
-        except asyncio.TimeoutError as error:
-            raise FFmpegError("ffmpeg-stuck", timeout_s=FFMPEG_STUCK_S) from error
-        except OSError as error:
-            raise FFmpegError("ffmpeg-ended") from error
+        stdin.write(data)
+        while stdin.transport.get_write_buffer_size():
+            unread = self._unread_bytes()
+            try:
+                await asyncio.wait_for(stdin.drain(), FFMPEG_STUCK_S)
+                return
+            except asyncio.TimeoutError as error:
+                if self._unread_bytes() >= unread:
+                    raise FFmpegError("ffmpeg-stuck", timeout_s=FFMPEG_STUCK_S) from error
+            except OSError as error:
+                raise FFmpegError("ffmpeg-ended") from error
 
-
-class _Bytes(io.RawIOBase):
-    """What the NUT muxer writes, until it is sent to the pipe."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._buffer += data
-        return len(data)
-
-    def take(self) -> bytearray:
-        taken, self._buffer = self._buffer, bytearray()
-        return taken
-
-
-def _mux_stream(container: av.container.OutputContainer, first: Packet, framerate: int) -> Any:
-    # The rate is only used to guess the duration of a segment's last frame.
-    stream: Any
-    format = first.format
-    if format.parameter_sets:
-        # The MP4 muxer needs them in the header, where PyAV only puts what it has read itself.
-        with av.open(io.BytesIO(first.data), format=format.codec) as keyframe:
-            stream = container.add_stream_from_template(keyframe.streams.video[0], opaque=True)
-    elif format.codec == "rawvideo":  # only an encoder writes the pixel format to the stream's header
-        stream = container.add_stream("rawvideo", rate=framerate)
-        stream.width, stream.height, stream.pix_fmt = format.width, format.height, "rgba"
-        stream.codec_context.time_base = _TIME_BASE
-    else:
-        stream = container.add_mux_stream(format.codec, rate=framerate, width=format.width, height=format.height)
-    stream.time_base = _TIME_BASE
-    return stream
+    def _unread_bytes(self) -> int:
+        """How much of what was written ffmpeg has not read yet."""
+        stdin = self._process.stdin
+        assert stdin is not None
+        with contextlib.suppress(ValueError):  # it is closed
+            return stdin.transport.get_write_buffer_size() + unread_bytes(
+                stdin.transport.get_extra_info("pipe").fileno()
+            )
+        return 0
 
 
 def _exists(path: Path, *, unknown: bool) -> bool:

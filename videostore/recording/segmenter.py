@@ -14,8 +14,7 @@ from videostore.base.time_format import format_seconds
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.filters import even_size, player_colours
 from videostore.ffmpeg.process import loglevel
-from videostore.media.segment import run_comment
-from videostore.media.segment_names import open_pattern
+from videostore.media.segment_names import open_pattern, run_comment
 from videostore.recording.output_report import REPORT_ARGUMENTS, report_frames
 
 IMAGE_CODECS = ("mjpeg", "png", "rawvideo")
@@ -69,6 +68,8 @@ def recording_command(
     source = ffmpeg.input(
         "pipe:0",
         f="nut",
+        format_whitelist="nut",
+        protocol_whitelist="pipe",
         fpsprobesize=0,
         probesize=32,
         analyzeduration=0,

@@ -26,12 +26,13 @@ from videostore.base.constants import GIB, US_PER_SECOND
 from videostore.base.errors import MachineError, RequestError, TimestampError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import Range
-from videostore.base.tasks import run_in_thread
+from videostore.base.tasks import off_loop, run_in_thread
 from videostore.base.time_format import format_utc
 from videostore.base.time_parsing import Moment, moment_us
 from videostore.base.timestamps import parse_timestamp
+from videostore.clips.clip_names import tag_directory
 from videostore.clips.progress import OnProgress
-from videostore.clips.uploads import publish, tag_directory
+from videostore.clips.uploads import publish
 from videostore.remote.call_errors import LOST, status_of, translated_errors
 from videostore.remote.connection import dial, parse_target, quiet_sdk
 from videostore.remote.transfer import RESPONSE_PRECISION_US, Transfer
@@ -141,15 +142,15 @@ class Machine:
         """
         from_us, to_us = _resolve(start, end)
         target = as_path(path).expanduser().absolute()
-        if not overwrite and os.path.lexists(target):
+        if not overwrite and await off_loop(os.path.lexists, target):
             raise RequestError("output-exists", path=target)
-        if not target.parent.is_dir():
+        if not await off_loop(target.parent.is_dir):
             raise RequestError("no-output-directory", directory=target.parent, name=target.name)
         try:
             async with _work_beside(target) as work:
                 clip = Transfer(self.fetch, work, Range(from_us, to_us), on_progress)
                 await clip.fetch()
-                await run_in_thread(publish, clip.path, target)
+                await run_in_thread(publish, clip.path, target, overwrite)
         except (OSError, ValueError, av.error.FFmpegError) as error:
             if not isinstance(error, OSError):
                 raise MachineError(

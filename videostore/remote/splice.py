@@ -22,7 +22,7 @@ from videostore.base.constants import US_PER_SECOND
 from videostore.base.tasks import run_in_thread
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
 from videostore.ffmpeg.filters import fitted
-from videostore.ffmpeg.options import CLIP_TIMESCALE, EXACT_TIMES, REENCODED
+from videostore.ffmpeg.options import CLIP_TIMESCALE, EXACT_TIMES, OWN_CLIP, REENCODED
 from videostore.ffmpeg.process import run_ffmpeg
 from videostore.media.clip_times import (
     DATE,
@@ -301,7 +301,7 @@ async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary:
     for number, clip in enumerate(clips):
         encoded = path.with_name(f"encoded{number}.mp4")
         large = min(clip.first.width, clip.first.height) > 2
-        video = ffmpeg.input(str(clip.path)).video
+        video = ffmpeg.input(str(clip.path), **OWN_CLIP).video
         video = fitted(video, width, height, largest.look.pixel_shape, may_have_fields=large)
         await _run(video.output(str(encoded), f="mp4", map_metadata=0, **REENCODED, **EXACT_TIMES), binary)
         clip.path.unlink()
@@ -313,7 +313,8 @@ async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary:
         position_us += clip.length_us
     list_path = path.with_name("encoded.txt")
     list_path.write_text(concat_list(listed), encoding="utf-8")
-    source, tags = ffmpeg.input(str(list_path), **CONCAT_INPUT), ffmpeg.input(str(path.with_name("encoded0.mp4")))
+    source = ffmpeg.input(str(list_path), **CONCAT_INPUT)
+    tags = ffmpeg.input(str(path.with_name("encoded0.mp4")), **OWN_CLIP)
     options = {"f": "mp4", "c": "copy", "map_metadata": 1, **_OPTIONS}
     await _run(ffmpeg.output(source.video, tags["d?"], str(path), **options), binary)
     await run_in_thread(write_synopsis, path, _stretches_tag(stretches))

@@ -15,7 +15,7 @@ from av.bitstream import BitStreamFilterContext
 from videostore.base.clock import SteadyClock
 from videostore.base.constants import FFMPEG_FINISH_S, US_PER_SECOND
 from videostore.base.system import subordinate
-from videostore.base.tasks import finish_despite_cancellation
+from videostore.base.tasks import finish_despite_cancellation, off_loop
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
 from videostore.media.packet import StreamFormat
@@ -70,7 +70,7 @@ class Demuxer:
         nut = os.fdopen(reading, "rb", buffering=0)
         try:
             with os.fdopen(writing, "wb", buffering=0) as output:
-                process = await start_ffmpeg(subordinate(command), stdin=False, stdout=output)
+                process = await start_ffmpeg(await off_loop(subordinate, command), stdin=False, stdout=output)
             return cls(process, nut, clock, messages, held_back=held_back)
         except BaseException:
             nut.close()
@@ -95,10 +95,10 @@ class Demuxer:
             raise item
         return item if isinstance(item, CodedFrame) else None
 
-    async def succeeded(self) -> bool:
-        """After the last frame: whether ffmpeg exits now, and without an error."""
+    async def succeeded(self, within_s: float = FFMPEG_FINISH_S) -> bool:
+        """After the last frame: whether ffmpeg exits in time, and without an error."""
         try:
-            return await asyncio.wait_for(self._process.wait(), FFMPEG_FINISH_S) == 0
+            return await asyncio.wait_for(self._process.wait(), within_s) == 0
         except asyncio.TimeoutError:  # its output is not readable any more
             return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -12,16 +13,19 @@ from videostore.base.clock import Clock, SteadyClock, SystemClock
 from videostore.base.constants import CAMERA_PATIENCE_S, FFMPEG_BACKOFF_S
 from videostore.base.errors import VideoStoreError
 from videostore.base.files import AnyPath
+from videostore.base.tasks import off_loop
 from videostore.config import parse_video
 from videostore.ffmpeg.encoder import Encoder, choose_encoder
 from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
 from videostore.media.h26x import UncopyableError
 from videostore.media.packet import Gap, Packet
+from videostore.sources.completeness import Completeness
 from videostore.sources.input_profile import InputFault, InputProfile, InputRefused, InputSettings
 from videostore.sources.input_url import Address
-from videostore.sources.pacing import DatedFrame
+from videostore.sources.pacing import DatedFrame, FileTimes
 from videostore.sources.probing import StreamInfo, probe
 from videostore.sources.session import InputSession
+from videostore.sources.until_set import until_set
 
 KEYFRAME_PATIENCE_S = 30
 """Video with keyframes further apart is re-encoded: until the next keyframe a segment cannot be closed, so the quota
@@ -72,6 +76,11 @@ class FFmpegInput:
         """What it contains, as far as `open` could find out."""
         self.fault = ""
         """Why a file could not be read to its end; empty while nothing is wrong with it."""
+        self.shortfall = ""
+        """What was missing of a file that was read to its end; empty as far as nothing is known to be missing."""
+        self._length_us: int | None = None
+        self._stopping = asyncio.Event()
+        self._times: FileTimes | None = None
         self._sound_told = False
         self._last_us = 0
         self._steps = 0
@@ -103,10 +112,11 @@ class FFmpegInput:
             FFmpegError: there is no usable ffmpeg.
         """
         video, rate = parse_video({"codec": codec, "bitrate": bitrate, "preset": preset}, framerate)
-        binary = find_ffmpeg()
+        binary = await off_loop(find_ffmpeg)
         await check_version(binary)
         encoder = Encoder(choose_encoder(video.codec, await list_encoders(binary)), video.bitrate, video.preset, rate)
-        source = cls(
+        make = functools.partial(
+            cls,
             input,
             binary=binary,
             encoder=encoder,
@@ -115,6 +125,7 @@ class FFmpegInput:
             format=format,
             reencode=reencode,
         )
+        source = await off_loop(make)
         source.info = await source.probe()
         return source
 
@@ -139,24 +150,54 @@ class FFmpegInput:
         self._tell_of_sound()
         return info
 
+    def end_after(self, length_us: int) -> None:
+        """Let a file end where so much of it is recorded, however long that takes. To be called before `packets`."""
+        self._length_us = length_us
+
+    def stop(self) -> None:
+        """End the iterator of `packets`: at once if the input is live; of a file what is due by now still comes."""
+        self._stopping.set()
+        if self._times is not None:
+            self._times.stop()
+
     async def packets(self) -> AsyncIterator[Packet | Gap]:
         """Yield packets as they come, and one gap whenever none do.
 
-        The end of a file ends the iterator; a live input is opened again.
+        The end of a file ends the iterator, and so does `stop`; a live input is opened again.
         """
-        profile = self._profile
+        async with contextlib.aclosing(self._packets()) as items:  # type: ignore[type-var]
+            if not self.live:
+                async for item in items:
+                    yield item
+                return
+            async with contextlib.aclosing(until_set(items, self._stopping)) as until_stopped:  # type: ignore[type-var]
+                async for item in until_stopped:
+                    yield item
+
+    async def _packets(self) -> AsyncIterator[Packet | Gap]:
+        profile, complete = self._profile, Completeness()
+        times = self._times = FileTimes(self._steady, self._length_us)
+        if self._stopping.is_set():
+            times.stop()
         first_s, longest_s = FFMPEG_BACKOFF_S
         pause_s, resume_us, gap_reported = first_s, 0, False
         while True:
-            session = InputSession(profile, self._steady, self._logger, resume_us=resume_us, quiet=gap_reported)
+            session = InputSession(
+                profile, self._steady, self._logger, times=times, resume_us=resume_us, quiet=gap_reported
+            )
             reason, verb = "", "failed"
             try:
                 async with session, contextlib.aclosing(session.frames()) as frames:  # type: ignore[type-var]
                     async for dated in frames:
                         pause_s, gap_reported = first_s, False
                         self._tell_of_sound()
-                        yield self._packet(dated)
+                        packet = self._packet(dated)
+                        if not profile.live:
+                            complete.passed(packet)
+                        yield packet
                 if not profile.live:
+                    if session.read_to_end:
+                        await self._look_for_rest(complete, session)
                     return
                 reason = "the stream ended"
             except UncopyableError as error:
@@ -184,6 +225,12 @@ class FFmpegInput:
                 return
             await asyncio.sleep(pause_s)
             pause_s = min(longest_s, 2 * pause_s)
+
+    async def _look_for_rest(self, complete: Completeness, session: InputSession) -> None:
+        settings = self._profile.settings
+        self.shortfall = await complete.missing(settings.address.path, frozenset(settings.options), session.messages)
+        if self.shortfall:
+            self._logger.warning("The input %s %s.", self._address, self.shortfall)
 
     def _tell_of_sound(self) -> None:
         if self._profile.has_sound and not self._sound_told:

@@ -18,6 +18,11 @@ _JOINING = re.compile(
 _VIDEO = re.compile(r"Stream #0:\d+.*?: Video: (\w+)(.*)")
 _FIELDS = re.compile(r"\b(?:top|bottom)(?: coded)? first\b")
 """How ffmpeg describes the order of fields: `yuv420p(tv, top first)`, `top coded first (swapped)`."""
+_INCOMPLETE = re.compile(
+    r"File ended prematurely|partial file|Stream ends prematurely|[Pp]acket corrupt|corrupt input packet|[Tt]runcated"
+    r"|corrupt decoded frame|concealing \d+|error while decoding MB|I/O error|Input/output error|unexpected end"
+)
+"""What demuxers and decoders report of a file that is cut off, or damaged inside."""
 _QUOTED = 3
 _KEPT = 12
 _MESSAGE_CHARS = 300
@@ -45,6 +50,8 @@ class FFmpegMessages(logging.Logger):
         """Whether the input has a known duration."""
         self.has_sound = False
         """Whether the input has a sound track, as far as ffmpeg has found one."""
+        self.incomplete = ""
+        """What ffmpeg reports of a part of the input that is missing or damaged; empty if it reports nothing."""
         self.formats: frozenset[str] = frozenset()
         """The format of the input in ffmpeg's words; empty until it is opened."""
 
@@ -58,6 +65,8 @@ class FFmpegMessages(logging.Logger):
             pass
         elif record.levelno >= logging.WARNING:
             message = text.removeprefix("ffmpeg: ")[:_MESSAGE_CHARS]
+            if not self.incomplete and _INCOMPLETE.search(text):
+                self.incomplete = message
             if message not in self._kept:
                 self._kept.append(message)
                 self._originals.append(original)

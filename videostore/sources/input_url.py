@@ -41,6 +41,8 @@ class Address:
     def __init__(self, input: str, options: Mapping[str, str], format: str | None) -> None:
         """`options` are ffmpeg's for the input, without a dash; an empty value stands for an option without a value.
 
+        Blocking, briefly: it looks at the path.
+
         Raises:
             RequestError: the input or an option is invalid.
         """
@@ -60,23 +62,28 @@ class Address:
             if not _OPTION.fullmatch(name) or name in _RESERVED_OPTIONS:
                 raise RequestError("input-option", value=name)
         self._input = input
+        self.is_file = self.is_missing = False
+        """Whether it is a regular file, or a path at which nothing exists, when `look` looked last."""
+        self.look()
         self._shown = redacted[:_SHOWN_CHARS]
 
     def __str__(self) -> str:
         return self._shown
 
-    @property
-    def is_file(self) -> bool:
-        """Whether it is a regular file at the moment. Blocking, briefly."""
+    def look(self) -> None:
+        """Look at what is there now. Blocking."""
+        if self._path is None or self.scheme:
+            return
+        self.is_missing = not _exists(self._path)
         try:
-            return self._path is not None and not self.scheme and self._path.is_file()
+            self.is_file = self._path.is_file()
         except (OSError, ValueError):
-            return False
+            self.is_file = False
 
     @property
-    def is_missing(self) -> bool:
-        """Whether it is a path at which nothing exists. Blocking, briefly."""
-        return self._path is not None and not self.scheme and not _exists(self._path)
+    def path(self) -> Path | None:
+        """Where it is, if it is a regular file."""
+        return self._path if self.is_file else None
 
     @property
     def argument(self) -> str:

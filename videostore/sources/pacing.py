@@ -49,8 +49,56 @@ class DatedFrame:
     """How many steps of the clock came before: capture times across a step cannot be compared."""
 
 
+class FileTimes:
+    """The capture times of a file's frames. The first is captured when it is passed on, as by a camera that starts now.
+
+    The others keep their distances from it, however late they are read, by however many ffmpegs; only when the wall
+    clock is stepped, all later ones are stepped with it.
+    """
+
+    def __init__(self, clock: SteadyClock, length_us: int | None = None) -> None:
+        """`length_us` is how much of the file is to be passed on; None: all of it."""
+        self._clock = clock
+        self._offset_us: int | None = None
+        self._end_us: int | None = None
+        self._length_us = length_us
+        self._stopped = asyncio.Event()
+        self.over = False
+        """Whether a frame was not passed on because it lies behind the end."""
+
+    def captured_us(self, pts_us: int) -> int:
+        """The capture time of the frame that lies here in the file, UTC."""
+        if self._offset_us is None:
+            self._offset_us = self._clock.now_us() - self._clock.stepped_us - pts_us
+            if self._length_us is not None:
+                self._end_us = pts_us + self._length_us
+        return pts_us + self._offset_us + self._clock.stepped_us
+
+    def stop(self) -> None:
+        """Pass on only what is due by now, however late that is read."""
+        if self._offset_us is None:
+            self._end_us = -(1 << 62)
+        else:
+            now_us = self._clock.now_us() - self._clock.stepped_us - self._offset_us
+            self._end_us = now_us if self._end_us is None else min(now_us, self._end_us)
+        self._stopped.set()
+
+    def is_over(self, pts_us: int) -> bool:
+        """Whether a frame is not to be passed on any more."""
+        self.over = self._end_us is not None and pts_us >= self._end_us
+        return self.over
+
+    async def wait_until_due(self, pts_us: int) -> None:
+        """Wait until a frame is due, or until this is stopped."""
+        early_us = self.captured_us(pts_us) - self._clock.now_us()
+        if early_us > 0 and not self.is_over(pts_us):
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), early_us / US_PER_SECOND)
+            self._clock.now_us()
+
+
 async def pace_file(
-    reader: FrameReader, first: CodedFrame, clock: SteadyClock, *, resume_us: int, patience_s: float
+    reader: FrameReader, first: CodedFrame, clock: SteadyClock, *, times: FileTimes, resume_us: int, patience_s: float
 ) -> AsyncIterator[DatedFrame]:
     """Yield the frames of a file in real time, as if it were a camera that starts now.
 
@@ -60,16 +108,12 @@ async def pace_file(
         InputFault: no frame came in time.
     """
     frame: CodedFrame | None = first
-    offset_us, steps = 0, -1
     while frame is not None:
         pts_us = frame.pts_us + resume_us
-        early_us = pts_us + offset_us - clock.now_us()
-        if steps == clock.steps and early_us > 0:
-            await asyncio.sleep(early_us / US_PER_SECOND)
-            clock.now_us()
-        if steps != clock.steps:  # at the start, and after a step of the clock: this frame is captured now
-            offset_us, steps = clock.now_us() - pts_us, clock.steps
-        yield DatedFrame(frame, pts_us + offset_us, steps)
+        await times.wait_until_due(pts_us)
+        if times.is_over(pts_us):
+            return
+        yield DatedFrame(frame, times.captured_us(pts_us), clock.steps)
         try:
             frame = await reader.next(patience_s)
         except asyncio.TimeoutError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from videostore.base.clock import SteadyClock
 from videostore.base.errors import RequestError
+from videostore.base.tasks import off_loop
 from videostore.media.h26x import UncopyableError
 from videostore.sources.input_profile import ROTATED, InputProfile, InputRefused
 from videostore.sources.session import NO_REASON, InputSession
@@ -55,6 +56,7 @@ async def probe(profile: InputProfile, clock: SteadyClock, logger: logging.Logge
         FFmpegError: ffmpeg cannot be started.
     """
     address, patience_s = profile.settings.address, profile.settings.patience_s
+    await off_loop(address.look)
     if address.is_missing:
         raise _mistake(profile, _MISSING)
     while True:

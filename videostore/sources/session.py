@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 
 from videostore.base.clock import SteadyClock
-from videostore.base.constants import US_PER_SECOND
+from videostore.base.constants import FFMPEG_FINISH_S, FFMPEG_STUCK_S, US_PER_SECOND
+from videostore.base.tasks import off_loop
 from videostore.media.h26x import UncopyableError
 from videostore.sources.demuxer import Demuxer
 from videostore.sources.ffmpeg_messages import FFmpegMessages
 from videostore.sources.handover import CodedFrame
 from videostore.sources.input_command import input_command
 from videostore.sources.input_profile import INTERLACED, ROTATED, InputFault, InputProfile
-from videostore.sources.pacing import DatedFrame, pace_file, pace_live
+from videostore.sources.pacing import DatedFrame, FileTimes, pace_file, pace_live
 
 NO_REASON = "ffmpeg gave no reason"
 
@@ -35,10 +36,14 @@ class InputSession:
         clock: SteadyClock,
         logger: logging.Logger,
         *,
+        times: FileTimes | None = None,
         resume_us: int = 0,
         quiet: bool = False,
     ) -> None:
-        """`resume_us` is where in a file it starts. `quiet`: what ffmpeg reports is logged at debug level only."""
+        """`times` are those of a file's frames, of which it starts at `resume_us`.
+
+        `quiet`: what ffmpeg reports is logged at debug level only.
+        """
         self.profile = profile
         self.reencodes = bool(profile.reencoded)
         self._deinterlaces = profile.interlaced
@@ -47,7 +52,10 @@ class InputSession:
         """How many frames were passed on."""
         self.next_pts_us = resume_us
         """Where in a file another session has to resume."""
+        self.read_to_end = False
+        """Whether ffmpeg has read the input to its end."""
         self._clock = clock
+        self._times = times or FileTimes(clock)
         self._resume_us = resume_us
         self._keyframe_us: int | None = None
         """Time of the last keyframe, by the input's own clock."""
@@ -58,6 +66,7 @@ class InputSession:
         Raises:
             FFmpegError: it cannot be started.
         """
+        await off_loop(self.profile.settings.address.look)
         command = input_command(self.profile, self._resume_us)
         self.demuxer = await Demuxer.start(
             command, self._clock, self.messages, held_back=self.reencodes and self._deinterlaces
@@ -98,8 +107,11 @@ class InputSession:
                     yield dated
                     self.frames_passed += 1
                     self.next_pts_us = dated.frame.pts_us + self._resume_us + _AFTER_FRAME_US
-        if not await self.demuxer.succeeded():
+            if self._times.over:
+                return
+        if not await self.demuxer.succeeded(FFMPEG_FINISH_S if self.profile.live else FFMPEG_STUCK_S):
             raise InputFault(self.demuxer.failure or NO_REASON)
+        self.read_to_end = True
 
     @property
     def outdated(self) -> bool:
@@ -110,7 +122,9 @@ class InputSession:
         patience_s = self.profile.settings.patience_s
         if self.profile.live:
             return pace_live(self.demuxer, first, self._clock, patience_s=patience_s)
-        return pace_file(self.demuxer, first, self._clock, resume_us=self._resume_us, patience_s=patience_s)
+        return pace_file(
+            self.demuxer, first, self._clock, times=self._times, resume_us=self._resume_us, patience_s=patience_s
+        )
 
     def _check_keyframes(self, frame: CodedFrame) -> None:
         """Before a frame is passed on: a segment ends at a keyframe, so they must not be too far apart.

@@ -11,29 +11,33 @@ import asyncio
 import contextlib
 import logging
 import os
-import sqlite3
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
 from videostore.base.constants import LONGEST_SEGMENT_US
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop, run_in_thread
 from videostore.media.fmp4 import NotOursError
 from videostore.media.segment import Segment
 from videostore.media.segment_names import name_time_us
+from videostore.storage.damaged_files import DamagedFiles
 from videostore.storage.deletion import choose_oldest
 from videostore.storage.directory_lock import DirectoryLock
 from videostore.storage.index import Index
 from videostore.storage.segment_files import close_segment
 from videostore.storage.segment_reader import SegmentReader
-from videostore.storage.succession import Joiner, after_adding, after_removing
 from videostore.storage.timeline import Timeline
+from videostore.storage.timeline_changes import add_segments, read_timeline, remove_segments
 from videostore.storage.unindexed import UnindexedFiles
 
 BATCH = 50
 """Files read, looked up or deleted in one go: closing the module waits for no more than that."""
 _POLL_S = 0.1
 """How often a request that waits for unindexed files looks again."""
+
+
+_Held = Sequence[Range] | Callable[[], Sequence[Range]]
 
 
 class Archive:
@@ -63,12 +67,18 @@ class Archive:
         """How many times the directory was replaced. What was found in an earlier one no longer holds."""
         self._lock = lock
         self._logger = logger
-        self._reader = SegmentReader(directory, logger, keep_unreadable=keep_unreadable or lock is None)
+        self.damaged = DamagedFiles(directory)
+        """Unreadable files that were set aside."""
+        self._reader = SegmentReader(
+            directory, logger, keep_unreadable=keep_unreadable or lock is None, damaged=self.damaged
+        )
         self._changing = asyncio.Lock()
         """Held while segments are closed, indexed, forgotten or deleted."""
         self._unindexed = UnindexedFiles()
         self._listed = False
         """Whether `_unindexed` holds every file that is not in the index."""
+        self.newest_bytes = 0
+        """Size of the segment that was closed last; 0 before the first."""
         self._undeletable: set[str] = set()
         """Files that could not be deleted since the directory was last listed."""
 
@@ -76,13 +86,13 @@ class Archive:
     async def open(cls, directory: Path, logger: logging.Logger, *, keep_unreadable: bool = False) -> Archive:
         """Open a storage directory as its index describes it; a `Reconciler` then compares the two.
 
-        With `keep_unreadable`, files that cannot be read are kept, however old they are.
+        With `keep_unreadable`, files that cannot be read stay where they are, however old they are.
 
         Raises:
             OSError, sqlite3.Error: the directory cannot be used.
             VideoStoreError: another recorder is using it.
         """
-        lock = DirectoryLock(directory)
+        lock = await run_in_thread(DirectoryLock, directory)
         try:
             index = await Index.open(directory, logger)
         except BaseException:
@@ -104,6 +114,7 @@ class Archive:
     async def _opened(cls, archive: Archive) -> Archive:
         try:
             await archive._load_timeline()
+            await asyncio.get_running_loop().run_in_executor(None, archive.damaged.measure)
         except BaseException:
             await archive.close()
             raise
@@ -147,19 +158,18 @@ class Archive:
 
     @property
     def stored_bytes(self) -> int:
-        """Size of all closed segments; of unindexed ones as far as they have been measured."""
-        return self.timeline.stored_bytes + self._unindexed.known_bytes
+        """Size of all closed segments and of what is set aside; of unindexed ones as far as they are measured."""
+        return self.timeline.stored_bytes + self._unindexed.known_bytes + self.damaged.size_bytes
 
-    def is_indexed_since(self, from_us: int) -> bool:
+    async def is_indexed_since(self, from_us: int) -> bool:
         """Whether everything recorded since a time is in the index. A lost index is rebuilt backwards."""
-        if self.index.incomplete or not self._listed or self.closing:
+        if self.index.incomplete or not self._listed or await self.is_closing():
             return False
         return self.reconciled.is_set() or (self._unindexed.newest_us or 0) < from_us - LONGEST_SEGMENT_US
 
-    @property
-    def closing(self) -> bool:
+    async def is_closing(self) -> bool:
         """Whether another process has just closed an open segment, whose new name is not indexed yet."""
-        return self.read_only and not all(path.exists() for path in self.unclosed)
+        return self.read_only and not await off_loop(_all_exist, list(self.unclosed))
 
     async def wait_until_indexed(self, from_us: int, within_s: float | None = None) -> None:
         """Wait until everything recorded since a time is in the index.
@@ -169,7 +179,7 @@ class Archive:
         """
         loop = asyncio.get_running_loop()
         deadline = None if within_s is None else loop.time() + within_s
-        while not self.is_indexed_since(from_us):
+        while not await self.is_indexed_since(from_us):
             if deadline is not None and loop.time() > deadline:
                 raise VideoStoreError("index-rebuilding", count=len(self._unindexed))
             await asyncio.sleep(_POLL_S)
@@ -205,7 +215,7 @@ class Archive:
         """
         async with self._changing:
             if self.read_only:
-                if path.exists():
+                if await off_loop(path.exists):
                     self.unclosed.add(path)
                 return
             loop = asyncio.get_running_loop()
@@ -216,7 +226,7 @@ class Archive:
                 return  # a file event and the end of the run both report it
             except NotOursError:
                 self.unclosed.discard(path)
-                await loop.run_in_executor(None, self._reader.discard_unreadable, path)
+                await loop.run_in_executor(None, self._reader.set_aside, path)
                 return
             except OSError:
                 if not finished_only:
@@ -224,6 +234,7 @@ class Archive:
                 raise
             self.unclosed.discard(path)
             if segment is not None:
+                self.newest_bytes = segment.size_bytes
                 await self._add([segment])
 
     async def take_closed(self, *file_names: str) -> None:
@@ -271,21 +282,17 @@ class Archive:
         if replaced:  # a file has changed: rare, so loading everything is good enough
             await self._load_timeline()
             return
-        for segment in segments:
-            self.timeline.add(segment.start_us, segment.end_us, segment.size_bytes)
-        change = await after_adding(self.index, segments)
-        self.timeline.join(change.before, change.after)
+        await add_segments(self.timeline, self.index, segments)
 
     # Deleting
 
-    async def delete_oldest(
-        self, wanted_bytes: int, limit: int, held: Sequence[Range] = (), before_us: int | None = None
-    ) -> int:
+    async def delete_oldest(self, wanted_bytes: int, limit: int, held: _Held = (), before_us: int | None = None) -> int:
         """Delete the oldest segments, at most `limit`, until `wanted_bytes` are freed; return how many bytes were.
 
-        Segments that overlap a range of `held` stay, and so do those that begin at `before_us` or later.
+        Segments that overlap a range of `held` stay, and those from `before_us`. A function is asked under the lock.
         """
         async with self._changing:
+            held = held() if callable(held) else held
             if self.index.incomplete or not self._listed:  # the oldest in the index may be the newest of all
                 return 0
             if self._unindexed:  # older segments may be among them
@@ -322,27 +329,13 @@ class Archive:
     # The timeline
 
     async def _load_timeline(self) -> None:
-        for _ in range(2):
-            timeline = Timeline()
-            try:
-                joiner = Joiner()
-                async for batch in self.index.spans():
-                    for span in batch:
-                        timeline.add(span.start_us, span.end_us, span.size_bytes)
-                        if (between := joiner.join(span)) is not None:
-                            timeline.join((), [between])
-                break
-            except (sqlite3.Error, ValueError) as error:  # damaged, or replaced in the meantime
-                self._logger.error("The index cannot be read completely: %s. Rebuilding the rest.", error)
-        self.timeline = timeline
+        self.timeline = await read_timeline(self.index, self._logger)
 
     async def _remove_span(self, gone: Sequence[Segment]) -> None:
         """Remove neighbouring segments from the timeline that are no longer in the index."""
         if gone:
-            change = await after_removing(self.index, gone)
-            self.timeline.remove(
-                [(s.start_us, s.end_us, s.size_bytes) for s in gone],
-                [(s.start_us, s.end_us) for s in change.near],
-                change.before,
-                change.after,
-            )
+            await remove_segments(self.timeline, self.index, gone)
+
+
+def _all_exist(paths: Iterable[Path]) -> bool:
+    return all(path.exists() for path in paths)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from videostore.base.errors import reason_of
-from videostore.base.tasks import DetachedTasks
+from videostore.base.tasks import DetachedTasks, off_loop, run_in_thread
 from videostore.storage.database_connection import (
     BATCH,
     Prepare,
@@ -28,6 +28,7 @@ from videostore.storage.database_connection import (
     transaction,
 )
 from videostore.storage.database_files import DatabaseFiles, aside_path, set_aside, sync_log
+from videostore.storage.database_journal import ROLLBACK, choose_journal, leave_write_ahead
 from videostore.storage.database_snapshot import take_snapshot
 
 _T = TypeVar("_T")
@@ -203,7 +204,7 @@ class Database:
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
-            self._set_aside(error)
+            await self._set_aside(error)
             file = await self._open_filled(memory, keep=False)
         self._connection = file
         self.trouble = None
@@ -225,29 +226,46 @@ class Database:
     # The file
 
     async def _open_file(self) -> aiosqlite.Connection:
+        journal, damage = await off_loop(self._choose_journal)
+        if damage is not None:
+            await self._set_aside(damage)
         try:
-            connection = await open_connection(self._path, self._prepare)
+            connection = await open_connection(self._path, self._prepare, journal)
         except sqlite3.DatabaseError as error:
-            if not is_damage(error) or not self._path.exists():
+            if not is_damage(error) or not await off_loop(self._path.exists):
                 raise
-            self._set_aside(error)
-            connection = await open_connection(self._path, self._prepare)
+            await self._set_aside(error)
+            connection = await open_connection(self._path, self._prepare, journal)
         try:
-            self._files = DatabaseFiles(self._path)
+            self._files = await run_in_thread(DatabaseFiles, self._path)
         except BaseException:
             await connection.close()
             raise
         return connection
+
+    def _choose_journal(self) -> tuple[str, Exception | None]:
+        """The journal that works here, after making an existing file fit for it, or why that cannot be. Blocking."""
+        journal = choose_journal(self._path)
+        if journal == ROLLBACK:
+            self._logger.warning(
+                "The file system of %s has no safe shared memory: the index has a rollback journal there.",
+                self._path.parent,
+            )
+            try:
+                leave_write_ahead(self._path)
+            except sqlite3.Error as error:
+                return journal, error
+        return journal, None
 
     def _close_files(self) -> None:
         if self._files is not None:
             self._files.close()
             self._files = None
 
-    def _set_aside(self, error: Exception) -> None:
+    async def _set_aside(self, error: Exception) -> None:
         aside = aside_path(self._path)
         self._logger.error(
             "The index is damaged (%s). Rebuilding it from the files; the damaged one is kept as %s.", error, aside.name
         )
-        set_aside(self._path, aside)
+        await run_in_thread(set_aside, self._path, aside)
         self.incomplete = True

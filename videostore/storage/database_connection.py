@@ -35,13 +35,13 @@ class Table:
     """Whether copying keeps rows that exist only in the target."""
 
 
-async def open_connection(path: Path | str, prepare: Prepare) -> aiosqlite.Connection:
-    """Open a database, or create a new one. `:memory:` is a database in memory.
+async def open_connection(path: Path | str, prepare: Prepare, journal: str = "WAL") -> aiosqlite.Connection:
+    """Open a database, or create a new one. `:memory:` is a database in memory. `journal` is SQLite's journal mode.
 
     Raises:
         sqlite3.Error: it is damaged, locked for too long, or cannot be opened.
     """
-    return await _prepared(aiosqlite.connect(path, isolation_level=None), prepare)
+    return await _prepared(aiosqlite.connect(path, isolation_level=None), prepare, journal)
 
 
 async def adopt_connection(connection: sqlite3.Connection, prepare: Prepare) -> aiosqlite.Connection:
@@ -53,12 +53,13 @@ async def adopt_connection(connection: sqlite3.Connection, prepare: Prepare) -> 
     return await _prepared(aiosqlite.Connection(lambda: connection, _CHUNK), prepare)
 
 
-async def _prepared(connecting: aiosqlite.Connection, prepare: Prepare) -> aiosqlite.Connection:
+async def _prepared(connecting: aiosqlite.Connection, prepare: Prepare, journal: str = "WAL") -> aiosqlite.Connection:
     connection = await connecting
     try:
         await connection.execute(f"PRAGMA busy_timeout = {round(INDEX_BUSY_S * 1000)}")
-        await connection.execute("PRAGMA journal_mode = WAL")
-        await connection.execute("PRAGMA synchronous = NORMAL")
+        await connection.execute(f"PRAGMA journal_mode = {journal}")
+        # A log that is synced on demand makes a commit lasting; without one each commit has to be.
+        await connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'WAL' else 'FULL'}")
         await connection.execute("PRAGMA wal_autocheckpoint = 200")  # 800 KiB instead of 4 MiB
         await prepare(connection)
     except BaseException:

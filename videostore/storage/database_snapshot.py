@@ -12,7 +12,9 @@ from pathlib import Path
 from videostore.base.system import is_held
 from videostore.storage.database_connection import INDEX_BUSY_S
 from videostore.storage.database_files import LOG_SUFFIX, SHARED_SUFFIX
+from videostore.storage.database_journal import ROLLBACK_SUFFIX
 
+_ATTEMPTS = 5
 _BUSY = (5, 6)
 """SQLITE_BUSY and SQLITE_LOCKED. Python has names for them from 3.11 on."""
 
@@ -26,8 +28,11 @@ def take_snapshot(path: Path) -> sqlite3.Connection:
     """
     log, shared = (path.with_name(path.name + suffix) for suffix in (LOG_SUFFIX, SHARED_SUFFIX))
     path.stat()
-    if not log.exists() or not log.stat().st_size:  # no process is writing to it
-        return _load(f"{path.absolute().as_uri()}?mode=ro&immutable=1")
+    if path.with_name(path.name + ROLLBACK_SUFFIX).exists():  # a process may be writing to it: the locks tell
+        with contextlib.suppress(sqlite3.OperationalError):
+            return _load(f"{path.absolute().as_uri()}?mode=ro")
+    if not log.exists() or not log.stat().st_size:  # no process is writing to it, or one with a rollback journal
+        return _load_unchanged(path)
     if shared.exists():
         if not is_held(shared):
             with contextlib.suppress(_ChangedError):
@@ -35,6 +40,17 @@ def take_snapshot(path: Path) -> sqlite3.Connection:
         with contextlib.suppress(sqlite3.OperationalError):  # fails on a read-only file system after a crash
             return _load(f"{path.absolute().as_uri()}?mode=ro")
     return _load_copy(path, log)
+
+
+def _load_unchanged(path: Path) -> sqlite3.Connection:
+    """Read without locks, again if it was written to meanwhile: a header cannot be looked at without dropping locks."""
+    for _ in range(_ATTEMPTS):
+        before = _state(path)
+        memory = _load(f"{path.absolute().as_uri()}?mode=ro&immutable=1")
+        if _state(path) == before:
+            return memory
+        memory.close()
+    return _load(f"{path.absolute().as_uri()}?mode=ro")
 
 
 class _ChangedError(Exception):

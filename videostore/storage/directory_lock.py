@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from videostore.base.errors import VideoStoreError
-from videostore.base.files import mount_point
+from videostore.base.files import make_private_directory, mount_point
 
 _ATTRIBUTE = "storage.storage_path"
 
@@ -23,7 +23,7 @@ class DirectoryLock:
             OSError: it cannot be created or opened.
             VideoStoreError: another recorder has locked it (`storage-in-use`).
         """
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private_directory(directory)
         self._directory = directory
         self._descriptor = _lock(directory)
         self._mount = mount_point(directory)
@@ -52,7 +52,7 @@ class DirectoryLock:
         if not os.path.ismount(self._mount):
             # Files written there now would fill another disk, and be hidden when the device is back.
             raise VideoStoreError("storage-device-gone", attribute=_ATTRIBUTE, path=self._directory)
-        self._directory.mkdir(parents=True, exist_ok=True)
+        make_private_directory(self._directory)
         descriptor = _lock(self._directory)
         os.close(self._descriptor)
         self._descriptor = descriptor

@@ -18,7 +18,7 @@ class Problem(Enum):
     BEING_WRITTEN = "cannot be read, but a process may still be writing it"
     NOT_READ = "cannot be read at the moment, so its content is unknown"
     CUT_OFF = "the end is missing"
-    DAMAGED = "damaged; what follows the damage is kept, but clips do not show it"
+    DAMAGED = "damaged; clips show what is intact before and after the damage"
     NOT_DECODED = "does not decode"
 
 

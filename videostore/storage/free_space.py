@@ -26,11 +26,14 @@ def check_floor(storage: StorageConfig) -> None:
         )
 
 
-def shortage_bytes(storage: StorageConfig) -> int:
+def shortage_bytes(storage: StorageConfig, spared_bytes: int = 0) -> int:
     """How many bytes must be freed to keep as much free as configured; negative if more is free. Blocking.
+
+    Up to half of that may be taken by `spared_bytes`, which will be free again by themselves.
 
     Raises:
         OSError: the storage path does not exist, or cannot be read.
     """
     usage = shutil.disk_usage(storage.storage_path)
-    return storage.min_free_bytes(usage.total) - usage.free
+    min_free_bytes = storage.min_free_bytes(usage.total)
+    return min_free_bytes - min(spared_bytes, min_free_bytes // 2) - usage.free

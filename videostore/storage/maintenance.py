@@ -11,13 +11,14 @@ import logging
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import psutil
 
 from videostore.base.clock import Clock
 from videostore.base.constants import FFMPEG_STUCK_S, US_PER_SECOND
 from videostore.base.errors import VideoStoreError, reason_of
-from videostore.base.tasks import end_task
+from videostore.base.tasks import end_task, off_loop
 from videostore.media.segment_names import name_time_us, parse_open_name
 from videostore.storage.archive import Archive
 from videostore.storage.open_segments import OpenRun
@@ -82,9 +83,13 @@ class StorageMaintainer:
         self.walk_trouble: str | None = None
         """Why the last walk over the directory failed, as a sentence; None if it did not."""
 
+    @property
+    def limit(self) -> str | None:
+        """What made the oldest segments go lately, besides the quota and the free bytes, as a sentence; or None."""
+        return str(self._retention.limit) if self._retention.limit else None
+
     def start(self) -> None:
         """Start to watch the directory and to compare it with the index."""
-        self._watcher.start()
         self._tasks = [asyncio.create_task(work) for work in (self._follow_changes(), self._attend(), self._retain())]
 
     async def close(self) -> None:
@@ -95,13 +100,18 @@ class StorageMaintainer:
                 task.cancel()
         for task in tasks:
             await end_task(task)
-        self._watcher.stop()
+        await off_loop(self._watcher.stop)
 
     async def take_run(self, run: OpenRun) -> None:
         """Close the segments of a run that has ended."""
-        for path in run.open_paths():
+        for path in await off_loop(run.open_paths):
             await self._guard(self._archive.take_open(path))  # on failure it is retried at the next tick
         self._grown.set()
+
+    async def take_unclosed(self) -> None:
+        """Close what could not be closed so far: the recording has ended, and there is no later attempt."""
+        for path in list(self._archive.unclosed):
+            await self._guard(self._archive.take_open(path))
 
     async def revive(self) -> None:
         """Make sure that there is a directory to write to.
@@ -112,8 +122,17 @@ class StorageMaintainer:
         if await self._archive.revive():
             self._rescan_us = self._index_retry_us = 0
             self._on_replaced()
-            await asyncio.get_running_loop().run_in_executor(None, self._watcher.stop)
-            self._watcher.start()
+            await off_loop(self._watcher.stop)
+            await self._watcher.start()
+
+    async def prepare(self) -> None:
+        """Make sure that a run can be written: that there is a directory, and that it takes more files.
+
+        Raises:
+            VideoStoreError, OSError: there is none, and none can be created now.
+        """
+        await self.revive()
+        await self._guard(self._retention.make_room())
 
     async def _follow_changes(self) -> None:
         while True:
@@ -135,13 +154,14 @@ class StorageMaintainer:
     async def _take(self, name: str) -> None:
         path = self._archive.directory / name
         if parse_open_name(name):
-            run = self._current_run()
-            await self._archive.take_open(path, finished_only=run is not None and path in run.open_paths()[-1:])
+            written = await self._open_paths()
+            await self._archive.take_open(path, finished_only=path in written[-1:])
         elif not await self._archive.index.get([name]):
             await self._archive.take_closed(name)
 
     async def _attend(self) -> None:
         """Find what events missed: closed segments at each tick, everything else at long intervals."""
+        await self._watcher.start()
         while True:
             try:
                 self.trouble = await self._guard(self.revive()) or await self._attend_once()
@@ -155,20 +175,29 @@ class StorageMaintainer:
         if self._clock.monotonic_us() >= self._rescan_us and (self._rescan is None or self._rescan.done()):
             self._rescan_us = self._clock.monotonic_us() + round(RESCAN_INTERVAL_S * US_PER_SECOND)
             self._rescan = asyncio.create_task(self._walk())
-        if self._archive.closing:  # no event has reported the new name
+        if await self._archive.is_closing():  # no event has reported the new name
             self._rescan_us = 0
-        run = self._current_run()
-        for path in [*(run.open_paths()[:-1] if run else []), *self._archive.unclosed]:
+        for path in [*(await self._open_paths())[:-1], *self._archive.unclosed]:
             trouble = await self._guard(self._archive.take_open(path)) or trouble
         self._grown.set()
         return trouble or self._retention_trouble
 
+    async def _open_paths(self) -> list[Path]:
+        """The open segments of the current run, in order; none while nothing is recorded."""
+        run = self._current_run()
+        return await off_loop(run.open_paths) if run is not None else []
+
     async def _retain(self) -> None:
         """A separate task: closing segments and attending to the index must not wait for thousands of deletions."""
+        checked = -1
         while True:
             await self._grown.wait()
             self._grown.clear()
             self._retention_trouble = await self._guard(self._retention.enforce())
+            segments = self._archive.timeline.segments
+            if self._current_run() is not None and segments != checked:
+                await self._guard(self._retention.make_room())
+                checked = self._archive.timeline.segments
 
     async def _attend_index(self) -> None:
         index = self._archive.index

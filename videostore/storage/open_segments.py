@@ -9,19 +9,15 @@ from pathlib import Path
 from typing import Protocol
 
 from videostore.base.clock import Clock
-from videostore.base.constants import (
-    CLOCK_LEEWAY_US,
-    LONGEST_SEGMENT_US,
-    NEIGHBOUR_US,
-    RANGE_SLOP_US,
-    US_PER_SECOND,
-)
-from videostore.base.ranges import Range, merge_ranges
+from videostore.base.constants import CLOCK_LEEWAY_US, LONGEST_SEGMENT_US, NEIGHBOUR_US, US_PER_SECOND
+from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop
 from videostore.media.fmp4 import NotOursError, read_fragments
 from videostore.media.segment import Segment, describe_fragments
 from videostore.media.segment_names import parse_open_name
 from videostore.storage.archive import Archive
 from videostore.storage.succession import joins
+from videostore.storage.timeline import Timeline
 
 COVER_POLL_S = 0.1
 COVER_TIMEOUT_S = 60.0
@@ -37,7 +33,7 @@ class OpenRun(Protocol):
     """Capture time of the last frame that was written."""
 
     def open_paths(self) -> list[Path]:
-        """Its open segments, in order."""
+        """Its open segments, in order. Blocking."""
         ...
 
 
@@ -48,22 +44,24 @@ class OpenSegments:
         self._archive = archive
         self._clock = clock
         self._current_run = current_run
+        self.size_bytes = 0
+        """Size of the open segments, as `measure` found it last."""
 
     async def find(self, from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
         """Open segments that overlap [from_us, to_us), as far as their fragments are complete."""
         run = self._current_run()
-        paths = dict.fromkeys([*(run.open_paths() if run else []), *self._archive.unclosed])
-        if not paths:
+        if run is None and not self._archive.unclosed:
             return []
-        return await asyncio.get_running_loop().run_in_executor(None, _read, list(paths), from_us, to_us)
+        return await off_loop(_read, run, list(self._archive.unclosed), from_us, to_us)
 
-    def size_bytes(self) -> int:
-        """Size of the open segments of the current run; read-only, of all open segments."""
+    def measure(self) -> int:
+        """Size of the open segments of the current run; read-only, of all open segments. Blocking."""
         run, total = self._current_run(), 0
         others = self._archive.unclosed if self._archive.read_only else ()
         for path in [*(run.open_paths() if run else []), *others]:
             with contextlib.suppress(OSError):
                 total += path.stat().st_size
+        self.size_bytes = total
         return total
 
     async def last_frame_us(self, run: OpenRun) -> int:
@@ -100,20 +98,19 @@ class OpenSegments:
             await asyncio.sleep(COVER_POLL_S)
 
 
-async def stored_ranges(archive: Archive, opened: Sequence[Segment]) -> list[Range]:
-    """All that is stored, closed and open, in order. The caller keeps the archive steady if both have to agree."""
-    ranges = archive.timeline.ranges()
+async def stored_timeline(archive: Archive, opened: Sequence[Segment]) -> Timeline:
+    """All that is stored, closed and open, without sums. The caller keeps the archive steady if both have to agree."""
     if not opened:
-        return ranges
+        return archive.timeline.with_ranges(())
     before_us = min(one.start_us for one in opened) - NEIGHBOUR_US
     closed = await archive.index.select(before_us, max(one.end_us for one in opened) + NEIGHBOUR_US)
     spans = [Range(one.start_us, one.end_us) for one in opened]
-    return merge_ranges([*ranges, *spans, *joins([*closed, *opened])], RANGE_SLOP_US)
+    return archive.timeline.with_ranges([*spans, *joins([*closed, *opened])])
 
 
-def _read(paths: list[Path], from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
+def _read(run: OpenRun | None, unclosed: list[Path], from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
     found = []
-    for path in paths:
+    for path in dict.fromkeys([*(run.open_paths() if run else []), *unclosed]):
         try:
             name = parse_open_name(path.name)
             segment = describe_fragments(path.name, read_fragments(path), name[1] if name else None)

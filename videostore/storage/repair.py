@@ -7,22 +7,16 @@ us read stay where they are.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 import sqlite3
 from collections.abc import Iterable
-from pathlib import Path
 
 from videostore.base.errors import VideoStoreError, reason_of
-from videostore.base.files import AnyPath, as_path, sync_directory
+from videostore.base.files import AnyPath, as_path
 from videostore.storage.archive import Archive
 from videostore.storage.findings import REPAIRABLE, Finding, Problem
 from videostore.storage.reconciler import Reconciler
 from videostore.storage.segment_check import is_unreadable
-
-DAMAGED_DIRECTORY = "damaged"
-"""Directory below the storage path for unreadable files. They are not counted, and never deleted."""
 
 
 async def repair_directory(
@@ -39,8 +33,8 @@ async def repair_directory(
         logger: Gets what is done; the logger `videostore` by default.
 
     Raises:
-        VideoStoreError: there is no such directory (`storage-missing`), a recorder is using it (`storage-in-use`), or
-            it cannot be written to (`storage-not-repaired`).
+        VideoStoreError: there is no such directory (`storage-missing`), a recorder is using it (`storage-in-use`), it
+            cannot be written to (`storage-not-repaired`), or the index cannot be used there (`index-not-repaired`).
     """
     path = as_path(directory)
     logger = logger or logging.getLogger("videostore")
@@ -51,29 +45,21 @@ async def repair_directory(
         archive = await Archive.open(path, logger, keep_unreadable=True)
         try:
             unreadable = [one.file_name for one in repairable if one.problem is Problem.UNREADABLE]
-            await asyncio.get_running_loop().run_in_executor(None, _set_aside, path, unreadable)
+            await asyncio.get_running_loop().run_in_executor(None, _set_aside, archive, unreadable)
             await archive.forget(unreadable)
             await archive.take_closed(*[one.file_name for one in repairable if one.problem is Problem.ROW_DIFFERS])
             await Reconciler(archive, logger).reconcile(lambda _: False)
+            if (trouble := archive.index.trouble) is not None:  # what is in memory is lost with this process
+                raise VideoStoreError("index-not-repaired", path=path, reason=trouble)
         finally:
             await archive.close()
     except (OSError, sqlite3.Error) as error:
         raise VideoStoreError("storage-not-repaired", path=path, reason=reason_of(error)) from error
 
 
-def _set_aside(directory: Path, file_names: Iterable[str]) -> None:
+def _set_aside(archive: Archive, file_names: Iterable[str]) -> None:
     """Move files to `damaged/` if they still cannot be read: they may have been checked long ago. Blocking."""
-    names = [name for name in file_names if is_unreadable(directory / name)]
-    if not names:
-        return
-    damaged = directory / DAMAGED_DIRECTORY
-    damaged.mkdir(exist_ok=True)
-    for name in names:
-        target, number = damaged / name, 1
-        while os.path.lexists(target):
-            number += 1
-            target = damaged / f"{name}.{number}"
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(directory / name, target)
-    sync_directory(damaged)
-    sync_directory(directory)
+    paths = [archive.directory / name for name in file_names]
+    unreadable = [path for path in paths if is_unreadable(path)]
+    if unreadable:
+        archive.damaged.add(unreadable)

@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
+from videostore.base.constants import MIB
+from videostore.base.errors import NoRoomError, VideoStoreError
+from videostore.base.ranges import Range, merge_ranges
+from videostore.base.tasks import off_loop
 from videostore.storage.archive import Archive
+from videostore.storage.damaged_files import DAMAGED_SHARE
 from videostore.storage.retention_holds import RetentionHolds
+from videostore.storage.write_room import lacking_room
 
 DELETE_BATCH = 50
 """Segments deleted in one go, before other work gets its turn."""
+
+_ROOM_DELETED = 16
+"""Segments deleted in one attempt to make room. If that does not help, something else is using it up: then it is one at
+each attempt, which is about as fast as recording."""
+
+_LEAST_ROOM_BYTES = MIB // 4
+_TOLD_S = 600.0
+"""How long the status tells that segments were deleted for a limit."""
+
+
+NEWEST_SHARE = 10
+"""The part of the quota that is left for the newest segments whatever clips hold: those are asked for most."""
 
 
 class Retention:
@@ -28,7 +47,7 @@ class Retention:
     ) -> None:
         """`open_bytes` returns the size of the open segments; `holds` has the ranges that clips still need.
 
-        `shortage_bytes` returns how many bytes must be freed on the device, independent of the quota. It may block.
+        `shortage_bytes` returns how many bytes must be freed on the device, independent of the quota. Both may block.
         """
         self._archive = archive
         self._quota_bytes = quota_bytes
@@ -37,28 +56,112 @@ class Retention:
         self._shortage_bytes = shortage_bytes
         self._logger = logger
         self._enforcing = asyncio.Lock()
+        self._room_segments = _ROOM_DELETED
+        """How many segments the next attempt to make room may delete."""
+        self._limit: VideoStoreError | None = None
+        self._limited_at = 0.0
+
+    @property
+    def limit(self) -> VideoStoreError | None:
+        """What limits the storage besides the quota and the free bytes; None if that was not met lately."""
+        return self._limit if time.monotonic() - self._limited_at < _TOLD_S else None
 
     async def enforce(self) -> None:
         """Delete the oldest segments until the quota is kept and enough of the device is free, some at a time.
 
-        Segments that a clip needs stay, and the next oldest are deleted instead. To keep the quota, only segments are
-        deleted that were recorded before that clip was requested: a clip of everything does not cost new recordings.
+        Segments that a clip needs stay, and the next oldest are deleted instead. Where that is nearly all of the quota,
+        the newest segments that were recorded since stay as well, up to a tenth of the quota (`NEWEST_SHARE`).
 
         Raises:
             OSError: the free space of the device cannot be read.
         """
+        open_bytes = await off_loop(self._open_bytes)
         if self._archive.read_only:
             return
+        loop = asyncio.get_running_loop()
+        damaged = self._archive.damaged
         async with self._enforcing:
-            while (excess := self._archive.stored_bytes + self._open_bytes() - self._quota_bytes) > 0:
-                if not await self._delete(excess, self._holds.since_us):
+            if deleted := await off_loop(damaged.trim, round(self._quota_bytes * DAMAGED_SHARE)):
+                self._logger.warning("Deleted the %d oldest files that could not be read: they had no room.", deleted)
+            while (excess := self._archive.stored_bytes + open_bytes - self._quota_bytes) > 0:
+                if not await self._delete(excess, await self._newest_us()):
                     break
+                open_bytes = await off_loop(self._open_bytes)
             # Measured once: some file systems free the space of deleted files only later.
-            shortage = await asyncio.get_running_loop().run_in_executor(None, self._shortage_bytes)
+            shortage = await off_loop(self._shortage_bytes)
             while shortage > 0 and (freed := await self._delete(shortage, None)):
                 shortage -= freed
+            if shortage > 0 and damaged.size_bytes:
+                await loop.run_in_executor(None, damaged.trim, max(0, damaged.size_bytes - shortage))
+
+    async def make_room(self) -> None:
+        """Delete the oldest segments until the next one can be written, if the file system says that it is full.
+
+        That is tried, because some limits show in no number: a quota of the file system, or its number of files. An
+        attempt deletes few segments: room that other programs use up cannot be made by deleting everything.
+        """
+        if self._archive.read_only:
+            return
+        loop = asyncio.get_running_loop()
+        async with self._enforcing:
+            timeline = self._archive.timeline
+            usual_bytes = max(self._archive.newest_bytes, timeline.stored_bytes // max(timeline.segments, 1))
+            wanted_bytes = max(_LEAST_ROOM_BYTES, usual_bytes + usual_bytes // 2)
+            deleted, reason = 0, None
+            while (
+                lack := await loop.run_in_executor(None, lacking_room, self._archive.directory, wanted_bytes)
+            ) is not None:
+                reason = lack
+                if deleted >= self._room_segments or not await self._delete_one():
+                    self._room_segments = 1
+                    break
+                deleted += 1
+            else:
+                self._room_segments = _ROOM_DELETED
+        if reason is not None:
+            self._limit = VideoStoreError("storage-limited", path=self._archive.directory, reason=reason)
+            self._limited_at = time.monotonic()
+            self._logger.warning("%s Deleted: %d.", self._limit, deleted)
+
+    async def _delete_one(self) -> bool:
+        return await self._archive.delete_oldest(1, 1, lambda: self._holds.ranges) > 0
+
+    async def check_room(self, asked: Range) -> None:
+        """Refuse to hold more while clips that are not written yet hold nearly all of the quota.
+
+        Raises:
+            NoRoomError: too little would be left for what is recorded.
+        """
+        held = self._holds.ranges
+        with_it = merge_ranges([*held, asked])
+        if not held or with_it == held:
+            return
+        held_bytes, together_bytes = await self._size_bytes(held), await self._size_bytes(with_it)
+        if together_bytes > self._quota_bytes - self._quota_bytes // NEWEST_SHARE:
+            raise NoRoomError(
+                "held-fills-quota",
+                held_bytes=held_bytes,
+                quota_bytes=self._quota_bytes,
+                size_bytes=together_bytes - held_bytes,
+            )
+
+    async def _size_bytes(self, ranges: Sequence[Range]) -> int:
+        return sum([(await self._archive.index.amount(one.from_us, one.to_us))[0] for one in ranges])
+
+    async def _newest_us(self) -> int | None:
+        """Where the newest segments begin that are kept while clips hold others; None if nothing is held.
+
+        What was recorded before the clips were requested is not among them.
+        """
+        since_us = self._holds.since_us
+        if since_us is None:
+            return None
+        newest_us = await self._archive.index.start_of_newest(max(1, self._quota_bytes // NEWEST_SHARE))
+        return max(since_us, newest_us or since_us)
 
     async def _delete(self, wanted_bytes: int, before_us: int | None) -> int:
-        freed_bytes = await self._archive.delete_oldest(wanted_bytes, DELETE_BATCH, self._holds.ranges, before_us)
+        freed_bytes = await self._archive.delete_oldest(
+            wanted_bytes, DELETE_BATCH, lambda: self._holds.ranges, before_us
+        )
         self._logger.debug("Retention: freed %d bytes.", freed_bytes)
         return freed_bytes

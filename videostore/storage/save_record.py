@@ -47,6 +47,11 @@ class SaveJob:
         return PurePath(self.directory, self.file_name)
 
     @property
+    def identity(self) -> str:
+        """Tells it from all other saves, also after a restart."""
+        return f"{self.accepted_us} {self.from_us} {self.to_us} {self.directory}"
+
+    @property
     def ranges_text(self) -> str | None:
         """The ranges as the index stores them."""
         return None if self.ranges is None else json.dumps([[one.from_us, one.to_us] for one in self.ranges])

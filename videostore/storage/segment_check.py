@@ -46,8 +46,9 @@ def read_content(path: Path) -> SegmentContent:
     except NotOursError as error:
         raise UnreadableError(str(error)) from error
     loss = None
-    if not content.finished and content.size_bytes != path.stat().st_size:
-        loss = Problem.CUT_OFF if is_cut_off_after(path, content.size_bytes) else Problem.DAMAGED
+    if content.has_holes or content.end_lost:
+        cut_off = not content.has_holes and not content.finished and is_cut_off_after(path, content.size_bytes)
+        loss = Problem.CUT_OFF if cut_off else Problem.DAMAGED
     return SegmentContent(segment, len(content.times_us), loss)
 
 

@@ -49,10 +49,14 @@ def close_segment(path: Path, finished_only: bool) -> Segment | None:
     if not content.finished and not damaged:
         os.truncate(path, content.size_bytes)
     sync_file(path)
-    for taken in range(1_000_000):
+    target = _other_name(path)
+    if target is not None:  # an earlier process was killed between giving it this name and removing the other
+        path.unlink()
+    for taken in range(1_000_000 if target is None else 0):
         target = path.with_name(closed_name(content.start_us, taken))
         if _rename_to_free(path, target):
             break
+    assert target is not None
     sync_directory(path.parent)
     if damaged:
         content = read_ends(target)  # closed files are read in this way
@@ -61,17 +65,30 @@ def close_segment(path: Path, finished_only: bool) -> Segment | None:
     return replace(segment, size_bytes=target.stat().st_size)
 
 
+def _other_name(path: Path) -> Path | None:
+    """The closed segment that is the same file; None if there is none. The first free name may be another one now."""
+    status = path.lstat()
+    if status.st_nlink < 2:
+        return None
+    with os.scandir(path.parent) as entries:
+        for entry in entries:
+            if entry.inode() == status.st_ino and entry.name != path.name and name_time_us(entry.name) is not None:
+                other = entry.stat(follow_symlinks=False)
+                if (other.st_dev, other.st_ino) == (status.st_dev, status.st_ino):
+                    return path.with_name(entry.name)
+    return None
+
+
 def _rename_to_free(path: Path, target: Path) -> bool:
     """Rename a file unless the name exists: no file is ever overwritten."""
     try:
         os.link(path, target)
-    except FileExistsError:
-        if not path.samefile(target):  # otherwise an earlier process was killed before the unlink
-            return False
+    except FileExistsError:  # perhaps a link to this very file: removing the other name would leave nothing
+        return False
     except FileNotFoundError:
         raise
     except OSError:  # a file system without hard links; the lock keeps other recorders away
-        if target.exists():
+        if os.path.lexists(target):
             return False
         os.rename(path, target)
         return True

@@ -1,4 +1,4 @@
-"""Reads closed segments for the index, and deletes those that stay unreadable for half an hour. All of it blocks."""
+"""Reads closed segments for the index, and sets aside those that stay unreadable for half an hour. All of it blocks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,24 @@ import av.error
 
 from videostore.base.errors import reason_of
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
+from videostore.storage.damaged_files import DAMAGED_DIRECTORY, DamagedFiles
 from videostore.storage.segment_files import is_young, read_through
 
 
 class SegmentReader:
     """Reads the segments of one directory."""
 
-    def __init__(self, directory: Path, logger: logging.Logger, *, keep_unreadable: bool) -> None:
-        """With `keep_unreadable`, files that cannot be read are never deleted."""
+    def __init__(
+        self,
+        directory: Path,
+        logger: logging.Logger,
+        *,
+        keep_unreadable: bool,
+        damaged: DamagedFiles | None = None,
+    ) -> None:
+        """With `keep_unreadable`, files that cannot be read stay where they are."""
         self._directory = directory
+        self._damaged = damaged or DamagedFiles(directory)
         self._logger = logger
         self._keep_unreadable = keep_unreadable
 
@@ -31,7 +40,7 @@ class SegmentReader:
                 segments.append(probe(self._directory / name))
             except UnreadableError:
                 with contextlib.suppress(OSError):
-                    self.discard_unreadable(self._directory / name)
+                    self.set_aside(self._directory / name)
             except UnknownFileError as error:
                 self._logger.debug("Ignoring %s: %s.", name, error)
             except FileNotFoundError:
@@ -42,8 +51,8 @@ class SegmentReader:
                 self._logger.exception("%s cannot be read.", name)
         return segments
 
-    def discard_unreadable(self, path: Path) -> None:
-        """Delete a file that cannot be read, unless a process may still be writing it. Blocking.
+    def set_aside(self, path: Path) -> None:
+        """Move a file that cannot be read to `damaged/`, unless a process may still be writing it. Blocking.
 
         Raises:
             OSError: the file's status cannot be read.
@@ -65,6 +74,10 @@ class SegmentReader:
                 "%s cannot be read at the moment (%s). Trying again later.", path.name, reason_of(error)
             )
             return
-        self._logger.warning("%s (%d bytes) cannot be read. Deleting it.", path.name, status.st_size)
-        with contextlib.suppress(OSError):
-            path.unlink()
+        self._logger.warning(
+            "%s (%d bytes) cannot be read. Moving it to %s/.", path.name, status.st_size, DAMAGED_DIRECTORY
+        )
+        try:
+            self._damaged.add([path])
+        except OSError as error:
+            self._logger.error("%s cannot be moved: %s. Trying again later.", path.name, reason_of(error))

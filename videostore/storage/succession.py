@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from videostore.base.constants import MAX_STEP_IN_RUN_US, US_PER_SECOND
 from videostore.base.ranges import Range
-from videostore.media.segment import Segment
+from videostore.media.segment import LOST_BOTH, LOST_END, LOST_START, Segment
 from videostore.storage.index import Index
 
 TOUCHING_US = 2 * US_PER_SECOND
@@ -68,8 +68,10 @@ def follows(one: Piece, other: Piece) -> bool:
     """Whether a segment of a run is the next one after another of the same run."""
     if one.run_us is None or one.run_us != other.run_us:
         return False
+    if one.run_number in (LOST_END, LOST_BOTH) or other.run_number in (LOST_START, LOST_BOTH):
+        return False
     # A run has no gaps, but a segment between the two may be deleted.
-    if one.run_number is not None and other.run_number is not None:
+    if one.run_number is not None and other.run_number is not None and min(one.run_number, other.run_number) >= 0:
         return other.run_number == one.run_number + 1
     return abs(other.start_us - one.end_us) <= max(TOUCHING_US, (one.end_us - one.start_us) // 2)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from videostore.base.constants import RANGE_SLOP_US
 from videostore.base.ranges import Range
@@ -64,9 +64,27 @@ class Timeline:
         last = bisect.bisect_left(self._starts, to_us) - 1
         return self._ends[last] if last >= 0 and self._ends[last] > from_us else None
 
+    def nearest(self, from_us: int, to_us: int) -> Range | None:
+        """The range that overlaps [from_us, to_us) or is nearest to it; None if nothing is stored."""
+        after = bisect.bisect_right(self._ends, from_us)
+        near = [Range(self._starts[at], self._ends[at]) for at in (after - 1, after) if 0 <= at < len(self._starts)]
+        return min(near, key=lambda one: max(one.from_us - to_us, from_us - one.to_us), default=None)
+
+    def with_ranges(self, ranges: Iterable[Range]) -> Timeline:
+        """A copy in which these ranges are stored too. Cheap, however much is stored. It has no sums."""
+        copy = Timeline()
+        copy._starts, copy._ends = self._starts.copy(), self._ends.copy()
+        for one in ranges:
+            copy._cover(one.from_us, one.to_us)
+        return copy
+
+    def each(self) -> Iterator[Range]:
+        """All ranges, in order, one by one. The timeline must not change meanwhile."""
+        return map(Range, self._starts, self._ends)
+
     def ranges(self) -> list[Range]:
         """All ranges, in order."""
-        return [Range(start, end) for start, end in zip(self._starts, self._ends, strict=True)]
+        return list(self.each())
 
     def _cover(self, start_us: int, end_us: int) -> None:
         # Ranges at most the slop away from the new one are merged with it.

@@ -16,6 +16,7 @@ from pathlib import Path
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, NothingStoredError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
+from videostore.base.tasks import off_loop
 from videostore.ffmpeg.process import check_version, ffmpeg_output, find_ffmpeg
 from videostore.media.segment import Segment, UnknownFileError
 from videostore.media.segment_names import parse_open_name
@@ -84,7 +85,7 @@ class _Verification:
     async def run(self, decode: bool, on_file: OnFile | None) -> VerificationReport:
         loop = asyncio.get_running_loop()
         opened, closed = await loop.run_in_executor(None, list_directory, self._directory)
-        if not opened and not closed and not (self._directory / FILE_NAME).exists():
+        if not opened and not closed and not await off_loop((self._directory / FILE_NAME).exists):
             raise NothingStoredError("no-recording", path=self._directory)
         findings = await self._check_open(opened)
         rows, trouble = await self._rows()
@@ -132,7 +133,7 @@ class _Verification:
 
     async def _rows(self) -> tuple[dict[str, Segment], str | None]:
         """The rows of the index by file name, and why it cannot be read."""
-        if not (self._directory / FILE_NAME).exists():
+        if not await off_loop((self._directory / FILE_NAME).exists):
             return {}, "it does not exist"
         index = await Index.open_snapshot(self._directory, self._logger)
         try:
@@ -157,7 +158,7 @@ class _Verification:
         rows, _ = await self._rows()
         confirmed = []
         for one in suspected:
-            exists = os.path.lexists(self._directory / one.file_name)
+            exists = await off_loop(os.path.lexists, self._directory / one.file_name)
             if one.problem is Problem.NO_FILE:
                 holds = not exists and one.file_name in rows
             else:

@@ -23,6 +23,8 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
+from videostore.base.tasks import run_in_thread
+
 
 class Change(Enum):
     """What happened to a file."""
@@ -52,9 +54,11 @@ class Watcher:
             self._kinds.append(FileCreatedEvent)
         self._observer: BaseObserver | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start watching. If the system allows no watch, only the slow walk finds new files."""
-        handler = _Handler(asyncio.get_running_loop(), self._on_change)
+        await run_in_thread(self._start, _Handler(asyncio.get_running_loop(), self._on_change))
+
+    def _start(self, handler: _Handler) -> None:
         observer: BaseObserver | None = None
         try:
             observer = Observer()
@@ -68,7 +72,7 @@ class Watcher:
         self._observer = observer
 
     def stop(self) -> None:
-        """Stop watching, and end the thread."""
+        """Stop watching, and end the thread. Blocking."""
         if self._observer is not None:
             self._observer.stop()
             self._observer.join(timeout=1)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop, wait_a_moment
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.limits import check_clip_room, check_response_size
 from videostore.clips.output_path import check_output_path
 from videostore.clips.progress import OnProgress
-from videostore.clips.uploads import Uploads, progress_path, publish
+from videostore.clips.uploads import UPLOAD_STALL_S, Uploads, progress_path, publish, remove
+from videostore.store.answer_budget import AnswerRoom
 from videostore.store.results import FetchedClip
 
 OnRanges = Callable[[tuple[Range, ...] | None], None]
@@ -32,17 +34,31 @@ class Delivery:
         self._uploads = uploads
         self._storage = storage
 
-    async def upload(self, asked: Range, path: Path, metadata: str, container: str) -> tuple[Range, ...] | None:
-        """Write a clip to its place in the upload path. Returns what it holds, or None if that is all of the range.
+    async def upload(
+        self, asked: Range, path: Path, metadata: str, container: str, *, claimed: bool = False
+    ) -> tuple[Path, tuple[Range, ...] | None]:
+        """Write a clip to its place in the upload path. Returns its path, and the same as `write`.
+
+        If another process has taken the name meanwhile, the clip gets the next one that is free; if its name was
+        `claimed`, it gets none.
 
         Raises:
             RequestError: nothing is stored in the range, or the disk has no room for the clip.
             VideoStoreError: the clip cannot be made or written.
         """
         uploads = self._uploads
+        publish_as = uploads.publish_claimed if claimed else uploads.publish_free
         with _writing(path.parent, to_upload_path=True):
-            return await self._write(
-                asked, path, uploads.directory, metadata, container, prepare=uploads.make_directory
+            return await uploads.limited(
+                self._write(
+                    asked,
+                    path,
+                    uploads.directory,
+                    metadata,
+                    container,
+                    publish_as=publish_as,
+                    prepare=uploads.make_directory,
+                )
             )
 
     async def write(
@@ -55,7 +71,8 @@ class Delivery:
         overwrite: bool,
         on_progress: OnProgress | None,
     ) -> tuple[Range, ...] | None:
-        """Write a clip to any file in an existing directory outside the recording. Returns the same as `upload`.
+        """Write a clip to any file in an existing directory outside the recording. Returns what it holds, or None if
+        that is all of the range.
 
         Raises:
             RequestError: nothing is stored in the range, the disk has no room, or the file must not be written.
@@ -63,12 +80,14 @@ class Delivery:
         """
         with _writing(path.parent):
             output = await self._uploads.run(check_output_path, path, self._storage, overwrite)
-            return await self._write(
-                asked, output, output.parent, metadata, container, on_progress, overwrite=overwrite
+            publish_as = functools.partial(publish, overwrite=overwrite)
+            _, ranges = await self._write(
+                asked, output, output.parent, metadata, container, on_progress, publish_as=publish_as
             )
+            return ranges
 
-    async def read(self, asked: Range, container: str, limit_bytes: int) -> FetchedClip:
-        """A clip as bytes.
+    async def read(self, asked: Range, container: str, limit_bytes: int, room: AnswerRoom | None = None) -> FetchedClip:
+        """A clip as bytes. With `room`, it waits for its place there before it takes memory or disk.
 
         Raises:
             TooLargeError: it would be larger than `limit_bytes`.
@@ -78,15 +97,22 @@ class Delivery:
         async def check(size_bytes: int, length_us: int) -> None:
             check_response_size(size_bytes, length_us, limit_bytes)
 
+        if room is not None:
+            await room.take(limit_bytes)
         async with (
             self._clips.plan(asked.from_us, asked.to_us, check) as plan,
             self._clips.temporary(plan.output_bytes) as path,
         ):
+            if room is not None:
+                room.resize(min(limit_bytes, plan.output_bytes))
             plan = await self._clips.cut(plan, path, container=container)
             if not plan.complete:
                 limit_bytes -= _RANGE_BYTES * len(plan.ranges)
-            await check(path.stat().st_size, plan.length_us)
-            data = await asyncio.get_running_loop().run_in_executor(None, path.read_bytes)
+            size_bytes = (await off_loop(path.stat)).st_size
+            await check(size_bytes, plan.length_us)
+            if room is not None:
+                room.resize(size_bytes)
+            data = await off_loop(path.read_bytes)
             return FetchedClip(data, None if plan.complete else plan.ranges)
 
     async def stream(self, asked: Range, metadata: str, on_ranges: OnRanges | None) -> AsyncGenerator[bytes, None]:
@@ -97,7 +123,7 @@ class Delivery:
             FFmpegError: the clip cannot be made to its end.
         """
         async with (
-            self._clips.plan(asked.from_us, asked.to_us) as plan,
+            self._clips.plan(asked.from_us, asked.to_us, turns=self._clips.streams) as plan,
             contextlib.aclosing(self._clips.stream(plan, comment=metadata)) as blocks,
         ):
             if on_ranges is not None:
@@ -114,25 +140,33 @@ class Delivery:
         container: str,
         on_progress: OnProgress | None = None,
         *,
-        overwrite: bool = True,
+        publish_as: Callable[[Path, Path], Path],
         prepare: Callable[[Path], None] | None = None,
-    ) -> tuple[Range, ...] | None:
-        async def check(size_bytes: int, length_us: int) -> None:
-            await self._uploads.run(check_clip_room, device, size_bytes, length_us)
+    ) -> tuple[Path, tuple[Range, ...] | None]:
+        uploads = self._uploads
 
-        async with self._clips.plan(asked.from_us, asked.to_us, check) as plan:
+        async def check(size_bytes: int, length_us: int) -> None:
+            await uploads.run(check_clip_room, device, size_bytes, length_us)
+
+        async with self._clips.plan(asked.from_us, asked.to_us, check, self._clips.saves) as plan:
             await check(plan.output_bytes, plan.length_us)
             if prepare is not None:
-                await self._uploads.run(prepare, path.parent)
+                await uploads.run(prepare, path.parent)
             progress = progress_path(path)
+            plan = await self._clips.cut(
+                plan,
+                progress,
+                container=container,
+                comment=metadata,
+                on_progress=uploads.progress(on_progress),
+                run_on_disk=uploads.run,
+            )
             try:
-                plan = await self._clips.cut(
-                    plan, progress, container=container, comment=metadata, for_save=True, on_progress=on_progress
-                )
-                await self._uploads.run(publish, progress, path, overwrite)
-            finally:
-                progress.unlink(missing_ok=True)
-            return None if plan.complete else plan.ranges
+                path = await uploads.run(publish_as, progress, path, within_s=UPLOAD_STALL_S)
+            except BaseException:
+                await wait_a_moment(uploads.run(remove, progress))
+                raise
+            return path, None if plan.complete else plan.ranges
 
 
 @contextlib.contextmanager

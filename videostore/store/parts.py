@@ -12,7 +12,7 @@ from videostore.base.clock import Clock, SystemClock
 from videostore.base.constants import CLOCK_LEEWAY_US, FFMPEG_FINISH_S
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.ranges import Range
-from videostore.base.tasks import end_task
+from videostore.base.tasks import end_task, off_loop
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.save_queue import SaveQueue
 from videostore.clips.uploads import Uploads
@@ -29,7 +29,7 @@ from videostore.storage.maintenance import StorageMaintainer
 from videostore.storage.open_segments import OpenSegments
 from videostore.storage.retention import Retention
 from videostore.storage.retention_holds import RetentionHolds
-from videostore.storage.save_record import SaveJob
+from videostore.storage.save_record import SaveJob, SaveStatus
 from videostore.store.delivery import Delivery
 from videostore.store.request_tasks import RequestTasks
 
@@ -75,7 +75,7 @@ class StoreParts:
         self._binary = binary
         self._clock = clock or SystemClock()
         self._logger = logger or logging.getLogger("videostore")
-        self._uploads = Uploads(storage.upload_path, name)
+        self._uploads = Uploads(storage.upload_path, name, None if read_only else storage.storage_path)
         self._creates_upload_path = True
         """Whether `start` creates it, so that a mistake shows at once; otherwise the first clip does."""
         self._holds = RetentionHolds(self._clock)
@@ -86,6 +86,7 @@ class StoreParts:
         self._open: OpenSegments
         self._clips: ClipCutter
         self._delivery: Delivery
+        self._retention: Retention
         self._saves: SaveQueue
         self._maintainer: StorageMaintainer
 
@@ -93,7 +94,7 @@ class StoreParts:
         """Start every part. The caller ends them, also if this fails."""
         directory = self._storage.storage_path
         if self._binary is None:
-            self._binary = find_ffmpeg()
+            self._binary = await off_loop(find_ffmpeg)
             await check_version(self._binary)
         if self._encoder is None and self._video is not None:
             name = choose_encoder(self._video.codec, await list_encoders(self._binary))
@@ -118,10 +119,11 @@ class StoreParts:
             self._name,
             self._encoder,
         )
+        self._retention = self._make_retention(workspaces)
         self._delivery = Delivery(self._clips, self._uploads, directory)
         self._maintainer = StorageMaintainer(
             self._archive,
-            self._make_retention(),
+            self._retention,
             self._clock,
             self._logger,
             current_run=lambda: self._run,
@@ -130,13 +132,16 @@ class StoreParts:
         )
         await asyncio.get_running_loop().run_in_executor(None, workspaces.sweep)
         if not self._read_only:
-            await self._uploads.run(self._uploads.sweep)
+            pending = {save.file_name for save in await self._archive.index.saves(SaveStatus.PENDING)}
+            await self._uploads.run(self._uploads.sweep, pending)
         self._saves = SaveQueue(self._archive.index, self._uploads, self._holds, self._logger, self._write_queued)
         self._owned.push_async_callback(self._saves.close)
         self._owned.push_async_callback(self._requests.end)
         self._requests.started = True
         if not self._read_only:
             await self._saves.resume()
+        if not self._read_only:
+            self._owned.push_async_callback(self._maintainer.take_unclosed)
         self._start_recorder(directory)
         self._maintainer.start()
         self._owned.push_async_callback(self._maintainer.close)
@@ -161,13 +166,17 @@ class StoreParts:
             await self._archive.close()
             raise
 
-    def _make_retention(self) -> Retention:
+    def _make_retention(self, workspaces: Workspaces) -> Retention:
+        def shortage() -> int:
+            # What clips take while they are made is given back soon: it costs no recordings.
+            return shortage_bytes(self._storage, spared_bytes=workspaces.promised_bytes)
+
         return Retention(
             self._archive,
             self._storage.quota_bytes,
-            open_bytes=self._open.size_bytes,
+            open_bytes=self._open.measure,
             holds=self._holds,
-            shortage_bytes=lambda: shortage_bytes(self._storage),
+            shortage_bytes=shortage,
             logger=self._logger,
         )
 
@@ -184,7 +193,7 @@ class StoreParts:
             clock=self._clock,
             logger=self._logger,
             on_run_end=self._maintainer.take_run,
-            prepare=self._maintainer.revive,
+            prepare=self._maintainer.prepare,
             live=self._live,
             last_stored=self._open.last_frame_us,
         )
@@ -224,4 +233,6 @@ class StoreParts:
         await self._archive.wait_until_indexed(save.from_us)
         # `to` may be ahead of the clock only if the video was recorded before the clock was set back.
         await self._open.wait_until_covered(save.from_us, min(save.to_us, save.accepted_us + CLOCK_LEEWAY_US))
-        return await self._delivery.upload(Range(save.from_us, save.to_us), path, save.metadata, save.container)
+        asked = Range(save.from_us, save.to_us)
+        _, ranges = await self._delivery.upload(asked, path, save.metadata, save.container, claimed=True)
+        return ranges

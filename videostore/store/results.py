@@ -71,11 +71,17 @@ class Health:
     """Number of closed segments."""
     unindexed_segments: int
     """Number of files that are not read into the index yet."""
+    damaged_files: int
+    """Number of unreadable files that were set aside in `damaged/`."""
+    damaged_bytes: int
+    """Their size, which counts for the quota."""
     pending_saves: int
     """Number of queued saves that are not written yet."""
     failed_saves: list[SaveJob]
     """The last saves that failed, newest first."""
     storage_trouble: str | None
     """What is wrong with the storage directory; None if nothing is."""
+    storage_limit: str | None
+    """What has lately limited the storage besides the quota and the free space; None if nothing has."""
     index_trouble: str | None
     """What is wrong with the index; None if nothing is."""

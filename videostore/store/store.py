@@ -5,7 +5,6 @@ It is long because the signatures and docstrings of the public class stay togeth
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import shutil
@@ -19,22 +18,25 @@ from videostore.base.constants import KNOWN_WITHIN_S, US_PER_SECOND
 from videostore.base.errors import RequestError, UnreadableRangeError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import Range
+from videostore.base.slices import map_in_slices
+from videostore.base.tasks import off_loop
 from videostore.base.time_parsing import Moment
+from videostore.clips.clip_names import tag_directory
 from videostore.clips.containers import check_container
 from videostore.clips.limits import check_clip_room
 from videostore.clips.progress import OnProgress
-from videostore.clips.uploads import tag_directory
 from videostore.config import MAX_SIZE_GB, StorageConfig, parse_recording
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.packet import Gap, Packet, Source
-from videostore.storage.open_segments import stored_ranges
+from videostore.storage.open_segments import stored_timeline
 from videostore.storage.save_record import SaveJob
+from videostore.store.answer_budget import AnswerRoom
 from videostore.store.delivery import OnRanges
 from videostore.store.iterable_source import IterableSource
 from videostore.store.parts import StoreParts
 from videostore.store.request_range import parse_request_range
 from videostore.store.request_tasks import closed_error
-from videostore.store.request_text import request_text
+from videostore.store.request_text import request_metadata, request_text
 from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
 
 FETCH_LIMIT_BYTES = 25_165_788
@@ -197,23 +199,25 @@ class VideoStore(StoreParts):
         Raises:
             TimestampError, RequestError: a time, the range or a tag is wrong.
             NothingStoredError: nothing is stored in the range; only if `wait`.
-            NoRoomError: the disk has no room for the clip.
+            NoRoomError: the disk has no room for the clip, or pending clips hold nearly all of the quota.
             FFmpegError: the clip could not be made.
         """
         asked = self._asked(start, end)
         check_container(container)
-        metadata = request_text(metadata, "metadata")
+        metadata = request_metadata(metadata)
         directory = tag_directory(tags)
         if self._read_only and not wait:
             raise RequestError("read-only-save")
-        async with self._uploads.reserve_path(asked.from_us, metadata, directory) as path:
-            accepted_us = self._clock.wall_us()
-            save = SaveJob(
-                path.name, str(directory), asked.from_us, asked.to_us, metadata, accepted_us, container=container
-            )
+        accepted_us = self._clock.wall_us()
+        save = SaveJob("", str(directory), asked.from_us, asked.to_us, metadata, accepted_us, container=container)
+        if not self._read_only:
+            await self._run_request(self._check_room(asked, wait))
+        identity = None if wait else save.identity
+        async with self._uploads.reserve_path(asked.from_us, metadata, directory, identity) as path:
+            save = replace(save, file_name=path.name)
             if wait:
                 return await self._run_request(self._save_now(save, path))
-            await self._run_request(self._save_later(save))
+            await self._run_request(self._saves.accept(save))
             return SavedClip(path.name, path, None)
 
     async def save_status(self, file_name: str) -> SaveJob:
@@ -254,7 +258,7 @@ class VideoStore(StoreParts):
         writing = self._delivery.write(
             asked,
             target,
-            metadata=request_text(metadata, "metadata"),
+            metadata=request_metadata(metadata),
             container=container,
             overwrite=overwrite,
             on_progress=on_progress,
@@ -262,7 +266,12 @@ class VideoStore(StoreParts):
         return ExportedClip(target, await self._run_request(writing))
 
     async def fetch(
-        self, start: Moment, end: Moment, *, container: str = "mp4", limit_bytes: int = FETCH_LIMIT_BYTES
+        self,
+        start: Moment,
+        end: Moment,
+        *,
+        container: str = "mp4",
+        limit_bytes: int = FETCH_LIMIT_BYTES,
     ) -> FetchedClip:
         """Return the clip of [start, end) as bytes: `mp4`, or `fmp4` for a fragmented MP4.
 
@@ -272,9 +281,15 @@ class VideoStore(StoreParts):
             TooLargeError: the clip is larger than `limit_bytes`, which is known before it is made.
             FFmpegError: the clip could not be made.
         """
+        return await self._fetch(start, end, container, limit_bytes, None)
+
+    async def _fetch(
+        self, start: Moment, end: Moment, container: str, limit_bytes: int, room: AnswerRoom | None
+    ) -> FetchedClip:
+        """The same for the module, whose answers share a budget: the clip waits until there is room for it."""
         asked = self._asked(start, end)
         check_container(container)
-        return await self._run_request(self._delivery.read(asked, container, limit_bytes))
+        return await self._run_request(self._delivery.read(asked, container, limit_bytes, room))
 
     async def stream(
         self,
@@ -296,7 +311,7 @@ class VideoStore(StoreParts):
             FFmpegError: the clip could not be made to its end.
         """
         asked = self._asked(start, end)
-        metadata = request_text(metadata, "metadata")
+        metadata = request_metadata(metadata)
         async with contextlib.aclosing(self._delivery.stream(asked, metadata, on_ranges)) as blocks:
             async for block in blocks:
                 yield block
@@ -320,12 +335,15 @@ class VideoStore(StoreParts):
         return Health(
             recorder=self._recorder.health() if self._recorder else None,
             stored_seconds=round(timeline.stored_us / US_PER_SECOND, 3),
-            stored_bytes=timeline.stored_bytes + self._open.size_bytes(),
+            stored_bytes=timeline.stored_bytes + self._open.size_bytes,
             segments=timeline.segments,
             unindexed_segments=self._archive.unindexed_segments,
+            damaged_files=self._archive.damaged.count,
+            damaged_bytes=self._archive.damaged.size_bytes,
             pending_saves=self._saves.pending,
             failed_saves=self._saves.failed,
             storage_trouble=self._maintainer.trouble,
+            storage_limit=self._maintainer.limit,
             index_trouble=self._archive.index.trouble,
         )
 
@@ -341,31 +359,34 @@ class VideoStore(StoreParts):
                 raise VideoStoreError("storage-trouble", reason=self._maintainer.trouble) from None
             raise
 
-    async def _save_now(self, save: SaveJob, path: Path) -> SavedClip:
-        ranges = await self._delivery.upload(Range(save.from_us, save.to_us), path, save.metadata, save.container)
-        await self._saves.finished(replace(save, ranges=ranges))
-        return SavedClip(path.name, path, ranges)
+    async def _check_room(self, asked: Range, wait: bool) -> None:
+        await self._retention.check_room(asked)
+        if not wait:
+            size_bytes, length_us = await self._clips.estimate(asked.from_us, asked.to_us)
+            await self._uploads.run(check_clip_room, self._storage.upload_path, size_bytes, length_us)
 
-    async def _save_later(self, save: SaveJob) -> None:
-        estimated_bytes, length_us = await self._clips.estimate(save.from_us, save.to_us)
-        await self._uploads.run(check_clip_room, self._storage.upload_path, estimated_bytes, length_us)
-        await self._saves.accept(save)
+    async def _save_now(self, save: SaveJob, path: Path) -> SavedClip:
+        asked = Range(save.from_us, save.to_us)
+        path, ranges = await self._delivery.upload(asked, path, save.metadata, save.container)
+        await self._saves.finished(replace(save, file_name=path.name, ranges=ranges))
+        return SavedClip(path.name, path, ranges)
 
     async def _state(self) -> StorageState:
         if self._read_only:
             await self._archive.wait_until_indexed(0, KNOWN_WITHIN_S)
         async with self._archive.steady():
-            opened = [one for one, _ in await self._open.find(0, _ALWAYS_US)]
-            ranges = await stored_ranges(self._archive, opened)
+            opened = await self._open.find(0, _ALWAYS_US)
+            timeline = await stored_timeline(self._archive, [one for one, _ in opened])
+        ranges = await map_in_slices(lambda one: one, timeline.each())
         path = self._storage.storage_path
         try:
-            usage = await asyncio.get_running_loop().run_in_executor(None, shutil.disk_usage, path)
+            usage = await off_loop(shutil.disk_usage, path)
         except OSError as error:
             raise VideoStoreError("storage-unreadable", path=path, reason=reason_of(error)) from error
         return StorageState(
             ranges=tuple(ranges),
             storage_path=path,
-            used_bytes=self._archive.stored_bytes + self._open.size_bytes(),
+            used_bytes=self._archive.stored_bytes + await off_loop(self._open.measure),
             limit_bytes=None if self._read_only else self._storage.quota_bytes,
             device_free_bytes=usage.free,
         )

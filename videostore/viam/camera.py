@@ -20,8 +20,10 @@ from videostore.base.clock import SystemClock
 from videostore.base.constants import CAMERA_SILENCE_S, US_PER_SECOND
 from videostore.base.errors import ConfigError, VideoStoreError, reason_of
 from videostore.config import Config, parse_config
+from videostore.store.answer_budget import AnswerRoom
 from videostore.store.store import VideoStore
-from videostore.viam.commands import describe_health, execute
+from videostore.viam.answer import plain_answer
+from videostore.viam.commands import answer, describe_health
 from videostore.viam.data_manager import DataManager
 from videostore.viam.memory import MemoryReturn
 from videostore.viam.poller import FramePoller
@@ -34,6 +36,8 @@ class StorageCamera(Camera):
     """Model `viam:video:storage`. `new` checks the config, `start` starts recording, and `close` ends what it owns."""
 
     MODEL: ClassVar[Model] = MODEL
+    _prepared: ClassVar[dict[bytes, tuple[Config, list[str]]]] = {}
+    """Configs that were checked, by their bytes, until `new` takes them."""
 
     def __init__(self, config: Config, source: Camera | None) -> None:
         """Use `new`."""
@@ -57,6 +61,19 @@ class StorageCamera(Camera):
         return [name for name in (parsed.camera, parsed.sync) if name], []
 
     @classmethod
+    def prepare(cls, config: ComponentConfig) -> None:
+        """Check a config for the `new` that follows, which must not wait for a disk. Blocking."""
+        try:
+            cls._prepared[_key(config)] = parse_config(config.name, struct_to_dict(config.attributes))
+        except ConfigError as error:
+            raise Refusal(error) from error
+
+    @classmethod
+    def forget(cls, config: ComponentConfig) -> None:
+        """Drop what `prepare` found, if no `new` has taken it."""
+        cls._prepared.pop(_key(config), None)
+
+    @classmethod
     def new(cls, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> StorageCamera:
         """Create the resource. It does nothing until `start`.
 
@@ -64,7 +81,8 @@ class StorageCamera(Camera):
             Refusal: an attribute is wrong, or names a resource that this machine does not have.
         """
         try:
-            parsed, warnings = parse_config(config.name, struct_to_dict(config.attributes))
+            prepared = cls._prepared.pop(_key(config), None)
+            parsed, warnings = prepared or parse_config(config.name, struct_to_dict(config.attributes))
             _find_data_manager(parsed, dependencies)
             storage_camera = cls(parsed, _find_camera(parsed, dependencies))
         except ConfigError as error:
@@ -111,9 +129,19 @@ class StorageCamera(Camera):
             Refusal: the command is refused, or failed.
             ViamGRPCError: the recorder is not running, the timeout is over, or an unexpected error occurred.
         """
+        return plain_answer(await self.answer(command, None, timeout=timeout))
+
+    async def answer(
+        self, command: Mapping[str, Any], room: AnswerRoom | None, *, timeout: float | None = None
+    ) -> Mapping[str, Any]:
+        """The same with the clip as `Base64Text`, which takes its place in `room` until that is given back.
+
+        Raises:
+            Refusal, ViamGRPCError: as `do_command` does.
+        """
         store = self._started()
         try:
-            return await asyncio.wait_for(execute(store, command), timeout)
+            return await asyncio.wait_for(answer(store, command, room), timeout)
         except VideoStoreError as error:
             raise Refusal(error) from error
         except asyncio.TimeoutError as error:
@@ -181,6 +209,10 @@ class StorageCamera(Camera):
                 "The recorder is not running: it is starting or was closed. Try again.", Status.UNAVAILABLE
             )
         return self._store
+
+
+def _key(config: ComponentConfig) -> bytes:
+    return bytes(config.SerializeToString(deterministic=True))
 
 
 def _find_camera(config: Config, dependencies: Mapping[ResourceName, ResourceBase]) -> Camera | None:

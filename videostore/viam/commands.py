@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from videostore.base.constants import GIB
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
+from videostore.base.slices import map_in_slices
 from videostore.base.time_format import format_utc, format_utc_microseconds, up_to_second
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.containers import DEFAULT_CONTAINER
+from videostore.store.answer_budget import AnswerRoom
 from videostore.store.results import Health, StorageState
-from videostore.store.store import VideoStore
+from videostore.store.store import FETCH_LIMIT_BYTES, VideoStore
+from videostore.viam.answer import Base64Text, plain_answer
 
 NAMES = ("save", "fetch", "get-storage-state", "get-save-status")
 _FILE_NAME = "the 'filename' from the response to a save"
@@ -26,13 +27,22 @@ async def execute(store: VideoStore, command: Mapping[str, Any]) -> dict[str, An
     Raises:
         VideoStoreError: the command is refused, or failed. Its text is for the client.
     """
+    return plain_answer(await answer(store, command))
+
+
+async def answer(store: VideoStore, command: Mapping[str, Any], room: AnswerRoom | None = None) -> dict[str, Any]:
+    """The same with a clip as `Base64Text`, which waits for its place in `room`.
+
+    Raises:
+        VideoStoreError: as `execute` does.
+    """
     name = command.get("command")
     if name == "save":
         return await _save(store, command)
     if name == "fetch":
-        return await _fetch(store, command)
+        return await _fetch(store, command, room)
     if name == "get-storage-state":
-        return _describe_state(await store.state())
+        return await _describe_state(await store.state())
     if name == "get-save-status":
         return await _save_status(store, command)
     if name is None:
@@ -54,12 +64,10 @@ async def _save(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]
     return response | _ranges(clip.ranges)
 
 
-async def _fetch(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
+async def _fetch(store: VideoStore, command: Mapping[str, Any], room: AnswerRoom | None) -> dict[str, Any]:
     from_us, to_us = _range(command)
-    container = _container(command)
-    clip = await store.fetch(from_us, to_us, container=container)
-    video = await asyncio.get_running_loop().run_in_executor(None, base64.b64encode, clip.data)
-    return {"command": "fetch", "video": video.decode("ascii")} | _ranges(clip.ranges)
+    clip = await store._fetch(from_us, to_us, _container(command), FETCH_LIMIT_BYTES, room)
+    return {"command": "fetch", "video": Base64Text(clip.data)} | _ranges(clip.ranges)
 
 
 async def _save_status(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,13 +107,13 @@ def _ranges(ranges: Sequence[Range] | None) -> dict[str, Any]:
     }
 
 
-def _describe_state(state: StorageState) -> dict[str, Any]:
+async def _describe_state(state: StorageState) -> dict[str, Any]:
     return {
         "command": "get-storage-state",
         # Rounded outwards, so that a request for what is listed gets all of it.
-        "stored_video": [
-            {"from": format_utc(one.from_us), "to": format_utc(up_to_second(one.to_us))} for one in state.ranges
-        ],
+        "stored_video": await map_in_slices(
+            lambda one: {"from": format_utc(one.from_us), "to": format_utc(up_to_second(one.to_us))}, state.ranges
+        ),
         "disk_usage": {
             "storage_path": str(state.storage_path),
             "storage_used_gb": state.used_bytes / GIB,
@@ -128,8 +136,13 @@ def describe_health(health: Health) -> dict[str, Any]:
     }
     if health.unindexed_segments:
         status["unindexed_segments"] = health.unindexed_segments
+    if health.damaged_files:
+        status["damaged_files"] = health.damaged_files
+        status["damaged_bytes"] = health.damaged_bytes
     if health.storage_trouble:
         status["storage_trouble"] = health.storage_trouble
+    if health.storage_limit:
+        status["storage_limit"] = health.storage_limit
     if health.index_trouble:
         status["index_trouble"] = f"The index is kept in memory until its file can be used: {health.index_trouble}."
     if recorder is None:

@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 from grpclib import Status
@@ -23,27 +24,49 @@ from viam.resource.registry import Registry, ResourceCreatorRegistration
 
 from videostore.base.errors import VideoStoreError
 from videostore.base.system import share_memory
-from videostore.viam import data_manager
+from videostore.base.tasks import off_loop
+from videostore.viam import camera_service, data_manager
 from videostore.viam.camera import MODEL, StorageCamera
+from videostore.viam.log_forwarding import LogForwarder, forward_logs
 from videostore.viam.memory import reduce_garbage_collections
 from videostore.viam.refusal import Refusal
 
 _PARENT_CHECK_S = 0.5
 _CLOSE_S = 2.6
 """Every process must have ended 3 s after SIGTERM; viam-server kills them after 3.3 s."""
-_LAST_WORDS_S = 0.05
-"""The SDK sends log lines to the parent from another thread; the last lines get this long."""
+_LAST_WORDS_S = 0.2
+"""At the end, viam-server gets this long to take the last log lines."""
+_THREADS = 16
+"""Threads for blocking calls at most. They are started when they are needed; most modules use fewer than ten."""
 _LEVELS = ("debug", "info", "warning", "warn", "error", "critical", "fatal")
 
 LOGGER = logging.getLogger(__name__)
 
 
 class StorageModule(Module):
-    """The SDK's module, but a resource starts before it is registered, and a wrong config is refused in plain text."""
+    """The SDK's module, but with a log that cannot break its connection.
+
+    A resource starts before it is registered, and a wrong config is refused in plain text.
+    """
+
+    def __init__(self, address: str, *, log_level: int = python_logging.INFO, tcp_mode: bool = False) -> None:
+        super().__init__(address, log_level=log_level, tcp_mode=tcp_mode)
+        self.log = LogForwarder()
+        forward_logs(self.log)
+
+    async def _connect_to_parent(self) -> None:
+        connected = self.parent is not None
+        await super()._connect_to_parent()  # type: ignore[no-untyped-call]
+        if not connected and self.parent is not None:
+            self.log.start(self.parent)
 
     async def add_resource(self, request: AddResourceRequest, *, deadline: Deadline | None = None) -> None:
         """Create, register and start a resource. If it cannot be started, it is removed again."""
-        await super().add_resource(request, deadline=deadline)
+        await off_loop(StorageCamera.prepare, request.config)
+        try:
+            await super().add_resource(request, deadline=deadline)
+        finally:
+            StorageCamera.forget(request.config)
         name = Camera.get_resource_name(request.config.name)
         resource = self.server.get_resource(StorageCamera, name)
         try:
@@ -55,7 +78,7 @@ class StorageModule(Module):
     async def validate_config(self, request: ValidateConfigRequest) -> ValidateConfigResponse:
         """Check a config. Unlike the SDK's own check, this adds no file and line to the error."""
         try:
-            required, optional = StorageCamera.validate_config(request.config)
+            required, optional = await off_loop(StorageCamera.validate_config, request.config)
         except VideoStoreError as error:
             raise Refusal(error) from error
         except ValueError as error:
@@ -97,7 +120,10 @@ def _exit(code: int) -> NoReturn:
 
 
 async def _run(options: argparse.Namespace) -> None:
+    # A disk that hangs keeps the threads that wait for it: they must not be those that other recorders need.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "videostore"))
     data_manager.register()
+    camera_service.register()
     Registry.register_resource_creator(
         Camera.API, MODEL, ResourceCreatorRegistration(StorageCamera.new, StorageCamera.validate_config)
     )
@@ -122,7 +148,7 @@ async def _run(options: argparse.Namespace) -> None:
         ours = {resource for resource in module.server.resources.values() if isinstance(resource, StorageCamera)}
         if ours:
             await asyncio.wait([asyncio.ensure_future(resource.close()) for resource in ours], timeout=_CLOSE_S)
-    await asyncio.sleep(_LAST_WORDS_S)
+    await module.log.close(_LAST_WORDS_S)
     _exit(0)
 
 

@@ -1,0 +1,104 @@
+"""Reservations: names of clips in an upload path that belong to one save, whatever process asks for the same name.
+
+A reservation is a file in the upload path, `<clip>.reserved.prog`, which the data manager does not upload. It tells the
+save, and the recorder, which removes those that it left behind when it starts again. All of it blocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from videostore.base.files import sync_directory, sync_file
+
+SUFFIX = ".reserved.prog"
+_MAX_BYTES = 8192
+_READER = "reader "
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The content of a reservation."""
+
+    save: str
+    """Tells the save from all others."""
+    recorder: str
+    """Tells the recorder, or the process of a reader, from all others."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is of a reader whose process has ended."""
+        number = self.recorder.removeprefix(_READER)
+        return number != self.recorder and number.isdigit() and not psutil.pid_exists(int(number))
+
+
+def owner_of(storage: Path | None) -> str:
+    """Who reserves: the recorder of a storage path, or this process, which only reads one."""
+    return f"{_READER}{os.getpid()}" if storage is None else f"recorder {os.path.realpath(storage)!r}"
+
+
+def reserve(directory: Path, name: str, reservation: Reservation, *, lasting: bool = True) -> bool:
+    """Reserve a name; False if it is reserved. A lasting one outlasts a power failure.
+
+    Raises:
+        OSError: nothing can be written to the directory.
+    """
+    path = directory / (name + SUFFIX)
+    # Complete from the moment at which others see it.
+    draft = directory / f"{name}.{secrets.token_hex(4)}.prog"
+    try:
+        with open(draft, "x", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(f"{reservation.save}\n{reservation.recorder}\n")
+        if lasting:
+            sync_file(draft)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return False
+        except OSError:  # no hard links
+            if not _write_first(path, draft):
+                return False
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            draft.unlink()
+    if lasting:
+        sync_directory(directory)
+    return True
+
+
+def _write_first(path: Path, draft: Path) -> bool:
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    os.replace(draft, path)
+    return True
+
+
+def find(directory: Path, name: str) -> Reservation | None:
+    """The reservation of a name. Of one that cannot be read nothing is known but that it exists."""
+    try:
+        descriptor = os.open(directory / (name + SUFFIX), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return Reservation("", "")
+    try:
+        text = os.read(descriptor, _MAX_BYTES).decode(errors="surrogateescape")
+    except OSError:
+        return Reservation("", "")
+    finally:
+        os.close(descriptor)
+    save, _, recorder = text.removesuffix("\n").partition("\n")
+    return Reservation(save, recorder)
+
+
+def release(directory: Path, name: str) -> None:
+    """Give a name back. Where that fails, the recorder's next start does it."""
+    with contextlib.suppress(OSError):
+        (directory / (name + SUFFIX)).unlink()

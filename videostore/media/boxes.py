@@ -1,0 +1,126 @@
+"""Boxes: the structure of an MP4 file (ISO/IEC 14496-12, 4.2), read without trust in any length that it claims."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from videostore.base.constants import MIB
+
+MAX_HEADER_BYTES = 16 * MIB
+"""Far more than any `moov` or `moof` of a segment: a greater length is garbage."""
+
+DAMAGE = (struct.error, IndexError, KeyError, ValueError, OverflowError, RecursionError)
+"""Errors of reading garbage as boxes."""
+
+PRFT_BYTES = 32
+"""A `prft` as ffmpeg writes it, with a media time of 64 bits."""
+
+_CONTAINERS = frozenset({b"trak", b"mdia", b"minf", b"stbl", b"traf", b"udta", b"ilst", b"\xa9cmt"})
+_FULL_CONTAINERS = {b"meta": 4, b"stsd": 8}
+_CHUNK_BYTES = MIB
+
+
+class Box(NamedTuple):
+    """A complete box of a file."""
+
+    kind: bytes
+    body: int
+    """Position of its content."""
+    begin: int
+    end: int
+
+
+def read_box(file: BinaryIO, begin: int, file_bytes: int) -> Box | None:
+    """The box at a position; None if there is none that ends within the file. Blocking."""
+    if begin + 8 > file_bytes:
+        return None
+    file.seek(begin)
+    size, kind = struct.unpack(">I4s", file.read(8))
+    header_bytes = 8
+    if size == 1:
+        (size,) = struct.unpack(">Q", file.read(8))
+        header_bytes = 16
+    if size < header_bytes or begin + size > file_bytes:
+        return None
+    return Box(kind, begin + header_bytes, begin, begin + size)
+
+
+def read_body(file: BinaryIO, box: Box) -> bytes:
+    """The content of a box. Blocking.
+
+    Raises:
+        ValueError: it is too large for a header.
+    """
+    if box.end - box.begin > MAX_HEADER_BYTES:
+        raise ValueError("a header is too large")
+    file.seek(box.body)
+    return file.read(box.end - box.body)
+
+
+def find_fragment(file: BinaryIO, begin: int, file_bytes: int) -> int | None:
+    """Where the next whole fragment begins, at or after a position; None if there is none. Blocking.
+
+    It is a `moof` with an `mdat` right behind it: coded images do not contain that. The `prft` before it is part of it.
+    """
+    kept, at = b"", begin
+    while True:
+        file.seek(at)
+        if not (chunk := file.read(_CHUNK_BYTES)):
+            return None
+        data, first = kept + chunk, at - len(kept)
+        hit = data.find(b"moof")
+        while hit >= 0:
+            moof = first + hit - 4
+            if moof >= begin and _is_fragment(file, moof, file_bytes):
+                time = read_box(file, moof - PRFT_BYTES, file_bytes) if moof - PRFT_BYTES >= begin else None
+                return time.begin if time is not None and (time.kind, time.end) == (b"prft", moof) else moof
+            hit = data.find(b"moof", hit + 1)
+        at += len(chunk)
+        kept = data[-7:]
+
+
+def _is_fragment(file: BinaryIO, begin: int, file_bytes: int) -> bool:
+    moof = read_box(file, begin, file_bytes)
+    if moof is None or moof.kind != b"moof" or moof.end - moof.begin > MAX_HEADER_BYTES:
+        return False
+    mdat = read_box(file, moof.end, file_bytes)
+    return mdat is not None and mdat.kind == b"mdat"
+
+
+def leaves(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The boxes inside a box that contain no others, by name. A segment has one track, so names are unique."""
+    for kind, _, body in _walk(data, 0):
+        yield kind, body
+
+
+def leaf_positions(data: bytes) -> dict[bytes, tuple[int, bytes]]:
+    """The same with the position of each one's content in the data."""
+    return {kind: (at, body) for kind, at, body in _walk(data, 0)}
+
+
+def _walk(data: bytes, origin: int) -> Iterator[tuple[bytes, int, bytes]]:
+    begin = 0
+    while begin + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, begin)
+        if size < 8 or begin + size > len(data):
+            return
+        skipped = 8 + _FULL_CONTAINERS.get(kind, 0)
+        body = data[begin + skipped : begin + size]
+        if kind in _CONTAINERS or (kind in _FULL_CONTAINERS and kind != b"stsd"):
+            yield from _walk(body, origin + begin + skipped)
+        else:
+            yield kind, origin + begin + skipped, body
+        begin += size
+
+
+def is_divided(data: bytes) -> bool:
+    """Whether data consists of boxes from its beginning to its end."""
+    begin = 0
+    while begin + 8 <= len(data):
+        (size,) = struct.unpack_from(">I", data, begin)
+        if size < 8:
+            return False
+        begin += size
+    return begin == len(data)

@@ -1,0 +1,174 @@
+"""The boxes of one fragment: what they claim about the times and places of its frames, before it is compared."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from videostore.base.constants import KEYFRAME_INTERVAL_S, MAX_STEP_IN_RUN_US, US_PER_SECOND
+from videostore.media.boxes import DAMAGE, Box, leaves, read_body, read_box
+
+_NTP_TO_UNIX_S = 2_208_988_800
+_LONGEST_FRAGMENT_US = 2 * MAX_STEP_IN_RUN_US
+"""A fragment contains a second, or one frame that lasts until the next. If it claims more, it is damaged."""
+
+_LATEST_FRAME_US = 2 * KEYFRAME_INTERVAL_S * US_PER_SECOND
+"""A frame so long after the first one is in another fragment."""
+
+_NON_SYNC = 0x10000
+"""`sample_is_non_sync_sample` of a sample's flags (8.8.3.1)."""
+
+_MAX_FRAMES = 100_000
+"""Far more than the frames of a fragment, which is a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentClaim:
+    """What the boxes of a fragment say. Media times are in the unit of the file."""
+
+    captured_us: int | None
+    """Capture time of the first frame by `prft`, UTC; None if that box is missing or damaged."""
+    base: int | None
+    """The first frame's media time by `tfdt`, with its composition offset; None if it is not given."""
+    decode_base: int | None
+    """The same without the offset: what `tfdt` says."""
+    elapsed: tuple[int, ...]
+    """Media time of each frame since the first one."""
+    length: int
+    """Sum of the durations of all frames."""
+    keyframes: tuple[int, ...]
+    """Which frames are keyframes."""
+    begin_byte: int
+    body_byte: int
+    """Where its first frame begins."""
+    end_byte: int
+
+    @property
+    def likely_length(self) -> int:
+        """The length if no fragment follows: the last frame's duration is a guess then, and nothing confirms it."""
+        last = self.length - self.elapsed[-1]
+        others = [after - before for before, after in itertools.pairwise(self.elapsed)]
+        return self.elapsed[-1] + (min(last, 2 * max(others)) if others and last > self.length // 2 else last)
+
+
+def read_fragment(file: BinaryIO, moof: Box, time: Box | None, timescale: int, file_bytes: int) -> FragmentClaim | None:
+    """Read the fragment of a `moof`, and of the `prft` before it; None if its end is not written yet. Blocking.
+
+    Raises:
+        ValueError, or another error of `DAMAGE`: it is damaged.
+    """
+    content = dict(leaves(read_body(file, moof)))
+    tfhd, trun = content[b"tfhd"], content[b"trun"]
+    tfhd_flags, flags = int.from_bytes(tfhd[1:4], "big"), int.from_bytes(trun[1:4], "big")
+    at = 8 + 8 * bool(tfhd_flags & 0x1) + 4 * bool(tfhd_flags & 0x2)
+    default_duration = struct.unpack_from(">I", tfhd, at)[0] if tfhd_flags & 0x8 else 0
+    default_size = struct.unpack_from(">I", tfhd, at + 4 * bool(tfhd_flags & 0x8))[0] if tfhd_flags & 0x10 else None
+
+    (count,) = struct.unpack_from(">I", trun, 4)
+    at = 8 + 4 * bool(flags & 0x1) + 4 * bool(flags & 0x4)
+    fields = [bool(flags & bit) for bit in (0x100, 0x200, 0x400, 0x800)]
+    stride = 4 * sum(fields)
+    if not 0 < count <= _MAX_FRAMES or at + count * stride > len(trun):
+        raise ValueError(f"it has a fragment of {count} frames")
+    durations = _column(trun, at, stride, count) if fields[0] else [default_duration] * count
+    if fields[1]:
+        size_bytes: int | None = sum(_column(trun, at + 4 * fields[0], stride, count))
+    else:
+        size_bytes = None if default_size is None else default_size * count
+    offset = struct.unpack_from(">i", trun, at + 4 * sum(fields[:3]))[0] if fields[3] else 0
+    if not _ends_whole(
+        file, moof, size_bytes, struct.unpack_from(">i", trun, 8)[0] if flags & 0x1 else None, file_bytes
+    ):
+        return None
+
+    length = sum(durations)
+    elapsed = [0, *itertools.accumulate(durations[:-1])]
+    too_long = length * US_PER_SECOND > _LONGEST_FRAGMENT_US * timescale
+    if too_long or elapsed[-1] * US_PER_SECOND > _LATEST_FRAME_US * timescale:
+        raise ValueError("it has a fragment that is too long")
+    decode_base = _decode_base(content.get(b"tfdt"))
+    mdat = read_box(file, moof.end, file_bytes)
+    assert mdat is not None
+    return FragmentClaim(
+        captured_us=_captured_us(file, time),
+        base=None if decode_base is None else decode_base + offset,
+        decode_base=decode_base,
+        elapsed=tuple(elapsed),
+        length=length,
+        keyframes=tuple(_sync_samples(tfhd, trun, count)),
+        begin_byte=moof.begin if time is None else time.begin,
+        body_byte=mdat.body,
+        end_byte=mdat.end,
+    )
+
+
+def _column(trun: bytes, at: int, stride: int, count: int) -> list[int]:
+    return [struct.unpack_from(">I", trun, at + sample * stride)[0] for sample in range(count)]
+
+
+def _ends_whole(file: BinaryIO, moof: Box, size_bytes: int | None, offset: int | None, file_bytes: int) -> bool:
+    """Whether the frames' bytes are there; False if they are only not written to their end.
+
+    Raises:
+        ValueError: sizes and places do not agree.
+    """
+    if moof.end + 8 > file_bytes:
+        return False
+    file.seek(moof.end)
+    size, kind = struct.unpack(">I4s", file.read(8))
+    header_bytes = 8
+    if size == 1:
+        (size,) = struct.unpack(">Q", file.read(8))
+        header_bytes = 16
+    if kind != b"mdat" or (size_bytes is not None and size != header_bytes + size_bytes):
+        raise ValueError("the frames do not fill their place")
+    if offset is not None and offset != moof.end - moof.begin + header_bytes:
+        raise ValueError("the frames are not behind their header")
+    return bool(moof.end + size <= file_bytes)
+
+
+def _decode_base(tfdt: bytes | None) -> int | None:
+    if tfdt is None:
+        return None
+    base: int = struct.unpack_from(">Q" if tfdt[0] else ">I", tfdt, 4)[0]
+    return base
+
+
+def _captured_us(file: BinaryIO, time: Box | None) -> int | None:
+    """The time of a `prft`; None if there is none that can be read."""
+    if time is None or time.kind != b"prft":
+        return None
+    try:
+        return _ntp_us(read_body(file, time))
+    except DAMAGE:
+        return None
+
+
+def _ntp_us(prft: bytes) -> int:
+    ntp: int = struct.unpack_from(">Q", prft, 8)[0]
+    seconds = (ntp >> 32) - _NTP_TO_UNIX_S
+    if seconds < 0:  # nothing is recorded before 1970: this is NTP's second era, which starts in February 2036
+        seconds += 1 << 32
+    return seconds * US_PER_SECOND + round((ntp & 0xFFFFFFFF) * US_PER_SECOND / (1 << 32))
+
+
+def _sync_samples(tfhd: bytes, trun: bytes, count: int) -> list[int]:
+    """Which samples of a fragment are keyframes, by the flags of each, of the first, or of all (8.8.7, 8.8.8).
+
+    Without flags it is the first one: ffmpeg writes flags if a fragment has no keyframe.
+    """
+    tfhd_flags, flags = int.from_bytes(tfhd[1:4], "big"), int.from_bytes(trun[1:4], "big")
+    default = _NON_SYNC
+    if has_default := tfhd_flags & 0x20:
+        at = 8 + 8 * bool(tfhd_flags & 0x1) + sum(4 for bit in (0x2, 0x8, 0x10) if tfhd_flags & bit)
+        (default,) = struct.unpack_from(">I", tfhd, at)
+    at = 8 + 4 * bool(flags & 0x1)
+    if flags & 0x400:
+        stride = sum(4 for bit in (0x100, 0x200, 0x400, 0x800) if flags & bit)
+        at += 4 * bool(flags & 0x4) + sum(4 for bit in (0x100, 0x200) if flags & bit)
+        return [n for n in range(count) if not struct.unpack_from(">I", trun, at + n * stride)[0] & _NON_SYNC]
+    first = struct.unpack_from(">I", trun, at)[0] if flags & 0x4 else default if has_default else 0
+    rest = range(1, count) if not default & _NON_SYNC else ()
+    return [*([] if first & _NON_SYNC else [0]), *rest]

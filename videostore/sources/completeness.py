@@ -1,0 +1,72 @@
+"""Whether all of a file was there to be read. ffmpeg takes the end of a file that is cut off for that of its video."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+
+from videostore.base.constants import MIB
+from videostore.media.file_end import is_cut_off
+from videostore.media.packet import Packet
+from videostore.sources.ffmpeg_messages import FFmpegMessages
+
+_PARTS = frozenset({"t", "to", "ss", "sseof", "stream_loop"})
+"""Options with which ffmpeg does not read a file from its beginning to its end."""
+_WITHOUT_LENGTH = frozenset({"h264", "hevc", "mpegts", "mpeg"})
+"""Formats that do not say how long they are. Of these the last picture tells."""
+_LAST_BYTES = 32 * MIB
+
+
+class Completeness:
+    """What is missing of a file, as far as it can be known when all of it is read."""
+
+    def __init__(self) -> None:
+        self._last: deque[Packet] = deque()
+        self._last_bytes = 0
+
+    def passed(self, packet: Packet) -> None:
+        """A frame of the file was passed on. Those from the last keyframe on are kept."""
+        if packet.keyframe:
+            self._last.clear()
+            self._last_bytes = 0
+        self._last_bytes += len(packet.data)
+        if self._last_bytes <= _LAST_BYTES:
+            self._last.append(packet)
+
+    async def missing(self, path: Path | None, options: frozenset[str], messages: FFmpegMessages) -> str:
+        """What is missing, in words that follow "the input"; empty if nothing is, as far as is known."""
+        loop = asyncio.get_running_loop()
+        if path is not None and not options & _PARTS:
+            try:
+                if await loop.run_in_executor(None, is_cut_off, path):
+                    return "is cut off: it is shorter than it says itself"
+            except OSError as error:
+                return f"cannot be read any more: {error.strerror}"
+        if messages.incomplete:
+            return f"is damaged or cut off (ffmpeg: {messages.incomplete})"
+        if not messages.formats & _WITHOUT_LENGTH:
+            return ""
+        if await loop.run_in_executor(None, self._last_is_damaged):
+            return "is cut off: its last picture is not complete"
+        return ""
+
+    def _last_is_damaged(self) -> bool:
+        """Whether the last picture cannot be decoded, although those before it can. Blocking."""
+        packets = self._last
+        if not packets or self._last_bytes > _LAST_BYTES:
+            return False
+        context: Any = av.CodecContext.create(packets[-1].format.codec, "r")
+        context.options = {"err_detect": "explode", "threads": "1"}
+        for number, packet in enumerate(packets, start=1):
+            try:
+                context.decode(av.Packet(packet.data))
+                if number == len(packets):
+                    context.decode(None)
+            except av.error.FFmpegError:
+                return number == len(packets)
+        return False

@@ -1,0 +1,44 @@
+"""The camera's gRPC service: the SDK's, but answers to commands are sent in pieces, and never hold too much memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grpclib.server import Stream
+from viam.components.camera import Camera
+from viam.components.camera.service import CameraRPCService
+from viam.proto.common import DoCommandRequest, DoCommandResponse
+from viam.resource.registry import Registry
+from viam.utils import struct_to_dict
+
+from videostore.store.answer_budget import AnswerBudget
+from videostore.viam.answer import encode_answer, send_answer
+from videostore.viam.camera import StorageCamera
+
+ANSWERS = AnswerBudget()
+"""One for all recorders of the process."""
+
+
+class StorageCameraService(CameraRPCService):
+    """Serves `StorageCamera`s."""
+
+    async def DoCommand(self, stream: Stream[DoCommandRequest, DoCommandResponse]) -> None:
+        """Run a command, and send its answer."""
+        request = await stream.recv_message()
+        assert request is not None
+        camera: Any = self.get_resource(request.name)
+        timeout = stream.deadline.time_remaining() if stream.deadline else None
+        command = struct_to_dict(request.command)
+        with ANSWERS.room() as room:
+            if isinstance(camera, StorageCamera):
+                answer = await camera.answer(command, room, timeout=timeout)
+            else:
+                answer = await camera.do_command(command, timeout=timeout, metadata=stream.metadata)
+            encoded = await encode_answer(answer)
+            del answer
+            await send_answer(stream, encoded)
+
+
+def register() -> None:
+    """Let the SDK serve cameras by this service. Before its server is made."""
+    Registry.lookup_api(Camera.API).rpc_service = StorageCameraService
