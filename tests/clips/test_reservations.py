@@ -50,3 +50,8 @@ def test_a_directory_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         reserve(tmp_path / "upload", "clip.mp4", MINE)
     assert not (tmp_path / "upload").exists()
+
+
+def test_where_the_directory_cannot_be_read_no_name_is_reserved(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert find(tmp_path / "file", "clip.mp4") is None

@@ -82,12 +82,12 @@ def _write_first(path: Path, draft: Path) -> bool:
 
 def find(directory: Path, name: str) -> Reservation | None:
     """The reservation of a name. Of one that cannot be read nothing is known but that it exists."""
+    path = directory / (name + SUFFIX)
     try:
-        descriptor = os.open(directory / (name + SUFFIX), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
-        return Reservation("", "")
+        # Where the directory itself cannot be read, no name is taken: what is written there next tells why.
+        return Reservation("", "") if os.path.lexists(path) else None
     try:
         text = os.read(descriptor, _MAX_BYTES).decode(errors="surrogateescape")
     except OSError:
