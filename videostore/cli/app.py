@@ -247,7 +247,7 @@ def verify(
         DONE: "recorded until the end of the input, for the duration, or until Ctrl-C",
         FAILED: "nothing was recorded, or the recording ended early",
         REFUSED: "wrong arguments, or an input that cannot be recorded",
-        INCOMPLETE: "recorded, but some frames are missing, or the input is cut off or damaged",
+        INCOMPLETE: "recorded, but frames are missing, or the input is cut off or damaged",
         INTERRUPTED: "interrupted before the recording started",
     },
 )
