@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import http.server
 import itertools
@@ -135,7 +136,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Nothing: a request for each frame would fill the screen."""
 
 
-class _Browser:
+class _Browser(abc.ABC):
     """A browser, started for one round of clips with a profile of its own."""
 
     name: str
@@ -192,8 +193,8 @@ class _Browser:
     def _prepare(self, profile: Path) -> None:
         pass
 
-    def _command(self, profile: Path, url: str) -> list[str]:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _command(self, profile: Path, url: str) -> list[str]: ...
 
 
 class Chromium(_Browser):
