@@ -18,7 +18,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
 
 REPORT_VARIABLE = "VIDEOSTORE_LOOP_WATCH"
 """Names the file to which watched processes add what they found, a line for each call."""
@@ -93,6 +96,21 @@ def watching(note: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         _note = before or _ignore
+
+
+@contextlib.contextmanager
+def no_blocking_calls(report: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fails the test if a blocking call is made on a loop in this context, in any process. They use a file `report`."""
+    patch.setenv(REPORT_VARIABLE, str(report))
+    path = os.environ.get("PYTHONPATH")
+    patch.setenv("PYTHONPATH", os.pathsep.join([str(PROCESS_DIRECTORY), *([path] if path else [])]))
+    found: list[str] = []
+    with watching(found.append):
+        yield
+    if report.exists():
+        found += report.read_text(encoding="utf-8").splitlines()
+    places = {line.partition(": ")[0]: line for line in found}  # one example of each
+    assert sorted(places.values()) == []
 
 
 def _ignore(_: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import functools
 import os
 import shutil
 import tempfile
@@ -26,7 +27,7 @@ from videostore.base.constants import GIB, US_PER_SECOND
 from videostore.base.errors import MachineError, RequestError, TimestampError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import Range
-from videostore.base.tasks import off_loop, run_in_thread
+from videostore.base.tasks import finish_despite_cancellation, off_loop, run_in_thread
 from videostore.base.time_format import format_utc
 from videostore.base.time_parsing import Moment, moment_us
 from videostore.base.timestamps import parse_timestamp
@@ -279,11 +280,14 @@ def _is_temporary(error: BaseException | None) -> bool:
 @contextlib.asynccontextmanager
 async def _work_beside(target: Path) -> AsyncIterator[Path]:
     """A temporary directory beside a file, on the same device, so that a rename is enough. It is removed at the end."""
-    work = Path(tempfile.mkdtemp(prefix=".videostore-", dir=target.parent))
+    make = functools.partial(tempfile.mkdtemp, prefix=".videostore-", dir=target.parent)
+    making = asyncio.get_running_loop().run_in_executor(None, make)
     try:
-        yield work
+        await finish_despite_cancellation(making)  # the thread makes it even if the caller is cancelled
+        yield Path(making.result())
     finally:
-        await run_in_thread(_remove, work)
+        if not making.cancelled() and making.exception() is None:
+            await run_in_thread(_remove, Path(making.result()))
 
 
 def _remove(work: Path) -> None:

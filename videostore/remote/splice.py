@@ -304,7 +304,7 @@ async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary:
         video = ffmpeg.input(str(clip.path), **OWN_CLIP).video
         video = fitted(video, width, height, largest.look.pixel_shape, may_have_fields=large)
         await _run(video.output(str(encoded), f="mp4", map_metadata=0, **REENCODED, **EXACT_TIMES), binary)
-        clip.path.unlink()
+        await run_in_thread(clip.path.unlink)
         listed.append(ListedFile(Path(encoded.name), clip.length_us))
         if stretches is not None and clip.stretches is not None:
             stretches += (replace(one, position_us=one.position_us + position_us) for one in clip.stretches)
@@ -312,12 +312,17 @@ async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary:
             stretches = None
         position_us += clip.length_us
     list_path = path.with_name("encoded.txt")
-    list_path.write_text(concat_list(listed), encoding="utf-8")
+    await run_in_thread(_write_list, list_path, listed)
     source = ffmpeg.input(str(list_path), **CONCAT_INPUT)
     tags = ffmpeg.input(str(path.with_name("encoded0.mp4")), **OWN_CLIP)
     options = {"f": "mp4", "c": "copy", "map_metadata": 1, **_OPTIONS}
     await _run(ffmpeg.output(source.video, tags["d?"], str(path), **options), binary)
     await run_in_thread(write_synopsis, path, _stretches_tag(stretches))
+
+
+def _write_list(path: Path, listed: Sequence[ListedFile]) -> None:
+    """Blocking."""
+    path.write_text(concat_list(listed), encoding="utf-8")
 
 
 async def _run(stream: Any, binary: str) -> None:

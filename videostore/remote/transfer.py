@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from videostore.base.clock import Clock, SystemClock
@@ -99,13 +99,11 @@ class Transfer:
             for clip in self._clips:
                 await run_in_thread(clip.close)
         finally:
-            for clip in self._clips:
-                with contextlib.suppress(OSError, ValueError):
-                    clip.close()
+            await run_in_thread(_close_each, self._clips)
         if len(self._clips) == 1:
-            self._clips[0].path.rename(self.path)
+            await run_in_thread(self._clips[0].path.rename, self.path)
         elif self._clips:
-            await reencode_to_one_size(self._clips, self.path, find_ffmpeg())
+            await reencode_to_one_size(self._clips, self.path, await run_in_thread(find_ffmpeg))
 
     async def _fetch_pieces(self) -> None:
         at_us, absent = self._requested.from_us, None
@@ -222,17 +220,17 @@ class Transfer:
         """Make a piece part of the clip. It was fetched from `begin_us` on, to have the end of the one before too."""
         self._pieces += 1
         self._fetched += [requested] if ranges is None else ranges
-        size_bytes, length_us = piece.stat().st_size, requested.to_us - begin_us
+        size_bytes, length_us = (await run_in_thread(piece.stat)).st_size, requested.to_us - begin_us
         self._largest_bytes = max(self._largest_bytes, size_bytes)
         if not self._total_bytes:
             self._total_bytes = size_bytes * (self._requested.to_us - self._requested.from_us) // length_us
         if requested == self._requested:
-            piece.rename(self.path)
+            await run_in_thread(piece.rename, self.path)
         else:
             if not await self._append(piece, requested.from_us, overlaps=begin_us < requested.from_us):
                 await self._fetch_piece(requested.from_us, requested.to_us, piece)
                 await self._append(piece, requested.from_us, overlaps=False)
-            piece.unlink()
+            await run_in_thread(piece.unlink)
         self._adapt_length(size_bytes, length_us)
 
     async def _append(self, path: Path, at_us: int, *, overlaps: bool) -> bool:
@@ -320,6 +318,13 @@ class Transfer:
         except (NothingStoredError, UnreadableRangeError):
             return None
         return await run_in_thread(Piece.read, path)
+
+
+def _close_each(clips: Sequence[SplicedClip]) -> None:
+    """Blocking."""
+    for clip in clips:
+        with contextlib.suppress(OSError, ValueError):
+            clip.close()
 
 
 def _split(ranges: list[Range], at: list[int]) -> list[Range]:
