@@ -44,7 +44,8 @@ class Remote:
         self.before(from_us, to_us)
         self.requested.append(Range(from_us, to_us))
         clip = await self._store.fetch(from_us, to_us, limit_bytes=self.limit_bytes)
-        path.write_bytes(clip.data.replace(b"ldes", b"free") if self.older else clip.data)
+        data = clip.data.replace(b"ldes", b"free") if self.older else clip.data
+        await asyncio.to_thread(path.write_bytes, data)
         self.largest_bytes = max(self.largest_bytes, len(clip.data))
         return clip.ranges
 
@@ -127,6 +128,11 @@ async def test_a_clip_with_a_piece_of_an_older_module_does_not_tell_its_time(tmp
     assert refused.value.code == "clip-untimed-but-dated"
 
 
+def drift_limit_ms(machine: Remote) -> float:
+    """Only clips of older modules, which do not tell their times, are joined by times that are rounded."""
+    return RESOLUTION_MS * (len(machine.requested) if machine.older else 1)
+
+
 @pytest.mark.parametrize("older", [False, True])
 async def test_the_time_between_pieces_is_exact_even_if_every_frame_is_a_keyframe(
     tmp_path: Path, remote: Any, older: bool
@@ -137,7 +143,8 @@ async def test_the_time_between_pieces_is_exact_even_if_every_frame_is_a_keyfram
     machine.older = older
     whole, joined = await machine.both(times[1], times[-1], 200_000)
     assert same_frames(whole, joined)
-    assert check_clip(read_clip(joined), times, times[1], times[-1]).drift_ms <= RESOLUTION_MS * len(machine.requested)
+    check = check_clip(read_clip(joined), times, times[1], times[-1])
+    assert check.drift_ms <= drift_limit_ms(machine)
 
 
 @pytest.mark.parametrize("older", [False, True])
@@ -157,7 +164,7 @@ async def test_the_time_between_pieces_is_exact_even_if_a_response_holds_only_a_
     # A piece that cannot hold the last keyframe of the one before begins with frames that are re-encoded.
     assert step_s < 1 or same_frames(whole, joined)
     check = check_clip(read_clip(joined), times, times[0], times[-1] + 1)
-    assert check.drift_ms <= RESOLUTION_MS * len(machine.requested)
+    assert check.drift_ms <= drift_limit_ms(machine)
 
 
 async def test_an_unknown_time_between_pieces_is_reported_as_a_gap(tmp_path: Path, remote: Any) -> None:
@@ -308,7 +315,7 @@ async def test_without_the_size_of_a_clip_the_length_of_pieces_is_halved_until_t
 
     async def fetch_without_data(from_us: int, to_us: int, path: Path) -> Any:
         ranges = await fetch(from_us, to_us, path)
-        refused = path.stat().st_size > limited
+        refused = (await asyncio.to_thread(path.stat)).st_size > limited
         if path.name.startswith("piece"):
             pieces.append((to_us - from_us, refused))
         if refused:
