@@ -172,7 +172,6 @@ class _Browser(abc.ABC):
     @contextlib.contextmanager
     def _running(self, url: str, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
         profile = directory / "profile"
-        profile.mkdir()
         self._prepare(profile)
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(
@@ -191,7 +190,7 @@ class _Browser(abc.ABC):
         return next(filter(None, map(shutil.which, self.programs)), None)
 
     def _prepare(self, profile: Path) -> None:
-        pass
+        profile.mkdir()
 
     @abc.abstractmethod
     def _command(self, profile: Path, url: str) -> list[str]: ...
@@ -222,6 +221,7 @@ class Firefox(_Browser):
     programs = ("firefox-esr", "firefox")
 
     def _prepare(self, profile: Path) -> None:
+        super()._prepare(profile)
         lines = [f'user_pref("{name}", {json.dumps(value)});\n' for name, value in _PREFERENCES.items()]
         (profile / "user.js").write_text("".join(lines))
 
