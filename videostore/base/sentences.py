@@ -152,6 +152,7 @@ REQUEST = {
     "tag-is-link": "{path} is a symbolic link, which would lead the clip out of the upload path. Remove it, or use"
     " another tag.",
     "field-too-long": "'{field}' has {size_bytes} bytes. It can have {limit_bytes}.",
+    "request-too-large": "The request has {size_bytes} bytes. It can have {limit_bytes}.",
     "too-many-requests": "{limit} requests wait already. Ask again later.",
     "too-many-saves": "{limit} saves are pending already. Save again when some of them are written.",
     "tags-too-long": "The tags are too long together: with the upload path, a path can have {limit} bytes. Use fewer"

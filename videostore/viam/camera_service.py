@@ -14,6 +14,7 @@ from viam.utils import struct_to_dict
 from videostore.store.answer_budget import AnswerBudget
 from videostore.viam.answer import encode_answer, send_answer
 from videostore.viam.camera import StorageCamera
+from videostore.viam.request_limit import read_json
 
 ANSWERS = AnswerBudget()
 """One for all recorders of the process."""
@@ -28,7 +29,7 @@ class StorageCameraService(CameraRPCService):
         assert request is not None
         camera: Any = self.get_resource(request.name)
         timeout = stream.deadline.time_remaining() if stream.deadline else None
-        command = struct_to_dict(request.command)
+        command = await read_json(struct_to_dict, request.command)
         with ANSWERS.room() as room:
             if isinstance(camera, StorageCamera):
                 answer = await camera.answer(command, room, timeout=timeout)

@@ -30,6 +30,7 @@ from videostore.viam.camera import MODEL, StorageCamera
 from videostore.viam.log_forwarding import LogForwarder, forward_logs
 from videostore.viam.memory import reduce_garbage_collections
 from videostore.viam.refusal import Refusal
+from videostore.viam.request_limit import limit_requests
 
 _PARENT_CHECK_S = 0.5
 _CLOSE_S = 2.6
@@ -44,13 +45,14 @@ LOGGER = logging.getLogger(__name__)
 
 
 class StorageModule(Module):
-    """The SDK's module, but with a log that cannot break its connection.
+    """The SDK's module, but with a log that cannot break its connection, and with a limit on the size of requests.
 
     A resource starts before it is registered, and a wrong config is refused in plain text.
     """
 
     def __init__(self, address: str, *, log_level: int = python_logging.INFO, tcp_mode: bool = False) -> None:
         super().__init__(address, log_level=log_level, tcp_mode=tcp_mode)
+        limit_requests(self.server._server)
         self.log = LogForwarder()
         forward_logs(self.log)
 
