@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.recording import US
 from videostore.base.errors import RequestError
 from videostore.clips.clip_names import clip_stem, tag_directory
-from videostore.clips.uploads import progress_path
+from videostore.clips.uploads import Uploads
 
 TIME_US = 1_725_634_833 * US
 LOCAL = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(TIME_US // US))
@@ -40,7 +40,7 @@ def test_characters_that_a_file_name_cannot_hold_are_replaced(metadata: str) -> 
 @given(st.text(alphabet=st.characters(codec=None)), st.text(max_size=200))
 def test_any_metadata_makes_a_name_that_file_systems_accept(metadata: str, name: str) -> None:
     stem = clip_stem(name, TIME_US, metadata)
-    longest = progress_path(Path(f"{stem}-99999.mp4")).name.encode()
+    longest = Uploads(Path(), "cam").progress_path(Path(f"{stem}-99999.mp4")).name.encode()
     assert len(longest) <= 255
     assert b"/" not in longest and b"\0" not in longest
 

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.support.recording import START_US, Stores
 from videostore.base.errors import RequestError, VideoStoreError
 from videostore.clips import reservations
 from videostore.clips.clip_names import clip_stem, tag_directory
-from videostore.clips.uploads import Uploads, progress_path, publish
+from videostore.clips.uploads import Uploads, publish
 
 
 async def test_too_many_tags_are_refused(tmp_path: Path) -> None:
@@ -39,7 +40,8 @@ async def test_every_reserved_name_is_unique_whatever_the_tags_are(tmp_path: Pat
 
 def test_a_clip_has_a_name_that_is_not_uploaded_until_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    one, two = progress_path(path), progress_path(path)
+    uploads = Uploads(tmp_path, "cam")
+    one, two = uploads.progress_path(path), uploads.progress_path(path)
     assert one != two
     assert one.suffix == ".prog"
     one.write_bytes(b"whole")
@@ -49,21 +51,44 @@ def test_a_clip_has_a_name_that_is_not_uploaded_until_it_is_complete(tmp_path: P
 
 
 def test_partial_clips_of_earlier_processes_are_removed_and_complete_ones_stay(tmp_path: Path) -> None:
-    tagged = tmp_path / "tag=a" / "tag=b"
+    upload, storage = tmp_path / "upload", tmp_path / "storage"
+    tagged = upload / "tag=a" / "tag=b"
     tagged.mkdir(parents=True)
+    storage.mkdir()
     stem = clip_stem("cam", START_US, "x\ny")
-    for directory in (tmp_path, tagged):
-        progress_path(directory / f"{stem}.mp4").write_bytes(b"half")
+    for directory in (upload, tagged):
+        Uploads(upload, "cam", storage).progress_path(directory / f"{stem}.mp4").write_bytes(b"half")
         (directory / f"{stem}.mp4").write_bytes(b"whole")
     foreign = [
-        progress_path(tmp_path / f"{clip_stem('cam_2', START_US, '')}.mp4"),  # another component's
-        tmp_path / "cam_capture.prog",  # the data manager's
+        Uploads(upload, "cam_2", storage).progress_path(upload / f"{clip_stem('cam_2', START_US, '')}.mp4"),
+        upload / "cam_capture.prog",  # the data manager's
     ]
     for path in foreign:
         path.write_bytes(b"half")
-    Uploads(tmp_path, "cam").sweep()
-    left = {path for path in tmp_path.rglob("*") if path.is_file()}
-    assert left == {*foreign, tmp_path / f"{stem}.mp4", tagged / f"{stem}.mp4"}
+    Uploads(upload, "cam", storage).sweep()
+    left = {path for path in upload.rglob("*") if path.is_file()}
+    assert left == {*foreign, upload / f"{stem}.mp4", tagged / f"{stem}.mp4"}
+
+
+def test_partial_clips_of_other_recorders_and_readers_are_removed_when_they_are_old(tmp_path: Path) -> None:
+    storage, path = tmp_path / "storage", tmp_path / f"{clip_stem('cam', START_US, '')}.mp4"
+    storage.mkdir()
+    others = [Uploads(tmp_path, "cam", one).progress_path(path) for one in (None, tmp_path / "other")]
+    others.append(path.with_name(f"{path.name}.01234567.prog"))  # version 0.1.0
+    (tmp_path / "same").mkdir()
+    before = Uploads(tmp_path, "cam", tmp_path / "same")
+    others.append(before.progress_path(path))
+    (tmp_path / "same").rename(tmp_path / "moved")
+    (tmp_path / "same").mkdir()  # as another container has it under this path
+    now_s = time.time()
+    for one in others:
+        one.write_bytes(b"half")
+    for age_s, left in ((601, others), (7200, [])):
+        for one in others:
+            os.utime(one, (now_s, now_s - age_s))
+        for own in (storage, tmp_path / "same"):
+            Uploads(tmp_path, "cam", own).sweep()
+        assert {one for one in tmp_path.iterdir() if one.is_file()} == set(left)
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -77,7 +102,7 @@ def test_a_file_that_appears_meanwhile_is_overwritten_only_on_request(
         monkeypatch.setattr(os, "link", refuse)
     path = tmp_path / "clip.mp4"
     path.write_text("evidence")
-    progress = progress_path(path)
+    progress = Uploads(tmp_path, "cam").progress_path(path)
     progress.write_text("whole")
     with pytest.raises(RequestError, match=r"The file .* exists\."):
         publish(progress, path, overwrite=False)
@@ -139,7 +164,7 @@ def test_a_clip_that_is_published_never_overwrites_what_came_meanwhile(tmp_path:
     path = tmp_path / "clip.mp4"
     path.write_text("of another process")
     Uploads(tmp_path, "cam", tmp_path / "other").claim(tmp_path / "clip-2.mp4", "other", resumed=False)
-    progress = progress_path(path)
+    progress = uploads.progress_path(path)
     progress.write_text("whole")
     with pytest.raises(VideoStoreError) as taken:
         uploads.publish_claimed(progress, path)

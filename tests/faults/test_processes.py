@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 from grpclib import GRPCError
 
+from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.machine import NAME, US, Machine, now_us, run_machine, sent_error
 from videostore.clips.workspace import WORK_DIRECTORY
+from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg
 
 
 async def test_after_sigkill_everything_older_than_two_seconds_can_be_fetched(machine: Machine) -> None:
@@ -129,3 +133,49 @@ async def test_forty_changes_of_the_config_leave_nothing_behind(machine: Machine
     assert len(module.children(recursive=True)) == 1  # zombies would be counted too
     assert not list(machine.storage.glob(f"{WORK_DIRECTORY}/*")) and not list(machine.upload.rglob("*"))
     assert len(list(machine.storage.glob("*.open"))) == 1
+
+
+async def test_a_recorder_that_starts_leaves_the_partial_clips_of_another_process_alone(tmp_path: Path) -> None:
+    """Both have the same name and the same upload path. Those of a process that was killed are removed."""
+    written, script = tmp_path / "written", tmp_path / "ffmpeg"
+    script.write_text(
+        f"#!{sys.executable} -ISE\n"
+        "import os, subprocess, sys, time\n"
+        f"code = subprocess.call([{find_ffmpeg()!r}, *sys.argv[1:]])\n"
+        f"while any(one.endswith('.prog') for one in sys.argv) and os.path.exists({str(written)!r}):\n"
+        "    time.sleep(0.02)\n"
+        "sys.exit(code)\n"
+    )
+    script.chmod(0o755)
+    written.touch()  # as long as it exists, a clip that is written is not complete
+
+    def partial_clips() -> list[Path]:
+        return [path for path in first.upload.glob("*.prog") if not path.name.endswith(".reserved.prog")]
+
+    async with run_machine(tmp_path) as first, run_machine(tmp_path) as second:
+        other = {"storage": {"storage_path": str(tmp_path / "other")}}
+        await first.parent.start_module(env={BINARY_VARIABLE: str(script)})
+        await first.add()
+        await first.record(3)
+        from_us = first.camera.delivered[0]
+        await first.recorded_until(from_us + US)
+        saving = asyncio.create_task(first.command("save", from_us=from_us, to_us=from_us + US))
+        await first.until(partial_clips)
+        await second.add(**other)
+        await second.record(1)
+        assert len(partial_clips()) == 1
+        written.unlink()
+        saved = (await saving)["filename"]
+        assert check_clip(read_clip(first.upload / saved), first.camera.delivered, from_us, from_us + US).flawless
+
+        written.touch()
+        saving = asyncio.create_task(first.command("save", from_us=from_us, to_us=from_us + US))
+        await first.until(partial_clips)
+        await first.parent.kill()
+        await asyncio.gather(saving, return_exceptions=True)
+        await second.parent.remove(NAME)
+        await second.add(**other)
+        assert len(partial_clips()) == 1
+        await first.parent.start_module()
+        await first.add()
+        assert not partial_clips()

@@ -14,6 +14,7 @@ from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.feeding import feed_and_settle
 from tests.support.recording import START_US, US, Feed, Stores, capture_times, record, until, write_foreign
 from videostore.base.errors import VideoStoreError
+from videostore.clips.uploads import Uploads
 from videostore.clips.workspace import WORK_DIRECTORY
 from videostore.media.fmp4 import read_fragments
 from videostore.storage.index import FILE_NAME
@@ -79,11 +80,12 @@ async def test_segments_of_a_killed_process_are_taken_over_and_its_temporary_fil
     os.truncate(last, read_fragments(last).size_bytes + 10)
     (stores.storage / WORK_DIRECTORY / "x").mkdir(parents=True)
     (stores.upload / "tag=a").mkdir(parents=True)
-    (stores.upload / "tag=a" / "cam_2024-08-30_10-00-00.mp4.0123abcd.prog").write_bytes(b"half")
+    clip = stores.upload / "tag=a" / "cam_2024-08-30_10-00-00.mp4"
+    Uploads(stores.upload, "cam", stores.storage).progress_path(clip).write_bytes(b"half")
     store = await stores.open()
     await until(lambda: store.health().segments == 4)
-    clip = await store.fetch(times[0], times[-1] + 1)
-    found = check_clip(read_clip(clip.data), times, times[0], times[-1] + 1)
+    fetched = await store.fetch(times[0], times[-1] + 1)
+    found = check_clip(read_clip(fetched.data), times, times[0], times[-1] + 1)
     assert found.flawless
     assert not list(stores.upload.rglob("*.prog"))
     assert not (stores.storage / WORK_DIRECTORY / "x").exists()

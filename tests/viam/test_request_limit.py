@@ -118,7 +118,7 @@ async def test_huge_requests_take_neither_frames_nor_memory_from_the_module(mach
     await machine.record(1)
     memory = psutil.Process(machine.parent.process.pid).memory_info
     before_bytes, socket = memory().rss, next(machine.parent.directory.glob("module-*.sock"))
-    command = [sys.executable, "-c", _HOSTILE_CLIENT, socket, NAME, str(HUGE_BYTES)]
+    command = [sys.executable, "-c", _HOSTILE_CLIENT, str(socket), NAME, str(HUGE_BYTES)]
     client = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     told, _ = await client.communicate()
     sentence = rf"The request has {HUGE_BYTES // 1_000_000}\d{{6}} bytes\. It can have {LIMIT_BYTES}\."

@@ -10,11 +10,12 @@ from videostore.base.time_format import format_local
 
 PROGRESS_SUFFIX = ".prog"
 """Of files that the data manager does not upload."""
-TOKEN_BYTES = 4
-"""Of the random part in the name of a clip that is not complete; it has two characters for each."""
+TAG_BYTES = TOKEN_BYTES = 4
+"""Of the parts in the name of a clip that is not complete: who writes it, and one that is random. They have two
+characters for each."""
 NAME_BYTES = 255
 """Longest name that common file systems accept."""
-_RESERVED_BYTES = len(".mp4") + len("-99999") + len(".") + 2 * TOKEN_BYTES + len(PROGRESS_SUFFIX)
+_RESERVED_BYTES = len(".mp4") + len("-99999") + len(".") + 2 * (TAG_BYTES + TOKEN_BYTES) + len(PROGRESS_SUFFIX)
 _TAG_PREFIX = "tag="
 
 

@@ -7,6 +7,7 @@ save, and the recorder, which removes those that it left behind when it starts a
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from videostore.base.files import sync_directory, sync_file
+from videostore.clips.clip_names import TAG_BYTES
 
 SUFFIX = ".reserved.prog"
 _MAX_BYTES = 8192
@@ -40,6 +42,18 @@ class Reservation:
 def owner_of(storage: Path | None) -> str:
     """Who reserves: the recorder of a storage path, or this process, which only reads one."""
     return f"{_READER}{os.getpid()}" if storage is None else f"recorder {os.path.realpath(storage)!r}"
+
+
+def tag_of(storage: Path | None) -> str:
+    """The same for the name of a partial clip. Blocking.
+
+    It tells the directory from another one that has its path, in another container.
+    """
+    directory = ""
+    if storage is not None:
+        with contextlib.suppress(OSError):
+            directory = str(storage.stat().st_ino)
+    return hashlib.blake2b(os.fsencode(f"{owner_of(storage)} {directory}"), digest_size=TAG_BYTES).hexdigest()
 
 
 def reserve(directory: Path, name: str, reservation: Reservation, *, lasting: bool = True) -> bool:

@@ -15,6 +15,7 @@ import logging
 import os
 import re
 import secrets
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from typing import Any, TypeVar
 from videostore.base.errors import RequestError, VideoStoreError, reason_of
 from videostore.base.files import mount_point, rename_to_free, sync_directory, sync_file
 from videostore.clips import reservations
-from videostore.clips.clip_names import NAME_BYTES, PROGRESS_SUFFIX, TOKEN_BYTES, clean_name, clip_stem
+from videostore.clips.clip_names import NAME_BYTES, PROGRESS_SUFFIX, TAG_BYTES, TOKEN_BYTES, clean_name, clip_stem
 from videostore.clips.progress import OnProgress
 from videostore.clips.stall_limit import StalledError, StallLimit
 
@@ -36,9 +37,14 @@ UPLOAD_STALL_S = 600.0
 _T = TypeVar("_T")
 _PATH_BYTES = 4000
 _PROGRESS_NAME = re.compile(
-    rf"_\d{{4}}-\d\d-\d\d_\d\d-\d\d-\d\d.*\.mp4\.[0-9a-f]{{{2 * TOKEN_BYTES}}}\{PROGRESS_SUFFIX}$", re.DOTALL
+    rf"_\d{{4}}-\d\d-\d\d_\d\d-\d\d-\d\d.*\.mp4\.([0-9a-f]{{{2 * TAG_BYTES}}})?[0-9a-f]{{{2 * TOKEN_BYTES}}}"
+    rf"\{PROGRESS_SUFFIX}$",
+    re.DOTALL,
 )
-"""What follows the component's name, which may be the start of another's."""
+"""What follows the component's name, which may be the start of another's. Those of 0.1.0 do not tell whose they are."""
+_ABANDONED_S = 3600.0
+"""Nothing lives that wrote to a partial clip so long ago: a save ends when it stands still for `UPLOAD_STALL_S`. More
+than that, because the clock of a server may differ."""
 
 
 class Uploads:
@@ -59,6 +65,11 @@ class Uploads:
     def _owner(self) -> str:
         """Who reserves names. Blocking."""
         return reservations.owner_of(self._storage)
+
+    @functools.cached_property
+    def _tag(self) -> str:
+        """Who writes partial clips. Blocking."""
+        return reservations.tag_of(self._storage)
 
     def make_path(self, logger: logging.Logger) -> None:
         """Create the upload path. If its disk is full or read-only at the moment, only saves fail. Blocking.
@@ -102,9 +113,10 @@ class Uploads:
 
     def sweep(self, pending: Collection[str] = ()) -> None:
         """Remove what this component's earlier processes left behind: partial clips, and names that are reserved for
-        none of the `pending` saves. Blocking. Only at the start.
+        none of the `pending` saves. Blocking. Only at the start, while no other process can have the storage path.
 
-        Files of the data manager end in `.prog` too, and other components and processes may share the path.
+        Files of the data manager end in `.prog` too, and other components and processes may share the path: their
+        partial clips are removed when they are old.
         """
         prefix = clean_name(self._name)
         for path in self.directory.rglob(f"{glob.escape(prefix)}_*{PROGRESS_SUFFIX}"):
@@ -114,10 +126,23 @@ class Uploads:
                     continue
                 if (found.recorder != self._owner or clip in pending) and not found.ended:
                     continue
-            elif not _PROGRESS_NAME.match(path.name, len(prefix)):
+            elif not (match := _PROGRESS_NAME.match(path.name, len(prefix))) or not self._is_left(match[1], path):
                 continue
             with contextlib.suppress(OSError):
                 path.unlink()
+
+    def _is_left(self, tag: str | None, progress: Path) -> bool:
+        """Whether nothing writes a partial clip any more."""
+        if tag == self._tag:
+            return True
+        try:
+            return time.time() - progress.lstat().st_mtime > _ABANDONED_S
+        except OSError:  # it is gone
+            return False
+
+    def progress_path(self, path: Path) -> Path:
+        """The path to which a clip is written until it is complete. It tells who writes. Blocking."""
+        return path.with_name(f"{path.name}.{self._tag}{secrets.token_hex(TOKEN_BYTES)}{PROGRESS_SUFFIX}")
 
     @contextlib.asynccontextmanager
     async def reserve_path(
@@ -295,11 +320,6 @@ class Uploads:
     def path(self, relative_path: PurePath) -> Path:
         """The full path of a clip."""
         return self.directory / relative_path
-
-
-def progress_path(path: Path) -> Path:
-    """The path to which a clip is written until it is complete."""
-    return path.with_name(f"{path.name}.{secrets.token_hex(TOKEN_BYTES)}{PROGRESS_SUFFIX}")
 
 
 def remove(progress: Path) -> None:

@@ -14,7 +14,7 @@ from videostore.clips.cutter import ClipCutter
 from videostore.clips.limits import check_clip_room, check_response_size
 from videostore.clips.output_path import check_output_path
 from videostore.clips.progress import OnProgress
-from videostore.clips.uploads import UPLOAD_STALL_S, Uploads, progress_path, publish, remove
+from videostore.clips.uploads import UPLOAD_STALL_S, Uploads, publish, remove
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.results import FetchedClip
 
@@ -152,7 +152,7 @@ class Delivery:
             await check(plan.output_bytes, plan.length_us)
             if prepare is not None:
                 await uploads.run(prepare, path.parent)
-            progress = progress_path(path)
+            progress = await uploads.run(uploads.progress_path, path)
             plan = await self._clips.cut(
                 plan,
                 progress,
