@@ -1,7 +1,7 @@
 """Measures what large answers cost a recorder: for how long its event loop stands still, and its memory.
 
-The clients are in processes of their own, so that only the recorder's side is measured. The first two rows run the
-recorder's service in this process, over a socket; the last one runs the module.
+The clients are in processes of their own, so that only the recorder's side is measured. Most rows run the recorder's
+service in this process, over a socket; the one about memory runs the module.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from viam.resource.manager import ResourceManager
 
 from scripts.bench.recording import describe_memory
 from scripts.bench.scale import LiveCamera, Ticker
+from scripts.bench.segments import SEGMENT_S, make_directory, write_index
 from scripts.bench.table import Row
 from scripts.fakes.module_process import ROOT
 from scripts.fakes.viam_server import Parent
@@ -39,6 +40,7 @@ from videostore.viam.memory import reduce_garbage_collections
 
 ROWS = ("answers",)
 RANGES, FETCHES, REQUESTS = 50_000, 12, 3
+SEGMENTS, QUICK_SEGMENTS = 100_000, 10_000
 NAME = "bench"
 TARGET_BLOCKED_S, TARGET_RSS_MB = 0.05, 400.0
 CLIP_BYTES = 22_000_000
@@ -78,7 +80,10 @@ async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callabl
         state = await _measure_state(directory, binary)
         say(f"answers: {FETCHES} fetches of {CLIP_BYTES / 1e6:.0f} MB at once")
         to_us = await _record_noise(directory / "noise", binary)
-        return [state, *await _measure_fetches(directory, to_us, binary)]
+        fetches = await _measure_fetches(directory, to_us, binary)
+        segments = QUICK_SEGMENTS if quick else SEGMENTS
+        say(f"answers: a range of {segments:,} segments")
+        return [state, *fetches, *await _measure_long_range(directory, segments, binary)]
 
 
 async def _measure_state(directory: Path, binary: str) -> Row:
@@ -129,6 +134,47 @@ async def _measure_fetches(directory: Path, to_us: int, binary: str) -> list[Row
     ]
 
 
+async def _measure_long_range(directory: Path, segments: int, binary: str) -> list[Row]:
+    """What commands about all of a large directory take of the loop. Its segments are small and in the index."""
+    newest_end_us = time.time_ns() // 1000 - 3600 * US_PER_SECOND
+    made = await make_directory(directory / "long", segments, newest_end_us, binary, gaps=0, gap_s=0)
+    await write_index(made.path, made.template, made.starts_us)
+    storage = StorageConfig(100.0, made.path, directory / "long-upload", float(SEGMENT_S))
+    logging.getLogger("grpclib.server").setLevel(logging.CRITICAL)  # it logs refusals, which the SDK's server does not
+    span = {"from": format_utc_exact(made.starts_us[0]), "to": format_utc_exact(made.end_us)}
+    rows = []
+    async with _served(directory, storage, binary) as (store, socket, ticker):
+        await store._archive.reconciled.wait()
+
+        async def plan() -> None:
+            async with store._clips.plan(made.starts_us[0], made.end_us) as plan:
+                if len(plan.parts) != segments:
+                    raise RuntimeError(f"the plan has {len(plan.parts)} of {segments} segments")
+
+        async def save() -> None:
+            """Until ffmpeg writes the clip."""
+            await _ask(socket, 1, {"command": "save", **span, "async": True})
+            while not list(storage.upload_path.glob("*.mp4.????????????????.prog")):
+                if failed := store.health().failed_saves:
+                    raise RuntimeError(failed[0].reason)
+                await asyncio.sleep(0.05)
+
+        measured: dict[str, Callable[[], Awaitable[Any]]] = {
+            "get-storage-state": lambda: _ask(socket, 1, {"command": "get-storage-state"}),
+            "fetch": lambda: _ask(socket, 1, {"command": "fetch", **span}, refused=True),
+            "a plan": plan,
+            "an asynchronous save": save,
+        }
+        for name, work in measured.items():
+            ticker.worst, began = 0.0, time.monotonic()
+            with _Callbacks() as callbacks:
+                await work()
+            ours = f"{_blocked(ticker.worst, callbacks)}, {time.monotonic() - began:.1f} s in all"
+            target, ok = f"≤ {TARGET_BLOCKED_S * 1000:.0f} ms of CPU", callbacks.worst <= TARGET_BLOCKED_S
+            rows.append(Row(f"answers: loop blocked by {name} of {segments:,} segments", ours, target, None, ok))
+    return rows
+
+
 @asynccontextmanager
 async def _served(
     directory: Path, storage: StorageConfig, binary: str, **recording: Any
@@ -149,17 +195,18 @@ async def _served(
             await server.wait_closed()
 
 
-async def _ask(socket: str, count: int, command: Mapping[str, Any]) -> int:
-    """Ask in another process. Returns the bytes of all answers."""
+async def _ask(socket: str, count: int, command: Mapping[str, Any], *, refused: bool = False) -> int:
+    """Ask in another process. Returns the bytes of all answers, none if the command is to be refused."""
     process = await asyncio.create_subprocess_exec(
         *[sys.executable, "-m", "scripts.bench.answer_client", socket, NAME, str(count), json.dumps(command)],
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL if refused else None,
     )
     output, _ = await process.communicate()
-    if process.returncode:
-        raise RuntimeError("the client failed")
-    return int(output)
+    if bool(process.returncode) is not refused:
+        raise RuntimeError("the command was not refused" if refused else "the client failed")
+    return int(output or 0)
 
 
 def _blocked(worst_s: float, callbacks: _Callbacks) -> str:
