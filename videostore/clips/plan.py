@@ -116,6 +116,8 @@ class Plan:
     ranges: tuple[Range, ...]
     """What the clip holds of the range."""
     estimated_bytes: int
+    output_bytes: int = 0
+    """The most that the clip takes on disk. Found once: it takes long for tens of thousands of segments."""
     reencoded: bool = False
     """Whether all of it is re-encoded: parts that differ in frame size or codec are joined only afterwards."""
     wait_us: int = 0
@@ -128,15 +130,6 @@ class Plan:
         """Whether the clip holds all of the range, to the millisecond."""
         missing_us = self.asked.to_us - self.asked.from_us - self.wait_us - self.length_us
         return len(self.ranges) == 1 and missing_us < _PRECISION_US
-
-    @property
-    def output_bytes(self) -> int:
-        """The most that the clip takes on disk."""
-        groups = groups_of(self.parts)
-        if len(groups) <= 1:
-            return self.estimated_bytes
-        pixels = max(part.segment.width * part.segment.height for part in self.parts)
-        return self.estimated_bytes * REENCODED_FACTOR + len(groups) * first_picture_bytes(pixels)
 
     @property
     def work_bytes(self) -> int:
@@ -224,16 +217,25 @@ def make_plan(
     ranges = merge_ranges([one for one in held if one.from_us < one.to_us])
     shown = _from_first_frame(ranges, parts)
     wait_us = shown[0].from_us - ranges[0].from_us if len(shown) == len(ranges) > 0 else 0
+    estimated_bytes, groups = sum(map(_estimate_bytes, parts)), len(groups_of(parts))
     return Plan(
         asked,
         tuple(found),
         tuple(parts),
         tuple(shown),
-        sum(map(_estimate_bytes, parts)),
-        reencoded=len(groups_of(parts)) > 1,
+        estimated_bytes,
+        _most_bytes(parts, estimated_bytes, groups),
+        reencoded=groups > 1,
         wait_us=wait_us,
         broken=tuple(broken),
     )
+
+
+def _most_bytes(parts: Sequence[ClipPart], estimated_bytes: int, groups: int) -> int:
+    if groups <= 1:
+        return estimated_bytes
+    pixels = max(part.segment.width * part.segment.height for part in parts)
+    return estimated_bytes * REENCODED_FACTOR + groups * first_picture_bytes(pixels)
 
 
 def _from_first_frame(ranges: list[Range], parts: Sequence[ClipPart]) -> list[Range]:
