@@ -5,16 +5,16 @@ from __future__ import annotations
 import bisect
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from videostore.base.constants import US_PER_SECOND
-from videostore.base.errors import reason_of
 from videostore.base.ranges import Range, merge_ranges
+from videostore.clips.frame_reader import NO_DAMAGE, Damage, FrameReader
 from videostore.clips.segment_order import touch
 from videostore.media.coded_order import borders, copies_until
 from videostore.media.look import Look
-from videostore.media.segment import PASSING_ERRORS, FrameTimes, Segment, Stretch, UnreadableError, frame_times
+from videostore.media.segment import FrameTimes, Segment, Stretch, UnreadableError
 from videostore.media.segment_names import parse_open_name
 
 REENCODED_FACTOR = 2
@@ -122,6 +122,8 @@ class Plan:
     """From the start of the range to the first frame in it, if a slow camera's frame before it lasts until then."""
     broken: tuple[BrokenSegment, ...] = ()
     """Segments in which something before the last frame cannot be read. Each of their stretches must become a part."""
+    damage: Damage = field(default_factory=dict)
+    """What ffmpeg could not decode, and is left out."""
 
     @property
     def complete(self) -> bool:
@@ -155,14 +157,22 @@ class Plan:
 
 
 def make_plan(
-    found: Sequence[tuple[Segment, Path]], asked: Range, logger: logging.Logger, *, thorough: bool = False
+    found: Sequence[tuple[Segment, Path]],
+    asked: Range,
+    logger: logging.Logger,
+    *,
+    thorough: bool = False,
+    damage: Damage = NO_DAMAGE,
 ) -> Plan:
-    """Find the first and last frame of a range in its segments, in their order. Blocking: reads the files' headers.
+    """Find the first and last frame of a range in its segments, in their order. Blocking: reads the files' headers, and
+    up to `CHECKED_BYTES` the frames.
 
     The segments include neighbours outside the range: their starts are the ends of the last frames before them. With
-    `thorough`, segments of other programs are also read when they are used whole.
+    `thorough`, segments of other programs are also read when they are used whole, and all frames are checked. What
+    `damage` names is left out.
     """
     from_us, to_us = asked.from_us, asked.to_us
+    reader = FrameReader(found, asked, logger, thorough=thorough, damage=damage)
     parts: list[ClipPart] = []
     held: list[Range] = []
     entered = False
@@ -180,7 +190,7 @@ def make_plan(
         part = ClipPart(segment, path, end_us, segment.start_us)
         try:
             last = after is None or after.start_us >= to_us
-            times = _readable_times(part, asked, thorough or not entered or last)
+            times = reader.read(segment, path, end_us, needed=not entered or last)
         except UnreadableError as error:
             logger.warning("Segment %s cannot be read and is left out of a clip: %s", path.name, error)
             continue
@@ -233,6 +243,7 @@ def make_plan(
         reencoded=len(groups_of(parts)) > 1,
         wait_us=wait_us,
         broken=tuple(broken),
+        damage=damage,
     )
 
 
@@ -268,28 +279,6 @@ def _with_copy(part: ClipPart, times: FrameTimes, last_us: int, to_us: int) -> C
         return replace(part, copy_end=CopyEnd(part.first_us, part.first_us))
     border = found[tail_us]
     return replace(part, copy_end=CopyEnd(start_us + border.decoded_us, tail_us, border.delay_us))
-
-
-def _readable_times(part: ClipPart, asked: Range, thorough: bool) -> FrameTimes | None:
-    """When the frames of a segment were captured; None for another program's that is used whole: reading it is slow.
-
-    Raises:
-        UnreadableError: it is missing or damaged.
-        OSError: it cannot be read at the moment.
-    """
-    segment, path = part.segment, part.path
-    whole = segment.start_us >= asked.from_us and part.end_us <= asked.to_us
-    if segment.run_us is not None or not whole or thorough:
-        return frame_times(segment, path)
-    try:
-        size_bytes = path.stat().st_size
-    except OSError as error:
-        if error.errno in PASSING_ERRORS:
-            raise
-        raise UnreadableError(reason_of(error)) from error
-    if size_bytes != segment.size_bytes:
-        raise UnreadableError(f"it has {size_bytes} bytes instead of {segment.size_bytes}")
-    return None
 
 
 def first_picture_bytes(pixels: int) -> int:
