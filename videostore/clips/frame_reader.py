@@ -69,7 +69,7 @@ class FrameReader:
             times = frame_times(segment, path, self._check, damage)
             for lost in times.damaged:
                 span = f"from {format_utc_exact(lost.from_us)} to {format_utc_exact(lost.to_us)}"
-                self._logger.warning("Segment %s is damaged %s, which a clip leaves out.", segment.file_name, span)
+                self._logger.warning("Segment %s is damaged %s: clips leave that out.", segment.file_name, span)
             return times
         try:
             size_bytes = path.stat().st_size

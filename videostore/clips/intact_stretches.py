@@ -61,7 +61,9 @@ def _starts_later(broken: BrokenSegment, stretch: Stretch) -> bool:
 
 
 def _ends_earlier(broken: BrokenSegment, stretch: Stretch) -> bool:
-    return broken.end_lost or (stretch.place is None and stretch.end_us < broken.segment.end_us)
+    if stretch.place is None:
+        return stretch.end_us < broken.segment.end_us
+    return broken.end_lost or stretch.place[1] != broken.end_byte
 
 
 def _copy_stretch(broken: BrokenSegment, stretch: Stretch, target: Path) -> None:

@@ -101,6 +101,8 @@ class BrokenSegment:
     segment: Segment
     path: Path
     header_bytes: int
+    end_byte: int
+    """Where its last whole fragment ends."""
     stretches: tuple[Stretch, ...]
     end_lost: bool
 
@@ -196,7 +198,7 @@ def make_plan(
             continue
         if times is not None:
             if times.stretches:
-                broken.append(BrokenSegment(segment, path, times.header_bytes, times.stretches, times.ragged))
+                broken.append(_broken(segment, path, times))
             if segment.run_us is not None and end_us <= times.all_us[-1]:
                 end_us = segment.end_us
                 part = replace(part, end_us=end_us)
@@ -245,6 +247,10 @@ def make_plan(
         broken=tuple(broken),
         damage=damage,
     )
+
+
+def _broken(segment: Segment, path: Path, times: FrameTimes) -> BrokenSegment:
+    return BrokenSegment(segment, path, times.header_bytes, times.size_bytes, times.stretches, times.ragged)
 
 
 def _from_first_frame(ranges: list[Range], parts: Sequence[ClipPart]) -> list[Range]:

@@ -29,6 +29,8 @@ LOST_START, LOST_END, LOST_BOTH = -1, -2, -3
 _CODECS = {"h265": "hevc"}
 PASSING_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
 """Errors that pass when the system has resources again. Others, such as those of a bad sector, stay."""
+_PROBED_BYTES = 5_000_000
+"""ffmpeg's `probesize`."""
 _EARLIEST_US = 1_000_000_000 * US_PER_SECOND
 """September 2001. A file with an earlier time in its name, such as `1.mp4`, is not a recording."""
 
@@ -171,7 +173,7 @@ def frame_times(
     try:
         content = read_fragments(path, segment.size_bytes if parse_open_name(segment.file_name) else None)
         if check is not None:
-            without = {*without, *damaged_fragments(path, content.codec, needed_for(check, content.fragments))}
+            without = {*without, *damaged_fragments(path, content.codec, read_for(check, content.fragments))}
         damaged = tuple(Range(one.times_us[0], one.end_us) for one in content.fragments if one.times_us[0] in without)
         content = content.without(without)
     except NotOursError as error:
@@ -206,6 +208,14 @@ def needed_for(asked: Range, fragments: Sequence[Fragment]) -> list[Fragment]:
     keyed = (n for n, one in enumerate(fragments) if one.is_keyed and one.times_us[0] <= asked.from_us)
     first = max(keyed, default=0)
     return [one for one in fragments[first:] if one.times_us[0] < asked.to_us]
+
+
+def read_for(asked: Range, fragments: Sequence[Fragment]) -> list[Fragment]:
+    """The fragments that ffmpeg reads for a range: also the first ones, to learn what the file is, and one behind."""
+    needed = needed_for(asked, fragments)
+    probed = [one for one in fragments if one.begin_byte < _PROBED_BYTES and one.times_us[0] < asked.from_us]
+    behind = [one for one in fragments if one.times_us[0] >= asked.to_us][:1]
+    return list(dict.fromkeys([*probed, *needed, *behind]))
 
 
 def _stretch(fragments: list[Fragment]) -> Stretch | None:
