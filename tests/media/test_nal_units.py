@@ -10,7 +10,7 @@ from videostore.ffmpeg.encoder import Encoder
 from videostore.media.fmp4 import read_fragments
 from videostore.media.nal_units import damaged_fragments, frames_of, is_intact, length_bytes, split_units, unit_kind
 
-IDR, SEI, SPS = b"\x65idr", b"\x06sei", b"\x67sps"
+IDR, SEI, SPS = b"\x65\x88idr", b"\x06sei", b"\x67sps"
 
 
 def units(*content: bytes, lengths: int = 4) -> bytes:
@@ -37,8 +37,10 @@ def test_a_frame_is_divided_into_its_units(lengths: int) -> None:
         units(b"", IDR),
         units(IDR) + b"\0\0\0\0",
         units(SEI, IDR).replace(b"\0\0\0\x04\x06", b"\0\x40\0\x04\x06"),
-        units(b"\xe5idr"),  # the forbidden bit
-        units(b"\x60idr"),  # a type that is not specified
+        units(b"\xe5\x88idr"),  # the forbidden bit
+        units(b"\x60\x88idr"),  # a type that is not specified
+        units(b"\x65\x08idr"),  # the beginning of the picture is missing
+        units(b"\x65"),
     ],
 )
 def test_a_frame_whose_units_do_not_fill_it_or_hold_no_picture_is_not_intact(data: bytes) -> None:

@@ -16,7 +16,11 @@ _LENGTH_AT = {"h264": 4, "hevc": 21}
 """Where `avcC` and `hvcC` tell how many bytes a length has."""
 _PICTURES = {"h264": frozenset({1, 2, 5}), "hevc": frozenset({*range(10), *range(16, 22)})}
 """NAL units that hold a part of a picture."""
+_HEADER_BYTES = {"h264": 1, "hevc": 2}
 _FORBIDDEN_BIT = 0x80
+_FIRST_PART_BIT = 0x80
+"""Behind the header of a unit: that of H.264 holds macroblock 0 (`first_mb_in_slice`), that of H.265 the first slice
+segment."""
 
 
 def length_bytes(codec: str, config: bytes) -> int | None:
@@ -46,13 +50,20 @@ def split_units(data: bytes, lengths: int) -> Iterator[bytes]:
 
 
 def is_intact(codec: str, data: bytes, lengths: int) -> bool:
-    """Whether a frame consists of units, and holds a picture. Whether that decodes is another question."""
+    """Whether a frame consists of units, and holds the beginning of a picture, without which ffmpeg drops it.
+
+    Whether that decodes is another question.
+    """
     picture = False
+    header_bytes = _HEADER_BYTES[codec]
     try:
         for unit in split_units(data, lengths):
             if unit[0] & _FORBIDDEN_BIT:
                 return False
-            picture = picture or unit_kind(codec, unit) in _PICTURES[codec]
+            if not picture and unit_kind(codec, unit) in _PICTURES[codec]:
+                picture = True
+                if len(unit) <= header_bytes or not unit[header_bytes] & _FIRST_PART_BIT:
+                    return False
     except ValueError:
         return False
     return picture

@@ -68,7 +68,7 @@ async def verify_directory(
         FFmpegError: there is no usable ffmpeg.
     """
     path = as_path(directory)
-    ffmpeg = os.fsdecode(binary) if binary else find_ffmpeg()
+    ffmpeg = os.fsdecode(binary) if binary else await off_loop(find_ffmpeg)
     if decode:
         await check_version(ffmpeg)
     verification = _Verification(path, ffmpeg, logger or logging.getLogger("videostore"))
