@@ -27,6 +27,7 @@ from tests.support.recording import (
     H264,
     H265,
     LOGGER,
+    SIZE,
     SMALL,
     START_US,
     US,
@@ -260,6 +261,26 @@ async def test_of_another_programs_file_all_but_the_damaged_second_is_shown(
     left = [one for one in times if before.from_us <= one < before.to_us or behind.from_us <= one < behind.to_us]
     assert check_clip(read_clip(clip.data), left, times[4], times[-1] + 1000).flawless
     assert len(times[4:]) - len(left) == 20
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+async def test_a_head_in_another_programs_file_that_does_not_decode_is_left_out(
+    stores: Stores, tmp_path: Path, b_frames: int
+) -> None:
+    stores.storage.mkdir()
+    start_us = START_US // US * US
+    times = [start_us + number * US // 20 for number in range(120)]
+    path = stores.storage / f"{start_us // US}.mp4"
+    write_video(path, "h264", times, gop=20, b_frames=b_frames, size=SIZE)
+    with av.open(str(path)) as container:
+        packets = [(one.pos, one.size) for one in container.demux(video=0) if one.size]
+    begin, size = packets[44]
+    flip_bits(path, *(begin + size * part // 8 for part in range(3, 8)), bits=0xFF)
+    store = await stores.open()
+    await until(lambda: store.health().segments == 1)
+    clip = await store.fetch(times[42], times[-1] + 1000)
+    assert check_clip(read_clip(clip.data), times[60:], times[60], times[-1] + 1000).flawless
+    assert clip.ranges is not None and clip.ranges[0].from_us == times[60]
 
 
 @pytest.mark.parametrize("kind", ["h264", "h265"])

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+import av.error
+
 from videostore.base.constants import MIB
 from videostore.base.errors import reason_of
 from videostore.base.ranges import Range
 from videostore.base.time_format import format_utc_exact
 from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.media.foreign_frames import undecodable_parts
 from videostore.media.segment import (
     PASSING_ERRORS,
     FrameTimes,
@@ -83,8 +86,8 @@ class FrameReader:
 
 
 def find_undecodable(segment: Segment, path: Path, shown: Range) -> frozenset[int]:
-    """The fragments of a segment of ours that are needed to show a range, and do not decode, by the capture times of
-    their first frames. Blocking: it decodes them.
+    """The fragments of a segment that are needed to show a range, and do not decode, by the capture times of their
+    first frames; of another program's, what is between two keyframes. Blocking: it decodes them.
 
     Raises:
         OSError: the file cannot be read.
@@ -92,5 +95,14 @@ def find_undecodable(segment: Segment, path: Path, shown: Range) -> frozenset[in
     try:
         content = read_fragments(path, segment.size_bytes if parse_open_name(segment.file_name) else None)
     except NotOursError:
-        return frozenset()
+        return _find_in_foreign(segment, path, shown)
     return undecodable_fragments(path, content.codec, needed_for(shown, content.fragments))
+
+
+def _find_in_foreign(segment: Segment, path: Path, shown: Range) -> frozenset[int]:
+    start_us = segment.start_us
+    try:
+        parts_us = undecodable_parts(path, shown.from_us - start_us, shown.to_us - start_us)
+    except (av.error.FFmpegError, IndexError):
+        return frozenset()
+    return frozenset(start_us + one for one in parts_us)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import bisect
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from videostore.media.h26x import starts_fresh
 from videostore.media.look import Look
 from videostore.media.nal_units import is_intact, length_bytes
 from videostore.media.recovery_point import recovers_later
+from videostore.media.trial_decoder import TRIED, TrialDecoder
+
+_ROUNDING_US = 2
+"""A position in a copy may be so much off that in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +36,28 @@ class ForeignFrames:
     late: bool
     """Whether libav takes frames for keyframes that are none."""
 
-    def intact_stretches(self, from_us: int, to_us: int) -> list[tuple[int, int | None]] | None:
+    @property
+    def starts_us(self) -> list[int]:
+        """Where a part begins that decodes without what is before it."""
+        return sorted({0, *(one.shown_us for one in borders(self.frames))})
+
+    def intact_stretches(
+        self, from_us: int, to_us: int, without_us: Collection[int] = ()
+    ) -> list[tuple[int, int | None]] | None:
         """What can be shown without frames that are damaged, each from a keyframe to the next one after it.
 
-        Only those between two positions count. None if there are none; the end of the file is None.
+        Only those between two positions count, and all parts that begin at one of `without_us`. None if there are none;
+        the end of the file is None.
         """
-        starts_us = sorted({0, *(one.shown_us for one in borders(self.frames))})
+        starts_us = self.starts_us
         ends_us = [*starts_us[1:], None]
         bad_us = [one.shown_us for one, intact in zip(self.frames, self.intact, strict=True) if not intact]
         stretches: list[tuple[int, int | None]] = []
         whole = True
         for start_us, end_us in zip(starts_us, ends_us, strict=True):
             asked = start_us < to_us and (end_us is None or end_us > from_us)
-            if asked and any(start_us <= one and (end_us is None or one < end_us) for one in bad_us):
+            bad = asked and any(_is_within(one, start_us, end_us) for one in bad_us)
+            if bad or any(abs(one - start_us) <= _ROUNDING_US for one in without_us):
                 whole = False
             elif stretches and stretches[-1][1] == start_us:
                 stretches[-1] = stretches[-1][0], end_us
@@ -77,6 +91,37 @@ def read_foreign(path: Path) -> ForeignFrames:
     first_us = min((one.shown_us for one in frames), default=0)
     moved = (CodedFrame(f.shown_us - first_us, f.decoded_us - first_us, f.keyframe, f.fresh) for f in frames)
     return ForeignFrames(tuple(moved), tuple(intact), first_us, look, late)
+
+
+def undecodable_parts(path: Path, from_us: int, to_us: int) -> list[int]:
+    """Where the parts of a file begin that are shown between two positions, and do not decode. Blocking.
+
+    Raises:
+        av.error.FFmpegError, IndexError: it cannot be read, or has no video.
+    """
+    starts_us = read_foreign(path).starts_us
+    with av.open(str(path), format="mp4") as container:
+        stream = container.streams.video[0]
+        codec, config, base = stream.codec_context.name, stream.codec_context.extradata or b"", stream.time_base
+        lengths = length_bytes(codec, config)
+        if lengths is None or codec not in TRIED or base is None:
+            return []
+        packets = [one for one in container.demux(stream) if one.pts is not None and one.size and not one.is_discard]
+        first = min(one.pts for one in packets)
+        parts: dict[int, list[Any]] = {}
+        for packet in packets:
+            at_us = int((packet.pts - first) * base * US_PER_SECOND)
+            parts.setdefault(bisect.bisect_right(starts_us, at_us) - 1, []).append(packet)
+        failed = []
+        for number, coded in parts.items():
+            end_us = starts_us[number + 1] if number + 1 < len(starts_us) else None
+            if starts_us[number] < to_us and (end_us is None or end_us > from_us):
+                decoder = TrialDecoder(codec, config, lengths)
+                for packet in coded:
+                    decoder.decode(bytes(packet), 0)
+                decoder.finish()
+                failed += [starts_us[number]] if decoder.failed else []
+        return failed
 
 
 def copy_foreign(path: Path, target: Path, from_us: int, to_us: int | None) -> None:

@@ -179,7 +179,7 @@ def frame_times(
     except NotOursError as error:
         if segment.run_us is not None:
             raise UnreadableError("its header or all of its times are damaged") from error
-        return _foreign_times(segment, path, check)
+        return _foreign_times(segment, path, check, without)
     except OSError as error:
         if error.errno in PASSING_ERRORS:
             raise
@@ -262,7 +262,7 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
         raise UnknownFileError("it has no video") from error
 
 
-def _foreign_times(segment: Segment, path: Path, check: Range | None) -> FrameTimes:
+def _foreign_times(segment: Segment, path: Path, check: Range | None, without: Collection[int]) -> FrameTimes:
     """The times of a file that is not ours, which starts at the second in its name."""
     try:
         read = read_foreign(path)
@@ -272,7 +272,9 @@ def _foreign_times(segment: Segment, path: Path, check: Range | None) -> FrameTi
     stretches: tuple[Stretch, ...] = ()
     damaged: list[Range] = []
     if check is not None:
-        intact = read.intact_stretches(check.from_us - start_us, check.to_us - start_us)
+        intact = read.intact_stretches(
+            check.from_us - start_us, check.to_us - start_us, [one - start_us for one in without]
+        )
         if intact is not None:
             ends = [(start_us + begin, segment.end_us if end is None else start_us + end) for begin, end in intact]
             stretches = tuple(Stretch(begin_us, end_us, None) for begin_us, end_us in ends)

@@ -16,6 +16,8 @@ from videostore.media.nal_units import frames_of, length_bytes, split_units, uni
 
 _OPTIONS = {"h264": {}, "hevc": {"err_detect": "explode"}}
 """The decoder of H.264 says which frames it has filled in. That of H.265 must refuse them."""
+TRIED = frozenset(_OPTIONS)
+"""Codecs that are decoded."""
 _NEEDED = {"hevc": frozenset(range(38))}
 """NAL units without which decoding fails. Others, such as SEI, some cameras write in odd ways, which is no damage."""
 
@@ -32,12 +34,12 @@ def undecodable_fragments(path: Path, codec: str, fragments: Sequence[Fragment])
     except NoSetupError:
         return frozenset()
     lengths = length_bytes(codec, config)
-    if lengths is None or codec not in _OPTIONS:
+    if lengths is None or codec not in TRIED:
         return frozenset()
     damaged = set()
     with path.open("rb") as file:
         for group in _groups(fragments):
-            decoder = _Decoder(codec, config, lengths)
+            decoder = TrialDecoder(codec, config, lengths)
             for number, one in enumerate(group):
                 file.seek(one.body_byte)
                 for data in frames_of(one, file.read(one.end_byte - one.body_byte)):
@@ -59,10 +61,11 @@ def _groups(fragments: Sequence[Fragment]) -> Iterator[list[Fragment]]:
         yield group
 
 
-class _Decoder:
-    """Decodes frames, each of which has the number of its fragment."""
+class TrialDecoder:
+    """Decodes frames, each of which has the number of its fragment. `failed` are the numbers of those that fail."""
 
     def __init__(self, codec: str, config: bytes, lengths: int) -> None:
+        """`codec` is one of `TRIED`, `config` its `avcC` or `hvcC`, and `lengths` the bytes of the length of a unit."""
         context = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
         context.extradata = config
         context.options = _OPTIONS[codec]
