@@ -69,6 +69,23 @@ async def test_if_no_way_of_encoding_works_the_clip_is_reencoded_and_none_is_tri
     assert len(tried) == 2
 
 
+async def test_after_damage_was_found_the_ways_that_failed_are_tried_again(
+    whole: Cutter, times: list[int], tmp_path: Path
+) -> None:
+    tried = []
+
+    async def fail(command: CutCommand) -> None:
+        tried.append(command)
+        raise FFmpegError("clip-failed")
+
+    encoder = EdgeEncoder(None, LOGGER)
+    async with whole.clips.plan(times[3], times[30]) as plan:
+        await encoder.encode(pieces_of(plan.parts), tmp_path, fail)
+        encoder.forget_failures()
+        await encoder.encode(pieces_of(plan.parts), tmp_path, fail)
+    assert len(tried) == 4
+
+
 async def test_the_way_that_worked_is_taken_at_once_the_next_time(
     cutter: OpenOver, tmp_path: Path, binary: str
 ) -> None:

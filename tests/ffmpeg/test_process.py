@@ -199,6 +199,27 @@ async def test_the_first_of_many_messages_are_kept_because_they_tell_the_reason(
     assert await log_messages(stream, LOGGER) == ["0", "1", "2"]
 
 
+async def test_errors_and_warnings_of_damaged_frames_are_complaints() -> None:
+    stream = asyncio.StreamReader()
+    stream.feed_data(
+        b"[h264 @ 0x1] [error] error while decoding MB 1 2\n"
+        b"[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2] [warning] corrupt decoded frame\n"
+        b"[hevc @ 0x1] [warning] Error parsing NAL unit #3.\n"
+        b"[mp4 @ 0x1] [warning] Timestamps are unset\n"
+        b"[info] nothing\n"
+    )
+    stream.feed_eof()
+    complaints: list[str] = []
+    errors: list[str] = []
+    await log_messages(stream, LOGGER, complaints, on_error=errors.append)
+    assert [one.rpartition("] ")[2] for one in complaints] == [
+        "error while decoding MB 1 2",
+        "corrupt decoded frame",
+        "Error parsing NAL unit #3.",
+    ]
+    assert len(errors) == 1
+
+
 def test_ffmpeg_logs_more_if_the_level_of_the_logger_is_debug() -> None:
     logger = logging.getLogger("videostore.tests.level")
     logger.setLevel(logging.INFO)

@@ -28,6 +28,7 @@ from tests.support.damage import (
     reopen,
     segment,
 )
+from tests.support.damaged_frames import SLICE, damage_frame
 from tests.support.recording import LOGGER, US, Stores, capture_times, record, take_over
 from tests.support.storage import OtherPath, make_old
 from videostore import repair_directory, verify_directory
@@ -123,6 +124,17 @@ async def test_a_segment_with_damaged_images_is_reported_and_not_changed(storage
     with path.open("r+b") as file:
         file.seek(fragment.end_byte - 30_000)
         file.write(random.Random(1).randbytes(20_000))  # several images: some garbage decodes without an error
+    before = path.read_bytes()
+    report = await verify_directory(storage)
+    assert problems(report) == [(path.name, Problem.DAMAGED), (path.name, Problem.NOT_DECODED)]
+    await repair_directory(storage, report.findings)
+    assert path.read_bytes() == before
+    assert problems(await verify_directory(storage, decode=False)) == [(path.name, Problem.DAMAGED)]
+
+
+async def test_a_segment_whose_images_are_damaged_inside_is_reported_and_not_changed(storage: Path) -> None:
+    path = segment(storage, 1)
+    damage_frame(path, 0, 4, SLICE)
     before = path.read_bytes()
     report = await verify_directory(storage)
     assert problems(report) == [(path.name, Problem.NOT_DECODED)]

@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import TypeVar, cast
 
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, RequestError
@@ -38,9 +39,13 @@ saves nor for streams, which last as long as their reader takes."""
 _BLOCK_BYTES = 1 << 16
 _STOPPED_READING = re.compile(
     r"Impossible to open|Error during demuxing|Error retrieving a packet|Input/output error|No such file"
+    r"|filter failed to receive|\.txt: Invalid data"
 )
 """What ffmpeg reports when it cannot read an input to its end."""
 _REASONS = 3
+_ATTEMPTS = 3
+"""The first check finds all that cannot be read, and what was decoded; the next plan may decode something else."""
+_T = TypeVar("_T")
 
 CheckSize = Callable[[int, int], Awaitable[None]]
 """Gets the size of a planned clip in bytes and its length in microseconds; raises RequestError to refuse it."""
@@ -148,20 +153,27 @@ class ClipCutter:
                 await wait_a_moment(run_on_disk(_unlink, output))
                 raise
 
-    async def stream(self, plan: Plan, *, comment: str = "") -> AsyncGenerator[bytes, None]:
+    async def stream(
+        self, plan: Plan, *, comment: str = "", on_plan: Callable[[Plan], None] | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """Yield the clip of a plan as a fragmented MP4, block by block, as fast as it is taken. Nothing is stored.
+
+        `on_plan` gets the plan that is carried out, before the first block.
 
         Raises:
             FFmpegError: ffmpeg failed or could not read all of the plan. The blocks before are not the whole clip.
+            RequestError: nothing of the plan can be read.
         """
         async with self._workspaces.make(plan.work_bytes) as work:
-            progress = CutProgress(plan.ffmpeg_us)
-            last = await self._prepare(plan, "pipe:1", "fmp4", comment, work, progress)
+            prepare = functools.partial(self._prepare, output="pipe:1", container="fmp4", comment=comment, work=work)
+            plan, progress, last = await self._attempt(plan, work, prepare)
+            if on_plan is not None:
+                on_plan(plan)
             async with self._output(last, progress) as output:
                 while block := await output.read(_BLOCK_BYTES):
                     yield block
             self._check_read_to_end(progress)
-            if progress.complaints and await self._lost_some(plan, work):
+            if progress.complaints and await self._lost_some(plan, work, progress):
                 raise self._incomplete(progress)
 
     @contextlib.asynccontextmanager
@@ -173,26 +185,44 @@ class ClipCutter:
     async def _cut(
         self, plan: Plan, output: Path, container: str, comment: str, work: Path, on_progress: OnProgress | None
     ) -> Plan:
-        async def run(plan: Plan) -> CutProgress:
-            progress = CutProgress(plan.ffmpeg_us, on_progress)
-            await self._run(await self._prepare(plan, str(output), container, comment, work, progress), progress)
-            return progress
+        async def run(plan: Plan, progress: CutProgress) -> None:
+            await self._run(await self._prepare(plan, progress, str(output), container, comment, work), progress)
 
-        try:
-            progress = await run(plan)
-        except FFmpegError:
-            if (better := await self._planner.replan(plan, work)) is None:
-                raise
-        else:
-            better = await self._planner.replan(plan, work) if progress.complaints else None
-        if better is not None:
-            plan = better
-            progress = await run(plan)
+        plan, progress, _ = await self._attempt(plan, work, run, on_progress)
         self._check_read_to_end(progress)
         return plan
 
+    async def _attempt(
+        self,
+        plan: Plan,
+        work: Path,
+        run: Callable[[Plan, CutProgress], Awaitable[_T]],
+        on_progress: OnProgress | None = None,
+    ) -> tuple[Plan, CutProgress, _T]:
+        """Carry out a plan, and if ffmpeg fails or complains, one without what turns out to be damaged.
+
+        Returns the last plan that was tried, and what came of it.
+        """
+        for left in range(_ATTEMPTS, 0, -1):
+            progress = CutProgress(plan.ffmpeg_us, on_progress)
+            failure, result = None, None
+            try:
+                result = await run(plan, progress)
+            except FFmpegError as error:
+                failure = error
+            better = None
+            if left > 1 and (failure is not None or progress.complaints):
+                better = await self._planner.replan(plan, work, progress.decoded)
+            if better is None:
+                break
+            self._edges.forget_failures()
+            plan = better
+        if failure is not None:
+            raise failure
+        return plan, progress, cast(_T, result)
+
     async def _prepare(
-        self, plan: Plan, output: str, container: str, comment: str, work: Path, progress: CutProgress
+        self, plan: Plan, progress: CutProgress, output: str, container: str, comment: str, work: Path
     ) -> CutCommand:
         """Encode what has to be encoded. Returns the command that joins the pieces of the clip."""
         # In threads: all that goes through the parts takes a while for tens of thousands of segments.
@@ -201,9 +231,11 @@ class ClipCutter:
         if len(groups) == 1:
             pieces = await loop.run_in_executor(None, pieces_of, groups[0])
             progress.add(sum(edge.length_us for edge in pieces.edges))
+            progress.decoded += [part for edge in pieces.edges for part in edge.parts]
             joinable = await self._edges.encode(pieces, work, functools.partial(self._run_edge, progress=progress))
             stop_us = pieces.stop_us
         if joinable is None:
+            progress.decoded = list(plan.parts)
             commands, listed = await loop.run_in_executor(None, group_commands, groups, work)
             joinable = Joinable(listed)
             for command in commands:
@@ -266,10 +298,10 @@ class ClipCutter:
         ) as output:
             yield output
 
-    async def _lost_some(self, plan: Plan, work: Path) -> bool:
+    async def _lost_some(self, plan: Plan, work: Path, progress: CutProgress) -> bool:
         """Whether part of a plan cannot be read."""
         try:
-            return await self._planner.replan(plan, work) is not None
+            return await self._planner.replan(plan, work, progress.decoded) is not None
         except (OSError, RequestError):
             return True
 

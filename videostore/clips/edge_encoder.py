@@ -66,6 +66,10 @@ class EdgeEncoder:
         self._remember(setup, encoder, None)
         return None
 
+    def forget_failures(self) -> None:
+        """Try all ways again for recordings that none has met: damage was the reason."""
+        self._worked = {known: name for known, name in self._worked.items() if name is not None}
+
     def _describe(self, path: Path) -> tuple[DecoderSetup, Encoder | None]:
         setup = read_setup(path)
         return setup, Encoder.from_tag(setup.description) or self._encoder

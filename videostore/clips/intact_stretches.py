@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+import av.error
+
 from videostore.clips.plan import BrokenSegment, Plan
 from videostore.media.boxes import DAMAGE, Box, leaf_positions, read_box
+from videostore.media.foreign_frames import copy_foreign
 from videostore.media.segment import Segment, Stretch
 
 _BLOCK_BYTES = 1 << 20
@@ -33,32 +36,55 @@ def divide_broken(plan: Plan, work: Path) -> list[tuple[Segment, Path]]:
 def _copies(broken: BrokenSegment, plan: Plan, work: Path) -> list[tuple[Segment, Path]]:
     copies = []
     last = len(broken.stretches) - 1
-    at = broken.header_bytes
     for number, stretch in enumerate(broken.stretches):
         segment = replace(
             broken.segment,
             start_us=stretch.start_us,
             end_us=stretch.end_us,
-            size_bytes=broken.header_bytes + stretch.end_byte - stretch.begin_byte,
-            lost_before=stretch.begin_byte != at,
-            lost_after=number < last or broken.end_lost,
+            lost_before=number > 0 or _starts_later(broken, stretch),
+            lost_after=number < last or _ends_earlier(broken, stretch),
         )
-        at = stretch.end_byte
         copy = work / f"stretch-{number}-{broken.path.name}"
         if stretch.start_us < plan.asked.to_us and stretch.end_us > plan.asked.from_us:
             _copy_stretch(broken, stretch, copy)
+            segment = replace(segment, size_bytes=copy.stat().st_size)
         else:
             copy = broken.path  # only where it begins and ends is of interest
         copies.append((segment, copy))
     return copies
 
 
+def _starts_later(broken: BrokenSegment, stretch: Stretch) -> bool:
+    if stretch.place is None:
+        return stretch.start_us > broken.segment.start_us
+    return stretch.place[0] != broken.header_bytes
+
+
+def _ends_earlier(broken: BrokenSegment, stretch: Stretch) -> bool:
+    if stretch.place is None:
+        return stretch.end_us < broken.segment.end_us
+    return broken.end_lost or stretch.place[1] != broken.end_byte
+
+
 def _copy_stretch(broken: BrokenSegment, stretch: Stretch, target: Path) -> None:
     """Copy the header and some fragments of a segment, so that the first of them starts at 0 as in any segment."""
+    if stretch.place is None:
+        _copy_of_foreign(broken, stretch, target)
+        return
+    begin, end = stretch.place
     with broken.path.open("rb") as reader, target.open("w+b") as writer:
         _copy(reader, writer, 0, broken.header_bytes)
-        _copy(reader, writer, stretch.begin_byte, stretch.end_byte)
+        _copy(reader, writer, begin, end)
         _start_at_zero(writer, broken.header_bytes)
+
+
+def _copy_of_foreign(broken: BrokenSegment, stretch: Stretch, target: Path) -> None:
+    segment = broken.segment
+    end_us = None if stretch.end_us == segment.end_us else stretch.end_us - segment.start_us
+    try:
+        copy_foreign(broken.path, target, stretch.start_us - segment.start_us, end_us)
+    except av.error.FFmpegError as error:
+        raise OSError(f"{broken.path.name} cannot be copied: {error}") from error
 
 
 def _copy(reader: BinaryIO, writer: BinaryIO, begin: int, end: int) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import bisect
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from videostore.base.constants import US_PER_SECOND
-from videostore.base.errors import reason_of
 from videostore.base.ranges import Range, merge_ranges
+from videostore.clips.frame_reader import NO_DAMAGE, Damage, FrameReader
 from videostore.clips.segment_order import touch
 from videostore.media.coded_order import borders, copies_until
 from videostore.media.look import Look
-from videostore.media.segment import PASSING_ERRORS, FrameTimes, Segment, Stretch, UnreadableError, frame_times
+from videostore.media.segment import FrameTimes, Segment, Stretch, UnreadableError
 from videostore.media.segment_names import parse_open_name
 
 REENCODED_FACTOR = 2
@@ -101,6 +101,8 @@ class BrokenSegment:
     segment: Segment
     path: Path
     header_bytes: int
+    end_byte: int
+    """Where its last whole fragment ends."""
     stretches: tuple[Stretch, ...]
     end_lost: bool
 
@@ -124,6 +126,8 @@ class Plan:
     """From the start of the range to the first frame in it, if a slow camera's frame before it lasts until then."""
     broken: tuple[BrokenSegment, ...] = ()
     """Segments in which something before the last frame cannot be read. Each of their stretches must become a part."""
+    damage: Damage = field(default_factory=dict)
+    """What ffmpeg could not decode, and is left out."""
 
     @property
     def complete(self) -> bool:
@@ -148,14 +152,22 @@ class Plan:
 
 
 def make_plan(
-    found: Sequence[tuple[Segment, Path]], asked: Range, logger: logging.Logger, *, thorough: bool = False
+    found: Sequence[tuple[Segment, Path]],
+    asked: Range,
+    logger: logging.Logger,
+    *,
+    thorough: bool = False,
+    damage: Damage = NO_DAMAGE,
 ) -> Plan:
-    """Find the first and last frame of a range in its segments, in their order. Blocking: reads the files' headers.
+    """Find the first and last frame of a range in its segments, in their order. Blocking: reads the files' headers, and
+    up to `CHECKED_BYTES` the frames.
 
     The segments include neighbours outside the range: their starts are the ends of the last frames before them. With
-    `thorough`, segments of other programs are also read when they are used whole.
+    `thorough`, segments of other programs are also read when they are used whole, and all frames are checked. What
+    `damage` names is left out.
     """
     from_us, to_us = asked.from_us, asked.to_us
+    reader = FrameReader(found, asked, logger, thorough=thorough, damage=damage)
     parts: list[ClipPart] = []
     held: list[Range] = []
     entered = False
@@ -173,13 +185,13 @@ def make_plan(
         part = ClipPart(segment, path, end_us, segment.start_us)
         try:
             last = after is None or after.start_us >= to_us
-            times = _readable_times(part, asked, thorough or not entered or last)
+            times = reader.read(segment, path, end_us, needed=not entered or last)
         except UnreadableError as error:
             logger.warning("Segment %s cannot be read and is left out of a clip: %s", path.name, error)
             continue
         if times is not None:
             if times.stretches:
-                broken.append(BrokenSegment(segment, path, times.header_bytes, times.stretches, times.ragged))
+                broken.append(_broken(segment, path, times))
             if segment.run_us is not None and end_us <= times.all_us[-1]:
                 end_us = segment.end_us
                 part = replace(part, end_us=end_us)
@@ -228,6 +240,7 @@ def make_plan(
         reencoded=groups > 1,
         wait_us=wait_us,
         broken=tuple(broken),
+        damage=damage,
     )
 
 
@@ -236,6 +249,10 @@ def _most_bytes(parts: Sequence[ClipPart], estimated_bytes: int, groups: int) ->
         return estimated_bytes
     pixels = max(part.segment.width * part.segment.height for part in parts)
     return estimated_bytes * REENCODED_FACTOR + groups * first_picture_bytes(pixels)
+
+
+def _broken(segment: Segment, path: Path, times: FrameTimes) -> BrokenSegment:
+    return BrokenSegment(segment, path, times.header_bytes, times.size_bytes, times.stretches, times.ragged)
 
 
 def _from_first_frame(ranges: list[Range], parts: Sequence[ClipPart]) -> list[Range]:
@@ -270,28 +287,6 @@ def _with_copy(part: ClipPart, times: FrameTimes, last_us: int, to_us: int) -> C
         return replace(part, copy_end=CopyEnd(part.first_us, part.first_us))
     border = found[tail_us]
     return replace(part, copy_end=CopyEnd(start_us + border.decoded_us, tail_us, border.delay_us))
-
-
-def _readable_times(part: ClipPart, asked: Range, thorough: bool) -> FrameTimes | None:
-    """When the frames of a segment were captured; None for another program's that is used whole: reading it is slow.
-
-    Raises:
-        UnreadableError: it is missing or damaged.
-        OSError: it cannot be read at the moment.
-    """
-    segment, path = part.segment, part.path
-    whole = segment.start_us >= asked.from_us and part.end_us <= asked.to_us
-    if segment.run_us is not None or not whole or thorough:
-        return frame_times(segment, path)
-    try:
-        size_bytes = path.stat().st_size
-    except OSError as error:
-        if error.errno in PASSING_ERRORS:
-            raise
-        raise UnreadableError(reason_of(error)) from error
-    if size_bytes != segment.size_bytes:
-        raise UnreadableError(f"it has {size_bytes} bytes instead of {segment.size_bytes}")
-    return None
 
 
 def first_picture_bytes(pixels: int) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from videostore.base.errors import (
 )
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
+from videostore.clips.frame_reader import NO_DAMAGE, Damage, find_undecodable
 from videostore.clips.intact_stretches import divide_broken
 from videostore.clips.nearest_frames import nearest_frames
 from videostore.clips.plan import ClipPart, Plan, make_plan
@@ -59,16 +61,24 @@ class ClipPlanner:
             raise await self._nothing_to_cut(plan)
         return plan
 
-    async def replan(self, plan: Plan, work: Path) -> Plan | None:
-        """A plan without the segments that turn out to be damaged after ffmpeg complained; None if none is.
+    async def replan(self, plan: Plan, work: Path, decoded: Iterable[ClipPart] = ()) -> Plan | None:
+        """A plan without what turns out to be damaged after ffmpeg complained; None if nothing is.
 
-        What can be read of damaged segments is copied to `work`.
+        The parts that ffmpeg has `decoded` are decoded again: what it filled in is no recording. What can be read of
+        damaged segments is copied to `work`.
 
         Raises:
             NothingStoredError, UnreadableRangeError: nothing is left of it.
             OSError: the storage cannot be read at the moment.
         """
-        better = await self._make(plan.asked, plan.found, work, thorough=True)
+        damage = dict(plan.damage)
+        for part in decoded:
+            shown = Range(part.first_us, part.end_us if part.stop_us is None else part.stop_us)
+            with contextlib.suppress(FileNotFoundError):
+                lost = await off_loop(find_undecodable, part.segment, part.path, shown)
+                name = part.segment.file_name
+                damage[name] = damage.get(name, frozenset()) | lost
+        better = await self._make(plan.asked, plan.found, work, thorough=True, damage=damage)
         if await off_loop(_are_same, better.parts, plan.parts):
             return None
         if not better.parts:
@@ -76,14 +86,19 @@ class ClipPlanner:
         return better
 
     async def _make(
-        self, asked: Range, found: Sequence[tuple[Segment, Path]], work: Path, *, thorough: bool = False
+        self,
+        asked: Range,
+        found: Sequence[tuple[Segment, Path]],
+        work: Path,
+        *,
+        thorough: bool = False,
+        damage: Damage = NO_DAMAGE,
     ) -> Plan:
-        make = functools.partial(make_plan, found, asked, self._logger, thorough=thorough)
-        plan = await off_loop(make)
+        make = functools.partial(make_plan, asked=asked, logger=self._logger, thorough=thorough, damage=damage)
+        plan = await off_loop(make, found)
         if plan.broken:
             stretches = await off_loop(divide_broken, plan, work)
-            make = functools.partial(make_plan, stretches, asked, self._logger, thorough=thorough)
-            plan = replace(await off_loop(make), found=tuple(found))
+            plan = replace(await off_loop(make, stretches), found=tuple(found))
         return plan
 
     async def _find_indexed(self, asked: Range, links: SegmentLinks) -> list[tuple[Segment, Path]]:

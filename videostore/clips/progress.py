@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from videostore.clips.plan import ClipPart
+
 OnProgress = Callable[[float], None]
 """Gets the share of the work that is done, from 0 to 1."""
 
@@ -22,6 +24,8 @@ class CutProgress:
         self._on_progress = on_progress
         self.complaints: list[str] = []
         """What ffmpeg reported as errors, although it may not have failed."""
+        self.decoded: list[ClipPart] = []
+        """The parts whose frames are decoded."""
 
     def add(self, more_us: int) -> None:
         """There is more to write than was expected."""

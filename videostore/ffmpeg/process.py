@@ -48,6 +48,8 @@ _BLOCK_BYTES = 1 << 16
 _REASONS = 3
 """The first messages tell why ffmpeg failed; later ones are consequences."""
 _MAX_COMPLAINTS = 100
+_DAMAGE = ("corrupt decoded frame", "Error parsing NAL unit", "Invalid NAL unit", "Failed to parse header of NALU")
+"""Warnings that tell of frames that are missing or filled in."""
 _EXPECTED = (
     "while the moov already has been written",
     "deprecated pixel format used",
@@ -162,8 +164,8 @@ async def log_messages(
     Of warnings and errors that repeat, one a minute has its level, and the rest is logged as debug. Programs that share
     a `limit` are counted together.
 
-    Returns the first three warnings or errors, without their full stops. The first hundred errors are appended to
-    `complaints`; `on_error` is called with each.
+    Returns the first three warnings or errors, without their full stops. The first hundred errors, and warnings of
+    damaged frames, are appended to `complaints`; `on_error` is called with each error.
     """
     shared = limit is not None
     limit = limit or MessageLimit()
@@ -182,11 +184,12 @@ async def log_messages(
             continue
         if level >= logging.WARNING and len(first) < _REASONS:
             first.append(text.rstrip("."))
-        if level >= logging.ERROR:
-            if complaints is not None and len(complaints) < _MAX_COMPLAINTS:
-                complaints.append(text)
-            if on_error is not None:
-                on_error(text)
+        if (level >= logging.ERROR or any(sign in text for sign in _DAMAGE)) and (
+            complaints is not None and len(complaints) < _MAX_COMPLAINTS
+        ):
+            complaints.append(text)
+        if level >= logging.ERROR and on_error is not None:
+            on_error(text)
         passed = limit.pass_on(text) if level >= logging.WARNING else text
         if passed is None:
             level, passed = logging.DEBUG, text

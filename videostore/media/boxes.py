@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from videostore.base.constants import MIB
@@ -45,6 +46,15 @@ def read_box(file: BinaryIO, begin: int, file_bytes: int) -> Box | None:
     if size < header_bytes or begin + size > file_bytes:
         return None
     return Box(kind, begin + header_bytes, begin, begin + size)
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether a file ends within a box. Blocking."""
+    with path.open("rb", buffering=1024) as file:
+        file_bytes, end = path.stat().st_size, 0
+        while box := read_box(file, end, file_bytes):
+            end = box.end
+        return end < file_bytes
 
 
 def read_body(file: BinaryIO, box: Box) -> bytes:

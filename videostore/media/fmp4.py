@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import struct
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,10 +54,19 @@ class Fragment:
     """End of its last frame, in microseconds UTC."""
     begin_byte: int
     """Position of its beginning in the file."""
+    body_byte: int
+    """Position of its first frame in the file."""
     end_byte: int
     """Position of its end in the file."""
+    sizes: tuple[int, ...]
+    """Bytes of each frame; empty if they are not known."""
     fresh: bool
     """Whether it starts with a keyframe that can follow the frames of another encoder."""
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether decoding can begin at its first frame."""
+        return self.keyframes_us[:1] == self.times_us[:1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +130,17 @@ class FragmentedFile:
         """Whether a part before the last fragment cannot be read."""
         return self.start_lost or len(self.stretches) > 1
 
+    def without(self, starts_us: Collection[int]) -> FragmentedFile:
+        """The same without some fragments, which are told by their first frames.
+
+        Raises:
+            NotOursError: none is left.
+        """
+        kept = tuple(one for one in self.fragments if one.times_us[0] not in starts_us)
+        if not kept:
+            raise NotOursError("all of its fragments are damaged")
+        return replace(self, fragments=kept, end_lost=self.end_lost or kept[-1] is not self.fragments[-1])
+
     @property
     def stretches(self) -> list[list[Fragment]]:
         """The fragments, divided where a part of the file cannot be read."""
@@ -164,15 +185,6 @@ def read_ends(path: Path) -> FragmentedFile:
         except DAMAGE:
             pass
     return read_fragments(path)
-
-
-def is_cut_off(path: Path) -> bool:
-    """Whether a file ends within a box. Blocking."""
-    with path.open("rb", buffering=1024) as file:
-        file_bytes, end = path.stat().st_size, 0
-        while box := read_box(file, end, file_bytes):
-            end = box.end
-        return end < file_bytes
 
 
 def _find_last_fragment(file: BinaryIO, file_bytes: int) -> int | None:
@@ -328,6 +340,8 @@ def _fragment(claim: FragmentClaim, start_us: int, length: int, timescale: int, 
         keyframes_us=tuple(times[number] for number in claim.keyframes),
         end_us=start_us + length * US_PER_SECOND // timescale,
         begin_byte=claim.begin_byte,
+        body_byte=claim.body_byte,
         end_byte=claim.end_byte,
+        sizes=claim.sizes,
         fresh=fresh,
     )

@@ -44,6 +44,8 @@ class FragmentClaim:
     body_byte: int
     """Where its first frame begins."""
     end_byte: int
+    sizes: tuple[int, ...] = ()
+    """Bytes of each frame; empty if they are not given."""
 
     @property
     def likely_length(self) -> int:
@@ -74,13 +76,13 @@ def read_fragment(file: BinaryIO, moof: Box, time: Box | None, timescale: int, f
         raise ValueError(f"it has a fragment of {count} frames")
     durations = _column(trun, at, stride, count) if fields[0] else [default_duration] * count
     if fields[1]:
-        size_bytes: int | None = sum(_column(trun, at + 4 * fields[0], stride, count))
+        sizes = _column(trun, at + 4 * fields[0], stride, count)
     else:
-        size_bytes = None if default_size is None else default_size * count
+        sizes = [] if default_size is None else [default_size] * count
     offset = struct.unpack_from(">i", trun, at + 4 * sum(fields[:3]))[0] if fields[3] else 0
-    if not _ends_whole(
-        file, moof, size_bytes, struct.unpack_from(">i", trun, 8)[0] if flags & 0x1 else None, file_bytes
-    ):
+    size_bytes = sum(sizes) if sizes else None
+    first = struct.unpack_from(">i", trun, 8)[0] if flags & 0x1 else None
+    if not _ends_whole(file, moof, size_bytes, first, file_bytes):
         return None
 
     length = sum(durations)
@@ -101,6 +103,7 @@ def read_fragment(file: BinaryIO, moof: Box, time: Box | None, timescale: int, f
         begin_byte=moof.begin if time is None else time.begin,
         body_byte=mdat.body,
         end_byte=mdat.end,
+        sizes=tuple(sizes),
     )
 
 

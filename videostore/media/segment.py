@@ -5,20 +5,22 @@ from __future__ import annotations
 import dataclasses
 import errno
 import stat
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 import av.error
 
 from videostore.base.constants import LONGEST_SEGMENT_US, US_PER_SECOND
 from videostore.base.errors import reason_of
+from videostore.base.ranges import Range
+from videostore.media.boxes import is_cut_off
 from videostore.media.coded_order import CodedFrame, borders, is_delayed
-from videostore.media.fmp4 import Fragment, FragmentedFile, NotOursError, is_cut_off, read_ends, read_fragments
-from videostore.media.h26x import starts_fresh
+from videostore.media.fmp4 import Fragment, FragmentedFile, NotOursError, read_ends, read_fragments
+from videostore.media.foreign_frames import read_foreign
 from videostore.media.look import Look
-from videostore.media.recovery_point import recovers_later
+from videostore.media.nal_units import damaged_fragments
 from videostore.media.segment_names import name_time_us, parse_open_name, parse_run_comment
 
 LOST_START, LOST_END, LOST_BOTH = -1, -2, -3
@@ -27,6 +29,8 @@ LOST_START, LOST_END, LOST_BOTH = -1, -2, -3
 _CODECS = {"h265": "hevc"}
 PASSING_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
 """Errors that pass when the system has resources again. Others, such as those of a bad sector, stay."""
+_PROBED_BYTES = 5_000_000
+"""ffmpeg's `probesize`."""
 _EARLIEST_US = 1_000_000_000 * US_PER_SECOND
 """September 2001. A file with an earlier time in its name, such as `1.mp4`, is not a recording."""
 
@@ -122,8 +126,8 @@ class Stretch:
 
     start_us: int
     end_us: int
-    begin_byte: int
-    end_byte: int
+    place: tuple[int, int] | None
+    """Where it begins and ends in the file; None in one of another program, in which it is not in one place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +154,17 @@ class FrameTimes:
     """What can be read, if something before it cannot."""
     header_bytes: int = 0
     """Where the fragments begin."""
+    damaged: tuple[Range, ...] = ()
+    """What is left out because the frames in it are damaged."""
 
 
-def frame_times(segment: Segment, path: Path) -> FrameTimes:
+def frame_times(
+    segment: Segment, path: Path, check: Range | None = None, without: Collection[int] = frozenset()
+) -> FrameTimes:
     """Read the capture times of a segment's frames; of an open one, which grows, as far as it is described. Blocking.
+
+    The frames that a clip of `check` needs are read too, and fragments with damaged ones are left out. So are those
+    that begin at a time in `without`.
 
     Raises:
         UnreadableError: the file is gone or damaged.
@@ -161,10 +172,14 @@ def frame_times(segment: Segment, path: Path) -> FrameTimes:
     """
     try:
         content = read_fragments(path, segment.size_bytes if parse_open_name(segment.file_name) else None)
+        if check is not None:
+            without = {*without, *damaged_fragments(path, content.codec, read_for(check, content.fragments))}
+        damaged = tuple(Range(one.times_us[0], one.end_us) for one in content.fragments if one.times_us[0] in without)
+        content = content.without(without)
     except NotOursError as error:
         if segment.run_us is not None:
             raise UnreadableError("its header or all of its times are damaged") from error
-        return _foreign_times(segment, path)
+        return _foreign_times(segment, path, check, without)
     except OSError as error:
         if error.errno in PASSING_ERRORS:
             raise
@@ -184,16 +199,32 @@ def frame_times(segment: Segment, path: Path) -> FrameTimes:
         ragged=content.end_lost,
         stretches=stretches,
         header_bytes=content.header_bytes,
+        damaged=damaged,
     )
+
+
+def needed_for(asked: Range, fragments: Sequence[Fragment]) -> list[Fragment]:
+    """The fragments without which the frames of a range cannot be decoded: from the keyframe before it on."""
+    keyed = (n for n, one in enumerate(fragments) if one.is_keyed and one.times_us[0] <= asked.from_us)
+    first = max(keyed, default=0)
+    return [one for one in fragments[first:] if one.times_us[0] < asked.to_us]
+
+
+def read_for(asked: Range, fragments: Sequence[Fragment]) -> list[Fragment]:
+    """The fragments that ffmpeg reads for a range: also the first ones, to learn what the file is, and one behind."""
+    needed = needed_for(asked, fragments)
+    probed = [one for one in fragments if one.begin_byte < _PROBED_BYTES and one.times_us[0] < asked.from_us]
+    behind = [one for one in fragments if one.times_us[0] >= asked.to_us][:1]
+    return list(dict.fromkeys([*probed, *needed, *behind]))
 
 
 def _stretch(fragments: list[Fragment]) -> Stretch | None:
     """What can be decoded of consecutive fragments: all from the first keyframe on."""
-    keyed = next((number for number, one in enumerate(fragments) if one.keyframes_us[:1] == one.times_us[:1]), None)
+    keyed = next((number for number, one in enumerate(fragments) if one.is_keyed), None)
     if keyed is None:
         return None
     first, last = fragments[keyed], fragments[-1]
-    return Stretch(first.times_us[0], last.end_us, first.begin_byte, last.end_byte)
+    return Stretch(first.times_us[0], last.end_us, (first.begin_byte, last.end_byte))
 
 
 def _probe_foreign(path: Path, size_bytes: int) -> Segment:
@@ -231,59 +262,39 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
         raise UnknownFileError("it has no video") from error
 
 
-def _foreign_times(segment: Segment, path: Path) -> FrameTimes:
+def _foreign_times(segment: Segment, path: Path, check: Range | None, without: Collection[int]) -> FrameTimes:
     """The times of a file that is not ours, which starts at the second in its name."""
-    frames, origin_us, look, late = _read_order(path)
-    found = borders(frames)
-    start_us = segment.start_us
-    return FrameTimes(
-        all_us=sorted(start_us + one.shown_us for one in frames),
-        keyframes_us=sorted(start_us + one.shown_us for one in frames if one.keyframe),
-        entries_us=[start_us + one.shown_us for one in found if one.fresh],
-        end_us=segment.end_us,
-        size_bytes=segment.size_bytes,
-        look=look,
-        origin_us=origin_us,
-        order=tuple(frames) if late or is_delayed(frames) else (),
-    )
-
-
-def _read_order(path: Path) -> tuple[list[CodedFrame], int, Look, bool]:
-    """The frames of a file in the order in which they are decoded, the time in it of the first one shown, its look, and
-    whether libav takes frames for keyframes that are none.
-    """
-    frames, late = [], False
     try:
-        with av.open(str(path), format="mp4") as container:
-            stream = container.streams.video[0]
-            codec, config = stream.codec_context.name, stream.codec_context.extradata or b""
-            base, look = stream.time_base, Look.of_stream(stream)
-            assert base is not None
-            for packet in container.demux(stream):
-                if packet.pts is None or packet.size == 0 or packet.is_discard:  # hidden by an edit list
-                    continue
-                shown_us = int(packet.pts * base * US_PER_SECOND)
-                decoded_us = shown_us if packet.dts is None else int(packet.dts * base * US_PER_SECOND)
-                keyframe, fresh = _keyframe_kind(codec, config, packet)
-                late = late or (packet.is_keyframe and not keyframe)
-                frames.append(CodedFrame(shown_us, decoded_us, keyframe, fresh))
+        read = read_foreign(path)
     except (av.error.InvalidDataError, av.error.EOFError, av.error.FileNotFoundError, IndexError) as error:
         raise UnreadableError(_reason(error)) from error
-    first_us = min((one.shown_us for one in frames), default=0)
-    moved = [CodedFrame(f.shown_us - first_us, f.decoded_us - first_us, f.keyframe, f.fresh) for f in frames]
-    return moved, first_us, look, late
-
-
-def _keyframe_kind(codec: str, config: bytes, packet: Any) -> tuple[bool, bool]:
-    """Whether decoding can begin with a packet, and whether it can be behind the frames of another encoder."""
-    if not packet.is_keyframe:
-        return False, False
-    data = bytes(packet)
-    at = {"h264": 4, "hevc": 21}.get(codec)
-    length_bytes = (config[at] & 3) + 1 if at is not None and len(config) > at else 4
-    if codec == "h264" and recovers_later(data, length_bytes=length_bytes):
-        return False, False
-    return True, starts_fresh(codec, lambda begin, count: data[begin : begin + count], length_bytes=length_bytes)
+    start_us = segment.start_us
+    stretches: tuple[Stretch, ...] = ()
+    damaged: list[Range] = []
+    if check is not None:
+        intact = read.intact_stretches(
+            check.from_us - start_us, check.to_us - start_us, [one - start_us for one in without]
+        )
+        if intact is not None:
+            ends = [(start_us + begin, segment.end_us if end is None else start_us + end) for begin, end in intact]
+            stretches = tuple(Stretch(begin_us, end_us, None) for begin_us, end_us in ends)
+            borders_us = [segment.start_us, *(one for pair in ends for one in pair), segment.end_us]
+            pairs = zip(borders_us[::2], borders_us[1::2], strict=True)
+            damaged = [Range(begin_us, end_us) for begin_us, end_us in pairs if begin_us < end_us]
+            if not stretches:
+                raise UnreadableError("none of it is intact")
+    return FrameTimes(
+        all_us=sorted(start_us + one.shown_us for one in read.frames),
+        keyframes_us=sorted(start_us + one.shown_us for one in read.frames if one.keyframe),
+        entries_us=[start_us + one.shown_us for one in borders(read.frames) if one.fresh],
+        end_us=segment.end_us,
+        size_bytes=segment.size_bytes,
+        look=read.look,
+        origin_us=read.origin_us,
+        order=read.frames if read.late or is_delayed(read.frames) else (),
+        stretches=stretches,
+        damaged=tuple(damaged),
+    )
 
 
 def _reason(error: Exception) -> str:

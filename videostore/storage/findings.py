@@ -42,7 +42,7 @@ class Finding:
     file_name: str
     problem: Problem
     detail: str = ""
-    """What the system, ffmpeg or the comparison says; may be empty."""
+    """What the system, ffmpeg, the comparison or the check of the frames says; may be empty."""
 
     @property
     def sentence(self) -> str:

@@ -8,14 +8,17 @@ from pathlib import Path
 import av.error
 
 from videostore.base.errors import reason_of
+from videostore.base.ranges import Range, merge_ranges
+from videostore.base.time_format import format_utc_exact
 from videostore.media.fmp4 import NotOursError, read_fragments
-from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
+from videostore.media.segment import Segment, UnknownFileError, UnreadableError, frame_times, probe
 from videostore.media.segment_names import parse_open_name
 from videostore.storage.findings import Finding, Problem
 from videostore.storage.segment_files import is_cut_off_after, is_young, read_through
 
 READ_ERRORS = (UnreadableError, NotOursError, OSError, av.error.FFmpegError)
 """What reading a segment raises if nothing can be read; `read_finding` turns it into a finding."""
+_SPANS = 3
 _GO_TOLERANCE_US = 1000
 """The Go module's rows hold whole milliseconds."""
 
@@ -29,18 +32,21 @@ class SegmentContent:
     """Number of frames that can be read; None if another program wrote the file."""
     loss: Problem | None
     """`CUT_OFF` or `DAMAGED` if there are frames that cannot be read."""
+    damaged: tuple[Range, ...] = ()
+    """Where frames are there but damaged, so that clips leave them out."""
 
 
 def read_content(path: Path) -> SegmentContent:
-    """Read a closed segment. Blocking.
+    """Read a closed segment, its frames as well. Blocking.
 
     Raises:
         UnknownFileError: it is not a recording.
         UnreadableError, NotOursError, OSError, av.error.FFmpegError: it cannot be read (`READ_ERRORS`).
     """
     segment = probe(path)
+    damaged = _damaged(segment, path)
     if segment.run_us is None:
-        return SegmentContent(segment, None, None)
+        return SegmentContent(segment, None, None, damaged)
     try:
         content = read_fragments(path)
     except NotOursError as error:
@@ -49,7 +55,27 @@ def read_content(path: Path) -> SegmentContent:
     if content.has_holes or content.end_lost:
         cut_off = not content.has_holes and not content.finished and is_cut_off_after(path, content.size_bytes)
         loss = Problem.CUT_OFF if cut_off else Problem.DAMAGED
-    return SegmentContent(segment, len(content.times_us), loss)
+    return SegmentContent(segment, len(content.times_us), loss, damaged)
+
+
+def _damaged(segment: Segment, path: Path) -> tuple[Range, ...]:
+    whole = Range(segment.start_us, segment.end_us)
+    try:
+        return tuple(merge_ranges(list(frame_times(segment, path, whole).damaged)))
+    except UnreadableError:
+        return (whole,)
+
+
+def content_findings(content: SegmentContent) -> list[Finding]:
+    """What is wrong in a segment that can be read."""
+    name, found = content.segment.file_name, []
+    if content.loss is not None and not (content.loss is Problem.DAMAGED and content.damaged):
+        found.append(Finding(name, content.loss))
+    if content.damaged:
+        spans = [f"from {format_utc_exact(one.from_us)} to {format_utc_exact(one.to_us)}" for one in content.damaged]
+        more = f" and {len(spans) - _SPANS} more" if len(spans) > _SPANS else ""
+        found.append(Finding(name, Problem.DAMAGED, ", ".join(spans[:_SPANS]) + more))
+    return found
 
 
 def read_finding(path: Path, error: Exception) -> Finding | None:

@@ -23,7 +23,14 @@ from videostore.media.segment_names import parse_open_name
 from videostore.storage.findings import Finding, Problem, VerificationReport
 from videostore.storage.index import FILE_NAME, Index
 from videostore.storage.orphan_processes import find_orphans
-from videostore.storage.segment_check import READ_ERRORS, compare_with_row, open_finding, read_content, read_finding
+from videostore.storage.segment_check import (
+    READ_ERRORS,
+    compare_with_row,
+    content_findings,
+    open_finding,
+    read_content,
+    read_finding,
+)
 from videostore.storage.segment_files import list_directory
 
 _SETTLED_S = 3.0
@@ -61,7 +68,7 @@ async def verify_directory(
         FFmpegError: there is no usable ffmpeg.
     """
     path = as_path(directory)
-    ffmpeg = os.fsdecode(binary) if binary else find_ffmpeg()
+    ffmpeg = os.fsdecode(binary) if binary else await off_loop(find_ffmpeg)
     if decode:
         await check_version(ffmpeg)
     verification = _Verification(path, ffmpeg, logger or logging.getLogger("videostore"))
@@ -197,15 +204,13 @@ class _Verification:
         except READ_ERRORS as error:
             finding = await loop.run_in_executor(None, read_finding, path, error)
             return name, [finding] if finding is not None else [], None
-        found = []
-        if content.loss is not None:
-            found.append(Finding(name, content.loss))
+        found = content_findings(content)
         if decode:
             complaint, decoded_frames = await self._decode(path)
             self._decoded_frames += decoded_frames
             if complaint is None and content.frames is not None and decoded_frames < content.frames:
                 complaint = f"{decoded_frames} of {content.frames} frames"
-            if complaint is not None and path.exists():
+            if complaint is not None and await off_loop(path.exists):
                 found.append(Finding(name, Problem.NOT_DECODED, complaint))
         return name, found, content.segment
 

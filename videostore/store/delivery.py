@@ -13,6 +13,7 @@ from videostore.base.tasks import off_loop, wait_a_moment
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.limits import check_clip_room, check_response_size
 from videostore.clips.output_path import check_output_path
+from videostore.clips.plan import Plan
 from videostore.clips.progress import OnProgress
 from videostore.clips.uploads import UPLOAD_STALL_S, Uploads, publish, remove
 from videostore.store.answer_budget import AnswerRoom
@@ -122,12 +123,15 @@ class Delivery:
             RequestError: nothing is stored in the range.
             FFmpegError: the clip cannot be made to its end.
         """
-        async with (
-            self._clips.plan(asked.from_us, asked.to_us, turns=self._clips.streams) as plan,
-            contextlib.aclosing(self._clips.stream(plan, comment=metadata)) as blocks,
-        ):
+
+        def tell(plan: Plan) -> None:
             if on_ranges is not None:
                 on_ranges(None if plan.complete else plan.ranges)
+
+        async with (
+            self._clips.plan(asked.from_us, asked.to_us, turns=self._clips.streams) as plan,
+            contextlib.aclosing(self._clips.stream(plan, comment=metadata, on_plan=tell)) as blocks,
+        ):
             async for block in blocks:
                 yield block
 

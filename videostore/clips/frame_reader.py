@@ -1,0 +1,108 @@
+"""The frame reader: reads when the frames of a clip were captured, and whether they are intact."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import av.error
+
+from videostore.base.constants import MIB
+from videostore.base.errors import reason_of
+from videostore.base.ranges import Range
+from videostore.base.time_format import format_utc_exact
+from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.media.foreign_frames import undecodable_parts
+from videostore.media.segment import (
+    PASSING_ERRORS,
+    FrameTimes,
+    Segment,
+    UnreadableError,
+    frame_times,
+    needed_for,
+)
+from videostore.media.segment_names import parse_open_name
+from videostore.media.trial_decoder import undecodable_fragments
+
+CHECKED_BYTES = 256 * MIB
+"""Of segments up to this size the frames are checked before a clip is made; of more only if ffmpeg complains, because
+reading all of it twice takes minutes."""
+
+Damage = Mapping[str, frozenset[int]]
+"""Damaged fragments: the capture times of their first frames, by the file names of their segments."""
+NO_DAMAGE: Damage = MappingProxyType({})
+
+
+class FrameReader:
+    """Reads the segments of one range."""
+
+    def __init__(
+        self,
+        found: Sequence[tuple[Segment, Path]],
+        asked: Range,
+        logger: logging.Logger,
+        *,
+        thorough: bool,
+        damage: Damage,
+    ) -> None:
+        """With `thorough`, everything is read, however much it is. What `damage` names is left out."""
+        size_bytes = sum(
+            one.size_bytes for one, _ in found if one.start_us < asked.to_us and one.end_us > asked.from_us
+        )
+        self._asked = asked
+        self._check = asked if thorough or size_bytes <= CHECKED_BYTES else None
+        self._thorough = thorough
+        self._damage = damage
+        self._logger = logger
+
+    def read(self, segment: Segment, path: Path, end_us: int, *, needed: bool) -> FrameTimes | None:
+        """The frames of a segment that ends at `end_us`, without damaged ones. Blocking.
+
+        None for another program's that is used whole, unless its times are `needed`: reading it is slow.
+
+        Raises:
+            UnreadableError: it is missing or damaged.
+            OSError: it cannot be read at the moment.
+        """
+        whole = segment.start_us >= self._asked.from_us and end_us <= self._asked.to_us
+        if segment.run_us is not None or not whole or needed or self._thorough:
+            damage = self._damage.get(segment.file_name, frozenset())
+            times = frame_times(segment, path, self._check, damage)
+            for lost in times.damaged:
+                span = f"from {format_utc_exact(lost.from_us)} to {format_utc_exact(lost.to_us)}"
+                self._logger.warning("Segment %s is damaged %s: clips leave that out.", segment.file_name, span)
+            return times
+        try:
+            size_bytes = path.stat().st_size
+        except OSError as error:
+            if error.errno in PASSING_ERRORS:
+                raise
+            raise UnreadableError(reason_of(error)) from error
+        if size_bytes != segment.size_bytes:
+            raise UnreadableError(f"it has {size_bytes} bytes instead of {segment.size_bytes}")
+        return None
+
+
+def find_undecodable(segment: Segment, path: Path, shown: Range) -> frozenset[int]:
+    """The fragments of a segment that are needed to show a range, and do not decode, by the capture times of their
+    first frames; of another program's, what is between two keyframes. Blocking: it decodes them.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        content = read_fragments(path, segment.size_bytes if parse_open_name(segment.file_name) else None)
+    except NotOursError:
+        return _find_in_foreign(segment, path, shown)
+    return undecodable_fragments(path, content.codec, needed_for(shown, content.fragments))
+
+
+def _find_in_foreign(segment: Segment, path: Path, shown: Range) -> frozenset[int]:
+    start_us = segment.start_us
+    try:
+        parts_us = undecodable_parts(path, shown.from_us - start_us, shown.to_us - start_us)
+    except (av.error.FFmpegError, IndexError):
+        return frozenset()
+    return frozenset(start_us + one for one in parts_us)

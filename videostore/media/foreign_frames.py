@@ -1,0 +1,167 @@
+"""Frames of MP4 files of other programs, such as those of the Go module: read, and copied, by libav."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+
+from videostore.base.constants import US_PER_SECOND
+from videostore.media.coded_order import CodedFrame, borders
+from videostore.media.h26x import starts_fresh
+from videostore.media.look import Look
+from videostore.media.nal_units import is_intact, length_bytes
+from videostore.media.recovery_point import recovers_later
+from videostore.media.trial_decoder import TRIED, TrialDecoder
+
+_ROUNDING_US = 2
+"""A position in a copy may be so much off that in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFrames:
+    """The frames of a file."""
+
+    frames: tuple[CodedFrame, ...]
+    """In the order in which they are decoded."""
+    intact: tuple[bool, ...]
+    """Whether each can be divided into NAL units."""
+    origin_us: int
+    """The time in the file of the first one that is shown."""
+    look: Look
+    late: bool
+    """Whether libav takes frames for keyframes that are none."""
+
+    @property
+    def starts_us(self) -> list[int]:
+        """Where a part begins that decodes without what is before it."""
+        return sorted({0, *(one.shown_us for one in borders(self.frames))})
+
+    def intact_stretches(
+        self, from_us: int, to_us: int, without_us: Collection[int] = ()
+    ) -> list[tuple[int, int | None]] | None:
+        """What can be shown without frames that are damaged, each from a keyframe to the next one after it.
+
+        Only those between two positions count, and all parts that begin at one of `without_us`. None if there are none;
+        the end of the file is None.
+        """
+        starts_us = self.starts_us
+        ends_us = [*starts_us[1:], None]
+        bad_us = [one.shown_us for one, intact in zip(self.frames, self.intact, strict=True) if not intact]
+        stretches: list[tuple[int, int | None]] = []
+        whole = True
+        for start_us, end_us in zip(starts_us, ends_us, strict=True):
+            asked = start_us < to_us and (end_us is None or end_us > from_us)
+            bad = asked and any(_is_within(one, start_us, end_us) for one in bad_us)
+            if bad or any(abs(one - start_us) <= _ROUNDING_US for one in without_us):
+                whole = False
+            elif stretches and stretches[-1][1] == start_us:
+                stretches[-1] = stretches[-1][0], end_us
+            else:
+                stretches.append((start_us, end_us))
+        return None if whole else stretches
+
+
+def read_foreign(path: Path) -> ForeignFrames:
+    """Read all frames of a file. Blocking.
+
+    Raises:
+        av.error.FFmpegError, IndexError: it cannot be read, or has no video.
+    """
+    frames, intact, late = [], [], False
+    with av.open(str(path), format="mp4") as container:
+        stream = container.streams.video[0]
+        codec, config = stream.codec_context.name, stream.codec_context.extradata or b""
+        lengths = length_bytes(codec, config)
+        base, look = stream.time_base, Look.of_stream(stream)
+        assert base is not None
+        for packet in container.demux(stream):
+            if packet.pts is None or packet.size == 0 or packet.is_discard:  # hidden by an edit list
+                continue
+            shown_us = int(packet.pts * base * US_PER_SECOND)
+            decoded_us = shown_us if packet.dts is None else int(packet.dts * base * US_PER_SECOND)
+            keyframe, fresh = _keyframe_kind(codec, packet, lengths or 4)
+            late = late or (packet.is_keyframe and not keyframe)
+            frames.append(CodedFrame(shown_us, decoded_us, keyframe, fresh))
+            intact.append(lengths is None or is_intact(codec, bytes(packet), lengths))
+    first_us = min((one.shown_us for one in frames), default=0)
+    moved = (CodedFrame(f.shown_us - first_us, f.decoded_us - first_us, f.keyframe, f.fresh) for f in frames)
+    return ForeignFrames(tuple(moved), tuple(intact), first_us, look, late)
+
+
+def undecodable_parts(path: Path, from_us: int, to_us: int) -> list[int]:
+    """Where the parts of a file begin that are shown between two positions, and do not decode. Blocking.
+
+    Raises:
+        av.error.FFmpegError, IndexError: it cannot be read, or has no video.
+    """
+    starts_us = read_foreign(path).starts_us
+    with av.open(str(path), format="mp4") as container:
+        stream = container.streams.video[0]
+        codec, config, base = stream.codec_context.name, stream.codec_context.extradata or b"", stream.time_base
+        lengths = length_bytes(codec, config)
+        if lengths is None or codec not in TRIED or base is None:
+            return []
+        packets = [one for one in container.demux(stream) if one.pts is not None and one.size and not one.is_discard]
+        first = min(one.pts for one in packets)
+        parts: dict[int, list[Any]] = {}
+        for packet in packets:
+            at_us = int((packet.pts - first) * base * US_PER_SECOND)
+            parts.setdefault(bisect.bisect_right(starts_us, at_us) - 1, []).append(packet)
+        failed = []
+        for number, coded in parts.items():
+            end_us = starts_us[number + 1] if number + 1 < len(starts_us) else None
+            if starts_us[number] < to_us and (end_us is None or end_us > from_us):
+                decoder = TrialDecoder(codec, config, lengths)
+                for packet in coded:
+                    decoder.decode(bytes(packet), 0)
+                decoder.finish()
+                failed += [starts_us[number]] if decoder.failed else []
+        return failed
+
+
+def copy_foreign(path: Path, target: Path, from_us: int, to_us: int | None) -> None:
+    """Copy the frames that are shown between two positions, from the first one of a file on. Blocking.
+
+    Raises:
+        av.error.FFmpegError: it cannot be read, or the copy cannot be written.
+    """
+    with av.open(str(path), format="mp4") as container:
+        stream = container.streams.video[0]
+        base = stream.time_base
+        assert base is not None
+        packets = [one for one in container.demux(stream) if one.pts is not None and one.size and not one.is_discard]
+        first = min(one.pts for one in packets)
+        shown = [one for one in packets if _is_within(int((one.pts - first) * base * US_PER_SECOND), from_us, to_us)]
+        _write(target, stream, shown)
+
+
+def _is_within(at_us: int, from_us: int, to_us: int | None) -> bool:
+    return from_us <= at_us and (to_us is None or at_us < to_us)
+
+
+def _write(target: Path, stream: Any, packets: Sequence[Any]) -> None:
+    options = {"video_track_timescale": str(stream.time_base.denominator)}
+    with av.open(str(target), "w", format="mp4", options=options) as output:
+        copied = output.add_stream_from_template(stream)
+        copied.time_base = stream.time_base
+        first = min(one.pts for one in packets)
+        for packet in packets:
+            packet.pts -= first
+            packet.dts = None if packet.dts is None else packet.dts - first
+            packet.stream = copied
+            output.mux(packet)
+
+
+def _keyframe_kind(codec: str, packet: Any, lengths: int) -> tuple[bool, bool]:
+    """Whether decoding can begin with a packet, and whether it can be behind the frames of another encoder."""
+    if not packet.is_keyframe:
+        return False, False
+    data = bytes(packet)
+    if codec == "h264" and recovers_later(data, length_bytes=lengths):
+        return False, False
+    return True, starts_fresh(codec, lambda begin, count: data[begin : begin + count], length_bytes=lengths)

@@ -1,0 +1,104 @@
+"""A trial decoder: finds the fragments of a segment that do not decode, so that no decoder's guess is shown instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import av
+import av.error
+from av.video.codeccontext import VideoCodecContext
+
+from videostore.media.decoder_setup import NoSetupError, read_setup
+from videostore.media.fmp4 import Fragment
+from videostore.media.nal_units import frames_of, length_bytes, split_units, unit_kind
+
+_OPTIONS = {"h264": {}, "hevc": {"err_detect": "explode"}}
+"""The decoder of H.264 says which frames it has filled in. That of H.265 must refuse them."""
+TRIED = frozenset(_OPTIONS)
+"""Codecs that are decoded."""
+_NEEDED = {"hevc": frozenset(range(38))}
+"""NAL units without which decoding fails. Others, such as SEI, some cameras write in odd ways, which is no damage."""
+
+
+def undecodable_fragments(path: Path, codec: str, fragments: Sequence[Fragment]) -> frozenset[int]:
+    """Of consecutive fragments, the first of which begins with a keyframe, those with a frame that does not decode, by
+    the capture times of their first frames. Blocking: it decodes them.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        config = read_setup(path).config
+    except NoSetupError:
+        return frozenset()
+    lengths = length_bytes(codec, config)
+    if lengths is None or codec not in TRIED:
+        return frozenset()
+    damaged = set()
+    with path.open("rb") as file:
+        for group in _groups(fragments):
+            decoder = TrialDecoder(codec, config, lengths)
+            for number, one in enumerate(group):
+                file.seek(one.body_byte)
+                for data in frames_of(one, file.read(one.end_byte - one.body_byte)):
+                    decoder.decode(data, number)
+            decoder.finish()
+            damaged |= {group[number].times_us[0] for number in decoder.failed}
+    return frozenset(damaged)
+
+
+def _groups(fragments: Sequence[Fragment]) -> Iterator[list[Fragment]]:
+    """The fragments, divided before each that begins with a keyframe."""
+    group: list[Fragment] = []
+    for one in fragments:
+        if group and one.is_keyed:
+            yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
+
+
+class TrialDecoder:
+    """Decodes frames, each of which has the number of its fragment. `failed` are the numbers of those that fail."""
+
+    def __init__(self, codec: str, config: bytes, lengths: int) -> None:
+        """`codec` is one of `TRIED`, `config` its `avcC` or `hvcC`, and `lengths` the bytes of the length of a unit."""
+        context = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
+        context.extradata = config
+        context.options = _OPTIONS[codec]
+        context.thread_count = 1
+        self._context = context
+        self._codec = codec
+        self._lengths = lengths
+        self.failed: set[int] = set()
+
+    def decode(self, data: bytes, number: int) -> None:
+        """Decode a frame."""
+        try:
+            packet = av.Packet(self._without_odd_units(data))
+            packet.pts = packet.dts = number
+            self._note(self._context.decode(packet))
+        except (av.error.FFmpegError, ValueError):
+            self.failed.add(number)
+
+    def finish(self) -> None:
+        """Take the frames that the decoder has kept."""
+        try:
+            self._note(self._context.decode(None))
+        except av.error.EOFError:
+            pass
+        except av.error.FFmpegError:
+            self.failed.add(0)
+
+    def _note(self, frames: Sequence[av.VideoFrame]) -> None:
+        self.failed |= {frame.pts or 0 for frame in frames if frame.is_corrupt}
+
+    def _without_odd_units(self, data: bytes) -> bytes:
+        needed = _NEEDED.get(self._codec)
+        if needed is None:
+            return data
+        units = [one for one in split_units(data, self._lengths) if unit_kind(self._codec, one) in needed]
+        return b"".join(len(one).to_bytes(self._lengths, "big") + one for one in units)
