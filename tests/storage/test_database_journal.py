@@ -18,7 +18,7 @@ SEGMENT = Segment("1725000000.mp4", 1, 2, 3, 640, 480, "h264")
 
 def deny_shared_memory(directory: Path) -> None:
     """What SQLite shares between processes cannot be created, as on a file system without it."""
-    for name in (FILE_NAME, ".journal-probe"):
+    for name in (FILE_NAME, f"{FILE_NAME}.probe"):
         (directory / f"{name}-shm").mkdir()
 
 

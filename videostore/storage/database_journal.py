@@ -23,7 +23,7 @@ ROLLBACK = "DELETE"
 
 ROLLBACK_SUFFIX = "-journal"
 _COPYING = frozenset({"btrfs", "bcachefs"})
-_PROBE = ".journal-probe"
+_PROBE_SUFFIX = ".probe"
 _FORMAT_AT = 18
 """Where a database says with which kind of journal it is written: 2 is the write-ahead log."""
 
@@ -34,7 +34,7 @@ def choose_journal(path: Path) -> str:
         return ROLLBACK
     if is_write_ahead(path) and _works(path, WRITE_AHEAD):
         return WRITE_AHEAD
-    probe = path.with_name(_PROBE)
+    probe = path.with_name(path.name + _PROBE_SUFFIX)
     try:
         for journal in (WRITE_AHEAD, ROLLBACK):
             _remove(probe)
