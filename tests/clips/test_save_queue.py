@@ -25,17 +25,6 @@ async def ended(store: VideoStore) -> None:
     await until(lambda: store.health().pending_saves == 0)
 
 
-@pytest.fixture
-def stuck_ffmpeg(tmp_path: Path, binary: str) -> Path:
-    """An ffmpeg that does nothing as long as the file `stuck` exists."""
-    stuck = tmp_path / "stuck"
-    stuck.touch()
-    script = tmp_path / "ffmpeg"
-    script.write_text(f'#!/bin/sh\nwhile [ -e "{stuck}" ]; do sleep 0.05; done\nexec "{binary}" "$@"\n')
-    script.chmod(0o755)
-    return script
-
-
 async def test_a_queued_save_is_pending_and_then_done(stores: Stores, recording: Path, times: list[int]) -> None:
     store = await stores.over(recording)
     clip = await store.save(times[3], times[30], tags=["a"], wait=False)

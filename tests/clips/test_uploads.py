@@ -4,7 +4,6 @@ import asyncio
 import errno
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.recording import START_US, Stores
 from videostore.base.errors import RequestError, VideoStoreError
-from videostore.clips import reservations
 from videostore.clips.clip_names import clip_stem, tag_directory
 from videostore.clips.uploads import Uploads, publish
 
@@ -48,47 +46,6 @@ def test_a_clip_has_a_name_that_is_not_uploaded_until_it_is_complete(tmp_path: P
     publish(one, path, overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
     assert path.read_bytes() == b"whole"
-
-
-def test_partial_clips_of_earlier_processes_are_removed_and_complete_ones_stay(tmp_path: Path) -> None:
-    upload, storage = tmp_path / "upload", tmp_path / "storage"
-    tagged = upload / "tag=a" / "tag=b"
-    tagged.mkdir(parents=True)
-    storage.mkdir()
-    stem = clip_stem("cam", START_US, "x\ny")
-    for directory in (upload, tagged):
-        Uploads(upload, "cam", storage).progress_path(directory / f"{stem}.mp4").write_bytes(b"half")
-        (directory / f"{stem}.mp4").write_bytes(b"whole")
-    foreign = [
-        Uploads(upload, "cam_2", storage).progress_path(upload / f"{clip_stem('cam_2', START_US, '')}.mp4"),
-        upload / "cam_capture.prog",  # the data manager's
-    ]
-    for path in foreign:
-        path.write_bytes(b"half")
-    Uploads(upload, "cam", storage).sweep()
-    left = {path for path in upload.rglob("*") if path.is_file()}
-    assert left == {*foreign, upload / f"{stem}.mp4", tagged / f"{stem}.mp4"}
-
-
-def test_partial_clips_of_other_recorders_and_readers_are_removed_when_they_are_old(tmp_path: Path) -> None:
-    storage, path = tmp_path / "storage", tmp_path / f"{clip_stem('cam', START_US, '')}.mp4"
-    storage.mkdir()
-    others = [Uploads(tmp_path, "cam", one).progress_path(path) for one in (None, tmp_path / "other")]
-    others.append(path.with_name(f"{path.name}.01234567.prog"))  # version 0.1.0
-    (tmp_path / "same").mkdir()
-    before = Uploads(tmp_path, "cam", tmp_path / "same")
-    others.append(before.progress_path(path))
-    (tmp_path / "same").rename(tmp_path / "moved")
-    (tmp_path / "same").mkdir()  # as another container has it under this path
-    now_s = time.time()
-    for one in others:
-        one.write_bytes(b"half")
-    for age_s, left in ((601, others), (7200, [])):
-        for one in others:
-            os.utime(one, (now_s, now_s - age_s))
-        for own in (storage, tmp_path / "same"):
-            Uploads(tmp_path, "cam", own).sweep()
-        assert {one for one in tmp_path.iterdir() if one.is_file()} == set(left)
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -172,23 +129,6 @@ def test_a_clip_that_is_published_never_overwrites_what_came_meanwhile(tmp_path:
     assert uploads.publish_free(progress, path) == tmp_path / "clip-3.mp4"
     assert path.read_text() == "of another process" and (tmp_path / "clip-3.mp4").read_text() == "whole"
     assert sorted(one.name for one in tmp_path.iterdir()) == ["clip-2.mp4.reserved.prog", "clip-3.mp4", "clip.mp4"]
-
-
-async def test_names_that_an_ended_process_reserved_are_free_at_the_next_start(tmp_path: Path) -> None:
-    own, other, reader = (Uploads(tmp_path, "cam", one) for one in (tmp_path / "a", tmp_path / "b", None))
-    paths = [tmp_path / f"{clip_stem('cam', START_US, name)}.mp4" for name in "abcd"]
-    for uploads, path in zip((own, own, other, reader), paths, strict=True):
-        uploads.claim(path, "save", resumed=False)
-    own.sweep({paths[1].name})
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{path.name}.reserved.prog" for path in paths[1:]]
-    own.sweep()
-    assert reservations.find(tmp_path, paths[1].name) is None
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
-    await process.wait()
-    ended = reservations.Reservation("save", f"reader {process.pid}")
-    reservations.reserve(tmp_path, paths[0].name, ended)
-    own.sweep()
-    assert reservations.find(tmp_path, paths[0].name) is None and reservations.find(tmp_path, paths[3].name)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

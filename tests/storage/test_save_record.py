@@ -39,3 +39,29 @@ def test_a_save_is_read_from_its_row_as_it_was_stored(status: SaveStatus, ranges
 def test_ranges_are_stored_as_a_json_list() -> None:
     assert SAVE.ranges_text is None
     assert replace(SAVE, ranges=(Range(1, 2), Range(3, 4))).ranges_text == "[[1, 2], [3, 4]]"
+
+
+@pytest.mark.parametrize("metadata", ["", "x\ny\0", "ä" * 8192, "\udc80"])
+def test_a_pending_save_is_read_from_its_identity(metadata: str) -> None:
+    save = replace(SAVE, metadata=metadata, container="fmp4")
+    assert SaveJob.from_identity(save.file_name, save.identity) == save
+    assert "\n" not in save.identity
+    assert replace(SAVE, accepted_us=31 * US).identity != SAVE.identity
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        "",
+        "1 2 3 tag=a",
+        "[]",
+        "{}",
+        "[" * 100_000,
+        SAVE.identity.replace("tag=a/b", "../elsewhere"),
+        SAVE.identity.replace("tag=a/b", "/etc"),
+        SAVE.identity.replace(str(20 * US), str(10 * US)),
+        SAVE.identity.replace(str(20 * US), "true"),
+    ],
+)
+def test_what_is_no_identity_is_no_save(identity: str) -> None:
+    assert SaveJob.from_identity("cam_1.mp4", identity) is None

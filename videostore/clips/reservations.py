@@ -19,7 +19,8 @@ from videostore.base.files import sync_directory, sync_file
 from videostore.clips.clip_names import TAG_BYTES
 
 SUFFIX = ".reserved.prog"
-_MAX_BYTES = 8192
+_MAX_BYTES = 128 * 1024
+"""The longest metadata takes 96 KiB, if each of its bytes is written as an escape."""
 _READER = "reader "
 
 

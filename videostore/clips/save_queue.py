@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,8 +78,11 @@ class SaveQueue:
             await self._index.put_save(save)
             self._start(save, held.pop_all(), resumed=False)
 
-    async def resume(self) -> None:
-        """Start the pending saves of the index: those of earlier processes, or of an index that came back."""
+    async def resume(self, lost: Sequence[SaveJob] = ()) -> None:
+        """Start the pending saves of the index: those of earlier processes, or of an index that came back.
+
+        So are `lost` ones, of which the index knows nothing any more, up to the limit of pending saves.
+        """
         for save in reversed(await self._index.saves(SaveStatus.FAILED, FAILED_SAVES_SHOWN)):
             if save not in self._failed:
                 self._failed.appendleft(save)
@@ -88,6 +91,11 @@ class SaveQueue:
                 self._logger.info("Resuming the save of %s.", save.file_name)
                 with self._hold(save) as held:
                     self._start(save, held.pop_all(), resumed=True)
+        for save in lost[: MOST_PENDING_SAVES - len(self._pending)]:
+            self._logger.info("Resuming the save of %s, which the index has lost.", save.file_name)
+            with self._hold(save) as held:
+                await self._index.put_save(save)
+                self._start(save, held.pop_all(), resumed=True)
 
     async def rewrite(self) -> None:
         """Put all queued saves into an index that was lost."""

@@ -9,25 +9,24 @@ import asyncio
 import contextlib
 import errno
 import functools
-import glob
 import itertools
 import logging
 import os
-import re
 import secrets
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from videostore.base.errors import RequestError, VideoStoreError, reason_of
 from videostore.base.files import mount_point, rename_to_free, sync_directory, sync_file
-from videostore.clips import reservations
-from videostore.clips.clip_names import NAME_BYTES, PROGRESS_SUFFIX, TAG_BYTES, TOKEN_BYTES, clean_name, clip_stem
+from videostore.clips import left_behind, reservations
+from videostore.clips.clip_names import NAME_BYTES, PROGRESS_SUFFIX, TOKEN_BYTES, clip_stem
 from videostore.clips.progress import OnProgress
 from videostore.clips.stall_limit import StalledError, StallLimit
+from videostore.storage.save_record import SaveJob
 
 _THREADS = 4
 LOOK_S = 30.0
@@ -36,15 +35,6 @@ UPLOAD_STALL_S = 600.0
 """How long a save may stand still. A slow disk may need minutes for what the system has collected in memory."""
 _T = TypeVar("_T")
 _PATH_BYTES = 4000
-_PROGRESS_NAME = re.compile(
-    rf"_\d{{4}}-\d\d-\d\d_\d\d-\d\d-\d\d.*\.mp4\.([0-9a-f]{{{2 * TAG_BYTES}}})?[0-9a-f]{{{2 * TOKEN_BYTES}}}"
-    rf"\{PROGRESS_SUFFIX}$",
-    re.DOTALL,
-)
-"""What follows the component's name, which may be the start of another's. Those of 0.1.0 do not tell whose they are."""
-_ABANDONED_S = 3600.0
-"""Nothing lives that wrote to a partial clip so long ago: a save ends when it stands still for `UPLOAD_STALL_S`. More
-than that, because the clock of a server may differ."""
 
 
 class Uploads:
@@ -111,34 +101,9 @@ class Uploads:
             if step.is_symlink():
                 raise RequestError("tag-is-link", field="tags", path=step)
 
-    def sweep(self, pending: Collection[str] = ()) -> None:
-        """Remove what this component's earlier processes left behind: partial clips, and names that are reserved for
-        none of the `pending` saves. Blocking. Only at the start, while no other process can have the storage path.
-
-        Files of the data manager end in `.prog` too, and other components and processes may share the path: their
-        partial clips are removed when they are old.
-        """
-        prefix = clean_name(self._name)
-        for path in self.directory.rglob(f"{glob.escape(prefix)}_*{PROGRESS_SUFFIX}"):
-            if path.name.endswith(reservations.SUFFIX):
-                clip = path.name.removesuffix(reservations.SUFFIX)
-                if (found := reservations.find(path.parent, clip)) is None:
-                    continue
-                if (found.recorder != self._owner or clip in pending) and not found.ended:
-                    continue
-            elif not (match := _PROGRESS_NAME.match(path.name, len(prefix))) or not self._is_left(match[1], path):
-                continue
-            with contextlib.suppress(OSError):
-                path.unlink()
-
-    def _is_left(self, tag: str | None, progress: Path) -> bool:
-        """Whether nothing writes a partial clip any more."""
-        if tag == self._tag:
-            return True
-        try:
-            return time.time() - progress.lstat().st_mtime > _ABANDONED_S
-        except OSError:  # it is gone
-            return False
+    def sweep(self, saves: Mapping[str, bool] = MappingProxyType({})) -> list[SaveJob]:
+        """What `left_behind.sweep` does, for this component. Blocking. Only at the start."""
+        return left_behind.sweep(self.directory, self._name, self._owner, self._tag, saves)
 
     def progress_path(self, path: Path) -> Path:
         """The path to which a clip is written until it is complete. It tells who writes. Blocking."""

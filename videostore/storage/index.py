@@ -264,6 +264,11 @@ class Index:
         """The saves with a status, the newest first."""
         return await self._saves("WHERE status = ? ORDER BY rowid DESC LIMIT ?", (status.value, limit))
 
+    async def known_saves(self) -> dict[str, bool]:
+        """The file name of each save in the index, and whether it is pending."""
+        rows = await self._database.read("SELECT file_name, status FROM saves", ())
+        return {name: status == SaveStatus.PENDING.value for name, status in rows}
+
     async def _saves(self, where: str, parameters: Sequence[object]) -> list[SaveJob]:
         return [
             SaveJob.from_row(row)

@@ -20,6 +20,9 @@ class SaveStatus(enum.Enum):
     FAILED = "failed"
 
 
+_IDENTITY = ("accepted_us", "from_us", "to_us", "directory", "container", "metadata")
+
+
 @dataclass(frozen=True, slots=True)
 class SaveJob:
     """A clip that is to be written to the upload path, or has been."""
@@ -48,8 +51,9 @@ class SaveJob:
 
     @property
     def identity(self) -> str:
-        """Tells it from all other saves, also after a restart."""
-        return f"{self.accepted_us} {self.from_us} {self.to_us} {self.directory}"
+        """Tells it from all other saves, also after a restart, and holds what a lost index needs to know of it."""
+        asked = (self.accepted_us, self.from_us, self.to_us, self.directory, self.container, self.metadata)
+        return json.dumps(dict(zip(_IDENTITY, asked, strict=True)))
 
     @property
     def ranges_text(self) -> str | None:
@@ -64,3 +68,20 @@ class SaveJob:
         return cls(
             file_name, directory, from_us, to_us, metadata, accepted_us, SaveStatus(status), reason, held, container
         )
+
+    @classmethod
+    def from_identity(cls, file_name: str, identity: str) -> SaveJob | None:
+        """The pending save that has this identity; None if it is no identity of a save."""
+        try:
+            held = json.loads(identity)
+            times = [held[name] for name in _IDENTITY[:3]]
+            texts = [held[name] for name in _IDENTITY[3:]]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        if any(type(time) is not int for time in times) or any(type(text) is not str for text in texts):
+            return None
+        accepted_us, from_us, to_us = times
+        directory, container, metadata = texts
+        if PurePath(directory).is_absolute() or ".." in PurePath(directory).parts or from_us >= to_us:
+            return None
+        return cls(file_name, directory, from_us, to_us, metadata, accepted_us, container=container)

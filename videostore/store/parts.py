@@ -29,7 +29,7 @@ from videostore.storage.maintenance import StorageMaintainer
 from videostore.storage.open_segments import OpenSegments
 from videostore.storage.retention import Retention
 from videostore.storage.retention_holds import RetentionHolds
-from videostore.storage.save_record import SaveJob, SaveStatus
+from videostore.storage.save_record import SaveJob
 from videostore.store.delivery import Delivery
 from videostore.store.request_tasks import RequestTasks
 
@@ -131,15 +131,16 @@ class StoreParts:
             on_index_changed=self._index_changed,
         )
         await asyncio.get_running_loop().run_in_executor(None, workspaces.sweep)
+        lost: list[SaveJob] = []
         if not self._read_only:
-            pending = {save.file_name for save in await self._archive.index.saves(SaveStatus.PENDING)}
-            await self._uploads.run(self._uploads.sweep, pending)
+            known = await self._archive.index.known_saves()
+            lost = await self._uploads.run(self._uploads.sweep, known)
         self._saves = SaveQueue(self._archive.index, self._uploads, self._holds, self._logger, self._write_queued)
         self._owned.push_async_callback(self._saves.close)
         self._owned.push_async_callback(self._requests.end)
         self._requests.started = True
         if not self._read_only:
-            await self._saves.resume()
+            await self._saves.resume(lost)
         if not self._read_only:
             self._owned.push_async_callback(self._maintainer.take_unclosed)
         self._start_recorder(directory)
