@@ -14,7 +14,6 @@ from viam.proto.app.robot import ComponentConfig
 from viam.proto.common import Geometry, ResourceName, ResponseMetadata
 from viam.resource.base import ResourceBase
 from viam.resource.types import Model, ModelFamily
-from viam.utils import struct_to_dict
 
 from videostore.base.clock import SystemClock
 from videostore.base.constants import CAMERA_SILENCE_S, US_PER_SECOND
@@ -25,6 +24,7 @@ from videostore.store.store import VideoStore
 from videostore.viam.answer import plain_answer
 from videostore.viam.commands import answer, describe_health
 from videostore.viam.data_manager import DataManager
+from videostore.viam.json_object import read_object
 from videostore.viam.memory import MemoryReturn
 from videostore.viam.poller import FramePoller
 from videostore.viam.refusal import Refusal
@@ -57,14 +57,14 @@ class StorageCamera(Camera):
         Raises:
             ConfigError: an attribute is wrong; the first one is reported.
         """
-        parsed, _ = parse_config(config.name, struct_to_dict(config.attributes))
+        parsed, _ = parse_config(config.name, read_object(config.attributes))
         return [name for name in (parsed.camera, parsed.sync) if name], []
 
     @classmethod
     def prepare(cls, config: ComponentConfig) -> None:
         """Check a config for the `new` that follows, which must not wait for a disk. Blocking."""
         try:
-            cls._prepared[_key(config)] = parse_config(config.name, struct_to_dict(config.attributes))
+            cls._prepared[_key(config)] = parse_config(config.name, read_object(config.attributes))
         except ConfigError as error:
             raise Refusal(error) from error
 
@@ -82,7 +82,7 @@ class StorageCamera(Camera):
         """
         try:
             prepared = cls._prepared.pop(_key(config), None)
-            parsed, warnings = prepared or parse_config(config.name, struct_to_dict(config.attributes))
+            parsed, warnings = prepared or parse_config(config.name, read_object(config.attributes))
             _find_data_manager(parsed, dependencies)
             storage_camera = cls(parsed, _find_camera(parsed, dependencies))
         except ConfigError as error:
