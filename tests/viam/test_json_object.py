@@ -22,7 +22,9 @@ from videostore.config import ATTRIBUTES
 from videostore.viam.json_object import read_object
 
 DOTTED = [f"{section}.{leaf}".lstrip(".") for section, leaves in ATTRIBUTES.items() for leaf in leaves]
-FIELDS = [(command, field) for command, (fields, _) in command_keys(commands_source()).items() for field in sorted(fields)]
+FIELDS = [
+    (command, field) for command, (fields, _) in command_keys(commands_source()).items() for field in sorted(fields)
+]
 VALUES: dict[str, Any] = {
     "from": format_utc_exact(START_US + US),
     "to": format_utc_exact(START_US + 2 * US),
@@ -101,10 +103,10 @@ async def test_a_field_that_is_null_is_absent(stored: Machine, command: str, fie
 async def test_every_attribute_that_can_be_absent_can_be_null_at_once_and_the_recorder_runs(stored: Machine) -> None:
     storage = stored.attributes()["storage"]
     attributes = {
-        **{name: None for name in ATTRIBUTES[""]},
+        **dict.fromkeys(ATTRIBUTES[""]),
         "sync": "data-manager",
-        "storage": {**{name: None for name in ATTRIBUTES["storage"]}, **storage, "segment_seconds": None},
-        "video": {name: None for name in ATTRIBUTES["video"]},
+        "storage": {**dict.fromkeys(ATTRIBUTES["storage"]), **storage, "segment_seconds": None},
+        "video": dict.fromkeys(ATTRIBUTES["video"]),
         "moon": None,
     }
     before = len(stored.parent.logs)
