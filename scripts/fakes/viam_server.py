@@ -2,8 +2,8 @@
 
 `Parent` does with a module what viam-server does, in the same order: it serves the machine's resources on a socket,
 starts the process in its own process group, waits for its socket, sends `Ready`, then validates, adds, reconfigures and
-removes resources, and ends the process with SIGTERM to the group. It owns the socket directory, the server and the
-module's process, and leaves nothing of them behind.
+removes resources, rebuilds those whose optional dependencies come or go, and ends the process with SIGTERM to the
+group. It owns the socket directory, the server and the module's process, and leaves nothing of them behind.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,17 +32,19 @@ from viam.proto.module import (
     RemoveResourceRequest,
     ValidateConfigRequest,
 )
-from viam.resource.manager import ResourceManager
 from viam.utils import dict_to_struct
 
+from scripts.fakes.machine_resources import CAMERA_API as CAMERA_API
+from scripts.fakes.machine_resources import MachineResources
 from scripts.fakes.module_process import ROOT as ROOT
 from scripts.fakes.module_process import ModuleProcess
 from scripts.fakes.viam_services import DataManagerService, HangingUpServer, RobotService, windows
 from scripts.fakes.viam_services import LogLine as LogLine
 
-CAMERA_API = "rdk:component:camera"
 DATA_MANAGER_API = "rdk:service:data_manager"
 MODEL = "viam:video:storage"
+OLDEST, NEWEST = "0.75.0", "1.0.0"
+"""viam-server: the first with optional dependencies, and the first that treats them as the newest does."""
 
 START_TIMEOUT_S = 30.0
 CALL_TIMEOUT_S = 60.0
@@ -51,11 +54,21 @@ class ModuleStartError(RuntimeError):
     """The module process did not get ready. The text holds the last lines that it printed."""
 
 
+@dataclass(frozen=True)
+class BuiltResource:
+    """What a resource of the module was built from. With each dependency that it was given, which build of it."""
+
+    attributes: Mapping[str, Any]
+    depends_on: Sequence[str] | None
+    dependencies: Mapping[str, int]
+
+
 class Parent:
     """Serves `cameras` and a data manager named `data_manager` (None: no data manager), and runs one module at a time.
 
     `others` are full names ("rdk:service:generic/other") that are listed as resources but not served. `logs` collects
-    what the module logs over gRPC, `module_output` what it prints, over all starts.
+    what the module logs over gRPC, `module_output` what it prints, over all starts. Without `knows_optional` it is like
+    a viam-server before 0.75.0, which does not know optional dependencies.
     """
 
     def __init__(
@@ -70,11 +83,10 @@ class Parent:
         self.logs: list[LogLine] = []
         self.module_output: list[str] = []
         self.syncs = 0
-        self.resources = [f"{CAMERA_API}/{camera.name}" for camera in cameras]
-        self.resources += [f"{DATA_MANAGER_API}/{data_manager}"] if data_manager else []
-        self.resources += others
-        self._own: list[str] = []
-        self._cameras = cameras
+        self.knows_optional = True
+        own = [f"{DATA_MANAGER_API}/{data_manager}"] if data_manager else []
+        self.resources = MachineResources(cameras, [*own, *others])
+        self._own: dict[str, BuiltResource] = {}
         self._starts = 0
         self._run: ModuleProcess | None = None
         self._server: HangingUpServer | None = None
@@ -83,9 +95,8 @@ class Parent:
     async def __aenter__(self) -> Self:
         self._directory = Path(await asyncio.to_thread(_make_short_directory))
         try:
-            manager = ResourceManager(list(self._cameras))
-            robot = RobotService(lambda: [*self.resources, *self._own], self.logs.extend)
-            services = [robot, DataManagerService(self._count_sync), CameraRPCService(manager)]
+            robot = RobotService(lambda: [*self.resources.names, *self._own_names], self.logs.extend)
+            services = [robot, DataManagerService(self._count_sync), CameraRPCService(self.resources.manager)]
             self._server = HangingUpServer(services, config=windows())
             await self._server.start(path=str(self.socket))
         except BaseException:
@@ -173,7 +184,7 @@ class Parent:
         await self._module.AddResource(
             AddResourceRequest(config=config, dependencies=dependencies), timeout=CALL_TIMEOUT_S
         )
-        self._own.append(f"{CAMERA_API}/{name}")
+        self._remember(name, attributes, depends_on, dependencies)
 
     async def reconfigure(
         self, name: str, attributes: Mapping[str, Any], depends_on: Sequence[str] | None = None
@@ -184,12 +195,32 @@ class Parent:
         await self._module.ReconfigureResource(
             ReconfigureResourceRequest(config=config, dependencies=dependencies), timeout=CALL_TIMEOUT_S
         )
+        self._remember(name, attributes, depends_on, dependencies)
+
+    async def update(self, *, since: str = NEWEST) -> int:
+        """Update the resources whose optional dependencies have come, gone or been rebuilt. Returns how many.
+
+        `since` is the oldest version of viam-server that does it like this: `NEWEST` removes a resource and adds it
+        again; `OLDEST` reconfigures every resource that has such dependencies, even if none has changed.
+        """
+        updated = 0
+        for name, built in list(self._own.items()):
+            dependencies = await self._dependencies(name, built.attributes, built.depends_on or ())
+            if since == OLDEST:
+                await self.reconfigure(name, built.attributes, built.depends_on)
+            elif self.resources.builds(dependencies) == built.dependencies:
+                continue
+            else:
+                await self.remove(name)
+                await self.add(name, built.attributes, built.depends_on)
+            updated += 1
+        return updated
 
     async def remove(self, name: str) -> None:
         """Remove a resource of the module."""
         full = f"{CAMERA_API}/{name}"
         await self._module.RemoveResource(RemoveResourceRequest(name=full), timeout=CALL_TIMEOUT_S)
-        self._own = [own for own in self._own if own != full]
+        self._own.pop(name, None)
 
     def camera(self, name: str) -> CameraClient:
         """A client of a resource of the module, valid until the module ends. It refuses messages over 32 MiB."""
@@ -270,11 +301,21 @@ class Parent:
     async def _dependencies(self, name: str, attributes: Mapping[str, Any], depends_on: Sequence[str]) -> list[str]:
         required, optional = await self.validate(name, attributes)
         found = [self._full_name(short) for short in (*required, *depends_on)]
-        found += [self._full_name(short) for short in optional if self._matches(short)]
+        if self.knows_optional:
+            found += [self._full_name(short) for short in optional if self._matches(short)]
         return list(dict.fromkeys(found))
 
+    def _remember(
+        self, name: str, attributes: Mapping[str, Any], depends_on: Sequence[str] | None, dependencies: Sequence[str]
+    ) -> None:
+        self._own[name] = BuiltResource(attributes, depends_on, self.resources.builds(dependencies))
+
+    @property
+    def _own_names(self) -> list[str]:
+        return [f"{CAMERA_API}/{name}" for name in self._own]
+
     def _matches(self, name: str) -> list[str]:
-        return [full for full in (*self.resources, *self._own) if name in (full, full.partition("/")[2])]
+        return [full for full in (*self.resources.names, *self._own_names) if name in (full, full.partition("/")[2])]
 
     def _full_name(self, name: str) -> str:
         match self._matches(name):

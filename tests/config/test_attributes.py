@@ -321,6 +321,7 @@ def test_there_is_a_warning_for_every_unknown_attribute() -> None:
 
 def test_a_component_cannot_record_itself() -> None:
     assert "cannot record itself" in refusal(attributes(camera="recorder"))
+    assert "cannot record itself" in refusal(attributes(camera="rdk:component:camera/recorder"))
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "a\0b", "\ud800", "x" * 201, "ü" * 101])

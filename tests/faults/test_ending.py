@@ -160,7 +160,8 @@ async def test_a_reconfigure_during_requests_ends_them_and_does_not_hang(machine
         for number in range(12)
     ]
     await asyncio.sleep(0.1)
-    await asyncio.wait_for(machine.parent.reconfigure(NAME, machine.attributes()), _HANG_S)
+    changed = machine.attributes(video={"bitrate": 500_000})
+    await asyncio.wait_for(machine.parent.reconfigure(NAME, changed), _HANG_S)
     for outcome in await asyncio.gather(*requests, return_exceptions=True):
         if isinstance(outcome, BaseException):
             assert isinstance(outcome, GRPCError)

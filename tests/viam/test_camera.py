@@ -63,10 +63,10 @@ def dependencies(camera: Camera | None = None, prefix: str = "") -> Mapping[Reso
     return found
 
 
-def test_the_camera_and_the_data_manager_are_required(attributes: Attributes) -> None:
-    assert StorageCamera.validate_config(config(attributes)) == (["cam", "data-manager"], [])
+def test_the_camera_and_the_data_manager_are_optional_and_sync_is_required(attributes: Attributes) -> None:
+    assert StorageCamera.validate_config(config(attributes)) == ([], ["cam", "data-manager"])
     del attributes["camera"]
-    assert StorageCamera.validate_config(config(attributes)) == (["data-manager"], [])
+    assert StorageCamera.validate_config(config(attributes)) == ([], ["data-manager"])
     del attributes["sync"]
     with pytest.raises(ConfigError):
         StorageCamera.validate_config(config(attributes))
@@ -80,8 +80,11 @@ async def test_resources_of_a_remote_are_found_by_their_short_names(attributes: 
 @pytest.mark.parametrize(
     ("changes", "code", "sentence"),
     [
-        ({"camera": "door"}, "camera-unknown", "The attribute camera is 'door', but this machine has no camera"),
-        ({"sync": "cloud"}, "data-manager-unknown", "The attribute sync is 'cloud', but this machine has no data man"),
+        (
+            {"camera": "data-manager"},
+            "camera-wrong",
+            "The attribute camera is 'data-manager', which is a data_manager. It must be a camera.",
+        ),
         ({"sync": "cam"}, "data-manager-wrong", "The attribute sync is 'cam', which is a camera. It must be the data"),
     ],
 )
@@ -114,6 +117,45 @@ async def test_a_resource_that_is_not_started_or_was_closed_says_so(attributes: 
     await resource.close()
 
 
+async def test_without_its_camera_it_runs_and_says_why_it_records_nothing(attributes: Attributes) -> None:
+    resource = StorageCamera.new(config(attributes), dependencies())
+    await resource.start()
+    try:
+        reason = "camera 'cam' is missing or could not be built"
+        await until(lambda: resource._started().health().recorder and _reason(resource) == reason)
+        assert "upload_trouble" not in await resource.get_status()
+        with pytest.raises(ViamGRPCError, match=rf"^No image yet: {reason}\.$"):
+            await resource.get_images()
+        assert (await resource.get_properties()).intrinsic_parameters.width_px == 0
+    finally:
+        await resource.close()
+
+
+def _reason(resource: StorageCamera) -> str:
+    recorder = resource._started().health().recorder
+    return recorder.reason if recorder else ""
+
+
+async def test_a_running_recorder_is_rebuilt_only_if_its_config_or_its_camera_is_another(
+    attributes: Attributes,
+) -> None:
+    cam = ScriptedCamera()
+    resource = StorageCamera.new(config(attributes), dependencies(cam))
+    assert not resource.adopt(config(attributes), dependencies(cam)), "it does not run"
+    await resource.start()
+    try:
+        assert resource.adopt(config(attributes), dependencies(cam))
+        assert not resource.adopt(config(attributes), dependencies())
+        assert not resource.adopt(config(attributes), dependencies(ScriptedCamera()))
+        assert not resource.adopt(config(attributes | {"framerate": 5}), dependencies(cam))
+        assert resource.adopt(config(attributes), {Camera.get_resource_name("cam"): cam})
+        assert "data-manager" in (await resource.get_status())["upload_trouble"]
+        assert resource.adopt(config(attributes), dependencies(cam))
+        assert "upload_trouble" not in await resource.get_status()
+    finally:
+        await resource.close()
+
+
 async def test_a_command_that_is_refused_carries_its_code(add: Add) -> None:
     resource = await add(ScriptedCamera())
     with pytest.raises(Refusal) as refused:
@@ -131,7 +173,7 @@ async def test_a_command_ends_with_its_timeout(add: Add) -> None:
 async def test_the_latest_image_is_shown_and_its_source_can_be_asked_for(add: Add) -> None:
     images, metadata = answer(START_US)
     resource = await add(ScriptedCamera((images, metadata)))
-    await until(lambda: resource._poller is not None and resource._poller.latest is not None)
+    await until(lambda: resource._source is not None and resource._source.latest is not None)
     assert await resource.get_images() == ([images[0]], metadata)
     assert await resource.get_images(filter_source_names=["color"]) == ([images[0]], metadata)
     assert await resource.get_images(filter_source_names=["depth"]) == ([], metadata)
@@ -147,7 +189,7 @@ async def test_without_an_image_the_error_says_why(add: Add, attributes: Attribu
     await resource.close()
     broken = [GRPCError(Status.UNAVAILABLE, "out of order")] * 1000
     resource = await add(ScriptedCamera(*broken))
-    await until(lambda: resource._poller is not None and resource._poller.fault)
+    await until(lambda: resource._source is not None and resource._source.fault)
     with pytest.raises(ViamGRPCError, match=r"^No image yet: camera 'cam' returned an error: out of order\.$"):
         await resource.get_images()
     await resource.close()

@@ -18,9 +18,9 @@ from tests.support.machine import NAME, US, Machine, assert_plain, exact, now_us
 # Configuration
 
 
-async def test_the_camera_and_the_data_manager_are_returned_as_dependencies(machine: Machine) -> None:
+async def test_the_camera_and_the_data_manager_are_returned_as_optional_dependencies(machine: Machine) -> None:
     required, optional = await machine.parent.validate(NAME, machine.attributes())
-    assert sorted(required) == ["cam", "data-manager"] and not optional
+    assert sorted(optional) == ["cam", "data-manager"] and not required
 
 
 async def test_a_config_with_depends_on_works_too(machine: Machine) -> None:

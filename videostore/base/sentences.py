@@ -23,11 +23,9 @@ CONFIG = {
     " Use one of {available}.",
     "no-encoders": "{attribute:the attribute} is {value:value}, but this ffmpeg has no usable encoder. Set"
     " VIDEOSTORE_FFMPEG to another ffmpeg.",
-    "camera-unknown": "{attribute:the attribute} is {value:value}, but this machine has no camera with that name.",
+    "camera-wrong": "{attribute:the attribute} is {value:value}, which is a {found}. It must be a camera.",
     "data-manager-wrong": "{attribute:the attribute} is {value:value}, which is a {found}. It must be the"
     " data manager service.",
-    "data-manager-unknown": "{attribute:the attribute} is {value:value}, but this machine has no data manager"
-    " service with that name.",
 }
 
 TIMESTAMP = {

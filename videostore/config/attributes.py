@@ -40,6 +40,8 @@ ATTRIBUTES = {
     "video": ("format", "codec", "bitrate", "preset"),
 }
 """Every known attribute, by the object that contains it."""
+CAMERA_API = "rdk:component:camera"
+"""What the full name of a camera begins with."""
 WITHOUT_EFFECT = ("yuyv",)
 """Attributes of the Go module that are accepted and ignored."""
 
@@ -62,7 +64,7 @@ def parse_config(name: str, attributes: Mapping[str, Any]) -> tuple[Config, list
     video_section = root.section("video")
 
     camera = root.name("camera")
-    if camera == name:
+    if camera in (name, f"{CAMERA_API}/{name}"):
         root.refuse("camera", camera, "the name of another component: a recorder cannot record itself")
     source_name = root.name("source_name")
     sync = root.name("sync")

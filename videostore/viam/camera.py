@@ -14,7 +14,6 @@ from viam.proto.app.robot import ComponentConfig
 from viam.proto.common import Geometry, ResourceName, ResponseMetadata
 from viam.resource.base import ResourceBase
 from viam.resource.types import Model, ModelFamily
-from viam.utils import struct_to_dict
 
 from videostore.base.clock import SystemClock
 from videostore.base.constants import CAMERA_SILENCE_S, US_PER_SECOND
@@ -22,9 +21,11 @@ from videostore.base.errors import ConfigError, VideoStoreError, reason_of
 from videostore.config import Config, parse_config
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.store import VideoStore
+from videostore.viam.absent_camera import AbsentCamera
 from videostore.viam.answer import plain_answer
 from videostore.viam.commands import answer, describe_health
-from videostore.viam.data_manager import DataManager
+from videostore.viam.dependencies import find_camera, find_data_manager, optional_dependencies
+from videostore.viam.json_object import read_object
 from videostore.viam.memory import MemoryReturn
 from videostore.viam.poller import FramePoller
 from videostore.viam.refusal import Refusal
@@ -39,32 +40,40 @@ class StorageCamera(Camera):
     _prepared: ClassVar[dict[bytes, tuple[Config, list[str]]]] = {}
     """Configs that were checked, by their bytes, until `new` takes them."""
 
-    def __init__(self, config: Config, source: Camera | None) -> None:
-        """Use `new`."""
+    def __init__(self, config: Config, source: Camera | None, *, uploads: bool = True) -> None:
+        """Use `new`. `source` is the camera of the config and `uploads` its data manager, if they are there."""
         super().__init__(config.name)
         self._config = config
         self._clock = SystemClock()
-        self._poller = (
-            FramePoller(source, config.source_name, config.framerate, self._clock, self.logger) if source else None
-        )
+        self._uploads = uploads
+        self._made_of: tuple[bytes, ResourceBase | None] | None = None
+        """The config and the camera's client that `new` was given."""
+        self._source = self._make_source(source)
         self._store: VideoStore | None = None
         self._memory = MemoryReturn()
+        self._telling: asyncio.TimerHandle | None = None
+
+    def _make_source(self, camera: Camera | None) -> FramePoller | AbsentCamera | None:
+        config = self._config
+        if camera is not None:
+            return FramePoller(camera, config.source_name, config.framerate, self._clock, self.logger)
+        return AbsentCamera(config.camera) if config.camera else None
 
     @classmethod
     def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
-        """Check all attributes. Returns the required dependencies (the camera and the data manager), no optional ones.
+        """Check all attributes. Returns no required dependencies, and the optional ones: camera and data manager.
 
         Raises:
             ConfigError: an attribute is wrong; the first one is reported.
         """
-        parsed, _ = parse_config(config.name, struct_to_dict(config.attributes))
-        return [name for name in (parsed.camera, parsed.sync) if name], []
+        parsed, _ = parse_config(config.name, read_object(config.attributes))
+        return [], optional_dependencies(parsed)
 
     @classmethod
     def prepare(cls, config: ComponentConfig) -> None:
         """Check a config for the `new` that follows, which must not wait for a disk. Blocking."""
         try:
-            cls._prepared[_key(config)] = parse_config(config.name, struct_to_dict(config.attributes))
+            cls._prepared[_key(config)] = parse_config(config.name, read_object(config.attributes))
         except ConfigError as error:
             raise Refusal(error) from error
 
@@ -75,21 +84,37 @@ class StorageCamera(Camera):
 
     @classmethod
     def new(cls, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> StorageCamera:
-        """Create the resource. It does nothing until `start`.
+        """Create the resource. It does nothing until `start`. The camera and the data manager may be missing.
 
         Raises:
-            Refusal: an attribute is wrong, or names a resource that this machine does not have.
+            Refusal: an attribute is wrong, or names a resource of another kind.
         """
         try:
             prepared = cls._prepared.pop(_key(config), None)
-            parsed, warnings = prepared or parse_config(config.name, struct_to_dict(config.attributes))
-            _find_data_manager(parsed, dependencies)
-            storage_camera = cls(parsed, _find_camera(parsed, dependencies))
+            parsed, warnings = prepared or parse_config(config.name, read_object(config.attributes))
+            camera, uploads = _choose(parsed, dependencies)
         except ConfigError as error:
             raise Refusal(error) from error
+        storage_camera = cls(parsed, camera, uploads=uploads)
+        storage_camera._made_of = _key(config), camera
         for warning in warnings:
             storage_camera.logger.warning("%s", warning)
         return storage_camera
+
+    def adopt(self, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> bool:
+        """Whether a running recorder is already what `new` would make of these; if it is not, nothing is changed.
+
+        Older versions of viam-server reconfigure it whenever anything on the machine changes. A camera that was rebuilt
+        has the same client, and of the data manager only its presence counts.
+        """
+        try:
+            camera, uploads = _choose(self._config, dependencies)
+        except ConfigError:
+            return False
+        if self._store is None or self._made_of != (_key(config), camera):
+            return False
+        self._uploads = uploads
+        return True
 
     async def start(self) -> None:
         """Open the storage and start recording.
@@ -102,7 +127,7 @@ class StorageCamera(Camera):
             store = VideoStore(
                 config.name,
                 config.storage,
-                source=self._poller,
+                source=self._source,
                 video=config.video,
                 framerate=config.framerate,
                 clock=self._clock,
@@ -112,10 +137,13 @@ class StorageCamera(Camera):
         except VideoStoreError as error:
             raise Refusal(error) from error
         self._store = store
+        self._telling = asyncio.get_running_loop().call_later(CAMERA_SILENCE_S, self._tell_missing)
 
     async def close(self) -> None:
         """Finish the open segment, and stop everything that `start` started."""
         self._memory.cancel()
+        if self._telling is not None:
+            self._telling.cancel()
         store, self._store = self._store, None
         if store is not None:
             await store.close()
@@ -166,13 +194,13 @@ class StorageCamera(Camera):
         Raises:
             ViamGRPCError: there is no image yet, or the latest one is too old.
         """
-        if self._poller is None:
+        if self._source is None:
             raise ViamGRPCError("No camera is configured, so there is no image. Set the attribute 'camera'.")
-        latest = self._poller.latest
+        latest = self._source.latest
         age_s = (self._clock.wall_us() - latest.captured_us) / US_PER_SECOND if latest else None
-        if latest is None or (age_s is not None and age_s > CAMERA_SILENCE_S and self._poller.fault):
+        if latest is None or (age_s is not None and age_s > CAMERA_SILENCE_S and self._source.fault):
             since = "yet" if age_s is None else f"for {age_s:.0f} s"
-            reason = self._poller.fault or "the camera was just asked for its first"
+            reason = self._source.fault or "the camera was just asked for its first"
             raise ViamGRPCError(f"No image {since}: {reason}.")
         image = latest.image
         if filter_source_names and image.name not in filter_source_names:
@@ -190,7 +218,7 @@ class StorageCamera(Camera):
     async def get_properties(self, *, timeout: float | None = None, **kwargs: Any) -> Camera.Properties:
         """The image size and MIME type of the source, once an image has arrived, and the configured frame rate."""
         properties = Camera.Properties(supports_pcd=False, frame_rate=float(self._config.framerate))
-        latest = self._poller.latest if self._poller else None
+        latest = self._source.latest if self._source else None
         if latest is not None:
             properties.intrinsic_parameters.width_px = latest.width
             properties.intrinsic_parameters.height_px = latest.height
@@ -201,7 +229,20 @@ class StorageCamera(Camera):
 
     async def get_status(self, *, timeout: float | None = None, **kwargs: Any) -> Mapping[str, Any]:
         """The recorder's health."""
-        return describe_health(self._started().health())
+        return describe_health(self._started().health(), self._upload_trouble)
+
+    @property
+    def _upload_trouble(self) -> str | None:
+        if self._uploads:
+            return None
+        manager = f"data manager {self._config.sync!r} is missing or could not be built"
+        return f"{manager}; saved clips wait in the upload path"
+
+    def _tell_missing(self) -> None:
+        if isinstance(self._source, AbsentCamera):
+            self.logger.warning("Not recording: %s.", self._source.fault)
+        if self._upload_trouble:
+            self.logger.warning("Not uploading: %s.", self._upload_trouble)
 
     def _started(self) -> VideoStore:
         if self._store is None:
@@ -215,27 +256,7 @@ def _key(config: ComponentConfig) -> bytes:
     return bytes(config.SerializeToString(deterministic=True))
 
 
-def _find_camera(config: Config, dependencies: Mapping[ResourceName, ResourceBase]) -> Camera | None:
-    if config.camera is None:
-        return None
-    for name, resource in dependencies.items():
-        if _is_named(name, config.camera) and isinstance(resource, Camera):
-            return resource
-    raise ConfigError("camera-unknown", attribute="camera", value=config.camera)
-
-
-def _find_data_manager(config: Config, dependencies: Mapping[ResourceName, ResourceBase]) -> None:
-    others = []
-    for name in dependencies:
-        if _is_named(name, config.sync):
-            if name.subtype == DataManager.API.resource_subtype:
-                return
-            others.append(name.subtype)
-    if others:
-        raise ConfigError("data-manager-wrong", attribute="sync", value=config.sync, found=others[0])
-    raise ConfigError("data-manager-unknown", attribute="sync", value=config.sync)
-
-
-def _is_named(name: ResourceName, wanted: str) -> bool:
-    """Whether an attribute names this resource, which may be on this machine or on a remote (`remote:name`)."""
-    return name.name == wanted or name.name.rsplit(":", 1)[-1] == wanted
+def _choose(config: Config, dependencies: Mapping[ResourceName, ResourceBase]) -> tuple[Any, bool]:
+    """The client of the camera, or None, and whether there is a data manager."""
+    camera, manager = find_camera(config, dependencies), find_data_manager(config, dependencies)
+    return dependencies[camera] if camera is not None else None, manager is not None

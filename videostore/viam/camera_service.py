@@ -9,11 +9,11 @@ from viam.components.camera import Camera
 from viam.components.camera.service import CameraRPCService
 from viam.proto.common import DoCommandRequest, DoCommandResponse
 from viam.resource.registry import Registry
-from viam.utils import struct_to_dict
 
 from videostore.store.answer_budget import AnswerBudget
 from videostore.viam.answer import encode_answer, send_answer
 from videostore.viam.camera import StorageCamera
+from videostore.viam.json_object import read_object
 from videostore.viam.request_limit import read_json
 
 ANSWERS = AnswerBudget()
@@ -29,7 +29,7 @@ class StorageCameraService(CameraRPCService):
         assert request is not None
         camera: Any = self.get_resource(request.name)
         timeout = stream.deadline.time_remaining() if stream.deadline else None
-        command = await read_json(struct_to_dict, request.command)
+        command = await read_json(read_object, request.command)
         with ANSWERS.room() as room:
             if isinstance(camera, StorageCamera):
                 answer = await camera.answer(command, room, timeout=timeout)

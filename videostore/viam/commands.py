@@ -123,8 +123,8 @@ async def _describe_state(state: StorageState) -> dict[str, Any]:
     }
 
 
-def describe_health(health: Health) -> dict[str, Any]:
-    """The response to `get_status`."""
+def describe_health(health: Health, upload_trouble: str | None = None) -> dict[str, Any]:
+    """The response to `get_status`. Of uploads, the store knows nothing: what is wrong with them is given."""
     recorder = health.recorder
     status: dict[str, Any] = {
         "recording": recorder is not None and recorder.recording,
@@ -145,6 +145,8 @@ def describe_health(health: Health) -> dict[str, Any]:
         status["storage_limit"] = health.storage_limit
     if health.index_trouble:
         status["index_trouble"] = f"The index is kept in memory until its file can be used: {health.index_trouble}."
+    if upload_trouble:
+        status["upload_trouble"] = upload_trouble
     if recorder is None:
         return status | {"reason": "no camera is configured"}
     if recorder.last_frame_age_s is not None:

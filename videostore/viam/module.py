@@ -19,7 +19,12 @@ from viam import logging
 from viam.components.camera import Camera
 from viam.errors import ViamGRPCError
 from viam.module.module import NO_MODULE_PARENT, Module
-from viam.proto.module import AddResourceRequest, ValidateConfigRequest, ValidateConfigResponse
+from viam.proto.module import (
+    AddResourceRequest,
+    ReconfigureResourceRequest,
+    ValidateConfigRequest,
+    ValidateConfigResponse,
+)
 from viam.resource.registry import Registry, ResourceCreatorRegistration
 
 from videostore.base.errors import VideoStoreError
@@ -76,6 +81,15 @@ class StorageModule(Module):
         except BaseException:
             await self.server.remove_resource(name)
             raise
+
+    async def reconfigure_resource(self, request: ReconfigureResourceRequest) -> None:
+        """Rebuild a resource, unless nothing that it is made of has changed. If the last attempt failed, add it."""
+        config, dependencies = request.config, request.dependencies
+        resource = self.server.resources.get(Camera.get_resource_name(config.name))
+        if not isinstance(resource, StorageCamera):
+            await self.add_resource(AddResourceRequest(config=config, dependencies=dependencies))
+        elif not resource.adopt(config, await self._get_dependencies(dependencies)):
+            await super().reconfigure_resource(request)
 
     async def validate_config(self, request: ValidateConfigRequest) -> ValidateConfigResponse:
         """Check a config. Unlike the SDK's own check, this adds no file and line to the error."""
