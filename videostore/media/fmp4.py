@@ -89,6 +89,8 @@ class FragmentedFile:
     """Whether ffmpeg has finished the file; otherwise it is still being written, or was cut off."""
     end_lost: bool
     """Whether it continues behind the last fragment with something that cannot be read."""
+    header_length_us: int | None = None
+    """Its length until the first frame of the next segment; None if the header does not state it."""
 
     @property
     def start_us(self) -> int:
@@ -257,6 +259,7 @@ def _read(
         header_bytes=header_bytes,
         finished=table is not None,
         end_lost=fragments[-1].end_byte < (file_bytes if table is None else table),
+        header_length_us=_stated_length_us(moov[b"mdhd"]),
     )
 
 
@@ -278,6 +281,11 @@ def _timescale(mdhd: bytes) -> int:
     if not scale:
         raise NotOursError("its header is damaged")
     return scale
+
+
+def _stated_length_us(mdhd: bytes) -> int | None:
+    length: int = 0 if mdhd[0] else struct.unpack_from(">I", mdhd, 16)[0]
+    return length * US_PER_SECOND // _timescale(mdhd) if length else None
 
 
 def _read_claims(file: BinaryIO, at: int, file_bytes: int, timescale: int) -> tuple[list[FragmentClaim], int | None]:
