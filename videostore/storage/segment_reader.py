@@ -81,7 +81,7 @@ class SegmentReader:
         stamp, before = _stamp(status), self._waiting.get(path.name)
         is_new = path.name not in self._waiting
         self._remember(path.name, stamp if self.walking else before)
-        if is_young(status) or (self.walking and before not in (None, stamp)):
+        if is_young(status) or (self.walking and before is not None and _is_written(before, stamp)):
             if is_new and not self._keep_unreadable:
                 self._logger.warning(
                     "%s (%d bytes) cannot be read. If this lasts, it is moved to %s/ %d minutes after its last change.",
@@ -96,7 +96,7 @@ class SegmentReader:
             return
         try:
             read_through(path)
-            if _stamp(path.lstat()) != stamp:
+            if _is_written(stamp, _stamp(path.lstat())):
                 return
         except OSError as error:  # the disk may be at fault, not the file
             self._logger.warning(
@@ -129,6 +129,11 @@ class SegmentReader:
         if name in self._waiting:
             del self._waiting[name]
             self.unreadable = tuple(self._waiting)
+
+
+def _is_written(before: _Stamp, now: _Stamp) -> bool:
+    """Whether a process wrote a file meanwhile. Copying programs make it older at their end, which is no writing."""
+    return now[0] != before[0] or now[1] > before[1]
 
 
 def _stamp(status: os.stat_result) -> _Stamp:
