@@ -15,6 +15,7 @@ from typing import BinaryIO
 from videostore.base.constants import US_PER_SECOND
 from videostore.media.boxes import DAMAGE, leaf_positions, read_body, read_box
 from videostore.media.fmp4 import FragmentedFile
+from videostore.media.media_header import LENGTH_AT, timescale_of
 
 _LARGEST = 0xFFFFFFFF
 
@@ -42,16 +43,16 @@ def write_length(path: Path, content: FragmentedFile, until_us: int) -> bool:
 def _writes(file: BinaryIO, content: FragmentedFile, until_us: int) -> list[tuple[int, int]]:
     """Positions in the file, and the numbers of 32 bits that belong there."""
     at, mdhd = _box(file, b"moov", 0)[b"mdhd"]
-    timescale: int = struct.unpack_from(">I", mdhd, 12)[0]
+    timescale = timescale_of(mdhd)
 
     def ticks(length_us: int) -> int:
         return (length_us * timescale + US_PER_SECOND // 2) // US_PER_SECOND
 
     last = content.fragments[-1]
     length, lasts = ticks(until_us - content.start_us), ticks(until_us - last.times_us[-1])
-    if mdhd[0] or lasts <= 0 or length > _LARGEST:  # another version has other places (ISO/IEC 14496-12, 8.4.2)
+    if mdhd[0] or lasts <= 0 or length > _LARGEST:  # another version has other places
         return []
-    writes = [(at + 16, length)]
+    writes = [(at + LENGTH_AT, length)]
     place = _place_of_last_duration(_box(file, b"moof", last.begin_byte))
     if place is not None:
         file.seek(place)
