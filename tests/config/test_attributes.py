@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from videostore.base.errors import ConfigError
-from videostore.config import PRESETS, Config, StorageConfig, VideoConfig, parse_config
+from videostore.config import (
+    PRESETS,
+    Config,
+    StorageConfig,
+    VideoConfig,
+    parse_config,
+    parse_recording,
+    parse_video,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +173,8 @@ def test_a_misspelling_of_a_missing_attribute_is_pointed_out(given: dict[str, An
             attributes(video={"preset": "fastest"}),
             "The attribute video.preset is 'fastest'. It must be one of ultrafast,",
         ),
-        (attributes(framerate=20.5), "The attribute framerate is 20.5. It must be a whole number greater than 0"),
+        (attributes(framerate=1000.5), "The attribute framerate is 1000.5. It must be a whole number"),
+        (attributes(framerate=-0.5), "The attribute framerate is -0.5. It must be a whole number greater than 0"),
         (attributes(framerate=-20.0), "The attribute framerate is -20. It must be a whole number greater than 0"),
         (attributes(framerate=1001), "The attribute framerate is 1001. It must be a whole number"),
         (attributes(framerate=True), "The attribute framerate is True. It must be a number"),
@@ -232,6 +241,36 @@ def test_zero_means_the_default_where_the_go_module_treats_it_so() -> None:
     config = parse(attributes(framerate=0.0, video={"bitrate": 0.0}))
     assert config.framerate == 20
     assert config.video.bitrate == 1_000_000
+
+
+@pytest.mark.parametrize(("given", "taken"), [(19.9, 19), (1.5, 1), (0.5, 1), (1e-300, 1), (999.999, 999)])
+def test_a_fraction_of_a_whole_number_is_cut_off_with_a_warning(given: float, taken: int) -> None:
+    config, warnings = parse_config("recorder", attributes(framerate=given, video={"bitrate": given}))
+    assert (config.framerate, config.video.bitrate) == (taken, taken)
+    assert [one for one in warnings if "whole" in one or "taken as" in one] == [
+        f"The attribute framerate is {given}. It is taken as {taken}.",
+        f"The attribute video.bitrate is {given}. It is taken as {taken}.",
+    ]
+
+
+def test_a_program_that_gives_a_fraction_is_refused() -> None:
+    """It sees no warnings."""
+    for framerate, bitrate in [(19.5, None), (None, 1.5)]:
+        with pytest.raises(ConfigError, match="must be a whole number"):
+            parse_recording(
+                "x",
+                storage={"size_gb": 1, "storage_path": "/srv/rec", "upload_path": "/srv/up"},
+                video={"bitrate": bitrate},
+                framerate=framerate,  # type: ignore[arg-type]
+            )
+        with pytest.raises(ConfigError, match="must be a whole number"):
+            parse_video({"bitrate": bitrate}, framerate)  # type: ignore[arg-type]
+
+
+def test_format_and_codec_may_have_capitals() -> None:
+    assert parse(attributes(video={"format": "MP4", "codec": "H264"})) == parse(attributes())
+    assert parse(attributes(video={"codec": "H265"})).video.codec == "h265"
+    assert "It must be mp4" in refusal(attributes(video={"format": "MKV"}))
 
 
 @pytest.mark.parametrize("preset", PRESETS)

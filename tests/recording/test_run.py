@@ -40,6 +40,20 @@ async def test_a_finished_run_has_all_its_frames_in_segments(tmp_path: Path, bin
     assert not run.alive and psutil.Process().children() == []
 
 
+async def test_a_run_knows_which_frame_followed_another(
+    tmp_path: Path, binary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.recording.run._FRAMES_KNOWN", 5)
+    times = capture_times(1)
+    run = await start_run(packet(times[0], SMALL), tmp_path, binary)
+    for time_us in times:
+        await run.write(packet(time_us, SMALL))
+    await run.finish()
+    assert [run.next_frame_us(time_us) for time_us in times[-5:]] == [*times[-4:], None]
+    assert run.next_frame_us(times[-2] - 1) == times[-1]  # as a file may round it
+    assert run.next_frame_us(times[-6]) is None
+
+
 async def test_only_segments_with_their_open_name_are_open(tmp_path: Path, binary: str) -> None:
     times = capture_times(2.5)
     run = await start_run(packet(times[0], SMALL), tmp_path, binary)

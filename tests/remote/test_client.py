@@ -172,6 +172,20 @@ async def test_a_save_is_done_by_the_machine(recording: Recording, server: Machi
     assert check.flawless, check
 
 
+async def test_an_export_until_the_future_holds_what_there_is_and_says_what_that_is(
+    recording: Recording, server: MachineServer, tmp_path: Path
+) -> None:
+    from_us, to_us = stored(recording)
+    path = tmp_path / "clip.mp4"
+    async with Machine.connect(server.address) as machine:
+        exported = await machine.export(from_us, "2200-01-01T00:00:00Z", path)
+        with pytest.raises(RequestError, match="'to' timestamp is in the future"):
+            await machine.save(from_us, "2200-01-01T00:00:00Z")
+    assert exported.ranges is not None and to_us <= exported.ranges[-1].to_us <= now_us() + US
+    check = check_clip(read_clip(path), recording.camera.delivered, from_us, exported.ranges[-1].to_us)
+    assert check.flawless, check
+
+
 # Refusals
 
 
@@ -179,7 +193,7 @@ async def test_a_save_is_done_by_the_machine(recording: Recording, server: Machi
     ("start", "end", "kind", "words"),
     [
         ("2024-01-01T00:00:00Z", "2024-01-01T00:01:00Z", NothingStoredError, ["Nothing is stored", "nearest"]),
-        ("-1m", "2200-01-01T00:00:00Z", RequestError, ["'to'", "future"]),
+        ("2200-01-01T00:00:00Z", "+1m", RequestError, ["'from'", "future"]),
         ("-1m", "-2m", RequestError, ["'from'", "before 'to'"]),
         ("yesterday", "now", RequestError, ["'from'", "yesterday"]),
     ],

@@ -24,6 +24,9 @@ class FakeRun:
     def open_paths(self) -> list[Path]:
         return [path for path in self.paths if path.exists()]
 
+    def next_frame_us(self, time_us: int) -> int | None:
+        return None
+
 
 @pytest.fixture
 async def run(archive: Archive, times: list[int]) -> FakeRun:

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
+import sqlite3
 from pathlib import Path
 
+import av
 import pytest
 
-from tests.support.recording import START_US, capture_times, record
+from tests.support.recording import START_US, US, capture_times, record
 from tests.support.storage import FIRST, START_S, contents, indexed, make_old, reconcile
+from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
 from videostore.media.fmp4 import read_fragments
 from videostore.media.segment_names import open_name
 from videostore.storage.archive import Archive
+from videostore.storage.index import FILE_NAME
 from videostore.storage.segment_files import is_cut_off_after, is_young, list_directory
 
 # Closing
@@ -162,9 +167,81 @@ def test_open_and_closed_segments_are_listed_and_other_files_are_not(tmp_path: P
     assert found_open == [opened] and sorted(found_closed) == closed
 
 
-def test_a_file_is_young_for_half_an_hour(tmp_path: Path) -> None:
+def test_a_file_is_young_for_half_an_hour_and_old_if_its_time_is_in_the_future(tmp_path: Path) -> None:
     path = tmp_path / FIRST
     path.touch()
-    for minutes, young in ((0, True), (29, True), (31, False)):
+    for minutes, young in ((0, True), (29, True), (31, False), (-0.05, True), (-1, False), (-1e6, False)):
         make_old(path, minutes)
         assert is_young(path.lstat()) is young
+
+
+# The length until the next segment
+
+
+@pytest.mark.parametrize(("fps", "seed"), [(3, None), (10, 0), (30, None)])
+async def test_a_run_that_is_put_together_without_our_index_keeps_the_time_of_every_frame(
+    archive: Archive, tmp_path: Path, fps: float, seed: int | None
+) -> None:
+    """As the Go module does it: ffmpeg's concat demuxer adds up how long the files are."""
+    times = capture_times(8, fps=fps, seed=seed)
+    await record(archive.directory, times)
+    await reconcile(archive)
+    names = await indexed(archive)
+    assert len(names) >= 4
+    (listed := tmp_path / "list.txt").write_text("".join(f"file '{archive.directory / name}'\n" for name in names))
+    joined = tmp_path / "joined.mkv"
+    source = ["-f", "concat", "-safe", "0", "-i", str(listed), "-c", "copy"]
+    await run_ffmpeg([find_ffmpeg(), "-v", "error", *source, str(joined)])
+    with av.open(str(joined)) as container:
+        packets = [packet for packet in container.demux(container.streams.video[0]) if packet.size]
+        shown_us = [round(float(packet.pts * packet.time_base) * US) for packet in packets]
+    assert len(shown_us) == len(times)
+    assert all(abs(shown - (time - times[0])) <= 1500 for shown, time in zip(shown_us, times, strict=True))
+
+
+async def test_the_lengths_in_the_index_add_up_to_the_run(archive: Archive) -> None:
+    times = capture_times(8, fps=3, seed=None)
+    await record(archive.directory, times)
+    await reconcile(archive)
+    segments = await archive.index.oldest(10)
+    with sqlite3.connect(archive.directory / FILE_NAME) as database:
+        lengths = [ms for (ms,) in database.execute("SELECT duration_ms FROM files ORDER BY start_us")]
+    database.close()
+    starts_us = [one.start_us for one in segments] + [segments[-1].end_us]
+    assert lengths == [(after - before) // 1000 for before, after in itertools.pairwise(starts_us)]
+    assert all(one.end_us < after for one, after in zip(segments, starts_us[1:-1], strict=False))  # as the files say
+
+
+async def test_while_the_next_segment_tells_no_time_its_run_does(archive: Archive) -> None:
+    times = capture_times(3, fps=3, seed=None)
+    await record(archive.directory, times, segment_seconds=2)
+    first, second = sorted(archive.directory.glob("*.open"))
+    last_us, next_us = read_fragments(first).times_us[-1], read_fragments(second).start_us
+    second.write_bytes(b"")
+    asked = []
+
+    def next_frame_us(time_us: int) -> int:
+        asked.append(time_us)
+        return next_us
+
+    await archive.take_open(first, next_frame_us=next_frame_us)
+    assert asked == [last_us]
+    assert read_fragments(archive.directory / FIRST).header_length_us == next_us - START_US
+
+
+@pytest.mark.parametrize("next_us", [None, START_US, START_US + 3600 * US])
+async def test_a_time_that_cannot_be_the_next_is_not_believed(archive: Archive, next_us: int | None) -> None:
+    await record(archive.directory, capture_times(3, fps=3, seed=None), segment_seconds=2)
+    first, second = sorted(archive.directory.glob("*.open"))
+    second.write_bytes(b"")
+    before = first.read_bytes()
+    await archive.take_open(first, next_frame_us=lambda _: next_us)
+    assert (archive.directory / FIRST).read_bytes() == before
+
+
+async def test_the_last_segment_of_a_run_states_no_length(archive: Archive, times: list[int]) -> None:
+    await record(archive.directory, times, segment_seconds=10)
+    (path,) = archive.directory.glob("*.open")
+    before = path.read_bytes()
+    await archive.take_open(path, next_frame_us=lambda _: START_US + 8 * US)
+    assert (archive.directory / FIRST).read_bytes() == before

@@ -13,6 +13,15 @@ from tests.support.storage import make_old
 from videostore.storage.segment_reader import SegmentReader
 
 
+def reader_of(directory: Path) -> SegmentReader:
+    return SegmentReader(directory, LOGGER, keep_unreadable=False)
+
+
+def names_of(reader: SegmentReader) -> list[str]:
+    """Unreadable files that are still in their place."""
+    return list(reader.unreadable)
+
+
 def unreadable(directory: Path) -> Path:
     """A segment that cannot be read and is old enough to be deleted."""
     path = directory / "1725634833.mp4"
@@ -59,6 +68,85 @@ def test_an_unreadable_file_is_kept_while_the_disk_reports_errors(
     assert path.exists()
     assert reader.read_all([path.name]) == []
     assert not path.exists()
+
+
+def test_a_young_unreadable_file_is_named_once_and_set_aside_when_it_is_old(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, path = reader_of(tmp_path), unreadable(tmp_path)
+    make_old(path, 29)
+    for _ in range(3):
+        assert reader.read_all([path.name]) == []
+    (said,) = caplog.messages
+    assert said.startswith("1725634833.mp4 (5000 bytes) cannot be read. ") and "damaged/ 30 minutes after" in said
+    assert path.exists() and names_of(reader) == [path.name]
+    make_old(path, 31)
+    reader.read_all([path.name])
+    assert (tmp_path / "damaged" / path.name).read_bytes() == b"\xa5" * 5000 and not path.exists()
+    assert names_of(reader) == [] and reader._damaged.newest == (path.name,)
+
+
+@pytest.mark.parametrize("days", [1 / 24, 1, 10_000])
+def test_a_file_that_was_changed_in_the_future_is_old(tmp_path: Path, days: float) -> None:
+    """The clock has been set back since then."""
+    reader, path = reader_of(tmp_path), unreadable(tmp_path)
+    make_old(path, -days * 24 * 60)
+    reader.read_all([path.name])
+    assert not path.exists() and (tmp_path / "damaged" / path.name).exists()
+
+
+@pytest.mark.parametrize("minutes", [40, -24 * 60])
+def test_a_file_that_has_changed_since_the_last_walk_is_left_alone_however_old_it_looks(
+    tmp_path: Path, minutes: float
+) -> None:
+    reader, path = reader_of(tmp_path), unreadable(tmp_path)
+    reader.walking = True
+    make_old(path, 1)
+    reader.read_all([path.name])
+    for number in range(4):
+        if number != 2:  # another size, or only another time
+            with path.open("ab") as file:
+                file.write(b"\xa5")
+        make_old(path, minutes - number)
+        reader.read_all([path.name])
+        assert path.exists() and names_of(reader) == [path.name]
+    reader.read_all([path.name])
+    assert not path.exists() and (tmp_path / "damaged" / path.name).exists()
+
+
+def test_a_file_that_changes_while_it_is_looked_at_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, path = reader_of(tmp_path), unreadable(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("videostore.storage.segment_reader.read_through", make_old)
+        reader.read_all([path.name])
+    assert path.exists()
+
+
+def test_an_unreadable_file_that_becomes_readable_or_vanishes_is_forgotten(tmp_path: Path, recording: Path) -> None:
+    reader, whole = reader_of(tmp_path), min(recording.glob("*.mp4"))
+    path, other = tmp_path / whole.name, tmp_path / "1725634999.mp4"
+    for one in (path, other):
+        one.write_bytes(whole.read_bytes()[:200])
+        reader.read_all([one.name])
+    assert names_of(reader) == [path.name, other.name]
+    path.write_bytes(whole.read_bytes())
+    other.unlink()
+    assert len(reader.read_all([path.name])) == 1
+    assert names_of(reader) == [other.name]
+    reader.forget_vanished()
+    assert names_of(reader) == []
+
+
+def test_only_so_many_unreadable_files_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("videostore.storage.segment_reader.MOST_WAITING", 3)
+    reader = reader_of(tmp_path)
+    names = [f"{1725634000 + number}.mp4" for number in range(5)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    reader.read_all(names)
+    assert names_of(reader) == names[-3:]
 
 
 def test_with_keep_unreadable_an_unreadable_file_is_kept_and_the_others_are_read(

@@ -47,6 +47,18 @@ def test_an_end_in_the_future_is_refused() -> None:
     assert (error.code, error.field, error.to_us, error.clock_us) == ("to-in-future", "to", to_us, NOW_US)
 
 
+def test_with_keep_future_such_an_end_stays_as_it_is() -> None:
+    for ahead_us in (CLOCK_LEEWAY_US + 1, 60 * US, 10**15):
+        asked = parse_request_range("-1m", NOW_US + ahead_us, CLOCK, Timeline(), keep_future=True)
+        assert asked == Range(NOW_US - 60 * US, NOW_US + ahead_us)
+    asked = parse_request_range("-1m", NOW_US + CLOCK_LEEWAY_US, CLOCK, Timeline(), keep_future=True)
+    assert asked == Range(NOW_US - 60 * US, NOW_US)
+    for start, end, code in [(NOW_US, NOW_US + 60 * US, "from-in-future"), (NOW_US + 9, NOW_US + 8, "range-empty")]:
+        with pytest.raises(RequestError) as error:
+            parse_request_range(start, end, CLOCK, Timeline(), keep_future=True)
+        assert error.value.code == code
+
+
 def test_a_start_in_the_future_is_refused() -> None:
     error = refusal(NOW_US, NOW_US + US)
     assert str(error).startswith("'from' timestamp is in the future: 2024-")

@@ -19,6 +19,7 @@ from tests.support.recording import (
     until,
 )
 from videostore.base.errors import VideoStoreError
+from videostore.base.ranges import Range
 from videostore.media.packet import Gap
 
 # The open segment
@@ -116,5 +117,8 @@ async def test_an_end_slightly_ahead_of_the_clock_is_now(stores: Stores, recordi
     clip = await store.fetch(times[20], now_us + 4 * US)
     assert check_clip(read_clip(clip.data), times, times[20], now_us).flawless
     assert clip.ranges is None
+    further = await store.fetch(times[20], now_us + 5 * US + 1)  # it says that this is not all
+    assert further.ranges == (Range(times[20], now_us),)
+    assert [shown for _, shown in read_clip(further.data)] == [shown for _, shown in read_clip(clip.data)]
     with pytest.raises(VideoStoreError, match="future"):
-        await store.fetch(times[20], now_us + 5 * US + 1)
+        await store.save(times[20], now_us + 5 * US + 1)

@@ -67,7 +67,7 @@ def uploaded(stores: Stores) -> list[Path]:
         ({"command": "fetch", **RANGE, "from": "x" * 10_000}, ["parsing time"]),
         ({"command": "save", "from": RANGE["to"], "to": RANGE["from"]}, ["'from'", "before 'to'", "range"]),
         ({"command": "save", "from": RANGE["to"], "to": RANGE["to"]}, ["'from'", "before 'to'", "range"]),
-        ({"command": "fetch", **RANGE, "to": "2099-01-01_00-00-00Z"}, ["future", "2099-01-01_00-00-00.000Z"]),
+        ({"command": "save", **RANGE, "to": "2099-01-01_00-00-00Z"}, ["future", "2099-01-01_00-00-00.000Z"]),
         ({"command": "save", **RANGE, "to": "2099-01-01_00-00-00Z", "async": True}, ["future"]),
         ({"command": "fetch", "from": "2020-01-01_00-00-00Z", "to": "2020-01-01_00-01-00Z"}, ["range", "nearest"]),
         ({"command": "save", "from": "2020-01-01_00-00-00Z", "to": "2020-01-01_00-01-00Z"}, ["range", "2024-08-30"]),

@@ -182,6 +182,24 @@ async def test_a_camera_that_is_known_to_be_slow_makes_no_gaps(monkeypatch: pyte
     assert sum(isinstance(item, Packet) for item in items) >= 6
 
 
+async def test_that_several_sources_come_and_none_is_named_is_said_once(
+    clock: FixedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ["color", "depth", *map(str, range(1000))]
+    camera = ScriptedCamera(*(answer(START_US + n * US, None, *names[: 1000 - n]) for n in range(3)))
+    await take(poller_of(camera, clock), 3)
+    (warning,) = [record.getMessage() for record in caplog.records if "source_name" in record.getMessage()]
+    assert warning.startswith("Camera 'cam' sends 1000 images at a time: 'color', 'depth', '0', ")
+    assert "Recording the first one." in warning and len(warning) < 300
+
+
+async def test_of_one_source_nothing_is_said(clock: FixedClock, caplog: pytest.LogCaptureFixture) -> None:
+    for source, names in [(None, ["color"]), ("depth", ["color", "depth"])]:
+        camera = ScriptedCamera(answer(START_US, None, *names))
+        await take(poller_of(camera, clock, source=source), 1)
+    assert "source_name" not in caplog.text
+
+
 async def test_the_first_of_several_sources_is_used_unless_one_is_named(clock: FixedClock) -> None:
     images, metadata = answer(START_US)
     images.append(NamedImage("depth", picture(START_US + 1, SMALL), JPEG))

@@ -61,6 +61,7 @@ async def test_a_client_gets_the_status_the_sentence_the_code_and_the_fields() -
     assert error.message == (
         "Nothing is stored in the range from 1970-01-01_00-00-00.000Z to 1970-01-01_00-00-01.000Z."
         " The nearest stored range is from 1970-01-01_00-00-05.000Z to 1970-01-01_00-00-07.001Z."
+        " So there is no matching video data to save."
     )
     assert error.details == [
         ErrorInfo(

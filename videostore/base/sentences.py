@@ -2,7 +2,7 @@
 
 Each table belongs to the class of `videostore.base.errors` with its name. A field of the error is in braces, and its
 form follows the colon (see `Style`). A code never changes its meaning: clients compare codes. Clients of the Go module
-search for some words, which must stay: `range`, `future`, `parsing time`, `grpc`, `storage`, `size_gb`, `sync`.
+search for some words, which must stay: tests/viam/test_commands.py lists them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CONFIG = {
 }
 
 TIMESTAMP = {
-    "timestamp-missing": 'parsing time "{field}": the field is missing. Use {expected}.',
+    "timestamp-missing": 'parsing time "{field}": the field is missing, {field} timestamp not found. Use {expected}.',
     "timestamp-form": 'parsing time "{field}": {value:value} does not have the form {expected}.',
     "timestamp-no-date": 'parsing time "{field}": {value:value} is not a valid date. The form is {expected}.',
     "timestamp-skipped": 'parsing time "{field}": {value:value} did not exist here: clocks skipped it. Use {before} or'
@@ -46,15 +46,15 @@ TIMESTAMP = {
 }
 
 NOTHING_STORED = {
-    "storage-empty": "Nothing is stored in the range from {asked:range}: the storage is empty.",
+    "storage-empty": "Nothing is stored in the range from {asked:range}: the storage is empty, no storage files found.",
     "nothing-in-range": "Nothing is stored in the range from {asked:range}. The nearest stored range is from"
-    " {nearest:range}.",
+    " {nearest:range}. So there is no matching video data to save.",
     "no-frame-in-range": "No frame was captured in the range from {asked:exact range}. The nearest two were captured at"
-    " {before_us:exact} and {after_us:exact}.",
+    " {before_us:exact} and {after_us:exact}. So there is no matching video data to save.",
     "no-frame-after": "No frame was captured in the range from {asked:exact range}. The last one before it was captured"
-    " at {before_us:exact}.",
+    " at {before_us:exact}. So there is no matching video data to save.",
     "no-frame-before": "No frame was captured in the range from {asked:exact range}. The first one after it was"
-    " captured at {after_us:exact}.",
+    " captured at {after_us:exact}. So there is no matching video data to save.",
     "no-recording": "There is no recording in {path}. Name a storage directory.",
 }
 
@@ -142,11 +142,12 @@ STORE = {
 }
 
 REQUEST = {
-    "command-missing": "The field 'command' is missing. It must be one of {expected}.",
+    "command-missing": "The field 'command' is missing, which makes this an invalid command. It must be one of"
+    " {expected}.",
     "command-unknown": "'command' is {value:value}, which is an invalid command. It must be one of {expected}.",
     "field-missing": "The field '{field}' is missing. It must be {expected}.",
     "field-wrong": "'{field}' is {value:value}. It must be {expected}.",
-    "tag-wrong": "tags[{index}] is {value:value}. It must be {expected}.",
+    "tag-wrong": "tags[{index}] is {value:value}: the tag at index {index} is {fault}. It must be {expected}.",
     "tag-is-link": "{path} is a symbolic link, which would lead the clip out of the upload path. Remove it, or use"
     " another tag.",
     "field-too-long": "'{field}' has {size_bytes} bytes. It can have {limit_bytes}.",
@@ -155,7 +156,8 @@ REQUEST = {
     "too-many-saves": "{limit} saves are pending already. Save again when some of them are written.",
     "tags-too-long": "The tags are too long together: with the upload path, a path can have {limit} bytes. Use fewer"
     " or shorter tags.",
-    "range-empty": "'from' ({from_us:time}) must be before 'to' ({to_us:time}): the range is empty.",
+    "range-empty": "'from' ({from_us:time}) must be before 'to' ({to_us:time}): the range is empty. Either the"
+    " 'from' timestamp is after 'to' timestamp, or the two are the same.",
     "to-in-future": "'to' timestamp is in the future: {to_us:time}. This machine's clock says {clock_us:time}. Choose"
     " an earlier time.",
     "from-in-future": "'from' timestamp is in the future: {from_us:time}. This machine's clock says {clock_us:time}."

@@ -44,15 +44,15 @@ def tag_directory(tags: Collection[object]) -> Path:
     if isinstance(tags, (str, bytes)) or not isinstance(tags, Collection):
         raise RequestError("field-wrong", field="tags", value=tags, expected="a list of strings")
     for index, tag in enumerate(tags):
-        expected = None
+        expected, fault = None, "invalid"
         if not isinstance(tag, str):
-            expected = "a string"
+            expected, fault = "a string", "not a string"
         elif not tag:
-            expected = "at least one character long"
+            expected, fault = "at least one character long", "empty"
         elif "/" in tag or "\\" in tag or not tag.isprintable() or tag in (".", ".."):
             expected = "printable text without slashes, because it becomes the name of a directory"
         elif len((_TAG_PREFIX + tag).encode(errors="replace")) > NAME_BYTES:
             expected = f"at most {NAME_BYTES - len(_TAG_PREFIX)} bytes long"
         if expected:
-            raise RequestError("tag-wrong", field="tags", index=index, value=tag, expected=expected)
+            raise RequestError("tag-wrong", field="tags", index=index, fault=fault, value=tag, expected=expected)
     return Path(*(_TAG_PREFIX + tag for tag in sorted({str(tag) for tag in tags})))

@@ -49,17 +49,18 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ENCODER = re.compile(r"[a-z0-9_]{1,64}")
 
 
-def parse_config(name: str, attributes: Mapping[str, Any]) -> tuple[Config, list[str]]:
+def parse_config(name: str, attributes: Mapping[str, Any], *, whole_only: bool = False) -> tuple[Config, list[str]]:
     """Read the attributes of the component `name`. The list holds warnings, one sentence each.
 
     Numbers may be floats with a whole value, as protobuf delivers them. A null counts as a missing attribute, and so
-    does an empty string or a zero where the Go module treats it so.
+    does an empty string or a zero where the Go module treats it so. Fractions of `framerate` and `bitrate` are cut off,
+    with a warning, or refused with `whole_only`.
 
     Raises:
         ConfigError: an attribute is missing or wrong; it names the first one.
     """
     _check_component_name(name)
-    root = _Section("", attributes)
+    root = _Section("", attributes, whole_only=whole_only)
     storage_section = root.section("storage")
     video_section = root.section("video")
 
@@ -95,7 +96,9 @@ def parse_recording(
         ConfigError: a value is missing or wrong; it names the first one.
     """
     config, _ = parse_config(
-        name, {"sync": "none", "storage": dict(storage), "video": dict(video), "framerate": framerate}
+        name,
+        {"sync": "none", "storage": dict(storage), "video": dict(video), "framerate": framerate},
+        whole_only=True,
     )
     return config
 
@@ -106,7 +109,8 @@ def parse_video(video: Mapping[str, Any], framerate: int | None = None) -> tuple
     Raises:
         ConfigError: a value is wrong; it names the first one.
     """
-    return _parse_video(_Section("video", video)), _parse_framerate(_Section("", {"framerate": framerate}))
+    section = _Section("video", video, whole_only=True)
+    return _parse_video(section), _parse_framerate(_Section("", {"framerate": framerate}, whole_only=True))
 
 
 def _parse_framerate(section: _Section) -> int:
@@ -152,11 +156,12 @@ def _parse_storage(name: str, section: _Section, video: VideoConfig) -> StorageC
 
 
 def _parse_video(section: _Section) -> VideoConfig:
-    codec = section.text("codec") or DEFAULT_CODEC
+    given = section.text("codec") or DEFAULT_CODEC
+    codec = given.lower()
     if not _ENCODER.fullmatch(codec):
-        section.refuse("codec", codec, "h264, h265 or the name of an ffmpeg encoder, such as h264_nvenc")
+        section.refuse("codec", given, "h264, h265 or the name of an ffmpeg encoder, such as h264_nvenc")
     return VideoConfig(
-        format=section.choice("format", FORMATS) or FORMATS[0],
+        format=section.choice("format", FORMATS, any_case=True) or FORMATS[0],
         codec=codec,
         bitrate=section.integer("bitrate", MAX_BITRATE) or DEFAULT_BITRATE,
         preset=section.choice("preset", PRESETS) or DEFAULT_PRESET,
@@ -185,9 +190,13 @@ def _doubts(config: Config) -> list[str]:
 class _Section:
     """One object of the attributes, with the dotted name that errors give its parts."""
 
-    def __init__(self, prefix: str, values: Mapping[str, Any]) -> None:
+    def __init__(self, prefix: str, values: Mapping[str, Any], *, whole_only: bool = False) -> None:
+        """With `whole_only`, a fraction of an attribute that is a whole number is refused."""
         self._prefix = prefix
         self._values = values
+        self._whole_only = whole_only
+        self._notes: list[str] = []
+        """Warnings about what was read so far."""
 
     def get(self, key: str) -> object:
         """The value as it was given; None if it is missing."""
@@ -200,7 +209,7 @@ class _Section:
             value = {}
         if not isinstance(value, Mapping):
             self.refuse(key, value, "an object")
-        return _Section(key, value)
+        return _Section(key, value, whole_only=self._whole_only)
 
     def text(self, key: str) -> str | None:
         """A string; None if it is missing or empty."""
@@ -220,11 +229,12 @@ class _Section:
             self.refuse(key, value, f"a name of at most {MAX_NAME_CHARS} characters, not {len(value)}")
         return value
 
-    def choice(self, key: str, choices: tuple[str, ...]) -> str | None:
-        """One of some strings; None if it is missing or empty."""
-        value = self.text(key)
+    def choice(self, key: str, choices: tuple[str, ...], *, any_case: bool = False) -> str | None:
+        """One of some strings; None if it is missing or empty. With `any_case`, capitals are read as small letters."""
+        given = self.text(key)
+        value = given.lower() if given is not None and any_case else given
         if value is not None and value not in choices:
-            self.refuse(key, value, choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}")
+            self.refuse(key, given, choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}")
         return value
 
     def number(self, key: str) -> float | None:
@@ -243,13 +253,19 @@ class _Section:
         return number
 
     def integer(self, key: str, most: int) -> int:
-        """A whole number from 0 to `most`; 0, which stands for the default, if it is missing."""
+        """A whole number from 0 to `most`; 0, which stands for the default, if it is missing.
+
+        A fraction is cut off, as by the Go module, but never to 0.
+        """
         value = self.number(key)
         if value is None:
             return 0
-        if not value.is_integer() or not 0 <= value <= most:
+        whole = max(int(value), math.ceil(min(value, 1)))
+        if not 0 <= value <= most or (whole != value and self._whole_only):
             self.refuse(key, self.get(key), f"a whole number greater than 0 and at most {most}")
-        return int(value)
+        if whole != value:
+            self._notes.append(f"The attribute {self._dotted(key)} is {shown(value)}. It is taken as {whole}.")
+        return whole
 
     def path(self, key: str, default: str) -> Path:
         """An absolute path, with `~` expanded."""
@@ -269,8 +285,8 @@ class _Section:
         return Path(expanded)
 
     def warnings(self) -> list[str]:
-        """One sentence for every attribute that is unknown or has no effect."""
-        warnings = []
+        """One sentence for every attribute that is unknown, has no effect, or is not used as it is."""
+        warnings = list(self._notes)
         for key in self._values:
             if key not in ATTRIBUTES[self._prefix]:
                 similar = _similar(self._prefix, key)

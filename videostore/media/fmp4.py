@@ -32,6 +32,7 @@ from videostore.media.boxes import (
 from videostore.media.fragment_boxes import FragmentClaim, read_fragment
 from videostore.media.h26x import starts_fresh
 from videostore.media.look import Look
+from videostore.media.media_header import stated_length_us, timescale_of
 from videostore.media.segment_names import name_time_us, parse_run_comment
 
 CODECS = {b"avc1": "h264", b"avc3": "h264", b"hvc1": "hevc", b"hev1": "hevc", b"av01": "av1", b"mp4v": "mpeg4"}
@@ -89,6 +90,8 @@ class FragmentedFile:
     """Whether ffmpeg has finished the file; otherwise it is still being written, or was cut off."""
     end_lost: bool
     """Whether it continues behind the last fragment with something that cannot be read."""
+    header_length_us: int | None = None
+    """Its length until the first frame of the next segment; None if the header does not state it."""
 
     @property
     def start_us(self) -> int:
@@ -227,7 +230,7 @@ def _read(
     file_bytes = path.stat().st_size
     file_bytes = file_bytes if within_bytes is None else min(file_bytes, within_bytes)
     moov, header_bytes = _read_header(file, file_bytes)
-    entry, timescale = moov[b"stsd"], _timescale(moov[b"mdhd"])
+    entry, timescale = moov[b"stsd"], timescale_of(moov[b"mdhd"])
     width, height = struct.unpack_from(">HH", entry, 8 + 24)
     comment = moov.get(b"data", b"\0" * 8)[8:].decode(errors="replace")
     codec, named_us = CODECS[entry[4:8]], name_time_us(path.name)
@@ -257,6 +260,7 @@ def _read(
         header_bytes=header_bytes,
         finished=table is not None,
         end_lost=fragments[-1].end_byte < (file_bytes if table is None else table),
+        header_length_us=stated_length_us(moov[b"mdhd"]),
     )
 
 
@@ -271,13 +275,6 @@ def _read_header(file: BinaryIO, file_bytes: int) -> tuple[dict[bytes, bytes], i
             return dict(leaves(body)), box.end
         at = box.end
     raise NotOursError("it has no header")
-
-
-def _timescale(mdhd: bytes) -> int:
-    scale: int = struct.unpack_from(">I", mdhd, 20 if mdhd[0] else 12)[0]
-    if not scale:
-        raise NotOursError("its header is damaged")
-    return scale
 
 
 def _read_claims(file: BinaryIO, at: int, file_bytes: int, timescale: int) -> tuple[list[FragmentClaim], int | None]:

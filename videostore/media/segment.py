@@ -68,6 +68,8 @@ class Segment:
     """Whether the frames before its first one are damaged, so that no other segment touches it there."""
     lost_after: bool = False
     """The same behind its last one."""
+    until_next_us: int | None = dataclasses.field(default=None, compare=False)
+    """From its first frame to that of the next segment, as its header says, for other programs; None if unknown."""
 
     @property
     def duration_us(self) -> int:
@@ -88,6 +90,7 @@ def describe_fragments(file_name: str, content: FragmentedFile, run_number: int 
         setup=content.setup,
         run_us=parse_run_comment(content.comment),
         run_number=_number(content, run_number),
+        until_next_us=content.header_length_us,
     )
 
 
@@ -244,6 +247,8 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
             context = stream.codec_context
             if context is None:
                 raise UnknownFileError("its codec is not known")
+            if not any(packet.size for packet in container.demux(stream)):  # its header states a length
+                raise UnreadableError("it has no frame")
             codec = context.name
             return Segment(
                 file_name=path.name,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import contextlib
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ from videostore.recording.frame_tally import FrameTally, Verdict
 from videostore.recording.nut_writer import NutWriter
 from videostore.recording.output_report import follow_report
 from videostore.recording.segmenter import recording_command
+
+_FRAMES_KNOWN = 4096
+"""Far more frames than an encoder holds back, and than are written before a segment that ended is closed."""
 
 FINISH_PATIENCE_S = 30.0
 """At the end of a source, ffmpeg may take any time, as long as bytes move within this."""
@@ -58,6 +63,9 @@ class Run:
         self._number = 0
         self._process = process
         self._nut = NutWriter(first, encoder.framerate)
+        self._given_us: deque[int] = deque(maxlen=_FRAMES_KNOWN)
+        """Capture times of the last frames that were given to ffmpeg."""
+        self._giving = threading.Lock()  # never held while anything waits
         self._messages: asyncio.Task[list[str]] | None = None
         self._report: asyncio.Task[None] | None = None
         self._hurried = asyncio.Event()
@@ -129,6 +137,8 @@ class Run:
         """
         data = self._nut.add(packet)
         self.tally.went_in(packet.captured_us)
+        with self._giving:
+            self._given_us.append(packet.captured_us)
         await self._send(data)
         self.last_us = packet.captured_us
 
@@ -243,6 +253,16 @@ class Run:
             paths = [self._open(number) for number in range(self._first_open, self._number + 1)]
             self.known_paths = [path for path in paths if _exists(path, unknown=True)]
             return self.known_paths
+
+    def next_frame_us(self, time_us: int) -> int | None:
+        """Capture time of the frame that was given to ffmpeg after another one; None if that is not known any more.
+
+        Files may tell a time a microsecond too early.
+        """
+        with self._giving:
+            given = list(self._given_us)
+        at = bisect.bisect_right(given, time_us + 1)
+        return given[at] if 0 < at < len(given) else None
 
     def _open(self, number: int) -> Path:
         return self._directory / open_name(self.epoch_us, number)

@@ -69,7 +69,7 @@ class Archive:
         self._logger = logger
         self.damaged = DamagedFiles(directory)
         """Unreadable files that were set aside."""
-        self._reader = SegmentReader(
+        self.reader = SegmentReader(
             directory, logger, keep_unreadable=keep_unreadable or lock is None, damaged=self.damaged
         )
         self._changing = asyncio.Lock()
@@ -205,10 +205,13 @@ class Archive:
 
     # Closing, adding and forgetting
 
-    async def take_open(self, path: Path, *, finished_only: bool = False) -> None:
+    async def take_open(
+        self, path: Path, *, finished_only: bool = False, next_frame_us: Callable[[int], int | None] = lambda _: None
+    ) -> None:
         """Close a segment that ffmpeg has finished or left behind: rename it, and add it to the index.
 
         With `finished_only`, a segment whose end is not written stays open: its ffmpeg may still be writing it.
+        `next_frame_us` is for `close_segment`.
 
         Raises:
             OSError: it cannot be closed; unless `finished_only`, it is then one of `unclosed`.
@@ -220,13 +223,13 @@ class Archive:
                 return
             loop = asyncio.get_running_loop()
             try:
-                segment = await loop.run_in_executor(None, close_segment, path, finished_only)
+                segment = await loop.run_in_executor(None, close_segment, path, finished_only, next_frame_us)
             except FileNotFoundError:
                 self.unclosed.discard(path)
                 return  # a file event and the end of the run both report it
             except NotOursError:
                 self.unclosed.discard(path)
-                await loop.run_in_executor(None, self._reader.set_aside, path)
+                await loop.run_in_executor(None, self.reader.set_aside, path)
                 return
             except OSError:
                 if not finished_only:
@@ -274,7 +277,7 @@ class Archive:
 
     async def _index_files(self, file_names: list[str]) -> None:
         if file_names:
-            await self._add(await asyncio.get_running_loop().run_in_executor(None, self._reader.read_all, file_names))
+            await self._add(await asyncio.get_running_loop().run_in_executor(None, self.reader.read_all, file_names))
 
     async def _add(self, segments: list[Segment]) -> None:
         replaced = await self.index.get([s.file_name for s in segments])

@@ -25,6 +25,9 @@ _MAX_FILES = 10_000
 """Files may be empty, and then no number of bytes bounds them."""
 
 
+_NAMES_TOLD = 10
+
+
 @dataclass(frozen=True, slots=True)
 class _File:
     path: Path
@@ -39,6 +42,8 @@ class DamagedFiles:
         self._directory = directory / DAMAGED_DIRECTORY
         self.count = 0
         self.size_bytes = 0
+        self.newest: tuple[str, ...] = ()
+        """The names of those that were set aside last, as they were in the storage directory; the last one last."""
 
     def add(self, paths: Iterable[Path]) -> None:
         """Move files into it. One that is gone is passed over, and none is overwritten. Blocking.
@@ -57,12 +62,13 @@ class DamagedFiles:
                 os.rename(path, target)
                 self.count += 1
                 self.size_bytes += size_bytes
+                self.newest = (*self.newest, path.name)[-_NAMES_TOLD:]
                 sync_directory(path.parent)
         sync_directory(self._directory)
 
     def measure(self) -> None:
         """Count what it holds. Blocking."""
-        self._list()
+        self.newest = tuple(_name_before(one.path.name) for one in self._list()[-_NAMES_TOLD:])
 
     def trim(self, bound_bytes: int) -> int:
         """Delete the oldest files until it holds at most `bound_bytes`; return how many were deleted. Blocking.
@@ -96,6 +102,10 @@ class DamagedFiles:
 
 
 def _is_segment_name(name: str) -> bool:
+    return any(name_time_us(one) is not None or parse_open_name(one) is not None for one in (name, _name_before(name)))
+
+
+def _name_before(name: str) -> str:
+    """The name without the number that it got because it was taken."""
     stem, _, number = name.rpartition(".")
-    names = (name, stem) if number.isdigit() else (name,)
-    return any(name_time_us(one) is not None or parse_open_name(one) is not None for one in names)
+    return stem if number.isdigit() else name

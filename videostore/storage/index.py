@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import aiosqlite
 
-from videostore.base.constants import US_PER_SECOND
+from videostore.base.constants import MAX_STEP_IN_RUN_US, US_PER_SECOND
 from videostore.media.segment import Segment
 from videostore.storage.database import Database
 from videostore.storage.database_connection import Table
@@ -140,7 +140,7 @@ class Index:
             (
                 s.file_name,
                 s.start_us // US_PER_SECOND,
-                s.duration_us // 1000,
+                _go_duration_ms(s),
                 s.size_bytes,
                 s.width,
                 s.height,
@@ -274,6 +274,17 @@ class Index:
             SaveJob.from_row(row)
             for row in await self._database.read(f"SELECT {_SAVE_FIELDS} FROM saves {where}", parameters)
         ]
+
+
+def _go_duration_ms(segment: Segment) -> int:
+    """The Go module's `duration_ms`, which it adds up: the time until the next segment, if it is known and plausible.
+
+    Nothing of ours reads it but from rows of the Go module.
+    """
+    length_us, until_us = segment.duration_us, segment.until_next_us
+    if until_us is not None and abs(until_us - length_us) < MAX_STEP_IN_RUN_US:
+        return until_us // 1000
+    return length_us // 1000
 
 
 def _as_segments(rows: Sequence[Sequence[Any]]) -> list[Segment]:

@@ -105,7 +105,7 @@ class StorageMaintainer:
     async def take_run(self, run: OpenRun) -> None:
         """Close the segments of a run that has ended."""
         for path in await off_loop(run.open_paths):
-            await self._guard(self._archive.take_open(path))  # on failure it is retried at the next tick
+            await self._guard(self._close(path, run))  # on failure it is retried at the next tick
         self._grown.set()
 
     async def take_unclosed(self) -> None:
@@ -155,9 +155,17 @@ class StorageMaintainer:
         path = self._archive.directory / name
         if parse_open_name(name):
             written = await self._open_paths()
-            await self._archive.take_open(path, finished_only=path in written[-1:])
+            await self._close(path, self._current_run(), finished_only=path in written[-1:])
         elif not await self._archive.index.get([name]):
             await self._archive.take_closed(name)
+
+    async def _close(self, path: Path, run: OpenRun | None, *, finished_only: bool = False) -> None:
+        """Close a segment; `run` knows the frames behind it if it is one of its own."""
+        name = parse_open_name(path.name)
+        if run is not None and name is not None and name[0] == run.epoch_us:
+            await self._archive.take_open(path, finished_only=finished_only, next_frame_us=run.next_frame_us)
+        else:
+            await self._archive.take_open(path, finished_only=finished_only)
 
     async def _attend(self) -> None:
         """Find what events missed: closed segments at each tick, everything else at long intervals."""
@@ -178,7 +186,7 @@ class StorageMaintainer:
         if await self._archive.is_closing():  # no event has reported the new name
             self._rescan_us = 0
         for path in [*(await self._open_paths())[:-1], *self._archive.unclosed]:
-            trouble = await self._guard(self._archive.take_open(path)) or trouble
+            trouble = await self._guard(self._close(path, self._current_run())) or trouble
         self._grown.set()
         return trouble or self._retention_trouble
 

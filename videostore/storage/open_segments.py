@@ -36,6 +36,10 @@ class OpenRun(Protocol):
         """Its open segments, in order. Blocking."""
         ...
 
+    def next_frame_us(self, time_us: int) -> int | None:
+        """Capture time of the frame after another one; None if it is not known. Called from any thread."""
+        ...
+
 
 class OpenSegments:
     """Reads the open segments of the current run, and those that the archive could not close."""

@@ -45,6 +45,13 @@ class Reconciler:
             VideoStoreError: the directory was replaced during the walk.
             OSError, sqlite3.Error: the directory or its index cannot be read.
         """
+        self._archive.reader.walking = True
+        try:
+            return await self._reconcile(being_written)
+        finally:
+            self._archive.reader.walking = False
+
+    async def _reconcile(self, being_written: Callable[[int], bool]) -> list[psutil.Process]:
         archive = self._archive
         loop = asyncio.get_running_loop()
         if archive.index.incomplete:
@@ -60,6 +67,7 @@ class Reconciler:
         unindexed, vanished = await loop.run_in_executor(None, _compare_names, closed, indexed_bytes)
         self._check_not_replaced(generation)
         await archive.forget(vanished)  # before the quota counts them
+        await loop.run_in_executor(None, archive.reader.forget_vanished)
         await self._index_all(await loop.run_in_executor(None, UnindexedFiles, unindexed))
         self._check_not_replaced(generation)
         if self._sizes_compared != generation:  # closed segments do not change while a recorder owns them

@@ -7,15 +7,17 @@ import re
 import stat
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from videostore.base.constants import CLOCK_LEEWAY_US, MAX_STEP_IN_RUN_US, US_PER_SECOND
 from videostore.base.files import sync_directory, sync_file
-from videostore.media.fmp4 import read_ends, read_fragments
+from videostore.media.fmp4 import FragmentedFile, NotOursError, read_ends, read_fragments
 from videostore.media.segment import Segment, describe_fragments
-from videostore.media.segment_names import SUFFIX, closed_name, name_time_us, parse_open_name
+from videostore.media.segment_length import write_length
+from videostore.media.segment_names import SUFFIX, closed_name, name_time_us, open_name, parse_open_name
 
 UNREADABLE_AGE_S = 30 * 60
 """A file that cannot be read is kept until it is this old: a process may still be writing it."""
@@ -27,11 +29,17 @@ _HEADER = re.compile(rb"\0...(?:prft|moof|mdat|mfra)", re.DOTALL)
 _CHUNK_BYTES = 1 << 20
 
 
-def close_segment(path: Path, finished_only: bool) -> Segment | None:
+def close_segment(
+    path: Path, finished_only: bool, next_frame_us: Callable[[int], int | None] = lambda _: None
+) -> Segment | None:
     """Force a segment to stable storage, and rename it to the first free name. Blocking.
 
     The incomplete last fragment that a kill or a power failure leaves is cut off. Anything else after the last complete
     fragment stays in the file, such as what follows a bad sector.
+
+    If another segment of its run follows, its header gets the time until that. `next_frame_us` returns the capture time
+    of the frame that went into the run behind another, or None: the next segment does not tell its own before its first
+    second is complete.
 
     Returns:
         The closed segment; None if the file is a link, or if `finished_only` is set and its end is not written.
@@ -48,6 +56,8 @@ def close_segment(path: Path, finished_only: bool) -> Segment | None:
     damaged = not content.finished and not is_cut_off_after(path, content.size_bytes)
     if not content.finished and not damaged:
         os.truncate(path, content.size_bytes)
+    if content.finished and not (content.end_lost or content.start_lost):
+        content = _state_length(path, content, next_frame_us)
     sync_file(path)
     target = _other_name(path)
     if target is not None:  # an earlier process was killed between giving it this name and removing the other
@@ -63,6 +73,22 @@ def close_segment(path: Path, finished_only: bool) -> Segment | None:
     run = parse_open_name(path.name)
     segment = describe_fragments(target.name, content, run[1] if run else None)
     return replace(segment, size_bytes=target.stat().st_size)
+
+
+def _state_length(path: Path, content: FragmentedFile, next_frame_us: Callable[[int], int | None]) -> FragmentedFile:
+    """Write how long it is until the next segment of the run, if there is one and its first frame is known."""
+    run = parse_open_name(path.name)
+    following = path.with_name(open_name(run[0], run[1] + 1)) if run else path
+    if run is None or not following.exists():
+        return content
+    last_us = content.fragments[-1].times_us[-1]
+    try:
+        next_us: int | None = read_fragments(following).start_us
+    except (NotOursError, OSError):
+        next_us = next_frame_us(last_us)
+    if next_us is None or not last_us < next_us < last_us + MAX_STEP_IN_RUN_US:
+        return content
+    return read_ends(path) if write_length(path, content, next_us) else content
 
 
 def _other_name(path: Path) -> Path | None:
@@ -151,8 +177,11 @@ def read_through(path: Path) -> None:
 
 
 def is_young(status: os.stat_result) -> bool:
-    """Whether a process may still be writing a file that cannot be read."""
-    return time.time() - status.st_mtime < UNREADABLE_AGE_S
+    """Whether a process may still be writing a file that cannot be read.
+
+    A time in the future was set before the clock was set back: the file is old.
+    """
+    return -CLOCK_LEEWAY_US / US_PER_SECOND < time.time() - status.st_mtime < UNREADABLE_AGE_S
 
 
 def list_directory(directory: Path) -> tuple[list[str], list[str]]:

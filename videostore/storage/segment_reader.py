@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +13,13 @@ import av.error
 from videostore.base.errors import reason_of
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
 from videostore.storage.damaged_files import DAMAGED_DIRECTORY, DamagedFiles
-from videostore.storage.segment_files import is_young, read_through
+from videostore.storage.segment_files import UNREADABLE_AGE_S, is_young, read_through
+
+MOST_WAITING = 1000
+"""Unreadable files that are remembered: far more than a module that was killed leaves."""
+
+_Stamp = tuple[int, int]
+"""Size of a file, and when it was last changed: what differs while a process writes it."""
 
 
 class SegmentReader:
@@ -31,6 +38,12 @@ class SegmentReader:
         self._damaged = damaged or DamagedFiles(directory)
         self._logger = logger
         self._keep_unreadable = keep_unreadable
+        self.walking = False
+        """Whether all of the directory is being read, and not only what an event has named."""
+        self._waiting: dict[str, _Stamp | None] = {}
+        """As they were at the last walk; None before the first."""
+        self.unreadable: tuple[str, ...] = ()
+        """Names of files that cannot be read and are still in their place. They are the last `MOST_WAITING`."""
 
     def read_all(self, file_names: Iterable[str]) -> list[Segment]:
         """The segments that these files hold. A file that cannot be read is logged and left out. Blocking."""
@@ -38,6 +51,7 @@ class SegmentReader:
         for name in file_names:
             try:
                 segments.append(probe(self._directory / name))
+                self._forget(name)
             except UnreadableError:
                 with contextlib.suppress(OSError):
                     self.set_aside(self._directory / name)
@@ -54,21 +68,36 @@ class SegmentReader:
     def set_aside(self, path: Path) -> None:
         """Move a file that cannot be read to `damaged/`, unless a process may still be writing it. Blocking.
 
+        That may be so if it is young, or has changed since the last walk over the directory.
+
         Raises:
             OSError: the file's status cannot be read.
         """
         try:
             status = path.lstat()
         except FileNotFoundError:
+            self._forget(path.name)
             return
-        if is_young(status):
-            self._logger.debug("%s cannot be read yet.", path.name)
+        stamp, before = _stamp(status), self._waiting.get(path.name)
+        is_new = path.name not in self._waiting
+        self._remember(path.name, stamp if self.walking else before)
+        if is_young(status) or (self.walking and before is not None and _is_written(before, stamp)):
+            if is_new and not self._keep_unreadable:
+                self._logger.warning(
+                    "%s (%d bytes) cannot be read. If this lasts, it is moved to %s/ %d minutes after its last change.",
+                    path.name,
+                    status.st_size,
+                    DAMAGED_DIRECTORY,
+                    UNREADABLE_AGE_S // 60,
+                )
             return
         if self._keep_unreadable:
             self._logger.warning("%s (%d bytes) cannot be read. Keeping it.", path.name, status.st_size)
             return
         try:
             read_through(path)
+            if _is_written(stamp, _stamp(path.lstat())):
+                return
         except OSError as error:  # the disk may be at fault, not the file
             self._logger.warning(
                 "%s cannot be read at the moment (%s). Trying again later.", path.name, reason_of(error)
@@ -81,3 +110,31 @@ class SegmentReader:
             self._damaged.add([path])
         except OSError as error:
             self._logger.error("%s cannot be moved: %s. Trying again later.", path.name, reason_of(error))
+        else:
+            self._forget(path.name)
+
+    def forget_vanished(self) -> None:
+        """Forget unreadable files that are gone. Blocking."""
+        for name in self.unreadable:
+            if not os.path.lexists(self._directory / name):
+                self._forget(name)
+
+    def _remember(self, name: str, stamp: _Stamp | None) -> None:
+        self._waiting[name] = stamp
+        if len(self._waiting) > MOST_WAITING:
+            del self._waiting[next(iter(self._waiting))]
+        self.unreadable = tuple(self._waiting)
+
+    def _forget(self, name: str) -> None:
+        if name in self._waiting:
+            del self._waiting[name]
+            self.unreadable = tuple(self._waiting)
+
+
+def _is_written(before: _Stamp, now: _Stamp) -> bool:
+    """Whether a process wrote a file meanwhile. Copying programs make it older at their end, which is no writing."""
+    return now[0] != before[0] or now[1] > before[1]
+
+
+def _stamp(status: os.stat_result) -> _Stamp:
+    return status.st_size, status.st_mtime_ns

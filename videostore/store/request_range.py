@@ -10,8 +10,13 @@ from videostore.base.time_parsing import Moment, moment_us
 from videostore.storage.timeline import Timeline
 
 
-def parse_request_range(start: Moment, end: Moment, clock: Clock, timeline: Timeline) -> Range:
+def parse_request_range(
+    start: Moment, end: Moment, clock: Clock, timeline: Timeline, *, keep_future: bool = False
+) -> Range:
     """The range [start, end). An end slightly ahead of the clock is taken as now.
+
+    An end further ahead is refused. With `keep_future` it stays as it is, so that the answer says what is missing, and
+    only a start in the future is refused.
 
     Raises:
         TimestampError: one of the two is not a valid time.
@@ -24,8 +29,9 @@ def parse_request_range(start: Moment, end: Moment, clock: Clock, timeline: Time
     now_us = max(clock_us, timeline.end_within(from_us, to_us) or 0)
     if from_us >= to_us:
         raise RequestError("range-empty", from_us=from_us, to_us=to_us, clock_us=clock_us)
-    if to_us > now_us + CLOCK_LEEWAY_US:
+    ahead = to_us > now_us + CLOCK_LEEWAY_US
+    if ahead and not keep_future:
         raise RequestError("to-in-future", field="to", from_us=from_us, to_us=to_us, clock_us=clock_us)
     if from_us >= now_us:
         raise RequestError("from-in-future", field="from", from_us=from_us, to_us=to_us, clock_us=clock_us)
-    return Range(from_us, min(to_us, now_us))
+    return Range(from_us, to_us if ahead else min(to_us, now_us))

@@ -75,6 +75,10 @@ class Health:
     """Number of unreadable files that were set aside in `damaged/`."""
     damaged_bytes: int
     """Their size, which counts for the quota."""
+    damaged_names: tuple[str, ...]
+    """The names of the last ones, at most 10."""
+    unreadable_files: tuple[str, ...]
+    """Names of files that cannot be read and are not set aside yet, at most 10: a process may be writing them."""
     pending_saves: int
     """Number of queued saves that are not written yet."""
     failed_saves: list[SaveJob]

@@ -44,6 +44,7 @@ FETCH_LIMIT_BYTES = 25_165_788
 viam-server passes on, (2^25 - 32 bytes of framing) x 3/4."""
 
 _ALWAYS_US = 1 << 62
+_NAMES_TOLD = 10
 _T = TypeVar("_T")
 
 
@@ -190,7 +191,7 @@ class VideoStore(StoreParts):
         wait: bool = True,
         container: str = "mp4",
     ) -> SavedClip:
-        """Write the clip of [start, end) to the upload path, where it appears complete.
+        """Write the clip of [start, end) to the upload path, where it appears complete. `end` is not in the future.
 
         `metadata` becomes part of its name, and `tags` become `tag=…` directories, which the data manager turns into
         tags. `container` is as for `export`; the name ends in `.mp4` either way. With `wait=False` this returns at
@@ -202,7 +203,7 @@ class VideoStore(StoreParts):
             NoRoomError: the disk has no room for the clip, or pending clips hold nearly all of the quota.
             FFmpegError: the clip could not be made.
         """
-        asked = self._asked(start, end)
+        asked = self._asked(start, end, keep_future=False)
         check_container(container)
         metadata = request_metadata(metadata)
         directory = tag_directory(tags)
@@ -240,7 +241,8 @@ class VideoStore(StoreParts):
         overwrite: bool = False,
         on_progress: OnProgress | None = None,
     ) -> ExportedClip:
-        """Write the clip of [start, end), of any size, to a file, which appears complete.
+        """Write the clip of [start, end), of any size, to a file, which appears complete. `end` can be in the
+        future, as with `fetch`.
 
         `container` is `mp4`, or `fmp4` for a fragmented MP4. `metadata` goes into the clip's comment tag. `on_progress`
         gets the share of the work that is done, from 0 to 1.
@@ -275,6 +277,8 @@ class VideoStore(StoreParts):
     ) -> FetchedClip:
         """Return the clip of [start, end) as bytes: `mp4`, or `fmp4` for a fragmented MP4.
 
+        If the range ends in the future, the clip holds what there is, and `ranges` says what that is.
+
         Raises:
             TimestampError, RequestError: a time or the range is wrong.
             NothingStoredError: nothing is stored in the range.
@@ -299,7 +303,8 @@ class VideoStore(StoreParts):
         metadata: str = "",
         on_ranges: OnRanges | None = None,
     ) -> AsyncGenerator[bytes, None]:
-        """Yield the clip of [start, end), of any size, as a fragmented MP4, block by block as they are taken.
+        """Yield the clip of [start, end), of any size, as a fragmented MP4, block by block as they are taken. `end` can
+        be in the future, as with `fetch`.
 
         The clip is held neither in memory nor on disk. Until the iterator ends or is closed (`contextlib.aclosing`),
         nothing of the range is deleted. `on_ranges` is called before the first block, with what the clip holds if part
@@ -340,6 +345,8 @@ class VideoStore(StoreParts):
             unindexed_segments=self._archive.unindexed_segments,
             damaged_files=self._archive.damaged.count,
             damaged_bytes=self._archive.damaged.size_bytes,
+            damaged_names=self._archive.damaged.newest,
+            unreadable_files=self._archive.reader.unreadable[-_NAMES_TOLD:],
             pending_saves=self._saves.pending,
             failed_saves=self._saves.failed,
             storage_trouble=self._maintainer.trouble,
@@ -347,9 +354,9 @@ class VideoStore(StoreParts):
             index_trouble=self._archive.index.trouble,
         )
 
-    def _asked(self, start: Moment, end: Moment) -> Range:
+    def _asked(self, start: Moment, end: Moment, *, keep_future: bool = True) -> Range:
         self._requests.check()
-        return parse_request_range(start, end, self._clock, self._archive.timeline)
+        return parse_request_range(start, end, self._clock, self._archive.timeline, keep_future=keep_future)
 
     async def _run_request(self, work: Coroutine[Any, Any, _T]) -> _T:
         try:

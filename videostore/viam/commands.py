@@ -139,6 +139,9 @@ def describe_health(health: Health, upload_trouble: str | None = None) -> dict[s
     if health.damaged_files:
         status["damaged_files"] = health.damaged_files
         status["damaged_bytes"] = health.damaged_bytes
+        status["damaged_names"] = list(health.damaged_names)
+    if health.unreadable_files:
+        status["unreadable_files"] = list(health.unreadable_files)
     if health.storage_trouble:
         status["storage_trouble"] = health.storage_trouble
     if health.storage_limit:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import statistics
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from videostore.base.constants import (
     CAPTURED_AT_PLAUSIBLE_US,
     US_PER_SECOND,
 )
+from videostore.base.errors import shown
 from videostore.base.tasks import end_task
 from videostore.media.images import BadPictureError, read_picture
 from videostore.media.packet import Gap, Packet, StreamFormat
@@ -45,6 +46,10 @@ _READ_AT_ONCE_BYTES = 1 << 20
 
 _INTERVALS = 8
 """Number of frame intervals whose median is the camera's usual interval."""
+
+
+_NAMES_TOLD = 10
+"""Images of one response whose names are told: a camera may send any number."""
 
 
 class CameraError(Exception):
@@ -85,6 +90,7 @@ class FramePoller:
         self._distrust_until_us = 0
         self._fault: str | None = None
         self._gap_reported = False
+        self._warned_of_sources = False
         self._damaged = 0
         """How many images in a row were damaged."""
         self.latest: LatestImage | None = None
@@ -172,12 +178,20 @@ class FramePoller:
         if not images:
             raise CameraError(f"camera {self._camera.name!r} sent no image")
         if self._source_name is None:
+            if len(images) > 1 and not self._warned_of_sources:
+                self._warned_of_sources = True
+                self._logger.warning(
+                    "Camera %r sends %d images at a time: %s. Recording the first one. Set the attribute"
+                    " 'source_name' to the one to record.",
+                    self._camera.name,
+                    len(images),
+                    _names(images),
+                )
             return images[0]
         for image in images:
             if image.name == self._source_name:
                 return image
-        names = ", ".join(repr(image.name) for image in images)
-        raise CameraError(f"camera {self._camera.name!r} has no source {self._source_name!r}, only {names}")
+        raise CameraError(f"camera {self._camera.name!r} has no source {self._source_name!r}, only {_names(images)}")
 
     def _date(self, captured_at_us: int, arrival_us: int) -> int:
         """The capture time: the camera's own if it is plausible, else the arrival time."""
@@ -212,6 +226,11 @@ class FramePoller:
         self._gap_reported = True
         self._logger.warning("Not recording: %s.", reason)
         return Gap(reason)
+
+
+def _names(images: Sequence[NamedImage]) -> str:
+    names = [shown(image.name) for image in images[:_NAMES_TOLD]]
+    return ", ".join(names) + (" …" if len(images) > _NAMES_TOLD else "")
 
 
 async def _read(data: bytes) -> tuple[StreamFormat, bytes]:
