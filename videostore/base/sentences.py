@@ -113,6 +113,8 @@ FFMPEG = {
 
 STORE = {
     "storage-missing": "There is no storage directory {path}. Check the path.",
+    "storage-not-created": "The storage directory {path} cannot be created: {reason:reason}. Check the path and its"
+    " rights.",
     "storage-unusable": "The storage at {path} cannot be used: {reason:reason}.",
     "storage-unreadable": "The storage at {path} cannot be read: {reason:reason}.",
     "index-not-repaired": "The segments at {path} are repaired, but the index cannot be kept there: {reason:reason}.",
