@@ -23,15 +23,7 @@ from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from videostore.base.errors import RequestError, VideoStoreError, reason_of
-from videostore.base.files import (
-    missing_directories,
-    mount_point,
-    remove_empty_directories,
-    rename_to_free,
-    sync_directory,
-    sync_file,
-    why_not_created,
-)
+from videostore.base.files import mount_point, rename_to_free, sync_directory, sync_file, why_not_created
 from videostore.clips import reservations
 from videostore.clips.clip_names import NAME_BYTES, PROGRESS_SUFFIX, TAG_BYTES, TOKEN_BYTES, clean_name, clip_stem
 from videostore.clips.progress import OnProgress
@@ -64,7 +56,6 @@ class Uploads:
         self._name = name
         self._storage = storage
         self._mount: Path | None = None
-        self._created: list[Path] = []
         self._stall = StallLimit()
         self._reserved: Counter[str] = Counter()
         # Separate threads: the upload path may be on a disk that hangs, which must not block the recording's threads.
@@ -86,7 +77,6 @@ class Uploads:
         Raises:
             VideoStoreError: it cannot be used.
         """
-        self._created = missing_directories(self.directory)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -95,11 +85,6 @@ class Uploads:
                 raise VideoStoreError("upload-path-unusable", path=self.directory, reason=reason) from error
             logger.error("Nothing can be saved to %s at the moment: %s.", self.directory, reason_of(error))
         self._mount = mount_point(self.directory)
-
-    def remove_path(self) -> None:
-        """Remove what `make_path` created, unless something is in it. Blocking."""
-        created, self._created = self._created, []
-        remove_empty_directories(created)
 
     def make_directory(self, directory: Path) -> None:
         """Create a directory for a clip, unless the device of the upload path is gone. Blocking.

@@ -159,13 +159,13 @@ class StoreParts:
             created = await off_loop(missing_directories, directory)
             try:
                 if self._creates_upload_path:
+                    created += await self._uploads.run(missing_directories, self._storage.upload_path)
                     await self._uploads.run(self._uploads.make_path, self._logger)
                 self._archive = await Archive.open(directory, self._logger)
             except BaseException:
                 # What is refused leaves no directories behind.
-                await off_loop(remove_empty_directories, created)
-                with contextlib.suppress(VideoStoreError):  # its disk hangs
-                    await self._uploads.run(self._uploads.remove_path, within_s=_POLL_S)
+                with contextlib.suppress(VideoStoreError):  # the disk of the upload path hangs
+                    await self._uploads.run(remove_empty_directories, created, within_s=_POLL_S)
                 raise
         except (OSError, sqlite3.Error) as error:
             raise await off_loop(self._storage_error, error) from error
