@@ -26,7 +26,7 @@ MODULE_PY := $(MODULE_DIR)/venv/bin/python
 MODULE_STAMP := $(MODULE_DIR)/venv/.installed
 ARCHIVE := module.tar.gz
 
-.PHONY: help setup test test-players lint format bench demo soak module module-check package-check lock clean
+.PHONY: help setup test test-players lint format bench demo soak module module-check package-check wheel-check lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 22
@@ -67,6 +67,9 @@ module-check: $(ARCHIVE) $(STAMP) ## check that module.tar.gz runs; as root, in 
 
 package-check: $(STAMP) ## check the wheel in new environments (PYTHONS="python3.10 python3.13")
 	$(PY) -m scripts.release.package_check $(PYTHONS)
+
+wheel-check: $(STAMP) ## check that every pinned dependency has a wheel for linux/arm64 (PYTHONS="3.12 3.13")
+	$(PY) -m scripts.release.wheel_check $(PYTHONS)
 
 lock: $(STAMP) ## update requirements.lock to the newest versions
 	$(PY) $(PIP_INSTALL) --upgrade --target $(MODULE_DIR)/uv uv

@@ -16,6 +16,8 @@ import inspect
 import re
 import string
 import sys
+import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,8 +87,20 @@ def _section(part: str, kind: type[VideoStoreError]) -> str:
     part = pattern.sub(codes, part)
     table = "".join([FIELDS_HEAD, *_fields(kind)])
     part = re.sub(re.escape(FIELDS_HEAD) + r"(?:\|.*\n)*", lambda _: table, part)
-    status = Refusal(kind(next(iter(kind.sentences)))).grpc_code.name
-    return re.sub(rf"^{STATUS}.*$", f"{STATUS}`{status}`", part, flags=re.MULTILINE)
+    return re.sub(rf"^{STATUS}(?:.+\n)+", lambda _: _statuses(kind) + "\n", part, flags=re.MULTILINE)
+
+
+def _statuses(kind: type[VideoStoreError]) -> str:
+    """The line of the gRPC status, with the codes that have another one."""
+    by_code = {code: Refusal(kind(code)).grpc_code.name for code in kind.sentences}
+    usual, *others = (name for name, _ in Counter(by_code.values()).most_common())
+    parts = [f"`{usual}`"]
+    for other in others:
+        codes = [f"`{code}`" for code in sorted(by_code) if by_code[code] == other]
+        parts.append(
+            f"`{other}` for {', '.join(codes[:-1])} and {codes[-1]}" if codes[1:] else f"`{other}` for {codes[0]}"
+        )
+    return textwrap.fill(STATUS + "; ".join(parts), 120, break_on_hyphens=False)
 
 
 def _row(kind: type[VideoStoreError], code: str, explanation: str) -> str:

@@ -42,6 +42,7 @@ VALUES: dict[str, Any] = {
     "MiB": 30 << 20,
     "attribute": "storage.size_gb",
     "exact": TIME_US + 1,
+    "field": "to",
     "exact range": Range(TIME_US, TIME_US + 5_000_001),
     "name": "storage.sizegb",
     "path": "/srv/recording",
@@ -172,6 +173,7 @@ def test_a_style_writes_attributes_and_times_in_its_own_way() -> None:
     ("form", "value", "expected"),
     [
         ("attribute", "video.codec", "video.codec"),
+        ("field", "to", "'to'"),
         ("the attribute", "sync", "The attribute sync"),
         ("time", 1_725_634_833_250_999, "2024-09-06_15-00-33.250Z"),
         ("range", Range(0, 1_000_000), "1970-01-01_00-00-00.000Z to 1970-01-01_00-00-01.000Z"),

@@ -6,7 +6,16 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from videostore.base.files import as_path, mount_point, rename_to_free, sync_directory, sync_file
+from videostore.base.files import (
+    as_path,
+    missing_directories,
+    mount_point,
+    remove_empty_directories,
+    rename_to_free,
+    sync_directory,
+    sync_file,
+    why_not_created,
+)
 
 
 @pytest.mark.parametrize("given", ["/a/b", b"/a/b", Path("/a/b"), PurePosixPath("/a/b")])
@@ -23,6 +32,31 @@ def test_a_path_of_bytes_that_are_not_utf8_names_the_same_file(tmp_path: Path) -
 def test_what_is_not_a_path_is_refused() -> None:
     with pytest.raises(TypeError):
         as_path(7)  # type: ignore[arg-type]
+
+
+def test_only_directories_that_were_missing_and_are_empty_are_removed_again(tmp_path: Path) -> None:
+    inner = tmp_path / "a" / "b" / "c"
+    missing = missing_directories(inner)
+    assert missing == [inner, inner.parent, inner.parent.parent]
+    inner.mkdir(parents=True)
+    assert missing_directories(inner) == []
+    (tmp_path / "a" / "file").touch()
+    remove_empty_directories(missing)
+    assert os.listdir(tmp_path / "a") == ["file"]
+
+
+def test_the_reason_why_a_directory_cannot_be_created_names_what_is_in_its_way(tmp_path: Path) -> None:
+    def why(path: Path) -> str:
+        with pytest.raises(OSError) as failed:
+            path.mkdir(parents=True)
+        return why_not_created(path, failed.value)
+
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    assert why(tmp_path / "file") == why(tmp_path / "file" / "under") == f"{tmp_path / 'file'} is not a directory"
+    assert why(tmp_path / "link") == f"{tmp_path / 'link'} is a link that leads nowhere"
+    assert why(Path("/proc/door/inside")) == "no directory can be created in /proc"
+    assert why(tmp_path / ("x" * 300)) == "File name too long"
 
 
 def test_a_file_is_forced_to_stable_storage_and_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

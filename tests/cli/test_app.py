@@ -64,3 +64,16 @@ def test_the_password_of_a_url_that_is_no_command_is_not_shown(program: Program,
     with pytest.raises(RequestError) as refused:
         dispatch([url])
     assert "cret" not in str(refused.value.fields)
+
+
+def test_a_file_that_is_taken_for_an_option_can_be_named_with_its_directory(program: Program) -> None:
+    (program.here / "-visit").touch()
+    for arguments, name in (
+        (["when", "-x.mp4"], "-x.mp4"),
+        (["when", "--x.mp4"], "--x.mp4"),
+        (["when", "-visit"], "-visit"),
+    ):
+        assert f" If {name} is a file, name it as ./{name}. See " in program(*arguments).sentence
+    assert "is a file" not in program("state", "--loud").sentence
+    done = program("when", "./-visit")
+    assert done.code == 2 and done.sentence.startswith("The clip -visit cannot be read: ")

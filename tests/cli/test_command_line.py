@@ -17,7 +17,7 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["export", "-5m", "now", "--overwite"], ["--overwite", "--overwrite"]),
     (["export", "-5m", "now", "-x"], ["No such option: -x"]),
     (["export", "-5m", "now", "then"], ["then"]),
-    (["export", "yesterday", "now"], ["'from' is not a valid time: 'yesterday'.", "-5m", "RFC 3339"]),
+    (["export", "yesterday", "now"], ["FROM is not a valid time: 'yesterday'.", "-5m", "RFC 3339"]),
     (["export", "-5m", "-x"], ["No such option: -x"]),
     (["export", "2024-08-30T08:40:00+02:00", "+1s", "-o", "no/clip.mp4"], ["There is no directory", "Create it first"]),
     (["export", "-5m", "now", "--component", "door"], ["--component", "--machine ADDRESS"]),
@@ -25,7 +25,7 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["export", "-5m", "now", "--machine", "robot", "-o", "-"], ["-o - is not available with --machine"]),
     (["export", "-5m", "now", "--machine", "robot", "--fmp4"], ["--fmp4 is not available with --machine"]),
     (["state", "--storage", "nowhere"], ["There is no storage directory", "nowhere"]),
-    (["state", "--since", "soon"], ["'since' is not a valid time: 'soon'"]),
+    (["state", "--since", "soon"], ["--since is not a valid time: 'soon'"]),
     (["state"], ["No storage directory was found", "--storage DIR", environment.STORAGE]),
 ]  # fmt: skip
 """Wrong command lines, and words of the message."""

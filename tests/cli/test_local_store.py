@@ -8,9 +8,10 @@ import shutil
 from pathlib import Path
 
 from scripts.fakes.painted_camera import read_clip
-from tests.support.program import Program, contents, exact, read_time
+from tests.support.program import Program, contents, exact, read_time, wait_until
 from tests.support.recording import Pulse, Stores, until
 from videostore.cli.local_store import is_being_recorded, open_reader
+from videostore.storage.directory_lock import DirectoryLock
 
 
 async def test_while_a_recording_is_in_progress_a_clip_may_end_now(program: Program, stores: Stores) -> None:
@@ -60,6 +61,24 @@ async def test_a_reader_has_every_segment_indexed_and_changes_nothing(recording:
 def test_an_open_segment_that_has_not_grown_is_not_a_recording_in_progress(tmp_path: Path) -> None:
     path = tmp_path / "1725000000123457-000000.open"
     path.touch()
+    assert not is_being_recorded(tmp_path)  # no recorder has the directory
+    lock = DirectoryLock(tmp_path)
     assert is_being_recorded(tmp_path)
     os.utime(path, (0, 0))
     assert not is_being_recorded(tmp_path)
+    lock.release()
+
+
+def test_a_recorder_that_was_killed_does_not_record_any_more(program: Program) -> None:
+    source = "testsrc=size=160x144:rate=10"
+    arguments = "record", source, "--format", "lavfi", "--reencode", "--preset", "ultrafast", "--storage", "door"
+
+    def recording() -> bool:
+        return bool(json.loads(program("state", "--json", "--storage", "door").out)["recording"])
+
+    with program.start(*arguments, "--size-gb", "1", "--segment-seconds", "1") as process:
+        wait_until(lambda: bool([*(program.here / "door").glob("*.mp4")]))
+        wait_until(recording)
+        process.kill()
+        process.wait()
+        assert not recording()

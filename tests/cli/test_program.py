@@ -30,5 +30,5 @@ def test_the_usage_shows_which_arguments_may_be_left_out(program: Program) -> No
 
 def test_an_argument_that_looks_like_a_negative_number_is_not_taken_for_an_option(program: Program) -> None:
     assert (
-        program("when", "clip.mp4", "-5").sentence == "'POSITION' is -5 s. It must not be before the start of the clip."
+        program("when", "clip.mp4", "-5").sentence == "POSITION is -5 s. It must not be before the start of the clip."
     )

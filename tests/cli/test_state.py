@@ -100,10 +100,22 @@ def test_state_shows_the_last_ranges_of_many_and_the_gaps_between_them(
 def test_state_of_an_empty_directory_says_that_nothing_is_stored(program: Program, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
+    (empty / "index.sqlite.db").touch()  # a recorder was here
     done = program("state", "--storage", empty)
     assert done.code == 0 and re.search(r"^Stored +nothing yet$", done.out, re.MULTILINE)
     assert json.loads(program("state", "--json", "--storage", empty).out)["ranges"] == []
-    assert not os.listdir(empty)
+    assert os.listdir(empty) == ["index.sqlite.db"]
+
+
+@pytest.mark.parametrize("command", ["state", "verify", "verify --repair", "export -5m now", "play -5m now"])
+def test_a_folder_that_is_no_storage_directory_is_refused(program: Program, tmp_path: Path, command: str) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "holiday.jpg").touch()
+    done = program(*command.split(), "--storage", folder, VIDEOSTORE_FFPLAY="true", DISPLAY=":0")
+    assert (done.code, done.out) == (2, "")
+    assert done.sentence == f"There is no recording in {folder}. Name a storage directory."
+    assert os.listdir(folder) == ["holiday.jpg"]
 
 
 def test_a_frame_in_the_future_which_a_clock_that_was_set_back_leaves_is_new() -> None:

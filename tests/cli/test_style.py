@@ -36,6 +36,14 @@ def test_an_attribute_of_another_machine_keeps_its_name() -> None:
     assert sentence_of(wrong, CommandLineStyle(options=False)) == str(wrong)
 
 
+def test_a_field_is_written_as_the_argument_that_sets_it() -> None:
+    arguments = {"from": "FROM", "to": "TO", "position": "POSITION", "since": "--since", "tags": "'tags'"}
+    for field, argument in arguments.items():
+        error = RequestError("field-wrong", field=field, value=0, expected="more")
+        assert sentence_of(error, UTC) == f"{argument} is 0. It must be more."
+        assert str(error) == f"'{field}' is 0. It must be more."
+
+
 def test_a_time_is_written_in_rfc_3339_local_or_in_utc() -> None:
     error = RequestError("from-after-to", from_us=START_US, to_us=START_US - 1_000_000)
     assert sentence_of(error, UTC) == (

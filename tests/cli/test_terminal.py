@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
+
+import pytest
 
 from tests.support.program import Program, exact
 
@@ -37,3 +40,14 @@ def test_only_a_terminal_gets_colours_and_bars(program: Program, recording: Path
     assert "\x1b" not in done.out + done.err and "Writing" not in done.out + done.err
     code, drawn = program.on_terminal(*arguments, "-o", "-")
     assert code == 2 and "A clip cannot be shown in a terminal" in drawn
+
+
+@pytest.mark.parametrize("columns", [36, 40, 60, 120])
+def test_facts_are_broken_between_words_and_a_time_is_never_cut(
+    program: Program, recording: Path, times: list[int], columns: int
+) -> None:
+    arguments = "export", exact(times[0]), exact(times[60]), "--storage", recording, "-o", "clip.mp4"
+    code, drawn = program.on_terminal(*arguments, columns=columns)
+    (held,) = re.findall(r"holds.*", drawn, re.DOTALL)
+    assert code == 0 and "2024-08-30T08:40:00.123+02:00" in held and re.search(r"\(\d\.\d s\)", held)
+    assert len(re.findall(r"2024-08-30T\d\d:\d\d:\d\d\.\d{3}\+02:00", held)) == 2

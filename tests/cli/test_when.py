@@ -84,8 +84,8 @@ def test_what_cannot_be_answered_is_one_sentence(program: Program, clip: Path, t
     asyncio.run(write_foreign(tmp_path / "foreign.mp4"))
     (tmp_path / "text.mp4").write_text("no video")
     for arguments, sentence in {
-        (clip, "3600"): "'position' is 3600 s, but the clip lasts ",
-        (clip, "-1:02"): "'POSITION' is -62 s. It must not be before the start of the clip.",
+        (clip, "3600"): "POSITION is 3600 s, but the clip lasts ",
+        (clip, "-1:02"): "POSITION is -62 s. It must not be before the start of the clip.",
         (clip, "soon"): "POSITION is 'soon'. It must be seconds, or a time such as 1:02.5 or 0:01:02.500.",
         (tmp_path / "foreign.mp4",): f"The clip {tmp_path}/foreign.mp4 does not tell when it was captured: ",
         (tmp_path / "text.mp4", "1"): f"The clip {tmp_path}/text.mp4 cannot be read: ",
@@ -93,6 +93,28 @@ def test_what_cannot_be_answered_is_one_sentence(program: Program, clip: Path, t
     }.items():
         done = program("when", *arguments)
         assert (done.code, done.out) == (2, "") and done.sentence.startswith(sentence), done.err
+
+
+def test_a_segment_is_called_a_segment_and_its_time_is_told(program: Program, recording: Path) -> None:
+    segment = min(recording.glob("*.mp4"))
+    for arguments in ([segment], [segment, "1"]):
+        done = program("when", *arguments, "--utc")
+        assert (done.code, done.out) == (2, "")
+        told = f"{segment} is a segment of a recording, captured from 2024-08-30T06:40:00.123Z to 2024-08-30T06:40:0"
+        assert done.sentence.startswith(told) and "export that range" in done.sentence
+
+
+@pytest.mark.parametrize("columns", [30, 40, 80, 120])
+def test_no_time_is_cut_or_left_out_where_the_terminal_is_narrow(program: Program, clip: Path, columns: int) -> None:
+    _, drawn = program.on_terminal("when", clip, columns=columns)
+    whole = "".join(drawn.split()) if columns == 30 else drawn  # a time to the microsecond has 32 characters
+    for time in (
+        "08:40:00.523457+02:00",
+        "08:41:30.123457+02:00",
+        "1 min 27 s".replace(" ", "" if columns == 30 else " "),
+    ):
+        assert time in whole
+    assert "…" not in drawn and "GAP BEFORE" in drawn
 
 
 def test_the_first_stretches_of_many_are_shown_and_what_is_not_known_is_said(program: Program, tmp_path: Path) -> None:

@@ -187,6 +187,7 @@ async def test_a_storage_path_that_cannot_be_created_is_refused_in_one_sentence(
             with pytest.raises(GRPCError) as refused:
                 await machine.add(storage={field: str(tmp_path / "file" / "under")})
             error = sent_error(refused.value)
-            assert error.code == ("storage-unusable" if field == "storage_path" else "upload-path-unusable")
+            assert error.code == ("storage-not-created" if field == "storage_path" else "upload-path-unusable")
             assert_sentence(refused.value.message or "")
+            assert {path.name for path in tmp_path.iterdir()} == {"file"}
         await machine.add()

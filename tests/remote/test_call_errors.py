@@ -227,3 +227,17 @@ async def test_a_machine_that_does_not_respond_in_time_is_named(
         0.2,
         machine.address,
     )
+
+
+PLACE = " - file_name='/opt/camera/main.py' func_name='do_command' line_num=47"
+
+
+@pytest.mark.parametrize("prefix", ["", "rpc error: code = Unknown desc = "])
+async def test_a_camera_in_python_that_is_no_recorder_is_said_so_without_its_code(
+    machine: Machine, recorder: FakeRecorder, prefix: str
+) -> None:
+    error = await raised(machine, recorder, GRPCError(Status.UNKNOWN, f"{prefix}NotImplementedError - {PLACE}"))
+    assert isinstance(error, MachineError) and error.code == "not-a-recorder"
+    assert str(error) == "store does not answer as a recorder does."
+    error = await raised(machine, recorder, GRPCError(Status.UNKNOWN, f"{prefix}KeyError - 'video'{PLACE}"))
+    assert str(error) == "store does not answer as a recorder does: 'video'."

@@ -112,6 +112,13 @@ def test_the_links_of_meta_json_lead_to_headings_that_exist() -> None:
         assert not anchor or anchor in anchors((ROOT / file).read_text(encoding="utf-8")), link
 
 
+def test_meta_json_has_the_address_of_the_package_which_the_publisher_sets(
+    setup_cfg: configparser.ConfigParser,
+) -> None:
+    assert META["url"] == setup_cfg["metadata"].get("url", "")
+    assert "set `url` in\n`meta.json`" in (ROOT / "docs/guide/module-archive.md").read_text(encoding="utf-8")
+
+
 def test_the_version_is_in_one_place(setup_cfg: configparser.ConfigParser) -> None:
     assert str(Version(videostore.__version__)) == videostore.__version__
     assert setup_cfg["metadata"]["version"] == "attr: videostore.__version__"

@@ -51,8 +51,43 @@ async def test_an_input_that_can_never_be_recorded_is_refused_with_its_reason(tm
     assert "there is no such file" in await refusal(tmp_path / "none.mp4", binary)
     assert "it is a directory" in await refusal(tmp_path, binary)
     assert "it contains no readable video" in await refusal(garbage, binary)
-    assert "it contains no video" in await refusal(sound, binary)
+    assert "cannot be recorded: it contains no video. Name a file with video," in await refusal(sound, binary)
+    assert "ffmpeg" not in await refusal(sound, binary)
     assert "does not support its protocol" in await refusal("nonsense://host/path", binary)
     assert "does not support its format" in await refusal("x", binary, format="nonsense")
     assert "option is unknown" in await refusal(garbage, binary, options={"no_such_option": "1"})
     assert str(garbage) in await refusal(garbage, binary)
+
+
+@pytest.mark.parametrize("name", ["still.jpg", "still.png", "still.bmp", "still.tiff", "still.gif", "still.webp"])
+async def test_a_still_is_no_recording(tmp_path: Path, binary: str, name: str) -> None:
+    await _draw(binary, tmp_path / name, "-frames:v", "1")
+    sentence = await refusal(tmp_path / name, binary)
+    assert "cannot be recorded: it is a still image, not a video. Name a file with video," in sentence
+    assert "ffmpeg" not in sentence
+
+
+@pytest.mark.parametrize("name", ["moving.gif", "moving.apng", "moving.mp4"])
+async def test_pictures_that_move_are_recorded(tmp_path: Path, binary: str, name: str) -> None:
+    await _draw(binary, tmp_path / name, "-t", "1")
+    info = await open_input(tmp_path / name, binary).probe()
+    assert info is not None and not info.live and (info.width, info.height) == (128, 72)
+
+
+async def test_pictures_that_are_asked_for_as_a_video_are_recorded(tmp_path: Path, binary: str) -> None:
+    await _draw(binary, tmp_path / "still-%d.jpg", "-t", "1")
+    looped = open_input(tmp_path / "still-1.jpg", binary, format="image2", options={"loop": "1"})
+    sequence = open_input(tmp_path / "still-%d.jpg", binary, format="image2")
+    for source in (looped, sequence):
+        info = await source.probe()
+        assert info is not None and (info.width, info.height) == (128, 72)
+
+
+async def test_a_video_of_one_frame_is_recorded(tmp_path: Path, binary: str) -> None:
+    await _draw(binary, tmp_path / "one.mp4", "-frames:v", "1")
+    assert await open_input(tmp_path / "one.mp4", binary).probe() is not None
+
+
+async def _draw(binary: str, path: Path, *options: str) -> None:
+    drawing = ["-f", "lavfi", "-i", "testsrc=size=128x72:rate=5"]
+    await run_ffmpeg([binary, "-v", "error", *drawing, *options, str(path)])

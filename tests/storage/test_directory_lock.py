@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from tests.support.checkout import ROOT
 from videostore.base.errors import VideoStoreError
-from videostore.storage.directory_lock import DirectoryLock
+from videostore.storage.directory_lock import DirectoryLock, is_locked
 
 _LOCKER = """
 import subprocess, sys
@@ -162,3 +164,19 @@ def test_a_new_directory_is_for_its_owner_alone_and_an_existing_one_keeps_its_mo
     assert stat.S_IMODE(new.stat().st_mode) == 0o700
     assert stat.S_IMODE(existing.stat().st_mode) == 0o750
     assert stat.S_IMODE(new.parent.stat().st_mode) == 0o755
+
+
+def test_whether_a_directory_is_locked_can_be_found_out(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path)
+    lock = DirectoryLock(tmp_path)
+    assert is_locked(tmp_path)
+    lock.release()
+    assert not is_locked(tmp_path)
+    assert is_locked(tmp_path / "nowhere")  # unknown
+
+
+def test_looking_at_a_directory_does_not_keep_a_recorder_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looking = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr(time, "sleep", lambda _: os.close(looking))  # the look ends meanwhile
+    DirectoryLock(tmp_path).release()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -105,7 +106,46 @@ async def test_the_error_for_a_storage_path_that_cannot_be_used_names_it(stores:
     stores.storage.write_bytes(b"a file")
     with pytest.raises(VideoStoreError, match=str(stores.storage)) as error:
         await stores.open()
-    assert error.value.code == "storage-unusable" and error.value.path == stores.storage
+    assert error.value.code == "storage-not-created" and error.value.path == stores.storage
+    assert str(error.value) == (
+        f"The storage directory {stores.storage} cannot be created: {stores.storage} is not a directory. "
+        "Check the path and its rights."
+    )
+
+
+async def test_what_is_refused_leaves_no_directories_behind(stores: Stores) -> None:
+    stores = Stores(stores.directory / "deep" / "inside")
+
+    async def refused(code: str, **settings: Any) -> None:
+        with pytest.raises(VideoStoreError) as error:
+            await stores.open(**settings)
+        assert error.value.code == code
+
+    await refused("floor-beyond-device", min_free_gb=1e6)
+    assert not stores.directory.parent.exists()
+    stores.directory.mkdir(parents=True)
+    stores.storage.write_bytes(b"a file")
+    await refused("storage-not-created")
+    assert not stores.upload.exists()
+    stores.storage.unlink()
+    stores.upload.write_bytes(b"a file")
+    await refused("upload-path-unusable")
+    assert not stores.storage.exists()
+    stores.upload.unlink()
+
+    store = await stores.open()
+    stores.upload.rmdir()
+    await refused("storage-in-use")
+    assert not stores.upload.exists() and stores.storage.exists()
+    await store.close()
+
+
+async def test_a_directory_that_existed_before_stays_when_a_store_is_refused(stores: Stores) -> None:
+    stores.upload.mkdir(parents=True)
+    stores.storage.write_bytes(b"a file")
+    with pytest.raises(VideoStoreError):
+        await stores.open()
+    assert stores.upload.is_dir()
 
 
 async def test_files_that_are_added_and_deleted_are_noticed(stores: Stores, recording: Path) -> None:

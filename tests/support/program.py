@@ -70,7 +70,7 @@ class Program:
     def environment(self, **changes: str) -> dict[str, str]:
         """The environment that it is started with."""
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("VIDEOSTORE_ST", "VIAM_"))}
-        clean = {"HOME": str(self.home), "TMPDIR": str(self.home / "tmp"), "TZ": ZONE, "COLUMNS": "80"}
+        clean = {"HOME": str(self.home), "TMPDIR": str(self.home / "tmp"), "TZ": ZONE, "COLUMNS": "80", "DISPLAY": ":0"}
         return {**ours, **clean, "PYTHONPATH": str(ROOT), **changes}
 
     @property

@@ -239,6 +239,14 @@ async def test_the_storage_state_has_exactly_the_fields_of_the_go_module(store: 
     assert 0 < remaining < 1e6
 
 
+@pytest.mark.parametrize("size_gb", [0.0045, 0.0047, 0.1, 1 / 3, 1.5, 12, 0.123456789, 1e-9])
+async def test_the_quota_is_told_as_the_config_gives_it(stores: Stores, size_gb: float) -> None:
+    response = await execute(await stores.open(size_gb=size_gb), {"command": "get-storage-state"})
+    assert response["disk_usage"]["storage_limit_gb"] == pytest.approx(size_gb, abs=0.5 / GIB)
+    if size_gb not in (1 / 3, 1e-9):  # these have more decimals than a quota in bytes can tell
+        assert response["disk_usage"]["storage_limit_gb"] == size_gb
+
+
 async def test_an_empty_storage_has_a_state_too(stores: Stores) -> None:
     response = await execute(await stores.open(), {"command": "get-storage-state"})
     assert response["stored_video"] == []

@@ -9,7 +9,7 @@ from typing import Any
 import av
 import pytest
 import pytest_asyncio
-from grpclib import GRPCError
+from grpclib import GRPCError, Status
 
 from scripts.fakes.painted_camera import PaintedCamera, check_clip, read_clip
 from scripts.fakes.viam_server import Parent
@@ -254,5 +254,6 @@ async def test_a_second_component_on_the_same_storage_path_is_refused_and_the_fi
     with pytest.raises(GRPCError) as refused:
         await machine.parent.add("second", machine.attributes())
     assert_plain(refused.value, "storage.storage_path", "another recorder")
+    assert refused.value.status is Status.FAILED_PRECONDITION
     await machine.record(1)
     assert (await machine.status())["recording"] is True

@@ -21,12 +21,16 @@ from videostore.base.time_format import format_utc_exact, format_utc_microsecond
 class Style:
     """How the fields of a sentence are written. The command line has its own style, with its options and local times.
 
-    Forms: `attribute` (a dotted name), `the attribute` (the same at the beginning of a sentence), `time` (of
-    microseconds, to the millisecond), `range` (rounded outwards), `exact` and `exact range` (neither is rounded),
-    `value` (quoted and shortened), `path` (quoted in full), `name` (without quotes if it can
-    be), `MiB`, `GiB`, `s` (seconds), `reason` (without its full stop). A field without a form is written as it is, a
+    Forms: `field` (of a command), `attribute` (a dotted name), `the attribute` (the same at the beginning of a
+    sentence), `time` (of microseconds, to the millisecond), `range` (rounded outwards), `exact` and `exact range`
+    (neither is rounded), `value` (quoted and shortened), `path` (quoted in full), `name` (without quotes if it can be),
+    `MiB`, `GiB`, `s` (seconds), `reason` (without its full stop). A field without a form is written as it is, a
     list with commas.
     """
+
+    def field(self, name: str) -> str:
+        """A field of a command, or a parameter."""
+        return f"'{printable(name)}'"
 
     def attribute(self, name: str) -> str:
         """An attribute of the machine config, by its dotted name."""
@@ -46,6 +50,8 @@ class Style:
 
     def write(self, value: Any, form: str) -> str:
         """One field in the form that its sentence asks for. Fails if the value does not have the type of the form."""
+        if form == "field":
+            return self.field(value)
         if form == "attribute":
             return self.attribute(value)
         if form == "the attribute":

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
 
+from videostore.base.errors import reason_of
 from videostore.base.system import rename_exclusively, sync_data
 
 AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -37,6 +40,31 @@ def make_private_directory(directory: AnyPath) -> None:
     path = as_path(directory)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)
+
+
+def missing_directories(directory: AnyPath) -> list[Path]:
+    """What creating a directory creates: itself and those above it that do not exist, the innermost first. Blocking."""
+    path = as_path(directory)
+    return [one for one in (path, *path.parents) if not os.path.lexists(one)]
+
+
+def remove_empty_directories(directories: Iterable[Path]) -> None:
+    """Remove directories, in this order, unless something is in them. Blocking."""
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            directory.rmdir()
+
+
+def why_not_created(directory: AnyPath, error: OSError) -> str:
+    """Why a directory cannot be created: what is in its place, or what the system says. Blocking."""
+    path = as_path(directory)
+    for one in (*reversed(path.parents), path):
+        if os.path.lexists(one) and not one.is_dir():
+            return f"{one} is a link that leads nowhere" if one.is_symlink() else f"{one} is not a directory"
+    if error.errno == errno.ENOENT:  # such as below /proc
+        exists = next(one for one in path.parents if one.is_dir())
+        return f"no directory can be created in {exists}"
+    return reason_of(error)
 
 
 def rename_to_free(source: Path, target: Path) -> None:

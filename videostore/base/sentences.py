@@ -34,15 +34,16 @@ TIMESTAMP = {
     "timestamp-no-date": 'parsing time "{field}": {value:value} is not a valid date. The form is {expected}.',
     "timestamp-skipped": 'parsing time "{field}": {value:value} did not exist here: clocks skipped it. Use {before} or'
     " {after}, or UTC.",
-    "time-type": "'{field}' is {value:value}. It must be whole microseconds since 1970 (UTC), a datetime, or a text"
+    "time-type": "{field:field} is {value:value}. It must be whole microseconds since 1970 (UTC), a datetime, or a text"
     " such as '2026-11-22T16:39:20Z'.",
-    "time-form": "'{field}' is not a valid time: {value:value}. Use {expected}.",
-    "time-no-date": "'{field}' is {value:value}, which is not a valid date.",
-    "time-skipped": "'{field}' is {value:value}, which did not exist here: clocks skipped it. Use {before} or {after},"
-    " or add a UTC offset.",
-    "length-form": "'{field}' is {value:value}. It must be a length such as {sign}90s, {sign}5m or {sign}1h30m, with"
-    " the units w, d, h, m and s.",
-    "start-in-future": "'{field}' is {value:value}, which is in the future. Only 'to' can be a length after 'from'.",
+    "time-form": "{field:field} is not a valid time: {value:value}. Use {expected}.",
+    "time-no-date": "{field:field} is {value:value}, which is not a valid date.",
+    "time-skipped": "{field:field} is {value:value}, which did not exist here: clocks skipped it. Use {before} or"
+    " {after}, or add a UTC offset.",
+    "length-form": "{field:field} is {value:value}. It must be a length such as {sign}90s, {sign}5m or {sign}1h30m,"
+    " with the units w, d, h, m and s.",
+    "start-in-future": "{field:field} is {value:value}, which is in the future. Only the end of a range can"
+    " be a length after its start.",
 }
 
 NOTHING_STORED = {
@@ -111,6 +112,8 @@ FFMPEG = {
 
 STORE = {
     "storage-missing": "There is no storage directory {path}. Check the path.",
+    "storage-not-created": "The storage directory {path} cannot be created: {reason:reason}. Check the path and its"
+    " rights.",
     "storage-unusable": "The storage at {path} cannot be used: {reason:reason}.",
     "storage-unreadable": "The storage at {path} cannot be read: {reason:reason}.",
     "index-not-repaired": "The segments at {path} are repaired, but the index cannot be kept there: {reason:reason}.",
@@ -145,12 +148,12 @@ REQUEST = {
     "command-missing": "The field 'command' is missing, which makes this an invalid command. It must be one of"
     " {expected}.",
     "command-unknown": "'command' is {value:value}, which is an invalid command. It must be one of {expected}.",
-    "field-missing": "The field '{field}' is missing. It must be {expected}.",
-    "field-wrong": "'{field}' is {value:value}. It must be {expected}.",
+    "field-missing": "The field {field:field} is missing. It must be {expected}.",
+    "field-wrong": "{field:field} is {value:value}. It must be {expected}.",
     "tag-wrong": "tags[{index}] is {value:value}: the tag at index {index} is {fault}. It must be {expected}.",
     "tag-is-link": "{path} is a symbolic link, which would lead the clip out of the upload path. Remove it, or use"
     " another tag.",
-    "field-too-long": "'{field}' has {size_bytes} bytes. It can have {limit_bytes}.",
+    "field-too-long": "{field:field} has {size_bytes} bytes. It can have {limit_bytes}.",
     "request-too-large": "The request has {size_bytes} bytes. It can have {limit_bytes}.",
     "too-many-requests": "{limit} requests wait already. Ask again later.",
     "too-many-saves": "{limit} saves are pending already. Save again when some of them are written.",
@@ -173,14 +176,16 @@ REQUEST = {
     "clip-unreadable": "The clip {path} cannot be read: {reason:reason}.",
     "clip-untimed": "The clip {path} does not tell when it was captured: those of videostore 0.1.0 and of other"
     " programs do not.",
+    "clip-is-segment": "{path} is a segment of a recording, captured from {captured:range}, not a clip. To get a"
+    " clip, which tells its times, export that range from its directory.",
     "clip-untimed-but-dated": "The clip {path} does not tell when its frames were captured. Its header dates it to"
     " {created_us:time}: if videostore 0.1.0 made it, its first frame was captured within that second.",
     "clip-changed": "The clip {path} was cut or changed after it was made, so its positions have no certain time: it"
     " lasts {length_s:s}, and its tags describe {made_s:s}. By them, the first frame was captured at {first_us:time}.",
-    "position-negative": "'{field}' is {value:s}. It must not be before the start of the clip.",
-    "position-beyond-clip": "'{field}' is {value:s}, but the clip lasts {length_s:s}.",
-    "position-unlisted": "'{field}' is {value:s}, but the clip has too many gaps to list, and tells its times only up"
-    " to {length_s:s}.",
+    "position-negative": "{field:field} is {value:s}. It must not be before the start of the clip.",
+    "position-beyond-clip": "{field:field} is {value:s}, but the clip lasts {length_s:s}.",
+    "position-unlisted": "{field:field} is {value:s}, but the clip has too many gaps to list, and tells its times only"
+    " up to {length_s:s}.",
     "read-only-save": "A read-only store cannot schedule saves. Use wait=True.",
     "input-unusable": "The input {input:value} cannot be opened. Name a file, a device or a URL.",
     "input-like-option": "The input {input:value} looks like an option, and there is no such file. Name a file, a"
@@ -210,6 +215,8 @@ COMMAND_LINE = {
     "clip-to-terminal": "A clip cannot be shown in a terminal. Write it to a file, or pipe it to a program.",
     "component-without-machine": "--component names a recorder of a machine. Add --machine ADDRESS, or leave it out.",
     "machine-and-storage": "Use either --machine or --storage, not both.",
+    "no-screen": "There is no screen to play on: neither DISPLAY nor WAYLAND_DISPLAY is set. To watch the clip"
+    " elsewhere, write it to a file with `videostore export`.",
     "player-not-runnable": "{variable} is {value:path}, which is not a program that can be run. Set it to an ffplay,"
     " or unset it.",
     "player-missing": "No ffplay was found. Install it (Debian and Ubuntu: the package ffmpeg), set {variable} to one,"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,11 +43,20 @@ def dispatch(arguments: Sequence[str]) -> int:
         context = getattr(error, "ctx", None)
         help_of = context.command_path if context else PROGRAM
         mistake = error.format_message().rstrip(".")
-        print_message(f"{mistake}{'' if mistake.endswith('?') else '.'} See `{help_of} --help`.")
+        hint = _file_hint(arguments, getattr(error, "option_name", None))
+        print_message(f"{mistake}{'' if mistake.endswith('?') else '.'}{hint} See `{help_of} --help`.")
         return REFUSED
     except typer.Abort:
         return INTERRUPTED
     return code if isinstance(code, int) else DONE
+
+
+def _file_hint(arguments: Sequence[str], option: str | None) -> str:
+    """How to name the file that was taken for an unknown option, if one of the arguments seems to be that."""
+    for argument in arguments:
+        if option and argument.startswith(option) and (os.path.lexists(argument) or "." in argument):
+            return f" If {redact(argument)} is a file, name it as ./{redact(argument)}."
+    return ""
 
 
 @register(
@@ -241,7 +251,8 @@ def verify(
     ),
     "INPUT is anything that ffmpeg can open. H.264 and H.265 are recorded without re-encoding, if possible; everything "
     "else is encoded. A file is read in real time, as if it were a live camera. Recording stops when the input ends, "
-    "after --duration, or at Ctrl-C; the last segment is always finished, and what ffmpeg still holds is waited for.",
+    "after --duration, or at Ctrl-C; the last segment is always finished, and what ffmpeg still holds is waited for. "
+    "After Ctrl-C the footage is kept, and the exit code is 0. Write a file whose name begins with a dash as ./-name.",
     exit_codes={
         **EXIT_CODES,
         DONE: "recorded until the end of the input, for the duration, or until Ctrl-C",

@@ -79,12 +79,12 @@ def _output_path(output: str | None, name: str, asked: Range) -> Path:
 def _report(clip: ExportedClip, asked: Range, *, utc: bool) -> int:
     contents = ClipContents(asked)
     contents.update(clip.ranges)
-    table = terminal.facts_table()
-    for one in contents.ranges:
-        ends = " to ".join(format_range(one, utc=utc))
-        table.add_row("holds", ends, f"({format_length(one.to_us - one.from_us)})")
+    holds = [
+        ("holds", " to ".join(format_range(one, utc=utc)), f"({format_length(one.to_us - one.from_us)})")
+        for one in contents.ranges
+    ]
     terminal.print_result(f"{_shortest_path(clip.path)}  {format_size(clip.path.stat().st_size)}")
-    terminal.print_result(table)
+    terminal.print_result(terminal.facts_table(holds))
     return contents.report_missing(utc=utc)
 
 

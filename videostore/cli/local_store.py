@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from videostore.media.segment_names import OPEN_SUFFIX, parse_open_name
+from videostore.storage.directory_lock import is_locked
 from videostore.store.store import VideoStore
 
 _POLL_S = 0.1
@@ -59,7 +60,9 @@ async def _show_indexing(store: VideoStore, starting: asyncio.Future[None], tota
 
 
 def is_being_recorded(directory: Path) -> bool:
-    """Whether a recording is in progress: an open segment of the directory has grown in the last seconds."""
+    """Whether a recording is in progress: a recorder has the directory, and an open segment has just grown."""
+    if not is_locked(directory):
+        return False
     for path in directory.glob(f"*{OPEN_SUFFIX}"):
         with contextlib.suppress(OSError):
             if parse_open_name(path.name) and abs(time.time() - path.stat().st_mtime) < _GROWS_WITHIN_S:

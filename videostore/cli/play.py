@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,15 +24,19 @@ from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.store.store import VideoStore
 
 _LOGGER = logging.getLogger("videostore.ffplay")
+_DRIVERS = ("SDL_VIDEODRIVER", "SDL_VIDEO_DRIVER")
+"""How SDL 2 and SDL 3 are told what to draw on."""
+_SCREENS = Path("/dev/dri")
 
 
 async def play(directory: Path, asked: Range, *, utc: bool) -> int:
     """Play a range until its end, or until the window is closed."""
     player = find_player()
+    screen = find_screen()
     title = f"{directory.name}  {format_time(asked.from_us, utc=utc)} to {format_time(asked.to_us, utc=utc)}"
     async with open_reader(directory) as store:
         await wait_until_covered(store, directory, asked.to_us)
-        contents = await _play(store, asked, [player, *_arguments(title)])
+        contents = await _play(store, asked, [*screen, player, *_arguments(title)])
     return contents.report_missing(utc=utc)
 
 
@@ -48,6 +53,24 @@ def find_player() -> str:
     if named:
         raise RequestError("player-not-runnable", variable=environment.FFPLAY, value=named)
     raise RequestError("player-missing", variable=environment.FFPLAY)
+
+
+def find_screen() -> list[str]:
+    """What a command begins with so that it draws on this user's screen, and fails if that cannot be opened.
+
+    The library that ffplay draws with would otherwise take any other output, also one that shows nothing.
+
+    Raises:
+        RequestError: there is no screen.
+    """
+    if sys.platform != "linux" or any(os.environ.get(name) for name in _DRIVERS):
+        return []
+    for variable, driver in (("DISPLAY", "x11"), ("WAYLAND_DISPLAY", "wayland")):
+        if os.environ.get(variable):
+            return ["env", *(f"{name}={driver}" for name in _DRIVERS)]
+    if any(os.access(path, os.R_OK | os.W_OK) for path in _SCREENS.glob("card*")):
+        return ["env", *(f"{name}=kmsdrm" for name in _DRIVERS)]
+    raise RequestError("no-screen")
 
 
 def _arguments(title: str) -> list[str]:

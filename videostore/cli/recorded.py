@@ -33,15 +33,13 @@ async def report_recording(directory: Path, started_us: int, reason: str) -> int
     recorded_us = sum(one.to_us - one.from_us for one in ranges)
     pieces = f" in {len(ranges)} ranges" if len(ranges) > 1 else ""
     terminal.print_result(f"Recorded {format_length(recorded_us)}{pieces} into {directory}")
-    table = terminal.facts_table()
-    if len(ranges) == 1:
-        for name, time in zip(("from", "to"), format_range(ranges[0]), strict=True):
-            table.add_row(name, time)
-    else:
-        for one in ranges[-_SHOWN:]:
-            ends = " to ".join(format_range(one))
-            table.add_row("holds", ends, f"({format_length(one.to_us - one.from_us)})")
-    terminal.print_result(table)
+    facts: list[tuple[str, ...]] = [*zip(("from", "to"), format_range(ranges[0]), strict=True)]
+    if len(ranges) > 1:
+        facts = [
+            ("holds", " to ".join(format_range(one)), f"({format_length(one.to_us - one.from_us)})")
+            for one in ranges[-_SHOWN:]
+        ]
+    terminal.print_result(terminal.facts_table(facts))
     if len(ranges) > 1:
         missing_us = ranges[-1].to_us - ranges[0].from_us - recorded_us
         print_message(

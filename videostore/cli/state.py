@@ -103,23 +103,22 @@ def _facts(found: FoundState, *, utc: bool) -> Table:
     from videostore.cli.terminal import facts_table
 
     state, newest_us, age_us = found.state, found.newest_us, found.newest_age_us
-    table = facts_table()
-    table.add_row("Storage", found.storage)
+    facts = [("Storage", found.storage)]
     if newest_us is None or age_us is None:
-        table.add_row("Stored", "nothing yet")
+        facts.append(("Stored", "nothing yet"))
     else:
         time = format_time(newest_us, utc=utc, precision="seconds")
         newest = f"the newest frame is {format_length(age_us)} old ({time})"
         if found.recording is None:
-            table.add_row("Newest", newest)
+            facts.append(("Newest", newest))
         else:
-            table.add_row("Recording", f"yes, {newest}" if found.recording else f"no, {newest}")
+            facts.append(("Recording", f"yes, {newest}" if found.recording else f"no, {newest}"))
         count = len(state.ranges)
-        table.add_row("Stored", f"{format_length(found.stored_us)} in {count} range{'s' if count > 1 else ''}")
+        facts.append(("Stored", f"{format_length(found.stored_us)} in {count} range{'s' if count > 1 else ''}"))
     quota = "" if state.limit_bytes is None else f" of a quota of {format_size(state.limit_bytes)}"
-    table.add_row("Used", f"{format_size(state.used_bytes)}{quota}")
-    table.add_row("Free", f"{format_size(state.device_free_bytes)} on the device")
-    return table
+    facts.append(("Used", f"{format_size(state.used_bytes)}{quota}"))
+    facts.append(("Free", f"{format_size(state.device_free_bytes)} on the device"))
+    return facts_table(facts)
 
 
 _Row: TypeAlias = tuple[str, str, str, str]
@@ -155,14 +154,12 @@ def _list(rows: Sequence[_Row]) -> Table:
     """The same with each time in a line of its own, for 40 columns."""
     from videostore.cli.terminal import facts_table
 
-    table = facts_table()
+    facts = []
     for start, end, length, gap in rows:
         if gap:
-            table.add_row("GAP", gap)
-        table.add_row("FROM", start)
-        table.add_row("TO", end)
-        table.add_row("LENGTH", length)
-    return table
+            facts.append(("GAP", gap))
+        facts += [("FROM", start), ("TO", end), ("LENGTH", length)]
+    return facts_table(facts)
 
 
 def _as_json(found: FoundState, ranges: Sequence[Range]) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from videostore.base.errors import RequestError, reason_of
+from videostore.base.errors import NothingStoredError, RequestError, reason_of
 from videostore.cli import environment
 from videostore.cli.arguments import unescape
 from videostore.config import DEFAULT_STORAGE_PATH
 from videostore.media.segment_names import name_time_us, parse_open_name
+from videostore.storage.damaged_files import DAMAGED_DIRECTORY
 from videostore.storage.index import FILE_NAME
 
 _LISTED = 10
@@ -52,6 +53,8 @@ def _checked(directory: Path) -> Path:
         raise RequestError("command-line-storage-unreadable", path=directory, reason=reason_of(error)) from error
     if inside:
         raise RequestError("no-recording-but-inside", path=directory, found=_listed(inside))
+    if not _was_used(directory):
+        raise NothingStoredError("no-recording", path=directory)
     return directory
 
 
@@ -77,6 +80,12 @@ def _holds_recording(directory: Path) -> bool:
             entry.name == FILE_NAME or parse_open_name(entry.name) or name_time_us(entry.name) is not None
             for entry in entries
         )
+
+
+def _was_used(directory: Path) -> bool:
+    """Whether a recorder used the directory, although nothing of its recording is left there."""
+    with os.scandir(directory) as entries:
+        return any(entry.name == DAMAGED_DIRECTORY or entry.name.startswith(FILE_NAME) for entry in entries)
 
 
 def _listed(directories: list[Path]) -> list[str]:

@@ -8,6 +8,8 @@ from videostore.base.errors import FFmpegError, Style, VideoStoreError
 
 _OPTIONS = {"storage.storage_path": "--storage", "storage.upload_path": "--storage"}
 
+_ARGUMENTS = {"from": "FROM", "to": "TO", "position": "POSITION", "since": "--since"}
+
 
 class CommandLineStyle(Style):
     """Writes an attribute of the machine config as the option that sets it, and times as RFC 3339.
@@ -18,6 +20,10 @@ class CommandLineStyle(Style):
     def __init__(self, *, utc: bool = False, options: bool = True) -> None:
         self._utc = utc
         self._options = options
+
+    def field(self, name: str) -> str:
+        """`from` as `FROM`, which is what the help calls it."""
+        return _ARGUMENTS.get(name) or super().field(name)
 
     def attribute(self, name: str) -> str:
         """`storage.size_gb` as `--size-gb`."""

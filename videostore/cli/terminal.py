@@ -7,17 +7,21 @@ would control a terminal are escaped.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from videostore.base.errors import printable
 from videostore.cli.text import printable_lines
 
 _PIPE_WIDTH = 1000
 """A table in a pipe is as wide as it needs to be."""
+_GAP = 2
+"""Spaces between the columns of facts."""
 
 
 class _Console(Console):
@@ -67,12 +71,36 @@ def _console(*, stderr: bool) -> Console:
     return console
 
 
-def facts_table() -> Table:
-    """An empty table of names and values, without a header."""
-    table = _Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+def facts_table(rows: Iterable[tuple[str, ...]]) -> Table:
+    """Names and values, and for each perhaps a remark, without a header.
+
+    Where the terminal is too narrow for one line, a value is broken between words; a time is never cut.
+    """
+    facts = [tuple(map(printable, row)) for row in rows]
+    width = results_console().width
+    remark_width = max((_GAP + len(rest[0]) for _, _, *rest in facts if rest), default=0)
+    names_width = max((len(name) for name, *_ in facts), default=0) + _GAP
+    word_width = max((len(word) for _, value, *_ in facts for word in value.split() if len(word) <= width), default=0)
+    if remark_width and names_width + word_width + remark_width > width:
+        facts = [(name, " ".join(rest)) for name, *rest in facts]
+    below = names_width + word_width > width
+    table = _Table.grid(padding=(0, _GAP))
+    for fact in facts:
+        if below:
+            name, value = fact
+            table.add_row(Text(name, style="bold"))
+            table.add_row(Padding(Text(value, overflow="fold"), (0, 0, 0, _GAP if word_width + _GAP <= width else 0)))
+        else:
+            name, value, *remark = fact
+            table.add_row(Text(name, style="bold", no_wrap=True), Text(value, overflow="fold"), *map(_unbroken, remark))
+    if not below:
+        for column in table.columns[::2]:
+            column.no_wrap = True
     return table
+
+
+def _unbroken(text: str) -> Text:
+    return Text(text, no_wrap=True)
 
 
 def list_table(*columns: str) -> Table:

@@ -77,7 +77,7 @@ def parse_position(text: str) -> tuple[int, int]:
     hours, minutes, seconds, decimals = found.groups(default="0")
     position_us = (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * US_PER_SECOND + int(f"{decimals:0<6}"[:6])
     if written.startswith("-"):
-        raise RequestError("position-negative", field="POSITION", value=-position_us / US_PER_SECOND)
+        raise RequestError("position-negative", field="position", value=-position_us / US_PER_SECOND)
     return position_us, max(TICK_US, 10 ** (6 - min(max(len(decimals), 3), 6)) - 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _SHOWN = 100
+_COLUMNS = ("POSITION", "FROM", "TO", "LENGTH", "GAP BEFORE")
 _TO_THE_SECOND = "to the second, as the Go module recorded it"
 
 
@@ -27,12 +29,13 @@ async def when(path: Path, *, everything: bool, utc: bool, as_json: bool) -> int
     if as_json:
         print(json.dumps(_as_json(path, times), indent=2))  # noqa: T201 (the result)
         return DONE
-    from videostore.cli.terminal import print_result  # slow to import, and JSON does not need it
+    from videostore.cli.terminal import print_result, print_widest  # slow to import, and JSON does not need it
 
     shown = times.stretches if everything else times.stretches[:_SHOWN]
     print_result(_facts(times))
     print_result()
-    print_result(_table(shown, utc=utc))
+    rows = _rows(shown, utc=utc)
+    print_widest(_table(rows), _list(rows))
     if len(shown) < len(times.stretches):
         print_result(f"{len(times.stretches) - len(shown)} more are shown with --all.")
     if times.unlisted:
@@ -48,12 +51,13 @@ async def when_at(path: Path, position_us: int, within_us: int, *, as_json: bool
         return DONE
     from videostore.cli.terminal import facts_table, print_result
 
-    table = facts_table()
-    table.add_row("Frame", f"shown from {format_position(frame.position_us)}")
-    table.add_row("Captured", _exact(frame.captured_us, utc=False))
-    table.add_row("UTC", _exact(frame.captured_us, utc=True))
-    table.add_row("Precision", _precision(frame.precision_us))
-    print_result(table)
+    facts = [
+        ("Frame", f"shown from {format_position(frame.position_us)}"),
+        ("Captured", _exact(frame.captured_us, utc=False)),
+        ("UTC", _exact(frame.captured_us, utc=True)),
+        ("Precision", _precision(frame.precision_us)),
+    ]
+    print_result(facts_table(facts))
     return DONE
 
 
@@ -66,29 +70,48 @@ def _precision(precision_us: int) -> str:
 def _facts(times: ClipTimes) -> Table:
     from videostore.cli.terminal import facts_table
 
-    table = facts_table()
-    table.add_row("Recorder", times.recorder or "not told")
-    table.add_row("First frame", _exact(times.first_us, utc=False))
-    table.add_row("UTC", _exact(times.first_us, utc=True))
+    facts = [
+        ("Recorder", times.recorder or "not told"),
+        ("First frame", _exact(times.first_us, utc=False)),
+        ("UTC", _exact(times.first_us, utc=True)),
+    ]
     if not all(one.exact for one in times.stretches):
-        table.add_row("Precision", f"~ is {_TO_THE_SECOND}")
-    return table
+        facts.append(("Precision", f"~ is {_TO_THE_SECOND}"))
+    return facts_table(facts)
 
 
-def _table(stretches: tuple[ClipStretch, ...], *, utc: bool) -> Table:
-    from videostore.cli.terminal import list_table
-
-    table = list_table("POSITION", "FROM", "TO", "LENGTH", "GAP BEFORE")
+def _rows(stretches: Sequence[ClipStretch], *, utc: bool) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
     for before, one in zip((None, *stretches), stretches, strict=False):
         about = "" if one.exact else "~"
-        table.add_row(
-            format_position(one.position_us),
-            about + _exact(one.from_us, utc=utc),
-            about + _exact(one.to_us, utc=utc),
-            format_length(one.to_us - one.from_us),
-            "" if before is None else _gap(one.from_us - before.to_us),
+        rows.append(
+            (
+                format_position(one.position_us),
+                about + _exact(one.from_us, utc=utc),
+                about + _exact(one.to_us, utc=utc),
+                format_length(one.to_us - one.from_us),
+                "" if before is None else _gap(one.from_us - before.to_us),
+            )
         )
+    return rows
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Table:
+    from videostore.cli.terminal import list_table
+
+    table = list_table(*_COLUMNS)
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def _list(rows: Sequence[tuple[str, ...]]) -> Table:
+    """The same with each value in a line of its own, for 80 columns and fewer."""
+    from videostore.cli.terminal import facts_table
+
+    # The gap comes first: it lies before the stretch.
+    order = [-1, *range(len(_COLUMNS) - 1)]
+    return facts_table((_COLUMNS[number], row[number]) for row in rows for number in order if row[number])
 
 
 def _gap(gap_us: int) -> str:

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from videostore.base.errors import RequestError, VideoStoreError, reason_of
-from videostore.base.files import mount_point, rename_to_free, sync_directory, sync_file
+from videostore.base.files import mount_point, rename_to_free, sync_directory, sync_file, why_not_created
 from videostore.clips import left_behind, reservations
 from videostore.clips.clip_names import NAME_BYTES, PROGRESS_SUFFIX, TOKEN_BYTES, clip_stem
 from videostore.clips.progress import OnProgress
@@ -71,7 +71,8 @@ class Uploads:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             if error.errno not in (errno.EROFS, errno.ENOSPC):
-                raise VideoStoreError("upload-path-unusable", path=self.directory, reason=reason_of(error)) from error
+                reason = why_not_created(self.directory, error)
+                raise VideoStoreError("upload-path-unusable", path=self.directory, reason=reason) from error
             logger.error("Nothing can be saved to %s at the moment: %s.", self.directory, reason_of(error))
         self._mount = mount_point(self.directory)
 

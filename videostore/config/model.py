@@ -27,7 +27,7 @@ class StorageConfig:
     @property
     def quota_bytes(self) -> int:
         """The quota in bytes."""
-        return int(self.size_gb * GIB)
+        return round(self.size_gb * GIB)
 
     def min_free_bytes(self, device_bytes: int) -> int:
         """Space in bytes that stays free on a device of this size."""

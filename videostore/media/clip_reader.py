@@ -17,8 +17,10 @@ import av.error
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError, reason_of
 from videostore.base.files import AnyPath, as_path
+from videostore.base.ranges import Range
 from videostore.base.tasks import run_in_thread
 from videostore.media.clip_times import TICK_US, ClipTimes, parse_time_tags
+from videostore.media.fmp4 import NotOursError, read_fragments
 
 _LENGTH_SLACK_US = US_PER_SECOND // 50
 """A clip whose length differs by more from what its tags say is not as it was made."""
@@ -107,6 +109,7 @@ def _reason(error: Exception) -> str:
 def _times(path: Path, container: Any) -> ClipTimes:
     times = parse_time_tags(container.metadata)
     if times is None:
+        _check_segment(path)
         created_us = _created_us(container.metadata)
         if created_us is None:
             raise RequestError("clip-untimed", path=path)
@@ -125,6 +128,12 @@ def _times(path: Path, container: Any) -> ClipTimes:
             first_us=times.first_us,
         )
     return times
+
+
+def _check_segment(path: Path) -> None:
+    with contextlib.suppress(OSError, NotOursError):
+        found = read_fragments(path)
+        raise RequestError("clip-is-segment", path=path, captured=Range(found.start_us, found.end_us))
 
 
 def _length_us(container: Any) -> int:

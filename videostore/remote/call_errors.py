@@ -19,6 +19,7 @@ from grpclib import GRPCError, Status
 from grpclib.exceptions import ProtocolError, StreamTerminatedError
 
 from videostore.base.error_fields import DOMAIN, read_error
+from videostore.base.error_text import plain_text
 from videostore.base.errors import (
     MachineError,
     NothingStoredError,
@@ -42,6 +43,8 @@ _CLASSES: dict[Status, type[VideoStoreError]] = {
 
 _TOO_LARGE = "received message larger than max"
 """What gRPC for Go says of a message over its limit."""
+_NOT_IMPLEMENTED = "NotImplementedError"
+"""What a camera in Python without commands says."""
 _GO_PREFIX = re.compile(r"^(?:rpc error: code = (\w+) desc = )+")
 """How gRPC for Go writes a status as text, once for each server on the way; the group is the first server's code."""
 _GO_CODES = {"".join(word.capitalize() for word in status.name.split("_")): status for status in Status}
@@ -79,6 +82,8 @@ def error_of(error: GRPCError, component: str) -> VideoStoreError:
                 return with_data
     if _TOO_LARGE in sentence:
         return TooLargeError("answer-too-large", component=component)
+    if sentence.startswith(_NOT_IMPLEMENTED):
+        return MachineError("not-a-recorder", component=component)
     status = status_of(error)
     if status in _CLASSES:
         return _CLASSES[status]("other", message=sentence)
@@ -97,4 +102,4 @@ def message_of(error: BaseException) -> str:
     """The text of an error, without what gRPC for Go puts before it."""
     if not isinstance(error, GRPCError):
         return reason_of(error)
-    return _GO_PREFIX.sub("", error.message or "") or status_of(error).name
+    return plain_text(_GO_PREFIX.sub("", error.message or "")) or status_of(error).name

@@ -23,6 +23,8 @@ _INCOMPLETE = re.compile(
     r"|corrupt decoded frame|concealing \d+|error while decoding MB|I/O error|Input/output error|unexpected end"
 )
 """What demuxers and decoders report of a file that is cut off, or damaged inside."""
+_PICTURE_FORMAT = re.compile(r"image2|apng|gif|\w+_pipe|webp\w*")
+_PICTURE_BRAND = re.compile(r"major_brand\s*: (?:avif|avis|heic|heix|hevc|mif1|msf1)")
 _QUOTED = 3
 _KEPT = 12
 _MESSAGE_CHARS = 300
@@ -52,6 +54,8 @@ class FFmpegMessages(logging.Logger):
         """Whether the input has a sound track, as far as ffmpeg has found one."""
         self.incomplete = ""
         """What ffmpeg reports of a part of the input that is missing or damaged; empty if it reports nothing."""
+        self.holds_pictures = False
+        """Whether the input is a file of pictures: a still, or an animation of some."""
         self.formats: frozenset[str] = frozenset()
         """The format of the input in ffmpeg's words; empty until it is opened."""
 
@@ -77,6 +81,8 @@ class FFmpegMessages(logging.Logger):
             self.has_sound |= bool(_SOUND.search(original))
             opened = _OPENED.search(original)
             self.formats = frozenset(opened[1].split(",")) if opened and not self.formats else self.formats
+            self.holds_pictures |= any(map(_PICTURE_FORMAT.fullmatch, self.formats))
+            self.holds_pictures |= bool(_PICTURE_BRAND.search(original))
         if self._quiet or joining or record.levelno == logging.INFO:  # ffmpeg describes every input at info
             record.levelno, record.levelname = logging.DEBUG, "DEBUG"
         if self._logger.isEnabledFor(record.levelno):

@@ -10,10 +10,14 @@ from videostore.base.clock import SteadyClock
 from videostore.base.errors import RequestError
 from videostore.base.tasks import off_loop
 from videostore.media.h26x import UncopyableError
+from videostore.sources.demuxer import Demuxer
 from videostore.sources.input_profile import ROTATED, InputProfile, InputRefused
 from videostore.sources.session import NO_REASON, InputSession
 
 _MISSING = "there is no such file or device"
+_STILL = "it is a still image, not a video"
+_BAD_OPTION = "an option is unknown or has an invalid value"
+_REFUSED = "the server refused the request"
 _MISTAKES = (
     (r"matches no streams", "it contains no video"),
     (r"No such file or directory", _MISSING),
@@ -23,11 +27,13 @@ _MISTAKES = (
     (r"Unknown input format", "this ffmpeg does not support its format"),
     (
         r"Option not found|Unrecognized option|parsing option|setting option",
-        "an option is unknown or has an invalid value",
+        _BAD_OPTION,
     ),
-    (r"\b40[134]\b", "the server refused the request"),
+    (r"\b40[134]\b", _REFUSED),
 )
 """Faults that do not pass, whatever the input is. Anything else that a device or a server reports may pass."""
+_QUOTED = (_BAD_OPTION, _REFUSED)
+"""What ffmpeg has more to say about. The other sentences say all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,8 @@ async def probe(profile: InputProfile, clock: SteadyClock, logger: logging.Logge
                 if frame is None and not await demuxer.succeeded():
                     reason = demuxer.killed
                 if frame is not None:
+                    if messages.holds_pictures and not profile.live and await _ends(demuxer, patience_s):
+                        raise _mistake(profile, _STILL)
                     profile.reencoded = profile.reencoded or (ROTATED if messages.rotated else "")
                     return _info(profile, session)
             except UncopyableError as error:
@@ -80,6 +88,8 @@ async def probe(profile: InputProfile, clock: SteadyClock, logger: logging.Logge
                     ) from refused
                 if not profile.reencoded:
                     profile.reencoded = str(error)
+                    if messages.holds_pictures and not profile.live:  # how many are seen when they are decoded
+                        continue
                     return _info(profile, session)
                 reason = str(error)
             except InputRefused as refused:
@@ -90,9 +100,15 @@ async def probe(profile: InputProfile, clock: SteadyClock, logger: logging.Logge
             continue
         mistake = next((text for pattern, text in _MISTAKES if messages.contains(pattern)), None)
         if mistake or not profile.live:
-            raise _mistake(profile, mistake or reason or "it contains no readable video", messages.first)
+            quoted = messages.first if mistake is None or mistake in _QUOTED else ""
+            raise _mistake(profile, mistake or reason or "it contains no readable video", quoted)
         logger.warning("The input %s does not answer: %s.", address, messages.last or reason or NO_REASON)
         return None
+
+
+async def _ends(demuxer: Demuxer, patience_s: float) -> bool:
+    """Whether an input of which one frame has come has no other one."""
+    return await demuxer.next(patience_s) is None and await demuxer.succeeded()
 
 
 def _info(profile: InputProfile, session: InputSession) -> StreamInfo:

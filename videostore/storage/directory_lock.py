@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from videostore.base.errors import VideoStoreError
 from videostore.base.files import make_private_directory, mount_point
 
 _ATTRIBUTE = "storage.storage_path"
+_LOOK_S = 0.05
+"""Looking whether a directory is locked locks it for some microseconds."""
 
 
 class DirectoryLock:
@@ -60,13 +63,33 @@ class DirectoryLock:
         return True
 
 
+def is_locked(directory: Path) -> bool:
+    """Whether a recorder uses a directory; also true where that cannot be found out. Blocking."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:  # a recorder has it, or the file system has no locks
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _lock(directory: Path) -> int:
     descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise VideoStoreError("storage-in-use", attribute=_ATTRIBUTE, path=directory) from error
-    except OSError:  # a file system without locks
-        pass
+    for pause_s in (_LOOK_S, None):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if pause_s is not None:  # it may be `is_locked` that looks
+                time.sleep(pause_s)
+                continue
+            os.close(descriptor)
+            raise VideoStoreError("storage-in-use", attribute=_ATTRIBUTE, path=directory) from error
+        except OSError:  # a file system without locks
+            pass
+        break
     return descriptor

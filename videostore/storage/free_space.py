@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 from videostore.base.errors import ConfigError
@@ -11,11 +12,16 @@ from videostore.config import StorageConfig
 def check_floor(storage: StorageConfig) -> None:
     """Check that the space to keep free is smaller than the device of the storage path. Blocking.
 
+    A storage path that does not exist is on the device of the first directory above it that does.
+
     Raises:
         ConfigError: it is not (`floor-beyond-device`).
-        OSError: the storage path does not exist, or cannot be read.
+        OSError: the storage path cannot be read.
     """
-    total_bytes = shutil.disk_usage(storage.storage_path).total
+    if storage.min_free_gb is None:  # the default is a share of the device
+        return
+    path = storage.storage_path
+    total_bytes = shutil.disk_usage(next(one for one in (path, *path.parents) if os.path.exists(one))).total
     if storage.min_free_bytes(total_bytes) >= total_bytes:
         raise ConfigError(
             "floor-beyond-device",

@@ -11,6 +11,7 @@ from pathlib import Path
 from videostore.base.clock import Clock, SystemClock
 from videostore.base.constants import CLOCK_LEEWAY_US, FFMPEG_FINISH_S
 from videostore.base.errors import VideoStoreError, reason_of
+from videostore.base.files import missing_directories, remove_empty_directories, why_not_created
 from videostore.base.ranges import Range
 from videostore.base.tasks import end_task, off_loop
 from videostore.clips.cutter import ClipCutter
@@ -100,12 +101,7 @@ class StoreParts:
             name = choose_encoder(self._video.codec, await list_encoders(self._binary))
             self._encoder = Encoder(name, self._video.bitrate, self._video.preset, self._framerate)
         self._owned.callback(self._uploads.close)
-        try:
-            await self._open_archive()
-        except (OSError, sqlite3.Error) as error:
-            if self._read_only and isinstance(error, FileNotFoundError):
-                raise VideoStoreError("storage-missing", path=directory) from error
-            raise VideoStoreError("storage-unusable", path=directory, reason=reason_of(error)) from error
+        await self._open_archive()
         self._owned.push_async_callback(self._archive.close)
         self._open = OpenSegments(self._archive, self._clock, lambda: self._run)
         workspaces = Workspaces(None if self._read_only else directory / WORK_DIRECTORY)
@@ -155,17 +151,34 @@ class StoreParts:
         await self._owned.aclose()
 
     async def _open_archive(self) -> None:
-        if self._read_only:
-            self._archive = await Archive.open_read_only(self._storage.storage_path, self._logger)
-            return
-        if self._creates_upload_path:
-            await self._uploads.run(self._uploads.make_path, self._logger)
-        self._archive = await Archive.open(self._storage.storage_path, self._logger)
+        directory = self._storage.storage_path
         try:
-            await asyncio.get_running_loop().run_in_executor(None, check_floor, self._storage)
-        except BaseException:
-            await self._archive.close()
-            raise
+            if self._read_only:
+                self._archive = await Archive.open_read_only(directory, self._logger)
+                return
+            await off_loop(check_floor, self._storage)
+            created = await off_loop(missing_directories, directory)
+            try:
+                if self._creates_upload_path:
+                    created += await self._uploads.run(missing_directories, self._storage.upload_path)
+                    await self._uploads.run(self._uploads.make_path, self._logger)
+                self._archive = await Archive.open(directory, self._logger)
+            except BaseException:
+                # What is refused leaves no directories behind.
+                with contextlib.suppress(VideoStoreError):  # the disk of the upload path hangs
+                    await self._uploads.run(remove_empty_directories, created, within_s=_POLL_S)
+                raise
+        except (OSError, sqlite3.Error) as error:
+            raise await off_loop(self._storage_error, error) from error
+
+    def _storage_error(self, error: OSError | sqlite3.Error) -> VideoStoreError:
+        """What it means that the storage cannot be opened. Blocking."""
+        directory = self._storage.storage_path
+        if self._read_only and isinstance(error, FileNotFoundError):
+            return VideoStoreError("storage-missing", path=directory)
+        if not self._read_only and isinstance(error, OSError) and not directory.is_dir():
+            return VideoStoreError("storage-not-created", path=directory, reason=why_not_created(directory, error))
+        return VideoStoreError("storage-unusable", path=directory, reason=reason_of(error))
 
     def _make_retention(self, workspaces: Workspaces) -> Retention:
         def shortage() -> int:

@@ -117,10 +117,16 @@ async def _describe_state(state: StorageState) -> dict[str, Any]:
         "disk_usage": {
             "storage_path": str(state.storage_path),
             "storage_used_gb": state.used_bytes / GIB,
-            "storage_limit_gb": (state.limit_bytes or 0) / GIB,
+            "storage_limit_gb": _as_configured(state.limit_bytes or 0),
             "device_storage_remaining_gb": state.device_free_bytes / GIB,
         },
     }
+
+
+def _as_configured(size_bytes: int) -> float:
+    """A size in GiB, with the fewest decimals that are the same number of bytes: as a config gives it."""
+    exact = size_bytes / GIB
+    return next((short for digits in range(12) if round((short := round(exact, digits)) * GIB) == size_bytes), exact)
 
 
 def describe_health(health: Health, upload_trouble: str | None = None) -> dict[str, Any]:

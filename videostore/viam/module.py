@@ -34,6 +34,7 @@ from videostore.viam import camera_service, data_manager
 from videostore.viam.camera import MODEL, StorageCamera
 from videostore.viam.log_forwarding import LogForwarder, forward_logs
 from videostore.viam.memory import reduce_garbage_collections
+from videostore.viam.plain_sdk import make_plain
 from videostore.viam.refusal import Refusal
 from videostore.viam.request_limit import limit_requests
 
@@ -138,6 +139,7 @@ def _exit(code: int) -> NoReturn:
 async def _run(options: argparse.Namespace) -> None:
     # A disk that hangs keeps the threads that wait for it: they must not be those that other recorders need.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "videostore"))
+    make_plain()
     data_manager.register()
     camera_service.register()
     Registry.register_resource_creator(

@@ -23,6 +23,7 @@ from videostore.base.constants import (
     CAPTURED_AT_PLAUSIBLE_US,
     US_PER_SECOND,
 )
+from videostore.base.error_text import plain_text
 from videostore.base.errors import shown
 from videostore.base.tasks import end_task
 from videostore.media.images import BadPictureError, read_picture
@@ -293,5 +294,5 @@ class _Requests:
 
 
 def _text(error: BaseException) -> str:
-    message = error.message if isinstance(error, GRPCError) else str(error)
+    message = plain_text(error.message or "") if isinstance(error, GRPCError) else str(error)
     return " ".join((message or type(error).__name__).split())[:200]

@@ -35,6 +35,18 @@ _STATUS: dict[type[VideoStoreError], Status] = {
     NoRoomError: Status.RESOURCE_EXHAUSTED,
 }
 
+_PRECONDITIONS = frozenset(
+    {
+        "storage-device-gone",
+        "storage-in-use",
+        "storage-not-created",
+        "storage-unusable",
+        "upload-device-gone",
+        "upload-path-unusable",
+    }
+)
+"""Errors of the machine's setup, which its owner has to change: nothing failed inside."""
+
 
 class Refusal(ViamGRPCError):
     """An error of ours, as the SDK passes it on to a client.
@@ -48,7 +60,7 @@ class Refusal(ViamGRPCError):
     def __init__(self, error: VideoStoreError) -> None:
         sentence = whole_characters(str(error))
         if not isinstance(error, (ConfigError, RequestError)):
-            status = Status.INTERNAL
+            status = Status.FAILED_PRECONDITION if error.code in _PRECONDITIONS else Status.INTERNAL
         else:
             status = _STATUS.get(type(error), Status.INVALID_ARGUMENT)
         super().__init__(sentence if sentence.endswith((".", "?")) else sentence + ".", status)
