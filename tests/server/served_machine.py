@@ -28,6 +28,7 @@ from scripts.fakes.clip_check import ClipCheck, check_clip, read_clip
 from tests.server.painted_module import MODEL
 from tests.support.checkout import ROOT
 from tests.support.machine import US, exact, now_us
+from videostore.base.timestamps import parse_timestamp
 
 PAINTED_MODULE = "tests.server.painted_module"
 CAMERA = "front-door"
@@ -204,22 +205,21 @@ class ServedMachine:
     async def recorded_from_now(self, seconds: float = 2.0) -> tuple[int, int]:
         """Wait until a stretch that begins now is recorded without a gap. Returns its start and end.
 
-        Where the recording begins later, the stretch does too.
+        Where the recording begins later, or has a gap, the stretch begins after it.
         """
-        from_us = now_us()
+        from_us, length_us = now_us(), round(seconds * US)
 
         async def covered() -> bool:
             nonlocal from_us
-            to_us = from_us + round(seconds * US)
-            if now_us() < to_us:
+            if now_us() < from_us + length_us:
                 return False
-            answer = await self.command("fetch", from_us=from_us, to_us=to_us)
+            answer = await self.command("fetch", from_us=from_us, to_us=from_us + length_us)
             if "ranges" in answer:
-                from_us = now_us()
+                from_us = max(from_us, parse_timestamp(answer["ranges"][-1]["from"], "from"))
             return "ranges" not in answer
 
         await self.until(covered)
-        return from_us, from_us + round(seconds * US)
+        return from_us, from_us + length_us
 
     async def until(self, condition: Callable[[], Any], within_s: float = WAIT_S) -> None:
         """Wait for a condition, which can be a coroutine function. An error of a request means: not yet."""
@@ -282,7 +282,7 @@ class ServedMachine:
 
     def log_tail(self) -> str:
         """The last lines of the log."""
-        return "\n".join(self.log_text().splitlines()[-60:])
+        return "\n".join(self.log_text().splitlines()[-25:])
 
     async def _connects(self) -> bool:
         assert self._process is not None
