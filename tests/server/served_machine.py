@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from grpclib import GRPCError
+from grpclib import GRPCError, Status
 from grpclib.exceptions import StreamTerminatedError
 from viam.components.camera import Camera
 from viam.errors import ResourceNotFoundError
@@ -213,7 +213,11 @@ class ServedMachine:
             nonlocal from_us
             if now_us() < from_us + length_us:
                 return False
-            answer = await self.command("fetch", from_us=from_us, to_us=from_us + length_us)
+            try:
+                answer = await self.command("fetch", from_us=from_us, to_us=from_us + length_us)
+            except GRPCError as error:
+                from_us = now_us() if error.status is Status.NOT_FOUND else from_us
+                raise
             if "ranges" in answer:
                 from_us = max(from_us, parse_timestamp(answer["ranges"][-1]["from"], "from"))
             return "ranges" not in answer
