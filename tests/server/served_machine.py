@@ -99,7 +99,7 @@ class ServedMachine:
     def configure(self) -> None:
         """Write the config, which a running viam-server notices."""
         parts = {"components": self.components, "services": self.services, "modules": self.modules}
-        config: dict[str, Any] = {"network": {"bind_address": self.address}}
+        config: dict[str, Any] = {"network": {"bind_address": self.address}, "disable_log_deduplication": True}
         config |= {part: [{"name": name, **one} for name, one in ones.items()] for part, ones in parts.items()}
         (self.directory / "machine.json").write_text(json.dumps(config, indent=2))
 
@@ -119,12 +119,12 @@ class ServedMachine:
             )
         await self.until(self._connects)
 
-    async def stop(self) -> float:
-        """Send SIGTERM to viam-server, as systemd does. Returns the seconds until it has ended."""
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """Send a signal to viam-server, as systemd does. Returns the seconds until it has ended."""
         assert self._process is not None
         await self._disconnect()
         began = time.monotonic()
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
         await asyncio.wait_for(self._process.wait(), WAIT_S)
         return time.monotonic() - began
 
@@ -251,6 +251,16 @@ class ServedMachine:
             return (await self.status())["recording"] is True
 
         await self.until(records)
+
+    async def until_saved(self, answer: Mapping[str, Any]) -> None:
+        """Wait until an asynchronous save without tags is done, which this is the answer of."""
+
+        async def done() -> bool:
+            status = await self.command("get-save-status", filename=answer["filename"])
+            return bool(status["status"] == "done")
+
+        await self.until(done)
+        assert (self.upload / str(answer["filename"])).exists()
 
     async def until_reason(self, *words: str) -> str:
         """Wait until the recorder says that it does not record, with these words. Returns the reason."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -15,6 +16,13 @@ from videostore.remote.client import Machine as RemoteMachine
 
 SERVER_PATIENCE_S = 3.3
 """What viam-server gives a module to end before it kills it."""
+
+
+def assert_closed(served: ServedMachine, to_us: int) -> None:
+    """Check that what was recorded is in closed segments."""
+    left = [path for path in served.storage.iterdir() if path.suffix in (".mp4", OPEN_SUFFIX)]
+    assert left and [path.name for path in left if path.suffix == OPEN_SUFFIX] == []
+    assert max(probe(path).end_us for path in left) >= to_us
 
 
 async def test_a_client_of_the_sdk_gets_exactly_what_the_camera_delivered(served: ServedMachine) -> None:
@@ -44,13 +52,7 @@ async def test_an_asynchronous_save_outlives_the_end_of_viam_server(served: Serv
     assert saved["status"] == "async"
     await served.stop()
     await served.start()
-
-    async def done() -> bool:
-        answer = await served.command("get-save-status", filename=saved["filename"])
-        return bool(answer["status"] == "done")
-
-    await served.until(done)
-    assert (served.upload / str(saved["filename"])).exists()
+    await served.until_saved(saved)
 
 
 async def test_the_fake_camera_of_viam_server_is_recorded(served: ServedMachine) -> None:
@@ -66,14 +68,20 @@ async def test_sigterm_closes_the_segment_and_the_next_start_goes_on(served: Ser
     from_us, to_us = await served.recorded_from_now(3.0)
     assert await served.stop() < SERVER_PATIENCE_S
     assert served.processes() == []
-    left = [path for path in served.storage.iterdir() if path.suffix in (".mp4", OPEN_SUFFIX)]
-    assert left and [path.name for path in left if path.suffix == OPEN_SUFFIX] == []
-    segments = sorted((probe(path) for path in left), key=lambda segment: segment.start_us)
-    assert segments[0].start_us < to_us <= segments[-1].end_us
+    assert_closed(served, to_us)
     await served.start()
     await served.until_recording()
     assert (await served.fetch(from_us, to_us)).flawless
     assert (await served.fetch(*await served.recorded_from_now())).flawless
+
+
+async def test_the_module_closes_the_segment_and_ends_when_viam_server_is_killed(served: ServedMachine) -> None:
+    served.add_painted_camera()
+    await served.start()
+    _, to_us = await served.recorded_from_now(3.0)
+    await served.stop(signal.SIGKILL)
+    await served.until(lambda: not served.processes("-m videostore") and not served.processes("ffmpeg"))
+    assert_closed(served, to_us)
 
 
 @pytest.mark.parametrize("word", ["-m videostore", "ffmpeg"])
