@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ WAIT_S = 90.0
 class ServedMachine:
     """A viam-server with a config of its own. It owns the process, everything that it starts, and the client.
 
-    Each of `components`, `services` and `modules` maps names to their part of the config; `configure` writes it.
+    Each of `components`, `services`, `modules` and `remotes` maps names to their part of the config; `configure` writes
+    it.
     """
 
     def __init__(self, server: Path, directory: Path) -> None:
@@ -52,7 +53,8 @@ class ServedMachine:
         self.components: dict[str, dict[str, Any]] = {}
         self.services: dict[str, dict[str, Any]] = {}
         self.modules: dict[str, dict[str, Any]] = {}
-        self._server = server
+        self.remotes: dict[str, dict[str, Any]] = {}
+        self.server = server
         self._port = _free_port()
         self._process: asyncio.subprocess.Process | None = None
         self._robot: RobotClient | None = None
@@ -98,7 +100,8 @@ class ServedMachine:
 
     def configure(self) -> None:
         """Write the config, which a running viam-server notices."""
-        parts = {"components": self.components, "services": self.services, "modules": self.modules}
+        parts = {"components": self.components, "services": self.services}
+        parts |= {"modules": self.modules, "remotes": self.remotes}
         config: dict[str, Any] = {"network": {"bind_address": self.address}, "disable_log_deduplication": True}
         config |= {part: [{"name": name, **one} for name, one in ones.items()] for part, ones in parts.items()}
         (self.directory / "machine.json").write_text(json.dumps(config, indent=2))
@@ -110,7 +113,7 @@ class ServedMachine:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("VIAM_")}
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(self._server, "-config", self.directory / "machine.json", "-disable-mdns"),
+                *(self.server, "-config", self.directory / "machine.json", "-disable-mdns"),
                 env={**ours, "HOME": home},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -191,11 +194,11 @@ class ServedMachine:
         """The recorder's health."""
         return await (await self.recorder()).get_status(timeout=30)
 
-    async def fetch(self, from_us: int, to_us: int) -> ClipCheck:
-        """Fetch a clip, and compare it with what the painted camera has delivered."""
+    async def fetch(self, from_us: int, to_us: int, delivered: Sequence[int] = ()) -> ClipCheck:
+        """Fetch a clip, and compare it with what was delivered: by default, by this machine's painted camera."""
         answer = await self.command("fetch", from_us=from_us, to_us=to_us)
         shown = await asyncio.to_thread(read_clip, base64.b64decode(answer["video"]))
-        return check_clip(shown, self.delivered(), from_us, to_us)
+        return check_clip(shown, delivered or self.delivered(), from_us, to_us)
 
     def delivered(self) -> list[int]:
         """The capture times of the images that the painted camera has delivered."""
@@ -205,7 +208,7 @@ class ServedMachine:
     async def recorded_from_now(self, seconds: float = 2.0) -> tuple[int, int]:
         """Wait until a stretch that begins now is recorded without a gap. Returns its start and end.
 
-        Where the recording begins later, or has a gap, the stretch begins after it.
+        Where the recording begins later, or has a gap, the stretch begins after that.
         """
         from_us, length_us = now_us(), round(seconds * US)
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.server.served_machine import CAMERA, PAINTED_MODULE, ServedMachine
+from pathlib import Path
+
+from tests.server.served_machine import (
+    CAMERA,
+    DATA_MANAGER,
+    PAINTED_MODULE,
+    RECORDER,
+    ServedMachine,
+    serve_machine,
+)
 from tests.support.machine import now_us
 
 
@@ -86,3 +95,30 @@ async def test_recording_does_not_wait_for_a_data_manager(served: ServedMachine)
     served.services.clear()
     await served.start()
     assert (await served.fetch(*await served.recorded_from_now())).flawless
+
+
+async def test_a_camera_of_another_machine_is_recorded_whenever_that_machine_runs(
+    served: ServedMachine, tmp_path: Path
+) -> None:
+    (tmp_path / "yard").mkdir()
+    async with serve_machine(served.server, tmp_path / "yard") as yard:
+        yard.add_painted_camera()
+        served.remotes["yard"] = {"address": yard.address, "insecure": True}
+        await served.start()
+        await served.until_reason("camera", CAMERA)
+        await yard.start()
+        before = await served.recorded_from_now()
+        assert (await served.fetch(*before, yard.delivered())).flawless
+        await yard.stop()
+        await served.until_reason("camera", CAMERA)
+        assert (await served.fetch(*before, yard.delivered())).flawless
+        await yard.start()
+        assert (await served.fetch(*await served.recorded_from_now(), yard.delivered())).flawless
+
+
+async def test_a_recorder_that_names_its_camera_in_depends_on_is_built_after_it(served: ServedMachine) -> None:
+    served.add_painted_camera()
+    served.components[RECORDER]["depends_on"] = [CAMERA, DATA_MANAGER]
+    await served.start()
+    assert (await served.fetch(*await served.recorded_from_now())).flawless
+    assert served.builds() == 1
