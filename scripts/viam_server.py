@@ -64,6 +64,7 @@ def build(timeout_s: float = BUILD_TIMEOUT_S) -> Path:
     go = shutil.which("go")
     if go is None:
         raise NoServerError("there is no Go to build it with")
+    print(f"Building viam-server {RDK_VERSION}, which takes some minutes.", file=sys.stderr, flush=True)
     began = time.monotonic()
     CACHE.mkdir(parents=True, exist_ok=True)
     downloaded = _run([go, "mod", "download", "-json", f"{RDK}@{RDK_VERSION}"], CACHE, timeout_s)
@@ -132,7 +133,6 @@ def main(arguments: Sequence[str]) -> int:
         print(f"test-server: {error}", file=sys.stderr)
         return 2
     if server is None:
-        print(f"Building viam-server {RDK_VERSION}, which takes some minutes.", file=sys.stderr, flush=True)
         try:
             server = build()
         except NoServerError as error:

@@ -90,7 +90,7 @@ async def test_a_camera_whose_module_is_killed_is_recorded_again(served: ServedM
     assert served.builds() <= built + 2
 
 
-async def test_recording_does_not_wait_for_a_data_manager(served: ServedMachine) -> None:
+async def test_without_a_data_manager_the_camera_is_recorded(served: ServedMachine) -> None:
     served.add_painted_camera()
     served.services.clear()
     await served.start()
