@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -99,3 +100,24 @@ async def test_a_caller_that_is_cancelled_ends_the_work() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert ended.is_set()
+
+
+async def test_an_error_at_the_moment_of_a_cancellation_is_not_logged_by_asyncio() -> None:
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    go = asyncio.Event()
+
+    async def fail() -> None:
+        await go.wait()
+        raise KeyError("x")
+
+    running = asyncio.create_task(StallLimit().run(fail(), 60))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, running.cancel)
+    go.set()
+    await asyncio.wait([running])
+    assert running.cancelled()
+    del running
+    gc.collect()
+    assert not reported
