@@ -51,6 +51,29 @@ def test_a_clip_has_a_name_that_is_not_uploaded_until_it_is_complete(tmp_path: P
     assert path.read_bytes() == b"whole"
 
 
+@pytest.mark.parametrize("below", ["", "clips"])
+def test_an_upload_path_that_is_a_link_to_a_disk_that_is_not_mounted_yet_is_no_wrong_path(
+    tmp_path: Path, below: str
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "clips")
+    uploads = Uploads(tmp_path / "link" / below, "cam")
+    uploads.make_path(LOGGER)
+    with pytest.raises(FileExistsError):
+        uploads.make_directory(uploads.directory)
+    (tmp_path / "disk" / "clips").mkdir(parents=True)
+    uploads.make_directory(uploads.directory)
+    assert (tmp_path / "disk" / "clips" / below).is_dir()
+
+
+@pytest.mark.parametrize("found", ["a file", "a link to itself"])
+def test_a_wrong_upload_path_is_refused(tmp_path: Path, found: str) -> None:
+    path = tmp_path / "upload"
+    path.write_text("") if found == "a file" else path.symlink_to(path)
+    with pytest.raises(VideoStoreError) as refused:
+        Uploads(path / "clips", "cam").make_path(LOGGER)
+    assert refused.value.code == "upload-path-unusable"
+
+
 def test_an_upload_path_whose_file_system_has_died_is_no_wrong_path(tmp_path: Path) -> None:
     upload, image = tmp_path / "upload", tmp_path / "image"
     upload.mkdir()

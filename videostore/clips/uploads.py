@@ -76,10 +76,14 @@ class Uploads:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            if error.errno in _MISTAKES:
+            if error.errno in _MISTAKES and not (error.errno == errno.EEXIST and self._leads_nowhere()):
                 raise VideoStoreError("upload-path-unusable", path=self.directory, reason=reason_of(error)) from error
             logger.error("Nothing can be saved to %s at the moment: %s.", self.directory, reason_of(error))
         self._mount = mount_point(self.directory)
+
+    def _leads_nowhere(self) -> bool:
+        """Whether it is, or is below, a link to what does not exist: the disk may be mounted later. Blocking."""
+        return any(path.is_symlink() and not path.exists() for path in (self.directory, *self.directory.parents))
 
     def make_directory(self, directory: Path) -> None:
         """Create a directory for a clip, unless the device of the upload path is gone. Blocking.
