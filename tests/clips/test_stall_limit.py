@@ -13,6 +13,11 @@ async def forever() -> None:
     await asyncio.Event().wait()
 
 
+def cancel_in_the_turn_after_next(task: asyncio.Task[None]) -> None:
+    loop = asyncio.get_running_loop()
+    loop.call_soon(lambda: loop.call_soon(lambda: task.cancel()))
+
+
 async def test_work_that_ends_gives_its_result_or_its_error() -> None:
     async def fail() -> None:
         raise KeyError("x")
@@ -114,8 +119,7 @@ async def test_an_error_at_the_moment_of_a_cancellation_is_not_logged_by_asyncio
     running = asyncio.create_task(StallLimit().run(fail(), 60))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    loop = asyncio.get_running_loop()
-    loop.call_soon(lambda: loop.call_soon(running.cancel))
+    cancel_in_the_turn_after_next(running)
     go.set()
     await asyncio.wait([running])
     assert running.cancelled()
