@@ -37,6 +37,22 @@ def test_partial_clips_of_earlier_processes_are_removed_and_complete_ones_stay(t
     assert left == {*foreign, upload / f"{stem}.mp4", tagged / f"{stem}.mp4"}
 
 
+def test_a_directory_that_cannot_be_read_does_not_keep_partial_clips_from_being_removed(tmp_path: Path) -> None:
+    upload, storage = tmp_path / "upload", tmp_path / "storage"
+    storage.mkdir()
+    upload.mkdir()
+    left = Uploads(upload, "cam", storage).progress_path(upload / f"{clip_stem('cam', START_US, '')}.mp4")
+    left.write_bytes(b"half")
+    deep = os.open(upload, os.O_RDONLY)
+    for _ in range(20):  # a path that is too long for the system
+        os.mkdir("d" * 250, dir_fd=deep)
+        above, deep = deep, os.open("d" * 250, os.O_RDONLY, dir_fd=deep)
+        os.close(above)
+    os.close(deep)
+    Uploads(upload, "cam", storage).sweep()
+    assert not left.exists()
+
+
 def test_partial_clips_of_other_recorders_and_readers_are_removed_when_they_are_old(tmp_path: Path) -> None:
     storage, path = tmp_path / "storage", tmp_path / f"{clip_stem('cam', START_US, '')}.mp4"
     storage.mkdir()

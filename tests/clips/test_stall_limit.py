@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -10,6 +11,11 @@ from videostore.clips.stall_limit import StalledError, StallLimit
 
 async def forever() -> None:
     await asyncio.Event().wait()
+
+
+def cancel_in_the_turn_after_next(task: asyncio.Task[None]) -> None:
+    loop = asyncio.get_running_loop()
+    loop.call_soon(lambda: loop.call_soon(lambda: task.cancel()))
 
 
 async def test_work_that_ends_gives_its_result_or_its_error() -> None:
@@ -99,3 +105,24 @@ async def test_a_caller_that_is_cancelled_ends_the_work() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert ended.is_set()
+
+
+async def test_an_error_at_the_moment_of_a_cancellation_is_not_logged_by_asyncio() -> None:
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    go = asyncio.Event()
+
+    async def fail() -> None:
+        await go.wait()
+        raise KeyError("x")
+
+    running = asyncio.create_task(StallLimit().run(fail(), 60))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    cancel_in_the_turn_after_next(running)
+    go.set()
+    await asyncio.wait([running])
+    assert running.cancelled()
+    del running
+    gc.collect()
+    assert not reported

@@ -3,13 +3,16 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
-from tests.support.recording import START_US, Stores
+from tests.support.recording import LOGGER, START_US, Stores
 from videostore.base.errors import RequestError, VideoStoreError
 from videostore.clips.clip_names import clip_stem, tag_directory
 from videostore.clips.uploads import Uploads, publish
@@ -46,6 +49,53 @@ def test_a_clip_has_a_name_that_is_not_uploaded_until_it_is_complete(tmp_path: P
     publish(one, path, overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
     assert path.read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("below", ["", "clips"])
+def test_an_upload_path_that_is_a_link_to_a_disk_that_is_not_mounted_yet_is_no_wrong_path(
+    tmp_path: Path, below: str
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "clips")
+    uploads = Uploads(tmp_path / "link" / below, "cam")
+    uploads.make_path(LOGGER)
+    with pytest.raises(FileExistsError):
+        uploads.make_directory(uploads.directory)
+    (tmp_path / "disk" / "clips").mkdir(parents=True)
+    uploads.make_directory(uploads.directory)
+    assert (tmp_path / "disk" / "clips" / below).is_dir()
+
+
+@pytest.mark.parametrize("found", ["a file", "a link to itself"])
+def test_a_wrong_upload_path_is_refused(tmp_path: Path, found: str) -> None:
+    path = tmp_path / "upload"
+    path.write_text("") if found == "a file" else path.symlink_to(path)
+    with pytest.raises(VideoStoreError) as refused:
+        Uploads(path / "clips", "cam").make_path(LOGGER)
+    assert refused.value.code == "upload-path-unusable"
+
+
+def test_an_upload_path_whose_file_system_has_died_is_no_wrong_path(tmp_path: Path) -> None:
+    upload, image = tmp_path / "upload", tmp_path / "image"
+    upload.mkdir()
+    image.touch()
+    os.truncate(image, 4 << 20)
+    try:
+        subprocess.run(["mkfs.vfat", image], check=True, capture_output=True)
+        server = subprocess.Popen(["fusefat", "-f", "-o", "rw+", image, upload], stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("only with fusefat")
+    while server.poll() is None and not upload.is_mount():
+        time.sleep(0.01)
+    server.kill()
+    if server.wait() != -signal.SIGKILL:
+        pytest.skip("only root can mount")
+    try:
+        with pytest.raises(OSError, match="not connected"):
+            (upload / "x").mkdir()
+        Uploads(upload / "clips", "cam").make_path(LOGGER)
+        Uploads(upload / "clips", "cam").sweep()
+    finally:
+        subprocess.run(["umount", "--lazy", upload], check=True)
 
 
 @pytest.mark.parametrize("links", [True, False])

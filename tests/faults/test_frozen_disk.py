@@ -91,3 +91,18 @@ async def test_while_the_disk_of_the_upload_path_is_frozen_recording_status_and_
     clips = await asyncio.gather(*waiting)
     assert all((disk.path / "upload" / clip["filename"]).exists() for clip in clips)
     await machine.until(lambda: not list(disk.path.rglob("*.prog")))
+
+
+async def test_a_recorder_starts_while_the_disk_of_the_upload_path_is_frozen(
+    machine: Machine, disk: FreezableDisk
+) -> None:
+    await asyncio.to_thread(disk.freeze)
+    try:
+        await machine.add(storage={"upload_path": str(disk.path / "upload")})
+        await machine.until(lambda: machine.camera.delivered)
+        from_us = machine.camera.delivered[0]
+        await machine.recorded_until(from_us + 3 * US)
+    finally:
+        await asyncio.to_thread(disk.thaw)
+    answer = await machine.command("save", from_us=from_us, to_us=from_us + 2 * US)
+    assert (disk.path / "upload" / answer["filename"]).exists()

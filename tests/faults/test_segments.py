@@ -56,6 +56,15 @@ def rename(path: Path) -> None:
     path.rename(path.with_suffix(".avi"))
 
 
+def append_another(path: Path) -> None:
+    others = sorted(one for one in path.parent.glob("*.mp4") if one != path)
+    path.write_bytes(path.read_bytes() + others[0].read_bytes())
+
+
+def append_itself(path: Path) -> None:
+    path.write_bytes(path.read_bytes() * 2)
+
+
 def delete(path: Path) -> None:
     path.unlink()
 
@@ -73,6 +82,8 @@ DAMAGES = [
     fill_the_end_with_garbage,
     replace_by_text,
     rename,
+    append_another,
+    append_itself,
     delete,
     replace_by_a_directory,
 ]

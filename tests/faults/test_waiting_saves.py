@@ -107,6 +107,19 @@ async def test_what_waits_is_counted_and_refused_in_time(
     await store.save(times[3], times[9], wait=False)
 
 
+async def test_saves_that_are_accepted_at_the_same_time_are_counted_too(
+    stores: Stores, stopping: Path, recording: Path, times: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.clips.save_queue.MOST_PENDING_SAVES", 3)
+    store = await stores.over(recording, binary=str(stopping))
+    saving = [store.save(times[3], times[9], metadata=str(n), wait=False) for n in range(9)]
+    results = await asyncio.gather(*saving, return_exceptions=True)
+    assert sum(isinstance(one, RequestError) and one.code == "too-many-saves" for one in results) == 6
+    assert store.health().pending_saves == 3
+    let_go(stopping)
+    await all_saved(store)
+
+
 async def test_a_pending_save_does_not_lift_the_quota(small_disk: Path, stores: Stores) -> None:
     """The upload path is read-only: the save is tried again and again, while the recording goes round."""
     await mount("-o", "remount,ro", small_disk)

@@ -20,6 +20,8 @@ MUXERS: dict[str, list[str]] = {
     "video.avi": ["-c:v", "mjpeg"],
     "video.flv": [],
     "video.wmv": ["-c:v", "wmv2"],
+    "video.mjpeg": ["-c:v", "mjpeg", "-pix_fmt", "yuvj420p"],
+    "video.gif": ["-c:v", "gif", "-pix_fmt", "rgb8"],
 }
 """File names, and how the files are written."""
 
@@ -77,7 +79,7 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("behind", [b"\0" * 4096, b"\0" * 3])
 def test_what_follows_a_whole_file_does_not_matter(videos: Path, tmp_path: Path, behind: bytes) -> None:
-    for name in ("back.mp4", "video.mkv", "video.avi"):
+    for name in ("back.mp4", "video.mkv", "video.avi", "video.mjpeg", "video.gif"):
         path = tmp_path / name
         path.write_bytes((videos / name).read_bytes() + behind)
         assert not is_cut_off(path)

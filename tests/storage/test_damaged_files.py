@@ -4,6 +4,8 @@ import os
 import stat
 from pathlib import Path
 
+import pytest
+
 from videostore.storage.damaged_files import DAMAGED_DIRECTORY, DamagedFiles
 
 
@@ -55,3 +57,18 @@ def test_the_number_of_files_is_bounded_too(tmp_path: Path) -> None:
     files.measure()
     assert files.trim(1 << 40) == 1
     assert "1725000000.mp4" not in names(tmp_path) and files.count == 10_000
+
+
+def test_a_link_in_its_place_leads_nothing_out_of_the_storage_path_and_deletes_nothing_there(tmp_path: Path) -> None:
+    storage, elsewhere, path = tmp_path / "storage", tmp_path / "elsewhere", tmp_path / "storage" / "1725000000.mp4"
+    storage.mkdir()
+    elsewhere.mkdir()
+    (storage / DAMAGED_DIRECTORY).symlink_to(elsewhere)
+    (elsewhere / "1725000001.mp4").write_bytes(bytes(100))
+    path.write_bytes(bytes(10))
+    files = DamagedFiles(storage)
+    with pytest.raises(NotADirectoryError, match="symbolic link"):
+        files.add([path])
+    files.measure()
+    assert files.trim(0) == 0 and (files.count, files.size_bytes) == (0, 0)
+    assert path.exists() and (elsewhere / "1725000001.mp4").exists()

@@ -84,6 +84,22 @@ async def test_a_file_that_changed_between_two_processes_is_read_again(archive: 
     await again.close()
 
 
+async def test_a_file_that_became_unreadable_between_two_processes_is_set_aside_once_it_is_old(
+    archive: Archive, recording: Path
+) -> None:
+    shutil.copy(min(recording.glob("*.mp4")), archive.directory)
+    await reconcile(archive)
+    path = archive.directory / FIRST
+    path.write_bytes(path.read_bytes()[:100])
+    reconciler = Reconciler(archive, LOGGER)
+    await reconciler.reconcile(lambda _: False)
+    assert path.exists()
+    make_old(path)
+    await reconciler.reconcile(lambda _: False)
+    await reconciler.reconcile(lambda _: False)
+    assert list(contents(archive.directory)) == [f"damaged/{FIRST}"] and await indexed(archive) == []
+
+
 async def test_a_file_that_is_in_the_index_is_not_read_again(archive: Archive, recording: Path) -> None:
     reconciler = Reconciler(archive, LOGGER)
     shutil.copy(min(recording.glob("*.mp4")), archive.directory)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.disk import mount
 from tests.support.recording import US, Stores
 from videostore.base.errors import NothingStoredError, VideoStoreError
 from videostore.base.ranges import Range
@@ -63,6 +64,20 @@ async def test_the_error_for_an_upload_path_that_cannot_be_written_names_it(
         await store.save(times[3], times[9], tags=["a"])
     assert (error.value.code, error.value.path) == ("clip-not-uploaded", stores.upload / "tag=a")
     assert error.value.reason == "File exists"
+
+
+async def test_the_error_of_a_clip_names_the_fault_of_the_disk_that_it_was_to_be_written_to(
+    stores: Stores, recording: Path, times: list[int], small_disk: Path
+) -> None:
+    stores.upload.symlink_to(small_disk)
+    store = await stores.over(recording)
+    await mount("-o", "remount,ro", small_disk)
+    with pytest.raises(VideoStoreError) as saving:
+        await store.save(times[3], times[30])
+    with pytest.raises(VideoStoreError) as exporting:
+        await store.export(times[3], times[30], small_disk / "clip.mp4")
+    assert (saving.value.code, exporting.value.code) == ("clip-not-uploaded", "clip-not-written")
+    assert saving.value.fields["reason"] == exporting.value.fields["reason"] == "Read-only file system"
 
 
 async def test_the_quota_does_not_delete_what_a_clip_in_progress_needs(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -9,7 +10,9 @@ from datetime import datetime, timezone
 import pytest
 import viam.logging
 from grpclib import GRPCError, Status
-from grpclib.exceptions import StreamTerminatedError
+from grpclib.exceptions import ProtocolError, StreamTerminatedError
+from viam.proto.common import LogEntry as LogMessage
+from viam.proto.robot import LogRequest
 
 from tests.support.recording import until
 from videostore.viam.log_forwarding import (
@@ -189,3 +192,29 @@ async def test_the_loggers_of_the_sdk_forward_and_no_thread_is_started(forwarder
         viam.logging.LOGGERS.pop("videostore.tests.forwarding", None)
         undo()
         await forwarder.close(1)
+
+
+async def test_characters_that_no_message_can_carry_are_written_as_escapes(
+    forwarder: LogForwarder, logger: logging.Logger
+) -> None:
+    receiver = Receiver()
+    forwarder.start(receiver)
+    logger.warning("%s cannot be read.", os.fsdecode(b"\xff.mp4"))
+    await until(lambda: receiver.lines)
+    assert receiver.messages == ["\\udcff.mp4 cannot be read."]
+    assert LogRequest(logs=[LogMessage(message=receiver.lines[0].message)]).SerializeToString()
+    await forwarder.close(1)
+
+
+async def test_whatever_goes_wrong_with_a_line_the_next_ones_are_sent(
+    forwarder: LogForwarder, logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.viam.log_forwarding._RETRY_S", 0.01)
+    receiver = Receiver()
+    receiver.errors = [ProtocolError("broken"), AttributeError("closed")]
+    forwarder.start(receiver)
+    for number in range(4):
+        logger.info("%d", number)
+    await until(lambda: receiver.messages[-1:] == ["3"])
+    assert receiver.messages == ["2", "3"]
+    await forwarder.close(1)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import glob
+import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from videostore.clips import reservations
 from videostore.clips.clip_names import PROGRESS_SUFFIX, TAG_BYTES, TOKEN_BYTES, clean_name
 from videostore.storage.save_record import SaveJob
+
+SWEEP_S = 5.0
+"""Less than the start waits for it: a sweep that goes on then would remove what is being written."""
 
 _PROGRESS_NAME = re.compile(
     rf"_\d{{4}}-\d\d-\d\d_\d\d-\d\d-\d\d.*\.mp4\.([0-9a-f]{{{2 * TAG_BYTES}}})?[0-9a-f]{{{2 * TOKEN_BYTES}}}"
@@ -32,11 +35,14 @@ def sweep(directory: Path, component: str, owner: str, tag: str, saves: Mapping[
     knows, and whether they are pending. Returns those that it has lost: they are only known by their reservations.
 
     Files of the data manager end in `.prog` too, and other components and processes may share the path: their partial
-    clips are removed when they are old.
+    clips are removed when they are old. What cannot be read is passed over, and after `SWEEP_S` the rest stays.
     """
     prefix = clean_name(component)
     lost = []
-    for path in directory.rglob(f"{glob.escape(prefix)}_*{PROGRESS_SUFFIX}"):
+    deadline = time.monotonic() + SWEEP_S
+    for path in _files(directory, f"{prefix}_"):
+        if time.monotonic() > deadline:
+            break
         if path.name.endswith(reservations.SUFFIX):
             clip = path.name.removesuffix(reservations.SUFFIX)
             if (found := reservations.find(path.parent, clip)) is None:
@@ -52,6 +58,12 @@ def sweep(directory: Path, component: str, owner: str, tag: str, saves: Mapping[
         with contextlib.suppress(OSError):
             path.unlink()
     return lost
+
+
+def _files(directory: Path, prefix: str) -> Iterator[Path]:
+    """Those of the upload path itself, such as all reservations, come first."""
+    for parent, _, names in os.walk(directory):
+        yield from (Path(parent, name) for name in names if name.startswith(prefix) and name.endswith(PROGRESS_SUFFIX))
 
 
 def _is_old(progress: Path) -> bool:

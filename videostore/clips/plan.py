@@ -202,6 +202,8 @@ def make_plan(
                 part = replace(part, segment=shorter, end_us=end_us, read_bytes=times.size_bytes)
             elif parse_open_name(segment.file_name):
                 part = replace(part, read_bytes=segment.size_bytes)
+            elif times.has_tail:
+                part = replace(part, read_bytes=times.size_bytes)
             part = replace(part, look=times.look)
             held.append(Range(max(from_us, segment.start_us), min(to_us, end_us)))
             first = bisect.bisect_left(times.all_us, from_us)

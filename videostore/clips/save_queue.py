@@ -71,10 +71,11 @@ class SaveQueue:
         """
         if len(self._pending) >= MOST_PENDING_SAVES:
             raise RequestError("too-many-saves", limit=MOST_PENDING_SAVES)
-        await self._accepting.run(self._accept(save))
+        # Held before anything is awaited: those that are accepted at the same time count as well.
+        await self._accepting.run(self._accept(save, self._hold(save)))
 
-    async def _accept(self, save: SaveJob) -> None:
-        with self._hold(save) as held:
+    async def _accept(self, save: SaveJob, held: contextlib.ExitStack) -> None:
+        with held:
             await self._index.put_save(save)
             self._start(save, held.pop_all(), resumed=False)
 

@@ -40,6 +40,7 @@ class StallLimit:
         loop = asyncio.get_running_loop()
         began = loop.time()
         task = asyncio.ensure_future(work)
+        task.add_done_callback(_take_error)
         try:
             while not task.done():
                 left_s = max(began, self._moved_at) + limit_s - loop.time()
@@ -55,13 +56,14 @@ class StallLimit:
     async def _leave(self, task: asyncio.Task[Any]) -> None:
         task.cancel()
         self._left.add(task)
-        task.add_done_callback(self._forget)
+        task.add_done_callback(self._left.discard)
         await asyncio.wait([task], timeout=_LEAVE_S)
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._left.discard(task)
-        if not task.cancelled():
-            task.exception()  # asyncio logs an error that is never retrieved
+
+def _take_error(task: asyncio.Task[Any]) -> None:
+    """asyncio logs an error that nothing takes, such as when the caller is cancelled at that moment."""
+    if not task.cancelled():
+        task.exception()
 
 
 class _Follower:

@@ -31,10 +31,16 @@ from videostore.storage.save_record import SaveJob
 _THREADS = 4
 LOOK_S = 30.0
 """How long a look at the upload path may take. A disk that spins up takes a few seconds."""
+START_LOOK_S = 10.0
+"""The same while a recorder starts, which records without the upload path."""
 UPLOAD_STALL_S = 600.0
 """How long a save may stand still. A slow disk may need minutes for what the system has collected in memory."""
 _T = TypeVar("_T")
 _PATH_BYTES = 4000
+_MISTAKES = frozenset(
+    {errno.EEXIST, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
+)
+"""What is wrong with a path, rather than with its disk."""
 
 
 class Uploads:
@@ -62,19 +68,23 @@ class Uploads:
         return reservations.tag_of(self._storage)
 
     def make_path(self, logger: logging.Logger) -> None:
-        """Create the upload path. If its disk is full or read-only at the moment, only saves fail. Blocking.
+        """Create the upload path. If its disk is full, read-only or at fault at the moment, only saves fail. Blocking.
 
         Raises:
-            VideoStoreError: it cannot be used.
+            VideoStoreError: it is a mistake: a file, or a directory that cannot be made there.
         """
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            if error.errno not in (errno.EROFS, errno.ENOSPC):
+            if error.errno in _MISTAKES and not (error.errno == errno.EEXIST and self._leads_nowhere()):
                 reason = why_not_created(self.directory, error)
                 raise VideoStoreError("upload-path-unusable", path=self.directory, reason=reason) from error
             logger.error("Nothing can be saved to %s at the moment: %s.", self.directory, reason_of(error))
         self._mount = mount_point(self.directory)
+
+    def _leads_nowhere(self) -> bool:
+        """Whether it is, or is below, a link to what does not exist: the disk may be mounted later. Blocking."""
+        return any(path.is_symlink() and not path.exists() for path in (self.directory, *self.directory.parents))
 
     def make_directory(self, directory: Path) -> None:
         """Create a directory for a clip, unless the device of the upload path is gone. Blocking.

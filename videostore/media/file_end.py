@@ -22,6 +22,7 @@ _ASF_LOOK_BYTES = 1 << 16
 _MOST_ELEMENTS = 5_000_000
 """A day of video whose writer was killed has fewer."""
 _FLV_TAGS = (8, 9, 18)
+_TAIL_BYTES = 1 << 16
 
 
 def is_cut_off(path: Path) -> bool:
@@ -121,6 +122,21 @@ def _cut_flv(file: BinaryIO, size: int) -> bool:
     return head[0] not in _FLV_TAGS or int.from_bytes(head[1:], "big") != length - 11
 
 
+def _cut_jpeg(file: BinaryIO, size: int) -> bool:
+    """One picture, or several one after the other: the last one has no end. Padding may follow."""
+    tail = _tail(file, size)
+    return tail.rfind(b"\xff\xd9") <= tail.rfind(b"\xff\xd8")
+
+
+def _cut_gif(file: BinaryIO, size: int) -> bool:
+    return not _tail(file, size).rstrip(b"\0").endswith(b"\0;")
+
+
+def _tail(file: BinaryIO, size: int) -> bytes:
+    file.seek(max(0, size - _TAIL_BYTES))
+    return file.read()
+
+
 def _cut_ts(file: BinaryIO, size: int) -> bool:
     file.seek(0)
     packet = _ts_packet(file.read(_TS_LOOK * max(_TS_PACKETS)))
@@ -143,6 +159,8 @@ _FORMATS: tuple[tuple[Callable[[bytes], object], Callable[[BinaryIO, int], bool]
     (lambda begin: begin[:4] == b"RIFF", _cut_riff),
     (lambda begin: begin[:16] == _ASF_HEADER, _cut_asf),
     (lambda begin: begin[:3] == b"FLV", _cut_flv),
+    (lambda begin: begin[:3] == b"\xff\xd8\xff", _cut_jpeg),
+    (lambda begin: begin[:4] == b"GIF8", _cut_gif),
     (_ts_packet, _cut_ts),
 )
 """How a format is recognized, and how its end is checked."""

@@ -92,6 +92,8 @@ class FragmentedFile:
     """Whether it continues behind the last fragment with something that cannot be read."""
     header_length_us: int | None = None
     """Its length until the first frame of the next segment; None if the header does not state it."""
+    has_tail: bool = False
+    """Whether something follows behind the end that ffmpeg wrote, which it would read as well."""
 
     @property
     def start_us(self) -> int:
@@ -235,10 +237,10 @@ def _read(
     comment = moov.get(b"data", b"\0" * 8)[8:].decode(errors="replace")
     codec, named_us = CODECS[entry[4:8]], name_time_us(path.name)
     if last_fragment is None:
-        claims, table = _read_claims(file, header_bytes, file_bytes, timescale)
+        claims, table, end = _read_claims(file, header_bytes, file_bytes, timescale)
     else:
-        found = _claims_at(file, header_bytes, last_fragment, file_bytes, timescale)
-        claims, table = found, found[-1].end_byte
+        claims = _claims_at(file, header_bytes, last_fragment, file_bytes, timescale)
+        table, end = claims[-1].end_byte, file_bytes
     starts_us = start_times(claims, timescale, run_us=parse_run_comment(comment), named_us=named_us)
     fragments: list[Fragment] = []
     for claim, start_us in zip(claims, starts_us, strict=True):
@@ -261,6 +263,7 @@ def _read(
         finished=table is not None,
         end_lost=fragments[-1].end_byte < (file_bytes if table is None else table),
         header_length_us=stated_length_us(moov[b"mdhd"]),
+        has_tail=end < file_bytes,
     )
 
 
@@ -277,20 +280,20 @@ def _read_header(file: BinaryIO, file_bytes: int) -> tuple[dict[bytes, bytes], i
     raise NotOursError("it has no header")
 
 
-def _read_claims(file: BinaryIO, at: int, file_bytes: int, timescale: int) -> tuple[list[FragmentClaim], int | None]:
-    """All whole fragments, and where ffmpeg's table of them begins, with which it ends a finished file."""
+def _read_claims(file: BinaryIO, at: int, file_bytes: int, scale: int) -> tuple[list[FragmentClaim], int | None, int]:
+    """All whole fragments, and where ffmpeg's table of them, with which it ends a finished file, begins and ends."""
     claims: list[FragmentClaim] = []
     time: Box | None = None
     while True:
         box = read_box(file, at, file_bytes)
         if box is not None and box.kind == b"mfra":
-            return claims, box.begin
+            return claims, box.begin, box.end
         if box is not None and box.kind == b"prft" and box.end - box.begin <= PRFT_BYTES:
             at, time = box.end, box
             continue
         if box is not None and box.kind == b"moof":
             with contextlib.suppress(*DAMAGE):
-                claim = read_fragment(file, box, time, timescale, file_bytes)
+                claim = read_fragment(file, box, time, scale, file_bytes)
                 if claim is None:
                     break  # it is being written, or was cut off
                 claims.append(claim)
@@ -302,7 +305,7 @@ def _read_claims(file: BinaryIO, at: int, file_bytes: int, timescale: int) -> tu
         unknown = box is not None and box.end == found and found - at <= PRFT_BYTES
         at, time = found, box if unknown else None  # a `prft` whose name is damaged
     table = _read_table(file, file_bytes)
-    return claims, file_bytes - len(table) if table else None
+    return claims, file_bytes - len(table) if table else None, file_bytes
 
 
 def _claims_at(file: BinaryIO, first: int, last: int, file_bytes: int, timescale: int) -> list[FragmentClaim]:

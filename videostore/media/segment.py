@@ -146,6 +146,8 @@ class FrameTimes:
     size_bytes: int
     """Up to the end of the last complete fragment."""
     look: Look
+    has_tail: bool = False
+    """Whether the file goes on behind its end with something else."""
     ragged: bool = False
     """Whether the file continues after that with something that cannot be read."""
     origin_us: int = 0
@@ -200,6 +202,7 @@ def frame_times(
         size_bytes=content.size_bytes,
         look=content.look,
         ragged=content.end_lost,
+        has_tail=content.has_tail,
         stretches=stretches,
         header_bytes=content.header_bytes,
         damaged=damaged,

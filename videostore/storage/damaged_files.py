@@ -7,6 +7,7 @@ for the quota and holds a part of it at most.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ class DamagedFiles:
         Raises:
             OSError: it cannot be created, or a file cannot be moved.
         """
+        if self._directory.is_symlink():  # files would leave the storage path, and others be deleted there
+            raise NotADirectoryError(errno.ENOTDIR, "it is a symbolic link", str(self._directory))
         make_private_directory(self._directory)
         for path in paths:
             target, number = self._directory / path.name, 1
@@ -92,7 +95,7 @@ class DamagedFiles:
         """Its files, the oldest first."""
         files = []
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._directory) as entries:
-            for entry in entries:
+            for entry in () if self._directory.is_symlink() else entries:
                 if _is_segment_name(entry.name) and entry.is_file(follow_symlinks=False):
                     with contextlib.suppress(FileNotFoundError):
                         status = entry.stat(follow_symlinks=False)

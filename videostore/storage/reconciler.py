@@ -73,7 +73,8 @@ class Reconciler:
         if self._sizes_compared != generation:  # closed segments do not change while a recorder owns them
             changed = await loop.run_in_executor(None, _changed, archive.directory, closed, indexed_bytes)
             await archive.take_closed(*changed)
-            self._sizes_compared = generation
+            if not changed:  # what cannot be read is set aside later, when no process can be writing it
+                self._sizes_compared = generation
         if generation == archive.generation and not archive.index.incomplete:
             archive.reconciled.set()
         return orphans

@@ -17,6 +17,8 @@ FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FILES = 8
 """For the next segments, the files of the index and the workspace of a clip."""
 _NAME = ".room-{}"
+_MOST_BYTES = 256 << 20
+"""Some file systems have to write that."""
 
 
 def lacking_room(directory: Path, size_bytes: int) -> str | None:
@@ -53,3 +55,18 @@ def _create(directory: Path, name: Path, names: list[Path]) -> int:
     descriptor = os.open(name, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     names.append(name)
     return descriptor
+
+
+def try_to_write(path: Path, size_bytes: int) -> None:
+    """Create a file of a size, at most 256 MiB, and remove it. It must not exist. Blocking.
+
+    Raises:
+        OSError: that is not possible, for this reason.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, min(max(size_bytes, 1), _MOST_BYTES))
+    finally:
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -7,7 +7,7 @@ import functools
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 
-from videostore.base.errors import VideoStoreError, reason_of
+from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop, wait_a_moment
 from videostore.clips.cutter import ClipCutter
@@ -16,6 +16,7 @@ from videostore.clips.output_path import check_output_path
 from videostore.clips.plan import Plan
 from videostore.clips.progress import OnProgress
 from videostore.clips.uploads import UPLOAD_STALL_S, Uploads, publish, remove
+from videostore.storage.write_room import try_to_write
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.results import FetchedClip
 
@@ -157,14 +158,19 @@ class Delivery:
             if prepare is not None:
                 await uploads.run(prepare, path.parent)
             progress = await uploads.run(uploads.progress_path, path)
-            plan = await self._clips.cut(
-                plan,
-                progress,
-                container=container,
-                comment=metadata,
-                on_progress=uploads.progress(on_progress),
-                run_on_disk=uploads.run,
-            )
+            try:
+                plan = await self._clips.cut(
+                    plan,
+                    progress,
+                    container=container,
+                    comment=metadata,
+                    on_progress=uploads.progress(on_progress),
+                    run_on_disk=uploads.run,
+                )
+            except FFmpegError:
+                with contextlib.suppress(VideoStoreError):
+                    await uploads.run(try_to_write, progress, plan.output_bytes)  # says why, if that is the disk
+                raise
             try:
                 path = await uploads.run(publish_as, progress, path, within_s=UPLOAD_STALL_S)
             except BaseException:

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from videostore.base.clock import Clock, SystemClock
 from videostore.base.constants import CLOCK_LEEWAY_US, FFMPEG_FINISH_S
@@ -16,7 +18,7 @@ from videostore.base.ranges import Range
 from videostore.base.tasks import end_task, off_loop
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.save_queue import SaveQueue
-from videostore.clips.uploads import Uploads
+from videostore.clips.uploads import START_LOOK_S, Uploads
 from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
 from videostore.config import StorageConfig, VideoConfig
 from videostore.ffmpeg.encoder import Encoder, choose_encoder
@@ -37,6 +39,7 @@ from videostore.store.request_tasks import RequestTasks
 _RESTART_S = 1.0
 """Pause before a recorder that failed starts again."""
 _POLL_S = 0.2
+_T = TypeVar("_T")
 
 
 class StoreParts:
@@ -79,6 +82,7 @@ class StoreParts:
         self._uploads = Uploads(storage.upload_path, name, None if read_only else storage.storage_path)
         self._creates_upload_path = True
         """Whether `start` creates it, so that a mistake shows at once; otherwise the first clip does."""
+        self._uploads_hang = False
         self._holds = RetentionHolds(self._clock)
         self._requests = RequestTasks()
         self._owned = contextlib.AsyncExitStack()
@@ -130,7 +134,7 @@ class StoreParts:
         lost: list[SaveJob] = []
         if not self._read_only:
             known = await self._archive.index.known_saves()
-            lost = await self._uploads.run(self._uploads.sweep, known)
+            lost = await self._prepare_uploads(self._uploads.sweep, known) or []
         self._saves = SaveQueue(self._archive.index, self._uploads, self._holds, self._logger, self._write_queued)
         self._owned.push_async_callback(self._saves.close)
         self._owned.push_async_callback(self._requests.end)
@@ -160,8 +164,8 @@ class StoreParts:
             created = await off_loop(missing_directories, directory)
             try:
                 if self._creates_upload_path:
-                    created += await self._uploads.run(missing_directories, self._storage.upload_path)
-                    await self._uploads.run(self._uploads.make_path, self._logger)
+                    created += await self._prepare_uploads(missing_directories, self._storage.upload_path) or []
+                    await self._prepare_uploads(self._uploads.make_path, self._logger)
                 self._archive = await Archive.open(directory, self._logger)
             except BaseException:
                 # What is refused leaves no directories behind.
@@ -179,6 +183,19 @@ class StoreParts:
         if not self._read_only and isinstance(error, OSError) and not directory.is_dir():
             return VideoStoreError("storage-not-created", path=directory, reason=why_not_created(directory, error))
         return VideoStoreError("storage-unusable", path=directory, reason=reason_of(error))
+
+    async def _prepare_uploads(self, work: Callable[..., _T], argument: Any) -> _T | None:
+        """Do something in the upload path. A disk that hangs there does not keep the recording from starting."""
+        if self._uploads_hang:
+            return None
+        try:
+            return await self._uploads.run(work, argument, within_s=START_LOOK_S)
+        except VideoStoreError as error:
+            if error.code != "upload-stalled":
+                raise
+            self._uploads_hang = True
+            self._logger.error("Nothing can be saved to %s at the moment: %s", self._uploads.directory, error)
+            return None
 
     def _make_retention(self, workspaces: Workspaces) -> Retention:
         def shortage() -> int:

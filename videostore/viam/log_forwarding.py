@@ -123,6 +123,9 @@ class LogForwarder:
                 await asyncio.sleep(_RETRY_S)
             except GRPCError:  # it takes no such line: sending it again would not help
                 return
+            except Exception:  # noqa: BLE001 (whatever is wrong with a line or the connection, the next lines are sent)
+                await asyncio.sleep(_RETRY_S)
+                return
             else:
                 return
 
@@ -177,6 +180,11 @@ def _entry(record: logging.LogRecord) -> LogEntry:
         record.name.replace(".", "/"),
         _LEVELS.get(record.levelname, record.levelname),
         datetime.fromtimestamp(record.created, timezone.utc),
-        message[:MAX_LINE_CHARACTERS],
-        stack[:MAX_LINE_CHARACTERS],
+        _line(message),
+        _line(stack),
     )
+
+
+def _line(text: str) -> str:
+    """As much as is sent. Names of files may have characters that no message can carry."""
+    return text[:MAX_LINE_CHARACTERS].encode(errors="backslashreplace").decode()
