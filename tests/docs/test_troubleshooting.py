@@ -116,6 +116,7 @@ def f(self, moon):
         ("def f(status):\n    status['reason'] = 'the moon is full'", "the moon is full"),
         ("def f():\n    return {'reason': 'the moon is full'}", "the moon is full"),
         ("def f():\n    return Health(reason='the moon is full')", "the moon is full"),
+        ("_MISTAKES = (('full', 'the moon is full'),)", "the moon is full"),
     ],
 )
 def test_a_new_reason_is_found(code: str, told: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,23 @@ def test_urls_devices_and_missing_files_are_given_to_ffmpeg_unchanged(tmp_path: 
 def test_an_invalid_input_is_refused(input: str) -> None:
     with pytest.raises(RequestError, match="Name a file, a device or a URL"):
         address(input)
+
+
+@pytest.mark.parametrize("input", ["pipe:", "fd:0", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
+def test_a_file_that_this_process_has_open_is_refused(input: str) -> None:
+    with pytest.raises(RequestError) as error:
+        address(input)
+    assert error.value.code == "input-pipe"
+
+
+def test_a_named_pipe_is_refused_under_any_name(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "camera.ts", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(RequestError) as error:
+            address(str(path))
+        assert error.value.code == "input-pipe"
 
 
 @pytest.mark.parametrize("name", ["-vf", "i", "y", "loglevel", "v", "a b", "", "1"])

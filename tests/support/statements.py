@@ -5,6 +5,7 @@ runs, and `'…'` for such a value in quotes.
 
 - A reason is what is given to a parameter or assigned to a name in `REASONS`, or given to an exception in `FAULTS`:
   `get_status` shows it as `reason`, `storage_trouble` or `index_trouble`.
+  So does the second of each pair in a table of `TABLES`.
 - A refusal is what is given to an exception in `REFUSALS`: a client of the module gets it as it is.
 - A line of the log is the first argument of `warning`, `error`, `info` or `exception`.
 """
@@ -23,6 +24,7 @@ REASONS = frozenset({"gap", "index_trouble", "reason", "reencoded", "storage_tro
 FAULTS = frozenset({"BadPictureError", "CameraError", "InputFault", "InputRefused", "UncopyableError"})
 REFUSALS = frozenset({"NotSupportedError", "ViamGRPCError"})
 LOG = frozenset({"error", "exception", "info", "warning"})
+TABLES = frozenset({"_MISTAKES"})
 HOLE = "…"
 
 
@@ -68,6 +70,8 @@ class Statements:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(_name(target).lstrip("_") in REASONS for target in targets):
                 yield self.reasons, node.value
+            if any(_name(target) in TABLES for target in targets) and isinstance(node.value, ast.Tuple):
+                yield from ((self.reasons, pair.elts[1]) for pair in node.value.elts if isinstance(pair, ast.Tuple))
         elif isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value in REASONS:

@@ -190,7 +190,7 @@ REQUEST = {
     "input-unusable": "The input {input:value} cannot be opened. Name a file, a device or a URL.",
     "input-like-option": "The input {input:value} looks like an option, and there is no such file. Name a file, a"
     " device or a URL, and give options separately.",
-    "input-pipe": "The input {input:value} is a pipe, and none is connected. Name a file, a device or a URL.",
+    "input-pipe": "The input {input:value} is a pipe, and cannot be opened twice. Name a file, a device or a URL.",
     "input-option": "{value:value} is not an option of an input. Use ffmpeg's name, without a dash.",
     "input-late": "The input {input} cannot be recorded: {reason:reason}.",
     "input-unrecordable": "The input {input} cannot be recorded: {reason:reason}. Name a file with video, a device such"

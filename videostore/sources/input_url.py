@@ -33,6 +33,8 @@ _SHOWN_CHARS = 200
 _RESERVED_OPTIONS = frozenset({"i", "y", "n", "v", "loglevel"})
 """videostore sets these itself: it has to read what ffmpeg reports about the input."""
 _STANDARD_INPUT = frozenset({"pipe", "fd"})
+_DESCRIPTOR = re.compile(r"/dev/(stdin|stdout|stderr|fd/\d+)|/proc/[^/]+/fd/\d+")
+"""Files that this process has opened. ffmpeg would find its own there."""
 
 
 class Address:
@@ -56,7 +58,7 @@ class Address:
         """A URL's scheme in lower case; empty for a path."""
         if input.startswith("-") and not _exists(Path(input)):
             raise RequestError("input-like-option", input=redacted)
-        if self.scheme in _STANDARD_INPUT:
+        if self.scheme in _STANDARD_INPUT or _DESCRIPTOR.fullmatch(input) or self._is_fifo():
             raise RequestError("input-pipe", input=redacted)
         for name in options:
             if not _OPTION.fullmatch(name) or name in _RESERVED_OPTIONS:
@@ -79,6 +81,13 @@ class Address:
             self.is_file = self._path.is_file()
         except (OSError, ValueError):
             self.is_file = False
+
+    def _is_fifo(self) -> bool:
+        """Whether it is a named pipe: what is read from it to look at the input would be missing in the recording."""
+        try:
+            return self._path is not None and self._path.is_fifo()
+        except (OSError, ValueError):
+            return False
 
     @property
     def path(self) -> Path | None:
