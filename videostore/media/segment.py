@@ -246,7 +246,7 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
             if duration_us > LONGEST_SEGMENT_US:
                 raise UnknownFileError("it is too long for a segment")
             if parse_run_comment(container.metadata.get("comment", "")) is not None:
-                raise UnreadableError("it is ours, and its header or all of its times are damaged")
+                raise UnreadableError("videostore wrote it, and its header or all of its times are damaged")
             context = stream.codec_context
             if context is None:
                 raise UnknownFileError("its codec is not known")
