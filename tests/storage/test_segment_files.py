@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import resource
 import sqlite3
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from videostore.media.fmp4 import read_fragments
 from videostore.media.segment_names import open_name
 from videostore.storage.archive import Archive
 from videostore.storage.index import FILE_NAME
-from videostore.storage.segment_files import is_cut_off_after, is_young, list_directory
+from videostore.storage.segment_files import close_segment, is_cut_off_after, is_young, list_directory
 
 # Closing
 
@@ -228,6 +229,20 @@ async def test_while_the_next_segment_tells_no_time_its_run_does(archive: Archiv
     await archive.take_open(first, next_frame_us=next_frame_us)
     assert asked == [last_us]
     assert read_fragments(archive.directory / FIRST).header_length_us == next_us - START_US
+
+
+async def test_a_segment_that_cannot_be_written_to_is_closed_without_its_length(tmp_path: Path) -> None:
+    await record(tmp_path, capture_times(3, fps=3, seed=None), segment_seconds=2)
+    first, _ = sorted(tmp_path.glob("*.open"))
+    before = first.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, limits[1]))  # the kernel refuses to write behind this
+    try:
+        closed = close_segment(first, finished_only=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert closed is not None and closed.file_name == FIRST
+    assert (tmp_path / FIRST).read_bytes() == before and not first.exists()
 
 
 @pytest.mark.parametrize("next_us", [None, START_US, START_US + 3600 * US])
