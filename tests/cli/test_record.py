@@ -173,6 +173,18 @@ def test_a_directory_that_another_recorder_uses_is_refused(program: Program, vis
     assert f"videostore: --storage '{door}' is used by another recorder" in done.err
 
 
+def test_what_an_input_has_kept_and_sends_at_once_counts_as_recorded(program: Program) -> None:
+    source = ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=10:duration=4", "-c:v", "libx264", "-bf", "0", "-g", "10"]
+    asyncio.run(run_ffmpeg([find_ffmpeg(), "-v", "error", *source, str(program.here / "kept.ts")]))
+    done = program("record", "concat:kept.ts", "--storage", "door", "--size-gb", 1, "--duration", "2s")
+    assert done.code == 0, done.err
+    start = re.search(r"^(?:from|holds) +(\S+)", done.out, re.MULTILINE)
+    assert done.out.startswith("Recorded ") and start is not None
+    assert "Nothing was recorded" not in done.err
+    first = min((program.here / "door").glob("*.mp4"))
+    assert abs(read_time(start[1]) - probe(first).start_us) < 1000
+
+
 def test_a_camera_that_does_not_answer_is_reported_without_its_password(program: Program) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # nothing listens on it

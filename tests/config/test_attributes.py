@@ -120,6 +120,11 @@ def test_a_misspelling_of_a_missing_attribute_is_pointed_out(given: dict[str, An
     assert refusal(given).endswith(hint)
 
 
+@pytest.mark.parametrize("given", [{"sync": ""}, {"sync": None}, {"sync": "s", "storage": {"size_gb": None}}])
+def test_an_attribute_that_is_given_without_a_value_is_no_misspelling_of_itself(given: dict[str, Any]) -> None:
+    assert "is missing" in (said := refusal(given)) and "misspelling" not in said
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

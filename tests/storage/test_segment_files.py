@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import resource
 import sqlite3
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from videostore.media.fmp4 import read_fragments
 from videostore.media.segment_names import open_name
 from videostore.storage.archive import Archive
 from videostore.storage.index import FILE_NAME
-from videostore.storage.segment_files import is_cut_off_after, is_young, list_directory
+from videostore.storage.segment_files import close_segment, is_cut_off_after, is_young, list_directory
 
 # Closing
 
@@ -212,12 +213,13 @@ async def test_the_lengths_in_the_index_add_up_to_the_run(archive: Archive) -> N
     assert all(one.end_us < after for one, after in zip(segments, starts_us[1:-1], strict=False))  # as the files say
 
 
-async def test_while_the_next_segment_tells_no_time_its_run_does(archive: Archive) -> None:
+@pytest.mark.parametrize("exists", [True, False])
+async def test_while_the_next_segment_tells_no_time_its_run_does(archive: Archive, exists: bool) -> None:
     times = capture_times(3, fps=3, seed=None)
     await record(archive.directory, times, segment_seconds=2)
     first, second = sorted(archive.directory.glob("*.open"))
     last_us, next_us = read_fragments(first).times_us[-1], read_fragments(second).start_us
-    second.write_bytes(b"")
+    second.write_bytes(b"") if exists else second.unlink()  # ffmpeg closes a file before it creates the next
     asked = []
 
     def next_frame_us(time_us: int) -> int:
@@ -227,6 +229,20 @@ async def test_while_the_next_segment_tells_no_time_its_run_does(archive: Archiv
     await archive.take_open(first, next_frame_us=next_frame_us)
     assert asked == [last_us]
     assert read_fragments(archive.directory / FIRST).header_length_us == next_us - START_US
+
+
+async def test_a_segment_that_cannot_be_written_to_is_closed_without_its_length(tmp_path: Path) -> None:
+    await record(tmp_path, capture_times(3, fps=3, seed=None), segment_seconds=2)
+    first, _ = sorted(tmp_path.glob("*.open"))
+    before = first.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, limits[1]))  # the kernel refuses to write behind this
+    try:
+        closed = close_segment(first, finished_only=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert closed is not None and closed.file_name == FIRST
+    assert (tmp_path / FIRST).read_bytes() == before and not first.exists()
 
 
 @pytest.mark.parametrize("next_us", [None, START_US, START_US + 3600 * US])
@@ -243,5 +259,5 @@ async def test_the_last_segment_of_a_run_states_no_length(archive: Archive, time
     await record(archive.directory, times, segment_seconds=10)
     (path,) = archive.directory.glob("*.open")
     before = path.read_bytes()
-    await archive.take_open(path, next_frame_us=lambda _: START_US + 8 * US)
+    await archive.take_open(path, next_frame_us=lambda _: None)
     assert (archive.directory / FIRST).read_bytes() == before

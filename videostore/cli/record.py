@@ -103,7 +103,8 @@ async def record(options: RecordOptions) -> int:
         end = await _wait_for_end(store, source, options.duration_s if source.live else None)
     if source.has_sound and not sound_told:  # it did not answer at first
         print_message(_NO_SOUND)
-    code = await report_recording(options.directory.expanduser().absolute(), started_us, end.reason)
+    began_us = min(started_us, source.first_us or started_us)
+    code = await report_recording(options.directory.expanduser().absolute(), began_us, end.reason)
     return code if code == FAILED else _report_shortfall(source, end.health, end.failure)
 
 

@@ -299,7 +299,8 @@ class _Section:
     def missing(self, key: str, expected: str) -> NoReturn:
         """Raise ConfigError for a required attribute that is missing."""
         attribute = self._dotted(key)
-        misspelt = next((other for other in self._values if _similar(self._prefix, other) == attribute), None)
+        others = (other for other in self._values if other != key)
+        misspelt = next((other for other in others if _similar(self._prefix, other) == attribute), None)
         if misspelt is None:
             raise ConfigError("attribute-missing", attribute=attribute, expected=expected)
         raise ConfigError(

@@ -78,6 +78,8 @@ class FFmpegInput:
         """Why a file could not be read to its end; empty while nothing is wrong with it."""
         self.shortfall = ""
         """What was missing of a file that was read to its end; empty as far as nothing is known to be missing."""
+        self.first_us: int | None = None
+        """Capture time of the first frame; None before it came. A live input that sends what it kept began earlier."""
         self._length_us: int | None = None
         self._stopping = asyncio.Event()
         self._times: FileTimes | None = None
@@ -242,4 +244,6 @@ class FFmpegInput:
         if dated.clock_steps == self._steps:
             captured_us = max(captured_us, self._last_us + 1)
         self._last_us, self._steps = captured_us, dated.clock_steps
+        if self.first_us is None:
+            self.first_us = captured_us
         return Packet(dated.frame.format, dated.frame.data, captured_us, dated.frame.keyframe)

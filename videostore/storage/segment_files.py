@@ -37,9 +37,9 @@ def close_segment(
     The incomplete last fragment that a kill or a power failure leaves is cut off. Anything else after the last complete
     fragment stays in the file, such as what follows a bad sector.
 
-    If another segment of its run follows, its header gets the time until that. `next_frame_us` returns the capture time
-    of the frame that went into the run behind another, or None: the next segment does not tell its own before its first
-    second is complete.
+    If its run goes on, its header gets the time until the next segment. `next_frame_us` returns the capture time of the
+    frame that went into the run behind another, or None: the next segment may not exist yet, and does not tell its own
+    time before its first second is complete.
 
     Returns:
         The closed segment; None if the file is a link, or if `finished_only` is set and its end is not written.
@@ -76,19 +76,21 @@ def close_segment(
 
 
 def _state_length(path: Path, content: FragmentedFile, next_frame_us: Callable[[int], int | None]) -> FragmentedFile:
-    """Write how long it is until the next segment of the run, if there is one and its first frame is known."""
+    """Write how long it is until the next segment of the run, if its first frame is known."""
     run = parse_open_name(path.name)
-    following = path.with_name(open_name(run[0], run[1] + 1)) if run else path
-    if run is None or not following.exists():
+    if run is None:
         return content
     last_us = content.fragments[-1].times_us[-1]
     try:
-        next_us: int | None = read_fragments(following).start_us
-    except (NotOursError, OSError):
+        next_us: int | None = read_fragments(path.with_name(open_name(run[0], run[1] + 1))).start_us
+    except (NotOursError, OSError):  # ffmpeg creates the next file only after it has closed this one
         next_us = next_frame_us(last_us)
     if next_us is None or not last_us < next_us < last_us + MAX_STEP_IN_RUN_US:
         return content
-    return read_ends(path) if write_length(path, content, next_us) else content
+    try:
+        return read_ends(path) if write_length(path, content, next_us) else content
+    except OSError:  # no room on a file system that copies, or another owner's file: it can be closed all the same
+        return content
 
 
 def _other_name(path: Path) -> Path | None:
