@@ -46,7 +46,7 @@ class RelayedCamera(Camera):
         return await self._client.get_images(timeout=kwargs.get("timeout"))
 
     async def get_point_cloud(self, **kwargs: Any) -> Any:
-        raise NotImplementedError
+        return await self._client.get_point_cloud(timeout=kwargs.get("timeout"))
 
     async def get_properties(self, **kwargs: Any) -> Any:
         return await self._client.get_properties()
