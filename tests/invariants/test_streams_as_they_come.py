@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 
 from scripts.fakes.painted_camera import read_clip
 from tests.support.foreign_recording import FPS, FRAME_US, write_foreign_video
-from tests.support.inputs import Tap, distances, open_input, store_of
-from tests.support.recording import START_US
+from tests.support.inputs import NetworkCamera, Tap, distances, open_input, store_of
+from tests.support.recording import START_US, US, until
 from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
 from videostore.storage.verify import verify_directory
 
 CLIPS = 8
@@ -64,3 +66,37 @@ async def test_all_frames_are_stored_at_their_times_and_clips_of_any_range_are_e
             assert max(map(abs, off_us)) < 15 + (0 if copied else ROUNDING_US) and clip.ranges is None
     report = await verify_directory(tmp_path / "storage")
     assert not report.findings and report.decoded_frames == len(times)
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+async def test_a_clip_of_the_open_segment_lacks_no_frame_and_its_fragments_are_short(
+    tmp_path: Path, binary: str, b_frames: int
+) -> None:
+    """However far keyframes are apart: fragments are cut in time, also between a frame and those shown before it."""
+    camera = NetworkCamera(b_frames=b_frames, gop=1000)
+    await camera.start()
+    source = Tap(open_input(camera.url, binary, format="mpegts"))
+    storage = tmp_path / "storage"
+
+    def stored_us() -> int:
+        opened = list(storage.glob("*.open"))
+        with contextlib.suppress(NotOursError, FileNotFoundError):
+            return read_fragments(opened[0]).complete_until_us if opened else 0
+        return 0
+
+    try:
+        async with store_of(source, tmp_path, binary, live=True) as store:
+            await until(lambda: len(source.packets_seen) > 0)
+            first_us = source.packets_seen[0].captured_us
+            for seconds in range(1, 5):
+                await until(lambda seconds=seconds: stored_us() > first_us + seconds * US)  # type: ignore[misc]
+                clip = await store.fetch(first_us, max(source.times_us) + 1)
+                shown = [frame and frame.captured_us for _, frame in read_clip(clip.data)]
+                begin = camera.delivered.index(shown[0] or 0)
+                assert shown == camera.delivered[begin : begin + len(shown)]
+            (path,) = storage.glob("*.open")
+            content = read_fragments(path)
+            assert all(one.end_us - one.first_us <= 2 * US for one in content.fragments)
+            assert len(content.keyframes_us) == 1
+    finally:
+        await camera.stop()
