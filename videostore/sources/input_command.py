@@ -29,6 +29,11 @@ _VIDEO = "0:V:0"
 """The first video stream that is not a cover image."""
 
 
+_ANY_DECODING_TIME = f"setts=pts=PTS:dts='if(eq(PTS,NOPTS),DTS,N-{1 << 40})'"
+"""NUT does not say when frames are decoded. Where an input does not say it either, ffmpeg guesses, and moves B frames
+that are shown before its guess. The filter holds each frame back until the next one, so live inputs go without."""
+
+
 def input_command(profile: InputProfile, resume_us: int = 0) -> list[str]:
     """The command that writes an input's video to standard output, as NUT: copied, or re-encoded if it has to be.
 
@@ -56,7 +61,7 @@ def input_command(profile: InputProfile, resume_us: int = 0) -> list[str]:
         coding = ["-c", "copy", "-copytb", "1"]
         if not live:
             options["fflags"] = "+genpts"  # for raw H.264 and AVI files
-            coding += ["-avoid_negative_ts", "disabled"]
+            coding += ["-avoid_negative_ts", "disabled", "-bsf:v", _ANY_DECODING_TIME]
     options |= settings.options
     return [
         *(settings.binary, "-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"),
