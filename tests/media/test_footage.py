@@ -101,3 +101,24 @@ def test_nothing_of_the_file_is_in_its_times(tmp_path: Path) -> None:
     assert TIMES[0] == START_US
     write_video(tmp_path / "video.mkv", "h264", TIMES)
     assert look(tmp_path / "video.mkv").begin_us == 0
+
+
+def test_gaps_are_those_of_a_recorder_and_lie_before_keyframes(tmp_path: Path) -> None:
+    path = tmp_path / "video.mkv"
+    times = [START_US + number * US // 10 for number in (*range(24), *range(200, 236), *range(300, 306))]
+    write_video(path, "h264", times, gop=12)
+    found = look(path)
+    assert found.gaps_us == ((2_300_000, 20_000_000), (23_500_000, 30_000_000))
+    assert found.stretches_us == (0, 20_000_000, 30_000_000)
+    assert (found.usual_us, found.longest_us) == (100_000, 100_000)
+    # A segment cannot begin within a group of pictures: there the last frame before is shown meanwhile.
+    write_video(path, "h264", times[:30], gop=1000)
+    assert look(path).gaps_us == () and look(path).longest_us == 17_700_000
+
+
+async def test_a_file_that_was_put_together_of_others_is_refused(tmp_path: Path) -> None:
+    one, both = tmp_path / "one.ts", tmp_path / "both.ts"
+    write_video(one, "h264", TIMES)
+    both.write_bytes(one.read_bytes() * 2)
+    with pytest.raises(RequestError, match="its times go back"):
+        look(both)

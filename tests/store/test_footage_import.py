@@ -221,3 +221,24 @@ async def test_what_a_kill_left_is_completed(tmp_path: Path) -> None:
     assert segments(directory) == names
     assert {probe(directory / name).run_us for name in names} == {START_US}
     await assert_intact(directory)
+
+
+@pytest.mark.parametrize(("suffix", "b_frames"), [(".mkv", 0), (".mp4", 0), (".mkv", 2)])
+async def test_a_gap_in_the_file_is_a_gap_in_the_recording(tmp_path: Path, suffix: str, b_frames: int) -> None:
+    directory = tmp_path / "sd"
+    times = [START_US + number * 100_000 for number in (*range(24), *range(200, 224), *range(700, 760))]
+    path, done = await write_and_import(directory, times, suffix=suffix, b_frames=b_frames)
+    milliseconds = [((gap.from_us - START_US) // 1000, (gap.to_us - START_US) // 1000) for gap in done.gaps]
+    assert milliseconds == [(2300, 20000), (22300, 70000)]
+    assert done.longest_interval_us == 100_000 and done.frames == len(times)
+    async with VideoStore.open(directory) as store:
+        ranges = (await store.state()).ranges
+        clip = await store.export(START_US, times[-1] + US, tmp_path / "clip.mp4")
+    assert [one.from_us - START_US for one in ranges] == [0, 20_000_000, 70_000_000]
+    # How long the last frame before a gap lasts is a guess: at most the usual interval.
+    ends_us = [one.to_us - START_US for one in ranges]
+    assert all(last < end_us <= last + 100_000 for last, end_us in zip((2.3e6, 22.3e6, 75.9e6), ends_us, strict=True))
+    assert clip.ranges is not None and len(clip.ranges) == 3
+    assert [frame.captured_us for _, frame in read_clip(clip.path) if frame] == times
+    assert (await import_file(path, directory, start=START_US)).known
+    await assert_intact(directory)

@@ -36,6 +36,9 @@ def _report(done: ImportedFile) -> int:
         print_message(f"{done.path} was re-encoded: {done.reencoded}.")
     if done.has_sound:
         print_message(f"The sound of {done.path} is not stored.")
+    if done.gaps:
+        missing = format_length(sum(one.to_us - one.from_us for one in done.gaps))
+        print_message(f"{done.path} has {len(done.gaps)} gaps, {missing} together, in which nothing was captured.")
     if done.longest_interval_us > CAMERA_SILENCE_S * US_PER_SECOND:
         longest = format_length(done.longest_interval_us)
         print_message(f"{done.path} has no frame for up to {longest}. The frame before that is shown meanwhile.")

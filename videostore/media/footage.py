@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 import stat
+import statistics
 from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 import av
 import av.error
 
-from videostore.base.constants import US_PER_SECOND
+from videostore.base.constants import CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR, US_PER_SECOND
 from videostore.base.errors import RequestError, reason_of
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, parameter_sets
 from videostore.media.recovery_point import recovers_later
@@ -53,7 +54,13 @@ class Footage:
     last_us: int
     """Time of the last frame."""
     longest_us: int
-    """The longest time from one frame to the next."""
+    """The longest time from one frame to the next in a stretch."""
+    usual_us: int
+    """The usual time from one frame to the next."""
+    stretches_us: tuple[int, ...]
+    """Where its stretches begin, from the first frame that can be decoded on: before each other one is a gap."""
+    gaps_us: tuple[tuple[int, int], ...]
+    """The last frame before each of these gaps, and the first one behind it."""
     size_bytes: int
     """Size of its coded frames."""
     digest: str
@@ -114,7 +121,12 @@ def _survey(path: Path, container: Any, on_read: Callable[[int], None], is_over:
         raise _unreadable(path, "some of its frames have no times")
     if not times:
         raise _unreadable(path, "it has no frame that can be decoded")
+    if reader.goes_back:
+        raise _unreadable(path, "its times go back, as of files that were put together")
     base = stream.time_base * US_PER_SECOND
+    uncopyable = reader.uncopyable or _far_apart(reader.keyframes, times[-1], base)
+    intervals = list(itertools.pairwise(times))
+    gaps = _gaps(intervals, None if uncopyable else frozenset(reader.keyframes), base)
     return Footage(
         codec=stream.codec_context.name,
         width=stream.width,
@@ -124,13 +136,26 @@ def _survey(path: Path, container: Any, on_read: Callable[[int], None], is_over:
         begin_us=round(min(reader.begin, times[0]) * base),
         first_us=round(times[0] * base),
         last_us=round(times[-1] * base),
-        longest_us=round(max((b - a for a, b in itertools.pairwise(times)), default=0) * base),
+        longest_us=round(max((b - a for a, b in intervals if (a, b) not in gaps), default=0) * base),
+        usual_us=round(statistics.median(b - a for a, b in intervals) * base) if intervals else 0,
+        stretches_us=tuple(round(one * base) for one in (times[0], *(after for _, after in gaps))),
+        gaps_us=tuple((round(before * base), round(after * base)) for before, after in gaps),
         size_bytes=reader.size_bytes,
         digest=reader.digest(),
-        uncopyable=reader.uncopyable or _far_apart(reader.keyframes, times[-1], base),
+        uncopyable=uncopyable,
         has_sound=bool(container.streams.audio),
         tags=dict(container.metadata),
     )
+
+
+def _gaps(intervals: list[tuple[int, int]], keyframes: frozenset[int] | None, base: Any) -> dict[tuple[int, int], None]:
+    """The intervals in which the camera was silent, as a recorder judges it, if a segment can begin behind them.
+
+    That takes a keyframe; None: anywhere, since what is encoded gets one.
+    """
+    usual = statistics.median(b - a for a, b in intervals) if intervals else 0
+    limit = max(CAMERA_SILENCE_S * US_PER_SECOND / base, CAMERA_SLOW_FACTOR * usual)
+    return {one: None for one in intervals if one[1] - one[0] > limit and (keyframes is None or one[1] in keyframes)}
 
 
 def _is_turned(path: Path, index: int) -> bool:
@@ -157,7 +182,8 @@ class _Reader:
         self.keyframes = array("q")
         self.skipped = self.size_bytes = 0
         self.begin = 1 << 62
-        self.untimed = False
+        self.untimed = self.goes_back = False
+        self._decoded = -(1 << 62)
         self.uncopyable = ""
         self._codec = context.name
         extradata = bytes(context.extradata or b"")
@@ -181,6 +207,9 @@ class _Reader:
         if packet.pts is None:
             self.untimed = True
             return
+        if packet.dts is not None:
+            self.goes_back |= packet.dts < self._decoded
+            self._decoded = packet.dts
         self.begin = min(self.begin, packet.pts)
         if not self.keyframes and not packet.is_keyframe:
             self.skipped += 1

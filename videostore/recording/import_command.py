@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def import_command(
         output_pattern(directory, run_us),
         **encoder.options(footage.codec),
         f="segment",
-        segment_time=segment_seconds,
+        **_cuts(footage, segment_seconds),
         segment_format="mp4",
         segment_format_options=joined_options(options),
         **{
@@ -64,3 +65,13 @@ def import_command(
     output = output.global_args("-hide_banner", "-nostats", "-nostdin", "-loglevel", loglevel(logger))
     command: list[str] = output.global_args("-progress", "pipe:1").compile(cmd=binary)
     return command
+
+
+def _cuts(footage: Footage, segment_seconds: float) -> dict[str, str | float]:
+    """Where segments end: at the first keyframe after some time, and at each gap, behind which another run begins."""
+    if len(footage.stretches_us) == 1:
+        return {"segment_time": segment_seconds}
+    step_us, cuts = round(segment_seconds * US_PER_SECOND), list[int]()
+    for begin_us, end_us in itertools.pairwise([*footage.stretches_us, footage.last_us + 1]):
+        cuts += range(begin_us - footage.first_us, end_us - footage.first_us, step_us)
+    return {"segment_times": ",".join(map(format_seconds, cuts[1:]))}

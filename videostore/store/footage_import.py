@@ -7,6 +7,7 @@ directory and are closed like those of a recorder, so an interruption leaves not
 from __future__ import annotations
 
 import asyncio
+import bisect
 import logging
 import os
 import shutil
@@ -37,8 +38,10 @@ from videostore.ffmpeg.process import check_version, ffmpeg_output, find_ffmpeg,
 from videostore.media.file_end import is_cut_off
 from videostore.media.fmp4 import read_fragments
 from videostore.media.footage import Footage, survey
-from videostore.media.import_tag import read_import
+from videostore.media.import_tag import read_import, write_run
 from videostore.media.segment import Segment
+from videostore.media.segment_length import write_length
+from videostore.media.segment_names import open_name
 from videostore.media.stated_time import stated_start_us
 from videostore.recording.import_command import import_command
 from videostore.storage.archive import Archive
@@ -55,6 +58,8 @@ _OVERHEAD = 1.02
 _ENCODED_FACTOR = 1.5
 """What is encoded gets so many times the bits of its source, so that little of it is lost."""
 _LEAST_BITRATE = 1_000_000
+_ROUNDED_US = 2
+"""Times are rounded to microseconds by us and by ffmpeg."""
 _LOOKED_AT = 20
 """So many of the oldest and of the newest segments tell whether a directory is that of a recorder."""
 
@@ -75,8 +80,10 @@ class ImportedFile:
     """Why it was encoded; empty if it is stored as it came."""
     skipped_frames: int
     """Frames at its beginning that cannot be decoded, because the file begins between two keyframes."""
+    gaps: tuple[Range, ...]
+    """Where nothing was captured in it: from the last frame before to the first one behind."""
     longest_interval_us: int
-    """The longest time from one frame to the next."""
+    """The longest time from one frame to the next, gaps apart."""
     has_sound: bool
     """Whether the file has sound, which is not stored."""
     shortfall: str
@@ -206,11 +213,12 @@ class _Import:
         if not known:
             await off_loop(self._clear)
             try:
-                await self._write(self._run_us(stored, others), show)
-                await finish_despite_cancellation(self._publish({one.start_us for one in stored}))
+                runs = self._runs(stored, others)
+                await self._write(runs[0], show)
+                await finish_despite_cancellation(self._publish({one.start_us for one in stored}, runs))
             finally:
                 await run_in_thread(self._clear)
-        footage = self._footage
+        footage, offset_us = self._footage, self._captured.from_us - self._footage.first_us
         return ImportedFile(
             path=self._path,
             captured=Range(self._captured.from_us, await self._end_us()),
@@ -218,19 +226,24 @@ class _Import:
             known=known,
             reencoded=footage.uncopyable,
             skipped_frames=footage.skipped,
+            gaps=tuple(Range(before + offset_us, after + offset_us) for before, after in footage.gaps_us),
             longest_interval_us=footage.longest_us,
             has_sound=footage.has_sound,
             shortfall=self._shortfall,
         )
 
-    def _run_us(self, stored: list[Segment], others: set[int | None]) -> int:
-        """The epoch that names the run: the time of its first frame, or a little less if another run has that."""
-        if stored and stored[0].run_us is not None:
-            return stored[0].run_us
-        run_us = self._captured.from_us
-        while run_us in others:
-            run_us -= 1
-        return run_us
+    def _runs(self, stored: list[Segment], others: set[int | None]) -> list[int]:
+        """The epochs that name the runs, one for each stretch: the time of its first frame, or a little less if another
+        run has that.
+        """
+        known = {one.start_us: one.run_us for one in stored}
+        runs = list[int]()
+        for begin_us in self._stretches[0]:
+            run_us = known.get(begin_us) or begin_us
+            while run_us in others or run_us in runs:
+                run_us -= 1
+            runs.append(run_us)
+        return runs
 
     def _divide(self, around: list[Segment]) -> tuple[list[Segment], set[int | None]]:
         """What is stored of this file, and the runs of what is stored of others at that time. Blocking."""
@@ -245,10 +258,14 @@ class _Import:
     def _is_complete(self, stored: list[Segment]) -> bool:
         """Whether segments of this file hold all of it."""
         end_us = self._captured.from_us
+        starts_us, _ = self._stretches
         for one in stored:
-            if one.start_us > end_us + self._footage.longest_us:
+            begins = any(abs(one.start_us - begin_us) <= _ROUNDED_US for begin_us in starts_us)
+            if one.start_us > end_us + self._footage.longest_us and not begins:
                 return False
             end_us = max(end_us, one.end_us)
+        if any(all(abs(one.start_us - begin_us) > _ROUNDED_US for one in stored) for begin_us in starts_us):
+            return False
         return bool(stored) and end_us >= self._captured.to_us - 1
 
     async def _write(self, run_us: int, show: Callable[[float], None]) -> None:
@@ -281,22 +298,37 @@ class _Import:
         elif complaints:
             self._shortfall = f"is damaged or cut off (ffmpeg: {complaints[0]})"
 
-    async def _publish(self, stored_us: set[int]) -> None:
+    async def _publish(self, stored_us: set[int], runs: list[int]) -> None:
         """Move the segments to the directory and close them, but for those that are there already."""
         archive = self._archive
-        await off_loop(self._take_stage, stored_us)
+        await off_loop(self._take_stage, stored_us, runs)
         opened, _ = await off_loop(list_directory, archive.directory)
         for name in sorted(opened):
             await archive.take_open(archive.directory / name)
 
-    def _take_stage(self, stored_us: set[int]) -> None:
+    @property
+    def _stretches(self) -> tuple[list[int], list[int]]:
+        """When its stretches begin, and when the last frames before its gaps were captured."""
+        offset_us = self._captured.from_us - self._footage.first_us
+        starts_us = [one + offset_us for one in self._footage.stretches_us]
+        return starts_us, [before + offset_us for before, _ in self._footage.gaps_us]
+
+    def _take_stage(self, stored_us: set[int], runs: list[int]) -> None:
         """Move what is staged to the directory, without the segments that begin like stored ones. Blocking."""
-        frames = 0
+        frames, place, number = 0, -1, 0
+        starts_us, ends_us = self._stretches
         for path in sorted(self._stage.iterdir()):
-            times_us = read_fragments(path).times_us
-            frames += len(times_us)
-            target = self._archive.directory / path.name
-            if times_us[0] not in stored_us and not os.path.lexists(target):
+            content = read_fragments(path)
+            frames += len(content.times_us)
+            begun = bisect.bisect_right(starts_us, content.start_us + _ROUNDED_US) - 1
+            place, number = begun, number + 1 if begun == place else 0
+            run_us = runs[place]
+            if place > 0:
+                write_run(path, run_us)
+            if place < len(ends_us) and content.times_us[-1] >= ends_us[place] - _ROUNDED_US:
+                write_length(path, content, content.times_us[-1] + max(1, self._footage.usual_us))
+            target = self._archive.directory / open_name(run_us, number)
+            if content.start_us not in stored_us and not os.path.lexists(target):
                 os.rename(path, target)
         lost = self._footage.frames - frames
         if lost > 0 and not self._shortfall:
