@@ -122,3 +122,13 @@ async def test_a_file_that_was_put_together_of_others_is_refused(tmp_path: Path)
     both.write_bytes(one.read_bytes() * 2)
     with pytest.raises(RequestError, match="its times go back"):
         look(both)
+
+
+async def test_what_an_edit_list_hides_is_not_the_first_frame(tmp_path: Path) -> None:
+    whole, part = tmp_path / "whole.mp4", tmp_path / "part.mp4"
+    write_video(whole, "h264", TIMES, gop=20)
+    await run_ffmpeg([find_ffmpeg(), "-v", "error", "-ss", "1.3", "-i", str(whole), "-c", "copy", str(part)])
+    found = look(part)
+    assert found.uncopyable == "it starts with hidden frames"
+    assert found.begin_us == found.first_us
+    assert found.frames == len(TIMES) - 26

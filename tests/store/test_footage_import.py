@@ -160,7 +160,8 @@ async def test_the_directory_of_a_recorder_is_refused_unless_its_quota_holds_all
     with pytest.raises(ConfigError):
         await import_file(path, directory, start=START_US, size_gb=0)
     assert segments(directory) == before
-    await import_file(path, directory, start=START_US, size_gb=1)
+    assert not (await import_file(path, directory, start=START_US, size_gb=1)).known
+    assert (await import_file(path, directory, start=START_US, size_gb=1e-6)).known  # nothing is to be added
     assert len(segments(directory)) > len(before)
     await assert_intact(directory)
 

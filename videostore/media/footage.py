@@ -210,7 +210,8 @@ class _Reader:
         if packet.dts is not None:
             self.goes_back |= packet.dts < self._decoded
             self._decoded = packet.dts
-        self.begin = min(self.begin, packet.pts)
+        if not packet.is_discard:
+            self.begin = min(self.begin, packet.pts)
         if not self.keyframes and not packet.is_keyframe:
             self.skipped += 1
             return

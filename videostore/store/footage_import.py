@@ -127,8 +127,7 @@ async def import_file(
     try:
         async with _opened(target, logger) as archive:
             work = _Import(path, footage, captured, archive, logger)
-            await work.check_place(size_gb)
-            return await work.store(lambda share: show(_SURVEY_SHARE + share * (1 - _SURVEY_SHARE)))
+            return await work.store(size_gb, lambda share: show(_SURVEY_SHARE + share * (1 - _SURVEY_SHARE)))
     except (OSError, sqlite3.Error) as error:
         raise VideoStoreError("storage-unusable", path=target, reason=reason_of(error)) from error
 
@@ -176,7 +175,7 @@ class _Import:
         self._stage = archive.directory / STAGE
         self._shortfall = ""
 
-    async def check_place(self, size_gb: float | None) -> None:
+    async def _check_place(self, size_gb: float | None) -> None:
         """Refuse a directory in which the video would not stay, or that has no room for it.
 
         Raises:
@@ -205,12 +204,13 @@ class _Import:
                 free_bytes=free_bytes,
             )
 
-    async def store(self, show: Callable[[float], None]) -> ImportedFile:
-        """Write the segments that are not stored yet."""
+    async def store(self, size_gb: float | None, show: Callable[[float], None]) -> ImportedFile:
+        """Write the segments that are not stored yet, within a quota."""
         around = await self._archive.index.select(self._captured.from_us, self._captured.to_us)
         stored, others = await off_loop(self._divide, around)
         known = self._is_complete(stored)
         if not known:
+            await self._check_place(size_gb)
             await off_loop(self._clear)
             try:
                 runs = self._runs(stored, others)
