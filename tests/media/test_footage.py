@@ -38,7 +38,7 @@ async def test_what_cannot_be_stored_as_it_is_says_why(tmp_path: Path) -> None:
     write_video(reordered, "h264", TIMES, b_frames=2)
     write_video(old, "mpeg4", TIMES)
     write_video(plain, "h264", TIMES)
-    assert look(reordered).uncopyable == "its frames are not in display order (B frames)"
+    assert look(reordered).uncopyable == ""
     assert look(reordered).frames == len(TIMES)
     assert look(old).uncopyable == "its codec is mpeg4"
     gray, apart = tmp_path / "444.mp4", tmp_path / "apart.mkv"

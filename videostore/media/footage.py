@@ -195,7 +195,7 @@ class _Reader:
                 raise UncopyableError(f"its codec is {self._codec}")
             if turned:
                 raise UncopyableError("its video is rotated")
-            KeyframeInfo(stream.width, stream.height, str(context.pix_fmt), reorders=False).check(self._codec)
+            KeyframeInfo(stream.width, stream.height, str(context.pix_fmt), reordered=0).check(self._codec)
         except UncopyableError as error:
             self.uncopyable = str(error)
 
@@ -225,8 +225,8 @@ class _Reader:
         """Why this frame cannot be stored as it is."""
         if packet.is_discard:
             return "it starts with hidden frames"
-        if (packet.dts is not None and packet.dts != packet.pts) or (self.times and packet.pts <= self.times[-1]):
-            return "its frames are not in display order (B frames)"
+        if self.keyframes and packet.pts < self.keyframes[-1]:
+            return "its frames need those of the group before (open GOP)"
         if packet.has_sidedata("new_extradata"):
             return "its format changes in the middle"
         if packet.is_keyframe and self._in_band:

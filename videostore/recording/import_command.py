@@ -55,6 +55,7 @@ def import_command(
         segment_format="mp4",
         segment_format_options=joined_options(options),
         **{
+            "avoid_negative_ts": "disabled",
             "map_metadata": -1,
             "map_chapters": -1,
             "metadata": f"comment={run_comment(run_us)}",

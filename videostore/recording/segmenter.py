@@ -51,11 +51,13 @@ def recording_command(
     source_codec: str = "",
     orientation: int = 1,
     pad_to_even: bool = False,
+    reordered: int = 0,
 ) -> list[str]:
     """The command line of a run's ffmpeg: NUT on its standard input, segments named after the run in the directory.
 
     Fragments make the open segment readable, `prft` gives each of them its capture time, and the timestamps of every
     segment start at 0 (`avoid_negative_ts`, `use_editlist`), so that no player shows an hour of blank before it.
+    With `reordered` frames that is when the first frame is decoded, and no edit list hides what it is shown later.
     """
     options = segment_options(epoch_us)
     if encoder.copies:  # the source decides where keyframes are, so fragments start without one
@@ -81,9 +83,12 @@ def recording_command(
         if pad_to_even:
             video = even_size(video)
         video = player_colours(video, full_range=source_codec == "mjpeg")
+    reordered = reordered if encoder.copies else 0
+    ordering = {"bsf:v": _early_start(reordered), "avoid_negative_ts": "disabled"} if reordered else {}
     output = video.output(
         output_pattern(directory, epoch_us),
         **encoder.options(source_codec),
+        **ordering,
         f="segment",
         segment_time=segment_seconds,
         segment_format="mp4",
@@ -112,6 +117,14 @@ def segment_options(offset_us: int) -> dict[str, str]:
 def joined_options(options: Mapping[str, str]) -> str:
     """Options as ffmpeg's `segment_format_options` takes them."""
     return ":".join(f"{name}={value}" for name, value in options.items())
+
+
+def _early_start(reordered: int) -> str:
+    """A filter that dates the decoding of the first frames before the first one is shown.
+
+    ffmpeg guesses it by the frame rate, which can be later than when a frame is shown.
+    """
+    return f"setts=pts=PTS:dts='if(lt(N,{reordered}),(N-{reordered})/({US_PER_SECOND}*TB),DTS)'"
 
 
 def turn_upright(video: Any, orientation: int) -> Any:

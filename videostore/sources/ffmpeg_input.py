@@ -85,6 +85,8 @@ class FFmpegInput:
         self._last_us = 0
         self._steps = 0
         """Steps of the clock before `_last_us`: only frames after the same step have to be later."""
+        self._before_us = 0
+        """The last capture time before this opening of the input."""
 
     @classmethod
     async def open(
@@ -186,6 +188,7 @@ class FFmpegInput:
                 profile, self._steady, self._logger, times=times, resume_us=resume_us, quiet=gap_reported
             )
             reason, verb = "", "failed"
+            self._before_us = self._last_us
             try:
                 async with session, contextlib.aclosing(session.frames()) as frames:  # type: ignore[type-var]
                     async for dated in frames:
@@ -240,6 +243,10 @@ class FFmpegInput:
     def _packet(self, dated: DatedFrame) -> Packet:
         captured_us = dated.captured_us
         if dated.clock_steps == self._steps:
-            captured_us = max(captured_us, self._last_us + 1)
-        self._last_us, self._steps = captured_us, dated.clock_steps
+            earlier_us = self._before_us if dated.frame.format.reordered else self._last_us
+            captured_us = max(captured_us, earlier_us + 1)
+            self._last_us = max(self._last_us, captured_us)
+        else:
+            self._last_us = self._before_us = captured_us
+        self._steps = dated.clock_steps
         return Packet(dated.frame.format, dated.frame.data, captured_us, dated.frame.keyframe)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from videostore.ffmpeg.encoder import Encoder
+from videostore.media.h26x import UncopyableError
+from videostore.media.packet import StreamFormat
 from videostore.sources.ffmpeg_messages import FFmpegMessages
 from videostore.sources.input_url import Address
 
@@ -19,6 +21,9 @@ ROTATED = "its video is rotated"
 INTERLACED = "its video is interlaced"
 _IN_BURSTS = {"hls": "HLS", "dash": "DASH"}
 """Formats that come a whole segment at a time, some time after capture, and once more when they are opened again."""
+_UNTIMED = frozenset({"h264", "hevc", "avi"})
+"""Formats that do not say when frames are shown."""
+_UNTIMED_FRAMES = "it has B frames, and does not say when they are shown"
 _NO_COPY = re.compile(
     r"not currently supported in container|No codec tag defined|[Cc]ould not find tag|incompatible with output codec"
     r"|unknown timestamp|Timestamps are unset|Negative pts not supported"
@@ -106,6 +111,15 @@ class InputProfile:
         """Take in what ffmpeg has reported about the input's video so far."""
         self.interlaced |= messages.interlaced
         self.codec = messages.codec or self.codec
+
+    def check_order(self, format: StreamFormat, messages: FFmpegMessages) -> None:
+        """Whether it is known when frames are shown that are decoded in another order.
+
+        Raises:
+            UncopyableError: it is not; ffmpeg's own guess may be wrong.
+        """
+        if format.reordered and messages.formats & _UNTIMED:
+            raise UncopyableError(_UNTIMED_FRAMES)
 
     def look_longer(self, messages: FFmpegMessages) -> None:
         """Let ffmpeg analyse the stream for longer if no keyframe came: they may be far apart."""

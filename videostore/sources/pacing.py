@@ -111,7 +111,8 @@ async def pace_file(
     while frame is not None:
         pts_us = frame.pts_us + resume_us
         await times.wait_until_due(pts_us)
-        if times.is_over(pts_us):
+        # Frames that are shown before the end may follow one that is shown behind it.
+        if times.is_over(frame.order_us + resume_us):
             return
         yield DatedFrame(frame, times.captured_us(pts_us), clock.steps)
         try:
@@ -135,7 +136,7 @@ async def pace_live(
     dates, steps = ArrivalTimeEstimator(), -1
     observed: deque[CodedFrame] = deque()
     intervals: deque[int] = deque(maxlen=_INTERVALS)
-    last_pts_us: int | None = None
+    last_us: int | None = None
     while True:
         while held:
             frame = held.popleft()
@@ -143,9 +144,9 @@ async def pace_live(
                 dates, steps = ArrivalTimeEstimator(), frame.clock_steps
             if not dates.observe(frame.pts_us, frame.arrived_us):
                 raise InputFault("its timestamps jumped")
-            if last_pts_us is not None:
-                intervals.append(frame.pts_us - last_pts_us)
-            last_pts_us = frame.pts_us
+            if last_us is not None:
+                intervals.append(frame.order_us - last_us)
+            last_us = frame.order_us
             observed.append(frame)
         while observed:
             frame = observed.popleft()

@@ -101,12 +101,14 @@ class InputSession:
                 raise UncopyableError(ROTATED)
             if self.outdated:
                 raise UncopyableError(INTERLACED)
+            self.profile.check_order(first.format, self.messages)
             async with contextlib.aclosing(self._paced(first)) as paced:  # type: ignore[type-var]
                 async for dated in paced:
                     self._check_keyframes(dated.frame)
                     yield dated
                     self.frames_passed += 1
-                    self.next_pts_us = dated.frame.pts_us + self._resume_us + _AFTER_FRAME_US
+                    here_us = dated.frame.pts_us + self._resume_us + _AFTER_FRAME_US
+                    self.next_pts_us = max(self.next_pts_us, here_us)
             if self._times.over:
                 return
         if not await self.demuxer.succeeded(FFMPEG_FINISH_S if self.profile.live else FFMPEG_STUCK_S):

@@ -14,7 +14,8 @@ from typing import BinaryIO
 
 from videostore.base.constants import CLOCK_LEEWAY_US, MAX_STEP_IN_RUN_US, US_PER_SECOND
 from videostore.base.files import sync_directory, sync_file
-from videostore.media.fmp4 import FragmentedFile, NotOursError, read_ends, read_fragments
+from videostore.media.fmp4 import read_ends, read_fragments
+from videostore.media.fragmented_file import FragmentedFile, NotOursError
 from videostore.media.segment import Segment, describe_fragments
 from videostore.media.segment_length import write_length
 from videostore.media.segment_names import SUFFIX, closed_name, name_time_us, open_name, parse_open_name
@@ -81,7 +82,7 @@ def _state_length(path: Path, content: FragmentedFile, next_frame_us: Callable[[
     following = path.with_name(open_name(run[0], run[1] + 1)) if run else path
     if run is None or not following.exists():
         return content
-    last_us = content.fragments[-1].times_us[-1]
+    last_us = content.times_us[-1]
     try:
         next_us: int | None = read_fragments(following).start_us
     except (NotOursError, OSError):
