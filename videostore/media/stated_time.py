@@ -12,7 +12,8 @@ from videostore.base.errors import RequestError, Style
 from videostore.base.timestamps import occurs
 from videostore.media.clip_reader import read_clip_times
 from videostore.media.clip_times import parse_time_tags
-from videostore.media.fmp4 import NotOursError, read_ends
+from videostore.media.fmp4 import read_ends
+from videostore.media.fragmented_file import NotOursError
 
 AGREE_US = 2 * US_PER_SECOND
 """A header and a name are dated to the second, and one of them may be rounded."""
