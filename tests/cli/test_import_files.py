@@ -68,10 +68,10 @@ def test_what_is_doubtful_or_wrong_is_refused_with_a_way_out(program: Program, v
 
 
 def test_what_is_encoded_or_incomplete_is_told(program: Program) -> None:
-    write_video(program.here / "b.mp4", "mpeg4", TIMES)
-    encoded = program("import", "b.mp4", "--storage", "sd", "--start", "2024-08-30T08:30:00Z")
+    write_video(program.here / "b.avi", "mpeg4", TIMES)
+    encoded = program("import", "b.avi", "--storage", "sd", "--start", "2024-08-30T08:30:00Z")
     assert encoded.code == 0
-    assert encoded.sentence == "b.mp4 was re-encoded: its codec is mpeg4."
+    assert encoded.sentence == "b.avi was re-encoded: its codec is mpeg4."
     write_video(program.here / "whole.mkv", "h264", TIMES)
     whole = (program.here / "whole.mkv").read_bytes()
     (program.here / "cut.mkv").write_bytes(whole[: len(whole) // 2])
