@@ -39,6 +39,12 @@ def test_options_may_be_numbers_as_protobuf_delivers_them() -> None:
     }
 
 
+def test_options_without_a_source_make_a_warning() -> None:
+    config, warnings = parse_config("store", {**BASE, "source_options": {"rtsp_transport": "udp"}})
+    assert config.source is None
+    assert warnings == ["The attribute source_options has no effect without source."]
+
+
 @pytest.mark.parametrize(
     ("attributes", "attribute"),
     [
@@ -53,7 +59,6 @@ def test_options_may_be_numbers_as_protobuf_delivers_them() -> None:
         ({"source": URL, "source_options": {"headers": "a: s3cret\r\nb: c"}}, "source_options.headers"),
         ({"source": URL, "source_options": {"timeout": None}}, "source_options.timeout"),
         ({"source": URL, "source_options": {f"o{number}": "s3cret" for number in range(99)}}, "source_options"),
-        ({"source_options": {"rtsp_transport": "udp"}}, "source"),
     ],
 )
 def test_a_wrong_attribute_is_named_and_no_password_is_shown(attributes: dict[str, Any], attribute: str) -> None:

@@ -123,6 +123,10 @@ class Section:
             self.refuse(key, expanded, f"a path in which each name has at most {MAX_NAME_CHARS} bytes")
         return Path(expanded)
 
+    def note(self, warning: str) -> None:
+        """Add a sentence to the warnings."""
+        self._notes.append(warning)
+
     def warnings(self) -> list[str]:
         """One sentence for every attribute that is unknown, has no effect, or is not used as it is."""
         warnings = list(self._notes)

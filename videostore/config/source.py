@@ -17,7 +17,7 @@ _MAX_OPTIONS = 50
 
 
 def parse_source(root: Section, *, reencode: bool) -> SourceConfig | None:
-    """The source; None if there is none.
+    """The source; None if there is none. Options without one make a warning.
 
     Raises:
         ConfigError: one of its attributes is wrong.
@@ -27,7 +27,7 @@ def parse_source(root: Section, *, reencode: bool) -> SourceConfig | None:
         raise _wrong("source_options", f"a {type(options).__name__}", _OPTIONS_EXPECTED)
     if url is None or url == "":
         if options:
-            raise ConfigError("attribute-missing", attribute="source", expected=f"{EXPECTED}, or no source_options")
+            root.note("The attribute source_options has no effect without source.")
         return None
     if not isinstance(url, str):
         raise _wrong("source", f"a {type(url).__name__}", EXPECTED)
