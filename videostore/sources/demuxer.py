@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -60,11 +61,18 @@ class Demuxer:
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], clock: SteadyClock, messages: FFmpegMessages, *, held_back: bool = False
+        cls,
+        command: Sequence[str],
+        clock: SteadyClock,
+        messages: FFmpegMessages,
+        *,
+        held_back: bool = False,
+        list_text: bytes = b"",
     ) -> Demuxer:
         """Start a command that writes NUT to its standard output.
 
-        `held_back`: it passes each frame on when it has got the next one.
+        `list_text` is what it reads from its standard input, at most what a pipe holds. `held_back`: it passes each
+        frame on when it has got the next one.
 
         Raises:
             FFmpegError: it cannot be started.
@@ -73,7 +81,9 @@ class Demuxer:
         nut = os.fdopen(reading, "rb", buffering=0)
         try:
             with os.fdopen(writing, "wb", buffering=0) as output:
-                process = await start_ffmpeg(await off_loop(subordinate, command), stdin=False, stdout=output)
+                whole = await off_loop(subordinate, command)
+                with _filled_pipe(list_text) if list_text else contextlib.nullcontext(False) as given:
+                    process = await start_ffmpeg(whole, stdin=given, stdout=output)
             return cls(process, nut, clock, messages, held_back=held_back)
         except BaseException:
             nut.close()
@@ -184,6 +194,14 @@ class Demuxer:
                 frame = CodedFrame(*formatted, pts_us, arrived_us, self._clock.steps, bool(packet.is_keyframe))
                 yield from order.next(frame)
         yield from order.rest() if order else ()
+
+
+def _filled_pipe(data: bytes) -> BinaryIO:
+    """The readable end of a pipe that holds this, and then ends."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb", buffering=0) as end:
+        end.write(data)
+    return os.fdopen(reading, "rb", buffering=0)
 
 
 def _filtered(packets: Iterator[Any], context: BitStreamFilterContext) -> Iterator[Any]:

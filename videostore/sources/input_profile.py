@@ -11,6 +11,7 @@ from videostore.ffmpeg.encoder import Encoder
 from videostore.media.h26x import UncopyableError
 from videostore.media.packet import StreamFormat
 from videostore.sources.ffmpeg_messages import FFmpegMessages
+from videostore.sources.hidden_input import SCHEMES, SCHEMES_OF_STREAMS
 from videostore.sources.input_url import Address
 
 LOOK_S = (1.0, 5.0, 25.0)
@@ -60,6 +61,14 @@ class InputSettings:
     """How long the first frame may take."""
     keyframe_patience_s: float
     """Video whose keyframes are further apart is re-encoded."""
+    streams_only: bool = False
+    """Whether it has to be a stream or a device, which never ends, and whose URL no other process may see."""
+
+    @property
+    def hidden(self) -> bool:
+        """Whether ffmpeg gets the URL in a list instead of as an argument."""
+        scheme = self.address.scheme
+        return scheme in SCHEMES or (self.streams_only and scheme in SCHEMES_OF_STREAMS)
 
 
 class InputProfile:
@@ -69,6 +78,7 @@ class InputProfile:
         self.settings = settings
         self.reencoded = "as requested" if reencode else ""
         """Why it has to be re-encoded; empty if it can be copied."""
+        self._always_reencodes = reencode
         self.codec = ""
         """ffmpeg's name of the video's codec; empty if it is not known yet."""
         self.interlaced = False
@@ -82,6 +92,8 @@ class InputProfile:
     @property
     def live(self) -> bool:
         """Whether it goes on without an end."""
+        if self.settings.streams_only:
+            return True
         return not (self._ends or self.settings.format == "lavfi" or self.settings.address.is_file)
 
     @property
@@ -97,7 +109,10 @@ class InputProfile:
         """
         for _ in range(_MESSAGE_TURNS):
             await asyncio.sleep(0)
+        earlier = self.codec
         self.learn_video(messages)
+        if earlier not in ("", self.codec) and not self._always_reencodes:
+            self.reencoded = ""  # what kept the other codec from being copied
         self.has_sound |= messages.has_sound
         for name in messages.formats & _IN_BURSTS.keys():
             raise InputRefused(
