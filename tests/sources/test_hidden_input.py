@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.inputs import Tap, open_input, painted_times, playing
 from tests.support.recording import until
-from tests.support.rtsp_camera import PASSWORD, RtspCamera
+from tests.support.guarded_camera import PASSWORD, RtspCamera
 from videostore.sources.hidden_input import list_of, program_options
 
 
