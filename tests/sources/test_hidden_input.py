@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
+from tests.support.guarded_camera import PASSWORD, RtspCamera
 from tests.support.inputs import Tap, open_input, painted_times, playing
 from tests.support.recording import until
-from tests.support.guarded_camera import PASSWORD, RtspCamera
 from videostore.sources.hidden_input import list_of, program_options
 
 

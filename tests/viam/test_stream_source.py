@@ -20,8 +20,8 @@ from viam.proto.app.robot import ComponentConfig
 from viam.utils import dict_to_struct
 
 from scripts.fakes.painted_camera import read_clip, read_paint
-from tests.support.recording import SMALL, START_US, US, until
 from tests.support.guarded_camera import PASSWORD, RtspCamera
+from tests.support.recording import SMALL, START_US, US, until
 from tests.support.scripted_camera import ScriptedCamera, answer
 from videostore.base.errors import ConfigError
 from videostore.base.time_format import format_utc_microseconds
