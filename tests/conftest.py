@@ -33,6 +33,11 @@ settings.register_profile("videostore", deadline=None)
 settings.load_profile("videostore")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the tests of faults, which wait the longest: otherwise the workers wait for them at the end."""
+    items.sort(key=lambda item: "faults" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def binary() -> str:
     """The ffmpeg to test with."""
