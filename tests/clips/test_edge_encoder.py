@@ -53,37 +53,38 @@ async def test_nothing_runs_for_a_clip_without_edges(cutter: OpenOver, tmp_path:
     assert joinable is not None and joinable.files == list(found.body) and commands.outputs == []
 
 
+class Failing:
+    """Runs no command: each fails."""
+
+    def __init__(self) -> None:
+        self.tried: list[CutCommand] = []
+
+    async def run(self, command: CutCommand) -> None:
+        self.tried.append(command)
+        raise FFmpegError("clip-failed")
+
+
 async def test_if_no_way_of_encoding_works_the_clip_is_reencoded_and_none_is_tried_again(
     whole: Cutter, times: list[int], tmp_path: Path
 ) -> None:
-    tried = []
-
-    async def fail(command: CutCommand) -> None:
-        tried.append(command)
-        raise FFmpegError("clip-failed")
-
+    failing = Failing()
     encoder = EdgeEncoder(None, LOGGER)
     async with whole.clips.plan(times[3], times[30]) as plan:
         for _ in range(2):
-            assert await encoder.encode(pieces_of(plan.parts), tmp_path, fail) is None
-    assert len(tried) == 2
+            assert await encoder.encode(pieces_of(plan.parts), tmp_path, failing.run) is None
+    assert len(failing.tried) == 2
 
 
 async def test_after_damage_was_found_the_ways_that_failed_are_tried_again(
     whole: Cutter, times: list[int], tmp_path: Path
 ) -> None:
-    tried = []
-
-    async def fail(command: CutCommand) -> None:
-        tried.append(command)
-        raise FFmpegError("clip-failed")
-
+    failing = Failing()
     encoder = EdgeEncoder(None, LOGGER)
     async with whole.clips.plan(times[3], times[30]) as plan:
-        await encoder.encode(pieces_of(plan.parts), tmp_path, fail)
+        await encoder.encode(pieces_of(plan.parts), tmp_path, failing.run)
         encoder.forget_failures()
-        await encoder.encode(pieces_of(plan.parts), tmp_path, fail)
-    assert len(tried) == 4
+        await encoder.encode(pieces_of(plan.parts), tmp_path, failing.run)
+    assert len(failing.tried) == 4
 
 
 async def test_the_way_that_worked_is_taken_at_once_the_next_time(

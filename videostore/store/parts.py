@@ -141,7 +141,6 @@ class StoreParts:
         self._requests.started = True
         if not self._read_only:
             await self._saves.resume(lost)
-        if not self._read_only:
             self._owned.push_async_callback(self._maintainer.take_unclosed)
         self._start_recorder(directory)
         self._maintainer.start()
