@@ -169,8 +169,9 @@ async def _measure_long_range(directory: Path, segments: int, binary: str) -> li
             ticker.worst, began = 0.0, time.monotonic()
             with _Callbacks() as callbacks:
                 await work()
-            ours = f"{_blocked(ticker.worst, callbacks)}, {time.monotonic() - began:.1f} s in all"
-            target, ok = f"≤ {TARGET_BLOCKED_S * 1000:.0f} ms of CPU", callbacks.worst <= TARGET_BLOCKED_S
+            worst_s = ticker.worst
+            ours = f"{_blocked(worst_s, callbacks)}, {time.monotonic() - began:.1f} s in all"
+            target, ok = f"≤ {TARGET_BLOCKED_S * 1000:.0f} ms", worst_s <= TARGET_BLOCKED_S
             rows.append(Row(f"answers: loop blocked by {name} of {segments:,} segments", ours, target, None, ok))
     return rows
 
