@@ -9,6 +9,7 @@ PYTHON ?= python3.13 python3.12 python3.11 python3.10 python3
 PYTEST_ARGS ?= -n 5 --dist worksteal
 PLAYERS_ARGS ?=
 SERVER_ARGS ?=
+STREAMS_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 # In minutes. The same SEED and DURATION give the same faults. Root can add SOAK_ARGS=--disk-full.
@@ -27,8 +28,8 @@ MODULE_PY := $(MODULE_DIR)/venv/bin/python
 MODULE_STAMP := $(MODULE_DIR)/venv/.installed
 ARCHIVE := module.tar.gz
 
-.PHONY: help setup test test-players test-server lint format bench demo soak module module-check package-check \
-    wheel-check lock clean
+.PHONY: help setup test test-players test-server test-streams lint format bench demo soak module module-check \
+    package-check wheel-check lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 22
@@ -44,6 +45,9 @@ test-players: $(STAMP) ## show clips to the players that are installed, and prin
 
 test-server: $(STAMP) ## run the module under a real viam-server, which is built with Go if there is none
 	$(PY) -m scripts.viam_server -q -n 2 -o faulthandler_timeout=600 $(SERVER_ARGS)
+
+test-streams: $(STAMP) ## record network cameras, which a real RTSP server is, and print how late pictures are dated
+	$(PY) -m pytest -q -n 4 --dist loadgroup -o faulthandler_timeout=600 tests/streams $(STREAMS_ARGS)
 
 lint: $(STAMP) ## check style, types and the import contracts
 	$(PY) -m ruff check .

@@ -33,6 +33,12 @@ settings.register_profile("videostore", deadline=None)
 settings.load_profile("videostore")
 
 
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say which tests a run of all tests leaves out."""
+    left_out = [name for name in config.getini("norecursedirs") if name.startswith("tests/")]
+    return "left out, each with a target of its own: " + ", ".join(left_out)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the tests of faults, which wait the longest: otherwise the workers wait for them at the end."""
     items.sort(key=lambda item: "faults" not in item.path.parts)

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from videostore.storage.save_record import SaveJob, SaveStatus
     from videostore.storage.verify import OnFile, verify_directory
     from videostore.store.delivery import OnRanges
+    from videostore.store.footage_import import ImportedFile, import_file
     from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
     from videostore.store.store import FETCH_LIMIT_BYTES, VideoStore
 
@@ -88,6 +89,7 @@ __all__ = [
     "Finding",
     "Gap",
     "Health",
+    "ImportedFile",
     "MachineError",
     "Moment",
     "NoRoomError",
@@ -120,6 +122,7 @@ __all__ = [
     "__version__",
     "clip_frame",
     "clip_times",
+    "import_file",
     "picture_packet",
     "repair_directory",
     "verify_directory",
@@ -182,6 +185,7 @@ _MODULES = {
     ),
     "videostore.storage.verify": ("OnFile", "verify_directory"),
     "videostore.store.delivery": ("OnRanges",),
+    "videostore.store.footage_import": ("ImportedFile", "import_file"),
     "videostore.store.results": (
         "ExportedClip",
         "FetchedClip",

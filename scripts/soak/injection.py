@@ -15,7 +15,8 @@ import psutil
 
 from scripts.soak.faults import BY_NAME, US, Excuse, Fault
 from scripts.soak.tested_module import ASK_PER_SECOND, BITRATE, CALL_ERRORS, INTERVAL_S, NAME, TestedModule, now_us
-from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
 from videostore.media.segment_names import name_time_us
 
 INDEX = "index.sqlite.db"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.checkout import ROOT
 from tests.support.program import TIMEOUT_S, Program, connect
-from videostore.cli.invocation import is_module_invocation, looks_like_path
+from videostore.cli.invocation import file_hint, is_module_invocation, looks_like_path
 
 
 @pytest.mark.parametrize(
@@ -137,3 +137,8 @@ assert not any(name.split(".")[0] in ("viam", "grpclib") for name in sys.modules
     command = [program.command()[0], "-c", script, str(recording)]
     done = subprocess.run(command, cwd=program.here, env=program.environment(), capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_a_file_that_was_taken_for_an_option_is_named_in_another_way() -> None:
+    assert file_hint(["record", "-visit.mkv"], "-v") == " If -visit.mkv is a file, name it as ./-visit.mkv."
+    assert file_hint(["record", "-v"], "-v") == file_hint(["record", "a.mkv"], None) == ""

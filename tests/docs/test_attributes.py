@@ -72,9 +72,10 @@ def test_environment_variables_are_those_of_the_code(text: str) -> None:
     assert variable_differences(text, package_sources()) == set()
 
 
-def test_the_smallest_config_is_accepted_without_a_warning(text: str) -> None:
-    attributes, module = json_blocks(text)
-    assert parse_config("recorder", attributes)[1] == []
+def test_the_configs_are_accepted_without_a_warning(text: str) -> None:
+    smallest, source, module = json_blocks(text)
+    for attributes in (smallest, source):
+        assert parse_config("recorder", attributes)[1] == []
     assert module["type"] == "local"
 
 

@@ -22,7 +22,8 @@ from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.disk import recording_now
 from tests.support.recording import US, Pulse, Stores, until
 from videostore.base.clock import SystemClock
-from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
 from videostore.storage.index import FILE_NAME
 from videostore.store.store import VideoStore
 

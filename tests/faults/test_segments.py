@@ -20,7 +20,8 @@ from tests.support.recording import SIZE, US, FixedClock, Stores, capture_times,
 from videostore.base.errors import UnreadableRangeError
 from videostore.base.ranges import Range
 from videostore.base.timestamps import parse_timestamp
-from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
 from videostore.store.store import VideoStore
 from videostore.viam.commands import describe_health, execute
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 import re
@@ -46,6 +47,8 @@ def assert_valid(config: Config) -> None:
     for field in dataclasses.fields(storage):
         value = getattr(storage, field.name)
         assert not isinstance(value, float) or math.isfinite(value), field.name
+    for text in (config.source.url, *itertools.chain(*config.source.options)) if config.source else ():
+        assert text.isprintable() and text.encode() is not None and len(text) <= 2000
     for name in (config.camera, config.source_name, config.sync):
         assert name is None or (0 < len(name) <= 255 and name.encode())
 

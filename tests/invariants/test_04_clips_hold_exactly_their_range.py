@@ -14,7 +14,8 @@ from tests.support.disturbances import kill_recording, lose_index
 from tests.support.recording import SMALL, START_US, US, until
 from tests.support.watching import closed_segments
 from videostore.base.errors import NothingStoredError
-from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
 from videostore.store.store import VideoStore
 
 

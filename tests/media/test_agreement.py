@@ -7,8 +7,9 @@ import pytest
 from tests.support.flips import FLIPS, HEADER_FLIPS, flip
 from tests.support.recording import START_US, US, capture_times, record
 from videostore.media.agreement import start_times
-from videostore.media.fmp4 import NotOursError, read_ends, read_fragments
+from videostore.media.fmp4 import read_ends, read_fragments
 from videostore.media.fragment_boxes import FragmentClaim
+from videostore.media.fragmented_file import NotOursError
 
 SCALE = 1_000_000
 T = 1_725_000_000 * US

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.support.coding import coded_packets, record_coded
 from tests.support.recording import H265, START_US, US, capture_times, record
-from videostore.media.fmp4 import FragmentedFile, NotOursError, read_ends, read_fragments
+from videostore.media.fmp4 import read_ends, read_fragments
+from videostore.media.fragmented_file import FragmentedFile, NotOursError
 
 quickly = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

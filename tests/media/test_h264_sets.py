@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from videostore.media.h264_sets import read_picture_set, read_sequence_set
+from videostore.media.h264_sets import read_picture_set, read_sequence_set, reordered_frames
 
 X264_MEDIUM = "6764001facb200a00b7602dc0808150000030001001e84800f183248", "68ebccb22c"
+X264_B_FRAMES = "6764000bacd94284e840000003004007a12003c50a6580"
+X264_BUFFERED = "67640014acd94284e840000003004007a1201810003d090007a1396ea01e28532c"
 X264_ULTRAFAST = "6742c01fda014016ec05b810102a0000030002003d09001e306540", "68ce3c80"
 
 
@@ -19,6 +21,14 @@ def test_the_choices_of_an_encoder_are_read_from_its_sets() -> None:
     assert (read_sequence_set(sequence).profile, read_sequence_set(sequence).reference_frames) == (66, 1)
     chosen = read_picture_set(picture)
     assert (chosen.cabac, chosen.weighted, chosen.transform_8x8, chosen.chroma_qp_offset) == (False, False, False, 0)
+
+
+def test_a_set_tells_how_far_frames_are_reordered() -> None:
+    assert reordered_frames(bytes.fromhex(X264_MEDIUM[0])) == 0
+    assert reordered_frames(bytes.fromhex(X264_B_FRAMES)) == 2
+    assert reordered_frames(bytes.fromhex(X264_BUFFERED)) == 2
+    with pytest.raises(ValueError):
+        reordered_frames(bytes.fromhex(X264_B_FRAMES)[:12])
 
 
 def test_sets_that_are_cut_off_are_damaged() -> None:

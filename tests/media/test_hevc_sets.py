@@ -14,6 +14,7 @@ from videostore.media.hevc_sets import (
     renumber_sample,
     renumber_setup,
     renumber_unit,
+    reordered_frames,
 )
 
 SPS = bytes.fromhex("42010101600000030090000003000003005da00280802d16592a4932bc05b81010282000007d000009c401")
@@ -26,6 +27,15 @@ SPS_WITH_CHROMA_PLACE = bytes.fromhex(
 async def setup(tmp_path: Path) -> DecoderSetup:
     await record_coded(tmp_path, coded_packets(capture_times(1), "hevc", gop=25))
     return read_setup(next(tmp_path.iterdir()))
+
+
+async def test_a_set_tells_how_far_frames_are_reordered(tmp_path: Path, setup: DecoderSetup) -> None:
+    (plain,) = setup.of_kind(33)
+    assert reordered_frames(plain) == 0
+    directory = tmp_path / "b frames"
+    await record_coded(directory, coded_packets(capture_times(1), "hevc", gop=25, b_frames=3))
+    (reordered,) = read_setup(next(directory.iterdir())).of_kind(33)
+    assert reordered_frames(reordered) == 2
 
 
 async def test_renumbered_sets_differ_from_all_others_and_are_renumbered_once(setup: DecoderSetup) -> None:

@@ -6,7 +6,8 @@ import av
 import pytest
 
 from tests.support.recording import START_US, US, capture_times, record
-from videostore.media.fmp4 import FragmentedFile, read_ends, read_fragments
+from videostore.media.fmp4 import read_ends, read_fragments
+from videostore.media.fragmented_file import FragmentedFile
 from videostore.media.segment_length import write_length
 
 

@@ -39,6 +39,13 @@ async def test_packets_that_are_in_no_file_are_returned_once(run: Run) -> None:
     assert await buffer.take_lost(run) == []
 
 
+async def test_of_reordered_packets_those_that_are_decoded_later_are_lost_whenever_they_were_captured(run: Run) -> None:
+    buffer = stored_to(START_US + 40)
+    for time_us in (0, 40, 20, 10, 30, 50):
+        buffer.add(packet(START_US + time_us, SMALL))
+    assert [one.captured_us - START_US for one in await buffer.take_lost(run)] == [20, 10, 30, 50]
+
+
 async def test_packets_of_a_finished_run_are_forgotten(run: Run) -> None:
     buffer = stored_to(0)
     buffer.add(packet(START_US, SMALL))

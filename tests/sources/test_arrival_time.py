@@ -47,6 +47,16 @@ def test_dates_keep_increasing_when_a_smaller_delay_is_seen() -> None:
     assert off[0] == 500_000 and off[-1] == 0
 
 
+def test_frames_that_arrive_in_another_order_than_they_are_shown_are_dated_in_that_of_showing() -> None:
+    dates, dated_us = ArrivalTimeEstimator(), {}
+    for turn, number in enumerate((0, 4, 2, 1, 3, 8, 6, 5, 7)):
+        pts_us = number * INTERVAL_US
+        assert dates.observe(pts_us, START_US + pts_us + 400_000 - 50_000 * turn)
+        dated_us[number] = dates.date(pts_us)
+    in_order = [dated_us[number] for number in sorted(dated_us)]
+    assert in_order == sorted(set(in_order))
+
+
 def test_a_jump_of_the_timestamps_is_noticed() -> None:
     for jump_us in (-6 * US, 6 * US):
         dates = ArrivalTimeEstimator()

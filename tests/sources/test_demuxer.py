@@ -3,8 +3,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from scripts.fakes.painted_camera import read_clip
-from tests.support.coding import Painter, write_video
+from tests.support.coding import Painter, coded_packets, write_video
 from tests.support.foreign_recording import CODINGS, FRAME_US, write_foreign_video
 from tests.support.inputs import (
     LENGTH_S,
@@ -19,8 +21,7 @@ from tests.support.inputs import (
 from tests.support.recording import SMALL, START_US, capture_times, until
 
 
-async def test_frames_that_turn_out_to_be_reordered_are_reencoded_from_there_on(tmp_path: Path, binary: str) -> None:
-    """A stream does not always declare its B frames beforehand."""
+async def test_b_frames_that_begin_later_begin_another_run_and_are_copied(tmp_path: Path, binary: str) -> None:
     times = capture_times(LENGTH_S, fps=20, seed=None)
     half = len(times) // 2
     write_video(tmp_path / "plain.mp4", "h264", times[:half])
@@ -28,9 +29,33 @@ async def test_frames_that_turn_out_to_be_reordered_are_reencoded_from_there_on(
     listed = tmp_path / "list.txt"
     listed.write_text("ffconcat version 1.0\nfile plain.mp4\nfile reordered.mp4\n")
     made = await record_file(listed, tmp_path, binary, format="concat")
-    assert len(made.source.gaps) == 1 and "B frames" in made.source.gaps[0].reason
+    assert [bool(one.format.reordered) for one in made.source.packets_seen] == [False] * half + [True] * half
     shown = [frame for segment in made.segments for _, frame in read_clip(segment)]
     assert [frame.captured_us for frame in shown if frame] == times
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+async def test_frames_before_a_keyframe_that_is_decoded_first_are_reencoded_from_there_on(
+    tmp_path: Path, binary: str, codec: str
+) -> None:
+    """No segment can begin with such a keyframe (open GOP)."""
+    times = [START_US + n * FRAME_US for n in range(40)]
+    await write_foreign_video(tmp_path / "open.mp4", times, CODINGS[f"{codec} open GOP"])
+    made = await record_file(tmp_path / "open.mp4", tmp_path, binary)
+    assert len(made.source.gaps) == 1 and "open GOP" in made.source.gaps[0].reason
+    assert made.source.packets_seen[0].format.reordered and not made.source.packets_seen[-1].format.reordered
+    shown = [frame for segment in made.segments for _, frame in read_clip(segment)]
+    assert [frame.captured_us for frame in shown if frame] == times
+
+
+async def test_b_frames_of_which_it_is_not_known_when_they_are_shown_are_reencoded(tmp_path: Path, binary: str) -> None:
+    """Raw video has no timestamps."""
+    packets = coded_packets(capture_times(LENGTH_S, fps=20, seed=None), "h264", gop=12, b_frames=2)
+    path = tmp_path / "input.h264"
+    path.write_bytes(b"".join(one.data for one in packets))
+    source = open_input(path, binary)
+    info = await source.probe()
+    assert info is not None and info.reencoded
 
 
 async def test_what_is_refreshed_bit_by_bit_is_reencoded(tmp_path: Path, binary: str) -> None:
@@ -43,7 +68,7 @@ async def test_what_is_refreshed_bit_by_bit_is_reencoded(tmp_path: Path, binary:
     assert [frame.captured_us for frame in shown if frame] == times
 
 
-async def test_live_b_frames_are_reencoded(binary: str) -> None:
+async def test_live_b_frames_are_copied_and_dated_in_the_order_in_which_they_are_shown(binary: str) -> None:
     camera = NetworkCamera(b_frames=2)
     await camera.start()
     source = Tap(open_input(camera.url, binary, format="mpegts"))
@@ -52,9 +77,12 @@ async def test_live_b_frames_are_reencoded(binary: str) -> None:
             await until(lambda: len(source.packets_seen) >= 12)
     finally:
         await camera.stop()
+    assert source.packets_seen[0].format.reordered
     painted = painted_times(source.packets_seen[:12])
     assert set(painted) <= set(camera.delivered)
-    for dated, true in zip(distances(source.times_us), distances(painted), strict=False):
+    dated_us = source.times_us[:12]
+    assert dated_us != sorted(dated_us)
+    for dated, true in zip(distances(sorted(dated_us)), distances(painted), strict=True):
         assert abs(dated - true) < 30_000
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.support.coding import write_video
 from tests.support.inputs import Tap, open_input
 from tests.support.recording import H264, capture_times
-from videostore.sources.input_command import input_command
+from videostore.sources.input_command import input_command, input_list
 from videostore.sources.input_profile import InputProfile, InputSettings
 from videostore.sources.input_url import Address
 
@@ -40,8 +40,17 @@ def test_a_file_is_opened_at_the_place_where_it_resumes(tmp_path: Path) -> None:
 
 def test_rtsp_uses_tcp_unless_an_option_says_otherwise() -> None:
     url = "rtsp://host/path"
-    assert values(input_command(profile_of(url)), "-i", "-rtsp_transport") == [url, "tcp"]
-    assert values(input_command(profile_of(url, rtsp_transport="udp")), "-rtsp_transport") == ["udp"]
+    assert b"option rtsp_transport 'tcp'" in input_list(profile_of(url))
+    assert b"option rtsp_transport 'udp'" in input_list(profile_of(url, rtsp_transport="udp"))
+
+
+def test_a_url_that_may_hold_a_password_is_no_argument(tmp_path: Path) -> None:
+    url = "rtsp://user:password@host/path"
+    command = input_command(profile_of(url, rtsp_transport="udp", t="5"))
+    assert values(command, "-i", "-f", "-t", "-rtsp_transport") == ["pipe:0", "concat", "5", None]
+    assert "password" not in " ".join(command)
+    assert f"file '{url}'".encode() in input_list(profile_of(url))
+    assert input_list(profile_of(tmp_path / "x.mp4")) == b""
 
 
 @pytest.mark.parametrize("name", ["-i", "-y.mp4", "a:b.mp4", "rtsp:x.mp4", "it's 100%d.mp4"])

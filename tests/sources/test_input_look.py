@@ -53,7 +53,7 @@ def combs(frame: Any) -> float:
 @pytest.mark.parametrize("top", [True, False])
 @pytest.mark.parametrize(
     ("name", "coding"),
-    [("x.mpg", MPEG2_FIELDS), ("x.ts", MPEG2_FIELDS), ("b.mp4", [*H264_FIELDS, "-bf", "2"])],
+    [("x.mpg", MPEG2_FIELDS), ("x.ts", MPEG2_FIELDS), ("b.mp4", [*H264_FIELDS, "-bf", "2", "-pix_fmt", "yuv422p"])],
 )
 async def test_interlaced_video_that_is_re_encoded_is_deinterlaced_and_loses_no_frame(
     tmp_path: Path, binary: str, top: bool, name: str, coding: list[str]
@@ -71,8 +71,11 @@ async def test_interlaced_video_that_is_re_encoded_is_deinterlaced_and_loses_no_
 
 
 @pytest.mark.parametrize("top", [True, False])
-async def test_interlaced_video_that_is_copied_stays_interlaced(tmp_path: Path, binary: str, top: bool) -> None:
-    await write_woven(tmp_path / "x.mp4", binary, top, [*H264_FIELDS, "-bf", "0"])
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+async def test_interlaced_video_that_is_copied_stays_interlaced(
+    tmp_path: Path, binary: str, top: bool, b_frames: str
+) -> None:
+    await write_woven(tmp_path / "x.mp4", binary, top, [*H264_FIELDS, "-bf", b_frames])
     recorded = await record_file(tmp_path / "x.mp4", tmp_path, binary)
     frames = await asyncio.to_thread(decode, recorded.segments)
     assert [frame.interlaced_frame for frame in frames] == [True] * FRAMES

@@ -41,6 +41,23 @@ async def test_a_live_input_that_ends_while_it_settles_yields_all_its_frames() -
     assert dated == [(n * 50_000, START_US + 40_000 + n * 50_000) for n in range(3)]
 
 
+@pytest.mark.parametrize(
+    ("pts_us", "expected"),
+    [
+        ((0, 11, 50_000, 100_000), (-49_983, 11, 50_000, 100_000)),  # as ffmpeg passes on the first of GStreamer's
+        ((0, 40_000, 90_000, 140_000), (0, 40_000, 90_000, 140_000)),
+        ((0, 11), (0, 11)),  # how far they are apart is not known
+    ],
+)
+async def test_a_first_frame_without_a_time_of_its_own_comes_one_interval_before_the_second(
+    pts_us: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    format, clock = StreamFormat("h264", *SMALL), FixedClock(wall=START_US)
+    first, *others = (CodedFrame(format, b"x", pts, START_US + 100_000 + pts, 0, pts == 0) for pts in pts_us)
+    paced = pace_live(Frames(others), first, SteadyClock(clock), patience_s=1)
+    assert tuple([one.frame.pts_us async for one in paced]) == expected
+
+
 def frames_of_a_file(count: int) -> list[CodedFrame]:
     return [CodedFrame(StreamFormat("h264", *SMALL), b"x", n * 50_000, 0, 0, n == 0) for n in range(count)]
 

@@ -6,6 +6,8 @@ from typing import Any
 
 ATTRIBUTES = (
     "camera",
+    "source",
+    "source_options",
     "source_name",
     "sync",
     "storage",
@@ -28,6 +30,8 @@ def valid_attributes() -> dict[str, Any]:
     """Every attribute, with a valid value."""
     return {
         "camera": "cam",
+        "source": "rtsp://user:password@host/path",
+        "source_options": {"rtsp_transport": "udp"},
         "source_name": "color",
         "sync": "data-manager",
         "storage": {

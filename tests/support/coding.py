@@ -15,7 +15,7 @@ from PIL import Image
 from tests.support.recording import LOGGER, SMALL, US, picture
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.process import find_ffmpeg
-from videostore.media.h26x import parameter_sets
+from videostore.media.h26x import inspect_keyframe, parameter_sets
 from videostore.media.packet import Packet, StreamFormat
 from videostore.recording.run import Run
 
@@ -40,7 +40,9 @@ class Painter:
             if b_frames:
                 self.context.options |= {"preset": "veryfast", "tune": "", "x264-params": "b-adapt=0"}
         elif codec == "hevc":
-            coding = f"log-level=error:keyint={gop}:bframes=0:rc-lookahead=0:frame-threads=1"
+            coding = f"log-level=error:keyint={gop}:bframes={b_frames}:rc-lookahead=0:frame-threads=1"
+            if b_frames:
+                coding = f"log-level=error:keyint={gop}:min-keyint={gop}:bframes={b_frames}:b-adapt=0:open-gop=0"
             self.context.options = {"preset": "ultrafast", "x265-params": coding}
         self.size = size
 
@@ -80,11 +82,16 @@ def write_video(
             container.mux(one)
 
 
-def coded_packets(times: Sequence[int], codec: str, *, gop: int, size: tuple[int, int] = SMALL) -> list[Packet]:
+def coded_packets(
+    times: Sequence[int], codec: str, *, gop: int, b_frames: int = 0, size: tuple[int, int] = SMALL
+) -> list[Packet]:
     """Packets of a source that passes on the stream of a camera."""
-    painter = Painter(codec, gop=gop, size=size)
+    painter = Painter(codec, gop=gop, b_frames=b_frames, size=size)
     coded = [one for time_us in times for one in painter.code(time_us, time_us - times[0])] + painter.finish()
-    format = StreamFormat(codec, *size, parameter_sets(codec, bytes(coded[0])))
+    first = bytes(coded[0])
+    format = StreamFormat(
+        codec, *size, parameter_sets(codec, first), reordered=inspect_keyframe(codec, first).reordered
+    )
     return [Packet(format, bytes(one), times[0] + one.pts, bool(one.is_keyframe)) for one in coded]
 
 

@@ -12,7 +12,8 @@ import numpy
 from scripts.fakes.paint import read_paint
 from tests.support.recording import US
 from videostore.media.clip_reader import read_clip_times
-from videostore.media.fmp4 import Fragment, read_fragments
+from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import Fragment
 
 _TICK_US = 12
 """A frame may be so much before its place."""

@@ -78,6 +78,11 @@ NO_ROOM = {
     "held-fills-quota": "Clips that are not written yet hold {held_bytes:MiB} of the quota of {quota_bytes:MiB}, and"
     " this one would hold {size_bytes:MiB} more: too little would be left for new video. Save again when they are"
     " written.",
+    "import-beyond-quota": "{path} needs about {size_bytes:MiB}, but {free_bytes:MiB} are left of the quota of"
+    " {quota_bytes:MiB}, so older video would be deleted at once. Import into a directory of its own, or raise the"
+    " quota.",
+    "import-beyond-disk": "{path} needs about {size_bytes:MiB}, but the disk of {directory} has room for"
+    " {free_bytes:MiB}. Free some space, or import into another directory.",
     "no-room-to-cut": "Making this clip needs about {size_bytes:MiB} of temporary space, but {path} has"
     " {free_bytes:MiB}. Ask for a shorter range, or free some space.",
     "no-room-to-cut-in-either": "Making this clip needs about {size_bytes:MiB} of temporary space, but neither {path}"
@@ -121,6 +126,7 @@ STORE = {
     "storage-not-repaired": "The storage at {path} cannot be repaired: {reason:reason}.",
     "storage-in-use": "{attribute:attribute} {path:path} is used by another recorder. Give each recorder its own"
     " directory.",
+    "import-while-recording": "{path} is being recorded to. Import into a directory of its own.",
     "storage-device-gone": "The device of {attribute:attribute} {path:path} is gone. Recording resumes when it is"
     " back.",
     "storage-replaced": "The storage directory was replaced while it was being read. It is being read again.",
@@ -186,6 +192,15 @@ REQUEST = {
     "position-beyond-clip": "{field:field} is {value:s}, but the clip lasts {length_s:s}.",
     "position-unlisted": "{field:field} is {value:s}, but the clip has too many gaps to list, and tells its times only"
     " up to {length_s:s}.",
+    "import-unreadable": "The file {path} cannot be imported: {reason:reason}.",
+    "import-undated": "The file {path} does not tell when it was captured. Say when its first frame was, with --start"
+    " TIME or start=.",
+    "import-doubtful": "When the file {path} was captured is doubtful: {reason:reason}. Say when its first frame was,"
+    " with --start TIME or start=.",
+    "import-in-future": "The file {path} would be stored from {captured:range}, which is in the future. Say when its"
+    " first frame was captured, with --start TIME or start=.",
+    "import-into-recording": "{path} is the directory of a recorder, whose quota may delete at once what is imported."
+    " Import into a directory of its own, or name the quota with --size-gb or size_gb=.",
     "read-only-save": "A read-only store cannot schedule saves. Use wait=True.",
     "input-unusable": "The input {input:value} cannot be opened. Name a file, a device or a URL.",
     "input-like-option": "The input {input:value} looks like an option, and there is no such file. Name a file, a"
@@ -200,6 +215,7 @@ REQUEST = {
 COMMAND_LINE = {
     "from-after-to": "FROM ({from_us:time}) must be before TO ({to_us:time}): the range is empty.",
     "option-wrong": "{field} is {value:value}. It must be {expected}.",
+    "import-several": "--start is the time of one file, but {count} are named. Import them one after the other.",
     "several-storages": "There are several storage directories: {found}. Name one with --storage DIR or in {variable}.",
     "no-storage-found": "No storage directory was found in {here} or in {home}. Name one with --storage DIR, or in"
     " {variable}: the directory that is the storage_path of the machine config.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +11,10 @@ import typer.main
 
 from videostore.base.errors import RequestError, redact
 from videostore.cli import environment, help_text
+from videostore.cli import import_options as importing
 from videostore.cli import record_options as recording
 from videostore.cli.arguments import unescape
-from videostore.cli.invocation import looks_like_path
+from videostore.cli.invocation import file_hint, looks_like_path
 from videostore.cli.machine_options import parse_remote
 from videostore.cli.options import ApiKey, ApiKeyId, Component, From, Machine, Storage, To, Utc, Verbose
 from videostore.cli.program import PROGRAM, app, register
@@ -43,20 +43,12 @@ def dispatch(arguments: Sequence[str]) -> int:
         context = getattr(error, "ctx", None)
         help_of = context.command_path if context else PROGRAM
         mistake = error.format_message().rstrip(".")
-        hint = _file_hint(arguments, getattr(error, "option_name", None))
+        hint = file_hint(arguments, getattr(error, "option_name", None))
         print_message(f"{mistake}{'' if mistake.endswith('?') else '.'}{hint} See `{help_of} --help`.")
         return REFUSED
     except typer.Abort:
         return INTERRUPTED
     return code if isinstance(code, int) else DONE
-
-
-def _file_hint(arguments: Sequence[str], option: str | None) -> str:
-    """How to name the file that was taken for an unknown option, if one of the arguments seems to be that."""
-    for argument in arguments:
-        if option and argument.startswith(option) and (os.path.lexists(argument) or "." in argument):
-            return f" If {redact(argument)} is a file, name it as ./{redact(argument)}."
-    return ""
 
 
 @register(
@@ -296,6 +288,40 @@ def record(
         duration_s=None if duration is None else parse_length(duration, "--duration"),
     )
     return run(command.record(options))
+
+
+@register(
+    "import",
+    help_text.examples(
+        "videostore import /media/sd/*.mp4 --storage ./sd-card",
+        "videostore import garden.mov --storage ./garden --start 2026-11-22T01:50Z",
+    ),
+    importing.HELP,
+    exit_codes={
+        **EXIT_CODES,
+        DONE: "imported, or imported before",
+        REFUSED: "wrong arguments, or a file that cannot be imported",
+        INCOMPLETE: "imported, but a file is cut off or damaged",
+    },
+)
+def import_(
+    files: importing.Files,
+    storage: recording.NewStorage,
+    start: importing.Start = None,
+    size_gb: importing.Quota = None,
+    verbose: Verbose = False,
+) -> int:
+    """Import video files of another camera or recorder, under their own time."""
+    from videostore.cli import import_files as command
+    from videostore.cli.time_options import parse_number, parse_time
+
+    work = command.import_files(
+        [unescape(one) for one in files],
+        Path(unescape(str(storage))),
+        start_us=None if start is None else parse_time(start, "start"),
+        size_gb=None if size_gb is None else parse_number(size_gb, "--size-gb"),
+    )
+    return run(work)
 
 
 @register(

@@ -7,6 +7,8 @@ import re
 import stat
 from collections.abc import Sequence
 
+from videostore.base.errors import redact
+
 _TCP_MODE = "--tcp-mode"
 _LOG_LEVEL = "--log-level"
 _SOCKET_SUFFIX = ".sock"
@@ -30,6 +32,14 @@ def is_module_invocation(arguments: Sequence[str]) -> bool:
 def looks_like_path(argument: str) -> bool:
     """Whether an argument is the path of something or an address, rather than a misspelt command."""
     return any(character in argument for character in _PATH_CHARACTERS)
+
+
+def file_hint(arguments: Sequence[str], option: str | None) -> str:
+    """How to name the file that was taken for an unknown option, if one of the arguments seems to be that."""
+    for argument in arguments:
+        if option and argument.startswith(option) and (os.path.lexists(argument) or "." in argument):
+            return f" If {redact(argument)} is a file, name it as ./{redact(argument)}."
+    return ""
 
 
 def _address(arguments: Sequence[str]) -> str:

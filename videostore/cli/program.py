@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +15,7 @@ from videostore.cli.runtime import DONE, EXIT_CODES
 
 _Function = TypeVar("_Function", bound=Callable[..., int])
 PROGRAM = "videostore"
+_BRACES = re.compile(r"^\{(.*)\}(?=(?:\.\.\.)?$)")
 
 
 class _Command(typer.core.TyperCommand):
@@ -24,7 +26,7 @@ class _Command(typer.core.TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Without the braces in which some versions of typer put a required argument."""
-        return [one[1:-1] if one.startswith("{") else one for one in super().collect_usage_pieces(ctx)]
+        return [_BRACES.sub(r"\1", one) for one in super().collect_usage_pieces(ctx)]
 
 
 app = typer.Typer(

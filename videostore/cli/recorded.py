@@ -13,7 +13,8 @@ from videostore.base.ranges import Range
 from videostore.cli import terminal
 from videostore.cli.runtime import DONE, FAILED, print_message
 from videostore.cli.time_options import format_length, format_range
-from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, describe_fragments, probe
 from videostore.media.segment_names import name_time_us, parse_open_name
 from videostore.storage.index import Index

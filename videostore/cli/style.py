@@ -8,7 +8,7 @@ from videostore.base.errors import FFmpegError, Style, VideoStoreError
 
 _OPTIONS = {"storage.storage_path": "--storage", "storage.upload_path": "--storage"}
 
-_ARGUMENTS = {"from": "FROM", "to": "TO", "position": "POSITION", "since": "--since"}
+_ARGUMENTS = {"from": "FROM", "to": "TO", "position": "POSITION", "since": "--since", "start": "--start"}
 
 
 class CommandLineStyle(Style):

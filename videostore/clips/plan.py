@@ -209,7 +209,8 @@ def make_plan(
             first = bisect.bisect_left(times.all_us, from_us)
             if segment.run_us in shown_us:
                 first = max(first, bisect.bisect_right(times.all_us, shown_us[segment.run_us]))
-            stop = bisect.bisect_left(times.all_us, to_us)
+            whole_us = to_us if times.complete_until_us is None else min(to_us, times.complete_until_us)
+            stop = bisect.bisect_left(times.all_us, whole_us)
             if first >= stop:  # its last frame is shown into the range, but was captured before it
                 continue
             if segment.run_us is not None:
@@ -223,7 +224,7 @@ def make_plan(
                 last_length_us=max(lasts_until_us - last_us, 1),
                 origin_us=times.origin_us,
             )
-            part = _with_copy(part, times, last_us, to_us)
+            part = _with_copy(part, times, last_us, whole_us)
             entered = entered or part.keyframe_us is not None
         else:
             held.append(Range(segment.start_us, end_us))

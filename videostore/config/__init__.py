@@ -1,6 +1,6 @@
 """The machine config of one recorder: its attributes, their defaults and limits."""
 
-from videostore.config.attributes import ATTRIBUTES, WITHOUT_EFFECT, parse_config, parse_recording, parse_video
+from videostore.config.attributes import parse_config, parse_recording, parse_video
 from videostore.config.defaults import (
     CAPTURE_PATH,
     DEFAULT_BITRATE,
@@ -17,7 +17,8 @@ from videostore.config.defaults import (
     PRESETS,
     SEGMENT_SECONDS,
 )
-from videostore.config.model import Config, StorageConfig, VideoConfig
+from videostore.config.model import Config, SourceConfig, StorageConfig, VideoConfig
+from videostore.config.section import ATTRIBUTES, WITHOUT_EFFECT
 
 __all__ = [
     "ATTRIBUTES",
@@ -37,6 +38,7 @@ __all__ = [
     "SEGMENT_SECONDS",
     "WITHOUT_EFFECT",
     "Config",
+    "SourceConfig",
     "StorageConfig",
     "VideoConfig",
     "parse_config",

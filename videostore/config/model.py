@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from videostore.base.constants import GIB
@@ -51,13 +51,25 @@ class VideoConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """A stream that the recorder pulls itself."""
+
+    url: str = field(repr=False)
+    """A URL or a device, with its password."""
+    options: tuple[tuple[str, str], ...] = field(repr=False)
+    """ffmpeg's options for the input, without a dash."""
+    reencode: bool
+    """Whether it is encoded as `video` says; otherwise H.264 and H.265 are taken as they come."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The configuration of one component. Every value is valid."""
 
     name: str
     """The component's name."""
     camera: str | None
-    """Name of the camera; None: nothing is recorded."""
+    """Name of the camera; None: without a source nothing is recorded."""
     source_name: str | None
     """Which of the camera's images is recorded; None: the first."""
     sync: str
@@ -66,3 +78,5 @@ class Config:
     video: VideoConfig
     framerate: int
     """The camera is asked for an image at most this many times per second."""
+    source: SourceConfig | None = None
+    """The stream that is recorded instead of the camera's images."""

@@ -124,11 +124,12 @@ async def list_encoders(binary: str) -> list[str]:
 
 
 async def start_ffmpeg(
-    args: Sequence[str], *, stdin: bool, stdout: bool | BinaryIO = False
+    args: Sequence[str], *, stdin: bool | BinaryIO, stdout: bool | BinaryIO = False
 ) -> asyncio.subprocess.Process:
     """Start ffmpeg in a separate session: a signal to the module's process group does not reach it.
 
-    The caller owns the process, and must wait for it or kill it. If `stdout` is a file, the output is written there.
+    The caller owns the process, and must wait for it or kill it. If `stdout` is a file, the output is written
+    there, and if `stdin` is one, the input is read from there.
 
     Raises:
         FFmpegError: it cannot be started.
@@ -137,14 +138,14 @@ async def start_ffmpeg(
     try:
         process = await asyncio.create_subprocess_exec(
             *args,
-            stdin=pipe if stdin else null,
+            stdin=(pipe if stdin else null) if isinstance(stdin, bool) else stdin,
             stdout=(pipe if stdout else null) if isinstance(stdout, bool) else stdout,
             stderr=pipe,
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
         raise FFmpegError("ffmpeg-not-started", path=args[0], reason=reason_of(error)) from error
-    if stdin:
+    if stdin is True:
         assert process.stdin is not None
         with contextlib.suppress(ValueError):  # it has already exited
             widen_pipe(process.stdin.transport.get_extra_info("pipe").fileno(), PIPE_BYTES)

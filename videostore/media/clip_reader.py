@@ -20,7 +20,8 @@ from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import Range
 from videostore.base.tasks import run_in_thread
 from videostore.media.clip_times import TICK_US, ClipTimes, parse_time_tags
-from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
 
 _LENGTH_SLACK_US = US_PER_SECOND // 50
 """A clip whose length differs by more from what its tags say is not as it was made."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from videostore.base.constants import MIB
-from videostore.media.fmp4 import CODECS
+from videostore.media.fragmented_file import CODECS
 
 _CONFIGS = {"h264": b"avcC", "hevc": b"hvcC"}
 _VISUAL_ENTRY_BYTES = 8 + 78

@@ -11,8 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import struct
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,131 +29,13 @@ from videostore.media.boxes import (
     read_box,
 )
 from videostore.media.fragment_boxes import FragmentClaim, read_fragment
+from videostore.media.fragmented_file import CODECS, Fragment, FragmentedFile, NotOursError
 from videostore.media.h26x import starts_fresh
 from videostore.media.look import Look
 from videostore.media.media_header import stated_length_us, timescale_of
 from videostore.media.segment_names import name_time_us, parse_run_comment
 
-CODECS = {b"avc1": "h264", b"avc3": "h264", b"hvc1": "hevc", b"hev1": "hevc", b"av01": "av1", b"mp4v": "mpeg4"}
 _MFRO_BYTES = 16
-
-
-class NotOursError(ValueError):
-    """The file has no times of frames: it is not one of our segments, or has no complete fragment yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fragment:
-    """The frames up to the next keyframe, or one second of them if keyframes are further apart."""
-
-    times_us: tuple[int, ...]
-    """Capture time of each frame, in microseconds UTC."""
-    keyframes_us: tuple[int, ...]
-    """Those of the frames at which decoding can begin; none if it begins in an earlier fragment."""
-    end_us: int
-    """End of its last frame, in microseconds UTC."""
-    begin_byte: int
-    """Position of its beginning in the file."""
-    body_byte: int
-    """Position of its first frame in the file."""
-    end_byte: int
-    """Position of its end in the file."""
-    sizes: tuple[int, ...]
-    """Bytes of each frame; empty if they are not known."""
-    fresh: bool
-    """Whether it starts with a keyframe that can follow the frames of another encoder."""
-
-    @property
-    def is_keyed(self) -> bool:
-        """Whether decoding can begin at its first frame."""
-        return self.keyframes_us[:1] == self.times_us[:1]
-
-
-@dataclass(frozen=True, slots=True)
-class FragmentedFile:
-    """The content of one of our segments: all fragments that are complete and can be believed."""
-
-    width: int
-    height: int
-    codec: str
-    """ffmpeg's name: `h264`, `hevc` …"""
-    setup: str
-    """Digest of the decoder's configuration: streams with the same digest can be joined as they are."""
-    look: Look
-    comment: str
-    """The `comment` tag."""
-    fragments: tuple[Fragment, ...]
-    header_bytes: int
-    """Where the fragments begin."""
-    finished: bool
-    """Whether ffmpeg has finished the file; otherwise it is still being written, or was cut off."""
-    end_lost: bool
-    """Whether it continues behind the last fragment with something that cannot be read."""
-    header_length_us: int | None = None
-    """Its length until the first frame of the next segment; None if the header does not state it."""
-    has_tail: bool = False
-    """Whether something follows behind the end that ffmpeg wrote, which it would read as well."""
-
-    @property
-    def start_us(self) -> int:
-        """Capture time of the first frame."""
-        return self.fragments[0].times_us[0]
-
-    @property
-    def end_us(self) -> int:
-        """End of the last frame."""
-        return self.fragments[-1].end_us
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes up to the end of the last complete fragment."""
-        return self.fragments[-1].end_byte
-
-    @property
-    def times_us(self) -> list[int]:
-        """Capture times of all frames."""
-        return [time_us for fragment in self.fragments for time_us in fragment.times_us]
-
-    @property
-    def keyframes_us(self) -> list[int]:
-        """Capture times of the frames at which decoding can begin."""
-        return [time_us for fragment in self.fragments for time_us in fragment.keyframes_us]
-
-    @property
-    def entries_us(self) -> list[int]:
-        """Capture times of the keyframes that can follow the frames of another encoder."""
-        return [fragment.times_us[0] for fragment in self.fragments if fragment.fresh]
-
-    @property
-    def start_lost(self) -> bool:
-        """Whether something before the first fragment cannot be read."""
-        return self.fragments[0].begin_byte != self.header_bytes
-
-    @property
-    def has_holes(self) -> bool:
-        """Whether a part before the last fragment cannot be read."""
-        return self.start_lost or len(self.stretches) > 1
-
-    def without(self, starts_us: Collection[int]) -> FragmentedFile:
-        """The same without some fragments, which are told by their first frames.
-
-        Raises:
-            NotOursError: none is left.
-        """
-        kept = tuple(one for one in self.fragments if one.times_us[0] not in starts_us)
-        if not kept:
-            raise NotOursError("all of its fragments are damaged")
-        return replace(self, fragments=kept, end_lost=self.end_lost or kept[-1] is not self.fragments[-1])
-
-    @property
-    def stretches(self) -> list[list[Fragment]]:
-        """The fragments, divided where a part of the file cannot be read."""
-        stretches: list[list[Fragment]] = []
-        for fragment in self.fragments:
-            if not stretches or stretches[-1][-1].end_byte != fragment.begin_byte:
-                stretches.append([])
-            stretches[-1].append(fragment)
-        return stretches
 
 
 def read_fragments(path: Path, within_bytes: int | None = None) -> FragmentedFile:
@@ -186,7 +67,9 @@ def read_ends(path: Path) -> FragmentedFile:
     with path.open("rb", buffering=4096) as file:
         try:
             if last := _find_last_fragment(file, path.stat().st_size):
-                return _read(file, path, last)
+                ends = _read(file, path, last)
+                if not ends.is_reordered:  # else the frame that is shown last need not be in the last fragment
+                    return ends
         except DAMAGE:
             pass
     return read_fragments(path)
@@ -244,8 +127,8 @@ def _read(
     starts_us = start_times(claims, timescale, run_us=parse_run_comment(comment), named_us=named_us)
     fragments: list[Fragment] = []
     for claim, start_us in zip(claims, starts_us, strict=True):
-        if start_us is not None and (not fragments or start_us > fragments[-1].times_us[-1]):
-            length = claim.length if claim is not claims[-1] else claim.likely_length
+        if start_us is not None and (not fragments or _follows(fragments[-1], claim, start_us, timescale)):
+            length = claim.shown_length if claim is not claims[-1] else claim.likely_length
             fragments.append(_fragment(claim, start_us, length, timescale, fresh=_is_fresh(file, codec, claim)))
     if not fragments:
         raise NotOursError("it has no fragment with a time")
@@ -264,6 +147,7 @@ def _read(
         end_lost=fragments[-1].end_byte < (file_bytes if table is None else table),
         header_length_us=stated_length_us(moov[b"mdhd"]),
         has_tail=end < file_bytes,
+        origin_us=_origin_us(claims, fragments[0], timescale),
     )
 
 
@@ -333,8 +217,28 @@ def _is_fresh(file: BinaryIO, codec: str, claim: FragmentClaim) -> bool:
     return claim.keyframes[:1] == (0,) and starts_fresh(codec, read)
 
 
+def _origin_us(claims: Sequence[FragmentClaim], first: Fragment, timescale: int) -> int:
+    if not first.decoded_us:
+        return 0
+    base = next((one.base for one in claims if one.begin_byte == first.begin_byte), None)
+    return (base or 0) * US_PER_SECOND // timescale
+
+
+def _offset_us(claim: FragmentClaim, timescale: int) -> int:
+    """How long after it is decoded the first frame is shown."""
+    if claim.base is None or claim.decode_base is None:
+        return 0
+    return (claim.base - claim.decode_base) * US_PER_SECOND // timescale
+
+
+def _follows(last: Fragment, claim: FragmentClaim, start_us: int, timescale: int) -> bool:
+    """Whether a fragment begins after the last frame of another one, in the order of decoding."""
+    return start_us - _offset_us(claim, timescale) > (last.decoded_us or last.times_us)[-1]
+
+
 def _fragment(claim: FragmentClaim, start_us: int, length: int, timescale: int, *, fresh: bool) -> Fragment:
     times = [start_us + elapsed * US_PER_SECOND // timescale for elapsed in claim.elapsed]
+    decode_us = start_us - _offset_us(claim, timescale)
     return Fragment(
         times_us=tuple(times),
         keyframes_us=tuple(times[number] for number in claim.keyframes),
@@ -344,4 +248,6 @@ def _fragment(claim: FragmentClaim, start_us: int, length: int, timescale: int, 
         end_byte=claim.end_byte,
         sizes=claim.sizes,
         fresh=fresh,
+        decoded_us=tuple(decode_us + elapsed * US_PER_SECOND // timescale for elapsed in claim.decoded),
+        decoded_until_us=decode_us + claim.length * US_PER_SECOND // timescale,
     )

@@ -35,7 +35,7 @@ class FragmentClaim:
     decode_base: int | None
     """The same without the offset: what `tfdt` says."""
     elapsed: tuple[int, ...]
-    """Media time of each frame since the first one."""
+    """Media time of each frame since the first one. Frames are in the order in which they are decoded."""
     length: int
     """Sum of the durations of all frames."""
     keyframes: tuple[int, ...]
@@ -46,13 +46,21 @@ class FragmentClaim:
     end_byte: int
     sizes: tuple[int, ...] = ()
     """Bytes of each frame; empty if they are not given."""
+    decoded: tuple[int, ...] = ()
+    """Media time at which each frame is decoded, since the first one; empty if they are decoded when they are shown."""
 
     @property
     def likely_length(self) -> int:
         """The length if no fragment follows: the last frame's duration is a guess then, and nothing confirms it."""
-        last = self.length - self.elapsed[-1]
-        others = [after - before for before, after in itertools.pairwise(self.elapsed)]
-        return self.elapsed[-1] + (min(last, 2 * max(others)) if others and last > self.length // 2 else last)
+        decoded = self.decoded or self.elapsed
+        last = self.length - decoded[-1]
+        others = [after - before for before, after in itertools.pairwise(decoded)]
+        return max(self.elapsed) + (min(last, 2 * max(others)) if others and last > self.length // 2 else last)
+
+    @property
+    def shown_length(self) -> int:
+        """Until the end of the frame that is shown last."""
+        return self.length if not self.decoded else max(self.elapsed) + self.length - self.decoded[-1]
 
 
 def read_fragment(file: BinaryIO, moof: Box, time: Box | None, timescale: int, file_bytes: int) -> FragmentClaim | None:
@@ -79,23 +87,26 @@ def read_fragment(file: BinaryIO, moof: Box, time: Box | None, timescale: int, f
         sizes = _column(trun, at + 4 * fields[0], stride, count)
     else:
         sizes = [] if default_size is None else [default_size] * count
-    offset = struct.unpack_from(">i", trun, at + 4 * sum(fields[:3]))[0] if fields[3] else 0
+    offsets = (
+        [one - (one >> 31 << 32) for one in _column(trun, at + 4 * sum(fields[:3]), stride, count)] if fields[3] else []
+    )
     size_bytes = sum(sizes) if sizes else None
     first = struct.unpack_from(">i", trun, 8)[0] if flags & 0x1 else None
     if not _ends_whole(file, moof, size_bytes, first, file_bytes):
         return None
 
     length = sum(durations)
-    elapsed = [0, *itertools.accumulate(durations[:-1])]
+    decoded = [0, *itertools.accumulate(durations[:-1])]
+    elapsed = [one + offset - offsets[0] for one, offset in zip(decoded, offsets, strict=True)] if offsets else decoded
     too_long = length * US_PER_SECOND > _LONGEST_FRAGMENT_US * timescale
-    if too_long or elapsed[-1] * US_PER_SECOND > _LATEST_FRAME_US * timescale:
+    if too_long or decoded[-1] * US_PER_SECOND > _LATEST_FRAME_US * timescale:
         raise ValueError("it has a fragment that is too long")
     decode_base = _decode_base(content.get(b"tfdt"))
     mdat = read_box(file, moof.end, file_bytes)
     assert mdat is not None
     return FragmentClaim(
         captured_us=_captured_us(file, time),
-        base=None if decode_base is None else decode_base + offset,
+        base=None if decode_base is None else decode_base + (offsets[0] if offsets else 0),
         decode_base=decode_base,
         elapsed=tuple(elapsed),
         length=length,
@@ -104,6 +115,7 @@ def read_fragment(file: BinaryIO, moof: Box, time: Box | None, timescale: int, f
         body_byte=mdat.body,
         end_byte=mdat.end,
         sizes=tuple(sizes),
+        decoded=tuple(decoded) if any(offsets) else (),
     )
 
 

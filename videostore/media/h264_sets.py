@@ -9,6 +9,8 @@ from videostore.media.bits import BitReader, unescape
 _HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 """Profiles whose sets name the chroma format and the bit depth."""
 _MAX_POC_CYCLE = 255
+_MAX_BUFFERS = 32
+_EXTENDED_SAR = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ def read_sequence_set(unit: bytes) -> SequenceSet:
     Raises:
         ValueError: it is damaged.
     """
+    return _read_sequence_set(unit)[1]
+
+
+def _read_sequence_set(unit: bytes) -> tuple[BitReader, SequenceSet]:
+    """Read up to the cropping of the frames, where the reader is then."""
     data = unescape(unit)
     reader = BitReader(data, 8)
     profile = reader.bits(8)
@@ -81,7 +88,67 @@ def read_sequence_set(unit: bytes) -> SequenceSet:
     reader.flag()  # gaps_in_frame_num_value_allowed_flag
     reader.unsigned()
     reader.unsigned()  # the size
-    return SequenceSet(id, profile, level, chroma_format, bit_depth, reference_frames, reader.flag(), lossless)
+    progressive = reader.flag()
+    if not progressive:
+        reader.flag()  # mb_adaptive_frame_field_flag
+    reader.flag()  # direct_8x8_inference_flag
+    read = SequenceSet(id, profile, level, chroma_format, bit_depth, reference_frames, progressive, lossless)
+    return reader, read
+
+
+def reordered_frames(unit: bytes) -> int:
+    """How many frames may precede one in the order of decoding and follow it in that of showing, by a NAL unit of type
+    7: `max_num_reorder_frames` (E.1.1); 0 if it does not say.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    reader, _ = _read_sequence_set(unit)
+    if reader.flag():  # frame_cropping_flag
+        for _ in range(4):
+            reader.unsigned()
+    if not reader.flag():  # vui_parameters_present_flag
+        return 0
+    if reader.flag() and reader.bits(8) == _EXTENDED_SAR:
+        reader.bits(32)
+    if reader.flag():  # overscan_info_present_flag
+        reader.flag()
+    if reader.flag():  # video_signal_type_present_flag
+        reader.bits(4)
+        if reader.flag():
+            reader.bits(24)
+    if reader.flag():  # chroma_loc_info_present_flag
+        reader.unsigned()
+        reader.unsigned()
+    if reader.flag():  # timing_info_present_flag
+        reader.bits(32)
+        reader.bits(33)
+    timed = [_skip_buffering(reader) for _ in range(2)]  # of NAL units, and of slices
+    if any(timed):
+        reader.flag()  # low_delay_hrd_flag
+    reader.flag()  # pic_struct_present_flag
+    if not reader.flag():  # bitstream_restriction_flag
+        return 0
+    reader.flag()
+    for _ in range(4):
+        reader.unsigned()
+    return reader.unsigned()
+
+
+def _skip_buffering(reader: BitReader) -> bool:
+    """Skip `hrd_parameters` (E.1.2), if they are there."""
+    present = reader.flag()
+    if present:
+        count = 1 + reader.unsigned()
+        reader.bits(8)
+        if count > _MAX_BUFFERS:
+            raise ValueError("its buffers are damaged")
+        for _ in range(count):
+            reader.unsigned()
+            reader.unsigned()
+            reader.flag()
+        reader.bits(20)
+    return present
 
 
 def read_picture_set(unit: bytes) -> PictureSet:

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 import av
 import av.error
 
+from videostore.media.h264_sets import reordered_frames as h264_reordered_frames
+from videostore.media.hevc_sets import reordered_frames as hevc_reordered_frames
+
 _START = b"\0\0\1"
 _SETS = {"h264": (7, 8), "hevc": (32, 33, 34)}
 """NAL units that a decoder needs before the first frame: SPS and PPS; VPS, SPS and PPS."""
+_SEQUENCE_SET = {"h264": 7, "hevc": 33}
 _PLAYABLE = {
     "h264": frozenset({"yuv420p", "yuvj420p"}),
     "hevc": frozenset({"yuv420p", "yuvj420p", "yuv420p10le"}),
@@ -38,8 +42,8 @@ class KeyframeInfo:
     height: int
     pixels: str
     """ffmpeg's name of the pixel format."""
-    reorders: bool
-    """Whether frames may be shown in another order than they are coded in."""
+    reordered: int
+    """How many frames may come after one that is shown later than they are: 0 if they come as they are shown."""
 
     def check(self, codec: str) -> None:
         """Refuse what a recording cannot contain.
@@ -47,8 +51,6 @@ class KeyframeInfo:
         Raises:
             UncopyableError: with the reason.
         """
-        if self.reorders:
-            raise UncopyableError("its frames are not in display order (B frames)")
         if self.pixels not in _PLAYABLE[codec]:
             raise UncopyableError(f"its pixel format is {self.pixels}, which players of MP4 files cannot show")
 
@@ -65,9 +67,25 @@ def inspect_keyframe(codec: str, keyframe: bytes) -> KeyframeInfo:
             context = stream.codec_context
             if not stream.width or not stream.height or context.pix_fmt is None:
                 raise UncopyableError("its first keyframe cannot be read")
-            return KeyframeInfo(stream.width, stream.height, context.pix_fmt, bool(context.has_b_frames))
-    except (av.error.FFmpegError, IndexError) as error:
+            reordered = _reordered(codec, keyframe) if context.has_b_frames else 0
+            return KeyframeInfo(stream.width, stream.height, context.pix_fmt, reordered)
+    except (av.error.FFmpegError, IndexError, ValueError) as error:
         raise UncopyableError("its first keyframe cannot be read") from error
+
+
+def _reordered(codec: str, keyframe: bytes) -> int:
+    """The highest number of reordered frames of all sequence parameter sets.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    read = h264_reordered_frames if codec == "h264" else hevc_reordered_frames
+    units = parameter_sets(codec, keyframe).split(b"\0" + _START)
+    return max((read(one) for one in units if one and _kind(codec, one[0]) == _SEQUENCE_SET[codec]), default=0)
+
+
+def _kind(codec: str, first: int) -> int:
+    return first & 0x1F if codec == "h264" else first >> 1 & 0x3F
 
 
 def parameter_sets(codec: str, data: bytes) -> bytes:

@@ -131,6 +131,25 @@ def read_sequence_format(unit: bytes) -> SequenceFormat:
     return _read_format(BitReader(unescape(unit), _HEADER_BITS))[0]
 
 
+def reordered_frames(unit: bytes) -> int:
+    """How many frames may precede one in the order of decoding and follow it in that of showing, by a NAL unit of type
+    33: `sps_max_num_reorder_pics` of the highest sub-layer.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    reader = BitReader(unescape(unit), _HEADER_BITS)
+    _, sub_layers = _read_format(reader)
+    reader.unsigned()  # bit_depth_chroma_minus8
+    reader.unsigned()  # log2_max_pic_order_cnt_lsb_minus4
+    reordered = 0
+    for _ in range(1 + sub_layers if reader.flag() else 1):
+        reader.unsigned()
+        reordered = reader.unsigned()
+        reader.unsigned()
+    return reordered
+
+
 def decoding_bits(unit: bytes) -> str:
     """The bits of a NAL unit of type 33 up to its usability information, on which the decoded pictures do not depend.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from videostore.media.decoder_setup import NoSetupError, read_setup
-from videostore.media.fmp4 import Fragment
+from videostore.media.fragmented_file import Fragment
 
 _LENGTH_AT = {"h264": 4, "hevc": 21}
 """Where `avcC` and `hvcC` tell how many bytes a length has."""

@@ -21,6 +21,9 @@ class StreamFormat:
     """For H.264 and H.265: what a decoder needs before the first frame, in Annex B; empty for other codecs."""
     orientation: int = 1
     """How EXIF says that the rows are to be shown, 1 to 8; 1 is upright. The recording is upright."""
+    reordered: int = 0
+    """For H.264 and H.265 with B frames: how many frames may come after one that is shown later than they are, as the
+    parameter sets say. 0: frames come in the order in which they are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Packet:
     format: StreamFormat
     data: bytes
     """For H.264 and H.265: Annex B, with the parameter sets in every keyframe. Frames come in the order in which they
-    are shown."""
+    are decoded: with B frames, one may be captured earlier than the one before it, but none earlier than the last
+    keyframe."""
     captured_us: int
     """Capture time in microseconds, UTC."""
     keyframe: bool = True
@@ -50,7 +54,8 @@ class Source(Protocol):
     """Anything that can be recorded. Only the recorder iterates over it, and it closes the iterator."""
 
     def packets(self) -> AsyncIterator[Packet | Gap]:
-        """Yield packets in the order of their capture times. Never raises because of a fault of the device.
+        """Yield packets in the order in which they are decoded: that of their capture times, unless the format says
+        that frames are reordered. Never raises because of a fault of the device.
 
         The recording ends with the iterator. A source that only pauses yields a gap.
         """

@@ -17,8 +17,9 @@ from videostore.base.errors import reason_of
 from videostore.base.ranges import Range
 from videostore.media.boxes import is_cut_off
 from videostore.media.coded_order import CodedFrame, borders, is_delayed
-from videostore.media.fmp4 import Fragment, FragmentedFile, NotOursError, read_ends, read_fragments
+from videostore.media.fmp4 import read_ends, read_fragments
 from videostore.media.foreign_frames import read_foreign
+from videostore.media.fragmented_file import Fragment, FragmentedFile, NotOursError
 from videostore.media.look import Look
 from videostore.media.nal_units import damaged_fragments
 from videostore.media.segment_names import name_time_us, parse_open_name, parse_run_comment
@@ -82,7 +83,7 @@ def describe_fragments(file_name: str, content: FragmentedFile, run_number: int 
     return Segment(
         file_name=file_name,
         start_us=content.start_us,
-        end_us=content.end_us,
+        end_us=content.complete_until_us if parse_open_name(file_name) else content.end_us,
         size_bytes=content.size_bytes,
         width=content.width,
         height=content.height,
@@ -161,6 +162,8 @@ class FrameTimes:
     """Where the fragments begin."""
     damaged: tuple[Range, ...] = ()
     """What is left out because the frames in it are damaged."""
+    complete_until_us: int | None = None
+    """Where an open segment has frames of which some that are shown before them are not there yet; None if nowhere."""
 
 
 def frame_times(
@@ -176,10 +179,11 @@ def frame_times(
         OSError: the system lacks resources at the moment (see `PASSING_ERRORS`), which tells nothing about the file.
     """
     try:
-        content = read_fragments(path, segment.size_bytes if parse_open_name(segment.file_name) else None)
+        is_open = parse_open_name(segment.file_name) is not None
+        content = read_fragments(path, segment.size_bytes if is_open else None)
         if check is not None:
             without = {*without, *damaged_fragments(path, content.codec, read_for(check, content.fragments))}
-        damaged = tuple(Range(one.times_us[0], one.end_us) for one in content.fragments if one.times_us[0] in without)
+        damaged = tuple(Range(one.first_us, one.end_us) for one in content.fragments if one.times_us[0] in without)
         content = content.without(without)
     except NotOursError as error:
         if segment.run_us is not None:
@@ -206,21 +210,24 @@ def frame_times(
         stretches=stretches,
         header_bytes=content.header_bytes,
         damaged=damaged,
+        order=content.order,
+        origin_us=content.origin_us,
+        complete_until_us=content.complete_until_us if is_open and content.is_reordered else None,
     )
 
 
 def needed_for(asked: Range, fragments: Sequence[Fragment]) -> list[Fragment]:
     """The fragments without which the frames of a range cannot be decoded: from the keyframe before it on."""
-    keyed = (n for n, one in enumerate(fragments) if one.is_keyed and one.times_us[0] <= asked.from_us)
+    keyed = (n for n, one in enumerate(fragments) if one.is_keyed and one.first_us <= asked.from_us)
     first = max(keyed, default=0)
-    return [one for one in fragments[first:] if one.times_us[0] < asked.to_us]
+    return [one for one in fragments[first:] if one.first_us < asked.to_us]
 
 
 def read_for(asked: Range, fragments: Sequence[Fragment]) -> list[Fragment]:
     """The fragments that ffmpeg reads for a range: also the first ones, to learn what the file is, and one behind."""
     needed = needed_for(asked, fragments)
-    probed = [one for one in fragments if one.begin_byte < _PROBED_BYTES and one.times_us[0] < asked.from_us]
-    behind = [one for one in fragments if one.times_us[0] >= asked.to_us][:1]
+    probed = [one for one in fragments if one.begin_byte < _PROBED_BYTES and one.first_us < asked.from_us]
+    behind = [one for one in fragments if one.first_us >= asked.to_us][:1]
     return list(dict.fromkeys([*probed, *needed, *behind]))
 
 

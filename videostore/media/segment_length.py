@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.media.boxes import DAMAGE, leaf_positions, read_body, read_box
-from videostore.media.fmp4 import FragmentedFile
+from videostore.media.fragmented_file import FragmentedFile
 from videostore.media.media_header import LENGTH_AT, timescale_of
 
 _LARGEST = 0xFFFFFFFF
@@ -49,10 +49,12 @@ def _writes(file: BinaryIO, content: FragmentedFile, until_us: int) -> list[tupl
         return (length_us * timescale + US_PER_SECOND // 2) // US_PER_SECOND
 
     last = content.fragments[-1]
-    length, lasts = ticks(until_us - content.start_us), ticks(until_us - last.times_us[-1])
+    length, lasts = ticks(until_us - content.start_us), ticks(until_us - content.times_us[-1])
     if mdhd[0] or lasts <= 0 or length > _LARGEST:  # another version has other places
         return []
     writes = [(at + LENGTH_AT, length)]
+    if content.is_reordered:  # durations lie between the times of decoding
+        return writes
     place = _place_of_last_duration(_box(file, b"moof", last.begin_byte))
     if place is not None:
         file.seek(place)

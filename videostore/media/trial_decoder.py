@@ -11,7 +11,7 @@ import av.error
 from av.video.codeccontext import VideoCodecContext
 
 from videostore.media.decoder_setup import NoSetupError, read_setup
-from videostore.media.fmp4 import Fragment
+from videostore.media.fragmented_file import Fragment
 from videostore.media.nal_units import frames_of, length_bytes, split_units, unit_kind
 
 _OPTIONS = {"h264": {}, "hevc": {"err_detect": "explode"}}

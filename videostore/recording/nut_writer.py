@@ -9,6 +9,7 @@ from typing import Any
 import av
 
 from videostore.base.constants import US_PER_SECOND
+from videostore.media.decode_order import DecodeOrder
 from videostore.media.packet import Packet
 
 _OPTIONS = {
@@ -18,6 +19,7 @@ _OPTIONS = {
     "write_index": "0",
     "syncpoints": "none",
     "strict": "experimental",
+    "avoid_negative_ts": "disabled",  # reordered frames are decoded before 0, which would move all of them
 }
 _TIME_BASE = Fraction(1, US_PER_SECOND)
 
@@ -28,16 +30,28 @@ class NutWriter:
     def __init__(self, first: Packet, framerate: int) -> None:
         """For a stream that begins with `first`, which still has to be added."""
         self._epoch_us = first.captured_us
+        self._order = DecodeOrder(first.captured_us, first.format.reordered)
         self._bytes = _Bytes()
         self._container = av.open(self._bytes, "w", format="nut", container_options=_OPTIONS)
         self._stream = _mux_stream(self._container, first, framerate)
 
+    def takes(self, captured_us: int) -> bool:
+        """Whether a frame with this capture time can be the next one."""
+        return self._order.fits(captured_us)
+
     def add(self, packet: Packet) -> bytearray:
-        """A packet as bytes. Its pts is its distance from the first one."""
+        """A packet as bytes. Its pts is its distance from the first one.
+
+        Raises:
+            ValueError: it cannot follow the one before it.
+        """
+        decoded_us = self._order.next(packet.captured_us)
+        if decoded_us is None:
+            raise ValueError("its capture time does not fit those before it")
         coded = av.Packet(packet.data)
         coded.stream = self._stream
         coded.time_base = _TIME_BASE
-        coded.pts = coded.dts = packet.captured_us - self._epoch_us
+        coded.pts, coded.dts = packet.captured_us - self._epoch_us, decoded_us - self._epoch_us
         coded.is_keyframe = packet.keyframe
         self._container.mux(coded)
         return self._bytes.take()

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from videostore.base.clock import Clock, SteadyClock
-from videostore.base.constants import MAX_STEP_IN_RUN_US
 from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
 from videostore.base.tasks import end_tasks_during, finish_despite_cancellation
 from videostore.ffmpeg.encoder import Encoder
@@ -213,7 +212,7 @@ class Recorder:
         if run is not None:
             if run.format != item.format:
                 await self._finish_with_retries("the image size or format changed")
-            elif not run.last_us < item.captured_us < run.last_us + MAX_STEP_IN_RUN_US:
+            elif not run.takes(item.captured_us):
                 await self._finish_with_retries("the capture times jumped")
         if self._repeat is not None:
             await self._write_with_retries(item)

@@ -15,6 +15,9 @@ KEPT_FOR_REPEAT_S = 30.0
 KEPT_FOR_REPEAT_BYTES = 32 * MIB
 """The oldest packets beyond this are dropped."""
 
+_ROUNDING_US = 1
+"""A capture time in a file may be so much off."""
+
 GIVE_UP_AFTER = 7
 """So many failures in a row, of which none leaves a frame in a file, end the recording: with the pauses between them it
 has been tried for 13 s, in which retention would have made room."""
@@ -59,7 +62,11 @@ class RepeatBuffer:
             self.failures = 1
         packets = self._packets
         self.clear()
-        return [one for one in packets if one.captured_us > stored_us]
+        kept = list(packets)
+        for number in range(len(kept) - 1, -1, -1):  # in the order of decoding, later frames may be captured earlier
+            if abs(kept[number].captured_us - stored_us) <= _ROUNDING_US:
+                return kept[number + 1 :]
+        return [one for one in kept if one.captured_us > stored_us]
 
     def clear(self) -> None:
         """Forget all packets: they are in files."""

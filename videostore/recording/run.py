@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from videostore.base.constants import FFMPEG_FINISH_S, FFMPEG_STUCK_S
+from videostore.base.constants import FFMPEG_FINISH_S, FFMPEG_STUCK_S, MAX_STEP_IN_RUN_US
 from videostore.base.errors import FFmpegError
 from videostore.base.files import sync_file
 from videostore.base.system import unread_bytes
@@ -50,7 +50,7 @@ class Run:
         self.epoch_us = first.captured_us
         """Capture time of the first frame, UTC; pts 0."""
         self.last_us = first.captured_us - 1
-        """Capture time of the last frame that was given to ffmpeg."""
+        """Latest capture time of the frames that were given to ffmpeg."""
         now_s = asyncio.get_running_loop().time
         self.tally = FrameTally(first.format.codec, on_frame, now_s=now_s, copies=encoder.copies)
         """What came out of ffmpeg."""
@@ -101,6 +101,7 @@ class Run:
             pad_to_even=bool(first.format.width % 2 or first.format.height % 2),
             segment_seconds=segment_seconds,
             logger=logger,
+            reordered=first.format.reordered,
         )
         process = await start_ffmpeg(args, stdin=True, stdout=True)
         assert process.stdout is not None and process.stderr is not None
@@ -129,6 +130,10 @@ class Run:
         """Wait until its ffmpeg has exited, for whatever reason."""
         await self._process.wait()
 
+    def takes(self, captured_us: int) -> bool:
+        """Whether a frame with this capture time can follow those that were given to ffmpeg."""
+        return self._nut.takes(captured_us) and captured_us < self.last_us + MAX_STEP_IN_RUN_US
+
     async def write(self, packet: Packet) -> None:
         """Hand a packet to ffmpeg; returns when the pipe has room again.
 
@@ -140,7 +145,7 @@ class Run:
         with self._giving:
             self._given_us.append(packet.captured_us)
         await self._send(data)
-        self.last_us = packet.captured_us
+        self.last_us = max(self.last_us, packet.captured_us)
 
     @property
     def fault(self) -> str:
@@ -255,12 +260,12 @@ class Run:
             return self.known_paths
 
     def next_frame_us(self, time_us: int) -> int | None:
-        """Capture time of the frame that was given to ffmpeg after another one; None if that is not known any more.
+        """The next capture time after that of a frame that was given to ffmpeg; None if it is not known any more.
 
         Files may tell a time a microsecond too early.
         """
         with self._giving:
-            given = list(self._given_us)
+            given = sorted(self._given_us)
         at = bisect.bisect_right(given, time_us + 1)
         return given[at] if 0 < at < len(given) else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ IMAGE_CODECS = ("mjpeg", "png", "rawvideo")
 _CHECKED = {"err_detect": "crccheck+explode", "noautorotate": None}
 """A decoder conceals what is damaged: it repeats the image before it. These options make it refuse the image instead;
 and only we turn images, since versions of ffmpeg differ in what they turn."""
+
+FRAGMENTS_IN_TIME = {"frag_duration": str(KEYFRAME_INTERVAL_S * US_PER_SECOND)}
+"""A fragment each second, also where keyframes are further apart."""
 
 _TURNS: dict[int, tuple[tuple[str, str], ...]] = {
     2: (("hflip", ""),),
@@ -47,22 +51,17 @@ def recording_command(
     source_codec: str = "",
     orientation: int = 1,
     pad_to_even: bool = False,
+    reordered: int = 0,
 ) -> list[str]:
     """The command line of a run's ffmpeg: NUT on its standard input, segments named after the run in the directory.
 
     Fragments make the open segment readable, `prft` gives each of them its capture time, and the timestamps of every
     segment start at 0 (`avoid_negative_ts`, `use_editlist`), so that no player shows an hour of blank before it.
+    With `reordered` frames that is when the first frame is decoded, and no edit list hides what it is shown later.
     """
-    options = {
-        "movflags": "+frag_keyframe+empty_moov+default_base_moof",
-        "write_prft": "pts",
-        "use_editlist": "0",
-        "avoid_negative_ts": "disabled",
-        "output_ts_offset": format_seconds(epoch_us),
-        "flush_packets": "1",
-    }
+    options = segment_options(epoch_us)
     if encoder.copies:  # the source decides where keyframes are, so fragments start without one
-        options |= {"frag_duration": str(KEYFRAME_INTERVAL_S * US_PER_SECOND)}
+        options |= FRAGMENTS_IN_TIME
     checks = _CHECKED if source_codec in IMAGE_CODECS and not encoder.copies else {}
     # One decoder thread: frame threads would delay images.
     source = ffmpeg.input(
@@ -84,13 +83,16 @@ def recording_command(
         if pad_to_even:
             video = even_size(video)
         video = player_colours(video, full_range=source_codec == "mjpeg")
+    reordered = reordered if encoder.copies else 0
+    ordering = {"bsf:v": _early_start(reordered), "avoid_negative_ts": "disabled"} if reordered else {}
     output = video.output(
         output_pattern(directory, epoch_us),
         **encoder.options(source_codec),
+        **ordering,
         f="segment",
         segment_time=segment_seconds,
         segment_format="mp4",
-        segment_format_options=":".join(f"{name}={value}" for name, value in options.items()),
+        segment_format_options=joined_options(options),
         **{"metadata": f"comment={run_comment(epoch_us)}", "metadata:g": f"description={encoder.tag}"},
     )
     output = output.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(logger), *REPORT_ARGUMENTS)
@@ -98,6 +100,31 @@ def recording_command(
         output = output.global_args("-max_error_rate", "1")  # a run of damaged images is no failure of ffmpeg
     command: list[str] = output.compile(cmd=binary)
     return command
+
+
+def segment_options(offset_us: int) -> dict[str, str]:
+    """The options of the muxer of each segment. `offset_us` is the capture time of pts 0."""
+    return {
+        "movflags": "+frag_keyframe+empty_moov+default_base_moof",
+        "write_prft": "pts",
+        "use_editlist": "0",
+        "avoid_negative_ts": "disabled",
+        "output_ts_offset": format_seconds(offset_us),
+        "flush_packets": "1",
+    }
+
+
+def joined_options(options: Mapping[str, str]) -> str:
+    """Options as ffmpeg's `segment_format_options` takes them."""
+    return ":".join(f"{name}={value}" for name, value in options.items())
+
+
+def _early_start(reordered: int) -> str:
+    """A filter that dates the decoding of the first frames before the first one is shown.
+
+    ffmpeg guesses it by the frame rate, which can be later than when a frame is shown.
+    """
+    return f"setts=pts=PTS:dts='if(lt(N,{reordered}),(N-{reordered})/({US_PER_SECOND}*TB),DTS)'"
 
 
 def turn_upright(video: Any, orientation: int) -> Any:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import bisect
+
 from videostore.base.constants import CAPTURED_AT_PLAUSIBLE_US, US_PER_SECOND
 
 ARRIVAL_DRIFT_PPM = 500
 """How fast a camera's clock may drift against ours: as fast as slewing moves a clock, and much faster than quartz
 drifts."""
+
+
+_REMEMBERED = 32
+"""No decoder holds so many frames back because of their order."""
+_LATEST_US = 1 << 62
+_ROOM_PART = 1000
+"""Frames that must be later than the estimate get a thousandth of their distance."""
 
 
 class ArrivalTimeEstimator:
@@ -19,7 +28,8 @@ class ArrivalTimeEstimator:
     def __init__(self) -> None:
         self._offset_us: int | None = None
         self._arrived_us = 0
-        self._last_us: int | None = None
+        self._dated: list[tuple[int, int]] = []
+        """The last frames: their timestamps, sorted, and their capture times."""
 
     def observe(self, pts_us: int, arrived_us: int) -> bool:
         """Add an arrival to the estimate; False, without adding it, if the stream's timestamps have jumped."""
@@ -35,10 +45,24 @@ class ArrivalTimeEstimator:
         return True
 
     def date(self, pts_us: int) -> int:
-        """Capture time of the next frame, UTC; always later than the frame before, whatever the estimate does."""
+        """Capture time of the next frame, UTC; always later than that of the frame that is shown before it, and earlier
+        than that of the one behind it, whatever the estimate does.
+        """
         assert self._offset_us is not None
         captured_us = pts_us + self._offset_us
-        if self._last_us is not None:
-            captured_us = max(captured_us, self._last_us + 1)
-        self._last_us = captured_us
+        at = bisect.bisect_right(self._dated, (pts_us, _LATEST_US))
+        if at > 0:
+            before_pts_us, before_us = self._dated[at - 1]
+            if at < len(self._dated):
+                after_pts_us, after_us = self._dated[at]
+                if not before_us < captured_us < after_us:
+                    share_us = (after_us - before_us) * (pts_us - before_pts_us)
+                    captured_us = before_us + share_us // max(after_pts_us - before_pts_us, 1)
+            else:  # frames that are shown before this one may follow, and need room
+                room_us = min(max((pts_us - before_pts_us) // _ROOM_PART, 1), _REMEMBERED)
+                captured_us = max(captured_us, before_us + room_us)
+        elif self._dated:
+            captured_us = min(captured_us, self._dated[0][1] - 1)
+        self._dated.insert(at, (pts_us, captured_us))
+        del self._dated[:-_REMEMBERED]
         return captured_us

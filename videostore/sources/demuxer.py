@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import av
@@ -17,6 +19,7 @@ from videostore.base.constants import FFMPEG_FINISH_S, US_PER_SECOND
 from videostore.base.system import subordinate
 from videostore.base.tasks import finish_despite_cancellation, off_loop
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
+from videostore.media.decode_order import DecodeOrder
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
 from videostore.media.packet import StreamFormat
 from videostore.media.recovery_point import recovers_later
@@ -25,7 +28,8 @@ from videostore.sources.handover import CodedFrame, EndOfInput, Handover
 
 _READ_OPTIONS = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 """ffmpeg has analysed the stream already: the first frame need not wait for others."""
-_REORDERED = "its frames are not in display order (B frames)"
+_REORDERED = "its frames are reordered (B frames), and it does not say so"
+_LEADING = "a keyframe comes before frames that are shown earlier than it (open GOP)"
 
 
 class Demuxer:
@@ -57,11 +61,18 @@ class Demuxer:
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], clock: SteadyClock, messages: FFmpegMessages, *, held_back: bool = False
+        cls,
+        command: Sequence[str],
+        clock: SteadyClock,
+        messages: FFmpegMessages,
+        *,
+        held_back: bool = False,
+        list_text: bytes = b"",
     ) -> Demuxer:
         """Start a command that writes NUT to its standard output.
 
-        `held_back`: it passes each frame on when it has got the next one.
+        `list_text` is what it reads from its standard input, at most what a pipe holds. `held_back`: it passes each
+        frame on when it has got the next one.
 
         Raises:
             FFmpegError: it cannot be started.
@@ -70,7 +81,9 @@ class Demuxer:
         nut = os.fdopen(reading, "rb", buffering=0)
         try:
             with os.fdopen(writing, "wb", buffering=0) as output:
-                process = await start_ffmpeg(await off_loop(subordinate, command), stdin=False, stdout=output)
+                whole = await off_loop(subordinate, command)
+                with _filled_pipe(list_text) if list_text else contextlib.nullcontext(False) as given:
+                    process = await start_ffmpeg(whole, stdin=given, stdout=output)
             return cls(process, nut, clock, messages, held_back=held_back)
         except BaseException:
             nut.close()
@@ -152,8 +165,6 @@ class Demuxer:
         self.width, self.height = stream.width, stream.height
         if codec not in COPYABLE:
             raise UncopyableError(f"its codec is {codec}")
-        if stream.codec_context.has_b_frames:
-            raise UncopyableError(_REORDERED)
         extradata = bytes(stream.codec_context.extradata or b"")
         packets = container.demux(stream)
         if extradata[:1] == b"\1":  # lengths instead of start codes, as in an MP4
@@ -163,7 +174,8 @@ class Demuxer:
         formatter = _FrameFormatter(codec, b"" if extradata[:1] == b"\1" else extradata)
         base = stream.time_base
         scale, unit = US_PER_SECOND * base.numerator, base.denominator
-        last = None
+        order: _Order | None = None
+        last: int | None = None
         for packet in packets:
             if not packet.size:
                 continue
@@ -172,19 +184,75 @@ class Demuxer:
             arrived_us = self._clock.now_us()
             if self._held_back and last is not None:
                 arrived_us -= (packet.pts - last) * scale // unit
-            if last is not None and packet.pts < last:
-                raise UncopyableError(_REORDERED)
             last = packet.pts
             formatted = formatter.format(bytes(packet), bool(packet.is_keyframe))
             if formatted is not None:
                 pts_us = (2 * packet.pts * scale + unit) // (2 * unit)
-                yield CodedFrame(*formatted, pts_us, arrived_us, self._clock.steps, bool(packet.is_keyframe))
+                if order is None or order.format != formatted[0]:
+                    yield from order.rest() if order else ()
+                    order = _Order(formatted[0], pts_us)
+                frame = CodedFrame(*formatted, pts_us, arrived_us, self._clock.steps, bool(packet.is_keyframe))
+                yield from order.next(frame)
+        yield from order.rest() if order else ()
+
+
+def _filled_pipe(data: bytes) -> BinaryIO:
+    """The readable end of a pipe that holds this, and then ends."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb", buffering=0) as end:
+        end.write(data)
+    return os.fdopen(reading, "rb", buffering=0)
 
 
 def _filtered(packets: Iterator[Any], context: BitStreamFilterContext) -> Iterator[Any]:
     for packet in packets:
         if packet.size:
             yield from context.filter(packet)
+
+
+class _Order:
+    """Checks the order of the frames of one format, and finds when each is decoded.
+
+    If frames are reordered, a keyframe waits for the next frame: one that is shown earlier needs frames before the
+    keyframe, so that no segment could begin there.
+    """
+
+    def __init__(self, format: StreamFormat, first_us: int) -> None:
+        self.format = format
+        self._order = DecodeOrder(first_us, format.reordered)
+        self._shown_us = first_us - 1
+        """When the last frame so far is shown."""
+        self._keyframe_us = first_us
+        self._held: CodedFrame | None = None
+
+    def next(self, frame: CodedFrame) -> Iterator[CodedFrame]:
+        """The frames that can be passed on.
+
+        Raises:
+            UncopyableError: they must not be.
+        """
+        if frame.keyframe:
+            if frame.pts_us < self._shown_us:
+                raise UncopyableError(_LEADING)
+            self._keyframe_us = frame.pts_us
+        elif frame.pts_us < self._keyframe_us:
+            raise UncopyableError(_LEADING if self.format.reordered else _REORDERED)
+        decoded_us = self._order.next(frame.pts_us)
+        if decoded_us is None and (self.format.reordered or frame.pts_us < self._shown_us):
+            raise UncopyableError(_REORDERED)
+        self._shown_us = max(self._shown_us, frame.pts_us)
+        yield from self.rest()
+        dated = replace(frame, decoded_us=decoded_us)
+        if frame.keyframe and self.format.reordered:
+            self._held = dated
+        else:
+            yield dated
+
+    def rest(self) -> Iterator[CodedFrame]:
+        """The frame that waits."""
+        held, self._held = self._held, None
+        if held is not None:
+            yield held
 
 
 class _FrameFormatter:
@@ -214,5 +282,5 @@ class _FrameFormatter:
             info: KeyframeInfo = inspect_keyframe(self._codec, data)
             info.check(self._codec)
             self._sets = sets
-            self._format = StreamFormat(self._codec, info.width, info.height, sets)
+            self._format = StreamFormat(self._codec, info.width, info.height, sets, reordered=info.reordered)
         return self._format, data

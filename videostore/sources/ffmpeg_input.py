@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 
 from videostore.base.clock import Clock, SteadyClock, SystemClock
-from videostore.base.constants import CAMERA_PATIENCE_S, FFMPEG_BACKOFF_S
+from videostore.base.constants import CAMERA_PATIENCE_S
 from videostore.base.errors import VideoStoreError
 from videostore.base.files import AnyPath
 from videostore.base.tasks import off_loop
@@ -24,6 +24,7 @@ from videostore.sources.input_profile import InputFault, InputProfile, InputRefu
 from videostore.sources.input_url import Address
 from videostore.sources.pacing import DatedFrame, FileTimes
 from videostore.sources.probing import StreamInfo, probe
+from videostore.sources.retry_pause import RetryPause
 from videostore.sources.session import InputSession
 from videostore.sources.until_set import until_set
 
@@ -53,12 +54,13 @@ class FFmpegInput:
         reencode: bool = False,
         patience_s: float = CAMERA_PATIENCE_S,
         keyframe_patience_s: float = KEYFRAME_PATIENCE_S,
+        streams_only: bool = False,
     ) -> None:
         """`options` and `format` are ffmpeg's for the input (`{"rtsp_transport": "udp"}`, `v4l2`), without a dash.
 
         `encoder` is for video that has to be re-encoded; with `reencode` for all video. `patience_s` is how long the
         first frame of a live input may take; if keyframes are further apart than `keyframe_patience_s`, it is
-        re-encoded.
+        re-encoded. With `streams_only` it never ends by itself, and a file over HTTP is refused as a gap.
 
         Raises:
             RequestError: the input or an option is invalid.
@@ -67,10 +69,13 @@ class FFmpegInput:
         self._address = Address(os.fsdecode(input), options, format)
         self._encoder = encoder
         self._profile = InputProfile(
-            InputSettings(self._address, options, format, binary, encoder, patience_s, keyframe_patience_s),
+            InputSettings(
+                self._address, options, format, binary, encoder, patience_s, keyframe_patience_s, streams_only
+            ),
             reencode=reencode,
         )
-        self._steady = SteadyClock(clock or SystemClock())
+        self._clock = clock or SystemClock()
+        self._steady = SteadyClock(self._clock)
         self._logger = logger
         self.info: StreamInfo | None = None
         """What it contains, as far as `open` could find out."""
@@ -87,6 +92,8 @@ class FFmpegInput:
         self._last_us = 0
         self._steps = 0
         """Steps of the clock before `_last_us`: only frames after the same step have to be later."""
+        self._before_us = 0
+        """The last capture time before this opening of the input."""
 
     @classmethod
     async def open(
@@ -163,7 +170,7 @@ class FFmpegInput:
             self._times.stop()
 
     async def packets(self) -> AsyncIterator[Packet | Gap]:
-        """Yield packets as they come, and one gap whenever none do.
+        """Yield packets as they come, and a gap whenever none do; another one if the reason changes.
 
         The end of a file ends the iterator, and so does `stop`; a live input is opened again.
         """
@@ -181,17 +188,18 @@ class FFmpegInput:
         times = self._times = FileTimes(self._steady, self._length_us)
         if self._stopping.is_set():
             times.stop()
-        first_s, longest_s = FFMPEG_BACKOFF_S
-        pause_s, resume_us, gap_reported = first_s, 0, False
+        pause, resume_us, reported = RetryPause(self._clock), 0, ""
         while True:
             session = InputSession(
-                profile, self._steady, self._logger, times=times, resume_us=resume_us, quiet=gap_reported
+                profile, self._steady, self._logger, times=times, resume_us=resume_us, quiet=bool(reported)
             )
             reason, verb = "", "failed"
+            self._before_us = self._last_us
             try:
                 async with session, contextlib.aclosing(session.frames()) as frames:  # type: ignore[type-var]
                     async for dated in frames:
-                        pause_s, gap_reported = first_s, False
+                        pause.frame()
+                        reported = ""
                         self._tell_of_sound()
                         packet = self._packet(dated)
                         if not profile.live:
@@ -218,15 +226,14 @@ class FFmpegInput:
                 reason = str(error).rstrip(".")
                 verb = "cannot be recorded" if isinstance(error, InputRefused) else verb
             gap = f"the input {self._address} {verb}: {reason}"
-            if not gap_reported:
+            if gap != reported:
                 self._logger.warning("Not recording: %s.", gap)
                 yield Gap(gap)
-            gap_reported = True
+            reported = gap
             if not profile.live:
                 self.fault = gap
                 return
-            await asyncio.sleep(pause_s)
-            pause_s = min(longest_s, 2 * pause_s)
+            await asyncio.sleep(pause.next_s())
 
     async def _look_for_rest(self, complete: Completeness, session: InputSession) -> None:
         settings = self._profile.settings
@@ -242,8 +249,12 @@ class FFmpegInput:
     def _packet(self, dated: DatedFrame) -> Packet:
         captured_us = dated.captured_us
         if dated.clock_steps == self._steps:
-            captured_us = max(captured_us, self._last_us + 1)
-        self._last_us, self._steps = captured_us, dated.clock_steps
+            earlier_us = self._before_us if dated.frame.format.reordered else self._last_us
+            captured_us = max(captured_us, earlier_us + 1)
+            self._last_us = max(self._last_us, captured_us)
+        else:
+            self._last_us = self._before_us = captured_us
+        self._steps = dated.clock_steps
         if self.first_us is None:
             self.first_us = captured_us
         return Packet(dated.frame.format, dated.frame.data, captured_us, dated.frame.keyframe)

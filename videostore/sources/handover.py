@@ -24,12 +24,19 @@ class CodedFrame:
     format: StreamFormat
     data: bytes
     pts_us: int
-    """By the input's own clock."""
+    """When it is shown, by the input's own clock."""
     arrived_us: int
     """When it was read, UTC."""
     clock_steps: int
     """How many steps of the clock were followed until then: times across a step cannot be compared."""
     keyframe: bool
+    decoded_us: int | None = None
+    """When it is decoded, by the same clock; None: when it is shown."""
+
+    @property
+    def order_us(self) -> int:
+        """What rises from frame to frame: when it is decoded."""
+        return self.pts_us if self.decoded_us is None else self.decoded_us
 
 
 @dataclass(frozen=True, slots=True)

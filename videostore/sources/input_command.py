@@ -7,6 +7,7 @@ from typing import Any
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.time_format import format_seconds
 from videostore.ffmpeg.filters import deinterlaced, even_size, filter_text, player_colours
+from videostore.sources.hidden_input import LIST_INPUT, list_of, program_options
 from videostore.sources.input_profile import InputProfile
 
 RTSP_TIMEOUT_S = 10.0
@@ -29,6 +30,11 @@ _VIDEO = "0:V:0"
 """The first video stream that is not a cover image."""
 
 
+_ANY_DECODING_TIME = f"setts=pts=PTS:dts='if(eq(PTS,NOPTS),DTS,N-{1 << 40})'"
+"""NUT does not say when frames are decoded. Where an input does not say it either, ffmpeg guesses, and moves B frames
+that are shown before its guess. The filter holds each frame back until the next one, so live inputs go without."""
+
+
 def input_command(profile: InputProfile, resume_us: int = 0) -> list[str]:
     """The command that writes an input's video to standard output, as NUT: copied, or re-encoded if it has to be.
 
@@ -36,14 +42,9 @@ def input_command(profile: InputProfile, resume_us: int = 0) -> list[str]:
     """
     settings = profile.settings
     live, reencode = profile.live, bool(profile.reencoded)
-    options: dict[str, str] = {}
-    if settings.address.scheme in ("rtsp", "rtsps"):
-        options = {"rtsp_transport": "tcp", "timeout": str(round(RTSP_TIMEOUT_S * US_PER_SECOND))}
-    if live:
-        options["fpsprobesize"] = "0"  # the frames of such a probe would come late, and all at once
-        options["analyzeduration"] = str(round(profile.look_s * US_PER_SECOND))
-        if reencode:
-            options["thread_type"] = "slice"  # frame threads delay frames
+    options = _opening_options(profile)
+    if live and reencode:
+        options["thread_type"] = "slice"  # frame threads delay frames
     if settings.format:
         options["f"] = settings.format
     if resume_us:
@@ -56,16 +57,41 @@ def input_command(profile: InputProfile, resume_us: int = 0) -> list[str]:
         coding = ["-c", "copy", "-copytb", "1"]
         if not live:
             options["fflags"] = "+genpts"  # for raw H.264 and AVI files
-            coding += ["-avoid_negative_ts", "disabled"]
+            coding += ["-avoid_negative_ts", "disabled", "-bsf:v", _ANY_DECODING_TIME]
     options |= settings.options
+    opened = ["-i", settings.address.argument]
+    if settings.hidden:
+        # The list has no packets of its own to analyse: its one entry was analysed when it was opened.
+        options = program_options(options) | {"fpsprobesize": "0", "analyzeduration": "0"}
+        opened = list(LIST_INPUT)
     return [
         *(settings.binary, "-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"),
         *(word for name, value in options.items() for word in ((f"-{name}", value) if value else (f"-{name}",))),
-        *("-i", settings.address.argument, "-map", _VIDEO),
+        *opened,
+        *("-map", _VIDEO),
         *coding,
         *_NUT_OPTIONS,
         "pipe:1",
     ]
+
+
+def input_list(profile: InputProfile) -> bytes:
+    """What that command reads from its standard input: the URL and its options, if they are hidden."""
+    settings = profile.settings
+    if not settings.hidden:
+        return b""
+    return list_of(settings.address.argument, {**_opening_options(profile), **settings.options}, settings.format)
+
+
+def _opening_options(profile: InputProfile) -> dict[str, str]:
+    """Options with which an input is opened, unless the user names others."""
+    options: dict[str, str] = {}
+    if profile.settings.address.scheme in ("rtsp", "rtsps"):
+        options = {"rtsp_transport": "tcp", "timeout": str(round(RTSP_TIMEOUT_S * US_PER_SECOND))}
+    if profile.live:
+        options["fpsprobesize"] = "0"  # the frames of such a probe would come late, and all at once
+        options["analyzeduration"] = str(round(profile.look_s * US_PER_SECOND))
+    return options
 
 
 def _prepared(video: Any, profile: InputProfile) -> Any:

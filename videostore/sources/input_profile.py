@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from videostore.ffmpeg.encoder import Encoder
+from videostore.media.h26x import UncopyableError
+from videostore.media.packet import StreamFormat
 from videostore.sources.ffmpeg_messages import FFmpegMessages
+from videostore.sources.hidden_input import SCHEMES, SCHEMES_OF_STREAMS
 from videostore.sources.input_url import Address
 
 LOOK_S = (1.0, 5.0, 25.0)
@@ -19,6 +22,9 @@ ROTATED = "its video is rotated"
 INTERLACED = "its video is interlaced"
 _IN_BURSTS = {"hls": "HLS", "dash": "DASH"}
 """Formats that come a whole segment at a time, some time after capture, and once more when they are opened again."""
+_UNTIMED = frozenset({"h264", "hevc", "avi"})
+"""Formats that do not say when frames are shown."""
+_UNTIMED_FRAMES = "it has B frames, and does not say when they are shown"
 _NO_COPY = re.compile(
     r"not currently supported in container|No codec tag defined|[Cc]ould not find tag|incompatible with output codec"
     r"|unknown timestamp|Timestamps are unset|Negative pts not supported"
@@ -55,6 +61,14 @@ class InputSettings:
     """How long the first frame may take."""
     keyframe_patience_s: float
     """Video whose keyframes are further apart is re-encoded."""
+    streams_only: bool = False
+    """Whether it has to be a stream or a device, which never ends, and whose URL no other process may see."""
+
+    @property
+    def hidden(self) -> bool:
+        """Whether ffmpeg gets the URL in a list instead of as an argument."""
+        scheme = self.address.scheme
+        return scheme in SCHEMES or (self.streams_only and scheme in SCHEMES_OF_STREAMS)
 
 
 class InputProfile:
@@ -64,6 +78,7 @@ class InputProfile:
         self.settings = settings
         self.reencoded = "as requested" if reencode else ""
         """Why it has to be re-encoded; empty if it can be copied."""
+        self._always_reencodes = reencode
         self.codec = ""
         """ffmpeg's name of the video's codec; empty if it is not known yet."""
         self.interlaced = False
@@ -77,6 +92,8 @@ class InputProfile:
     @property
     def live(self) -> bool:
         """Whether it goes on without an end."""
+        if self.settings.streams_only:
+            return True
         return not (self._ends or self.settings.format == "lavfi" or self.settings.address.is_file)
 
     @property
@@ -92,7 +109,10 @@ class InputProfile:
         """
         for _ in range(_MESSAGE_TURNS):
             await asyncio.sleep(0)
+        earlier = self.codec
         self.learn_video(messages)
+        if earlier not in ("", self.codec) and not self._always_reencodes:
+            self.reencoded = ""  # what kept the other codec from being copied
         self.has_sound |= messages.has_sound
         for name in messages.formats & _IN_BURSTS.keys():
             raise InputRefused(
@@ -106,6 +126,15 @@ class InputProfile:
         """Take in what ffmpeg has reported about the input's video so far."""
         self.interlaced |= messages.interlaced
         self.codec = messages.codec or self.codec
+
+    def check_order(self, format: StreamFormat, messages: FFmpegMessages) -> None:
+        """Whether it is known when frames are shown that are decoded in another order.
+
+        Raises:
+            UncopyableError: it is not; ffmpeg's own guess may be wrong.
+        """
+        if format.reordered and messages.formats & _UNTIMED:
+            raise UncopyableError(_UNTIMED_FRAMES)
 
     def look_longer(self, messages: FFmpegMessages) -> None:
         """Let ffmpeg analyse the stream for longer if no keyframe came: they may be far apart."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import statistics
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from videostore.base.clock import SteadyClock
@@ -25,6 +26,10 @@ CATCH_UP_S = 0.02
 
 _INTERVALS = 8
 """This many frame intervals tell how slow an input usually is."""
+
+
+_SHORTEST_INTERVAL_US = 1000
+"""No camera sends frames that are closer together."""
 
 
 class FrameReader(Protocol):
@@ -111,7 +116,8 @@ async def pace_file(
     while frame is not None:
         pts_us = frame.pts_us + resume_us
         await times.wait_until_due(pts_us)
-        if times.is_over(pts_us):
+        # Frames that are shown before the end may follow one that is shown behind it.
+        if times.is_over(frame.order_us + resume_us):
             return
         yield DatedFrame(frame, times.captured_us(pts_us), clock.steps)
         try:
@@ -132,10 +138,11 @@ async def pace_live(
         InputFault: no frame came in time, or the input's timestamps jumped.
     """
     held, ended = await _settle(reader, first, clock)
+    _date_first(held)
     dates, steps = ArrivalTimeEstimator(), -1
     observed: deque[CodedFrame] = deque()
     intervals: deque[int] = deque(maxlen=_INTERVALS)
-    last_pts_us: int | None = None
+    last_us: int | None = None
     while True:
         while held:
             frame = held.popleft()
@@ -143,9 +150,9 @@ async def pace_live(
                 dates, steps = ArrivalTimeEstimator(), frame.clock_steps
             if not dates.observe(frame.pts_us, frame.arrived_us):
                 raise InputFault("its timestamps jumped")
-            if last_pts_us is not None:
-                intervals.append(frame.pts_us - last_pts_us)
-            last_pts_us = frame.pts_us
+            if last_us is not None:
+                intervals.append(frame.order_us - last_us)
+            last_us = frame.order_us
             observed.append(frame)
         while observed:
             frame = observed.popleft()
@@ -162,6 +169,19 @@ async def pace_live(
             raise InputFault(f"no frame for {limit_s:g} s") from error
         ended = following is None
         held += [following] if following else []
+
+
+def _date_first(held: deque[CodedFrame]) -> None:
+    """Give the first frame its distance from the second if it came without a time of its own.
+
+    Servers such as GStreamer's send it so over RTSP; ffmpeg then dates it as the second one.
+    """
+    if len(held) < 3:
+        return
+    pts_us = [frame.pts_us for frame in held]
+    usual_us = round(statistics.median(later - earlier for earlier, later in itertools.pairwise(pts_us[1:])))
+    if usual_us >= _SHORTEST_INTERVAL_US > pts_us[1] - pts_us[0]:
+        held[0] = replace(held[0], pts_us=pts_us[1] - usual_us)
 
 
 async def _settle(reader: FrameReader, first: CodedFrame, clock: SteadyClock) -> tuple[deque[CodedFrame], bool]:

@@ -78,6 +78,8 @@ async def probe(profile: InputProfile, clock: SteadyClock, logger: logging.Logge
                     if messages.holds_pictures and not profile.live and await _ends(demuxer, patience_s):
                         raise _mistake(profile, _STILL)
                     profile.reencoded = profile.reencoded or (ROTATED if messages.rotated else "")
+                    if not profile.reencoded:
+                        profile.check_order(frame.format, messages)
                     return _info(profile, session)
             except UncopyableError as error:
                 try:

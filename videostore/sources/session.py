@@ -15,9 +15,10 @@ from videostore.media.h26x import UncopyableError
 from videostore.sources.demuxer import Demuxer
 from videostore.sources.ffmpeg_messages import FFmpegMessages
 from videostore.sources.handover import CodedFrame
-from videostore.sources.input_command import input_command
+from videostore.sources.input_command import input_command, input_list
 from videostore.sources.input_profile import INTERLACED, ROTATED, InputFault, InputProfile
 from videostore.sources.pacing import DatedFrame, FileTimes, pace_file, pace_live
+from videostore.sources.stream_fault import stream_fault
 
 NO_REASON = "ffmpeg gave no reason"
 
@@ -67,9 +68,12 @@ class InputSession:
             FFmpegError: it cannot be started.
         """
         await off_loop(self.profile.settings.address.look)
-        command = input_command(self.profile, self._resume_us)
         self.demuxer = await Demuxer.start(
-            command, self._clock, self.messages, held_back=self.reencodes and self._deinterlaces
+            input_command(self.profile, self._resume_us),
+            self._clock,
+            self.messages,
+            held_back=self.reencodes and self._deinterlaces,
+            list_text=input_list(self.profile),
         )
         return self
 
@@ -89,29 +93,39 @@ class InputSession:
         try:
             first = await self.demuxer.next(patience_s)
         except asyncio.TimeoutError as error:
-            raise InputFault(self.messages.last or f"no frame within {patience_s:g} s") from error
+            raise InputFault(self._failure or f"no frame within {patience_s:g} s") from error
         await self.profile.learn(self.messages)
         if first is None and not await self.demuxer.succeeded():
             self.profile.look_longer(self.messages)
             if self.profile.must_reencode(self.messages):
                 raise UncopyableError(self.profile.reencoded)
-            raise InputFault(self.demuxer.failure or NO_REASON)
+            raise InputFault(self._failure or NO_REASON)
         if first is not None:
+            if self.reencodes and not self.profile.reencoded:
+                raise InputFault("its codec has changed")
             if self.messages.rotated and not self.profile.reencoded:
                 raise UncopyableError(ROTATED)
             if self.outdated:
                 raise UncopyableError(INTERLACED)
+            self.profile.check_order(first.format, self.messages)
             async with contextlib.aclosing(self._paced(first)) as paced:  # type: ignore[type-var]
                 async for dated in paced:
                     self._check_keyframes(dated.frame)
                     yield dated
                     self.frames_passed += 1
-                    self.next_pts_us = dated.frame.pts_us + self._resume_us + _AFTER_FRAME_US
+                    here_us = dated.frame.pts_us + self._resume_us + _AFTER_FRAME_US
+                    self.next_pts_us = max(self.next_pts_us, here_us)
             if self._times.over:
                 return
         if not await self.demuxer.succeeded(FFMPEG_FINISH_S if self.profile.live else FFMPEG_STUCK_S):
-            raise InputFault(self.demuxer.failure or NO_REASON)
+            raise InputFault(self._failure or NO_REASON)
         self.read_to_end = True
+
+    @property
+    def _failure(self) -> str:
+        """Why ffmpeg failed; empty if that is not known."""
+        told = stream_fault(self.messages) if self.profile.live else ""
+        return told or self.demuxer.failure
 
     @property
     def outdated(self) -> bool:

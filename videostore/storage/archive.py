@@ -18,7 +18,7 @@ from videostore.base.constants import LONGEST_SEGMENT_US
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop, run_in_thread
-from videostore.media.fmp4 import NotOursError
+from videostore.media.fragmented_file import NotOursError
 from videostore.media.segment import Segment
 from videostore.media.segment_names import name_time_us
 from videostore.storage.damaged_files import DamagedFiles

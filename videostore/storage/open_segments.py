@@ -12,7 +12,8 @@ from videostore.base.clock import Clock
 from videostore.base.constants import CLOCK_LEEWAY_US, LONGEST_SEGMENT_US, NEIGHBOUR_US, US_PER_SECOND
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
-from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
 from videostore.media.segment import Segment, describe_fragments
 from videostore.media.segment_names import parse_open_name
 from videostore.storage.archive import Archive
@@ -69,14 +70,15 @@ class OpenSegments:
         return total
 
     async def last_frame_us(self, run: OpenRun) -> int:
-        """Capture time of the last frame in the files of a run that has ended; before its epoch if there is none."""
+        """Capture time of the last frame in the files of a run that has ended; before its epoch if there is none. The
+        last one to be decoded, which need not be the last one that is shown."""
         recent_us = max(run.epoch_us, run.last_us - LONGEST_SEGMENT_US)
         closed = await self._archive.index.select(recent_us, run.last_us + NEIGHBOUR_US)
         paths = [self._archive.directory / one.file_name for one in closed if one.run_us == run.epoch_us]
         loop = asyncio.get_running_loop()
         for path in reversed([*paths, *sorted(self._archive.unclosed)]):
             with contextlib.suppress(NotOursError, OSError):
-                last_us = (await loop.run_in_executor(None, read_fragments, path)).times_us[-1]
+                last_us = (await loop.run_in_executor(None, read_fragments, path)).fragments[-1].times_us[-1]
                 if last_us <= run.last_us:
                     return last_us
         return run.epoch_us - 1

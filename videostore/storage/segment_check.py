@@ -10,7 +10,8 @@ import av.error
 from videostore.base.errors import reason_of
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.time_format import format_utc_exact
-from videostore.media.fmp4 import NotOursError, read_fragments
+from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, frame_times, probe
 from videostore.media.segment_names import parse_open_name
 from videostore.storage.findings import Finding, Problem

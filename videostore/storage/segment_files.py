@@ -14,7 +14,8 @@ from typing import BinaryIO
 
 from videostore.base.constants import CLOCK_LEEWAY_US, MAX_STEP_IN_RUN_US, US_PER_SECOND
 from videostore.base.files import sync_directory, sync_file
-from videostore.media.fmp4 import FragmentedFile, NotOursError, read_ends, read_fragments
+from videostore.media.fmp4 import read_ends, read_fragments
+from videostore.media.fragmented_file import FragmentedFile, NotOursError
 from videostore.media.segment import Segment, describe_fragments
 from videostore.media.segment_length import write_length
 from videostore.media.segment_names import SUFFIX, closed_name, name_time_us, open_name, parse_open_name
@@ -80,7 +81,7 @@ def _state_length(path: Path, content: FragmentedFile, next_frame_us: Callable[[
     run = parse_open_name(path.name)
     if run is None:
         return content
-    last_us = content.fragments[-1].times_us[-1]
+    last_us = content.times_us[-1]
     try:
         next_us: int | None = read_fragments(path.with_name(open_name(run[0], run[1] + 1))).start_us
     except (NotOursError, OSError):  # ffmpeg creates the next file only after it has closed this one

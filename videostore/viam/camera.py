@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -19,6 +20,8 @@ from videostore.base.clock import SystemClock
 from videostore.base.constants import CAMERA_SILENCE_S, US_PER_SECOND
 from videostore.base.errors import ConfigError, VideoStoreError, reason_of
 from videostore.config import Config, parse_config
+from videostore.ffmpeg.encoder import Encoder
+from videostore.sources.camera_stream import CameraStream
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.store import VideoStore
 from videostore.viam.absent_camera import AbsentCamera
@@ -27,8 +30,9 @@ from videostore.viam.commands import answer, describe_health
 from videostore.viam.dependencies import find_camera, find_data_manager, optional_dependencies
 from videostore.viam.json_object import read_object
 from videostore.viam.memory import MemoryReturn
-from videostore.viam.poller import FramePoller
+from videostore.viam.poller import FramePoller, LatestImage
 from videostore.viam.refusal import Refusal
+from videostore.viam.stream_source import CAMERA_ERRORS, camera_images, check_source, newest_image, open_source
 
 MODEL = Model(ModelFamily("viam", "video"), "storage")
 
@@ -48,7 +52,10 @@ class StorageCamera(Camera):
         self._uploads = uploads
         self._made_of: tuple[bytes, ResourceBase | None] | None = None
         """The config and the camera's client that `new` was given."""
-        self._source = self._make_source(source)
+        self._camera = source
+        self._source = None if config.source else self._make_source(source)
+        self._stream: CameraStream | None = None
+        """What is recorded instead of the camera's images, if the config has a source; from `start` on."""
         self._store: VideoStore | None = None
         self._memory = MemoryReturn()
         self._telling: asyncio.TimerHandle | None = None
@@ -66,14 +73,14 @@ class StorageCamera(Camera):
         Raises:
             ConfigError: an attribute is wrong; the first one is reported.
         """
-        parsed, _ = parse_config(config.name, read_object(config.attributes))
+        parsed, _ = _parse(config)
         return [], optional_dependencies(parsed)
 
     @classmethod
     def prepare(cls, config: ComponentConfig) -> None:
         """Check a config for the `new` that follows, which must not wait for a disk. Blocking."""
         try:
-            cls._prepared[_key(config)] = parse_config(config.name, read_object(config.attributes))
+            cls._prepared[_key(config)] = _parse(config)
         except ConfigError as error:
             raise Refusal(error) from error
 
@@ -91,7 +98,7 @@ class StorageCamera(Camera):
         """
         try:
             prepared = cls._prepared.pop(_key(config), None)
-            parsed, warnings = prepared or parse_config(config.name, read_object(config.attributes))
+            parsed, warnings = prepared or _parse(config)
             camera, uploads = _choose(parsed, dependencies)
         except ConfigError as error:
             raise Refusal(error) from error
@@ -111,10 +118,14 @@ class StorageCamera(Camera):
             camera, uploads = _choose(self._config, dependencies)
         except ConfigError:
             return False
-        if self._store is None or self._made_of != (_key(config), camera):
+        made_of = _key(config), camera
+        if self._store is None or (self._made_of != made_of if self._stream is None else not self._is_made_of(config)):
             return False
-        self._uploads = uploads
+        self._uploads, self._camera, self._made_of = uploads, camera, made_of
         return True
+
+    def _is_made_of(self, config: ComponentConfig) -> bool:
+        return self._made_of is not None and self._made_of[0] == _key(config)
 
     async def start(self) -> None:
         """Open the storage and start recording.
@@ -124,12 +135,15 @@ class StorageCamera(Camera):
         """
         config = self._config
         try:
+            if config.source is not None:
+                self._stream = await open_source(config, config.source, self._clock, self.logger)
             store = VideoStore(
                 config.name,
                 config.storage,
-                source=self._source,
+                source=self._stream or self._source,
                 video=config.video,
                 framerate=config.framerate,
+                encoder=Encoder.copy(config.framerate) if self._stream else None,
                 clock=self._clock,
                 logger=self.logger,
             )
@@ -194,18 +208,32 @@ class StorageCamera(Camera):
         Raises:
             ViamGRPCError: there is no image yet, or the latest one is too old.
         """
-        if self._source is None:
+        if self._source is None and self._config.source is None:
             raise ViamGRPCError("No camera is configured, so there is no image. Set the attribute 'camera'.")
-        latest = self._source.latest
+        if self._config.source is not None and self._camera is not None:
+            with contextlib.suppress(*CAMERA_ERRORS):  # the stream has a picture too
+                return await camera_images(self._camera, self._config.source_name, filter_source_names, timeout)
+        latest, fault = await self._latest()
         age_s = (self._clock.wall_us() - latest.captured_us) / US_PER_SECOND if latest else None
-        if latest is None or (age_s is not None and age_s > CAMERA_SILENCE_S and self._source.fault):
+        if latest is None or (age_s is not None and age_s > CAMERA_SILENCE_S and fault):
             since = "yet" if age_s is None else f"for {age_s:.0f} s"
-            reason = self._source.fault or "the camera was just asked for its first"
+            reason = fault or "the camera was just asked for its first"
             raise ViamGRPCError(f"No image {since}: {reason}.")
         image = latest.image
         if filter_source_names and image.name not in filter_source_names:
             return [], latest.metadata
         return [image], latest.metadata
+
+    async def _latest(self) -> tuple[LatestImage | None, str | None]:
+        """The latest image, and what is wrong with its source."""
+        if self._source is not None:
+            return self._source.latest, self._source.fault
+        if self._stream is None:
+            return None, None
+        try:
+            return await newest_image(self._stream), self._stream.fault
+        except VideoStoreError as error:
+            raise Refusal(error) from error
 
     async def get_point_cloud(self, **kwargs: Any) -> tuple[bytes, str]:
         """Not supported: this camera stores video."""
@@ -219,6 +247,10 @@ class StorageCamera(Camera):
         """The image size and MIME type of the source, once an image has arrived, and the configured frame rate."""
         properties = Camera.Properties(supports_pcd=False, frame_rate=float(self._config.framerate))
         latest = self._source.latest if self._source else None
+        keyframe = self._stream.keyframe if self._stream else None
+        if keyframe is not None:
+            properties.intrinsic_parameters.width_px = keyframe.format.width
+            properties.intrinsic_parameters.height_px = keyframe.format.height
         if latest is not None:
             properties.intrinsic_parameters.width_px = latest.width
             properties.intrinsic_parameters.height_px = latest.height
@@ -254,6 +286,14 @@ class StorageCamera(Camera):
 
 def _key(config: ComponentConfig) -> bytes:
     return bytes(config.SerializeToString(deterministic=True))
+
+
+def _parse(config: ComponentConfig) -> tuple[Config, list[str]]:
+    """The config, checked, and warnings about it. Blocking, briefly."""
+    parsed, warnings = parse_config(config.name, read_object(config.attributes))
+    if parsed.source is not None:
+        check_source(parsed.source)
+    return parsed, warnings
 
 
 def _choose(config: Config, dependencies: Mapping[ResourceName, ResourceBase]) -> tuple[Any, bool]:

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from scripts.fakes.painted_camera import read_clip
+from tests.support.coding import write_video
+from tests.support.program import Program, exact, summer_time, wait_for
+from tests.support.recording import START_US, US, capture_times
+from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg
+
+TIMES = capture_times(4, fps=20)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds of painted images, whose file does not tell when they were captured."""
+    path = tmp_path_factory.mktemp("video") / "video.mp4"
+    write_video(path, "h264", TIMES)
+    return path
+
+
+def test_a_file_is_imported_once_and_exported_exactly(program: Program, video: Path) -> None:
+    done = program("import", video, "--storage", "sd", "--start", exact(START_US))
+    assert (done.code, done.err) == (0, "")
+    shown = re.escape(summer_time(START_US))
+    assert re.fullmatch(rf"video\.mp4  {shown} to \S+  \(4\.[0-9] s\)\n", done.out)
+    again = program("import", video, "--storage", "sd", "--start", exact(START_US))
+    assert again.code == 0 and again.out == done.out
+    assert again.sentence == f"{video} was imported before. Nothing was added."
+    state = json.loads(program("state", "--json", "--storage", "sd").out)
+    assert state["stored_seconds"] == pytest.approx(4, abs=0.2)
+    clip = program("export", exact(TIMES[5]), exact(TIMES[50]), "-o", "clip.mp4", "--storage", "sd")
+    assert clip.code == 0
+    painted = [frame.captured_us for _, frame in read_clip(program.here / "clip.mp4") if frame]
+    assert painted == TIMES[5:50]
+    assert sorted(path.name for path in program.here.iterdir()) == ["clip.mp4", "sd"]
+
+
+def test_names_tell_the_times_of_several_files(program: Program, video: Path) -> None:
+    names = ["20240830_083000.mp4", "20240830_083100.mp4"]
+    for number, name in enumerate(names):
+        write_video(program.here / name, "h264", [time_us + number * 60 * US for time_us in TIMES])
+    done = program("import", *names, "--storage", "sd")
+    assert (done.code, done.err) == (0, "")
+    assert re.findall(r"  (\S+) to ", done.out) == [
+        "2024-08-30T08:30:00.000+02:00",
+        "2024-08-30T08:31:00.000+02:00",
+    ]
+    assert len(json.loads(program("state", "--json", "--storage", "sd").out)["ranges"]) == 2
+
+
+def test_what_is_doubtful_or_wrong_is_refused_with_a_way_out(program: Program, video: Path) -> None:
+    nameless = program("import", video, "--storage", "sd")
+    assert nameless.code == 2 and "Say when its first frame was, with --start TIME" in nameless.sentence
+    several = program("import", video, video, "--storage", "sd", "--start", "2024-08-30T08:30:00Z")
+    assert several.code == 2 and "--start is the time of one file" in several.sentence
+    wrong = program("import", video, "--storage", "sd", "--start", "yesterday")
+    assert wrong.code == 2 and "--start is not a valid time: 'yesterday'" in wrong.sentence
+    gone = program("import", "gone.mp4", "--storage", "sd")
+    assert gone.code == 2 and "gone.mp4 cannot be imported: No such file or directory" in gone.sentence
+    assert not (program.here / "sd").exists()
+
+
+def test_what_is_encoded_or_incomplete_is_told(program: Program) -> None:
+    write_video(program.here / "b.avi", "mpeg4", TIMES)
+    encoded = program("import", "b.avi", "--storage", "sd", "--start", "2024-08-30T08:30:00Z")
+    assert encoded.code == 0
+    assert encoded.sentence == "b.avi was re-encoded: its codec is mpeg4."
+    write_video(program.here / "whole.mkv", "h264", TIMES)
+    whole = (program.here / "whole.mkv").read_bytes()
+    (program.here / "cut.mkv").write_bytes(whole[: len(whole) // 2])
+    cut = program("import", "cut.mkv", "--storage", "sd", "--start", "2024-08-30T09:30:00Z")
+    assert cut.code == 3 and cut.sentence == "cut.mkv is cut off: it is shorter than it says itself."
+
+
+def test_ctrl_c_leaves_nothing_of_a_file(program: Program, video: Path) -> None:
+    written = program.home / "written"
+    real = find_ffmpeg()
+    waits = f'case "$*" in *itsoffset*) "{real}" "$@"; touch "{written}"; exec sleep 600;; esac'
+    ffmpeg = program.script("ffmpeg", waits, f'exec "{real}" "$@"')
+    arguments = ("import", video, "--storage", "sd", "--start", exact(START_US))
+    with program.start(*arguments, **{BINARY_VARIABLE: str(ffmpeg)}) as process:
+        wait_for(written)
+        os.kill(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, b"", b"")
+    assert [path.name for path in (program.here / "sd").iterdir() if path.suffix != ".db"] == []
+    assert program("import", video, "--storage", "sd", "--start", exact(START_US)).code == 0

@@ -1,0 +1,102 @@
+"""Streams of H.264 and H.265 are recorded as they come, with and without B frames, however far keyframes are apart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from pathlib import Path
+
+import pytest
+
+from scripts.fakes.painted_camera import read_clip
+from tests.support.foreign_recording import FPS, FRAME_US, write_foreign_video
+from tests.support.inputs import NetworkCamera, Tap, distances, open_input, store_of
+from tests.support.recording import START_US, US, until
+from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
+from videostore.storage.verify import verify_directory
+
+CLIPS = 8
+ROUNDING_US = 100
+
+
+def coding(codec: str, gop: int, b_frames: int, *, open_gop: bool) -> dict[str, str]:
+    params = f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes={b_frames}:b-adapt=0:open-gop={int(open_gop)}"
+    if codec == "h264":
+        return {"c:v": "libx264", "preset": "veryfast", "x264-params": f"{params}:b-pyramid=normal"}
+    return {"c:v": "libx265", "preset": "ultrafast", "tag:v": "hvc1", "x265-params": f"log-level=error:{params}"}
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("b_frames", [0, 3])
+@pytest.mark.parametrize(("gop_s", "open_gop"), [(1, False), (2, False), (10, False), (1, True)])
+async def test_all_frames_are_stored_at_their_times_and_clips_of_any_range_are_exact(
+    tmp_path: Path, binary: str, codec: str, b_frames: int, gop_s: int, open_gop: bool
+) -> None:
+    times = [START_US + number * FRAME_US for number in range((gop_s + 2) * FPS)]
+    path = tmp_path / "input.mp4"
+    await write_foreign_video(path, times, coding(codec, gop_s * FPS, b_frames, open_gop=open_gop))
+    source = Tap(open_input(path, binary))
+    async with store_of(source, tmp_path, binary, live=False) as store:
+        await asyncio.wait_for(store.ended(), 60)
+        copied = not (open_gop and b_frames)
+        assert [gap.reason for gap in source.gaps if "open GOP" not in gap.reason] == []
+        assert bool(source.gaps) is not copied
+        recorded = sorted(source.times_us)
+        segments = sorted((tmp_path / "storage").glob("*.mp4"))
+        contents = [read_fragments(one) for one in segments]
+        assert [time_us for content in contents for time_us in content.times_us] == recorded
+        # Where ffmpeg opens the file again to re-encode the rest, it rounds to the unit of time of the file.
+        moved_us = [abs(one - true) for one, true in zip(distances(recorded), distances(times), strict=True)]
+        assert max(moved_us) <= (0 if copied else ROUNDING_US)
+        assert any(content.is_reordered for content in contents) is bool(b_frames)
+        assert all(one.end_us - one.first_us <= 2_000_000 for content in contents for one in content.fragments)
+        dice = random.Random(f"{codec} {b_frames} {gop_s}")
+        for number in range(CLIPS):
+            first = dice.randrange(len(times) - 1)
+            last = dice.randrange(first + 1, len(times))
+            clip = await store.fetch(recorded[first], recorded[last], container="fmp4" if number % 3 == 0 else "mp4")
+            shown = read_clip(clip.data)
+            assert [frame and frame.captured_us for _, frame in shown] == times[first:last], (first, last)
+            off_us = [
+                (seconds - shown[0][0]) * 1_000_000 - (time_us - times[first])
+                for (seconds, _), time_us in zip(shown, times[first:last], strict=True)
+            ]
+            assert max(map(abs, off_us)) < 15 + (0 if copied else ROUNDING_US) and clip.ranges is None
+    report = await verify_directory(tmp_path / "storage")
+    assert not report.findings and report.decoded_frames == len(times)
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+async def test_a_clip_of_the_open_segment_lacks_no_frame_and_its_fragments_are_short(
+    tmp_path: Path, binary: str, b_frames: int
+) -> None:
+    """However far keyframes are apart: fragments are cut in time, also between a frame and those shown before it."""
+    camera = NetworkCamera(b_frames=b_frames, gop=1000)
+    await camera.start()
+    source = Tap(open_input(camera.url, binary, format="mpegts"))
+    storage = tmp_path / "storage"
+
+    def stored_us() -> int:
+        opened = list(storage.glob("*.open"))
+        with contextlib.suppress(NotOursError, FileNotFoundError):
+            return read_fragments(opened[0]).complete_until_us if opened else 0
+        return 0
+
+    try:
+        async with store_of(source, tmp_path, binary, live=True) as store:
+            await until(lambda: len(source.packets_seen) > 0)
+            first_us = source.packets_seen[0].captured_us
+            for seconds in range(1, 5):
+                await until(lambda seconds=seconds: stored_us() > first_us + seconds * US)  # type: ignore[misc]
+                clip = await store.fetch(first_us, max(source.times_us) + 1)
+                shown = [frame and frame.captured_us for _, frame in read_clip(clip.data)]
+                begin = camera.delivered.index(shown[0] or 0)
+                assert shown == camera.delivered[begin : begin + len(shown)]
+            (path,) = storage.glob("*.open")
+            content = read_fragments(path)
+            assert all(one.end_us - one.first_us <= 2 * US for one in content.fragments)
+            assert len(content.keyframes_us) == 1
+    finally:
+        await camera.stop()

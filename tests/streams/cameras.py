@@ -1,0 +1,141 @@
+"""The cameras of the tests, and the process that is all of them: see `gst_cameras.py`."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.streams.camera_file import write_camera
+from tests.streams.coded_sound import code_sound
+from tests.support.coded_stream import CodedPicture, Coding, SentPicture, code
+from tests.support.program import wait_until
+
+_SERVER = Path(__file__).with_name("gst_cameras.py")
+_CHECK = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+_ELEMENTS = ("appsrc", "h264parse", "h265parse", "rtph264pay", "rtph265pay", "rtpjpegpay", "rtpmp4gpay", "rtpopuspay")
+USER, PASSWORD = "viewer", "Wolke 7/ä@b"
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What a camera sends, and how it is asked for it."""
+
+    coding: Coding
+    sound: str = ""
+    transport: str = "tcp"
+    credentials: bool = False
+    seconds: float = 6
+    """How long it is recorded: two keyframes at least."""
+
+    @property
+    def copied(self) -> bool:
+        """Whether `record` takes its pictures as they come."""
+        return self.coding.codec != "mjpeg" and not self.coding.b_frames
+
+
+CAMERAS = {
+    "h264": Camera(Coding("h264")),
+    "h264-udp": Camera(Coding("h264"), transport="udp"),
+    "h264-keyframes-only": Camera(Coding("h264", gop_s=0.0)),
+    "h264-two-slices": Camera(Coding("h264", slices=2), "aac"),
+    "h264-gop-2s": Camera(Coding("h264", gop_s=2), "g711"),
+    "h264-gop-10s": Camera(Coding("h264", gop_s=10), seconds=24),
+    "h264-b-frames": Camera(Coding("h264", b_frames=2), "aac", seconds=10),
+    "h264-b-frames-gop-10s": Camera(Coding("h264", gop_s=10, b_frames=2), seconds=24),
+    "h264-credentials": Camera(Coding("h264"), "aac", credentials=True),
+    "hevc": Camera(Coding("hevc"), "aac"),
+    "hevc-udp-opus": Camera(Coding("hevc", gop_s=2), "opus", transport="udp"),
+    "hevc-10-bit": Camera(Coding("hevc", gop_s=2, ten_bit=True)),
+    "hevc-gop-10s": Camera(Coding("hevc", gop_s=10), "g711", seconds=24),
+    "hevc-b-frames": Camera(Coding("hevc", gop_s=2, b_frames=2), "g711", seconds=10),
+    "mjpeg": Camera(Coding("mjpeg")),
+    "mjpeg-udp-g711": Camera(Coding("mjpeg"), "g711", transport="udp"),
+}
+
+
+@functools.cache
+def pictures_of(coding: Coding) -> list[CodedPicture]:
+    """The pictures of a camera, coded once."""
+    return code(coding)
+
+
+def write_cameras(directory: Path, codings: Mapping[str, tuple[Coding, str]]) -> dict[str, str]:
+    """Write the files of cameras, each with its coding and its sound."""
+    files = {}
+    for name, (coding, sound) in codings.items():
+        path = directory / f"{name}.camera"
+        write_camera(path, coding, pictures_of(coding), code_sound(sound) if sound else None)
+        files[name] = str(path)
+    return files
+
+
+@functools.cache
+def system_python() -> str | None:
+    """A Python that has GStreamer's RTSP server, where all that it needs is installed."""
+    inspect = shutil.which("gst-inspect-1.0")
+    if inspect is None or any(subprocess.run([inspect, "--exists", name]).returncode for name in _ELEMENTS):
+        return None
+    for python in ("/usr/bin/python3", shutil.which("python3")):
+        if python and not subprocess.run([python, "-c", _CHECK], capture_output=True).returncode:
+            return python
+    return None
+
+
+class GstCameras:
+    """The process that serves cameras, and what it has sent. It is a context manager, which ends it."""
+
+    def __init__(self, directory: Path, files: Mapping[str, str], *, port: int = 0, credentials: bool = False) -> None:
+        self.port = port
+        self.credentials = credentials
+        self._sent: list[dict[str, int | str]] = []
+        config = directory / "cameras.json"
+        login = {"user": USER, "password": PASSWORD} if credentials else {}
+        config.write_text(json.dumps({"port": port, "cameras": dict(files), **login}))
+        python = system_python()
+        assert python is not None
+        self._process = subprocess.Popen([python, str(_SERVER), str(config)], stdout=subprocess.PIPE)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        wait_until(lambda: bool(self.port) or self._process.poll() is not None)
+        assert self.port, "GStreamer's RTSP server does not start"
+
+    def __enter__(self) -> GstCameras:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+
+    def sent(self, path: str) -> list[SentPicture]:
+        """The pictures of a camera that were sent, to all clients."""
+        lines = [line for line in list(self._sent) if line["path"] == path]
+        return [SentPicture(int(one["painted"]), int(one["captured_us"]), int(one["sent_us"])) for one in lines]
+
+    def url(self, path: str) -> str:
+        """Where a camera is."""
+        return f"rtsp://127.0.0.1:{self.port}/{path}"
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            fields = json.loads(line)
+            if "path" in fields:
+                self._sent.append(fields)
+            else:
+                self.port = fields["port"]
+
+
+@contextlib.contextmanager
+def serving(directory: Path, names: Mapping[str, Camera], *, credentials: bool = False) -> Iterator[GstCameras]:
+    """Serve cameras of the table."""
+    files = write_cameras(directory, {name: (one.coding, one.sound) for name, one in names.items()})
+    with GstCameras(directory, files, credentials=credentials) as cameras:
+        yield cameras

@@ -1,0 +1,51 @@
+"""`videostore import`: stores video files under the time at which they were captured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from videostore.base.constants import CAMERA_SILENCE_S, US_PER_SECOND
+from videostore.base.errors import RequestError
+from videostore.cli import terminal
+from videostore.cli.runtime import DONE, INCOMPLETE, print_message
+from videostore.cli.time_options import format_length, format_range
+from videostore.store.footage_import import ImportedFile, import_file
+
+
+async def import_files(files: Sequence[str], directory: Path, *, start_us: int | None, size_gb: float | None) -> int:
+    """Import one file after the other, and return the exit code. The first that cannot be imported ends it."""
+    if start_us is not None and len(files) > 1:
+        raise RequestError("import-several", count=len(files))
+    code = DONE
+    for name in files:
+        path = Path(name).expanduser()
+        with terminal.progress_bar(f"Importing {path.name}") as show:
+            done = await import_file(path, directory, start=start_us, size_gb=size_gb, on_progress=show)
+        code = max(code, _report(done))
+    return code
+
+
+def _report(done: ImportedFile) -> int:
+    from_, to = format_range(done.captured)
+    length = format_length(done.captured.to_us - done.captured.from_us)
+    terminal.print_result(f"{done.path.name}  {from_} to {to}  ({length})")
+    if done.known:
+        print_message(f"{done.path} was imported before. Nothing was added.")
+    elif done.reencoded:
+        print_message(f"{done.path} was re-encoded: {done.reencoded}.")
+    if done.has_sound:
+        print_message(f"The sound of {done.path} is not stored.")
+    if done.gaps:
+        missing = format_length(sum(one.to_us - one.from_us for one in done.gaps))
+        print_message(f"{done.path} has {len(done.gaps)} gaps, {missing} together, in which nothing was captured.")
+    if done.longest_interval_us > CAMERA_SILENCE_S * US_PER_SECOND:
+        longest = format_length(done.longest_interval_us)
+        print_message(f"{done.path} has no frame for up to {longest}. The frame before that is shown meanwhile.")
+    if done.skipped_frames:
+        print_message(
+            f"{done.path} begins with {done.skipped_frames} frames that cannot be decoded. They are left out."
+        )
+    if done.shortfall:
+        print_message(f"{done.path} {done.shortfall}.")
+    return INCOMPLETE if done.skipped_frames or done.shortfall else DONE

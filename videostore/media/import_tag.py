@@ -1,0 +1,53 @@
+"""The tag by which an imported segment tells which file it came from, so that the same file is not stored twice."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from videostore.media.boxes import DAMAGE, read_body, read_box
+from videostore.media.segment_names import run_comment
+
+_RUN = re.compile(rb"videostore run \d{1,18}")
+_TAG = re.compile(rb"videostore import ([0-9a-f]{32})")
+
+
+def import_tag(digest: str) -> str:
+    """The `grouping` tag of what was imported from a file with this digest."""
+    return f"videostore import {digest}"
+
+
+def write_run(path: Path, run_us: int) -> None:
+    """Write the epoch of another run into the `comment` tag of a segment that is not in use yet. Blocking.
+
+    Raises:
+        OSError: the file cannot be read or written.
+        ValueError: it has no such tag, or one of another length.
+    """
+    with path.open("r+b", buffering=0) as file:
+        at, file_bytes = 0, path.stat().st_size
+        while box := read_box(file, at, file_bytes):
+            if box.kind == b"moov" and (found := _RUN.search(read_body(file, box))):
+                comment = run_comment(run_us).encode()
+                if len(comment) != len(found[0]):
+                    break
+                file.seek(box.body + found.start())
+                file.write(comment)
+                return
+            at = box.end
+    raise ValueError(f"{path.name} does not tell its run")
+
+
+def read_import(path: Path) -> str | None:
+    """The digest of the file that a segment was imported from; None if it was recorded, or cannot be read. Blocking."""
+    try:
+        with path.open("rb", buffering=4096) as file:
+            at, file_bytes = 0, path.stat().st_size
+            while box := read_box(file, at, file_bytes):
+                if box.kind == b"moov":
+                    found = _TAG.search(read_body(file, box))
+                    return found[1].decode() if found else None
+                at = box.end
+    except (OSError, *DAMAGE):
+        pass
+    return None

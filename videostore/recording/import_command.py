@@ -1,0 +1,78 @@
+"""The command line of the ffmpeg that writes the video of a file as segments, as fast as it can."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from pathlib import Path
+
+import ffmpeg
+
+from videostore.base.constants import US_PER_SECOND
+from videostore.base.time_format import format_seconds
+from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.filters import deinterlaced, even_size, player_colours
+from videostore.ffmpeg.process import loglevel
+from videostore.media.footage import READ_OPTIONS, Footage
+from videostore.media.import_tag import import_tag
+from videostore.media.segment_names import run_comment
+from videostore.recording.segmenter import FRAGMENTS_IN_TIME, joined_options, output_pattern, segment_options
+
+
+def import_command(
+    binary: str,
+    path: Path,
+    footage: Footage,
+    *,
+    encoder: Encoder,
+    directory: Path,
+    start_us: int,
+    run_us: int,
+    segment_seconds: float,
+    logger: logging.Logger,
+) -> list[str]:
+    """The command that writes what was found in a file as the segments of one run.
+
+    `start_us` is when the first frame that can be decoded was captured; `run_us` is the epoch that names the run. The
+    times of the file are kept (`copyts`) but for a constant: pts 0 is that frame, since the segment muxer counts the
+    lengths of segments from 0. Segments count in microseconds, so that times with another unit are not rounded to it.
+    """
+    # An absolute path with its protocol: a name such as `http:…` is not a URL.
+    source = ffmpeg.input(
+        f"file:{path.absolute()}", itsoffset=format_seconds(-footage.first_us), copyts=None, **READ_OPTIONS
+    )
+    options = segment_options(start_us) | {"video_track_timescale": str(US_PER_SECOND)}
+    if encoder.copies:
+        options |= FRAGMENTS_IN_TIME
+        video = source["V:0"]
+    else:
+        video = player_colours(even_size(deinterlaced(source["V:0"])), full_range=footage.codec == "mjpeg")
+    output = video.output(
+        output_pattern(directory, run_us),
+        **encoder.options(footage.codec),
+        f="segment",
+        **_cuts(footage, segment_seconds),
+        segment_format="mp4",
+        segment_format_options=joined_options(options),
+        **{
+            "avoid_negative_ts": "disabled",
+            "map_metadata": -1,
+            "map_chapters": -1,
+            "metadata": f"comment={run_comment(run_us)}",
+            "metadata:g": f"description={encoder.tag}",
+            "metadata:g:0": f"grouping={import_tag(footage.digest)}",
+        },
+    )
+    output = output.global_args("-hide_banner", "-nostats", "-nostdin", "-loglevel", loglevel(logger))
+    command: list[str] = output.global_args("-progress", "pipe:1").compile(cmd=binary)
+    return command
+
+
+def _cuts(footage: Footage, segment_seconds: float) -> dict[str, str | float]:
+    """Where segments end: at the first keyframe after some time, and at each gap, behind which another run begins."""
+    if len(footage.stretches_us) == 1:
+        return {"segment_time": segment_seconds}
+    step_us, cuts = round(segment_seconds * US_PER_SECOND), list[int]()
+    for begin_us, end_us in itertools.pairwise([*footage.stretches_us, footage.last_us + 1]):
+        cuts += range(begin_us - footage.first_us, end_us - footage.first_us, step_us)
+    return {"segment_times": ",".join(map(format_seconds, cuts[1:]))}

@@ -1,0 +1,33 @@
+"""What it means that a camera refuses. ffmpeg says it in words of protocols, other ones in each version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from videostore.sources.ffmpeg_messages import FFmpegMessages
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    pattern: str
+    reason: str
+
+
+_FAULTS = (
+    _Fault(r"\b401\b", "the user name or the password is missing or wrong (401)"),
+    _Fault(r"\b403\b", "it forbids access (403)"),
+    _Fault(r"\b404\b", "it has no such stream (404)"),
+    _Fault(r"\b454\b", "it has ended the session (454)"),
+    _Fault(r"\b4\d\d\b.*[Nn]ot [Ee]nough|\b453\b|\b503\b", "it serves no further stream (453 or 503)"),
+    _Fault(r"Connection refused", "it refuses the connection"),
+    _Fault(r"No route to host|unreachable", "it cannot be reached"),
+    _Fault(r"[Ff]ailed to resolve|not known|name resolution", "its host name is unknown"),
+    _Fault(r"timed out", "it does not answer"),
+    _Fault(r"Connection reset|Broken pipe", "it closed the connection"),
+    _Fault(r"not on whitelist", "it is a file or a playlist, and only streams and devices have capture times"),
+)
+
+
+def stream_fault(messages: FFmpegMessages) -> str:
+    """Why a stream could not be opened or read on; empty if ffmpeg says nothing that is known."""
+    return next((fault.reason for fault in _FAULTS if messages.contains(fault.pattern)), "")

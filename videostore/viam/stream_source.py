@@ -1,0 +1,122 @@
+"""The attribute `source`: its check, and the stream that it makes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from grpclib.exceptions import GRPCError, StreamTerminatedError
+from viam.components.camera import Camera
+from viam.errors import ViamGRPCError
+from viam.media.video import CameraMimeType, NamedImage
+from viam.proto.common import ResponseMetadata
+
+from videostore.base.clock import Clock
+from videostore.base.constants import CAMERA_SILENCE_S
+from videostore.base.errors import ConfigError, RequestError
+from videostore.base.tasks import off_loop
+from videostore.config import Config, SourceConfig
+from videostore.config.source import EXPECTED
+from videostore.ffmpeg.encoder import Encoder, choose_encoder
+from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
+from videostore.sources.camera_stream import CameraStream
+from videostore.sources.ffmpeg_input import FFmpegInput
+from videostore.sources.hidden_input import SCHEMES_OF_STREAMS
+from videostore.sources.input_url import Address
+from videostore.viam.poller import LatestImage
+
+CAMERA_ERRORS = (GRPCError, StreamTerminatedError, ViamGRPCError, OSError, asyncio.TimeoutError)
+
+_FORMAT = "f"
+_DEVICES = "/dev/"
+_FILE_FORMATS = ("lavfi", "concat", "image2")
+
+
+def check_source(source: SourceConfig) -> None:
+    """Check that a source is a stream or a device, as far as can be seen. Blocking, briefly.
+
+    Raises:
+        ConfigError: it is not. The error shows no password.
+    """
+    options = dict(source.options)
+    format = options.pop(_FORMAT, None)
+    try:
+        address = Address(source.url, options, format)
+    except RequestError as error:
+        if error.code == "input-option":
+            expected = "options of ffmpeg for an input, without a dash"
+            raise ConfigError(
+                "attribute-wrong", attribute="source_options", value=error.value, expected=expected
+            ) from error
+        raise ConfigError("attribute-wrong", attribute="source", value=error.input, expected=EXPECTED) from error
+    if format in _FILE_FORMATS:
+        expected = "the format of a stream or a device"
+        raise ConfigError("attribute-wrong", attribute="source_options.f", value=format, expected=expected)
+    known = address.scheme in SCHEMES_OF_STREAMS if address.scheme else source.url.startswith(_DEVICES) or format
+    if address.is_file or not known:
+        raise ConfigError("attribute-wrong", attribute="source", value=str(address), expected=EXPECTED)
+
+
+async def open_source(config: Config, source: SourceConfig, clock: Clock, logger: logging.Logger) -> CameraStream:
+    """The stream of a source that was checked. It is not opened before it is recorded.
+
+    Raises:
+        ConfigError: this ffmpeg does not have the encoder.
+        FFmpegError: there is no ffmpeg that can be used.
+    """
+    binary = await off_loop(find_ffmpeg)
+    await check_version(binary)
+    video = config.video
+    encoder = Encoder(
+        choose_encoder(video.codec, await list_encoders(binary)), video.bitrate, video.preset, config.framerate
+    )
+    options = dict(source.options)
+    format = options.pop(_FORMAT, None)
+
+    def make() -> FFmpegInput:
+        return FFmpegInput(
+            source.url,
+            binary=binary,
+            encoder=encoder,
+            clock=clock,
+            logger=logger,
+            options=options,
+            format=format,
+            reencode=source.reencode,
+            streams_only=True,
+        )
+
+    return CameraStream(await off_loop(make), binary)
+
+
+async def newest_image(stream: CameraStream) -> LatestImage | None:
+    """The newest keyframe of a stream; None before the first.
+
+    Raises:
+        FFmpegError: it cannot be decoded.
+    """
+    found = await stream.still()
+    if found is None:
+        return None
+    keyframe, picture = found
+    metadata = ResponseMetadata()
+    metadata.captured_at.FromMicroseconds(keyframe.captured_us)
+    size = keyframe.format.width, keyframe.format.height
+    return LatestImage(NamedImage("", picture, CameraMimeType.JPEG), metadata, keyframe.captured_us, *size)
+
+
+async def camera_images(
+    camera: Camera, source_name: str | None, filter_source_names: Sequence[str] | None, timeout_s: float | None
+) -> tuple[Sequence[NamedImage], ResponseMetadata]:
+    """What a camera that stands beside the stream answers; of several images, the one that the config names.
+
+    Raises:
+        CAMERA_ERRORS: it does not answer in time, or not with images.
+    """
+    within_s = CAMERA_SILENCE_S if timeout_s is None else min(timeout_s, CAMERA_SILENCE_S)
+    images, metadata = await asyncio.wait_for(camera.get_images(), within_s)
+    wanted = [image for image in images if source_name in (None, image.name)]
+    if filter_source_names:
+        wanted = [image for image in wanted if image.name in filter_source_names]
+    return wanted, metadata
