@@ -46,6 +46,14 @@ async def test_of_reordered_packets_those_that_are_decoded_later_are_lost_whenev
     assert [one.captured_us - START_US for one in await buffer.take_lost(run)] == [20, 10, 30, 50]
 
 
+async def test_of_a_run_that_stored_nothing_all_packets_are_lost(run: Run) -> None:
+    times = capture_times(1)
+    buffer = stored_to(START_US - 1)
+    for time_us in times:
+        buffer.add(packet(time_us, SMALL))
+    assert [one.captured_us for one in await buffer.take_lost(run)] == times
+
+
 async def test_packets_of_a_finished_run_are_forgotten(run: Run) -> None:
     buffer = stored_to(0)
     buffer.add(packet(START_US, SMALL))

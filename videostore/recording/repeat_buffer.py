@@ -58,11 +58,11 @@ class RepeatBuffer:
         if run is None:
             return []
         stored_us = await self._last_stored(run) if self._last_stored is not None else run.last_us
-        if stored_us >= run.epoch_us:
-            self.failures = 1
-        packets = self._packets
+        kept = list(self._packets)
         self.clear()
-        kept = list(packets)
+        if stored_us < run.epoch_us:  # nothing of this run
+            return [one for one in kept if one.captured_us > stored_us]
+        self.failures = 1
         for number in range(len(kept) - 1, -1, -1):  # in the order of decoding, later frames may be captured earlier
             if abs(kept[number].captured_us - stored_us) <= _ROUNDING_US:
                 return kept[number + 1 :]
