@@ -202,3 +202,28 @@ def test_a_camera_that_does_not_answer_is_reported_without_its_password(program:
     assert b"The input does not answer." in messages and b"Nothing was recorded: the input rtsp" in rest
     assert b"secret" not in messages + rest
     assert not (program.here / "door-clips").exists()
+
+
+@pytest.fixture
+def without_encoders(program: Program) -> str:
+    """An ffmpeg that has no encoder of H.264."""
+    return str(
+        program.script(
+            "ffmpeg-without",
+            'for one; do shift; case "$one" in -encoders) exit 0;; libx264) one=absent;; esac; set -- "$@" "$one"; done',
+            f'exec "{find_ffmpeg()}" "$@"',
+        )
+    )
+
+
+def test_what_is_copied_needs_no_encoder_and_what_is_not_says_so(
+    program: Program, visit: Path, without_encoders: str
+) -> None:
+    done = program("record", visit, "--storage", "door", "--size-gb", 1, VIDEOSTORE_FFMPEG=without_encoders)
+    assert done.code == 0 and done.out.startswith("Recorded "), done.err
+    source = ["testsrc=size=160x144:rate=10", "--format", "lavfi"]
+    done = program("record", *source, "--storage", "gate", "--size-gb", 1, VIDEOSTORE_FFMPEG=without_encoders)
+    assert done.code == 2 and "it has to be encoded, and this ffmpeg has no encoder for that" in done.sentence
+    for named in (["--reencode"], ["--codec", "h264"]):
+        done = program("record", visit, *named, "--storage", "gate", "--size-gb", 1, VIDEOSTORE_FFMPEG=without_encoders)
+        assert done.code == 2 and "VIDEOSTORE_FFMPEG" in done.sentence

@@ -207,6 +207,11 @@ REQUEST = {
     " device or a URL, and give options separately.",
     "input-pipe": "The input {input:value} is a pipe, and cannot be opened twice. Name a file, a device or a URL.",
     "input-option": "{value:value} is not an option of an input. Use ffmpeg's name, without a dash.",
+    "input-unhidden": "The URL {input} cannot be hidden from the list of processes: it is none of a stream. Name it as"
+    " INPUT or input=.",
+    "input-url-file": "--url-file {path:value} cannot be used: {reason:reason}. It must hold one line, the URL of the"
+    " input.",
+    "input-twice": "Name either INPUT or --url-file FILE.",
     "input-late": "The input {input} cannot be recorded: {reason:reason}.",
     "input-unrecordable": "The input {input} cannot be recorded: {reason:reason}. Name a file with video, a device such"
     " as /dev/video0, or a URL such as rtsp://host/path.",

@@ -174,9 +174,7 @@ def play(start: From, end: To, storage: Storage = None, utc: Utc = False, verbos
         "videostore when burglary.mp4 1:02.5",
         "videostore when burglary.mp4 12.5 --json | jq -r .captured",
     ),
-    "POSITION is what a player shows: seconds (12.5), or 1:02.5, or 0:01:02.500. Players show it to the millisecond, "
-    "so a frame that begins within the same millisecond counts as shown. Without POSITION this lists the stretches of "
-    "the clip and the gaps between them. Clips of videostore 0.1.0 and of other programs do not tell their times.",
+    help_text.WHEN,
     exit_codes={**_ALWAYS_COMPLETE, REFUSED: "wrong arguments, or a clip that does not tell its times"},
 )
 def when(
@@ -206,9 +204,7 @@ def when(
         "videostore verify --quick --json",
         "videostore verify --repair --storage /data/front-door",
     ),
-    "Reads every segment, decodes it to its last frame, and compares the index with the files. Without --repair this "
-    "changes nothing. With --repair it updates the index, closes the segments that a crash left open, and moves "
-    "unreadable files to damaged/ in the storage directory; it deletes nothing. Stop the recorder before a repair.",
+    help_text.VERIFY,
     exit_codes={
         **EXIT_CODES,
         DONE: "nothing is wrong, or everything is repaired",
@@ -240,11 +236,9 @@ def verify(
         "videostore record rtsp://camera/stream --storage /data/door --size-gb 50",
         "videostore record /dev/video0 --format v4l2 --storage ./desk --size-gb 5",
         "videostore record visit.mkv --storage ./visit --size-gb 5",
+        "videostore record --url-file url.txt --wait --storage ./door --size-gb 50",
     ),
-    "INPUT is anything that ffmpeg can open. H.264 and H.265 are recorded without re-encoding, if possible; everything "
-    "else is encoded. A file is read in real time, as if it were a live camera. Recording stops when the input ends, "
-    "after --duration, or at Ctrl-C; the last segment is always finished, and what ffmpeg still holds is waited for. "
-    "After Ctrl-C the footage is kept, and the exit code is 0. Write a file whose name begins with a dash as ./-name.",
+    recording.HELP,
     exit_codes={
         **EXIT_CODES,
         DONE: "recorded until the end of the input, for the duration, or until Ctrl-C",
@@ -255,9 +249,11 @@ def verify(
     },
 )
 def record(
-    source: recording.Input,
     storage: recording.NewStorage,
     size_gb: recording.SizeGb,
+    source: recording.Input = None,
+    url_file: recording.UrlFile = None,
+    wait: recording.Wait = False,
     duration: recording.Duration = None,
     segment_seconds: recording.SegmentSeconds = None,
     reencode: recording.Reencode = False,
@@ -272,9 +268,12 @@ def record(
     """Record a file, a device or a stream into a storage directory."""
     from videostore.cli import record as command
     from videostore.cli.time_options import parse_integer, parse_length, parse_number
+    from videostore.cli.url_file import named_input
 
     options = command.RecordOptions(
-        input=unescape(source),
+        input=named_input(None if source is None else unescape(source), url_file),
+        hide_url=url_file is not None,
+        wait=wait,
         directory=Path(unescape(str(storage))),
         size_gb=parse_number(size_gb, "--size-gb"),
         segment_seconds=None if segment_seconds is None else parse_number(segment_seconds, "--segment-seconds"),

@@ -13,6 +13,17 @@ FROM and TO are times in one of these forms:
   now
   +30s                       TO only: after FROM"""
 
+WHEN = (
+    "POSITION is what a player shows: seconds (12.5), or 1:02.5, or 0:01:02.500. Players show it to the millisecond, "
+    "so a frame that begins within the same millisecond counts as shown. Without POSITION this lists the stretches of "
+    "the clip and the gaps between them. Clips of videostore 0.1.0 and of other programs do not tell their times."
+)
+VERIFY = (
+    "Reads every segment, decodes it to its last frame, and compares the index with the files. Without --repair this "
+    "changes nothing. With --repair it updates the index, closes the segments that a crash left open, and moves "
+    "unreadable files to damaged/ in the storage directory; it deletes nothing. Stop the recorder before a repair."
+)
+
 
 def examples(*commands: str) -> str:
     """A block of examples."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ _FINISHING = "Recording what is due until now, since ffmpeg is slower than the i
 _TELL_AFTER_S = 2.0
 _POLL_S = 0.25
 _FIRST_FRAME_S = 30.0
-"""With `--duration`, the input has this much time for its first frame."""
+"""With `--duration` and without `--wait`, the input has this much time for its first frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class RecordOptions:
     """Options of ffmpeg for the input."""
     duration_s: float | None
     """Length of the recording; None: until the input ends."""
+    hide_url: bool = False
+    """Whether no process may show the URL."""
+    wait: bool = False
+    """Whether a camera that is not there yet, or refuses, is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,8 @@ async def record(options: RecordOptions) -> int:
         options=options.options,
         format=options.format,
         reencode=options.reencode,
+        hide_url=options.hide_url,
+        wait=options.wait,
     )
     store = VideoStore.record(
         options.directory,
@@ -93,7 +100,7 @@ async def record(options: RecordOptions) -> int:
         codec="copy",
         live=source.live,
     )
-    _report_input(source.info)
+    _report_input(source.info, options.wait)
     if sound_told := source.has_sound:
         print_message(_NO_SOUND)
     if options.duration_s is not None and not source.live:
@@ -123,8 +130,10 @@ def _report_shortfall(source: FFmpegInput, health: RecorderHealth | None, failur
     return code
 
 
-def _report_input(info: StreamInfo | None) -> None:
-    if info is None:
+def _report_input(info: StreamInfo | None, wait: bool) -> None:
+    if info is None and wait:
+        print_message("The input cannot be recorded yet. It is tried again until it can; Ctrl-C stops.")
+    elif info is None:
         print_message("The input does not answer. It is tried again until it does; Ctrl-C stops.")
     elif info.reencoded:
         print_message(f"The input is re-encoded: {info.reencoded}.")
@@ -148,7 +157,7 @@ async def _wait_for_end(store: VideoStore, source: FFmpegInput, duration_s: floa
             return health
 
         with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is the usual way to stop
-            await _wait(ending, look, duration_s)
+            await _wait(ending, look, duration_s, math.inf if source.waited_for else _FIRST_FRAME_S)
         source.stop()
         with second_signal(ending.cancel):
             told_s = time.monotonic() + _TELL_AFTER_S
@@ -162,21 +171,23 @@ async def _wait_for_end(store: VideoStore, source: FFmpegInput, duration_s: floa
     return _End(store.health().recorder, str(reason or ""), trouble)
 
 
-async def _wait(ending: asyncio.Future[None], look: Callable[[], Health], duration_s: float | None) -> None:
+async def _wait(
+    ending: asyncio.Future[None], look: Callable[[], Health], duration_s: float | None, first_frame_s: float
+) -> None:
     began_s, first_s = time.monotonic(), None
     left_s = _POLL_S
     while left_s > 0 and not (await asyncio.wait({ending}, timeout=min(_POLL_S, left_s)))[0]:
         recorder = look().recorder
         if first_s is None and recorder and recorder.last_frame_age_s is not None:
             first_s = time.monotonic()
-        left_s = _left_s(duration_s, began_s, first_s)
+        left_s = _left_s(duration_s, began_s, first_s, first_frame_s)
 
 
-def _left_s(duration_s: float | None, began_s: float, first_s: float | None) -> float:
+def _left_s(duration_s: float | None, began_s: float, first_s: float | None, first_frame_s: float) -> float:
     if duration_s is None:
         return _POLL_S
     if first_s is None:
-        return began_s + duration_s + _FIRST_FRAME_S - time.monotonic()
+        return began_s + duration_s + first_frame_s - time.monotonic()
     return first_s + duration_s - time.monotonic()
 
 

@@ -9,7 +9,35 @@ import typer
 
 from videostore.cli import environment
 
-Input = Annotated[str, typer.Argument(metavar="INPUT", help="A file, a device or a URL.")]
+HELP = (
+    "INPUT is anything that ffmpeg can open. H.264 and H.265 are recorded without re-encoding, if possible; everything "
+    "else is encoded. A file is read in real time, as if it were a live camera. Recording stops when the input ends, "
+    "after --duration, or at Ctrl-C; the last segment is always finished, and what ffmpeg still holds is waited for. "
+    "After Ctrl-C the footage is kept, and the exit code is 0. Write a file whose name begins with a dash as ./-name. "
+    "A URL that is typed as INPUT is in the history of the shell, and in the list of processes as part of this command "
+    "line, with its password; --url-file keeps it out of both."
+)
+
+Input = Annotated[
+    str | None,
+    typer.Argument(metavar="INPUT", help="A file, a device or a URL. Required unless --url-file is given."),
+]
+UrlFile = Annotated[
+    str | None,
+    typer.Option(
+        "--url-file",
+        metavar="FILE",
+        help="Read the URL of a stream from the first line of this file instead, or from standard input if it is -.",
+    ),
+]
+Wait = Annotated[
+    bool,
+    typer.Option(
+        "--wait",
+        help="Wait for a camera that is not there yet or refuses, and try it again, at least every 30 s. Without it, "
+        "a missing device and a refusal (401, 403, 404) end the program at the start.",
+    ),
+]
 NewStorage = Annotated[
     Path,
     typer.Option(

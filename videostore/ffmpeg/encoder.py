@@ -87,6 +87,14 @@ class Encoder:
         return options | {option: 1 for ending, option in IDR_OPTIONS.items() if self.name.endswith(ending)}
 
 
+def preferred_encoder(codec: str, available: Collection[str]) -> str:
+    """The encoder for `video.codec`, also if the installed ffmpeg lacks it: a stream that is copied never needs it."""
+    try:
+        return choose_encoder(codec, available)
+    except ConfigError:
+        return _NAMES.get(codec, (codec,))[0]
+
+
 def choose_encoder(codec: str, available: Collection[str]) -> str:
     """Return the encoder for `video.codec`: `h264`, `h265`, or the name of an encoder.
 

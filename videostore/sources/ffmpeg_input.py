@@ -11,15 +11,16 @@ from collections.abc import AsyncIterator, Mapping
 
 from videostore.base.clock import Clock, SteadyClock, SystemClock
 from videostore.base.constants import CAMERA_PATIENCE_S
-from videostore.base.errors import VideoStoreError
+from videostore.base.errors import RequestError, VideoStoreError
 from videostore.base.files import AnyPath
 from videostore.base.tasks import off_loop
 from videostore.config import parse_video
-from videostore.ffmpeg.encoder import Encoder, choose_encoder
+from videostore.ffmpeg.encoder import Encoder, choose_encoder, preferred_encoder
 from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
 from videostore.media.h26x import UncopyableError
 from videostore.media.packet import Gap, Packet
 from videostore.sources.completeness import Completeness
+from videostore.sources.hidden_input import can_be_hidden
 from videostore.sources.input_profile import InputFault, InputProfile, InputRefused, InputSettings
 from videostore.sources.input_url import Address
 from videostore.sources.pacing import DatedFrame, FileTimes
@@ -55,22 +56,27 @@ class FFmpegInput:
         patience_s: float = CAMERA_PATIENCE_S,
         keyframe_patience_s: float = KEYFRAME_PATIENCE_S,
         streams_only: bool = False,
+        hide_url: bool = False,
     ) -> None:
         """`options` and `format` are ffmpeg's for the input (`{"rtsp_transport": "udp"}`, `v4l2`), without a dash.
 
         `encoder` is for video that has to be re-encoded; with `reencode` for all video. `patience_s` is how long the
         first frame of a live input may take; if keyframes are further apart than `keyframe_patience_s`, it is
-        re-encoded. With `streams_only` it never ends by itself, and a file over HTTP is refused as a gap.
+        re-encoded. With `streams_only` it never ends by itself, and a file over HTTP is refused as a gap. With
+        `hide_url` ffmpeg gets no URL as an argument, where every user of the machine sees it; RTSP, RTMP, SRT and RIST
+        are always hidden.
 
         Raises:
             RequestError: the input or an option is invalid.
         """
         options = dict(options or {})
         self._address = Address(os.fsdecode(input), options, format)
+        if hide_url and not can_be_hidden(self._address.scheme):
+            raise RequestError("input-unhidden", input=str(self._address))
         self._encoder = encoder
         self._profile = InputProfile(
             InputSettings(
-                self._address, options, format, binary, encoder, patience_s, keyframe_patience_s, streams_only
+                self._address, options, format, binary, encoder, patience_s, keyframe_patience_s, streams_only, hide_url
             ),
             reencode=reencode,
         )
@@ -85,6 +91,8 @@ class FFmpegInput:
         """What was missing of a file that was read to its end; empty as far as nothing is known to be missing."""
         self.first_us: int | None = None
         """Capture time of the first frame; None before it came. A live input that sends what it kept began earlier."""
+        self.waited_for = False
+        """Whether it was opened with `wait`: its first frame may take any time."""
         self._length_us: int | None = None
         self._stopping = asyncio.Event()
         self._times: FileTimes | None = None
@@ -107,12 +115,14 @@ class FFmpegInput:
         options: Mapping[str, str] | None = None,
         format: str | None = None,
         reencode: bool = False,
+        hide_url: bool = False,
+        wait: bool = False,
         logger: logging.Logger | None = None,
     ) -> FFmpegInput:
         """An input that was probed, with the ffmpeg that is found: `info` tells what it contains.
 
         `codec`, `bitrate`, `preset` and `framerate` are those of the machine config (docs/reference/attributes.md),
-        for video that is re-encoded. Record it with
+        for video that is re-encoded. `hide_url` and `wait` are those of the constructor and of `probe`. Record it with
         `VideoStore.record(directory, source, codec="copy", live=source.live, size_gb=…)`.
 
         Raises:
@@ -123,7 +133,8 @@ class FFmpegInput:
         video, rate = parse_video({"codec": codec, "bitrate": bitrate, "preset": preset}, framerate)
         binary = await off_loop(find_ffmpeg)
         await check_version(binary)
-        encoder = Encoder(choose_encoder(video.codec, await list_encoders(binary)), video.bitrate, video.preset, rate)
+        choose = preferred_encoder if codec is None and not reencode else choose_encoder
+        encoder = Encoder(choose(video.codec, await list_encoders(binary)), video.bitrate, video.preset, rate)
         make = functools.partial(
             cls,
             input,
@@ -133,9 +144,11 @@ class FFmpegInput:
             options=options,
             format=format,
             reencode=reencode,
+            hide_url=hide_url,
         )
         source = await off_loop(make)
-        source.info = await source.probe()
+        source.waited_for = wait
+        source.info = await source.probe(wait=wait)
         return source
 
     @property
@@ -148,14 +161,16 @@ class FFmpegInput:
         """Whether it has sound, which is not recorded, as far as is known."""
         return self._profile.has_sound
 
-    async def probe(self) -> StreamInfo | None:
+    async def probe(self, *, wait: bool = False) -> StreamInfo | None:
         """Open the input once and look at it; None if it is a device or a server that does not answer at the moment.
+
+        With `wait` also if a device is missing, or a server refuses: `packets` tries that again and again.
 
         Raises:
             RequestError: it can never be recorded: the sentence says what is wrong with it, without passwords.
             FFmpegError: ffmpeg cannot be started.
         """
-        info = await probe(self._profile, self._steady, self._logger)
+        info = await probe(self._profile, self._steady, self._logger, wait=wait)
         self._tell_of_sound()
         return info
 

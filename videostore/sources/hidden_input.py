@@ -23,6 +23,11 @@ _OF_PROGRAM = frozenset(
 """Options that are not for what opens the input, but for the program and its decoder."""
 
 
+def can_be_hidden(scheme: str) -> bool:
+    """Whether a URL of this scheme can be handed over so; a device or a file, without one, has nothing to hide."""
+    return not scheme or scheme in SCHEMES_OF_STREAMS
+
+
 def list_of(url: str, options: Mapping[str, str], format: str | None) -> bytes:
     """The list with this URL and ffmpeg's options for it."""
     options = {name: value for name, value in options.items() if name not in _OF_PROGRAM}

@@ -63,12 +63,14 @@ class InputSettings:
     """Video whose keyframes are further apart is re-encoded."""
     streams_only: bool = False
     """Whether it has to be a stream or a device, which never ends, and whose URL no other process may see."""
+    hide_url: bool = False
+    """Whether no other process may see the URL."""
 
     @property
     def hidden(self) -> bool:
         """Whether ffmpeg gets the URL in a list instead of as an argument."""
         scheme = self.address.scheme
-        return scheme in SCHEMES or (self.streams_only and scheme in SCHEMES_OF_STREAMS)
+        return scheme in SCHEMES or ((self.streams_only or self.hide_url) and scheme in SCHEMES_OF_STREAMS)
 
 
 class InputProfile:

@@ -90,6 +90,11 @@ class Address:
             return False
 
     @property
+    def is_device(self) -> bool:
+        """Whether it is the path of a device, which may be plugged in later."""
+        return self._path is not None and self._path.is_relative_to("/dev")
+
+    @property
     def path(self) -> Path | None:
         """Where it is, if it is a regular file."""
         return self._path if self.is_file else None

@@ -16,6 +16,8 @@ from videostore.sources.session import NO_REASON, InputSession
 
 _MISSING = "there is no such file or device"
 _STILL = "it is a still image, not a video"
+_NOT_A_STREAM = "it is a file or a playlist, and a hidden URL has to be that of a stream"
+_NO_ENCODER = "it has to be encoded, and this ffmpeg has no encoder for that"
 _BAD_OPTION = "an option is unknown or has an invalid value"
 _REFUSED = "the server refused the request"
 _MISTAKES = (
@@ -29,6 +31,8 @@ _MISTAKES = (
         r"Option not found|Unrecognized option|parsing option|setting option",
         _BAD_OPTION,
     ),
+    (r"Unknown encoder", _NO_ENCODER),
+    (r"not on whitelist", _NOT_A_STREAM),
     (r"\b40[134]\b", _REFUSED),
 )
 """Faults that do not pass, whatever the input is. Anything else that a device or a server reports may pass."""
@@ -52,10 +56,13 @@ class StreamInfo:
     """Whether it has a sound track, which is not recorded."""
 
 
-async def probe(profile: InputProfile, clock: SteadyClock, logger: logging.Logger) -> StreamInfo | None:
+async def probe(
+    profile: InputProfile, clock: SteadyClock, logger: logging.Logger, *, wait: bool = False
+) -> StreamInfo | None:
     """Open an input and look at its first frame, which completes its profile.
 
-    Returns None if it is a device or a server that does not answer at the moment.
+    Returns None if it is a device or a server that does not answer at the moment, and with `wait` also if there is no
+    such device yet, or the server refuses.
 
     Raises:
         RequestError: it can never be recorded; the sentence says why, without passwords.
@@ -63,7 +70,7 @@ async def probe(profile: InputProfile, clock: SteadyClock, logger: logging.Logge
     """
     address, patience_s = profile.settings.address, profile.settings.patience_s
     await off_loop(address.look)
-    if address.is_missing:
+    if address.is_missing and not (wait and address.is_device):
         raise _mistake(profile, _MISSING)
     while True:
         reason = ""
@@ -101,10 +108,12 @@ async def probe(profile: InputProfile, clock: SteadyClock, logger: logging.Logge
         if profile.must_reencode(messages):
             continue
         mistake = next((text for pattern, text in _MISTAKES if messages.contains(pattern)), None)
-        if mistake or not profile.live:
+        passes = wait and profile.live and (mistake == _REFUSED or (mistake == _MISSING and address.is_device))
+        if (mistake and not passes) or not profile.live:
             quoted = messages.first if mistake is None or mistake in _QUOTED else ""
             raise _mistake(profile, mistake or reason or "it contains no readable video", quoted)
-        logger.warning("The input %s does not answer: %s.", address, messages.last or reason or NO_REASON)
+        told = messages.last or reason or NO_REASON
+        logger.warning("The input %s does not answer: %s.", address, told)
         return None
 
 

@@ -24,6 +24,8 @@ _FAULTS = (
     _Fault(r"[Ff]ailed to resolve|not known|name resolution", "its host name is unknown"),
     _Fault(r"timed out", "it does not answer"),
     _Fault(r"Connection reset|Broken pipe", "it closed the connection"),
+    _Fault(r"Unknown encoder", "it has to be encoded, and this ffmpeg has no encoder for that"),
+    _Fault(r"No such file or directory|No such device", "there is no such device"),
     _Fault(r"not on whitelist", "it is a file or a playlist, and only streams and devices have capture times"),
 )
 

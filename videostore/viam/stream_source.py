@@ -18,7 +18,7 @@ from videostore.base.errors import ConfigError, RequestError
 from videostore.base.tasks import off_loop
 from videostore.config import Config, SourceConfig
 from videostore.config.source import EXPECTED
-from videostore.ffmpeg.encoder import Encoder, choose_encoder
+from videostore.ffmpeg.encoder import Encoder, choose_encoder, preferred_encoder
 from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
 from videostore.sources.camera_stream import CameraStream
 from videostore.sources.ffmpeg_input import FFmpegInput
@@ -62,15 +62,14 @@ async def open_source(config: Config, source: SourceConfig, clock: Clock, logger
     """The stream of a source that was checked. It is not opened before it is recorded.
 
     Raises:
-        ConfigError: this ffmpeg does not have the encoder.
+        ConfigError: everything has to be encoded, and this ffmpeg does not have the encoder.
         FFmpegError: there is no ffmpeg that can be used.
     """
     binary = await off_loop(find_ffmpeg)
     await check_version(binary)
     video = config.video
-    encoder = Encoder(
-        choose_encoder(video.codec, await list_encoders(binary)), video.bitrate, video.preset, config.framerate
-    )
+    choose = choose_encoder if source.reencode else preferred_encoder
+    encoder = Encoder(choose(video.codec, await list_encoders(binary)), video.bitrate, video.preset, config.framerate)
     options = dict(source.options)
     format = options.pop(_FORMAT, None)
 
