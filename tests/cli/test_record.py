@@ -210,7 +210,8 @@ def without_encoders(program: Program) -> str:
     return str(
         program.script(
             "ffmpeg-without",
-            'for one; do shift; case "$one" in -encoders) exit 0;; libx264) one=absent;; esac; set -- "$@" "$one"; done',
+            'for one; do shift; case "$one" in -encoders) exit 0;; libx264) one=absent;; esac',
+            'set -- "$@" "$one"; done',
             f'exec "{find_ffmpeg()}" "$@"',
         )
     )
