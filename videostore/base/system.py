@@ -76,6 +76,14 @@ def widen_pipe(descriptor: int, size_bytes: int) -> None:
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size_bytes)
 
 
+def pipe_bytes(descriptor: int) -> int:
+    """How much a pipe can hold; 0 where the system does not tell."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
+    return 0
+
+
 def unread_bytes(descriptor: int) -> int:
     """How much was written to a pipe and is not read yet; 0 where the system does not tell."""
     answer = array.array("i", [0])

@@ -62,6 +62,11 @@ class Backlog:
             return True
         return len(self._items) < self._max_frames and self._bytes + len(packet.data) <= self._max_bytes
 
+    @property
+    def filled(self) -> bool:
+        """Whether an item is waiting."""
+        return bool(self._items)
+
     def get_nowait(self) -> Packet | Gap | Run | None:
         """Take the oldest item, or None."""
         if not self._items:

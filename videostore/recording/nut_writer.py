@@ -25,7 +25,7 @@ _TIME_BASE = Fraction(1, US_PER_SECOND)
 
 
 class NutWriter:
-    """Turns packets into the bytes of one NUT stream. The caller sends them."""
+    """Turns packets into the bytes of one NUT stream. The caller takes and sends them."""
 
     def __init__(self, first: Packet, framerate: int) -> None:
         """For a stream that begins with `first`, which still has to be added."""
@@ -39,8 +39,17 @@ class NutWriter:
         """Whether a frame with this capture time can be the next one."""
         return self._order.fits(captured_us)
 
-    def add(self, packet: Packet) -> bytearray:
-        """A packet as bytes. Its pts is its distance from the first one.
+    @property
+    def waiting_bytes(self) -> int:
+        """How much was made and not taken yet."""
+        return self._bytes.waiting
+
+    def take(self) -> bytearray:
+        """The bytes of the packets that were added since it was last called."""
+        return self._bytes.take()
+
+    def add(self, packet: Packet) -> None:
+        """Append a packet. Its pts is its distance from the first one.
 
         Raises:
             ValueError: it cannot follow the one before it.
@@ -53,11 +62,10 @@ class NutWriter:
         coded.time_base = _TIME_BASE
         coded.pts, coded.dts = packet.captured_us - self._epoch_us, decoded_us - self._epoch_us
         coded.is_keyframe = packet.keyframe
-        self._container.mux(coded)
-        return self._bytes.take()
+        self._container.mux_one(coded)
 
     def end(self) -> bytearray:
-        """What follows the last packet."""
+        """What was not taken yet, and what follows the last packet."""
         self._container.close()
         return self._bytes.take()
 
@@ -74,6 +82,10 @@ class _Bytes(io.RawIOBase):
     def write(self, data: Any) -> int:
         self._buffer += data
         return len(data)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._buffer)
 
     def take(self) -> bytearray:
         taken, self._buffer = self._buffer, bytearray()

@@ -12,7 +12,10 @@ REPORT_ARGUMENTS = ("-progress", "pipe:1", "-stats_period", "0.2")
 """Global arguments: the report goes to ffmpeg's standard output, how far the output has come five times a second."""
 
 _KEY = "videostore"
-_LINE = re.compile(rb"(?:frame:\d+ +pts:|(out_time_us)=)(-?\d+)")
+_LINE = re.compile(rb"^(?:frame:\d+ +pts:|(out_time_us)=)(-?\d+)", re.MULTILINE)
+_BLOCK_BYTES = 1 << 16
+_LINE_BYTES = 1 << 10
+"""Of a longer line only the end is kept: no line that counts is so long."""
 
 
 def report_frames(video: Any) -> Any:
@@ -27,20 +30,18 @@ def report_frames(video: Any) -> Any:
 
 async def follow_report(stream: asyncio.StreamReader, epoch_us: int, tally: FrameTally, *, copies: bool) -> None:
     """Pass on to the tally what ffmpeg reports, until it exits. What is copied is not decoded, only written."""
-    while True:
-        try:
-            line = await stream.readline()
-        except ValueError:  # longer than the reader's limit
+    rest = b""
+    while data := await stream.read(_BLOCK_BYTES):
+        # All lines that have come, at once: a report of what is copied has twelve, of which one counts.
+        lines, newline, rest = (rest + data).rpartition(b"\n")
+        rest = rest[-_LINE_BYTES:]
+        if not newline:
             continue
-        if not line:
-            return
-        found = _LINE.match(line)
-        if found is None:
-            continue
-        time_us = epoch_us + int(found[2])
-        if found[1] is None:
-            tally.came_out(time_us)
-        else:
-            if copies:
-                tally.came_out_until(time_us)
-            tally.written_until(time_us)
+        for found in _LINE.finditer(lines):
+            time_us = epoch_us + int(found[2])
+            if found[1] is None:
+                tally.came_out(time_us)
+            else:
+                if copies:
+                    tally.came_out_until(time_us)
+                tally.written_until(time_us)

@@ -173,6 +173,8 @@ class Recorder:
             return
         try:
             await self._handle(item)
+            if self._run is not None and not self._backlog.filled:
+                await self._attempt(self._run.flush())
         except Exception as error:
             self._logger.exception("An image could not be recorded.")
             await self._fail_run(f"internal error: {error}")
@@ -217,8 +219,12 @@ class Recorder:
         if self._repeat is not None:
             await self._write_with_retries(item)
             return
+        await self._attempt(self._write(item))
+
+    async def _attempt(self, work: Awaitable[None]) -> None:
+        """Give something to the run of a live source; if that fails, it is lost, and the run ends."""
         try:
-            await self._write(item)
+            await work
         except (VideoStoreError, OSError) as error:
             self._dropped += 1
             await self._fail_run(f"{reason_of(error).rstrip('.')}.")
@@ -284,7 +290,7 @@ class Recorder:
             )
             self._watcher = asyncio.create_task(self._watch(self._run))
             self._logger.info("Recording %dx%d %s.", packet.format.width, packet.format.height, packet.format.codec)
-        await self._run.write(packet)
+        await self._run.write(packet, more=self._live and self._backlog.filled)
         if self._run.tally.recorded:
             self._backoff.healthy_for(self._run.age_us)
 

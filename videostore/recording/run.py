@@ -19,7 +19,7 @@ from videostore.base.system import unread_bytes
 from videostore.base.tasks import finish_despite_cancellation
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.message_limit import MessageLimit
-from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
+from videostore.ffmpeg.process import PIPE_BYTES, end_process, log_messages, start_ffmpeg
 from videostore.media.packet import Packet, StreamFormat
 from videostore.media.segment_names import open_name
 from videostore.recording.frame_tally import FrameTally, Verdict
@@ -29,6 +29,9 @@ from videostore.recording.segmenter import recording_command
 
 _FRAMES_KNOWN = 4096
 """Far more frames than an encoder holds back, and than are written before a segment that ended is closed."""
+
+_TOGETHER_BYTES = PIPE_BYTES // 2
+"""Packets that come together are given to ffmpeg together, so that it wakes up once; of so much one part is sent."""
 
 FINISH_PATIENCE_S = 30.0
 """At the end of a source, ffmpeg may take any time, as long as bytes move within this."""
@@ -134,18 +137,28 @@ class Run:
         """Whether a frame with this capture time can follow those that were given to ffmpeg."""
         return self._nut.takes(captured_us) and captured_us < self.last_us + MAX_STEP_IN_RUN_US
 
-    async def write(self, packet: Packet) -> None:
-        """Hand a packet to ffmpeg; returns when the pipe has room again.
+    async def write(self, packet: Packet, *, more: bool = False) -> None:
+        """Hand a packet to ffmpeg; returns when the pipe has room again. If `more` follow at once, it may wait.
 
         Raises:
             FFmpegError: ffmpeg has exited, or accepts no more data.
         """
-        data = self._nut.add(packet)
+        self._nut.add(packet)
         self.tally.went_in(packet.captured_us)
         with self._giving:
             self._given_us.append(packet.captured_us)
-        await self._send(data)
+        if not more or self._nut.waiting_bytes >= _TOGETHER_BYTES:
+            await self.flush()
         self.last_us = max(self.last_us, packet.captured_us)
+
+    async def flush(self) -> None:
+        """Hand over what waits for more packets.
+
+        Raises:
+            FFmpegError: as for `write`.
+        """
+        if self._nut.waiting_bytes:
+            await self._send(self._nut.take())
 
     @property
     def fault(self) -> str:

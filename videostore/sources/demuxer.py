@@ -24,10 +24,13 @@ from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspe
 from videostore.media.packet import StreamFormat
 from videostore.media.recovery_point import recovers_later
 from videostore.sources.ffmpeg_messages import FFmpegMessages
+from videostore.sources.frame_pipe import FramePipe
 from videostore.sources.handover import CodedFrame, EndOfInput, Handover
 
 _READ_OPTIONS = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 """ffmpeg has analysed the stream already: the first frame need not wait for others."""
+_READ_BYTES = 1 << 18
+_GATHERED_FRAMES = 32
 _REORDERED = "its frames are reordered (B frames), and it does not say so"
 _LEADING = "a keyframe comes before frames that are shown earlier than it (open GOP)"
 
@@ -43,6 +46,7 @@ class Demuxer:
         messages: FFmpegMessages,
         *,
         held_back: bool,
+        gathers: bool,
     ) -> None:
         """Use `start`."""
         assert process.stderr is not None
@@ -55,6 +59,9 @@ class Demuxer:
         self._messages = messages
         self._held_back = held_back
         self._handover = Handover()
+        self._gathered: list[CodedFrame] = []
+        """In the thread: frames that were read and are not handed over yet."""
+        self._pipe = FramePipe(nut.fileno(), self._hand_over, gathers=gathers)
         self._logging = asyncio.create_task(log_messages(process.stderr, messages))
         self._thread = threading.Thread(target=self._read, name="videostore input", daemon=True)
         self._thread.start()
@@ -67,12 +74,13 @@ class Demuxer:
         messages: FFmpegMessages,
         *,
         held_back: bool = False,
+        gathers: bool = False,
         list_text: bytes = b"",
     ) -> Demuxer:
         """Start a command that writes NUT to its standard output.
 
         `list_text` is what it reads from its standard input, at most what a pipe holds. `held_back`: it passes each
-        frame on when it has got the next one.
+        frame on when it has got the next one. `gathers`: frames are handed over some at a time, see `FramePipe`.
 
         Raises:
             FFmpegError: it cannot be started.
@@ -84,7 +92,7 @@ class Demuxer:
                 whole = await off_loop(subordinate, command)
                 with _filled_pipe(list_text) if list_text else contextlib.nullcontext(False) as given:
                     process = await start_ffmpeg(whole, stdin=given, stdout=output)
-            return cls(process, nut, clock, messages, held_back=held_back)
+            return cls(process, nut, clock, messages, held_back=held_back, gathers=gathers)
         except BaseException:
             nut.close()
             raise
@@ -101,9 +109,7 @@ class Demuxer:
             UncopyableError: the video has to be re-encoded.
             TimeoutError (asyncio's): no frame came in time.
         """
-        item = self._handover.get_nowait()
-        if item is None:
-            item = await asyncio.wait_for(self._handover.get(), within_s)
+        item = await self._handover.get(within_s)
         if isinstance(item, UncopyableError):
             raise item
         return item if isinstance(item, CodedFrame) else None
@@ -135,6 +141,7 @@ class Demuxer:
 
     async def _end(self) -> None:
         self._handover.close()
+        self._pipe.close()
         await end_process(self._process)
         await self._logging
         await self._handover.finished.wait()
@@ -145,10 +152,12 @@ class Demuxer:
         """The thread: ends with the pipe, or when the handover is closed."""
         end: UncopyableError | EndOfInput = EndOfInput()
         try:
-            with av.open(f"pipe:{self._nut.fileno()}", format="nut", options=_READ_OPTIONS) as container:
+            with av.open(self._pipe, format="nut", options=_READ_OPTIONS, buffer_size=_READ_BYTES) as container:
                 for frame in self._frames(container):
-                    if not self._handover.put(frame):
+                    self._gathered.append(frame)
+                    if len(self._gathered) >= _GATHERED_FRAMES and not self._hand_over():
                         return
+                    self._pipe.frame_read()
         except UncopyableError as error:
             end = error
         except (av.error.FFmpegError, OSError, ValueError, IndexError):
@@ -156,8 +165,13 @@ class Demuxer:
         except Exception as error:  # noqa: BLE001 - the thread has no caller that would see it
             self._messages.error("The input cannot be read: %r", error)
         finally:
-            self._handover.put(end)
+            self._handover.put(*self._gathered, end)
             self._handover.finish()
+
+    def _hand_over(self) -> bool:
+        """In the thread: hand over what was read; False if the handover is closed."""
+        frames, self._gathered = self._gathered, []
+        return not frames or self._handover.put(*frames)
 
     def _frames(self, container: Any) -> Iterator[CodedFrame]:
         stream = container.streams.video[0]

@@ -50,7 +50,7 @@ Item = CodedFrame | UncopyableError | EndOfInput
 class Handover:
     """A queue from a thread to the event loop in which it was made, bounded in frames and bytes.
 
-    The thread calls `put` and `finish`, the loop everything else.
+    The thread calls `put` and `finish`, the loop everything else. Items that are put together wake the loop once.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Handover:
         self._bytes = 0
         self._changed = threading.Condition()
         self._closed = False
-        self._filled = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
         self.finished = asyncio.Event()
         """Set when the thread has nothing left to do."""
 
@@ -68,17 +68,20 @@ class Handover:
         """Whether an item is waiting."""
         return bool(self._items)
 
-    def put(self, item: Item) -> bool:
-        """In the thread: add an item, waiting for room; False if the queue is closed. Blocking."""
-        size = len(item.data) if isinstance(item, CodedFrame) else 0
+    def put(self, *items: Item) -> bool:
+        """In the thread: add items, waiting for room; False if the queue is closed. Blocking."""
         with self._changed:
-            while not self._closed and self._full(size):
-                self._changed.wait()
-            if self._closed:
-                return False
-            self._items.append(item)
-            self._bytes += size
-        return self._call_in_loop(self._filled.set)
+            for item in items:
+                size = _size(item)
+                if self._full(size):
+                    self._call_in_loop(self._wake)
+                while not self._closed and self._full(size):
+                    self._changed.wait()
+                if self._closed:
+                    return False
+                self._items.append(item)
+                self._bytes += size
+        return self._call_in_loop(self._wake)
 
     def finish(self) -> None:
         """In the thread, as its last call: set `finished`."""
@@ -88,17 +91,29 @@ class Handover:
         """Take the oldest item, or None."""
         with self._changed:
             if not self._items:
-                self._filled.clear()
                 return None
             item = self._items.popleft()
-            self._bytes -= len(item.data) if isinstance(item, CodedFrame) else 0
+            self._bytes -= _size(item)
             self._changed.notify()
             return item
 
-    async def get(self) -> Item:
-        """Take the oldest item, waiting for one."""
+    async def get(self, within_s: float | None = None) -> Item:
+        """Take the oldest item, waiting for one.
+
+        Raises:
+            TimeoutError (asyncio's): none came in time.
+        """
+        until_s = None if within_s is None else self._loop.time() + within_s
         while (item := self.get_nowait()) is None:
-            await self._filled.wait()
+            # A future and a timer: `wait_for` costs a task on older Pythons, and this is called for most frames.
+            waiter = self._waiter = self._loop.create_future()
+            timer = None if until_s is None else self._loop.call_at(until_s, _expire, waiter)
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+                if timer is not None:
+                    timer.cancel()
         return item
 
     def close(self) -> None:
@@ -111,9 +126,22 @@ class Handover:
     def _full(self, size: int) -> bool:
         return bool(self._items) and (len(self._items) >= HANDOVER_FRAMES or self._bytes + size > HANDOVER_BYTES)
 
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
     def _call_in_loop(self, call: Callable[[], object]) -> bool:
         try:
             self._loop.call_soon_threadsafe(call)
         except RuntimeError:  # the loop is closed: the process is ending
             return False
         return True
+
+
+def _size(item: Item) -> int:
+    return len(item.data) if isinstance(item, CodedFrame) else 0
+
+
+def _expire(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(asyncio.TimeoutError())

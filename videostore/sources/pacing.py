@@ -21,8 +21,10 @@ ARRIVAL_SETTLE_S = 0.5
 """At the start of a live input, arrivals are observed for this long before the first frame is dated: the frames that
 ffmpeg needed to analyse the stream come late, and all at once."""
 
+AT_ONCE = 8
 CATCH_UP_S = 0.02
-"""Pause between frames that arrived all at once: the recorder drops what does not fit into its backlog."""
+"""Of frames that arrived all at once, so many are passed on, and then there is a pause: the recorder drops what does
+not fit into its backlog."""
 
 _INTERVALS = 8
 """This many frame intervals tell how slow an input usually is."""
@@ -143,6 +145,7 @@ async def pace_live(
     observed: deque[CodedFrame] = deque()
     intervals: deque[int] = deque(maxlen=_INTERVALS)
     last_us: int | None = None
+    limit_s, at_once = patience_s, 0
     while True:
         while held:
             frame = held.popleft()
@@ -157,12 +160,16 @@ async def pace_live(
         while observed:
             frame = observed.popleft()
             yield DatedFrame(frame, dates.date(frame.pts_us), frame.clock_steps)
-            if observed or reader.waiting:
+            at_once += 1
+            if at_once >= AT_ONCE and (observed or reader.waiting):
+                at_once = 0
                 await asyncio.sleep(CATCH_UP_S)
         if ended:
             return
-        usual_s = statistics.median(intervals) / US_PER_SECOND if intervals else 0.0
-        limit_s = max(CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR * usual_s) if intervals else patience_s
+        if not reader.waiting:
+            at_once = 0
+            usual_s = statistics.median(intervals) / US_PER_SECOND if intervals else 0.0
+            limit_s = max(CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR * usual_s) if intervals else patience_s
         try:
             following = await reader.next(limit_s)
         except asyncio.TimeoutError as error:

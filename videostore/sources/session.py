@@ -73,6 +73,7 @@ class InputSession:
             self._clock,
             self.messages,
             held_back=self.reencodes and self._deinterlaces,
+            gathers=self.profile.live,
             list_text=input_list(self.profile),
         )
         return self

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.support.recording import until
+from videostore.sources.frame_pipe import GATHER_S, FramePipe
+
+
+@dataclass
+class Reading:
+    """A thread that reads a pipe, and takes each piece for a frame."""
+
+    gathers: bool
+    pieces: list[bytes] = field(default_factory=list)
+    emptied: list[int] = field(default_factory=list)
+    """How many pieces had been read each time that nothing more was in the pipe."""
+    refuse: bool = False
+
+    def __post_init__(self) -> None:
+        self.reading, self.writing = os.pipe()
+        self.pipe = FramePipe(self.reading, self._on_empty, gathers=self.gathers)
+        self.thread = threading.Thread(target=self._read, daemon=True)
+
+    def _on_empty(self) -> bool:
+        self.emptied.append(len(self.pieces))
+        return not self.refuse
+
+    def _read(self) -> None:
+        while piece := self.pipe.read(1):
+            self.pieces.append(piece)
+            self.pipe.frame_read()
+
+
+@pytest.fixture(params=[True, False])
+def reading(request: pytest.FixtureRequest) -> Iterator[Reading]:
+    made = Reading(request.param)
+    yield made
+    for descriptor in (made.reading, made.writing):
+        os.close(descriptor)
+
+
+async def test_all_is_read_in_order_until_the_pipe_ends(reading: Reading) -> None:
+    os.write(reading.writing, b"abc")
+    reading.thread.start()
+    await until(lambda: reading.emptied == [3])
+    os.write(reading.writing, b"d")
+    await until(lambda: reading.emptied == [3, 4])
+    reading.refuse = True
+    os.write(reading.writing, b"e")
+    await asyncio.to_thread(reading.thread.join)
+    assert b"".join(reading.pieces) == b"abcde" and reading.emptied == [3, 4, 5]
+
+
+async def test_frames_gather_behind_one_that_was_waited_for_and_are_read_together() -> None:
+    reading = Reading(gathers=True)
+    reading.thread.start()
+    written = 0
+    while written < 400:  # far longer than frames are read one by one at first
+        await until(lambda: len(reading.emptied) > 0)
+        os.write(reading.writing, b"x")
+        written += 1
+        await asyncio.sleep(GATHER_S / 30)
+    await until(lambda: len(reading.pieces) == written)
+    together = [later - earlier for earlier, later in zip(reading.emptied, reading.emptied[1:], strict=False)]
+    reading.refuse = True
+    os.write(reading.writing, b"x")
+    await asyncio.to_thread(reading.thread.join)
+    assert max(together) >= 5
+    for descriptor in (reading.reading, reading.writing):
+        os.close(descriptor)
+
+
+async def test_closing_it_ends_the_gathering() -> None:
+    reading = Reading(gathers=True)
+    reading.pipe.close()
+    reading.thread.start()
+    for _ in range(20):
+        os.write(reading.writing, b"x")
+        await until(lambda: len(reading.emptied) > 0)
+    os.close(reading.writing)
+    await asyncio.to_thread(reading.thread.join)
+    assert len(reading.pieces) == 20
+    os.close(reading.reading)
