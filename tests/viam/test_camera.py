@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -204,3 +205,20 @@ async def test_a_point_cloud_is_not_supported_and_there_is_no_geometry(attribute
     with pytest.raises(NotSupportedError):
         await resource.get_point_cloud()
     assert await resource.get_geometries() == []
+
+
+async def test_the_log_says_once_for_each_recorder_of_images_that_there_is_source(
+    attributes: Attributes, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lines(words: str) -> int:
+        return sum(words in one.getMessage() for one in caplog.records)
+
+    camera = ScriptedCamera(answer(START_US))
+    for starts in (1, 2):
+        made = ComponentConfig(name="told", attributes=dict_to_struct(attributes))
+        resource = StorageCamera.new(made, {Camera.get_resource_name("cam"): camera})
+        resource.logger.setLevel(logging.INFO)
+        await resource.start()
+        await until(lambda starts=starts: lines("Not uploading") == starts)  # type: ignore[misc]
+        await resource.close()
+    assert lines("set the attribute source to the URL of its stream") == 1

@@ -43,6 +43,8 @@ class StorageCamera(Camera):
     MODEL: ClassVar[Model] = MODEL
     _prepared: ClassVar[dict[bytes, tuple[Config, list[str]]]] = {}
     """Configs that were checked, by their bytes, until `new` takes them."""
+    _advised: ClassVar[set[str]] = set()
+    """Recorders for which the log has said that there is `source`; viam-server may rebuild them at any time."""
 
     def __init__(self, config: Config, source: Camera | None, *, uploads: bool = True) -> None:
         """Use `new`. `source` is the camera of the config and `uploads` its data manager, if they are there."""
@@ -151,7 +153,7 @@ class StorageCamera(Camera):
         except VideoStoreError as error:
             raise Refusal(error) from error
         self._store = store
-        self._telling = asyncio.get_running_loop().call_later(CAMERA_SILENCE_S, self._tell_missing)
+        self._telling = asyncio.get_running_loop().call_later(CAMERA_SILENCE_S, self._tell_at_start)
 
     async def close(self) -> None:
         """Finish the open segment, and stop everything that `start` started."""
@@ -270,7 +272,16 @@ class StorageCamera(Camera):
         manager = f"data manager {self._config.sync!r} is missing or could not be built"
         return f"{manager}; saved clips wait in the upload path"
 
-    def _tell_missing(self) -> None:
+    def _tell_at_start(self) -> None:
+        name = self._config.name
+        if isinstance(self._source, FramePoller) and name not in self._advised:
+            # No API of viam-server says which cameras have a stream, or pass one through.
+            self._advised.add(name)
+            self.logger.info(
+                "Images of camera %r are recorded, which have to be encoded. If it is a network camera, or offers RTP "
+                "passthrough, set the attribute source to the URL of its stream: that is recorded as it comes.",
+                self._config.camera,
+            )
         if isinstance(self._source, AbsentCamera):
             self.logger.warning("Not recording: %s.", self._source.fault)
         if self._upload_trouble:
