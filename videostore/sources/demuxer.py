@@ -26,6 +26,7 @@ from videostore.media.recovery_point import recovers_later
 from videostore.sources.ffmpeg_messages import FFmpegMessages
 from videostore.sources.frame_pipe import FramePipe
 from videostore.sources.handover import CodedFrame, EndOfInput, Handover
+from videostore.sources.joined_pictures import joined
 
 _READ_OPTIONS = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 """ffmpeg has analysed the stream already: the first frame need not wait for others."""
@@ -190,9 +191,7 @@ class Demuxer:
         scale, unit = US_PER_SECOND * base.numerator, base.denominator
         order: _Order | None = None
         last: int | None = None
-        for packet in packets:
-            if not packet.size:
-                continue
+        for packet in joined(codec, packets):
             if packet.pts is None:
                 raise UncopyableError("its frames have no timestamps")
             arrived_us = self._clock.now_us()
