@@ -46,8 +46,8 @@ test-players: $(STAMP) ## show clips to the players that are installed, and prin
 test-server: $(STAMP) ## run the module under a real viam-server, which is built with Go if there is none
 	$(PY) -m scripts.viam_server -q -n 2 -o faulthandler_timeout=600 $(SERVER_ARGS)
 
-test-streams: $(STAMP) ## record network cameras, which a real RTSP server is, and print how late pictures are dated
-	$(PY) -m pytest -q -n 4 --dist loadgroup -o faulthandler_timeout=600 tests/streams $(STREAMS_ARGS)
+test-streams: $(STAMP) ## record network cameras, which a real RTSP server is, and print what is stored of them
+	$(PY) -m pytest -q -n 4 --dist loadscope -o faulthandler_timeout=600 tests/streams $(STREAMS_ARGS)
 
 lint: $(STAMP) ## check style, types and the import contracts
 	$(PY) -m ruff check .

@@ -11,21 +11,29 @@ from tests.streams.coded_sound import CodedSound
 from tests.support.coded_stream import FPS, CodedPicture, Coding
 
 _VIDEO = {
-    "h264": ("video/x-h264,stream-format=byte-stream,alignment=au", "h264parse ! rtph264pay"),
-    "hevc": ("video/x-h265,stream-format=byte-stream,alignment=au", "h265parse ! rtph265pay"),
+    "h264": (
+        "video/x-h264,stream-format=byte-stream,alignment=au",
+        "h264parse ! rtph264pay config-interval={config_interval}",
+    ),
+    "hevc": (
+        "video/x-h265,stream-format=byte-stream,alignment=au",
+        "h265parse ! rtph265pay config-interval={config_interval}",
+    ),
     "mjpeg": ("image/jpeg", "rtpjpegpay"),
 }
 _NS = 1_000_000_000
 
 
-def write_camera(path: Path, coding: Coding, pictures: list[CodedPicture], sound: CodedSound | None) -> None:
-    """Write what a camera sends."""
+def write_camera(
+    path: Path, coding: Coding, pictures: list[CodedPicture], sound: CodedSound | None, config_interval: int = 0
+) -> None:
+    """Write what a camera sends. With a `config_interval` of -1 parameter sets come before each slice of a keyframe."""
     width, height = coding.size
     kind, payloader = _VIDEO[coding.codec]
     tracks: dict[str, dict[str, Any]] = {
         "video": {
             "caps": f"{kind},width={width},height={height},framerate={FPS}/1",
-            "payloader": payloader,
+            "payloader": payloader.format(config_interval=config_interval),
             "frame_ns": _NS // FPS,
             "delay": max(place - one.shown for place, one in enumerate(pictures)),
             "sizes": [len(one.data) for one in pictures],

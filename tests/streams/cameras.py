@@ -21,6 +21,8 @@ _SERVER = Path(__file__).with_name("gst_cameras.py")
 _CHECK = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 _ELEMENTS = ("appsrc", "h264parse", "h265parse", "rtph264pay", "rtph265pay", "rtpjpegpay", "rtpmp4gpay", "rtpopuspay")
 USER, PASSWORD = "viewer", "Wolke 7/ä@b"
+COMMAND, COMPONENT = "command", "component"
+BOTH = (COMMAND, COMPONENT)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Camera:
     credentials: bool = False
     seconds: float = 6
     """How long it is recorded: two keyframes at least."""
+    ways: tuple[str, ...] = (COMPONENT,)
+    """What records it. Both record alike; the command differs in what it says, and in its defaults."""
+    config_interval: int = 0
+    """With -1, parameter sets come before each slice of a keyframe."""
 
     @property
     def copied(self) -> bool:
@@ -41,22 +47,23 @@ class Camera:
 
 
 CAMERAS = {
-    "h264": Camera(Coding("h264")),
+    "h264": Camera(Coding("h264"), ways=BOTH),
     "h264-udp": Camera(Coding("h264"), transport="udp"),
     "h264-keyframes-only": Camera(Coding("h264", gop_s=0.0)),
     "h264-two-slices": Camera(Coding("h264", slices=2), "aac"),
+    "h264-slices-split": Camera(Coding("h264", slices=2), config_interval=-1),
     "h264-gop-2s": Camera(Coding("h264", gop_s=2), "g711"),
     "h264-gop-10s": Camera(Coding("h264", gop_s=10), seconds=24),
-    "h264-b-frames": Camera(Coding("h264", b_frames=2), "aac", seconds=10),
+    "h264-b-frames": Camera(Coding("h264", b_frames=2), "aac", seconds=10, ways=BOTH),
     "h264-b-frames-gop-10s": Camera(Coding("h264", gop_s=10, b_frames=2), seconds=24),
-    "h264-credentials": Camera(Coding("h264"), "aac", credentials=True),
+    "h264-credentials": Camera(Coding("h264"), "aac", credentials=True, ways=BOTH),
     "hevc": Camera(Coding("hevc"), "aac"),
-    "hevc-udp-opus": Camera(Coding("hevc", gop_s=2), "opus", transport="udp"),
+    "hevc-udp-opus": Camera(Coding("hevc", gop_s=2), "opus", transport="udp", ways=BOTH),
     "hevc-10-bit": Camera(Coding("hevc", gop_s=2, ten_bit=True)),
-    "hevc-gop-10s": Camera(Coding("hevc", gop_s=10), "g711", seconds=24),
-    "hevc-b-frames": Camera(Coding("hevc", gop_s=2, b_frames=2), "g711", seconds=10),
+    "hevc-gop-10s": Camera(Coding("hevc", gop_s=10), "g711", seconds=24, ways=BOTH),
+    "hevc-b-frames": Camera(Coding("hevc", gop_s=2, b_frames=2), "g711", seconds=10, ways=BOTH),
     "mjpeg": Camera(Coding("mjpeg")),
-    "mjpeg-udp-g711": Camera(Coding("mjpeg"), "g711", transport="udp"),
+    "mjpeg-udp-g711": Camera(Coding("mjpeg"), "g711", transport="udp", ways=BOTH),
 }
 
 
@@ -66,12 +73,13 @@ def pictures_of(coding: Coding) -> list[CodedPicture]:
     return code(coding)
 
 
-def write_cameras(directory: Path, codings: Mapping[str, tuple[Coding, str]]) -> dict[str, str]:
-    """Write the files of cameras, each with its coding and its sound."""
+def write_cameras(directory: Path, cameras: Mapping[str, Camera]) -> dict[str, str]:
+    """Write the files of cameras."""
     files = {}
-    for name, (coding, sound) in codings.items():
+    for name, camera in cameras.items():
         path = directory / f"{name}.camera"
-        write_camera(path, coding, pictures_of(coding), code_sound(sound) if sound else None)
+        sound = code_sound(camera.sound) if camera.sound else None
+        write_camera(path, camera.coding, pictures_of(camera.coding), sound, camera.config_interval)
         files[name] = str(path)
     return files
 
@@ -136,6 +144,5 @@ class GstCameras:
 @contextlib.contextmanager
 def serving(directory: Path, names: Mapping[str, Camera], *, credentials: bool = False) -> Iterator[GstCameras]:
     """Serve cameras of the table."""
-    files = write_cameras(directory, {name: (one.coding, one.sound) for name, one in names.items()})
-    with GstCameras(directory, files, credentials=credentials) as cameras:
+    with GstCameras(directory, write_cameras(directory, names), credentials=credentials) as cameras:
         yield cameras

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import asyncio
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
-from tests.streams.cameras import CAMERAS, PASSWORD, USER, Camera, GstCameras, serving, system_python
-from tests.streams.recorder import Recorder
-from tests.streams.stored import Comparison, compare, stored_pictures
-from tests.support.program import Program, Result
+from tests.streams.cameras import CAMERAS, COMMAND, COMPONENT, GstCameras, serving, system_python
+from tests.streams.recorded import ROWS_HEAD, Recorded, Recording, record_by_command, record_by_components
 
 MEASURED = "measured"
+_CAMERA = re.compile(rf"\[([\w-]+)-({COMMAND}|{COMPONENT})\]$")
+_RECORDED = [pytest.param((name, way), id=f"{name}-{way}") for name, camera in CAMERAS.items() for way in camera.ways]
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """A camera that was recorded, and what came of it."""
+class _ByCamera(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives the tests of one camera to one worker, which records it once; so all that components record at once.
 
-    name: str
-    camera: Camera
-    directory: Path
-    result: Result
-    comparison: Comparison
-    first_painted: int | None
+    xdist's own groups have no effect with pytest 9.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        if (found := _CAMERA.search(nodeid)) is None:
+            return nodeid
+        return found[1] if found[2] == COMMAND else COMPONENT
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """The scheduler of these tests."""
+    return _ByCamera(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -36,23 +44,35 @@ def gstreamer() -> None:
         pytest.skip("GStreamer's RTSP server is not installed: on Debian gir1.2-gst-rtsp-server-1.0 and python3-gi")
 
 
-@pytest.fixture(scope="session", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in CAMERAS])
-def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, gstreamer: None) -> Recorded:
+@pytest.fixture(scope="session")
+def by_component(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Recording]:
+    """What components have recorded of a camera. All that the chosen tests need are recorded at the first call."""
+    found: dict[str, Recording] = {}
+
+    def recording(name: str) -> Recording:
+        if not found:
+            chosen = [getattr(item, "callspec", None) for item in request.session.items]
+            pairs = dict.fromkeys(one.params["recorded"] for one in chosen if one and "recorded" in one.params)
+            names = [name for name, way in pairs if way == COMPONENT]
+            found.update(asyncio.run(record_by_components(names, tmp_path_factory.mktemp(COMPONENT))))
+        return found[name]
+
+    return recording
+
+
+@pytest.fixture(scope="session", params=_RECORDED)
+def recorded(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    gstreamer: None,
+    by_component: Callable[[str], Recording],
+) -> Recorded:
     """One camera after the other, recorded once for all tests."""
-    name: str = request.param
-    camera, directory = CAMERAS[name], tmp_path_factory.mktemp(name)
-    with serving(directory, {name: camera}, credentials=camera.credentials) as cameras:
-        result = Recorder(
-            Program.create(directory), directory / "storage", _login(cameras.url(name), camera), camera.transport
-        ).run(camera.seconds)
-        stored = stored_pictures(directory / "storage")
-        comparison = compare(stored, cameras.sent(name))
-    return Recorded(name, camera, directory / "storage", result, comparison, stored[0].painted if stored else None)
-
-
-def _login(url: str, camera: Camera) -> str:
-    login = f"rtsp://{USER}:{quote(PASSWORD, safe='')}@" if camera.credentials else "rtsp://"
-    return url.replace("rtsp://", login)
+    name, way = request.param
+    recording = by_component(name) if way == COMPONENT else record_by_command(name, tmp_path_factory.mktemp(name))
+    return Recorded.of(name, way, recording)
 
 
 @pytest.fixture
@@ -67,6 +87,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = terminalreporter.stats.get("passed", [])
     lines = [str(value) for report in reports for name, value in report.user_properties if name == MEASURED]
     if lines:
-        terminalreporter.section("pictures stored, and how late they are dated")
-        for line in sorted(lines):
+        terminalreporter.section(
+            "pictures sent and stored, how late they are dated, and how far their distances differ"
+        )
+        for line in (ROWS_HEAD, *sorted(lines)):
             terminalreporter.write_line(line)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
 
 from tests.streams.cameras import pictures_of
+from tests.streams.components import run_components
 from tests.streams.recorder import Recorder
 from tests.streams.stored import compare, stored_pictures
 from tests.support.coded_stream import FPS, Coding
@@ -26,14 +29,31 @@ CONDUCTS = {
 }
 
 
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
 @pytest.mark.parametrize("conduct", CONDUCTS.values(), ids=CONDUCTS)
-async def test_pictures_are_dated_by_their_arrival(tmp_path: Path, conduct: Conduct, transport: str) -> None:
+async def test_pictures_are_dated_by_their_arrival(tmp_path: Path, conduct: Conduct) -> None:
     async with RtspCamera(pictures_of(Coding("h264")), conduct) as camera:
-        recorder = Recorder(Program.create(tmp_path), tmp_path / "storage", camera.url, transport)
+        recorder = Recorder(Program.create(tmp_path), tmp_path / "storage", camera.url)
         result = await recorder.run_until(lambda: recorder.segments() >= 4)
     assert result.code == 0, result.err
-    comparison = compare(stored_pictures(tmp_path / "storage"), camera.sent)
+    _check(tmp_path / "storage", camera)
+
+
+async def test_pictures_of_components_are_dated_by_their_arrival(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        components = await stack.enter_async_context(run_components(tmp_path))
+        cameras = {}
+        for number, conduct in enumerate(CONDUCTS.values()):
+            camera = await stack.enter_async_context(RtspCamera(pictures_of(Coding("h264")), conduct))
+            cameras[f"camera-{number}"] = camera
+        await asyncio.gather(*(components.add(name, camera.url, "udp") for name, camera in cameras.items()))
+        await asyncio.gather(*(components.segments(name, 4) for name in cameras))
+        await asyncio.gather(*map(components.remove, cameras))
+    for name, camera in cameras.items():
+        _check(components.storage(name), camera)
+
+
+def _check(directory: Path, camera: RtspCamera) -> None:
+    comparison = compare(stored_pictures(directory), camera.sent)
     assert comparison.exact, comparison
     assert comparison.stored > (_BEFORE_THE_WRAP_S + 1) * FPS
     assert comparison.true_distances() > 0.9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.streams.cameras import GstCameras, write_cameras
+from tests.streams.cameras import Camera, GstCameras, write_cameras
 from tests.streams.recorder import Recorder
 from tests.streams.stored import compare, stored_pictures
 from tests.support.coded_stream import SIZE, Coding
@@ -16,21 +16,19 @@ _ENOUGH = 15
 
 
 async def test_a_camera_that_starts_again_is_recorded_again(tmp_path: Path, gstreamer: None) -> None:
-    codings = {"camera": (Coding("h264"), "")}
-    await _record_two(tmp_path, codings, codings)
+    camera = Camera(Coding("h264"))
+    await _record_two(tmp_path, camera, camera)
     assert {one.size for one in stored_pictures(tmp_path / "storage")} == {SIZE}
 
 
 async def test_a_camera_that_comes_back_with_another_size_is_recorded_again(tmp_path: Path, gstreamer: None) -> None:
-    await _record_two(tmp_path, {"camera": (Coding("h264"), "")}, {"camera": (Coding("hevc", size=_OTHER_SIZE), "aac")})
+    await _record_two(tmp_path, Camera(Coding("h264")), Camera(Coding("hevc", size=_OTHER_SIZE), "aac"))
     assert {one.size for one in stored_pictures(tmp_path / "storage")} == {SIZE, _OTHER_SIZE}
 
 
-async def _record_two(
-    directory: Path, before: dict[str, tuple[Coding, str]], after: dict[str, tuple[Coding, str]]
-) -> None:
+async def _record_two(directory: Path, before: Camera, after: Camera) -> None:
     """Record a camera, whose process is killed and then started again, and check what is stored of both."""
-    servers = [GstCameras(directory, write_cameras(directory, before))]
+    servers = [GstCameras(directory, write_cameras(directory, {"camera": before}))]
     recorder = Recorder(Program.create(directory), directory / "storage", servers[0].url("camera"))
     sent_before = 0
 
@@ -40,7 +38,7 @@ async def _record_two(
             return False
         servers[0].__exit__()
         sent_before = recorder.segments()
-        servers.append(GstCameras(directory, write_cameras(directory, after), port=servers[0].port))
+        servers.append(GstCameras(directory, write_cameras(directory, {"camera": after}), port=servers[0].port))
         return True
 
     try:

@@ -38,6 +38,10 @@ class Conduct:
     """Whether the RTP packet of this number is lost on its way."""
     first_picture: int = 0
     """Where in the stream a client joins it."""
+    breaks_at: int | None = None
+    """The RTP packet from which on the first client gets nothing more."""
+    hangs_up: bool = False
+    """Whether it then closes the connection; otherwise that stays, and nothing comes."""
 
 
 class RtspCamera:
@@ -47,6 +51,8 @@ class RtspCamera:
         self.sent: list[SentPicture] = []
         """The pictures that were sent, to all clients, also those of which packets were lost."""
         self.port = 0
+        self.clients = 0
+        """How many have asked for the stream so far."""
         self._pictures = pictures
         self._conduct = conduct or Conduct()
         self._delay = max(place - one.shown for place, one in enumerate(pictures))
@@ -97,6 +103,8 @@ class RtspCamera:
     async def _play(self, send: Send) -> None:
         """Send the stream until the client has gone."""
         conduct, pictures = self._conduct, self._pictures
+        self.clients += 1
+        breaks_at = conduct.breaks_at if self.clients == 1 else None
         began_s, wall_us = time.monotonic(), time.time_ns() // 1000
         packets = number = 0
         reported_s = -_REPORT_S
@@ -115,6 +123,8 @@ class RtspCamera:
             sent_us = time.time_ns() // 1000
             whole = whole or one.keyframe
             for payload, last in _payloads(one.data):
+                if packets == breaks_at:
+                    await self._break_down()
                 if conduct.lost(packets):
                     whole = False
                 else:
@@ -122,6 +132,11 @@ class RtspCamera:
                 packets += 1
             self.sent.append(SentPicture(one.shown, wall_us + shown * 1_000_000 // FPS, sent_us, whole))
             number += 1
+
+    async def _break_down(self) -> None:
+        if self._conduct.hangs_up:
+            raise ConnectionResetError
+        await asyncio.Event().wait()
 
 
 class _Client:
@@ -177,6 +192,7 @@ class _Client:
         await self._writer.drain()
         if method == "PLAY" and self._playing is None:
             self._playing = asyncio.create_task(self._play(self._send))
+            self._playing.add_done_callback(lambda _: self._writer.transport.abort())
 
     async def _transport(self, wanted: str) -> str:
         options = dict(one.partition("=")[::2] for one in wanted.split(";"))

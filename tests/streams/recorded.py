@@ -1,0 +1,100 @@
+"""Cameras of the table that were recorded, by the command or by components, and what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from tests.streams.cameras import CAMERAS, PASSWORD, USER, Camera, GstCameras, serving
+from tests.streams.components import Components, run_components
+from tests.streams.recorder import Recorder
+from tests.streams.stored import Comparison, StoredPicture, compare, stored_pictures
+from tests.support.coded_stream import FPS, SentPicture
+from tests.support.program import Program
+from tests.support.recording import until
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a recorder has left of a camera."""
+
+    directory: Path
+    said: str
+    """What the command has printed, or the module has logged; with the arguments of what the module runs."""
+    sent: Sequence[SentPicture]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A camera beside what is stored of it."""
+
+    name: str
+    way: str
+    camera: Camera
+    recording: Recording
+    stored: Sequence[StoredPicture]
+    comparison: Comparison
+
+    @classmethod
+    def of(cls, name: str, way: str, recording: Recording) -> Recorded:
+        """Compare what is stored with what was sent."""
+        stored = stored_pictures(recording.directory)
+        return cls(name, way, CAMERAS[name], recording, stored, compare(stored, recording.sent))
+
+    @property
+    def row(self) -> str:
+        """Its line in the table."""
+        found = self.comparison
+        wrong = found.unreadable + found.invented + found.doubled + found.missing
+        return (
+            f"{self.name:26}{self.way:11}{found.stored - wrong + found.missing:6}{found.stored:8}{wrong:7}"
+            f"{found.error_us / 1000:10.1f}{found.spread_us / 1000:14.1f}"
+        )
+
+
+ROWS_HEAD = f"{'camera':26}{'recorded by':11}{'sent':>6}{'stored':>8}{'wrong':>7}{'late, ms':>10}{'distances, ms':>14}"
+
+
+def record_by_command(name: str, directory: Path) -> Recording:
+    """Record a camera with `videostore record`."""
+    camera = CAMERAS[name]
+    with serving(directory, {name: camera}, credentials=camera.credentials) as cameras:
+        recorder = Recorder(
+            Program.create(directory), directory / "storage", login(cameras.url(name), camera), camera.transport
+        )
+        result = recorder.run(camera.seconds)
+        assert result.code == 0, result.err
+        return Recording(recorder.directory, result.out + result.err, cameras.sent(name))
+
+
+async def record_by_components(names: Sequence[str], directory: Path) -> dict[str, Recording]:
+    """Record cameras with one module, all at once."""
+    with contextlib.ExitStack() as stack:
+        servers: dict[str, GstCameras] = {}
+        for guarded in (False, True):
+            wanted = {name: CAMERAS[name] for name in names if CAMERAS[name].credentials == guarded}
+            own = directory / f"guarded-{guarded}"
+            own.mkdir()
+            server = stack.enter_context(serving(own, wanted, credentials=guarded))
+            servers |= dict.fromkeys(wanted, server)
+        async with run_components(directory) as components:
+            found = await asyncio.gather(*(_record_one(components, name, servers[name]) for name in names))
+        return dict(zip(names, found, strict=True))
+
+
+async def _record_one(components: Components, name: str, server: GstCameras) -> Recording:
+    camera = CAMERAS[name]
+    await components.add(name, login(server.url(name), camera), camera.transport)
+    await until(lambda: len(server.sent(name)) >= camera.seconds * FPS)
+    shown = components.arguments
+    await components.remove(name)
+    return Recording(components.storage(name), "\n".join([components.said(name), *shown]), server.sent(name))
+
+
+def login(url: str, camera: Camera) -> str:
+    """The URL with the password of a camera that asks for one."""
+    return url.replace("rtsp://", f"rtsp://{USER}:{quote(PASSWORD, safe='')}@") if camera.credentials else url
