@@ -62,6 +62,7 @@ CAMERAS = {
     "hevc-10-bit": Camera(Coding("hevc", gop_s=2, ten_bit=True)),
     "hevc-gop-10s": Camera(Coding("hevc", gop_s=10), "g711", seconds=24, ways=BOTH),
     "hevc-b-frames": Camera(Coding("hevc", gop_s=2, b_frames=2), "g711", seconds=10, ways=BOTH),
+    "hevc-slices-split": Camera(Coding("hevc", slices=2), config_interval=-1),
     "mjpeg": Camera(Coding("mjpeg")),
     "mjpeg-udp-g711": Camera(Coding("mjpeg"), "g711", transport="udp", ways=BOTH),
 }

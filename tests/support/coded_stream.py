@@ -94,7 +94,7 @@ def _encoder(coding: Coding) -> Any:
         h264 = f"{common}:repeat-headers=1:slices={coding.slices}"
         context.options = {"preset": "veryfast", "crf": "20", "threads": "1", "x264-params": h264}
     else:
-        hevc = f"{common}:repeat-headers=1:log-level=error"
+        hevc = f"{common}:repeat-headers=1:slices={coding.slices}:ctu=16:log-level=error"
         context.options = {"preset": "ultrafast", "crf": "20", "x265-params": hevc}
     return context
 
