@@ -32,6 +32,7 @@ class RtspCamera:
         self.refusal = ""
         """The status line of every answer to DESCRIBE, if it is not empty; see `refused_method`."""
         self.refused_method = "DESCRIBE"
+        self.password = PASSWORD
         self.sending = asyncio.Event()
         """Cleared, it stays connected without sending anything."""
         self.sending.set()
@@ -96,7 +97,7 @@ class RtspCamera:
 
     def _answer(self, writer: asyncio.StreamWriter, method: str, request: str) -> None:
         number = re.search(r"CSeq: *(\d+)", request, re.IGNORECASE)
-        token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        token = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
         status, headers, body = "200 OK", "Session: 12345678", ""
         self.clients += method == "OPTIONS"
         if method == "OPTIONS":

@@ -269,3 +269,16 @@ def test_what_is_no_stream_and_no_device_is_refused_without_its_password(
 @pytest.mark.parametrize("source", ["rtsp://host/x", "/dev/video7", "http://host/video.mjpg", "srt://host:9000"])
 def test_streams_and_devices_are_accepted_whether_they_are_there_or_not(attributes: Attributes, source: str) -> None:
     assert StorageCamera.validate_config(config(attributes | {"source": source})) == ([], ["data-manager"])
+
+
+async def test_an_option_that_ffmpeg_does_not_have_is_refused_by_its_name(add: Add) -> None:
+    with pytest.raises(ViamGRPCError) as refused:
+        await add(source_options={"rtsp_transport": "tcp", "rtsp_transprot": "hidden-value"})
+    sentence = str(refused.value)
+    assert "source_options is 'rtsp_transprot'" in sentence and "such as rtsp_transport" in sentence
+    assert "hidden-value" not in sentence
+
+
+async def test_a_value_that_ffmpeg_does_not_take_is_the_reason_of_the_gap(add: Add) -> None:
+    resource = await add(source_options={"rtsp_transport": "pigeon"})
+    await status_of(resource, lambda status: "has a value that this ffmpeg does not take" in status["reason"])

@@ -16,6 +16,7 @@ from videostore.base.files import AnyPath
 from videostore.base.tasks import off_loop
 from videostore.config import parse_video
 from videostore.ffmpeg.encoder import Encoder, choose_encoder, preferred_encoder
+from videostore.ffmpeg.known_options import unknown_option
 from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
 from videostore.media.h26x import UncopyableError
 from videostore.media.packet import Gap, Packet
@@ -133,6 +134,8 @@ class FFmpegInput:
         video, rate = parse_video({"codec": codec, "bitrate": bitrate, "preset": preset}, framerate)
         binary = await off_loop(find_ffmpeg)
         await check_version(binary)
+        if unknown := await unknown_option(binary, list(options or {})):
+            raise RequestError("input-option", value=unknown[0])
         choose = preferred_encoder if codec is None and not reencode else choose_encoder
         encoder = Encoder(choose(video.codec, await list_encoders(binary)), video.bitrate, video.preset, rate)
         make = functools.partial(

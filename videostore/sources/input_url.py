@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from videostore.base.errors import RequestError
 
@@ -136,6 +137,7 @@ def _secrets(input: str, options: Mapping[str, str]) -> list[str]:
         if _SEPARATORS.search(userinfo.replace(":", "", 1)):  # ffmpeg takes parts of it for the host and the path
             found |= {re.split(r"[/?#@]", userinfo, maxsplit=1)[0], *_SEPARATORS.split(userinfo)}
     found |= {unquote(one) for one in found}
+    found |= {quote(one, safe="") for one in found} | {b64encode(one.encode()).decode() for one in found if ":" in one}
     found -= {match[0][:-3] for match in _AUTHORITY.finditer(input)}  # else no URL could be shown any more
     return sorted((one for one in found if len(one) >= _SHORTEST_SECRET), key=len, reverse=True)
 

@@ -24,6 +24,11 @@ _FAULTS = (
     _Fault(r"[Ff]ailed to resolve|not known|name resolution", "its host name is unknown"),
     _Fault(r"timed out", "it does not answer"),
     _Fault(r"Connection reset|Broken pipe", "it closed the connection"),
+    _Fault(r"Port missing in uri", "its URL is wrong: in a password, /, ? and # are written as %2F, %3F and %23"),
+    _Fault(
+        r"Error setting option|[Uu]nable to parse|Undefined constant|Error parsing option",
+        "an option for it has a value that this ffmpeg does not take",
+    ),
     _Fault(r"Unknown encoder", "it has to be encoded, and this ffmpeg has no encoder for that"),
     _Fault(r"No such file or directory|No such device", "there is no such device"),
     _Fault(r"not on whitelist", "it is a file or a playlist, and only streams and devices have capture times"),

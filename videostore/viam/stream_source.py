@@ -19,6 +19,7 @@ from videostore.base.tasks import off_loop
 from videostore.config import Config, SourceConfig
 from videostore.config.source import EXPECTED
 from videostore.ffmpeg.encoder import Encoder, choose_encoder, preferred_encoder
+from videostore.ffmpeg.known_options import unknown_option
 from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
 from videostore.sources.camera_stream import CameraStream
 from videostore.sources.ffmpeg_input import FFmpegInput
@@ -62,11 +63,15 @@ async def open_source(config: Config, source: SourceConfig, clock: Clock, logger
     """The stream of a source that was checked. It is not opened before it is recorded.
 
     Raises:
-        ConfigError: everything has to be encoded, and this ffmpeg does not have the encoder.
+        ConfigError: this ffmpeg does not have an option, or the encoder, if everything has to be encoded.
         FFmpegError: there is no ffmpeg that can be used.
     """
     binary = await off_loop(find_ffmpeg)
     await check_version(binary)
+    if unknown := await unknown_option(binary, [name for name, _ in source.options if name != _FORMAT]):
+        name, similar = unknown
+        expected = f"options that this ffmpeg has for an input{f', such as {similar}' if similar else ''}"
+        raise ConfigError("attribute-wrong", attribute="source_options", value=name, expected=expected)
     video = config.video
     choose = choose_encoder if source.reencode else preferred_encoder
     encoder = Encoder(choose(video.codec, await list_encoders(binary)), video.bitrate, video.preset, config.framerate)
