@@ -57,7 +57,7 @@ def test_parts_are_joined_if_codec_and_size_are_equal_and_only_the_outer_ends_ar
 
 
 async def found_in(directory: Path) -> Pairs:
-    return sort_segments([(one, directory / one.file_name) for one in await take_over(directory)])
+    return list(sort_segments([(one, directory / one.file_name) for one in await take_over(directory)]))
 
 
 def plan_of(found: Sequence[tuple[Segment, Path]], from_us: int, to_us: int) -> Plan:

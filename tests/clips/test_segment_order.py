@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import random
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.recording import US
 from videostore.base.constants import JOIN_US
+from videostore.clips.compact_list import BLOCK, CompactList
 from videostore.clips.segment_order import FOREIGN_SLACK_US, sort_segments, touch
 from videostore.media.segment import Segment
 
@@ -102,6 +104,19 @@ def test_no_segment_is_lost_or_doubled_whatever_is_found() -> None:
         for run in (1, 2, 3):
             starts = [one.start_us for one, _ in order if one.run_us == run]
             assert starts == sorted(starts)
+
+
+def test_many_segments_keep_their_order_and_few_objects() -> None:
+    """A range may have 100,000; each object that a garbage collection visits holds up the event loop."""
+    run = run_of(1, *range(0, 30 * 5001, 30))
+    found = CompactList((one, Path(one.file_name)) for one in [*run[4990:], *run[:4990]])
+    expected = names(*run)
+    del run
+    gc.collect()
+    before = len(gc.get_objects())
+    order = sort_segments(found)
+    assert len(gc.get_objects()) - before < 6 * BLOCK  # the block that was used last; all would be 20,000
+    assert [one.file_name for one, _ in order] == expected
 
 
 # Which segments are neighbours

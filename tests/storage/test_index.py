@@ -13,7 +13,7 @@ from tests.support.recording import LOGGER, US
 from videostore.base.ranges import Range
 from videostore.config.defaults import MAX_STORAGE_PATH_BYTES
 from videostore.media.segment import Segment
-from videostore.storage.index import FILE_NAME, Index
+from videostore.storage.index import FILE_NAME, PAGE, Index
 from videostore.storage.save_record import SaveJob, SaveStatus
 
 SAVE = SaveJob("cam_1.mp4", "tag=a", 10 * US, 20 * US, '{"why": "test"}', 30 * US)
@@ -57,6 +57,18 @@ async def test_a_range_selects_segments_that_overlap_it_and_none_that_only_touch
     assert names(await index.select(45 * US, 45 * US + 1)) == ["30.mp4"]
     assert names(await index.select(119_999_999, 500 * US)) == ["90.mp4"]
     assert await index.select(120 * US, 500 * US) == []
+
+
+async def test_pages_have_the_segments_of_a_range_once_each_and_in_order(index: Index) -> None:
+    """Also where a page ends between segments that begin at the same time, and a long one begins far before it."""
+    together = [replace(segment(500), file_name=f"{number:05}.mp4") for number in range(PAGE + 10)]
+    others = [segment(0, 3600), *(segment(1000 + number, 1) for number in range(PAGE))]
+    await index.add([*together, *others])
+    for from_us, to_us in [(0, 1 << 62), (510 * US, 1500 * US), (999 * US, 1003 * US), (4000 * US, 1 << 62)]:
+        pages = [page async for page in index.pages(from_us, to_us)]
+        found = [one for page in pages for one in page]
+        assert all(0 < len(page) <= PAGE for page in pages)
+        assert found == sorted(await index.select(from_us, to_us), key=lambda one: (one.start_us, one.file_name))
 
 
 async def test_a_long_segment_that_began_long_before_the_range_is_selected(index: Index) -> None:

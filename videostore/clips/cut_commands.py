@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class CutCommand:
 
 def join_command(
     plan: Plan,
-    pieces: Sequence[ListedFile],
+    pieces: Iterable[ListedFile],
     output: str,
     *,
     container: str,
@@ -169,20 +170,21 @@ class _Command:
         """Video to encode, of exactly the frames of the parts, from the first of them on."""
         first, last = parts[0], parts[-1]
         begin_us, options = first.first_us, {}
-        listed = [ListedFile(one.path.absolute(), one.length_us, size_bytes=one.read_bytes) for one in parts]
+        begin: ListedFile | None = None
         if first.decode_us is not None:
             # The demuxer cannot seek in a file of this kind: it may find a keyframe that is too late.
             begin_us = first.decode_us
             if begin_us > first.segment.start_us:
                 from_us = begin_us - first.segment.start_us
                 inpoint_us = first.origin_us + from_us
-                listed[0] = replace(listed[0], duration_us=first.length_us - from_us, inpoint_us=inpoint_us)
+                begin = replace(_whole(first), duration_us=first.length_us - from_us, inpoint_us=inpoint_us)
         elif first.skip_us > 0:
             options["ss"] = format_seconds(first.skip_us)
         if last.stop_us is not None:
-            before_us = sum(part.length_us for part in parts[:-1])
+            before_us = sum(part.length_us for part in parts) - last.length_us
             stop_us = before_us + last.stop_us - last.segment.start_us
             options["t"] = format_seconds(stop_us - (begin_us - first.segment.start_us))
+        listed = chain([begin or _whole(first)], map(_whole, islice(parts, 1, None)))
         video = self.concat_input(name, listed, **options).video
         if begin_us < first.first_us:
             video = video.filter("trim", start=format_seconds(first.first_us - begin_us))
@@ -192,6 +194,10 @@ class _Command:
     def writing(self, output: Any) -> CutCommand:
         """The command that writes an output of ffmpeg-python."""
         return CutCommand(tuple(ffmpeg.get_args(output)), self._files)
+
+
+def _whole(part: ClipPart) -> ListedFile:
+    return ListedFile(part.path.absolute(), part.length_us, size_bytes=part.read_bytes)
 
 
 def _bounded(parts: Sequence[ClipPart], pixels: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import functools
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -212,7 +213,7 @@ class ClipCutter:
                 failure = error
             better = None
             if left > 1 and (failure is not None or progress.complaints):
-                better = await self._planner.replan(plan, work, progress.decoded)
+                better = await self._planner.replan(plan, work, chain.from_iterable(progress.decoded))
             if better is None:
                 break
             self._edges.forget_failures()
@@ -231,11 +232,11 @@ class ClipCutter:
         if len(groups) == 1:
             pieces = await loop.run_in_executor(None, pieces_of, groups[0])
             progress.add(sum(edge.length_us for edge in pieces.edges))
-            progress.decoded += [part for edge in pieces.edges for part in edge.parts]
+            progress.decoded += [edge.parts for edge in pieces.edges]
             joinable = await self._edges.encode(pieces, work, functools.partial(self._run_edge, progress=progress))
             stop_us = pieces.stop_us
         if joinable is None:
-            progress.decoded = list(plan.parts)
+            progress.decoded = [plan.parts]
             commands, listed = await loop.run_in_executor(None, group_commands, groups, work)
             joinable = Joinable(listed)
             for command in commands:
@@ -301,7 +302,7 @@ class ClipCutter:
     async def _lost_some(self, plan: Plan, work: Path, progress: CutProgress) -> bool:
         """Whether part of a plan cannot be read."""
         try:
-            return await self._planner.replan(plan, work, progress.decoded) is not None
+            return await self._planner.replan(plan, work, chain.from_iterable(progress.decoded)) is not None
         except (OSError, RequestError):
             return True
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from videostore.base.errors import FFmpegError
+from videostore.clips.compact_list import CompactList
 from videostore.clips.cut_commands import CutCommand, edge_command
 from videostore.clips.edge_variants import Variant, variants
 from videostore.clips.pieces import Pieces
@@ -30,7 +31,7 @@ RunCommand = Callable[[CutCommand], Awaitable[None]]
 class Joinable:
     """Pieces that can be joined as they are."""
 
-    files: list[ListedFile]
+    files: Sequence[ListedFile]
     tag: str | None = None
     """How the video is tagged in the clip; None for the usual."""
 
@@ -50,7 +51,7 @@ class EdgeEncoder:
         At most two commands run at a time.
         """
         if not pieces.edges:
-            return Joinable(list(pieces.body))
+            return Joinable(pieces.body)
         loop = asyncio.get_running_loop()
         try:
             setup, encoder = await loop.run_in_executor(None, self._describe, pieces.model)
@@ -62,7 +63,7 @@ class EdgeEncoder:
         for way in ways if known == "" else [way for way in ways if way.name == known]:
             if (files := await self._try(way, setup, pieces, work, run)) is not None:
                 self._remember(setup, encoder, way.name)
-                return Joinable(_in_order(pieces, files), way.tag)
+                return Joinable(await loop.run_in_executor(None, _in_order, pieces, files), way.tag)
         self._remember(setup, encoder, None)
         return None
 
@@ -105,15 +106,17 @@ class EdgeEncoder:
         self._worked[setup, encoder] = name
 
 
-def _in_order(pieces: Pieces, files: list[Path]) -> list[ListedFile]:
-    listed = list(pieces.body)
+def _in_order(pieces: Pieces, files: list[Path]) -> CompactList[ListedFile]:
+    listed, after = CompactList[ListedFile](), []
     for edge, path in zip(pieces.edges, files, strict=True):
         one = ListedFile(path.absolute(), edge.length_us)
         if edge is pieces.head:
-            listed.insert(0, one)
+            listed.append(one)
             continue
         if pieces.head is None:
             # The clip takes its decoder's configuration from the first file, of which nothing is shown.
-            listed.insert(0, ListedFile(path.absolute(), 0, outpoint_us=_NEVER_US))
-        listed.append(one)
+            listed.append(ListedFile(path.absolute(), 0, outpoint_us=_NEVER_US))
+        after.append(one)
+    listed.extend(pieces.body)
+    listed.extend(after)
     return listed

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import av.error
 
+from videostore.clips.compact_list import CompactList
 from videostore.clips.plan import BrokenSegment, Plan
 from videostore.media.boxes import DAMAGE, Box, leaf_positions, read_box
 from videostore.media.foreign_frames import copy_foreign
@@ -17,17 +18,17 @@ from videostore.media.segment import Segment, Stretch
 _BLOCK_BYTES = 1 << 20
 
 
-def divide_broken(plan: Plan, work: Path) -> list[tuple[Segment, Path]]:
+def divide_broken(plan: Plan, work: Path) -> CompactList[tuple[Segment, Path]]:
     """The segments of a plan, the broken ones replaced by copies of their intact stretches in `work`. Blocking.
 
     Raises:
         OSError: a segment cannot be read, or a copy cannot be written.
     """
     broken = {one.path: one for one in plan.broken}
-    found: list[tuple[Segment, Path]] = []
+    found = CompactList[tuple[Segment, Path]]()
     for segment, path in plan.found:
         if path in broken:
-            found += _copies(broken[path], plan, work)
+            found.extend(_copies(broken[path], plan, work))
         else:
             found.append((segment, path))
     return found

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from videostore.clips.compact_list import CompactList
 from videostore.clips.plan import ClipPart
 from videostore.ffmpeg.concat_list import ListedFile
 
@@ -22,7 +23,7 @@ class Edge:
 
     name: str
     """`head` or `tail`."""
-    parts: tuple[ClipPart, ...]
+    parts: Sequence[ClipPart]
     length_us: int
     delay_us: int = 0
     """How long before it is shown each frame must be decoded, for the order of decoding in the whole clip."""
@@ -33,7 +34,7 @@ class Pieces:
     """A clip, or one group of its parts, from its first frame to its last."""
 
     head: Edge | None
-    body: tuple[ListedFile, ...]
+    body: Sequence[ListedFile]
     tail: Edge | None
     model: Path
     """The segment whose codec and format the edges must have."""
@@ -50,49 +51,48 @@ class Pieces:
 
 def pieces_of(parts: Sequence[ClipPart]) -> Pieces:
     """Divide parts that can be joined without re-encoding all of them."""
-    timeline = _Timeline(parts)
     last = parts[-1]
-    stop_us = timeline.position(last, last.stop_us) if last.stop_us is not None and last.copy_end is None else None
     number = next((n for n, part in enumerate(parts) if not part.was_read or part.keyframe_us is not None), None)
-    tail_us = last.copy_end.tail_us if last.copy_end is not None else None
     entry = parts[number] if number is not None else last
+    entry_begins_us, last_begins_us, length_us = _places(parts, number)
+    stop_us = None
+    if last.stop_us is not None and last.copy_end is None:
+        stop_us = last_begins_us + last.stop_us - last.segment.start_us
+    tail_us = last.copy_end.tail_us if last.copy_end is not None else None
     entry_us = entry.segment.start_us if entry.keyframe_us is None else entry.keyframe_us
     # The demuxer takes no piece that ends, in the order of decoding, before its first frame is shown.
     ends_us = [] if last.copy_end is None else [last.copy_end.decoded_us, *([] if tail_us is None else [tail_us])]
-    if number is None or (entry is last and any(end_us <= entry_us for end_us in ends_us)):
-        return Pieces(Edge("head", tuple(parts), timeline.length_us), (), None, last.path, timeline.length_us, None)
-    before = list(parts[:number])
+    if number is None or (number == len(parts) - 1 and any(end_us <= entry_us for end_us in ends_us)):
+        return Pieces(Edge("head", parts, length_us), (), None, last.path, length_us, None)
+    before = CompactList(parts[:number])
     if entry_us > entry.first_us:
         before.append(replace(entry, stop_us=entry_us - 1))
-    head_us = timeline.position(entry, entry_us)
-    head = Edge("head", tuple(before), head_us, entry.keyframe_delay_us) if before else None
+    head_us = entry_begins_us + entry_us - entry.segment.start_us
+    head = Edge("head", before, head_us, entry.keyframe_delay_us) if before else None
     tail = None
-    copied = list(parts[number:])
+    copied = parts[number:]
     if last.copy_end is not None and tail_us is not None:
         if tail_us <= last.first_us:
-            copied.pop()
+            copied = copied[:-1]
         begin_us = max(tail_us, last.first_us)
         first = replace(last, first_us=begin_us, decode_us=max(tail_us, last.segment.start_us))
-        length_us = timeline.length_us - timeline.position(first, first.first_us)
-        tail = Edge("tail", (first,), length_us, last.copy_end.tail_delay_us)
-    body = tuple(_listed(part, entry_us if part is entry else part.segment.start_us) for part in copied)
-    return Pieces(head, body, tail, entry.path, timeline.length_us, stop_us)
+        tail_length_us = length_us - (last_begins_us + begin_us - last.segment.start_us)
+        tail = Edge("tail", (first,), tail_length_us, last.copy_end.tail_delay_us)
+    body = CompactList[ListedFile]()
+    for part in copied:
+        body.append(_listed(part, part.segment.start_us if body else entry_us))
+    return Pieces(head, body, tail, entry.path, length_us, stop_us)
 
 
-class _Timeline:
-    """Where the frames of parts are in their clip."""
-
-    def __init__(self, parts: Sequence[ClipPart]) -> None:
-        self._begins: dict[Path, int] = {}
-        at_us = -parts[0].skip_us
-        for part in parts:
-            self._begins[part.path] = at_us
-            at_us += part.length_us
-        self.length_us = at_us
-
-    def position(self, part: ClipPart, time_us: int) -> int:
-        """The place in the clip of a time in a part, in microseconds."""
-        return self._begins[part.path] + time_us - part.segment.start_us
+def _places(parts: Sequence[ClipPart], number: int | None) -> tuple[int, int, int]:
+    """Where the segments of a part and of the last one begin in the clip, and how long it is, in microseconds."""
+    wanted_us = last_us = at_us = -parts[0].skip_us
+    for n, part in enumerate(parts):
+        last_us = at_us
+        if n == number:
+            wanted_us = at_us
+        at_us += part.length_us
+    return wanted_us, last_us, at_us
 
 
 def _listed(part: ClipPart, from_us: int) -> ListedFile:

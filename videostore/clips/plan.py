@@ -6,10 +6,12 @@ import bisect
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.ranges import Range, merge_ranges
+from videostore.clips.compact_list import CompactList
 from videostore.clips.frame_reader import NO_DAMAGE, Damage, FrameReader
 from videostore.clips.segment_order import touch
 from videostore.media.coded_order import borders, copies_until
@@ -112,9 +114,9 @@ class Plan:
     """What a clip is made of."""
 
     asked: Range
-    found: tuple[tuple[Segment, Path], ...]
+    found: Sequence[tuple[Segment, Path]]
     """The stored segments of the range and their neighbours, including those that cannot be read."""
-    parts: tuple[ClipPart, ...]
+    parts: Sequence[ClipPart]
     ranges: tuple[Range, ...]
     """What the clip holds of the range."""
     estimated_bytes: int
@@ -168,15 +170,15 @@ def make_plan(
     """
     from_us, to_us = asked.from_us, asked.to_us
     reader = FrameReader(found, asked, logger, thorough=thorough, damage=damage)
-    parts: list[ClipPart] = []
+    parts = CompactList[ClipPart]()
     held: list[Range] = []
     entered = False
     """Whether a frame is found from which on the clip can be copied."""
     broken: list[BrokenSegment] = []
     shown_us: dict[int | None, int] = {}
     """The last frame of each run so far: a damaged copy of a segment may hold some of them again."""
-    for number, (segment, path) in enumerate(found, 1):
-        after = found[number][0] if number < len(found) else None
+    for (segment, path), following in zip_longest(found, islice(found, 1, None)):
+        after = following[0] if following else None
         end_us = after.start_us if after is not None and touch(segment, after) else segment.end_us
         # Frames of ours may be later than the start of the next segment, if the clock was set back a little.
         latest_us = max(end_us, segment.end_us) if segment.run_us is not None else end_us
@@ -205,7 +207,7 @@ def make_plan(
             elif times.has_tail:
                 part = replace(part, read_bytes=times.size_bytes)
             part = replace(part, look=times.look)
-            held.append(Range(max(from_us, segment.start_us), min(to_us, end_us)))
+            _hold(held, max(from_us, segment.start_us), min(to_us, end_us))
             first = bisect.bisect_left(times.all_us, from_us)
             if segment.run_us in shown_us:
                 first = max(first, bisect.bisect_right(times.all_us, shown_us[segment.run_us]))
@@ -227,16 +229,16 @@ def make_plan(
             part = _with_copy(part, times, last_us, whole_us)
             entered = entered or part.keyframe_us is not None
         else:
-            held.append(Range(segment.start_us, end_us))
+            _hold(held, segment.start_us, end_us)
         parts.append(part)
-    ranges = merge_ranges([one for one in held if one.from_us < one.to_us])
+    ranges = merge_ranges(held)
     shown = _from_first_frame(ranges, parts)
     wait_us = shown[0].from_us - ranges[0].from_us if len(shown) == len(ranges) > 0 else 0
     estimated_bytes, groups = sum(map(_estimate_bytes, parts)), len(groups_of(parts))
     return Plan(
         asked,
-        tuple(found),
-        tuple(parts),
+        found,
+        parts,
         tuple(shown),
         estimated_bytes,
         _most_bytes(parts, estimated_bytes, groups),
@@ -245,6 +247,14 @@ def make_plan(
         broken=tuple(broken),
         damage=damage,
     )
+
+
+def _hold(held: list[Range], from_us: int, to_us: int) -> None:
+    """Add a range to those that a clip holds, to the last of them if it continues that."""
+    if held and held[-1].from_us <= from_us <= held[-1].to_us:
+        held[-1] = Range(held[-1].from_us, max(held[-1].to_us, to_us))
+    elif from_us < to_us:
+        held.append(Range(from_us, to_us))
 
 
 def _most_bytes(parts: Sequence[ClipPart], estimated_bytes: int, groups: int) -> int:
@@ -303,17 +313,16 @@ def _estimate_bytes(part: ClipPart) -> int:
     return segment.size_bytes * min(shown_us, segment.duration_us) // max(segment.duration_us, 1)
 
 
-def groups_of(parts: Sequence[ClipPart]) -> list[list[ClipPart]]:
+def groups_of(parts: Sequence[ClipPart]) -> list[Sequence[ClipPart]]:
     """Groups of parts that ffmpeg can join without re-encoding: same frame size and look, trimmed only at their outer
     ends.
     """
-    groups: list[list[ClipPart]] = []
-    for part in parts:
-        if groups and _joins(groups[-1][-1], part):
-            groups[-1].append(part)
-        else:
-            groups.append([part])
-    return groups
+    before, begins = None, list[int]()
+    for number, part in enumerate(parts):
+        if before is None or not _joins(before, part):
+            begins.append(number)
+        before = part
+    return [parts[begin:end] for begin, end in zip_longest(begins, begins[1:])]
 
 
 def _joins(one: ClipPart, other: ClipPart) -> bool:

@@ -19,6 +19,7 @@ from videostore.base.errors import (
 )
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
+from videostore.clips.compact_list import CompactList
 from videostore.clips.frame_reader import NO_DAMAGE, Damage, find_undecodable
 from videostore.clips.intact_stretches import divide_broken
 from videostore.clips.nearest_frames import nearest_frames
@@ -98,10 +99,10 @@ class ClipPlanner:
         plan = await off_loop(make, found)
         if plan.broken:
             stretches = await off_loop(divide_broken, plan, work)
-            plan = replace(await off_loop(make, stretches), found=tuple(found))
+            plan = replace(await off_loop(make, stretches), found=found)
         return plan
 
-    async def _find_indexed(self, asked: Range, links: SegmentLinks) -> list[tuple[Segment, Path]]:
+    async def _find_indexed(self, asked: Range, links: SegmentLinks) -> Sequence[tuple[Segment, Path]]:
         """What is stored of the range, found while the index knows all of the range."""
         while True:
             await self._archive.wait_until_indexed(asked.from_us, KNOWN_WITHIN_S)
@@ -114,7 +115,7 @@ class ClipPlanner:
             if await self._archive.is_indexed_since(asked.from_us):
                 return found
 
-    async def _find(self, asked: Range, links: SegmentLinks) -> list[tuple[Segment, Path]]:
+    async def _find(self, asked: Range, links: SegmentLinks) -> Sequence[tuple[Segment, Path]]:
         """Stored segments and the neighbours of the range, under names that last as long as the links.
 
         Open segments are linked as well, not copied: what is read of them ends with the fragments that are whole now.
@@ -122,7 +123,9 @@ class ClipPlanner:
         from_us, to_us = asked.from_us - NEIGHBOUR_US, asked.to_us + NEIGHBOUR_US
         async with self._archive.steady():
             opened = await self._open_segments(from_us, to_us)
-            closed = await self._archive.index.select(from_us, to_us)
+            closed = CompactList[Segment]()
+            async for page in self._archive.index.pages(from_us, to_us):
+                await off_loop(closed.extend, page)
             found = await off_loop(_link_each, links, closed, opened)
         return await off_loop(sort_segments, found)
 
@@ -163,12 +166,15 @@ class ClipPlanner:
 
 def _are_same(parts: Sequence[ClipPart], others: Sequence[ClipPart]) -> bool:
     """Whether two plans have the same parts, wherever copies are."""
-    return [replace(part, path=Path()) for part in parts] == [replace(part, path=Path()) for part in others]
+    if len(parts) != len(others):
+        return False
+    return all(replace(one, path=other.path) == other for one, other in zip(parts, others, strict=True))
 
 
 def _link_each(
     links: SegmentLinks, closed: Sequence[Segment], opened: Sequence[tuple[Segment, Path]]
-) -> list[tuple[Segment, Path]]:
+) -> Sequence[tuple[Segment, Path]]:
     """Blocking. Read-only, a segment that its recorder is closing may have both names: the closed one counts."""
-    known = {(segment.run_us, segment.start_us) for segment in closed}
+    places = {(segment.run_us, segment.start_us) for segment, _ in opened}
+    known = places.intersection((one.run_us, one.start_us) for one in closed) if places else places
     return links.link(closed, [one for one in opened if (one[0].run_us, one[0].start_us) not in known])

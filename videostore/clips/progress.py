@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from videostore.clips.plan import ClipPart
 
@@ -24,8 +24,8 @@ class CutProgress:
         self._on_progress = on_progress
         self.complaints: list[str] = []
         """What ffmpeg reported as errors, although it may not have failed."""
-        self.decoded: list[ClipPart] = []
-        """The parts whose frames are decoded."""
+        self.decoded: list[Sequence[ClipPart]] = []
+        """The parts whose frames are decoded, of each piece of the clip."""
 
     def add(self, more_us: int) -> None:
         """There is more to write than was expected."""

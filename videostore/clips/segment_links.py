@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from videostore.base.system import descriptor_room, name_of_descriptor
+from videostore.clips.compact_list import CompactList
 from videostore.media.segment import Segment
 
 
@@ -43,14 +44,14 @@ class SegmentLinks:
 
     def link(
         self, segments: Sequence[Segment], opened: Sequence[tuple[Segment, Path]] = ()
-    ) -> list[tuple[Segment, Path]]:
+    ) -> CompactList[tuple[Segment, Path]]:
         """Open segments, then closed ones, with their second names, or with their own where the system offers no second
         ones. Blocking.
 
         Releases what was linked before. If there are more segments than files that can be open at once, the first ones
         are linked, because the quota deletes the oldest first.
         """
-        linked = []
+        linked = CompactList[tuple[Segment, Path]]()
         with self._linking:
             self._release()
             room = descriptor_room(len(segments) + len(opened)) if self._read_only else len(segments)

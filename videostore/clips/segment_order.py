@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
 from videostore.base.constants import JOIN_US, US_PER_SECOND
+from videostore.clips.compact_list import CompactList
 from videostore.media.segment import Segment
 from videostore.storage.succession import follows
 
@@ -13,36 +17,60 @@ FOREIGN_SLACK_US = 2 * US_PER_SECOND
 """The Go module dates a segment by the second in its name, so neighbours overlap or leave a gap of up to this much."""
 
 
-def sort_segments(found: Sequence[tuple[Segment, Path]]) -> list[tuple[Segment, Path]]:
+def sort_segments(found: Sequence[tuple[Segment, Path]]) -> CompactList[tuple[Segment, Path]]:
     """Segments by start; where runs overlap because the clock was set back, one run after another.
 
     Of copies of one segment, which have the same run and start, only the longest is taken.
     """
-    longest_first = sorted(found, key=lambda pair: (pair[0].start_us, -pair[0].end_us, pair[1]))
-    by_start, taken = list[tuple[Segment, Path]](), set[tuple[int, int]]()
-    for pair in longest_first:
-        segment = pair[0]
-        if segment.run_us is not None:
-            if (segment.run_us, segment.start_us) in taken:
-                continue
-            taken.add((segment.run_us, segment.start_us))
-        by_start.append(pair)
-    following: dict[int | None, Segment] = {}
-    ends: list[int] = []
-    for segment, _ in reversed(by_start):  # a segment's own end is a guess
-        after = following.get(segment.run_us)
-        ends.append(max(segment.end_us, after.start_us if after and touch(segment, after) else segment.end_us))
-        following[segment.run_us] = segment
-    ordered: list[tuple[Segment, Path]] = []
+    by_start = _by_start(found)
+    ordered = CompactList[tuple[Segment, Path]]()
     runs: dict[int | None, list[tuple[Segment, Path]]] = {}
     end_us = -(1 << 62)
-    for pair, own_end_us in zip(by_start, reversed(ends), strict=True):
+    for pair, own_end_us in zip(by_start, _ends_us(by_start), strict=True):
         if pair[0].start_us >= end_us - (FOREIGN_SLACK_US if pair[0].run_us is None else 0):
-            ordered += [one for run in runs.values() for one in run]
+            for run in runs.values():
+                ordered.extend(run)
             runs = {}
         runs.setdefault(pair[0].run_us, []).append(pair)
         end_us = max(end_us, own_end_us)
-    return ordered + [one for run in runs.values() for one in run]
+    for run in runs.values():
+        ordered.extend(run)
+    return ordered
+
+
+def _by_start(found: Sequence[tuple[Segment, Path]]) -> CompactList[tuple[Segment, Path]]:
+    """Segments by start, without copies."""
+    starts_us = array("q", (segment.start_us for segment, _ in found))
+    # The index gives them in order, so few streaks are merged, one by one; to sort them is one long step.
+    begins = [number for number, (one, other) in enumerate(itertools.pairwise(starts_us), 1) if other < one]
+    streaks = map(range, [0, *begins], [*begins, len(starts_us)])
+    numbers = heapq.merge(*streaks, key=starts_us.__getitem__)
+    by_start = CompactList[tuple[Segment, Path]]()
+    for _, same in itertools.groupby(numbers, key=starts_us.__getitem__):
+        taken: set[int] = set()
+        for pair in sorted((found[number] for number in same), key=lambda pair: (-pair[0].end_us, pair[1])):
+            run_us = pair[0].run_us
+            if run_us is not None:
+                if run_us in taken:
+                    continue
+                taken.add(run_us)
+            by_start.append(pair)
+    return by_start
+
+
+def _ends_us(by_start: Sequence[tuple[Segment, Path]]) -> array[int]:
+    """Where the segments end: where the next one of the run begins, if that is later, because their own end is a
+    guess."""
+    ends_us = array("q")
+    before: dict[int | None, tuple[int, Segment]] = {}
+    for number, (segment, _) in enumerate(by_start):
+        ends_us.append(segment.end_us)
+        if segment.run_us in before:
+            last, one = before[segment.run_us]
+            if touch(one, segment):
+                ends_us[last] = max(ends_us[last], segment.start_us)
+        before[segment.run_us] = number, segment
+    return ends_us
 
 
 def touch(one: Segment, other: Segment) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from videostore.base.errors import whole_characters
 from videostore.clips.plan import ClipPart, Plan
@@ -16,13 +16,15 @@ def plan_tags(plan: Plan, recorder: str) -> dict[str, str]:
 
 def plan_stretches(parts: Sequence[ClipPart]) -> list[ClipStretch]:
     """Where the parts of a plan are in its clip, and when they were captured; joined where no gap is between them."""
-    stretches = []
+    return join_stretches(_stretches(parts))
+
+
+def _stretches(parts: Sequence[ClipPart]) -> Iterator[ClipStretch]:
     position_us = 0
     for part in parts:
         foreign = part.segment.run_us is None
-        stretches.append(ClipStretch(position_us, part.first_us, _last_end_us(part), exact=not foreign))
+        yield ClipStretch(position_us, part.first_us, _last_end_us(part), exact=not foreign)
         position_us += part.length_us - part.skip_us
-    return join_stretches(stretches)
 
 
 def _last_end_us(part: ClipPart) -> int:

@@ -14,6 +14,7 @@ CONCAT_INPUT = {"f": "concat", "safe": 0, "format_whitelist": "concat,mov", "pro
 in it as well: a damaged or forged one is never taken for a playlist, which would lead to other files or hosts."""
 
 _HEADER = "ffconcat version 1.0"
+_BLOCK_LINES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,18 @@ def concat_list(files: Iterable[ListedFile]) -> str:
     Raises:
         RequestError: a path contains a line break, which the format cannot express.
     """
-    lines = [_HEADER]
+    blocks, lines = [], [_HEADER]
     for one in files:
+        if len(lines) >= _BLOCK_LINES:  # freeing them all at once would hold up other threads
+            blocks.append("\n".join(lines))
+            lines = []
         lines.append(f"file {_quoted(one)}")
         if one.inpoint_us is not None:
             lines.append(f"inpoint {format_seconds(one.inpoint_us)}")
         if one.outpoint_us is not None:
             lines.append(f"outpoint {format_seconds(one.outpoint_us)}")
         lines.append(f"duration {format_seconds(one.duration_us)}")
-    return "\n".join([*lines, ""])
+    return "\n".join([*blocks, *lines, ""])
 
 
 def _quoted(file: ListedFile) -> str:

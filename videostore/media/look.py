@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ _ENTRY_BYTES = 8 + 78
 """Of a visual sample entry of ISO/IEC 14496-12 before the boxes in it."""
 _NAMED_COLOURS = (b"nclx", b"nclc")
 _UNKNOWN = 2
+_KNOWN = 64
+"""Entries that are remembered: a recording has few. The segments of a long range then share one value."""
 _MOST = 1 << 16
 """Largest side of a pixel that is believed: a player reads it as a number of 32 bits, and multiplies it with a size."""
 
@@ -27,6 +30,7 @@ class Look:
     does not say."""
 
     @classmethod
+    @functools.lru_cache(maxsize=_KNOWN)
     def of_entry(cls, entry: bytes) -> Look:
         """Read the sample entry of an MP4's track, such as `avc1`, with its header."""
         pixel_shape, colours = Fraction(1), None

@@ -76,7 +76,9 @@ _TABLES = (
     Table("saves", _SAVE_FIELDS, kept=True),
     Table("files", f"start_time_unix, duration_ms, {_FIELDS}", kept=False),
 )
-_MANY_ROWS = 1000
+PAGE = 1000
+"""Segments that `Index.pages` reads at a time."""
+_MANY_ROWS = 100
 """From here on a thread makes segments of the rows: each takes a few microseconds."""
 _STORED = "deleted_at IS NULL"
 # A segment that overlaps a range begins at most the length of the longest segment before it.
@@ -173,6 +175,19 @@ class Index:
         return await self._segments(
             f"SELECT {_FIELDS} FROM files WHERE {_STORED} AND {_OVERLAP} ORDER BY start_us", (from_us, to_us, from_us)
         )
+
+    async def pages(self, from_us: int, to_us: int) -> AsyncIterator[list[Segment]]:
+        """The same as `select`, in pages: for ranges that may have more than can be held. The caller sees to it that
+        none is added meanwhile."""
+        ((longest_us,),) = await self._database.read("SELECT coalesce(max(end_us - start_us), 0) FROM files")
+        start_us, name = from_us - int(longest_us), ""
+        while page := await self._segments(
+            f"SELECT {_FIELDS} FROM files WHERE {_STORED} AND start_us >= ? AND (start_us > ? OR file_name > ?)"
+            " AND start_us < ? AND end_us > ? ORDER BY start_us, file_name LIMIT ?",
+            (start_us, start_us, name, to_us, from_us, PAGE),
+        ):
+            yield page
+            start_us, name = page[-1].start_us, page[-1].file_name
 
     async def amount(self, from_us: int, to_us: int) -> tuple[int, int, int]:
         """Of the segments that overlap [from_us, to_us): all bytes, bytes of the largest, and all microseconds."""
