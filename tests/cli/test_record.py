@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import psutil
 import pytest
 
@@ -60,12 +61,18 @@ def test_a_file_is_recorded_without_re_encoding_until_its_end(program: Program, 
     assert not program.temporary_files()
 
 
-async def test_sound_in_an_input_is_not_dropped_without_a_word(program: Program, visit: Path) -> None:
+async def test_sound_is_recorded_unless_it_is_to_be_left_out_which_is_said(program: Program, visit: Path) -> None:
     sounding = program.here / "sounding.mkv"
     tone = ["-f", "lavfi", "-i", "sine=duration=2", "-c:v", "copy", "-c:a", "aac"]
     await run_ffmpeg([find_ffmpeg(), "-v", "error", "-i", str(visit), *tone, str(sounding)])
     done = await program.run_in_thread("record", sounding, "--storage", "door", "--size-gb", 1)
+    assert done.code == 0 and " with sound, recorded without re-encoding" in done.err and "not recorded" not in done.err
+    done = await program.run_in_thread("record", sounding, "--storage", "yard", "--size-gb", 1, "--no-audio")
     assert done.code == 0 and done.err.count("videostore: The sound of the input is not recorded.\n") == 1
+    for directory, sounds in (("door", True), ("yard", False)):
+        (segment,) = (program.here / directory).glob("*.mp4")
+        with av.open(str(segment)) as container:
+            assert bool(container.streams.audio) == sounds
 
 
 def test_an_input_that_is_not_h264_is_re_encoded_and_a_duration_ends_it(program: Program) -> None:

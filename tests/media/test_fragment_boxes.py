@@ -6,6 +6,7 @@ import pytest
 
 from videostore.media.boxes import DAMAGE, find_fragment, read_box
 from videostore.media.fragment_boxes import FragmentClaim, read_fragment
+from videostore.media.sound_track import SoundClaim
 
 SCALE = 1_000_000
 
@@ -23,7 +24,9 @@ def first_claim(path: Path, data: bytes) -> FragmentClaim | None:
         assert time is not None
         moof = read_box(file, time.end, len(data))
         assert moof is not None
-        return read_fragment(file, moof, time, SCALE, len(data))
+        claim = read_fragment(file, moof, time, SCALE, len(data))
+    assert not isinstance(claim, SoundClaim)
+    return claim
 
 
 def test_a_fragment_states_times_places_and_keyframes(tmp_path: Path, data: bytes, times: list[int]) -> None:

@@ -41,7 +41,12 @@ def test_the_format_the_duration_and_the_rotation_of_the_input_are_recognized() 
         (logging.INFO, "displaymatrix: rotation of -90.00 degrees"),
     )
     assert {"mov", "mp4"} <= messages.formats and messages.has_duration and messages.rotated
-    assert not messages.has_sound
+    assert messages.sound == ""
+    messages = read(
+        (logging.INFO, "  Stream #0:1[0x2](und): Audio: aac (LC) (mp4a / 0x6134706D), 8000 Hz, mono, fltp"),
+        (logging.INFO, "  Stream #1:0: Audio: opus, 48000 Hz, stereo"),
+    )
+    assert messages.sound == "aac"
     messages = read(
         (logging.INFO, "Duration: N/A, start: 0.000000, bitrate: N/A"),
         (logging.INFO, "displaymatrix: rotation of -0.00 degrees"),

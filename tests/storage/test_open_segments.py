@@ -27,6 +27,9 @@ class FakeRun:
     def next_frame_us(self, time_us: int) -> int | None:
         return None
 
+    def next_sound_us(self, _: int) -> int | None:
+        return None
+
 
 @pytest.fixture
 async def run(archive: Archive, times: list[int]) -> FakeRun:

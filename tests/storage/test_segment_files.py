@@ -5,6 +5,7 @@ import itertools
 import os
 import resource
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -20,6 +21,20 @@ from videostore.storage.index import FILE_NAME
 from videostore.storage.segment_files import close_segment, is_cut_off_after, is_young, list_directory
 
 # Closing
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A run that says when the next frame and the next sound were captured."""
+
+    frame_us: int | None
+    sound_us: int | None = None
+
+    def next_frame_us(self, _: int) -> int | None:
+        return self.frame_us
+
+    def next_sound_us(self, _: int) -> int | None:
+        return self.sound_us
 
 
 async def test_a_segment_that_was_cut_off_is_truncated_after_its_last_complete_fragment(
@@ -222,11 +237,12 @@ async def test_while_the_next_segment_tells_no_time_its_run_does(archive: Archiv
     second.write_bytes(b"") if exists else second.unlink()  # ffmpeg closes a file before it creates the next
     asked = []
 
-    def next_frame_us(time_us: int) -> int:
-        asked.append(time_us)
-        return next_us
+    class Asked(Behind):
+        def next_frame_us(self, time_us: int) -> int | None:
+            asked.append(time_us)
+            return super().next_frame_us(time_us)
 
-    await archive.take_open(first, next_frame_us=next_frame_us)
+    await archive.take_open(first, run=Asked(next_us))
     assert asked == [last_us]
     assert read_fragments(archive.directory / FIRST).header_length_us == next_us - START_US
 
@@ -251,7 +267,7 @@ async def test_a_time_that_cannot_be_the_next_is_not_believed(archive: Archive, 
     first, second = sorted(archive.directory.glob("*.open"))
     second.write_bytes(b"")
     before = first.read_bytes()
-    await archive.take_open(first, next_frame_us=lambda _: next_us)
+    await archive.take_open(first, run=Behind(next_us))
     assert (archive.directory / FIRST).read_bytes() == before
 
 
@@ -259,5 +275,5 @@ async def test_the_last_segment_of_a_run_states_no_length(archive: Archive, time
     await record(archive.directory, times, segment_seconds=10)
     (path,) = archive.directory.glob("*.open")
     before = path.read_bytes()
-    await archive.take_open(path, next_frame_us=lambda _: None)
+    await archive.take_open(path, run=Behind(None))
     assert (archive.directory / FIRST).read_bytes() == before

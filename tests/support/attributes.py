@@ -9,6 +9,7 @@ ATTRIBUTES = (
     "source",
     "source_options",
     "source_name",
+    "audio",
     "sync",
     "storage",
     "storage.size_gb",
@@ -33,6 +34,7 @@ def valid_attributes() -> dict[str, Any]:
         "source": "rtsp://user:password@host/path",
         "source_options": {"rtsp_transport": "udp"},
         "source_name": "color",
+        "audio": True,
         "sync": "data-manager",
         "storage": {
             "size_gb": 10.0,

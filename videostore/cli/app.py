@@ -263,6 +263,7 @@ def record(
     framerate: recording.Framerate = None,
     format: recording.Format = None,
     option: recording.InputOption = None,
+    no_audio: recording.NoAudio = False,
     verbose: Verbose = False,
 ) -> int:
     """Record a file, a device or a stream into a storage directory."""
@@ -282,6 +283,7 @@ def record(
         preset=preset,
         framerate=None if framerate is None else parse_integer(framerate, "--framerate"),
         reencode=reencode,
+        sound=not no_audio,
         format=format,
         options=command.parse_input_options(option or []),
         duration_s=None if duration is None else parse_length(duration, "--duration"),

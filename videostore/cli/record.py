@@ -45,6 +45,8 @@ class RecordOptions:
     preset: str | None
     framerate: int | None
     reencode: bool
+    sound: bool
+    """Whether the input's sound is recorded."""
     format: str | None
     options: Mapping[str, str]
     """Options of ffmpeg for the input."""
@@ -89,6 +91,7 @@ async def record(options: RecordOptions) -> int:
         reencode=options.reencode,
         hide_url=options.hide_url,
         wait=options.wait,
+        sound=options.sound,
     )
     store = VideoStore.record(
         options.directory,
@@ -101,14 +104,14 @@ async def record(options: RecordOptions) -> int:
         live=source.live,
     )
     _report_input(source.info, options.wait)
-    if sound_told := source.has_sound:
+    if sound_told := source.has_sound and not source.records_sound:
         print_message(_NO_SOUND)
     if options.duration_s is not None and not source.live:
         source.end_after(round(options.duration_s * US_PER_SECOND))
     started_us = now_us()
     async with store:
         end = await _wait_for_end(store, source, options.duration_s if source.live else None)
-    if source.has_sound and not sound_told:  # it did not answer at first
+    if source.has_sound and not source.records_sound and not sound_told:  # it did not answer at first
         print_message(_NO_SOUND)
     began_us = min(started_us, source.first_us or started_us)
     code = await report_recording(options.directory.expanduser().absolute(), began_us, end.reason)
@@ -138,7 +141,10 @@ def _report_input(info: StreamInfo | None, wait: bool) -> None:
     elif info.reencoded:
         print_message(f"The input is re-encoded: {info.reencoded}.")
     else:
-        print_message(f"The input is {info.codec} of {info.width}x{info.height}, recorded without re-encoding.")
+        with_sound = " with sound" if info.records_sound else ""
+        print_message(
+            f"The input is {info.codec} of {info.width}x{info.height}{with_sound}, recorded without re-encoding."
+        )
 
 
 async def _wait_for_end(store: VideoStore, source: FFmpegInput, duration_s: float | None) -> _End:

@@ -11,9 +11,9 @@ from videostore.cli import environment
 
 HELP = (
     "INPUT is anything that ffmpeg can open. H.264 and H.265 are recorded without re-encoding, if possible; everything "
-    "else is encoded. A file is read in real time, as if it were a live camera. Recording stops when the input ends, "
-    "after --duration, or at Ctrl-C; the last segment is always finished, and what ffmpeg still holds is waited for. "
-    "After Ctrl-C the footage is kept, and the exit code is 0. Write a file whose name begins with a dash as ./-name. "
+    "else is encoded. Sound is recorded too, unless --no-audio is given. A file is read in real time, as if it were a "
+    "live camera. Recording stops when the input ends, after --duration, or at Ctrl-C; the last segment is always "
+    "finished, and what ffmpeg still holds is waited for. After Ctrl-C the footage is kept, and the exit code is 0. Write a file whose name begins with a dash as ./-name. "
     "A URL that is typed as INPUT is in the history of the shell, and in the list of processes as part of this command "
     "line, with its password; --url-file keeps it out of both."
 )
@@ -60,6 +60,7 @@ SegmentSeconds = Annotated[
     str | None, typer.Option("--segment-seconds", metavar="N", help="Length of a segment in seconds. Default: 30.")
 ]
 Reencode = Annotated[bool, typer.Option("--reencode", help="Re-encode even if that is not needed.")]
+NoAudio = Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.")]
 Codec = Annotated[
     str | None,
     typer.Option(

@@ -60,6 +60,8 @@ class SourceConfig:
     """ffmpeg's options for the input, without a dash."""
     reencode: bool
     """Whether it is encoded as `video` says; otherwise H.264 and H.265 are taken as they come."""
+    sound: bool = False
+    """Whether its sound is recorded too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from videostore.base.errors import ConfigError, shown, shown_name
 from videostore.config.defaults import MAX_NAME_CHARS, MAX_PATH_BYTES
 
 ATTRIBUTES = {
-    "": ("camera", "source", "source_options", "source_name", "sync", "storage", "video", "framerate", "yuyv"),
+    "": ("camera", "source", "source_options", "source_name", "audio", "sync", "storage", "video", "framerate", "yuyv"),
     "storage": ("size_gb", "storage_path", "upload_path", "segment_seconds", "min_free_gb"),
     "video": ("format", "codec", "bitrate", "preset"),
 }
@@ -74,6 +74,13 @@ class Section:
         value = given.lower() if given is not None and any_case else given
         if value is not None and value not in choices:
             self.refuse(key, given, choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}")
+        return value
+
+    def flag(self, key: str) -> bool | None:
+        """True or false; None if it is missing."""
+        value = self.get(key)
+        if value is not None and not isinstance(value, bool):
+            self.refuse(key, value, "true or false")
         return value
 
     def number(self, key: str) -> float | None:

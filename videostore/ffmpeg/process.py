@@ -56,9 +56,13 @@ _EXPECTED = (
     "NTP time format roll over",
     "> level limit",
     "not enough frames to estimate rate",
+    "codec frame size is not set",
+    "Unable to write PRFT, no entries in the track",
+    "Estimating the duration of the last packet in a fragment",
 )
 """Warnings about what is intended: a segment's first time is absolute (`prft`), and passes the end of NTP's first era
-in 2036; the colours of JPEG are converted; a time base of microseconds is not a frame rate."""
+in 2036; the colours of JPEG are converted; a time base of microseconds is not a frame rate; sound has its own length of
+frames, and fragments of its own where video is slow; nothing tells how long the last frame of a run lasts."""
 
 
 def find_ffmpeg() -> str:
@@ -124,12 +128,12 @@ async def list_encoders(binary: str) -> list[str]:
 
 
 async def start_ffmpeg(
-    args: Sequence[str], *, stdin: bool | BinaryIO, stdout: bool | BinaryIO = False
+    args: Sequence[str], *, stdin: bool | BinaryIO, stdout: bool | BinaryIO = False, passed: Sequence[int] = ()
 ) -> asyncio.subprocess.Process:
     """Start ffmpeg in a separate session: a signal to the module's process group does not reach it.
 
     The caller owns the process, and must wait for it or kill it. If `stdout` is a file, the output is written
-    there, and if `stdin` is one, the input is read from there.
+    there, and if `stdin` is one, the input is read from there. It also gets the files with these numbers (`passed`).
 
     Raises:
         FFmpegError: it cannot be started.
@@ -142,6 +146,7 @@ async def start_ffmpeg(
             stdout=(pipe if stdout else null) if isinstance(stdout, bool) else stdout,
             stderr=pipe,
             start_new_session=True,
+            pass_fds=passed,
         )
     except (OSError, ValueError) as error:
         raise FFmpegError("ffmpeg-not-started", path=args[0], reason=reason_of(error)) from error

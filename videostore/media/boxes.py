@@ -19,6 +19,7 @@ PRFT_BYTES = 32
 """A `prft` as ffmpeg writes it, with a media time of 64 bits."""
 
 _CONTAINERS = frozenset({b"trak", b"mdia", b"minf", b"stbl", b"traf", b"udta", b"ilst", b"\xa9cmt"})
+_TRACKS = (b"trak", b"traf")
 _FULL_CONTAINERS = {b"meta": 4, b"stsd": 8}
 _CHUNK_BYTES = MIB
 
@@ -100,28 +101,55 @@ def _is_fragment(file: BinaryIO, begin: int, file_bytes: int) -> bool:
 
 
 def leaves(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The boxes inside a box that contain no others, by name. A segment has one track, so names are unique."""
+    """The boxes inside a box that contain no others, by name."""
     for kind, _, body in _walk(data, 0):
         yield kind, body
 
 
+def first_leaves(data: bytes) -> dict[bytes, bytes]:
+    """The first of each name: in a segment, those of the video, whose track is the first one."""
+    return {kind: body for kind, (_, body) in leaf_positions(data).items()}
+
+
 def leaf_positions(data: bytes) -> dict[bytes, tuple[int, bytes]]:
     """The same with the position of each one's content in the data."""
-    return {kind: (at, body) for kind, at, body in _walk(data, 0)}
+    found: dict[bytes, tuple[int, bytes]] = {}
+    for kind, at, body in _walk(data, 0):
+        found.setdefault(kind, (at, body))
+    return found
+
+
+def track_positions(data: bytes) -> list[dict[bytes, tuple[int, bytes]]]:
+    """The same for each track in a `moov` or a `moof`."""
+    tracks = []
+    for kind, at, body in _children(data, 0):
+        if kind in _TRACKS:
+            inner = leaf_positions(body)
+            tracks.append({name: (at + inside, content) for name, (inside, content) in inner.items()})
+    return tracks
+
+
+def track_leaves(data: bytes) -> list[dict[bytes, bytes]]:
+    """The content of the boxes in each track of a `moov` or a `moof`."""
+    return [{name: body for name, (_, body) in one.items()} for one in track_positions(data)]
 
 
 def _walk(data: bytes, origin: int) -> Iterator[tuple[bytes, int, bytes]]:
+    for kind, at, body in _children(data, origin):
+        if kind in _CONTAINERS or (kind in _FULL_CONTAINERS and kind != b"stsd"):
+            yield from _walk(body, at)
+        else:
+            yield kind, at, body
+
+
+def _children(data: bytes, origin: int) -> Iterator[tuple[bytes, int, bytes]]:
     begin = 0
     while begin + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, begin)
         if size < 8 or begin + size > len(data):
             return
         skipped = 8 + _FULL_CONTAINERS.get(kind, 0)
-        body = data[begin + skipped : begin + size]
-        if kind in _CONTAINERS or (kind in _FULL_CONTAINERS and kind != b"stsd"):
-            yield from _walk(body, origin + begin + skipped)
-        else:
-            yield kind, origin + begin + skipped, body
+        yield kind, origin + begin + skipped, data[begin + skipped : begin + size]
         begin += size
 
 

@@ -17,7 +17,9 @@ class DecodeOrder:
         that is shown later than they are."""
         self._latest_us = [first_us - number for number in range(reordered, 0, -1)]
         """When the last frames are shown, and before them the first ones would have been; sorted."""
-        self._decoded_us = first_us - reordered - 1
+        self.first_us = first_us - reordered
+        """When the first frame is decoded."""
+        self._decoded_us = self.first_us - 1
 
     def fits(self, shown_us: int) -> bool:
         """Whether a frame that is shown then can be the next one."""

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,10 +24,11 @@ from videostore.media.boxes import (
     PRFT_BYTES,
     Box,
     find_fragment,
+    first_leaves,
     is_divided,
-    leaves,
     read_body,
     read_box,
+    track_leaves,
 )
 from videostore.media.fragment_boxes import FragmentClaim, read_fragment
 from videostore.media.fragmented_file import CODECS, Fragment, FragmentedFile, NotOursError
@@ -34,6 +36,7 @@ from videostore.media.h26x import starts_fresh
 from videostore.media.look import Look
 from videostore.media.media_header import stated_length_us, timescale_of
 from videostore.media.segment_names import name_time_us, parse_run_comment
+from videostore.media.sound_track import SoundClaim, SoundStretch, SoundTrack, date_sound, describe_sound
 
 _MFRO_BYTES = 16
 
@@ -78,7 +81,7 @@ def read_ends(path: Path) -> FragmentedFile:
 def _find_last_fragment(file: BinaryIO, file_bytes: int) -> int | None:
     """Position of the last fragment's `prft`, from `mfra` (8.8.9); None if the file does not end with one."""
     mfra = _read_table(file, file_bytes)
-    tfra = dict(leaves(mfra[8:])).get(b"tfra") if mfra else None
+    tfra = first_leaves(mfra[8:]).get(b"tfra") if mfra else None
     if tfra is None:
         return None
     lengths, count = struct.unpack_from(">II", tfra, 8)
@@ -114,22 +117,24 @@ def _read(
     """Read the fragments. With `last_fragment`, the position of the last one, only the first one and that one."""
     file_bytes = path.stat().st_size
     file_bytes = file_bytes if within_bytes is None else min(file_bytes, within_bytes)
-    moov, header_bytes = _read_header(file, file_bytes)
+    header, header_bytes = _read_header(file, file_bytes)
+    moov, sound = first_leaves(header), describe_sound(track_leaves(header))
     entry, timescale = moov[b"stsd"], timescale_of(moov[b"mdhd"])
     width, height = struct.unpack_from(">HH", entry, 8 + 24)
     comment = moov.get(b"data", b"\0" * 8)[8:].decode(errors="replace")
     codec, named_us = CODECS[entry[4:8]], name_time_us(path.name)
     if last_fragment is None:
-        claims, table, end = _read_claims(file, header_bytes, file_bytes, timescale)
+        claims, table, end = _read_claims(file, header_bytes, file_bytes, timescale, sound)
     else:
-        claims = _claims_at(file, header_bytes, last_fragment, file_bytes, timescale)
+        claims = _claims_at(file, header_bytes, last_fragment, file_bytes, timescale, sound)
         table, end = claims[-1].end_byte, file_bytes
     starts_us = start_times(claims, timescale, run_us=parse_run_comment(comment), named_us=named_us)
     fragments: list[Fragment] = []
     for claim, start_us in zip(claims, starts_us, strict=True):
         if start_us is not None and (not fragments or _follows(fragments[-1], claim, start_us, timescale)):
             length = claim.shown_length if claim is not claims[-1] else claim.likely_length
-            fragments.append(_fragment(claim, start_us, length, timescale, fresh=_is_fresh(file, codec, claim)))
+            fresh = _is_fresh(file, codec, claim)
+            fragments.append(_fragment(claim, start_us, length, timescale, sound, fresh=fresh))
     if not fragments:
         raise NotOursError("it has no fragment with a time")
     if last_fragment is not None and (len(fragments) != len(claims) or starts_us[0] != claims[0].captured_us):
@@ -148,10 +153,11 @@ def _read(
         header_length_us=stated_length_us(moov[b"mdhd"]),
         has_tail=end < file_bytes,
         origin_us=_origin_us(claims, fragments[0], timescale),
+        sound=sound,
     )
 
 
-def _read_header(file: BinaryIO, file_bytes: int) -> tuple[dict[bytes, bytes], int]:
+def _read_header(file: BinaryIO, file_bytes: int) -> tuple[bytes, int]:
     """The content of `moov`, and where it ends. It comes before everything else in a fragmented file."""
     at = 0
     while box := read_box(file, at, file_bytes):
@@ -159,12 +165,14 @@ def _read_header(file: BinaryIO, file_bytes: int) -> tuple[dict[bytes, bytes], i
             body = read_body(file, box)
             if not is_divided(body):
                 raise NotOursError("its header is damaged")
-            return dict(leaves(body)), box.end
+            return body, box.end
         at = box.end
     raise NotOursError("it has no header")
 
 
-def _read_claims(file: BinaryIO, at: int, file_bytes: int, scale: int) -> tuple[list[FragmentClaim], int | None, int]:
+def _read_claims(
+    file: BinaryIO, at: int, file_bytes: int, scale: int, sound: SoundTrack | None
+) -> tuple[list[FragmentClaim], int | None, int]:
     """All whole fragments, and where ffmpeg's table of them, with which it ends a finished file, begins and ends."""
     claims: list[FragmentClaim] = []
     time: Box | None = None
@@ -177,9 +185,15 @@ def _read_claims(file: BinaryIO, at: int, file_bytes: int, scale: int) -> tuple[
             continue
         if box is not None and box.kind == b"moof":
             with contextlib.suppress(*DAMAGE):
-                claim = read_fragment(file, box, time, scale, file_bytes)
+                claim = read_fragment(file, box, time, scale, file_bytes, sound.number if sound else None)
                 if claim is None:
                     break  # it is being written, or was cut off
+                if isinstance(claim, SoundClaim):
+                    end = claim.begin_byte + sum(claim.sizes)
+                    if claims and claims[-1].end_byte == box.begin:
+                        claims[-1] = replace(claims[-1], end_byte=end, sounds=(*claims[-1].sounds, claim))
+                    at, time = end, None
+                    continue
                 claims.append(claim)
                 at, time = claim.end_byte, None
                 continue
@@ -192,7 +206,9 @@ def _read_claims(file: BinaryIO, at: int, file_bytes: int, scale: int) -> tuple[
     return claims, file_bytes - len(table) if table else None, file_bytes
 
 
-def _claims_at(file: BinaryIO, first: int, last: int, file_bytes: int, timescale: int) -> list[FragmentClaim]:
+def _claims_at(
+    file: BinaryIO, first: int, last: int, file_bytes: int, timescale: int, sound: SoundTrack | None
+) -> list[FragmentClaim]:
     """The fragments that begin at two positions; one if these are the same.
 
     Raises:
@@ -202,8 +218,10 @@ def _claims_at(file: BinaryIO, first: int, last: int, file_bytes: int, timescale
     for at in dict.fromkeys((first, last)):
         time = read_box(file, at, file_bytes)
         moof = read_box(file, time.end, file_bytes) if time is not None and time.kind == b"prft" else None
-        claim = read_fragment(file, moof, time, timescale, file_bytes) if moof and moof.kind == b"moof" else None
-        if claim is None:
+        claim = None
+        if moof is not None and moof.kind == b"moof":
+            claim = read_fragment(file, moof, time, timescale, file_bytes, sound.number if sound else None)
+        if not isinstance(claim, FragmentClaim):
             raise NotOursError("it has no fragment there")
         claims.append(claim)
     return claims
@@ -236,7 +254,9 @@ def _follows(last: Fragment, claim: FragmentClaim, start_us: int, timescale: int
     return start_us - _offset_us(claim, timescale) > (last.decoded_us or last.times_us)[-1]
 
 
-def _fragment(claim: FragmentClaim, start_us: int, length: int, timescale: int, *, fresh: bool) -> Fragment:
+def _fragment(
+    claim: FragmentClaim, start_us: int, length: int, timescale: int, sound: SoundTrack | None, *, fresh: bool
+) -> Fragment:
     times = [start_us + elapsed * US_PER_SECOND // timescale for elapsed in claim.elapsed]
     decode_us = start_us - _offset_us(claim, timescale)
     return Fragment(
@@ -250,4 +270,12 @@ def _fragment(claim: FragmentClaim, start_us: int, length: int, timescale: int, 
         fresh=fresh,
         decoded_us=tuple(decode_us + elapsed * US_PER_SECOND // timescale for elapsed in claim.decoded),
         decoded_until_us=decode_us + claim.length * US_PER_SECOND // timescale,
+        sounds=() if sound is None else _sounds(claim, sound, decode_us, timescale),
     )
+
+
+def _sounds(claim: FragmentClaim, sound: SoundTrack, decode_us: int, timescale: int) -> tuple[SoundStretch, ...]:
+    if claim.decode_base is None:
+        return ()
+    zero_us = decode_us - claim.decode_base * US_PER_SECOND // timescale
+    return tuple(date_sound(one, sound.timescale, zero_us) for one in claim.sounds)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from videostore.base.constants import KEYFRAME_INTERVAL_S, MAX_STEP_IN_RUN_US, US_PER_SECOND
-from videostore.media.boxes import DAMAGE, Box, leaves, read_body, read_box
+from videostore.media.boxes import DAMAGE, Box, first_leaves, read_body, read_box, track_leaves
+from videostore.media.sound_track import SoundClaim, read_sound
 
 _NTP_TO_UNIX_S = 2_208_988_800
 _LONGEST_FRAGMENT_US = 2 * MAX_STEP_IN_RUN_US
@@ -48,6 +50,8 @@ class FragmentClaim:
     """Bytes of each frame; empty if they are not given."""
     decoded: tuple[int, ...] = ()
     """Media time at which each frame is decoded, since the first one; empty if they are decoded when they are shown."""
+    sounds: tuple[SoundClaim, ...] = ()
+    """The sound in it, and in the fragments of sound alone that follow it."""
 
     @property
     def likely_length(self) -> int:
@@ -63,13 +67,25 @@ class FragmentClaim:
         return self.length if not self.decoded else max(self.elapsed) + self.length - self.decoded[-1]
 
 
-def read_fragment(file: BinaryIO, moof: Box, time: Box | None, timescale: int, file_bytes: int) -> FragmentClaim | None:
+def read_fragment(
+    file: BinaryIO, moof: Box, time: Box | None, timescale: int, file_bytes: int, sound_track: int | None = None
+) -> FragmentClaim | SoundClaim | None:
     """Read the fragment of a `moof`, and of the `prft` before it; None if its end is not written yet. Blocking.
+
+    `sound_track` is the number of the track of the sound, if the file has one. Of a fragment that has nothing else it
+    returns only that.
 
     Raises:
         ValueError, or another error of `DAMAGE`: it is damaged.
     """
-    content = dict(leaves(read_body(file, moof)))
+    body = read_body(file, moof)
+    content, sounds = first_leaves(body), []
+    if sound_track is not None:
+        tracks = track_leaves(body)
+        sounds = [read_sound(one, moof.begin) for one in tracks if _track_of(one) == sound_track]
+        if len(sounds) == len(tracks) == 1:
+            whole = _ends_whole(file, moof, sum(sounds[0].sizes), sounds[0].begin_byte - moof.begin, file_bytes)
+            return sounds[0] if whole else None
     tfhd, trun = content[b"tfhd"], content[b"trun"]
     tfhd_flags, flags = int.from_bytes(tfhd[1:4], "big"), int.from_bytes(trun[1:4], "big")
     at = 8 + 8 * bool(tfhd_flags & 0x1) + 4 * bool(tfhd_flags & 0x2)
@@ -90,7 +106,7 @@ def read_fragment(file: BinaryIO, moof: Box, time: Box | None, timescale: int, f
     offsets = (
         [one - (one >> 31 << 32) for one in _column(trun, at + 4 * sum(fields[:3]), stride, count)] if fields[3] else []
     )
-    size_bytes = sum(sizes) if sizes else None
+    size_bytes = sum(map(sum, (sizes, *(one.sizes for one in sounds)))) if sizes else None
     first = struct.unpack_from(">i", trun, 8)[0] if flags & 0x1 else None
     if not _ends_whole(file, moof, size_bytes, first, file_bytes):
         return None
@@ -116,7 +132,13 @@ def read_fragment(file: BinaryIO, moof: Box, time: Box | None, timescale: int, f
         end_byte=mdat.end,
         sizes=tuple(sizes),
         decoded=tuple(decoded) if any(offsets) else (),
+        sounds=tuple(sounds),
     )
+
+
+def _track_of(traf: Mapping[bytes, bytes]) -> int:
+    number: int = struct.unpack_from(">I", traf[b"tfhd"], 4)[0]
+    return number
 
 
 def _column(trun: bytes, at: int, stride: int, count: int) -> list[int]:

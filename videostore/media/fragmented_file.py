@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from videostore.media.coded_order import CodedFrame, borders
 from videostore.media.look import Look
+from videostore.media.sound_track import SoundStretch, SoundTrack, packet_length, shifted
 
 CODECS = {b"avc1": "h264", b"avc3": "h264", b"hvc1": "hevc", b"hev1": "hevc", b"av01": "av1", b"mp4v": "mpeg4"}
 
@@ -39,6 +40,8 @@ class Fragment:
     """When each frame is decoded, by the clock of the capture times; empty if that is when it is shown."""
     decoded_until_us: int = 0
     """When the first frame behind it is decoded. Nothing that is shown earlier can follow."""
+    sounds: tuple[SoundStretch, ...] = ()
+    """The sound in it, as the file dates it: `FragmentedFile.sounds` tells when it was captured."""
 
     @property
     def first_us(self) -> int:
@@ -77,6 +80,28 @@ class FragmentedFile:
     """Whether something follows behind the end that ffmpeg wrote, which it would read as well."""
     origin_us: int = 0
     """The time in the file of the first frame, which is later than 0 if frames are decoded before they are shown."""
+    sound: SoundTrack | None = None
+    """How it describes its sound; None if it has none."""
+
+    @property
+    def decoded_from_us(self) -> int:
+        """When its first frame is decoded, which is where the file begins."""
+        first = self.fragments[0]
+        return (first.decoded_us or first.times_us)[0]
+
+    @property
+    def sounds(self) -> list[SoundStretch]:
+        """Its sound. If the segment is not closed, its times are right to half a packet."""
+        if self.sound is None:
+            return []
+        found = [(one, stretch) for one in self.fragments for stretch in one.sounds]
+        sounds = [stretch for _, stretch in found]
+        if self.sound.placed or not found:
+            return sounds
+        # It begins at 0 in the file. The first packet is one of its fragment.
+        first, sound = found[0]
+        late_us = (first.decoded_us or first.times_us)[0] - sound.times_us[0] + packet_length(sounds) // 2
+        return [shifted(one, late_us) for one in sounds]
 
     @property
     def is_reordered(self) -> bool:

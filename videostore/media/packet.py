@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from videostore.media.sound import SoundFormat, SoundPacket
+
 
 @dataclass(frozen=True, slots=True)
 class StreamFormat:
@@ -24,6 +26,8 @@ class StreamFormat:
     reordered: int = 0
     """For H.264 and H.265 with B frames: how many frames may come after one that is shown later than they are, as the
     parameter sets say. 0: frames come in the order in which they are shown."""
+    sound: SoundFormat | None = None
+    """That of the sound beside the video; None without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Packet:
     """Capture time in microseconds, UTC."""
     keyframe: bool = True
     """Whether decoding, and so a run, can begin with this frame."""
+    sound: tuple[SoundPacket, ...] = ()
+    """The sound that came since the packet before it, none later than this frame."""
 
 
 @dataclass(frozen=True, slots=True)

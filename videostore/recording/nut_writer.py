@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import io
+from collections import deque
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +13,8 @@ import av
 from videostore.base.constants import US_PER_SECOND
 from videostore.media.decode_order import DecodeOrder
 from videostore.media.packet import Packet
+from videostore.media.sound import SoundFormat, SoundPacket, sample_entry
+from videostore.media.sound_file import whole_file
 
 _OPTIONS = {
     "flush_packets": "1",
@@ -21,7 +25,16 @@ _OPTIONS = {
     "strict": "experimental",
     "avoid_negative_ts": "disabled",  # reordered frames are decoded before 0, which would move all of them
 }
+_WITH_SOUND = {"max_interleave_delta": "1"}
+"""The muxer holds each packet of two streams back until the other stream has one, or until the next one comes."""
 _TIME_BASE = Fraction(1, US_PER_SECOND)
+
+SOUND_PATIENCE_US = US_PER_SECOND
+"""ffmpeg holds a frame back until the sound of its time has come, but not longer."""
+_SOUND_LATE_US = SOUND_PATIENCE_US * 4 // 5
+_SILENCE = b"\xfc\xff\xfe"
+_SOUND_KNOWN = 16384
+"""Packets of sound whose times are remembered: minutes, where a segment ends soon after its last frame was given."""
 
 
 class NutWriter:
@@ -32,8 +45,19 @@ class NutWriter:
         self._epoch_us = first.captured_us
         self._order = DecodeOrder(first.captured_us, first.format.reordered)
         self._bytes = _Bytes()
-        self._container = av.open(self._bytes, "w", format="nut", container_options=_OPTIONS)
+        sound = first.format.sound
+        options = _OPTIONS if sound is None else _OPTIONS | _WITH_SOUND
+        self._container = av.open(self._bytes, "w", format="nut", container_options=options)
         self._stream = _mux_stream(self._container, first, framerate)
+        self._sound_stream: Any = _sound_stream(self._container, sound) if sound is not None else None
+        self._sound_us: deque[int] = deque(maxlen=_SOUND_KNOWN)
+        """When the last packets of sound were captured."""
+        self._decoded_us = -1
+        """When the last frame was decoded, as the muxer was told."""
+        self._keyframes_us: deque[int] = deque()
+        """When the keyframes are decoded that ffmpeg may hold back for their sound."""
+        self._border_us = self._order.first_us
+        """When the last keyframe is decoded before which sound comes too late: it would be taken for later sound."""
 
     def takes(self, captured_us: int) -> bool:
         """Whether a frame with this capture time can be the next one."""
@@ -49,7 +73,7 @@ class NutWriter:
         return self._bytes.take()
 
     def add(self, packet: Packet) -> None:
-        """Append a packet. Its pts is its distance from the first one.
+        """Append a packet with its sound. Its pts is its distance from the first one.
 
         Raises:
             ValueError: it cannot follow the one before it.
@@ -57,12 +81,47 @@ class NutWriter:
         decoded_us = self._order.next(packet.captured_us)
         if decoded_us is None:
             raise ValueError("its capture time does not fit those before it")
+        if self._sound_stream is not None:
+            self._find_border(packet, decoded_us)
+            for one in packet.sound:
+                self._add_sound(one)
         coded = av.Packet(packet.data)
         coded.stream = self._stream
         coded.time_base = _TIME_BASE
-        coded.pts, coded.dts = packet.captured_us - self._epoch_us, decoded_us - self._epoch_us
+        # NUT does not tell when a frame is decoded, and with two streams its first time must not be before 0.
+        self._decoded_us = max(decoded_us - self._epoch_us, self._decoded_us + 1)
+        coded.pts, coded.dts = packet.captured_us - self._epoch_us, self._decoded_us
         coded.is_keyframe = packet.keyframe
         self._container.mux_one(coded)
+
+    def _find_border(self, packet: Packet, decoded_us: int) -> None:
+        if packet.keyframe:
+            self._keyframes_us.append(decoded_us)
+        while self._keyframes_us and self._keyframes_us[0] <= decoded_us - _SOUND_LATE_US:
+            self._border_us = self._keyframes_us.popleft()
+
+    def _add_sound(self, packet: SoundPacket) -> None:
+        captured_us = packet.captured_us
+        if self._sound_us and captured_us <= self._sound_us[-1]:  # the estimate of capture times went back a little
+            captured_us = self._sound_us[-1] + 1
+        if captured_us < self._border_us:
+            return
+        coded = av.Packet(packet.data)
+        coded.stream = self._sound_stream
+        coded.time_base = _TIME_BASE
+        coded.pts = coded.dts = captured_us - self._epoch_us
+        coded.is_keyframe = True
+        self._container.mux(coded)
+        self._sound_us.append(captured_us)
+
+    def next_sound_us(self, decoded_us: int) -> int | None:
+        """When the first packet of sound at or after a time was captured; None if there is none, or if it is forgotten.
+
+        The first sound in a segment is that behind the time at which its first frame is decoded.
+        """
+        known = list(self._sound_us)
+        at = bisect.bisect_left(known, decoded_us)
+        return None if at == len(known) or (at == 0 and len(known) == _SOUND_KNOWN) else known[at]
 
     def end(self) -> bytearray:
         """What was not taken yet, and what follows the last packet."""
@@ -90,6 +149,15 @@ class _Bytes(io.RawIOBase):
     def take(self) -> bytearray:
         taken, self._buffer = self._buffer, bytearray()
         return taken
+
+
+def _sound_stream(container: av.container.OutputContainer, format: SoundFormat) -> Any:
+    # Only a stream that PyAV has read has what a decoder needs.
+    described = whole_file(sample_entry(format), format.rate, 1, [_SILENCE])
+    with av.open(io.BytesIO(described), format="mp4") as sound:
+        stream: Any = container.add_stream_from_template(sound.streams.audio[0])
+    stream.time_base = _TIME_BASE
+    return stream
 
 
 def _mux_stream(container: av.container.OutputContainer, first: Packet, framerate: int) -> Any:

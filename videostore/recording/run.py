@@ -105,6 +105,7 @@ class Run:
             segment_seconds=segment_seconds,
             logger=logger,
             reordered=first.format.reordered,
+            sound=first.format.sound is not None,
         )
         process = await start_ffmpeg(args, stdin=True, stdout=True)
         assert process.stdout is not None and process.stderr is not None
@@ -143,10 +144,10 @@ class Run:
         Raises:
             FFmpegError: ffmpeg has exited, or accepts no more data.
         """
-        self._nut.add(packet)
-        self.tally.went_in(packet.captured_us)
         with self._giving:
+            self._nut.add(packet)
             self._given_us.append(packet.captured_us)
+        self.tally.went_in(packet.captured_us)
         if not more or self._nut.waiting_bytes >= _TOGETHER_BYTES:
             await self.flush()
         self.last_us = max(self.last_us, packet.captured_us)
@@ -281,6 +282,14 @@ class Run:
             given = sorted(self._given_us)
         at = bisect.bisect_right(given, time_us + 1)
         return given[at] if 0 < at < len(given) else None
+
+    def next_sound_us(self, decoded_us: int) -> int | None:
+        """When the first sound at or after a time was captured that was given to ffmpeg; None if it is not known.
+
+        Files may tell a time a microsecond too early.
+        """
+        with self._giving:
+            return self._nut.next_sound_us(decoded_us)
 
     def _open(self, number: int) -> Path:
         return self._directory / open_name(self.epoch_us, number)

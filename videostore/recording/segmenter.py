@@ -16,6 +16,7 @@ from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.filters import even_size, player_colours
 from videostore.ffmpeg.process import loglevel
 from videostore.media.segment_names import open_pattern, run_comment
+from videostore.recording.nut_writer import SOUND_PATIENCE_US
 from videostore.recording.output_report import REPORT_ARGUMENTS, report_frames
 
 IMAGE_CODECS = ("mjpeg", "png", "rawvideo")
@@ -52,12 +53,15 @@ def recording_command(
     orientation: int = 1,
     pad_to_even: bool = False,
     reordered: int = 0,
+    sound: bool = False,
 ) -> list[str]:
     """The command line of a run's ffmpeg: NUT on its standard input, segments named after the run in the directory.
 
     Fragments make the open segment readable, `prft` gives each of them its capture time, and the timestamps of every
     segment start at 0 (`avoid_negative_ts`, `use_editlist`), so that no player shows an hour of blank before it.
     With `reordered` frames that is when the first frame is decoded, and no edit list hides what it is shown later.
+
+    With `sound`, fragments also end with it: then only the length of each frame tells when the next one is decoded.
     """
     options = segment_options(epoch_us)
     if encoder.copies:  # the source decides where keyframes are, so fragments start without one
@@ -84,8 +88,13 @@ def recording_command(
             video = even_size(video)
         video = player_colours(video, full_range=source_codec == "mjpeg")
     reordered = reordered if encoder.copies else 0
-    ordering = {"bsf:v": _early_start(reordered), "avoid_negative_ts": "disabled"} if reordered else {}
-    output = video.output(
+    ordering: dict[str, Any] = {}
+    if reordered or sound:
+        ordering = {"bsf:v": _decoding_times(reordered, lengths=sound), "avoid_negative_ts": "disabled"}
+    if sound:
+        ordering |= {"c:a": "copy", "max_interleave_delta": SOUND_PATIENCE_US}
+    output = ffmpeg.output(
+        *((video, source.audio) if sound else (video,)),
         output_pattern(directory, epoch_us),
         **encoder.options(source_codec),
         **ordering,
@@ -119,12 +128,23 @@ def joined_options(options: Mapping[str, str]) -> str:
     return ":".join(f"{name}={value}" for name, value in options.items())
 
 
-def _early_start(reordered: int) -> str:
+def _decoding_times(reordered: int, *, lengths: bool) -> str:
     """A filter that dates the decoding of the first frames before the first one is shown.
 
-    ffmpeg guesses it by the frame rate, which can be later than when a frame is shown.
+    ffmpeg guesses it by the frame rate, which can be later than when a frame is shown. With `lengths` it also says how
+    long each frame lasts in decoding, and holds it back until the next one.
     """
-    return f"setts=pts=PTS:dts='if(lt(N,{reordered}),(N-{reordered})/({US_PER_SECOND}*TB),DTS)'"
+    dts = f"if(lt(N,{reordered}),(N-{reordered})/({US_PER_SECOND}*TB),DTS)" if reordered else "DTS"
+    filter = f"setts=pts=PTS:dts='{dts}'"
+    if lengths:
+        last = reordered - 1
+        first = (
+            f"if(lt(N,{last}),1/({US_PER_SECOND}*TB),if(eq(N,{last}),NEXT_DTS+1/({US_PER_SECOND}*TB),"
+            if last >= 0
+            else "(("
+        )
+        filter += f":duration='if(eq(NEXT_DTS,NOPTS),DURATION,{first}NEXT_DTS-DTS)))'"
+    return filter
 
 
 def turn_upright(video: Any, orientation: int) -> Any:

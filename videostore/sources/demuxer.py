@@ -27,6 +27,7 @@ from videostore.sources.ffmpeg_messages import FFmpegMessages
 from videostore.sources.frame_pipe import FramePipe
 from videostore.sources.handover import CodedFrame, EndOfInput, Handover
 from videostore.sources.joined_pictures import joined
+from videostore.sources.sound_reader import SoundReader
 
 _READ_OPTIONS = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 """ffmpeg has analysed the stream already: the first frame need not wait for others."""
@@ -48,6 +49,7 @@ class Demuxer:
         *,
         held_back: bool,
         gathers: bool,
+        sound: BinaryIO | None = None,
     ) -> None:
         """Use `start`."""
         assert process.stderr is not None
@@ -63,6 +65,8 @@ class Demuxer:
         self._gathered: list[CodedFrame] = []
         """In the thread: frames that were read and are not handed over yet."""
         self._pipe = FramePipe(nut.fileno(), self._hand_over, gathers=gathers)
+        self.sound = SoundReader(sound, messages.error) if sound is not None else None
+        """Reads its sound; None without."""
         self._logging = asyncio.create_task(log_messages(process.stderr, messages))
         self._thread = threading.Thread(target=self._read, name="videostore input", daemon=True)
         self._thread.start()
@@ -77,26 +81,38 @@ class Demuxer:
         held_back: bool = False,
         gathers: bool = False,
         list_text: bytes = b"",
+        sound_command: Sequence[str] = (),
     ) -> Demuxer:
         """Start a command that writes NUT to its standard output.
 
         `list_text` is what it reads from its standard input, at most what a pipe holds. `held_back`: it passes each
         frame on when it has got the next one. `gathers`: frames are handed over some at a time, see `FramePipe`.
+        `sound_command` is the end of the command that writes its sound, as NUT, to the output that follows; empty if it
+        writes none.
 
         Raises:
             FFmpegError: it cannot be started.
         """
-        reading, writing = os.pipe()
-        nut = os.fdopen(reading, "rb", buffering=0)
+        nut, output = _pipe()
+        sound, sound_output = _pipe() if sound_command else (None, None)
         try:
-            with os.fdopen(writing, "wb", buffering=0) as output:
-                whole = await off_loop(subordinate, command)
-                with _filled_pipe(list_text) if list_text else contextlib.nullcontext(False) as given:
-                    process = await start_ffmpeg(whole, stdin=given, stdout=output)
-            return cls(process, nut, clock, messages, held_back=held_back, gathers=gathers)
+            passed = []
+            if sound_output is not None:
+                passed = [sound_output.fileno()]
+                command = [*command, *sound_command, f"pipe:{passed[0]}"]
+            whole = await off_loop(subordinate, command)
+            with _filled_pipe(list_text) if list_text else contextlib.nullcontext(False) as given:
+                process = await start_ffmpeg(whole, stdin=given, stdout=output, passed=passed)
+            return cls(process, nut, clock, messages, held_back=held_back, gathers=gathers, sound=sound)
         except BaseException:
             nut.close()
+            if sound is not None:
+                sound.close()
             raise
+        finally:
+            output.close()
+            if sound_output is not None:
+                sound_output.close()
 
     @property
     def waiting(self) -> bool:
@@ -148,6 +164,8 @@ class Demuxer:
         await self._handover.finished.wait()
         self._thread.join()
         self._nut.close()
+        if self.sound is not None:
+            await off_loop(self.sound.end)
 
     def _read(self) -> None:
         """The thread: ends with the pipe, or when the handover is closed."""
@@ -209,12 +227,18 @@ class Demuxer:
         yield from order.rest() if order else ()
 
 
+def _pipe() -> tuple[BinaryIO, BinaryIO]:
+    """The readable and the writable end of a pipe."""
+    reading, writing = os.pipe()
+    return os.fdopen(reading, "rb", buffering=0), os.fdopen(writing, "wb", buffering=0)
+
+
 def _filled_pipe(data: bytes) -> BinaryIO:
     """The readable end of a pipe that holds this, and then ends."""
-    reading, writing = os.pipe()
-    with os.fdopen(writing, "wb", buffering=0) as end:
+    reading, end = _pipe()
+    with end:
         end.write(data)
-    return os.fdopen(reading, "rb", buffering=0)
+    return reading
 
 
 def _filtered(packets: Iterator[Any], context: BitStreamFilterContext) -> Iterator[Any]:

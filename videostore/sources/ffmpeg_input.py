@@ -8,6 +8,7 @@ import functools
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 
 from videostore.base.clock import Clock, SteadyClock, SystemClock
 from videostore.base.constants import CAMERA_PATIENCE_S
@@ -19,7 +20,8 @@ from videostore.ffmpeg.encoder import Encoder, choose_encoder, preferred_encoder
 from videostore.ffmpeg.known_options import unknown_option
 from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
 from videostore.media.h26x import UncopyableError
-from videostore.media.packet import Gap, Packet
+from videostore.media.packet import Gap, Packet, StreamFormat
+from videostore.media.sound import SoundFormat
 from videostore.sources.completeness import Completeness
 from videostore.sources.hidden_input import can_be_hidden
 from videostore.sources.input_profile import InputFault, InputProfile, InputRefused, InputSettings
@@ -58,6 +60,7 @@ class FFmpegInput:
         keyframe_patience_s: float = KEYFRAME_PATIENCE_S,
         streams_only: bool = False,
         hide_url: bool = False,
+        sound: bool = False,
     ) -> None:
         """`options` and `format` are ffmpeg's for the input (`{"rtsp_transport": "udp"}`, `v4l2`), without a dash.
 
@@ -65,7 +68,7 @@ class FFmpegInput:
         first frame of a live input may take; if keyframes are further apart than `keyframe_patience_s`, it is
         re-encoded. With `streams_only` it never ends by itself, and a file over HTTP is refused as a gap. With
         `hide_url` ffmpeg gets no URL as an argument, where every user of the machine sees it; RTSP, RTMP, SRT and RIST
-        are always hidden.
+        are always hidden. `sound` is whether its sound is recorded too.
 
         Raises:
             RequestError: the input or an option is invalid.
@@ -77,7 +80,16 @@ class FFmpegInput:
         self._encoder = encoder
         self._profile = InputProfile(
             InputSettings(
-                self._address, options, format, binary, encoder, patience_s, keyframe_patience_s, streams_only, hide_url
+                self._address,
+                options,
+                format,
+                binary,
+                encoder,
+                patience_s,
+                keyframe_patience_s,
+                streams_only,
+                hide_url,
+                sound,
             ),
             reencode=reencode,
         )
@@ -98,6 +110,9 @@ class FFmpegInput:
         self._stopping = asyncio.Event()
         self._times: FileTimes | None = None
         self._sound_told = False
+        self._sound: SoundFormat | None = None
+        self._formats: tuple[StreamFormat, StreamFormat] | None = None
+        """The last format of the video, without and with its sound."""
         self._last_us = 0
         self._steps = 0
         """Steps of the clock before `_last_us`: only frames after the same step have to be later."""
@@ -118,12 +133,14 @@ class FFmpegInput:
         reencode: bool = False,
         hide_url: bool = False,
         wait: bool = False,
+        sound: bool = True,
         logger: logging.Logger | None = None,
     ) -> FFmpegInput:
         """An input that was probed, with the ffmpeg that is found: `info` tells what it contains.
 
         `codec`, `bitrate`, `preset` and `framerate` are those of the machine config (docs/reference/attributes.md),
-        for video that is re-encoded. `hide_url` and `wait` are those of the constructor and of `probe`. Record it with
+        for video that is re-encoded. `hide_url` and `wait` are those of the constructor and of `probe`. `sound=False`
+        leaves its sound out. Record it with
         `VideoStore.record(directory, source, codec="copy", live=source.live, size_gb=…)`.
 
         Raises:
@@ -148,6 +165,7 @@ class FFmpegInput:
             format=format,
             reencode=reencode,
             hide_url=hide_url,
+            sound=sound,
         )
         source = await off_loop(make)
         source.waited_for = wait
@@ -161,8 +179,13 @@ class FFmpegInput:
 
     @property
     def has_sound(self) -> bool:
-        """Whether it has sound, which is not recorded, as far as is known."""
-        return self._profile.has_sound
+        """Whether it has sound, as far as is known."""
+        return bool(self._profile.sound)
+
+    @property
+    def records_sound(self) -> bool:
+        """Whether it has sound that is recorded, as far as is known."""
+        return bool(self._profile.recorded_sound)
 
     async def probe(self, *, wait: bool = False) -> StreamInfo | None:
         """Open the input once and look at it; None if it is a device or a server that does not answer at the moment.
@@ -219,7 +242,7 @@ class FFmpegInput:
                         pause.frame()
                         reported = ""
                         self._tell_of_sound()
-                        packet = self._packet(dated)
+                        packet = self._packet(dated, session)
                         if not profile.live:
                             complete.passed(packet)
                         yield packet
@@ -260,11 +283,14 @@ class FFmpegInput:
             self._logger.warning("The input %s %s.", self._address, self.shortfall)
 
     def _tell_of_sound(self) -> None:
-        if self._profile.has_sound and not self._sound_told:
+        profile = self._profile
+        if profile.sound and not profile.recorded_sound and not self._sound_told:
             self._sound_told = True
-            self._logger.warning("The sound of the input %s is not recorded.", self._address)
+            reason = f": {profile.sound_fault}" if profile.sound_fault else ""
+            level = logging.WARNING if reason else logging.INFO  # else it was asked for
+            self._logger.log(level, "The sound of the input %s is not recorded%s.", self._address, reason)
 
-    def _packet(self, dated: DatedFrame) -> Packet:
+    def _packet(self, dated: DatedFrame, session: InputSession) -> Packet:
         captured_us = dated.captured_us
         if dated.clock_steps == self._steps:
             earlier_us = self._before_us if dated.frame.format.reordered else self._last_us
@@ -275,4 +301,15 @@ class FFmpegInput:
         self._steps = dated.clock_steps
         if self.first_us is None:
             self.first_us = captured_us
-        return Packet(dated.frame.format, dated.frame.data, captured_us, dated.frame.keyframe)
+        format, sound = dated.frame.format, session.sound_until(dated)
+        if dated.frame.keyframe:  # a run begins with one, and its sound with it
+            self._sound = session.sound_format
+        if self._sound is not None:
+            format = self._with_sound(format, self._sound)
+        return Packet(format, dated.frame.data, captured_us, dated.frame.keyframe, sound if self._sound else ())
+
+    def _with_sound(self, format: StreamFormat, sound: SoundFormat) -> StreamFormat:
+        """The same object as long as nothing changes: every frame is compared with the one before it."""
+        if self._formats is None or self._formats[0] is not format or self._formats[1].sound is not sound:
+            self._formats = format, replace(format, sound=sound)
+        return self._formats[1]

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 _DURATION = re.compile(r"Duration: \d")
-_SOUND = re.compile(r"Stream #0:\d+.*: Audio: ")
+_SOUND = re.compile(r"Stream #0:\d+.*: Audio: (\w+)")
 _OPENED = re.compile(r"Input #0, (\S+), from ")
 _JOINING = re.compile(
     r"non-existing [SPV]PS|[SPV]PS id out of range|no frame!|Could not find ref|First slice in a frame missing"
@@ -50,8 +50,8 @@ class FFmpegMessages(logging.Logger):
         """Whether the input's video is interlaced."""
         self.has_duration = False
         """Whether the input has a known duration."""
-        self.has_sound = False
-        """Whether the input has a sound track, as far as ffmpeg has found one."""
+        self.sound = ""
+        """ffmpeg's name of the codec of the input's first sound track; empty as far as ffmpeg has found none."""
         self.incomplete = ""
         """What ffmpeg reports of a part of the input that is missing or damaged; empty if it reports nothing."""
         self.holds_pictures = False
@@ -78,7 +78,8 @@ class FFmpegMessages(logging.Logger):
             self.rotated |= "rotation of" in original and "rotation of -0.00" not in original
             self._learn_video(original)
             self.has_duration |= bool(_DURATION.search(original))
-            self.has_sound |= bool(_SOUND.search(original))
+            sound = _SOUND.search(original)
+            self.sound = sound[1] if sound and not self.sound else self.sound
             opened = _OPENED.search(original)
             self.formats = frozenset(opened[1].split(",")) if opened and not self.formats else self.formats
             self.holds_pictures |= any(map(_PICTURE_FORMAT.fullmatch, self.formats))

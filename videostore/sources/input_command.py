@@ -7,8 +7,10 @@ from typing import Any
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.time_format import format_seconds
 from videostore.ffmpeg.filters import deinterlaced, even_size, filter_text, player_colours
+from videostore.media.sound import COPIED
 from videostore.sources.hidden_input import LIST_INPUT, list_of, program_options
 from videostore.sources.input_profile import InputProfile
+from videostore.sources.sound_reader import SOUND_LATER_US
 
 RTSP_TIMEOUT_S = 10.0
 """If a camera does not answer for this long, ffmpeg gives up and reports the reason itself."""
@@ -28,7 +30,11 @@ _NUT_OPTIONS = (
 """Every frame at once, and nothing that would grow with the length of the stream."""
 _VIDEO = "0:V:0"
 """The first video stream that is not a cover image."""
-
+_SOUND = "0:a:0?"
+_SOUND_BITRATE = "64k"
+_TELEPHONE = ("pcm_mulaw", "pcm_alaw", "adpcm_g722", "adpcm_g726", "adpcm_g726le", "g723_1", "g729", "gsm")
+"""Codecs of telephones: 8000 samples in a second, of which a frame of AAC would take 128 ms."""
+_TELEPHONE_RATE = "16000"
 
 _ANY_DECODING_TIME = f"setts=pts=PTS:dts='if(eq(PTS,NOPTS),DTS,N-{1 << 40})'"
 """NUT does not say when frames are decoded. Where an input does not say it either, ffmpeg guesses, and moves B frames
@@ -57,7 +63,9 @@ def input_command(profile: InputProfile, resume_us: int = 0) -> list[str]:
         coding = ["-c", "copy", "-copytb", "1"]
         if not live:
             options["fflags"] = "+genpts"  # for raw H.264 and AVI files
-            coding += ["-avoid_negative_ts", "disabled", "-bsf:v", _ANY_DECODING_TIME]
+            coding += ["-bsf:v", _ANY_DECODING_TIME]
+    if not (live or reencode) or profile.recorded_sound:
+        coding += ["-avoid_negative_ts", "disabled"]
     options |= settings.options
     opened = ["-i", settings.address.argument]
     if settings.hidden:
@@ -73,6 +81,24 @@ def input_command(profile: InputProfile, resume_us: int = 0) -> list[str]:
         *_NUT_OPTIONS,
         "pipe:1",
     ]
+
+
+def sound_command(profile: InputProfile) -> list[str]:
+    """The rest of the command that writes the sound, as NUT, to the output whose name follows; empty if it is not
+    recorded.
+
+    It is an output of its own: behind one muxer, the video would wait for the sound.
+    """
+    codec = profile.recorded_sound
+    if not codec:
+        return []
+    coding = ["-c:a", "copy"]
+    if codec not in COPIED:
+        coding = ["-c:a", "aac", "-b:a", _SOUND_BITRATE]
+        if codec in _TELEPHONE:
+            coding += ["-ar", _TELEPHONE_RATE]
+    moved = ["-avoid_negative_ts", "disabled", "-output_ts_offset", format_seconds(SOUND_LATER_US)]
+    return ["-map", _SOUND, *coding, *moved, *_NUT_OPTIONS]
 
 
 def input_list(profile: InputProfile) -> bytes:

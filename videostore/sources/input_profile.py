@@ -33,6 +33,8 @@ _NO_COPY = re.compile(
 video have a negative pts."""
 _NO_SIZE = re.compile(r"dimensions not set|unspecified size|Could not find codec parameters")
 """What it reports if no keyframe came while it analysed the stream."""
+_NO_SOUND = re.compile(r"does not contain any stream|[Oo]utput (?:file|stream) #1|\b[ao](?:ut|ost|f)?#1|Audio encoder")
+"""What it reports if its second output, the sound, cannot be written."""
 _MESSAGE_TURNS = 5
 """Turns of the event loop in which messages that ffmpeg wrote before its first frame are read."""
 
@@ -65,6 +67,8 @@ class InputSettings:
     """Whether it has to be a stream or a device, which never ends, and whose URL no other process may see."""
     hide_url: bool = False
     """Whether no other process may see the URL."""
+    sound: bool = False
+    """Whether its sound is recorded too."""
 
     @property
     def hidden(self) -> bool:
@@ -85,8 +89,10 @@ class InputProfile:
         """ffmpeg's name of the video's codec; empty if it is not known yet."""
         self.interlaced = False
         """Whether its frames consist of two fields."""
-        self.has_sound = False
-        """Whether it has a sound track, which is not recorded."""
+        self.sound = ""
+        """ffmpeg's name of the codec of its sound; empty if it has none, or none is known yet."""
+        self.sound_fault = ""
+        """Why its sound cannot be recorded; empty if it can, as far as is known."""
         self._look_s = list(LOOK_S)
         self._ends = False
         """Whether ffmpeg has reported a duration, so that it is not a live stream, whatever serves it."""
@@ -97,6 +103,11 @@ class InputProfile:
         if self.settings.streams_only:
             return True
         return not (self._ends or self.settings.format == "lavfi" or self.settings.address.is_file)
+
+    @property
+    def recorded_sound(self) -> str:
+        """The codec of its sound, if that is to be recorded; else empty."""
+        return self.sound if self.settings.sound and not self.sound_fault else ""
 
     @property
     def look_s(self) -> float:
@@ -115,7 +126,8 @@ class InputProfile:
         self.learn_video(messages)
         if earlier not in ("", self.codec) and not self._always_reencodes:
             self.reencoded = ""  # what kept the other codec from being copied
-        self.has_sound |= messages.has_sound
+        if messages.codec:
+            self.sound = messages.sound
         for name in messages.formats & _IN_BURSTS.keys():
             raise InputRefused(
                 f"it is {_IN_BURSTS[name]}, which arrives late and in bursts, so capture times would be wrong. Record "
@@ -137,6 +149,16 @@ class InputProfile:
         """
         if format.reordered and messages.formats & _UNTIMED:
             raise UncopyableError(_UNTIMED_FRAMES)
+
+    def gives_up_sound(self, messages: FFmpegMessages) -> bool:
+        """Whether ffmpeg failed because of the sound; then the video is recorded without."""
+        if not self.recorded_sound or not messages.contains(_NO_SOUND):
+            return False
+        if messages.codec and not messages.sound:
+            self.sound = ""
+        else:
+            self.sound_fault = messages.first
+        return True
 
     def look_longer(self, messages: FFmpegMessages) -> None:
         """Let ffmpeg analyse the stream for longer if no keyframe came: they may be far apart."""

@@ -53,7 +53,9 @@ class StreamInfo:
     reencoded: str
     """Why it has to be re-encoded; empty if it can be copied."""
     has_sound: bool = False
-    """Whether it has a sound track, which is not recorded."""
+    """Whether it has a sound track."""
+    records_sound: bool = False
+    """Whether that is recorded."""
 
 
 async def probe(
@@ -105,7 +107,7 @@ async def probe(
                 raise RequestError("input-late", input=str(profile.settings.address), reason=str(refused)) from refused
             except asyncio.TimeoutError:
                 reason = f"no frame within {patience_s:g} s"
-        if profile.must_reencode(messages):
+        if profile.must_reencode(messages) or profile.gives_up_sound(messages):
             continue
         mistake = next((text for pattern, text in _MISTAKES if messages.contains(pattern)), None)
         passes = wait and profile.live and (mistake == _REFUSED or (mistake == _MISSING and address.is_device))
@@ -125,7 +127,8 @@ async def _ends(demuxer: Demuxer, patience_s: float) -> bool:
 def _info(profile: InputProfile, session: InputSession) -> StreamInfo:
     demuxer = session.demuxer
     size = demuxer.width, demuxer.height
-    return StreamInfo(demuxer.codec, *size, profile.live, profile.reencoded, profile.has_sound)
+    sound = bool(profile.sound), bool(profile.recorded_sound)
+    return StreamInfo(demuxer.codec, *size, profile.live, profile.reencoded, *sound)
 
 
 def _mistake(profile: InputProfile, reason: str, messages: str = "") -> RequestError:

@@ -12,15 +12,20 @@ from videostore.base.clock import SteadyClock
 from videostore.base.constants import FFMPEG_FINISH_S, FFMPEG_STUCK_S, US_PER_SECOND
 from videostore.base.tasks import off_loop
 from videostore.media.h26x import UncopyableError
+from videostore.media.sound import SoundFormat, SoundPacket
 from videostore.sources.demuxer import Demuxer
 from videostore.sources.ffmpeg_messages import FFmpegMessages
 from videostore.sources.handover import CodedFrame
-from videostore.sources.input_command import input_command, input_list
+from videostore.sources.input_command import input_command, input_list, sound_command
 from videostore.sources.input_profile import INTERLACED, ROTATED, InputFault, InputProfile
 from videostore.sources.pacing import DatedFrame, FileTimes, pace_file, pace_live
 from videostore.sources.stream_fault import stream_fault
 
 NO_REASON = "ffmpeg gave no reason"
+
+_OTHER_SOUND = "its sound is another"
+_SOUND_KNOWN_S = 1.0
+"""Sound that is announced but does not come holds the video up so long, once."""
 
 _AFTER_FRAME_US = 1000
 """ffmpeg starts at the nearest unit of a file's time, so one microsecond later would be the same frame again."""
@@ -48,6 +53,7 @@ class InputSession:
         self.profile = profile
         self.reencodes = bool(profile.reencoded)
         self._deinterlaces = profile.interlaced
+        self._sound = profile.recorded_sound
         self.messages = FFmpegMessages(logger, profile.settings.address.redact, quiet=quiet)
         self.frames_passed = 0
         """How many frames were passed on."""
@@ -75,6 +81,7 @@ class InputSession:
             held_back=self.reencodes and self._deinterlaces,
             gathers=self.profile.live,
             list_text=input_list(self.profile),
+            sound_command=sound_command(self.profile),
         )
         return self
 
@@ -100,14 +107,17 @@ class InputSession:
             self.profile.look_longer(self.messages)
             if self.profile.must_reencode(self.messages):
                 raise UncopyableError(self.profile.reencoded)
+            if self.profile.gives_up_sound(self.messages):
+                raise UncopyableError(_OTHER_SOUND)
             raise InputFault(self._failure or NO_REASON)
         if first is not None:
             if self.reencodes and not self.profile.reencoded:
                 raise InputFault("its codec has changed")
             if self.messages.rotated and not self.profile.reencoded:
                 raise UncopyableError(ROTATED)
+            await self._learn_sound()
             if self.outdated:
-                raise UncopyableError(INTERLACED)
+                raise UncopyableError(INTERLACED if self._sound == self.profile.recorded_sound else _OTHER_SOUND)
             self.profile.check_order(first.format, self.messages)
             async with contextlib.aclosing(self._paced(first)) as paced:  # type: ignore[type-var]
                 async for dated in paced:
@@ -130,8 +140,31 @@ class InputSession:
 
     @property
     def outdated(self) -> bool:
-        """Whether it re-encodes without what has been learned about the input."""
+        """Whether it was started without what has been learned about the input."""
+        if self._sound != self.profile.recorded_sound:
+            return True
         return self.reencodes and self.profile.interlaced and not self._deinterlaces
+
+    @property
+    def sound_format(self) -> SoundFormat | None:
+        """The format of its sound; None as long as it has none."""
+        return self.demuxer.sound.format if self.demuxer.sound is not None else None
+
+    def sound_until(self, dated: DatedFrame) -> tuple[SoundPacket, ...]:
+        """The sound up to a frame that has not been taken yet. It keeps its distance from the frame."""
+        sound = self.demuxer.sound
+        if sound is None or sound.format is None:
+            return ()
+        pts_us = dated.frame.pts_us
+        return tuple(SoundPacket(dated.captured_us + at_us - pts_us, data) for at_us, data in sound.take(pts_us))
+
+    async def _learn_sound(self) -> None:
+        """Before the first frame is passed on: a run records sound only if it begins with it."""
+        sound = self.demuxer.sound
+        if sound is not None:
+            await sound.known(_SOUND_KNOWN_S)
+            if sound.unusable:
+                self.profile.sound = sound.unusable
 
     def _paced(self, first: CodedFrame) -> AsyncIterator[DatedFrame]:
         patience_s = self.profile.settings.patience_s

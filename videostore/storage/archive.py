@@ -25,7 +25,7 @@ from videostore.storage.damaged_files import DamagedFiles
 from videostore.storage.deletion import choose_oldest
 from videostore.storage.directory_lock import DirectoryLock
 from videostore.storage.index import Index
-from videostore.storage.segment_files import close_segment
+from videostore.storage.segment_files import NextTimes, close_segment
 from videostore.storage.segment_reader import SegmentReader
 from videostore.storage.timeline import Timeline
 from videostore.storage.timeline_changes import add_segments, read_timeline, remove_segments
@@ -205,13 +205,11 @@ class Archive:
 
     # Closing, adding and forgetting
 
-    async def take_open(
-        self, path: Path, *, finished_only: bool = False, next_frame_us: Callable[[int], int | None] = lambda _: None
-    ) -> None:
+    async def take_open(self, path: Path, *, finished_only: bool = False, run: NextTimes | None = None) -> None:
         """Close a segment that ffmpeg has finished or left behind: rename it, and add it to the index.
 
         With `finished_only`, a segment whose end is not written stays open: its ffmpeg may still be writing it.
-        `next_frame_us` is for `close_segment`.
+        `run` is for `close_segment`.
 
         Raises:
             OSError: it cannot be closed; unless `finished_only`, it is then one of `unclosed`.
@@ -223,7 +221,7 @@ class Archive:
                 return
             loop = asyncio.get_running_loop()
             try:
-                segment = await loop.run_in_executor(None, close_segment, path, finished_only, next_frame_us)
+                segment = await loop.run_in_executor(None, close_segment, path, finished_only, run)
             except FileNotFoundError:
                 self.unclosed.discard(path)
                 return  # a file event and the end of the run both report it

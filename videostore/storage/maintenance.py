@@ -163,7 +163,7 @@ class StorageMaintainer:
         """Close a segment; `run` knows the frames behind it if it is one of its own."""
         name = parse_open_name(path.name)
         if run is not None and name is not None and name[0] == run.epoch_us:
-            await self._archive.take_open(path, finished_only=finished_only, next_frame_us=run.next_frame_us)
+            await self._archive.take_open(path, finished_only=finished_only, run=run)
         else:
             await self._archive.take_open(path, finished_only=finished_only)
 

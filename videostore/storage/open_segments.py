@@ -41,6 +41,10 @@ class OpenRun(Protocol):
         """Capture time of the frame after another one; None if it is not known. Called from any thread."""
         ...
 
+    def next_sound_us(self, decoded_us: int) -> int | None:
+        """Capture time of the first sound after a time; None if it is not known. Called from any thread."""
+        ...
+
 
 class OpenSegments:
     """Reads the open segments of the current run, and those that the archive could not close."""

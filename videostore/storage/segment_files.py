@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from videostore.base.constants import CLOCK_LEEWAY_US, MAX_STEP_IN_RUN_US, US_PER_SECOND
 from videostore.base.files import sync_directory, sync_file
+from videostore.media.boxes import DAMAGE
 from videostore.media.fmp4 import read_ends, read_fragments
 from videostore.media.fragmented_file import FragmentedFile, NotOursError
 from videostore.media.segment import Segment, describe_fragments
 from videostore.media.segment_length import write_length
 from videostore.media.segment_names import SUFFIX, closed_name, name_time_us, open_name, parse_open_name
+from videostore.media.sound_track import place_sound
 
 UNREADABLE_AGE_S = 30 * 60
 """A file that cannot be read is kept until it is this old: a process may still be writing it."""
@@ -28,19 +31,33 @@ _PARTS = (b"prft", b"moof", b"mdat")
 _HEADER = re.compile(rb"\0...(?:prft|moof|mdat|mfra)", re.DOTALL)
 """The header of a box. Coded images do not contain it: codecs never produce the first bytes of a short length."""
 _CHUNK_BYTES = 1 << 20
+_ROUNDING_US = 2
+"""A file may tell a time so much off."""
+_SOUND_WITHIN_US = 2 * US_PER_SECOND
+"""Sound is in a fragment that begins less than that before it."""
 
 
-def close_segment(
-    path: Path, finished_only: bool, next_frame_us: Callable[[int], int | None] = lambda _: None
-) -> Segment | None:
+class NextTimes(Protocol):
+    """What a run knows of what went into it. Called from any thread."""
+
+    def next_frame_us(self, time_us: int) -> int | None:
+        """Capture time of the frame after another one; None if it is not known."""
+        ...
+
+    def next_sound_us(self, decoded_us: int) -> int | None:
+        """Capture time of the first sound at or after a time; None if it is not known."""
+        ...
+
+
+def close_segment(path: Path, finished_only: bool, run: NextTimes | None = None) -> Segment | None:
     """Force a segment to stable storage, and rename it to the first free name. Blocking.
 
     The incomplete last fragment that a kill or a power failure leaves is cut off. Anything else after the last complete
     fragment stays in the file, such as what follows a bad sector.
 
-    If its run goes on, its header gets the time until the next segment. `next_frame_us` returns the capture time of the
-    frame that went into the run behind another, or None: the next segment may not exist yet, and does not tell its own
-    time before its first second is complete.
+    If its run goes on, its header gets the time until the next segment. `run` knows which frame went into it behind
+    another: the next segment may not exist yet, and does not tell its own time before its first second is complete. It
+    also knows when the sound was captured.
 
     Returns:
         The closed segment; None if the file is a link, or if `finished_only` is set and its end is not written.
@@ -58,7 +75,9 @@ def close_segment(
     if not content.finished and not damaged:
         os.truncate(path, content.size_bytes)
     if content.finished and not (content.end_lost or content.start_lost):
-        content = _state_length(path, content, next_frame_us)
+        content = _state_length(path, content, run)
+        if content.sound is not None and not content.sound.placed and run is not None:
+            _place_sound(path, run)
     sync_file(path)
     target = _other_name(path)
     if target is not None:  # an earlier process was killed between giving it this name and removing the other
@@ -71,12 +90,12 @@ def close_segment(
     sync_directory(path.parent)
     if damaged:
         content = read_ends(target)  # closed files are read in this way
-    run = parse_open_name(path.name)
-    segment = describe_fragments(target.name, content, run[1] if run else None)
+    named = parse_open_name(path.name)
+    segment = describe_fragments(target.name, content, named[1] if named else None)
     return replace(segment, size_bytes=target.stat().st_size)
 
 
-def _state_length(path: Path, content: FragmentedFile, next_frame_us: Callable[[int], int | None]) -> FragmentedFile:
+def _state_length(path: Path, content: FragmentedFile, known: NextTimes | None) -> FragmentedFile:
     """Write how long it is until the next segment of the run, if its first frame is known."""
     run = parse_open_name(path.name)
     if run is None:
@@ -85,13 +104,26 @@ def _state_length(path: Path, content: FragmentedFile, next_frame_us: Callable[[
     try:
         next_us: int | None = read_fragments(path.with_name(open_name(run[0], run[1] + 1))).start_us
     except (NotOursError, OSError):  # ffmpeg creates the next file only after it has closed this one
-        next_us = next_frame_us(last_us)
+        next_us = known.next_frame_us(last_us) if known is not None else None
     if next_us is None or not last_us < next_us < last_us + MAX_STEP_IN_RUN_US:
         return content
     try:
         return read_ends(path) if write_length(path, content, next_us) else content
     except OSError:  # no room on a file system that copies, or another owner's file: it can be closed all the same
         return content
+
+
+def _place_sound(path: Path, run: NextTimes) -> None:
+    """Write when the sound was captured, if that is known."""
+    with contextlib.suppress(NotOursError, OSError, *DAMAGE):
+        content = read_fragments(path)
+        first = next((one for one in content.fragments if one.sounds), None)
+        sounding_us = run.next_sound_us(content.decoded_from_us - _ROUNDING_US)
+        if content.sound is None or first is None or sounding_us is None:
+            return
+        from_us = first.decoded_us[0] if first.decoded_us else first.times_us[0]
+        if from_us - _ROUNDING_US <= sounding_us < from_us + _SOUND_WITHIN_US:
+            place_sound(path, content.sound, sounding_us - first.sounds[0].times_us[0])
 
 
 def _other_name(path: Path) -> Path | None:
