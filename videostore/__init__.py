@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from videostore.media.clip_times import ClipStretch, ClipTimes
     from videostore.media.images import picture_packet
     from videostore.media.packet import Gap, Packet, Source, StreamFormat
+    from videostore.media.sound import SoundFormat, SoundPacket
     from videostore.recording.health import RecorderHealth
     from videostore.sources.ffmpeg_input import FFmpegInput
     from videostore.sources.probing import StreamInfo
@@ -105,6 +106,8 @@ __all__ = [
     "SaveJob",
     "SaveStatus",
     "SavedClip",
+    "SoundFormat",
+    "SoundPacket",
     "Source",
     "StorageConfig",
     "StorageState",
@@ -169,6 +172,10 @@ _MODULES = {
         "Packet",
         "Source",
         "StreamFormat",
+    ),
+    "videostore.media.sound": (
+        "SoundFormat",
+        "SoundPacket",
     ),
     "videostore.recording.health": ("RecorderHealth",),
     "videostore.sources.ffmpeg_input": ("FFmpegInput",),

@@ -71,3 +71,12 @@ def test_a_wrong_attribute_is_named_and_no_password_is_shown(attributes: dict[st
 def test_a_config_that_is_printed_shows_no_password() -> None:
     config, _ = parse_config("store", {**BASE, "source": URL, "source_options": {"passphrase": "s3cret"}})
     assert "s3cret" not in repr(config)
+
+
+def test_sound_is_recorded_only_if_it_is_asked_for() -> None:
+    assert not parse_config("store", {**BASE, "source": URL})[0].audio
+    assert parse_config("store", {**BASE, "source": URL, "audio": True})[0].audio
+    _, warnings = parse_config("store", {**BASE, "audio": True})
+    assert warnings == ["The attribute audio has no effect without source: only a stream has sound."]
+    with pytest.raises(ConfigError, match="true or false"):
+        parse_config("store", {**BASE, "source": URL, "audio": "yes"})

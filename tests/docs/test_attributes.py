@@ -34,7 +34,7 @@ def attribute_differences(text: str) -> set[str]:
     differences |= {name for name in WITHOUT_EFFECT if f"`{name}`" not in text}
     config, _ = parse_config("<name>", {"sync": "data-manager", "storage": {"size_gb": 1}})
     for name in set(table) & known_attributes():
-        default = table[name].replace("~", str(Path.home())).replace("none", "None")
+        default = table[name].replace("~", str(Path.home())).replace("none", "None").replace("false", "False")
         if default not in NO_VALUE and str(_value(config, name)).removesuffix(".0") != default:
             differences.add(name)
     return differences

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import av
 
-from tests.streams.cameras import PASSWORD, pictures_of
+from tests.streams.cameras import COMMAND, PASSWORD, pictures_of
 from tests.streams.conftest import MEASURED
 from tests.streams.recorded import Recorded
 from tests.streams.stored import stored_slices

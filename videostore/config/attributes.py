@@ -56,6 +56,9 @@ def parse_config(name: str, attributes: Mapping[str, Any], *, whole_only: bool =
     if camera in (name, f"{CAMERA_API}/{name}"):
         root.refuse("camera", camera, "the name of another component: a recorder cannot record itself")
     source = parse_source(root, reencode=video_section.text("codec") is not None)
+    audio = root.flag("audio")
+    if audio and source is None:
+        root.note("The attribute audio has no effect without source: only a stream has sound.")
     source_name = root.name("source_name")
     sync = root.name("sync")
     if sync is None:
@@ -73,6 +76,7 @@ def parse_config(name: str, attributes: Mapping[str, Any], *, whole_only: bool =
         video=video,
         framerate=_parse_framerate(root),
         source=source,
+        audio=bool(audio),
     )
     return config, [*root.warnings(), *storage_section.warnings(), *video_section.warnings(), *_doubts(config)]
 

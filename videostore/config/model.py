@@ -60,8 +60,6 @@ class SourceConfig:
     """ffmpeg's options for the input, without a dash."""
     reencode: bool
     """Whether it is encoded as `video` says; otherwise H.264 and H.265 are taken as they come."""
-    sound: bool = False
-    """Whether its sound is recorded too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +80,5 @@ class Config:
     """The camera is asked for an image at most this many times per second."""
     source: SourceConfig | None = None
     """The stream that is recorded instead of the camera's images."""
+    audio: bool = False
+    """Whether its sound is recorded too."""

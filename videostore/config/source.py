@@ -22,20 +22,18 @@ def parse_source(root: Section, *, reencode: bool) -> SourceConfig | None:
     Raises:
         ConfigError: one of its attributes is wrong.
     """
-    url, options, sound = root.get("source"), root.get("source_options"), root.flag("audio")
+    url, options = root.get("source"), root.get("source_options")
     if options is not None and not isinstance(options, Mapping):
         raise _wrong("source_options", f"a {type(options).__name__}", _OPTIONS_EXPECTED)
     if url is None or url == "":
         if options:
             root.note("The attribute source_options has no effect without source.")
-        if sound:
-            root.note("The attribute audio has no effect without source: only a stream has sound.")
         return None
     if not isinstance(url, str):
         raise _wrong("source", f"a {type(url).__name__}", EXPECTED)
     if not _is_text(url):
         raise _wrong("source", "a text that is too long or cannot be printed", EXPECTED)
-    return SourceConfig(url, _options(options or {}), reencode, sound=bool(sound))
+    return SourceConfig(url, _options(options or {}), reencode)
 
 
 def _options(given: Mapping[object, object]) -> tuple[tuple[str, str], ...]:

@@ -89,7 +89,7 @@ async def open_source(config: Config, source: SourceConfig, clock: Clock, logger
             format=format,
             reencode=source.reencode,
             streams_only=True,
-            sound=source.sound,
+            sound=config.audio,
         )
 
     return CameraStream(await off_loop(make), binary)
