@@ -40,8 +40,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     try:
         code = command.main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)
     except _UsageError as error:
-        context = getattr(error, "ctx", None)
-        help_of = context.command_path if context else PROGRAM
+        help_of = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
         mistake = error.format_message().rstrip(".")
         hint = file_hint(arguments, getattr(error, "option_name", None))
         print_message(f"{mistake}{'' if mistake.endswith('?') else '.'}{hint} See `{help_of} --help`.")

@@ -13,9 +13,10 @@ HELP = (
     "INPUT is anything that ffmpeg can open. H.264 and H.265 are recorded without re-encoding, if possible; everything "
     "else is encoded. Sound is recorded too, unless --no-audio is given. A file is read in real time, as if it were a "
     "live camera. Recording stops when the input ends, after --duration, or at Ctrl-C; the last segment is always "
-    "finished, and what ffmpeg still holds is waited for. After Ctrl-C the footage is kept, and the exit code is 0. Write a file whose name begins with a dash as ./-name. "
-    "A URL that is typed as INPUT is in the history of the shell, and in the list of processes as part of this command "
-    "line, with its password; --url-file keeps it out of both."
+    "finished, and what ffmpeg still holds is waited for. After Ctrl-C the footage is kept, and the exit code is 0. "
+    "Write a file whose name begins with a dash as ./-name. A URL that is typed as INPUT is in the history of the "
+    "shell, and in the list of processes as part of this command line, with its password; --url-file keeps it out of "
+    "both."
 )
 
 Input = Annotated[
