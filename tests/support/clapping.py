@@ -21,8 +21,9 @@ from videostore.media.packet import Packet, StreamFormat
 from videostore.media.sound import SoundFormat, SoundPacket, opus_head
 from videostore.recording.run import Run
 
-CLAP_EVERY_S = 0.52
 FPS = 25
+CLAP_EVERY_S = 13 / FPS
+FIRST_CLAP_S = 6 / FPS
 _LOUD = 0.2
 _WHITE = 128
 
@@ -110,7 +111,7 @@ def clapping(seconds: float, *, codec: str = "aac", rate: int = 16000, gop_s: fl
 
 
 def _flashes() -> str:
-    return f"lt(mod(t+{CLAP_EVERY_S / 2},{CLAP_EVERY_S}),{0.9 / FPS})"
+    return f"lt(mod(t+{CLAP_EVERY_S - FIRST_CLAP_S + 0.0005},{CLAP_EVERY_S}),{0.9 / FPS})"
 
 
 def _clicks() -> str:
@@ -143,8 +144,8 @@ def _read(path: Path, seconds: float) -> Clapping:
         latest_us = max(latest_us, at_us)
         packets.append(Packet(format, data, at_us, keyframe, tuple(now)))
     length_us = sounds[3].captured_us - sounds[2].captured_us
-    count = int((seconds - CLAP_EVERY_S / 2) / CLAP_EVERY_S) + 1
-    claps = [START_US + round((CLAP_EVERY_S / 2 + number * CLAP_EVERY_S) * US) for number in range(count)]
+    count = int((seconds - FIRST_CLAP_S) / CLAP_EVERY_S) + 1
+    claps = [START_US + round((FIRST_CLAP_S + number * CLAP_EVERY_S) * US) for number in range(count)]
     return Clapping(tuple(packets), tuple(claps), length_us)
 
 

@@ -25,7 +25,14 @@ from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, first_pictur
 from videostore.clips.time_tags import plan_tags
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
 from videostore.ffmpeg.filters import fitted
-from videostore.ffmpeg.options import CLIP_TIMESCALE, EXACT_TIMES, REENCODED
+from videostore.ffmpeg.options import (
+    CLIP_TIMESCALE,
+    EXACT_TIMES,
+    OWN_CLIP,
+    REENCODED,
+    REENCODED_PACKET_US,
+    REENCODED_SOUND,
+)
 from videostore.media.clip_times import DATE, TITLE
 
 _ESCAPES = str.maketrans({**{c: "\\" + c for c in "=;#\\\n\r"}, "\0": None})
@@ -36,6 +43,9 @@ _LARGEST_BUFFER_BITS = 400_000_000
 """libav takes 31 bits."""
 _LOWEST_RATE = 1000
 """x264 counts in kilobits a second, and takes 0 for no limit."""
+
+VideoStarts = Mapping[Path, int] | None
+"""Where in files with sound the video starts, in microseconds, if that is not at 0; None if no file has sound."""
 
 HEVC_IN_BAND = "hev1"
 """The tag of H.265 whose parameter sets may be in the video."""
@@ -62,12 +72,14 @@ def join_command(
     work: Path,
     stop_us: int | None = None,
     tag: str | None = None,
+    sound: Path | None = None,
+    starts: VideoStarts = None,
 ) -> CutCommand:
     """The command that writes a clip to a file or a pipe: its pieces, one after another, as they are.
 
     `container` is `mp4` or `fmp4`; `comment` goes into the clip's comment tag, and the recorder's name into its title.
     It ends at `stop_us`, if that is given. `tag` is that of the video; `HEVC_IN_BAND` also repeats the parameter sets
-    before each keyframe.
+    before each keyframe. `sound` is a file with its sound, as long as the clip.
 
     Raises:
         RequestError: the path of a segment cannot be written in a list.
@@ -79,7 +91,7 @@ def join_command(
         # In milliseconds, the muxer's default, the edit list could end before the last frame.
         "movie_timescale": US_PER_SECOND,
         # The filter below counts in the one, the muxer in the other: ffmpeg 5.1 mixes them up unless they are equal.
-        "time_base": f"1/{CLIP_TIMESCALE}",
+        "time_base:v": f"1/{CLIP_TIMESCALE}",
         "video_track_timescale": CLIP_TIMESCALE,
     }
     filters = ["hevc_mp4toannexb"] if tag == HEVC_IN_BAND else []
@@ -96,7 +108,7 @@ def join_command(
         options["movflags"] = _FRAGMENTED
     elif plan.estimated_bytes <= FASTSTART_BYTES:
         options["movflags"] = "+faststart"
-    command = _Command(work)
+    command = _Command(work, starts)
     stop = {"t": format_seconds(stop_us)} if stop_us is not None else {}
     video = command.concat_input("list.txt", pieces, **stop).video
     times = plan_tags(plan, recorder)
@@ -104,16 +116,38 @@ def join_command(
     options["metadata"] = f"{TITLE}={times.pop(TITLE)}"
     tags = command.file("tags.txt", metadata_file({"creation_time": times[DATE], **times, "comment": comment}))
     # The tags have no video, but ffmpeg-python includes only inputs that are mapped.
-    return command.writing(ffmpeg.output(video, ffmpeg.input(str(tags), **_TAGS_INPUT)["v?"], output, **options))
+    streams = [video, ffmpeg.input(str(tags), **_TAGS_INPUT)["v?"]]
+    if sound is not None:
+        streams.append(ffmpeg.input(str(sound.absolute()), **OWN_CLIP).audio)
+    return command.writing(ffmpeg.output(*streams, output, **options))
 
 
-def edge_command(edge: Edge, output: Path, encoding: Mapping[str, Any], *, timescale: int, work: Path) -> CutCommand:
+def mix_command(sounds: Sequence[Path], output: Path, *, length_us: int, work: Path) -> CutCommand:
+    """The command that makes one sound of several that have different formats and are not heard at the same time.
+
+    It ends within a packet before `length_us`: where the sound is longer than the video, the clip would be.
+    """
+    inputs = [ffmpeg.input(str(one.absolute()), **OWN_CLIP).audio for one in sounds]
+    mixed = ffmpeg.filter(inputs, "amix", inputs=len(inputs), duration="longest", normalize=0)
+    return _Command(work).writing(
+        mixed.output(
+            str(output.absolute()),
+            f="mp4",
+            t=format_seconds(max(0, length_us - REENCODED_PACKET_US)),
+            **REENCODED_SOUND,
+        )
+    )
+
+
+def edge_command(
+    edge: Edge, output: Path, encoding: Mapping[str, Any], *, timescale: int, work: Path, starts: VideoStarts = None
+) -> CutCommand:
     """The command that encodes an edge of a clip. `timescale` is that of the segments to which it is joined.
 
     Raises:
         RequestError: the path of a segment cannot be written in a list.
     """
-    command = _Command(work)
+    command = _Command(work, starts)
     options = {"f": "mp4", **encoding, **EXACT_TIMES, "video_track_timescale": timescale}
     options["enc_time_base"] = f"1/{timescale}"
     if edge.delay_us:
@@ -122,7 +156,9 @@ def edge_command(edge: Edge, output: Path, encoding: Mapping[str, Any], *, times
     return command.writing(video.output(str(output), **options, movie_timescale=US_PER_SECOND))
 
 
-def group_commands(groups: Sequence[Sequence[ClipPart]], work: Path) -> tuple[list[CutCommand], list[ListedFile]]:
+def group_commands(
+    groups: Sequence[Sequence[ClipPart]], work: Path, starts: VideoStarts = None
+) -> tuple[list[CutCommand], list[ListedFile]]:
     """The commands that re-encode each group to the largest frame size, with the pixel shape of that, and what they
     write.
 
@@ -136,7 +172,7 @@ def group_commands(groups: Sequence[Sequence[ClipPart]], work: Path) -> tuple[li
     pixel_shape = largest.look.pixel_shape if largest.look else Fraction(1)
     commands, listed = [], []
     for number, group in enumerate(groups):
-        command = _Command(work)
+        command = _Command(work, starts)
         encoded = command.work / f"group{number}.mp4"
         video = command.exact_video(f"list{number}.txt", group)
         large = min(group[0].segment.width, group[0].segment.height) > 2
@@ -152,8 +188,9 @@ def group_commands(groups: Sequence[Sequence[ClipPart]], work: Path) -> tuple[li
 class _Command:
     """Makes one command, with the files that it reads."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, starts: VideoStarts = None) -> None:
         self.work = work.absolute()
+        self._starts = starts
         self._files: dict[Path, str] = {}
 
     def file(self, name: str, text: str) -> Path:
@@ -164,7 +201,14 @@ class _Command:
 
     def concat_input(self, name: str, files: Iterable[ListedFile], **options: str) -> Any:
         """An input that plays files one after another."""
-        return ffmpeg.input(str(self.file(name, concat_list(files))), **CONCAT_INPUT, **options)
+        if self._starts is not None:
+            files = map(self._from_video, files)
+        text = concat_list(files, video_only=self._starts is not None)
+        return ffmpeg.input(str(self.file(name, text)), **CONCAT_INPUT, **options)
+
+    def _from_video(self, file: ListedFile) -> ListedFile:
+        start_us = self._starts.get(file.path) if self._starts is not None and file.inpoint_us is None else None
+        return file if start_us is None else replace(file, inpoint_us=start_us)
 
     def exact_video(self, name: str, parts: Sequence[ClipPart]) -> Any:
         """Video to encode, of exactly the frames of the parts, from the first of them on."""

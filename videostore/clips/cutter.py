@@ -16,7 +16,8 @@ from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, RequestError
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop, run_in_thread, wait_a_moment
-from videostore.clips.cut_commands import CutCommand, group_commands, join_command
+from videostore.clips.clip_sound import cut_sound, video_starts
+from videostore.clips.cut_commands import CutCommand, group_commands, join_command, mix_command
 from videostore.clips.edge_encoder import EdgeEncoder, Joinable
 from videostore.clips.pieces import pieces_of
 from videostore.clips.plan import Plan, groups_of
@@ -228,20 +229,24 @@ class ClipCutter:
         """Encode what has to be encoded. Returns the command that joins the pieces of the clip."""
         # In threads: all that goes through the parts takes a while for tens of thousands of segments.
         loop = asyncio.get_running_loop()
+        starts = await loop.run_in_executor(None, video_starts, plan)
         groups, joinable, stop_us = await loop.run_in_executor(None, groups_of, plan.parts), None, None
         if len(groups) == 1:
             pieces = await loop.run_in_executor(None, pieces_of, groups[0])
             progress.add(sum(edge.length_us for edge in pieces.edges))
             progress.decoded += [edge.parts for edge in pieces.edges]
-            joinable = await self._edges.encode(pieces, work, functools.partial(self._run_edge, progress=progress))
+            joinable = await self._edges.encode(
+                pieces, work, functools.partial(self._run_edge, progress=progress), starts
+            )
             stop_us = pieces.stop_us
         if joinable is None:
             progress.decoded = [plan.parts]
-            commands, listed = await loop.run_in_executor(None, group_commands, groups, work)
+            commands, listed = await loop.run_in_executor(None, group_commands, groups, work, starts)
             joinable = Joinable(listed)
             for command in commands:
                 await self._run(command, progress)
             stop_us = None
+        sound = await self._sound(plan, progress, work) if starts is not None else None
         join = functools.partial(
             join_command,
             plan,
@@ -253,8 +258,19 @@ class ClipCutter:
             work=work,
             stop_us=stop_us,
             tag=joinable.tag,
+            sound=sound,
+            starts=starts,
         )
         return await loop.run_in_executor(None, join)
+
+    async def _sound(self, plan: Plan, progress: CutProgress, work: Path) -> Path | None:
+        """A file with the sound of a plan; None if it has none."""
+        sounds = await off_loop(cut_sound, plan, work)
+        if len(sounds.files) < 2:
+            return sounds.files[0] if sounds.files else None
+        mixed = work / "mixed.mp4"
+        await self._run_edge(mix_command(sounds.files, mixed, length_us=sounds.length_us, work=work), progress)
+        return mixed
 
     async def _run_edge(self, command: CutCommand, progress: CutProgress) -> None:
         """Run a command that may fail because another way of encoding is needed."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from videostore.base.errors import FFmpegError
 from videostore.clips.compact_list import CompactList
-from videostore.clips.cut_commands import CutCommand, edge_command
+from videostore.clips.cut_commands import CutCommand, VideoStarts, edge_command
 from videostore.clips.edge_variants import Variant, variants
 from videostore.clips.pieces import Pieces
 from videostore.ffmpeg.concat_list import ListedFile
@@ -45,8 +45,8 @@ class EdgeEncoder:
         self._logger = logger
         self._worked: dict[tuple[DecoderSetup, Encoder | None], str | None] = {}
 
-    async def encode(self, pieces: Pieces, work: Path, run: RunCommand) -> Joinable | None:
-        """The files of all pieces; None if all of the clip must be re-encoded.
+    async def encode(self, pieces: Pieces, work: Path, run: RunCommand, starts: VideoStarts = None) -> Joinable | None:
+        """The files of all pieces; None if all of the clip must be re-encoded. `starts` is for the commands.
 
         At most two commands run at a time.
         """
@@ -61,7 +61,7 @@ class EdgeEncoder:
             return None
         known = self._worked.get((setup, encoder), "")
         for way in ways if known == "" else [way for way in ways if way.name == known]:
-            if (files := await self._try(way, setup, pieces, work, run)) is not None:
+            if (files := await self._try(way, setup, pieces, work, run, starts)) is not None:
                 self._remember(setup, encoder, way.name)
                 return Joinable(await loop.run_in_executor(None, _in_order, pieces, files), way.tag)
         self._remember(setup, encoder, None)
@@ -76,7 +76,7 @@ class EdgeEncoder:
         return setup, Encoder.from_tag(setup.description) or self._encoder
 
     async def _try(
-        self, way: Variant, setup: DecoderSetup, pieces: Pieces, work: Path, run: RunCommand
+        self, way: Variant, setup: DecoderSetup, pieces: Pieces, work: Path, run: RunCommand, starts: VideoStarts
     ) -> list[Path] | None:
         """Encode the edges in one way; None if they do not join."""
         files = [work / f"{edge.name}-{way.name}.mp4" for edge in pieces.edges]
@@ -84,7 +84,7 @@ class EdgeEncoder:
         commands = []
         for edge, path in zip(pieces.edges, files, strict=True):
             command = functools.partial(
-                edge_command, edge, path.absolute(), way.options, timescale=setup.timescale, work=work
+                edge_command, edge, path.absolute(), way.options, timescale=setup.timescale, work=work, starts=starts
             )
             commands.append(await loop.run_in_executor(None, command))
         running = [asyncio.ensure_future(run(command)) for command in commands]

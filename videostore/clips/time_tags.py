@@ -16,10 +16,11 @@ def plan_tags(plan: Plan, recorder: str) -> dict[str, str]:
 
 def plan_stretches(parts: Sequence[ClipPart]) -> list[ClipStretch]:
     """Where the parts of a plan are in its clip, and when they were captured; joined where no gap is between them."""
-    return join_stretches(_stretches(parts))
+    return join_stretches(part_stretches(parts))
 
 
-def _stretches(parts: Sequence[ClipPart]) -> Iterator[ClipStretch]:
+def part_stretches(parts: Sequence[ClipPart]) -> Iterator[ClipStretch]:
+    """The same of each part."""
     position_us = 0
     for part in parts:
         foreign = part.segment.run_us is None

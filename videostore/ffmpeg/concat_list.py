@@ -14,6 +14,8 @@ CONCAT_INPUT = {"f": "concat", "safe": 0, "format_whitelist": "concat,mov", "pro
 in it as well: a damaged or forged one is never taken for a playlist, which would lead to other files or hosts."""
 
 _HEADER = "ffconcat version 1.0"
+_VIDEO_ONLY = ("stream", "exact_stream_id 1")
+"""The first track. With sound, the demuxer takes for the start of a file what begins first, be it that or the video."""
 _BLOCK_LINES = 1000
 
 
@@ -33,13 +35,13 @@ class ListedFile:
     """How many bytes of the file are read, from its start; None for all. An absolute path is needed for that."""
 
 
-def concat_list(files: Iterable[ListedFile]) -> str:
-    """The text of a list.
+def concat_list(files: Iterable[ListedFile], *, video_only: bool = False) -> str:
+    """The text of a list. `video_only` is for files of ours with sound, of which the demuxer then knows nothing.
 
     Raises:
         RequestError: a path contains a line break, which the format cannot express.
     """
-    blocks, lines = [], [_HEADER]
+    blocks, lines = [], [_HEADER, *(_VIDEO_ONLY if video_only else ())]
     for one in files:
         if len(lines) >= _BLOCK_LINES:  # freeing them all at once would hold up other threads
             blocks.append("\n".join(lines))

@@ -7,6 +7,11 @@ from videostore.base.constants import US_PER_SECOND
 REENCODED = {"c:v": "libx264", "preset": "veryfast", "crf": 18, "bf": 0, "pix_fmt": "yuv420p"}
 """Quality of re-encoded video: visually the same as its source. Without B frames, so that frames stay in order."""
 
+REENCODED_SOUND = {"c:a": "aac", "b:a": "64k", "ar": 48_000}
+"""Of sound whose format changes within a clip."""
+REENCODED_PACKET_US = 1024 * US_PER_SECOND // 48_000
+"""How long a packet of that is."""
+
 OWN_CLIP = {"format_whitelist": "mov", "protocol_whitelist": "file"}
 """Options for an MP4 as an input: it is never taken for a playlist, or for anything else that leads to other files."""
 

@@ -92,7 +92,8 @@ def recording_command(
     if reordered or sound:
         ordering = {"bsf:v": _decoding_times(reordered, lengths=sound), "avoid_negative_ts": "disabled"}
     if sound:
-        ordering |= {"c:a": "copy", "max_interleave_delta": SOUND_PATIENCE_US}
+        lengths = "setts=pts=PTS:dts=DTS:duration='if(eq(NEXT_DTS,NOPTS),DURATION,NEXT_DTS-DTS)'"
+        ordering |= {"c:a": "copy", "bsf:a": lengths, "max_interleave_delta": SOUND_PATIENCE_US}
     output = ffmpeg.output(
         *((video, source.audio) if sound else (video,)),
         output_pattern(directory, epoch_us),

@@ -123,7 +123,7 @@ def _place_sound(path: Path, run: NextTimes) -> None:
             return
         from_us = first.decoded_us[0] if first.decoded_us else first.times_us[0]
         if from_us - _ROUNDING_US <= sounding_us < from_us + _SOUND_WITHIN_US:
-            place_sound(path, content.sound, sounding_us - first.sounds[0].times_us[0])
+            place_sound(path, content.sound, max(0, sounding_us - first.sounds[0].times_us[0]))
 
 
 def _other_name(path: Path) -> Path | None:

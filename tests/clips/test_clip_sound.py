@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.support.clapping import FPS, Clapping, Heard, clapping, hear, record_clapping
+from tests.support.recording import LOGGER, START_US, US, Cutter, clips_of
+from videostore.storage.archive import Archive
+from videostore.storage.reconciler import Reconciler
+from videostore.storage.segment_files import close_segment
+
+AAC = clapping(10)
+OPUS = clapping(10, codec="libopus", rate=48000)
+B_FRAMES = clapping(10, rate=48000, gop_s=2, b_frames=2)
+CAMERAS = [pytest.param(AAC, id="aac"), pytest.param(OPUS, id="opus"), pytest.param(B_FRAMES, id="b-frames")]
+
+
+async def stored(directory: Path, binary: str, *cameras: Clapping) -> Cutter:
+    """The clips of what these cameras sent, each in a run of its own."""
+    for camera in cameras:
+        run = await record_clapping(directory, camera, binary=binary)
+        for path in sorted(directory.glob("*.open")):
+            close_segment(path, finished_only=True, run=run)
+    archive = await Archive.open(directory, LOGGER)
+    await Reconciler(archive, LOGGER).reconcile(lambda _: False)
+    return Cutter(archive, clips_of(archive, binary))
+
+
+async def heard(cutter: Cutter, from_s: float, to_s: float, container: str = "mp4") -> Heard:
+    clip = await cutter.cut(START_US + round(from_s * US), START_US + round(to_s * US), container)
+    return await asyncio.to_thread(hear, clip)
+
+
+def check(one: Heard, camera: Clapping, name: str) -> None:
+    """Each clap is heard when it is seen, and sound and picture begin and end together."""
+    packet_ms = camera.sound_us / 1000
+    shown = ", ".join(f"{error:+.1f}" for error in one.errors_ms)
+    ends = one.sound_s - one.video_s
+    print(f"{name}: click after flash in ms: {shown}; a packet is {packet_ms:.1f} ms; ends {1000 * ends:+.1f} ms")
+    assert max(map(abs, one.errors_ms)) <= packet_ms
+    assert abs(one.starts_s) <= camera.sound_us / US
+    assert -camera.sound_us / US <= ends <= 0.001
+
+
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+@pytest.mark.parametrize("camera", CAMERAS)
+async def test_claps_are_heard_when_they_are_seen_at_both_ends_of_clips(
+    tmp_path: Path, binary: str, camera: Clapping, container: str
+) -> None:
+    cutter = await stored(tmp_path, binary, camera)
+    try:
+        for from_s, to_s in ((0.0, 9.9), (1.0, 3.0), (0.47, 5.31), (3.21, 3.93), (4.02, 9.4)):
+            one = await heard(cutter, from_s, to_s, container)
+            assert len(one.flashes_s) == sum(
+                from_s <= (clap - START_US) / US + 0.5 / FPS < to_s for clap in camera.claps_us
+            )
+            check(one, camera, f"{container} {from_s} to {to_s}")
+    finally:
+        await cutter.archive.close()
+
+
+async def test_where_no_sound_was_recorded_a_clip_is_silent_and_stays_in_sync(tmp_path: Path, binary: str) -> None:
+    first, second, third = AAC, AAC.silent().moved(15 * US), AAC.without_sound(3, 6.5).moved(30 * US)
+    cutter = await stored(tmp_path, binary, first, second, third)
+    try:
+        one = await heard(cutter, 5.0, 40.0)
+        assert len(one.flashes_s) > len(one.clicks_s) > 15
+        for click_s in one.clicks_s:
+            assert min(abs(click_s - flash_s) for flash_s in one.flashes_s) <= AAC.sound_us / US
+        assert one.samples_s == pytest.approx(one.sound_s - one.starts_s, abs=0.001)  # no gap, which some players skip
+        beyond = await heard(cutter, 16.0, 20.0)
+        assert beyond.flashes_s and beyond.sound_s == 0
+    finally:
+        await cutter.archive.close()
+
+
+async def test_sound_of_different_formats_is_in_one_clip(tmp_path: Path, binary: str) -> None:
+    other = clapping(10, codec="libopus", rate=48000).moved(12 * US)
+    cutter = await stored(tmp_path, binary, AAC, other)
+    try:
+        one = await heard(cutter, 6.0, 20.0)
+        check(one, AAC, "AAC and Opus")
+        assert len(one.clicks_s) > 20
+    finally:
+        await cutter.archive.close()

@@ -1,0 +1,194 @@
+"""The sound of a clip, cut from the segments of its plan without decoding it. All of it blocks.
+
+It begins with the clip, and has no gaps: silence is put where the segments have none. So players need not read times,
+and some do not. A packet is thus at most three quarters of its length off its place; where that would be more, silence
+is put in, or a packet is left out.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+from videostore.base.constants import US_PER_SECOND
+from videostore.clips.plan import ClipPart, Plan
+from videostore.clips.time_tags import part_stretches
+from videostore.media.clip_times import ClipStretch
+from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import FragmentedFile, NotOursError
+from videostore.media.silence import codec_of, nominal_length, silence
+from videostore.media.sound_file import SoundFile
+from videostore.media.sound_track import SoundStretch, packet_length
+
+_OFF = 0.75
+"""So much of its length may a packet be off its place. A half would be exceeded again and again by times that vary."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundFormat:
+    """What has to be the same in all of a file of sound."""
+
+    entry: bytes
+    rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class CutSound:
+    """What was cut."""
+
+    files: list[Path]
+    """Each of one format, and silent where the sound has another."""
+    length_us: int
+    """How long the clip is."""
+
+
+def cut_sound(plan: Plan, directory: Path) -> CutSound:
+    """Write the sound of a plan into files of a directory, each from the start of the clip on, and each of one format.
+
+    Usually that is one, or none if there is no sound. What is not in a file is silent there.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    writers: dict[SoundFormat, _Writer] = {}
+    stretches = list(part_stretches(plan.parts))
+    length_us = stretches[-1].end_position_us
+    of_run: dict[int | None, list[ClipStretch]] = {}  # the clock is not set back within a run
+    for part, one in zip(plan.parts, stretches, strict=True):
+        of_run.setdefault(part.segment.run_us, []).append(one)
+    try:
+        for path, run_us, content in _sounding(plan):
+            assert content.sound is not None
+            format = SoundFormat(content.sound.entry, content.sound.timescale)
+            if format not in writers:
+                made = _Writer(directory / f"sound{len(writers)}.mp4", format, content.sounds, length_us)
+                writers[format] = made
+            with path.open("rb") as file:
+                for stretch in content.sounds:
+                    writers[format].add(file, stretch, of_run[run_us])
+        return CutSound([writer.path for writer in writers.values() if writer.has_sound], length_us)
+    finally:
+        for writer in writers.values():
+            writer.close()
+
+
+def video_starts(plan: Plan) -> dict[Path, int] | None:
+    """Where in its file the video of each part starts, in microseconds, if frames are shown later than decoded: the
+    sound begins before it then. None if no part has sound.
+    """
+    late: dict[int | None, bool] = {}
+    starts: dict[Path, int] = {}
+    sounds = _Sounds()
+    for part in plan.parts:
+        run_us = part.segment.run_us
+        if not late.get(run_us, True) or not sounds.may_be_in(run_us):
+            continue
+        content = sounds.read(part)
+        if content is not None:
+            late[run_us] = content.is_reordered
+            if content.is_reordered:
+                starts[part.path.absolute()] = content.origin_us
+    return starts if late else None
+
+
+def _sounding(plan: Plan) -> Iterator[tuple[Path, int | None, FragmentedFile]]:
+    """The files with sound and their runs, in their order."""
+    sounds = _Sounds()
+    for part in chain(plan.parts, _behind(plan)):
+        content = sounds.read(part) if sounds.may_be_in(part.segment.run_us) else None
+        if content is not None:
+            yield part.path, part.segment.run_us, content
+
+
+class _Sounds:
+    """Reads files with sound, and of the others one of each run: all segments of a run have some, or none of them."""
+
+    def __init__(self) -> None:
+        self._silent: set[int | None] = {None}
+
+    def may_be_in(self, run_us: int | None) -> bool:
+        return run_us not in self._silent
+
+    def read(self, part: ClipPart) -> FragmentedFile | None:
+        """What a file holds; None if it has no sound, or cannot be read any more."""
+        with contextlib.suppress(NotOursError, FileNotFoundError):
+            content = read_fragments(part.path, part.read_bytes)
+            if content.sound is not None and codec_of(content.sound.entry):
+                return content
+            self._silent.add(part.segment.run_us)
+        return None
+
+
+def _behind(plan: Plan) -> list[ClipPart]:
+    """The segment behind the last one: where frames are decoded early, it has the sound of those before it too."""
+    last = plan.parts[-1].segment
+    if last.run_us is None:
+        return []
+    for segment, path in plan.found:
+        if segment.run_us == last.run_us and segment.start_us >= last.end_us:
+            return [ClipPart(segment, path, segment.end_us, segment.start_us)]
+    return []
+
+
+class _Writer:
+    """Puts packets of one format behind one another."""
+
+    def __init__(self, path: Path, format: SoundFormat, sounds: Sequence[SoundStretch], length_us: int) -> None:
+        self.path = path
+        measured = packet_length(sounds) * format.rate / US_PER_SECOND
+        self._samples = nominal_length(codec_of(format.entry), measured)
+        self._silence = silence(format.entry, format.rate, self._samples)
+        self._packet_us = self._samples * US_PER_SECOND / format.rate
+        self._most = int(length_us // self._packet_us)
+        self._file = SoundFile(path, format.entry, format.rate, self._samples)
+        self.has_sound = False
+
+    def add(self, file: BinaryIO, stretch: SoundStretch, stretches: Sequence[ClipStretch]) -> None:
+        """Add those packets of a stretch that are heard in the clip."""
+        taken: list[int] = []
+        begin = at = stretch.begin_byte
+        for time_us, size in zip(stretch.times_us, stretch.sizes, strict=True):
+            position_us = self._position(time_us, stretches)
+            if position_us is not None:
+                off = position_us / self._packet_us - self._file.count - len(taken)
+                if off >= _OFF and self._silence is not None:
+                    self._copy(file, begin, taken)
+                    self._fill(self._silence, round(off))
+                    off -= round(off)
+                if abs(off) >= _OFF or self._file.count + len(taken) >= self._most:
+                    position_us = None
+            if position_us is None:
+                self._copy(file, begin, taken)
+            else:
+                begin = at if not taken else begin
+                taken.append(size)
+            at += size
+        self._copy(file, begin, taken)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _position(self, time_us: int, stretches: Sequence[ClipStretch]) -> float | None:
+        """Where a packet begins in the clip; None if its middle is not in it."""
+        middle_us = time_us + self._packet_us / 2
+        after = bisect.bisect_right(stretches, middle_us, key=lambda one: one.from_us)
+        if after == 0 or middle_us >= stretches[after - 1].to_us:
+            return None
+        return stretches[after - 1].position_us + time_us - stretches[after - 1].from_us
+
+    def _fill(self, packet: bytes, count: int) -> None:
+        count = min(count, self._most - self._file.count)
+        self._file.add(packet * count, [len(packet)] * count)
+
+    def _copy(self, file: BinaryIO, begin: int, sizes: list[int]) -> None:
+        """Write the packets that were taken, and forget them."""
+        if sizes:
+            file.seek(begin)
+            self._file.add(file.read(sum(sizes)), sizes)
+            self.has_sound = True
+            sizes.clear()
