@@ -25,7 +25,7 @@ FPS = 25
 CLAP_EVERY_S = 13 / FPS
 FIRST_CLAP_S = 6 / FPS
 _LOUD = 0.2
-_WHITE = 128
+_WHITE = 64
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,7 @@ def mix_command(sounds: Sequence[Path], output: Path, *, length_us: int, work: P
     It ends within a packet before `length_us`: where the sound is longer than the video, the clip would be.
     """
     inputs = [ffmpeg.input(str(one.absolute()), **OWN_CLIP).audio for one in sounds]
+    until = format_seconds(max(0, length_us - REENCODED_PACKET_US))
     mixed = ffmpeg.filter(inputs, "amix", inputs=len(inputs), duration="longest", normalize=0)
     return _Command(work).writing(
         mixed.output(
