@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
+from tests.support.coded_stream import FPS as CODED_FPS
+from tests.support.coded_stream import Coding, code, painted_number, slices
 from tests.support.foreign_recording import FPS, FRAME_US, write_foreign_video
 from tests.support.inputs import NetworkCamera, Tap, distances, open_input, store_of
 from tests.support.recording import START_US, US, until
+from tests.support.rtsp_camera import RtspCamera
+from tests.support.silent_sets import all_silenced
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragmented_file import NotOursError
 from videostore.storage.verify import verify_directory
@@ -100,3 +104,30 @@ async def test_a_clip_of_the_open_segment_lacks_no_frame_and_its_fragments_are_s
             assert len(content.keyframes_us) == 1
     finally:
         await camera.stop()
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_b_frames_over_rtsp_are_stored_at_their_distances_and_clips_of_them_are_exact(
+    tmp_path: Path, binary: str, told: bool
+) -> None:
+    """RTP does not tell when frames are decoded, and many cameras not how far they are reordered."""
+    pictures = code(Coding("h264", b_frames=3, length_s=6))
+    pictures = pictures if told else all_silenced(pictures)
+    async with RtspCamera(pictures) as camera:
+        source = Tap(open_input(camera.url, binary))
+        async with store_of(source, tmp_path, binary, live=True) as store:
+            await until(lambda: len(source.packets_seen) >= 3 * CODED_FPS)
+            seen = source.packets_seen[:]
+            for packet, sent in zip(seen, pictures, strict=False):
+                assert slices("h264", packet.data) == slices("h264", sent.data)
+            segments = sorted((tmp_path / "storage").glob("*.mp4"))
+            stored = [time_us for one in segments for time_us in read_fragments(one).times_us]
+            assert len(stored) > CODED_FPS and stored == sorted(source.times_us)[: len(stored)]
+            for first, last in ((0, len(stored)), (4, 22), (9, 10)):
+                clip = await store.fetch(stored[first], stored[last] if last < len(stored) else stored[-1] + 1)
+                shown = [frame and painted_number(frame.captured_us) for _, frame in read_clip(clip.data)]
+                assert shown == list(range(first, last))
+    true = [one.shown * US // CODED_FPS for one in pictures]
+    moved = [time_us - source.times_us[0] - place for time_us, place in zip(source.times_us, true, strict=False)]
+    assert not source.gaps and source.packets_seen[0].format.reordered
+    assert max(map(abs, moved)) < US // CODED_FPS

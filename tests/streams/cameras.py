@@ -43,7 +43,7 @@ class Camera:
     @property
     def copied(self) -> bool:
         """Whether `record` takes its pictures as they come."""
-        return self.coding.codec != "mjpeg" and not self.coding.b_frames
+        return self.coding.codec != "mjpeg"
 
 
 CAMERAS = {

@@ -10,6 +10,7 @@ import av
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.media.decode_order import DecodeOrder
+from videostore.media.nut_header import with_decode_delay
 from videostore.media.packet import Packet
 
 _OPTIONS = {
@@ -30,6 +31,7 @@ class NutWriter:
     def __init__(self, first: Packet, framerate: int) -> None:
         """For a stream that begins with `first`, which still has to be added."""
         self._epoch_us = first.captured_us
+        self._delay = first.format.reordered
         self._order = DecodeOrder(first.captured_us, first.format.reordered)
         self._bytes = _Bytes()
         self._container = av.open(self._bytes, "w", format="nut", container_options=_OPTIONS)
@@ -46,7 +48,10 @@ class NutWriter:
 
     def take(self) -> bytearray:
         """The bytes of the packets that were added since it was last called."""
-        return self._bytes.take()
+        written = self._bytes.take()
+        if self._delay and written:  # the parameter sets need not say it
+            written, self._delay = bytearray(with_decode_delay(bytes(written), self._delay)), 0
+        return written
 
     def add(self, packet: Packet) -> None:
         """Append a packet. Its pts is its distance from the first one.
@@ -67,7 +72,7 @@ class NutWriter:
     def end(self) -> bytearray:
         """What was not taken yet, and what follows the last packet."""
         self._container.close()
-        return self._bytes.take()
+        return self.take()
 
 
 class _Bytes(io.RawIOBase):

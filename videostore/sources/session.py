@@ -48,6 +48,7 @@ class InputSession:
         self.profile = profile
         self.reencodes = bool(profile.reencoded)
         self._deinterlaces = profile.interlaced
+        self._reorders = profile.reordered
         self.messages = FFmpegMessages(logger, profile.settings.address.redact, quiet=quiet)
         self.frames_passed = 0
         """How many frames were passed on."""
@@ -72,8 +73,9 @@ class InputSession:
             input_command(self.profile, self._resume_us),
             self._clock,
             self.messages,
-            held_back=self.reencodes and self._deinterlaces,
+            held_back=self._deinterlaces if self.reencodes else self.profile.makes_times,
             gathers=self.profile.live,
+            reordered=self._reorders,
             list_text=input_list(self.profile),
         )
         return self
@@ -98,6 +100,7 @@ class InputSession:
         await self.profile.learn(self.messages)
         if first is None and not await self.demuxer.succeeded():
             self.profile.look_longer(self.messages)
+            self.profile.check_times(self.messages)
             if self.profile.must_reencode(self.messages):
                 raise UncopyableError(self.profile.reencoded)
             raise InputFault(self._failure or NO_REASON)
@@ -130,8 +133,10 @@ class InputSession:
 
     @property
     def outdated(self) -> bool:
-        """Whether it re-encodes without what has been learned about the input."""
-        return self.reencodes and self.profile.interlaced and not self._deinterlaces
+        """Whether it works without what has been learned about the input."""
+        if not self.reencodes:
+            return self.profile.reordered and not self._reorders
+        return self.profile.interlaced and not self._deinterlaces
 
     def _paced(self, first: CodedFrame) -> AsyncIterator[DatedFrame]:
         patience_s = self.profile.settings.patience_s

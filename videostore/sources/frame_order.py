@@ -1,0 +1,105 @@
+"""The frames of one format, in the order in which they are decoded: checked, and with the times of decoding."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from videostore.media.decode_order import DecodeOrder
+from videostore.media.h26x import ReorderedError, UncopyableError, is_b_frame
+from videostore.media.packet import StreamFormat
+from videostore.sources.handover import CodedFrame
+
+_TOO_FAR = "its frames are reordered (B frames), and further than it says"
+_LEADING = "a keyframe comes before frames that are shown earlier than it (open GOP)"
+_LOOKED_AT = 3
+"""A B frame comes behind the first two frames, at the earliest."""
+
+
+class FrameOrder:
+    """Checks the order of the frames of one format, and finds when each is decoded.
+
+    If frames are reordered, a keyframe waits for the next frame: one that is shown earlier needs frames before the
+    keyframe, so that no segment could begin there.
+    """
+
+    def __init__(self, format: StreamFormat, *, unsaid: bool, untimed: bool) -> None:
+        """`unsaid`: the stream does not say whether frames are reordered, and is taken for one without. `untimed`: the
+        first frame came without a time, and has that of the second."""
+        self.format = format
+        self._unsaid = unsaid
+        self._kept: list[CodedFrame] | None = [] if untimed or unsaid else None
+        """The first frames, until enough is known; None from then on."""
+        self._kept_count = 2 * format.reordered + 2 if untimed else _LOOKED_AT
+        self._untimed = untimed
+        self._order: DecodeOrder | None = None
+        self._shown_us = self._keyframe_us = 0
+        """When the last frame so far is shown, and the last keyframe."""
+        self._held: CodedFrame | None = None
+
+    def next(self, frame: CodedFrame) -> Iterator[CodedFrame]:
+        """The frames that can be passed on.
+
+        Raises:
+            ReorderedError: frames turn out to be reordered.
+            UncopyableError: they must not be passed on.
+        """
+        if self._unsaid and is_b_frame(frame.format.codec, frame.data):
+            raise ReorderedError
+        if self._kept is None:
+            yield from self._follow(frame)
+            return
+        self._kept.append(frame)
+        if len(self._kept) >= self._kept_count:
+            yield from self._begin()
+
+    def rest(self) -> Iterator[CodedFrame]:
+        """The frames that wait."""
+        yield from self._begin()
+        yield from self._release()
+
+    def _begin(self) -> Iterator[CodedFrame]:
+        kept, self._kept = self._kept or [], None
+        if self._untimed and len(kept) > 1:
+            kept[0] = replace(kept[0], pts_us=_missing_time([one.pts_us for one in kept[1:]]))
+        for frame in kept:
+            yield from self._follow(frame)
+
+    def _follow(self, frame: CodedFrame) -> Iterator[CodedFrame]:
+        if self._order is None:
+            self._order = DecodeOrder(frame.pts_us, self.format.reordered)
+            self._shown_us = frame.pts_us - 1
+        if frame.keyframe:
+            if frame.pts_us < self._shown_us:
+                raise UncopyableError(_LEADING)
+            self._keyframe_us = frame.pts_us
+        elif frame.pts_us < self._keyframe_us:
+            raise UncopyableError(_LEADING) if self.format.reordered else ReorderedError
+        decoded_us = self._order.next(frame.pts_us)
+        if decoded_us is None and not self.format.reordered and frame.pts_us < self._shown_us:
+            raise ReorderedError
+        if decoded_us is None and self.format.reordered:
+            raise UncopyableError(_TOO_FAR)
+        self._shown_us = max(self._shown_us, frame.pts_us)
+        yield from self._release()
+        dated = replace(frame, decoded_us=decoded_us)
+        if frame.keyframe and self.format.reordered:
+            self._held = dated
+        else:
+            yield dated
+
+    def _release(self) -> Iterator[CodedFrame]:
+        held, self._held = self._held, None
+        if held is not None:
+            yield held
+
+
+def _missing_time(others_us: Sequence[int]) -> int:
+    """When the first frame is shown, by the times of those that follow: frames are shown after their keyframe."""
+    shown_us = sorted(others_us)
+    steps = [later - earlier for earlier, later in itertools.pairwise(shown_us)]
+    if not steps:
+        return shown_us[0] - 1
+    return shown_us[0] - statistics.median_low(steps)
