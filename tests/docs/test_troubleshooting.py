@@ -21,6 +21,7 @@ UNSEEN = {
     "ffmpeg gave no reason": "the same",
     "the camera was just asked for its first": "part of what get_images is refused with",
     "its video is interlaced": "the input is opened once more",
+    "it does not say when its B frames are decoded": "the same",
     "the recorder was stopped": "no request can ask for it any more",
 }
 """Reasons that need no entry, and why."""

@@ -39,9 +39,6 @@ class UncopyableError(Exception):
 class ReorderedError(UncopyableError):
     """Its frames are reordered, which it does not say: to be copied it must be opened as one that does."""
 
-    def __init__(self) -> None:
-        super().__init__("its frames are reordered (B frames), and it does not say so")
-
 
 @dataclass(frozen=True, slots=True)
 class KeyframeInfo:

@@ -12,6 +12,7 @@ from videostore.media.h26x import ReorderedError, UncopyableError, is_b_frame
 from videostore.media.packet import StreamFormat
 from videostore.sources.handover import CodedFrame
 
+_REORDERED = "its frames are reordered (B frames), and it does not say so"
 _TOO_FAR = "its frames are reordered (B frames), and further than it says"
 _LEADING = "a keyframe comes before frames that are shown earlier than it (open GOP)"
 _LOOKED_AT = 3
@@ -47,7 +48,7 @@ class FrameOrder:
             UncopyableError: they must not be passed on.
         """
         if self._unsaid and is_b_frame(frame.format.codec, frame.data):
-            raise ReorderedError
+            raise ReorderedError(_REORDERED)
         if self._kept is None:
             yield from self._follow(frame)
             return
@@ -76,10 +77,10 @@ class FrameOrder:
                 raise UncopyableError(_LEADING)
             self._keyframe_us = frame.pts_us
         elif frame.pts_us < self._keyframe_us:
-            raise UncopyableError(_LEADING) if self.format.reordered else ReorderedError
+            raise UncopyableError(_LEADING) if self.format.reordered else ReorderedError(_REORDERED)
         decoded_us = self._order.next(frame.pts_us)
         if decoded_us is None and not self.format.reordered and frame.pts_us < self._shown_us:
-            raise ReorderedError
+            raise ReorderedError(_REORDERED)
         if decoded_us is None and self.format.reordered:
             raise UncopyableError(_TOO_FAR)
         self._shown_us = max(self._shown_us, frame.pts_us)

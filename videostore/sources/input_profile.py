@@ -25,6 +25,7 @@ _IN_BURSTS = {"hls": "HLS", "dash": "DASH"}
 _UNTIMED = frozenset({"h264", "hevc", "avi"})
 """Formats that do not say when frames are shown."""
 _UNTIMED_FRAMES = "it has B frames, and does not say when they are shown"
+_UNDATED_FRAMES = "it does not say when its B frames are decoded"
 _NO_COPY = re.compile(
     r"not currently supported in container|No codec tag defined|[Cc]ould not find tag|incompatible with output codec"
     r"|unknown timestamp|Timestamps are unset|Negative pts not supported"
@@ -159,7 +160,7 @@ class InputProfile:
         settings = self.settings
         by_rtp = settings.address.scheme in _RTP_SCHEMES or messages.formats & _RTP_FORMATS
         if by_rtp and self.live and not self.reordered:
-            raise ReorderedError
+            raise ReorderedError(_UNDATED_FRAMES)
 
     def check_times(self, messages: FFmpegMessages) -> None:
         """After ffmpeg failed: whether it would not if the input was opened in another way.
@@ -168,7 +169,7 @@ class InputProfile:
             ReorderedError: it would not.
         """
         if self.live and not self.reencoded and not self.reordered and messages.contains(_WITHOUT_TIMES):
-            raise ReorderedError
+            raise ReorderedError(_UNDATED_FRAMES)
 
     def look_longer(self, messages: FFmpegMessages) -> None:
         """Let ffmpeg analyse the stream for longer if no keyframe came: they may be far apart."""
