@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -18,7 +19,7 @@ import av.error
 
 from videostore.base.constants import CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR, US_PER_SECOND
 from videostore.base.errors import RequestError, reason_of
-from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, parameter_sets
+from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
 from videostore.media.recovery_point import recovers_later
 
 KEYFRAMES_APART_US = 30 * US_PER_SECOND
@@ -31,6 +32,7 @@ READ_OPTIONS = {
 """Formats that tell the time of each frame, and lead to no other file and no host, as playlists do."""
 _FORMATS = "MP4, MOV, Matroska, WebM, MPEG-TS, MPEG, AVI, FLV and WMV"
 _COVER = av.stream.Disposition.attached_pic
+_CHANGES = "its format changes in the middle"
 _REPORT_EVERY = 256
 """Packets between two reports of the progress."""
 
@@ -43,6 +45,9 @@ class Footage:
     """ffmpeg's name: `h264`, `hevc` …"""
     width: int
     height: int
+    """Of the largest pictures, if their size changes."""
+    resized: bool
+    """Whether it does."""
     frames: int
     """The frames that are shown, from the first one that can be decoded."""
     skipped: int
@@ -129,8 +134,9 @@ def _survey(path: Path, container: Any, on_read: Callable[[int], None], is_over:
     gaps = _gaps(intervals, None if uncopyable else frozenset(reader.keyframes), base)
     return Footage(
         codec=stream.codec_context.name,
-        width=stream.width,
-        height=stream.height,
+        width=reader.size[0],
+        height=reader.size[1],
+        resized=reader.resized,
         frames=len(times),
         skipped=reader.skipped,
         begin_us=round(min(reader.begin, times[0]) * base),
@@ -182,9 +188,11 @@ class _Reader:
         self.keyframes = array("q")
         self.skipped = self.size_bytes = 0
         self.begin = 1 << 62
-        self.untimed = self.goes_back = False
+        self.untimed = self.goes_back = self._changes = False
         self._decoded = -(1 << 62)
         self.uncopyable = ""
+        self.size = stream.width, stream.height
+        self.resized = False
         self._codec = context.name
         extradata = bytes(context.extradata or b"")
         self._in_band = extradata[:1] != b"\1"
@@ -215,11 +223,22 @@ class _Reader:
         if not self.keyframes and not packet.is_keyframe:
             self.skipped += 1
             return
-        self.uncopyable = self.uncopyable or self._fault(packet)
+        looks = self._codec in COPYABLE and (packet.is_keyframe or not self.uncopyable)
+        fault = self._fault(packet) if looks else ""
+        self._changes |= fault == _CHANGES
+        self.uncopyable = self.uncopyable or fault
         if packet.is_keyframe:
+            if self._changes:
+                self._learn_size(bytes(packet))
             self.keyframes.append(packet.pts)
         if not packet.is_discard:
             self.times.append(packet.pts)
+
+    def _learn_size(self, keyframe: bytes) -> None:
+        with contextlib.suppress(UncopyableError):
+            info = inspect_keyframe(self._codec, keyframe)
+            self.resized |= (info.width, info.height) != self.size
+            self.size = max(self.size, (info.width, info.height), key=lambda size: size[0] * size[1])
 
     def _fault(self, packet: Any) -> str:
         """Why this frame cannot be stored as it is."""
@@ -228,14 +247,14 @@ class _Reader:
         if self.keyframes and packet.pts < self.keyframes[-1]:
             return "its frames need those of the group before (open GOP)"
         if packet.has_sidedata("new_extradata"):
-            return "its format changes in the middle"
+            return _CHANGES
         if packet.is_keyframe and self._in_band:
             data = bytes(packet)
             if self._codec == "h264" and recovers_later(data):
                 return "it has no keyframes: its pictures are refreshed bit by bit"
             sets = parameter_sets(self._codec, data)
             if self._sets and sets and sets != self._sets:
-                return "its format changes in the middle"
+                return _CHANGES
             self._sets = sets or self._sets
         return ""
 
