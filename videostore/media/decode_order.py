@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import bisect
 
+EARLY_US = 100
+"""At the start of a run frames are decoded so far apart, before the first is shown: more than the unit of time of a
+clip."""
+
 
 class DecodeOrder:
     """The decoding times of one run, for frames that come in the order in which they are decoded.
@@ -15,9 +19,9 @@ class DecodeOrder:
     def __init__(self, first_us: int, reordered: int) -> None:
         """`first_us` is when the first frame is shown; `reordered` is how many frames can be decoded after a frame
         that is shown later than they are."""
-        self._latest_us = [first_us - number for number in range(reordered, 0, -1)]
+        self._latest_us = [first_us - number * EARLY_US for number in range(reordered, 0, -1)]
         """When the last frames are shown, and before them the first ones would have been; sorted."""
-        self._decoded_us = first_us - reordered - 1
+        self._decoded_us = first_us - (reordered + 1) * EARLY_US
 
     def fits(self, shown_us: int) -> bool:
         """Whether a frame that is shown then can be the next one."""

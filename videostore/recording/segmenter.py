@@ -15,6 +15,7 @@ from videostore.base.time_format import format_seconds
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.filters import even_size, player_colours
 from videostore.ffmpeg.process import loglevel
+from videostore.media.decode_order import EARLY_US
 from videostore.media.segment_names import open_pattern, run_comment
 from videostore.recording.output_report import REPORT_ARGUMENTS, report_frames
 
@@ -124,7 +125,7 @@ def _early_start(reordered: int) -> str:
 
     ffmpeg guesses it by the frame rate, which can be later than when a frame is shown.
     """
-    return f"setts=pts=PTS:dts='if(lt(N,{reordered}),(N-{reordered})/({US_PER_SECOND}*TB),DTS)'"
+    return f"setts=pts=PTS:dts='if(lt(N,{reordered}),(N-{reordered})*{EARLY_US}/({US_PER_SECOND}*TB),DTS)'"
 
 
 def turn_upright(video: Any, orientation: int) -> Any:
