@@ -22,7 +22,6 @@ from videostore.media.fragmented_file import NotOursError
 from videostore.storage.verify import verify_directory
 
 CLIPS = 8
-ROUNDING_US = 100
 
 
 def coding(codec: str, gop: int, b_frames: int, *, open_gop: bool) -> dict[str, str]:
@@ -44,16 +43,12 @@ async def test_all_frames_are_stored_at_their_times_and_clips_of_any_range_are_e
     source = Tap(open_input(path, binary))
     async with store_of(source, tmp_path, binary, live=False) as store:
         await asyncio.wait_for(store.ended(), 60)
-        copied = not (open_gop and b_frames)
-        assert [gap.reason for gap in source.gaps if "open GOP" not in gap.reason] == []
-        assert bool(source.gaps) is not copied
+        assert not source.gaps
         recorded = sorted(source.times_us)
         segments = sorted((tmp_path / "storage").glob("*.mp4"))
         contents = [read_fragments(one) for one in segments]
         assert [time_us for content in contents for time_us in content.times_us] == recorded
-        # Where ffmpeg opens the file again to re-encode the rest, it rounds to the unit of time of the file.
-        moved_us = [abs(one - true) for one, true in zip(distances(recorded), distances(times), strict=True)]
-        assert max(moved_us) <= (0 if copied else ROUNDING_US)
+        assert distances(recorded) == distances(times)
         assert any(content.is_reordered for content in contents) is bool(b_frames)
         assert all(one.end_us - one.first_us <= 2_000_000 for content in contents for one in content.fragments)
         dice = random.Random(f"{codec} {b_frames} {gop_s}")
@@ -67,7 +62,7 @@ async def test_all_frames_are_stored_at_their_times_and_clips_of_any_range_are_e
                 (seconds - shown[0][0]) * 1_000_000 - (time_us - times[first])
                 for (seconds, _), time_us in zip(shown, times[first:last], strict=True)
             ]
-            assert max(map(abs, off_us)) < 15 + (0 if copied else ROUNDING_US) and clip.ranges is None
+            assert max(map(abs, off_us)) < 15 and clip.ranges is None
     report = await verify_directory(tmp_path / "storage")
     assert not report.findings and report.decoded_frames == len(times)
 

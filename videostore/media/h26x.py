@@ -26,6 +26,7 @@ _PLAYABLE = {
 
 _FRESH_STARTS = {"h264": frozenset({5}), "hevc": frozenset({16, 17, 18, 19, 20, 21})}
 """NAL units of frames that start the order of pictures again: IDR; BLA, IDR and, behind an end of sequence, CRA."""
+_IDR = {"h264": frozenset({5}), "hevc": frozenset({19, 20})}
 _MAX_UNITS_BEFORE_FRAME = 64
 
 COPYABLE = frozenset(_SETS)
@@ -126,6 +127,17 @@ def parameter_sets(codec: str, data: bytes) -> bytes:
             kinds.add(kind)
         begin = end
     return b"".join(found) if kinds.issuperset(_SETS[codec]) else b""
+
+
+def is_idr(codec: str, keyframe: bytes) -> bool:
+    """Whether a keyframe in Annex B is one before which no frame is shown that is decoded after it."""
+    at = keyframe.find(_START)
+    while at >= 0 and at + 3 < len(keyframe):
+        kind = _kind(codec, keyframe[at + 3])
+        if 1 <= kind <= 5 if codec == "h264" else kind < 32:
+            return kind in _IDR[codec]
+        at = keyframe.find(_START, at + 3)
+    return False
 
 
 def is_b_frame(codec: str, data: bytes) -> bool:

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from videostore.media.decode_order import DecodeOrder
-from videostore.media.h26x import ReorderedError, UncopyableError, is_b_frame
+from videostore.media.h26x import ReorderedError, UncopyableError, is_b_frame, is_idr
 from videostore.media.packet import StreamFormat
 from videostore.sources.handover import CodedFrame
 
 _REORDERED = "its frames are reordered (B frames), and it does not say so"
 _TOO_FAR = "its frames are reordered (B frames), and further than it says"
-_LEADING = "a keyframe comes before frames that are shown earlier than it (open GOP)"
+_GAP_STEPS = 1.5
+"""A distance of so many usual intervals lacks a frame."""
 _LOOKED_AT = 3
 """A B frame comes behind the first two frames, at the earliest."""
 
@@ -22,8 +23,9 @@ _LOOKED_AT = 3
 class FrameOrder:
     """Checks the order of the frames of one format, and finds when each is decoded.
 
-    If frames are reordered, a keyframe waits for the next frame: one that is shown earlier needs frames before the
-    keyframe, so that no segment could begin there.
+    If frames are reordered, a keyframe waits for the next frame. Is one shown earlier, it needs frames before the
+    keyframe (an open GOP): no segment can begin there, so that the keyframe is passed on as another frame. After the
+    first keyframe of all there is nothing that they need, and they are left out: they cannot be decoded.
     """
 
     def __init__(self, format: StreamFormat, *, unsaid: bool, untimed: bool) -> None:
@@ -36,8 +38,14 @@ class FrameOrder:
         self._kept_count = 2 * format.reordered + 2 if untimed else _LOOKED_AT
         self._untimed = untimed
         self._order: DecodeOrder | None = None
-        self._shown_us = self._keyframe_us = 0
-        """When the last frame so far is shown, and the last keyframe."""
+        self._shown_us = self._before_us = 0
+        """When the last frame so far is shown, and the last one that is decoded before the last keyframe."""
+        self._keyframe_us: int | None = None
+        """When the last keyframe is shown."""
+        self._is_first = True
+        """Whether that is the first of all."""
+        self._opened_us: int | None = None
+        """When the last keyframe of an open GOP is shown."""
         self._held: CodedFrame | None = None
 
     def next(self, frame: CodedFrame) -> Iterator[CodedFrame]:
@@ -64,7 +72,8 @@ class FrameOrder:
     def _begin(self) -> Iterator[CodedFrame]:
         kept, self._kept = self._kept or [], None
         if self._untimed and len(kept) > 1:
-            kept[0] = replace(kept[0], pts_us=_missing_time([one.pts_us for one in kept[1:]]))
+            others_us = sorted(one.pts_us for one in kept[1:])
+            kept[0] = replace(kept[0], pts_us=_missing_time(others_us, first=is_idr(self.format.codec, kept[0].data)))
         for frame in kept:
             yield from self._follow(frame)
 
@@ -74,10 +83,13 @@ class FrameOrder:
             self._shown_us = frame.pts_us - 1
         if frame.keyframe:
             if frame.pts_us < self._shown_us:
-                raise UncopyableError(_LEADING)
-            self._keyframe_us = frame.pts_us
-        elif frame.pts_us < self._keyframe_us:
-            raise UncopyableError(_LEADING) if self.format.reordered else ReorderedError(_REORDERED)
+                raise UncopyableError(_TOO_FAR)
+            self._is_first = self._keyframe_us is None
+            self._before_us, self._keyframe_us = self._shown_us, frame.pts_us
+        elif self._keyframe_us is not None and frame.pts_us < self._keyframe_us:
+            self._open(frame)
+            if self._is_first:
+                return
         decoded_us = self._order.next(frame.pts_us)
         if decoded_us is None and not self.format.reordered and frame.pts_us < self._shown_us:
             raise ReorderedError(_REORDERED)
@@ -91,16 +103,30 @@ class FrameOrder:
         else:
             yield dated
 
+    def _open(self, frame: CodedFrame) -> None:
+        """A frame comes that is shown before the keyframe that is decoded before it."""
+        if not self.format.reordered:
+            raise ReorderedError(_REORDERED)
+        if frame.pts_us <= self._before_us and not self._is_first:
+            raise UncopyableError(_TOO_FAR)
+        if self._held is not None and not self._is_first:
+            self._held, self._opened_us = replace(self._held, keyframe=False), self._keyframe_us
+        elif self._opened_us != self._keyframe_us and not self._is_first:  # it was passed on as one
+            raise UncopyableError(_TOO_FAR)
+
     def _release(self) -> Iterator[CodedFrame]:
         held, self._held = self._held, None
         if held is not None:
             yield held
 
 
-def _missing_time(others_us: Sequence[int]) -> int:
-    """When the first frame is shown, by the times of those that follow: frames are shown after their keyframe."""
-    shown_us = sorted(others_us)
-    steps = [later - earlier for earlier, later in itertools.pairwise(shown_us)]
+def _missing_time(others_us: Sequence[int], *, first: bool) -> int:
+    """When the first frame is shown, by the sorted times of those that follow: before them. If others may be shown
+    before it (not `first`), it is in their first gap."""
+    steps = [later - earlier for earlier, later in itertools.pairwise(others_us)]
     if not steps:
-        return shown_us[0] - 1
-    return shown_us[0] - statistics.median_low(steps)
+        return others_us[0] - 1
+    usual_us = statistics.median_low(steps)
+    gaps = (before_us for before_us, step in zip(others_us, steps, strict=False) if step > _GAP_STEPS * usual_us)
+    before_us = None if first else next(gaps, None)
+    return others_us[0] - usual_us if before_us is None else before_us + usual_us
