@@ -21,7 +21,8 @@ class DecodeOrder:
         that is shown later than they are."""
         self._latest_us = [first_us - number * EARLY_US for number in range(reordered, 0, -1)]
         """When the last frames are shown, and before them the first ones would have been; sorted."""
-        self._decoded_us = first_us - (reordered + 1) * EARLY_US
+        self._decoded_us = first_us - reordered * EARLY_US - 1
+        self._first_us = first_us
 
     def fits(self, shown_us: int) -> bool:
         """Whether a frame that is shown then can be the next one."""
@@ -42,4 +43,4 @@ class DecodeOrder:
         at = bisect.bisect_left(self._latest_us, shown_us)
         decoded_us = shown_us if at == 0 else self._latest_us[0]
         taken = at < len(self._latest_us) and self._latest_us[at] == shown_us
-        return None if taken or decoded_us <= self._decoded_us else (at, decoded_us)
+        return None if taken or shown_us < self._first_us or decoded_us <= self._decoded_us else (at, decoded_us)
