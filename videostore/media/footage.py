@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import functools
 import itertools
 import os
 import stat
@@ -20,6 +20,7 @@ import av.error
 from videostore.base.constants import CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR, US_PER_SECOND
 from videostore.base.errors import RequestError, reason_of
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
+from videostore.media.packet_digest import PacketDigest
 from videostore.media.recovery_point import recovers_later
 
 KEYFRAMES_APART_US = 30 * US_PER_SECOND
@@ -95,7 +96,12 @@ def survey(path: Path, on_progress: Callable[[float], None], is_over: Callable[[
             raise _unreadable(path, "it is not a regular file")
         # An absolute path: libav would take a name such as `http:…` for a URL.
         with av.open(f"file:{path.absolute()}", metadata_errors="replace", options=READ_OPTIONS) as container:
-            return _survey(path, container, lambda at: on_progress(min(1.0, at / max(1, status.st_size))), is_over)
+            stream = _video_of(path, container)
+            context = stream.codec_context
+            beginning = f"{context.name} {stream.time_base} ".encode() + bytes(context.extradata or b"")
+            with PacketDigest(beginning) as digest:
+                report = functools.partial(_report, on_progress, max(1, status.st_size))
+                return _survey(path, container, stream, digest, report, is_over)
     except InterruptedError:
         raise
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
@@ -108,12 +114,27 @@ def _unreadable(path: Path, reason: str) -> RequestError:
     return RequestError("import-unreadable", path=path, reason=reason)
 
 
-def _survey(path: Path, container: Any, on_read: Callable[[int], None], is_over: Callable[[], bool]) -> Footage:
+def _report(on_progress: Callable[[float], None], size_bytes: int, at: int) -> None:
+    on_progress(min(1.0, at / size_bytes))
+
+
+def _video_of(path: Path, container: Any) -> Any:
     # The stream that ffmpeg takes as well: the first that is no cover picture.
     stream = next((one for one in container.streams.video if not one.disposition & _COVER), None)
     if stream is None or stream.codec_context is None:
         raise _unreadable(path, "it has no video")
-    reader = _Reader(stream, turned=_is_turned(path, stream.index))
+    return stream
+
+
+def _survey(
+    path: Path,
+    container: Any,
+    stream: Any,
+    digest: PacketDigest,
+    on_read: Callable[[int], None],
+    is_over: Callable[[], bool],
+) -> Footage:
+    reader = _Reader(stream, digest, turned=_is_turned(path, stream.index))
     for number, packet in enumerate(container.demux(stream)):
         if number % _REPORT_EVERY == 0:
             if is_over():
@@ -147,7 +168,7 @@ def _survey(path: Path, container: Any, on_read: Callable[[int], None], is_over:
         stretches_us=tuple(round(one * base) for one in (times[0], *(after for _, after in gaps))),
         gaps_us=tuple((round(before * base), round(after * base)) for before, after in gaps),
         size_bytes=reader.size_bytes,
-        digest=reader.digest(),
+        digest=digest.hexdigest(),
         uncopyable=uncopyable,
         has_sound=bool(container.streams.audio),
         tags=dict(container.metadata),
@@ -182,7 +203,7 @@ def _far_apart(keyframes: array[int], last: int, base: Any) -> str:
 class _Reader:
     """Takes the packets of a stream one after the other."""
 
-    def __init__(self, stream: Any, *, turned: bool) -> None:
+    def __init__(self, stream: Any, digest: PacketDigest, *, turned: bool) -> None:
         context = stream.codec_context
         self.times = array("q")
         self.keyframes = array("q")
@@ -197,7 +218,7 @@ class _Reader:
         extradata = bytes(context.extradata or b"")
         self._in_band = extradata[:1] != b"\1"
         self._sets = b""
-        self._hash = hashlib.blake2b(f"{context.name} {stream.time_base} ".encode() + extradata, digest_size=16)
+        self._digest = digest
         try:
             if self._codec not in COPYABLE:
                 raise UncopyableError(f"its codec is {self._codec}")
@@ -210,8 +231,7 @@ class _Reader:
     def add(self, packet: Any) -> None:
         data = memoryview(packet)
         self.size_bytes += len(data)
-        self._hash.update(f"{packet.pts} {len(data)} ".encode())
-        self._hash.update(data)
+        self._digest.add(packet.pts, data)
         if packet.pts is None:
             self.untimed = True
             return
@@ -257,6 +277,3 @@ class _Reader:
                 return _CHANGES
             self._sets = sets or self._sets
         return ""
-
-    def digest(self) -> str:
-        return self._hash.hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import contextlib
 import logging
 import os
 import sqlite3
@@ -19,9 +20,9 @@ from pathlib import Path
 from videostore.base.clock import SystemClock
 from videostore.base.constants import CLOCK_LEEWAY_US, CUT_NICENESS, US_PER_SECOND
 from videostore.base.errors import ConfigError, RequestError, VideoStoreError, reason_of
-from videostore.base.files import AnyPath, as_path, make_private_directory
+from videostore.base.files import AnyPath, as_path, make_private_directory, sync_file
 from videostore.base.ranges import Range
-from videostore.base.tasks import finish_despite_cancellation, off_loop, run_in_thread
+from videostore.base.tasks import end_task, finish_despite_cancellation, off_loop, run_in_thread
 from videostore.base.time_parsing import Moment, moment_us
 from videostore.clips.progress import CutProgress, OnProgress
 from videostore.config.defaults import (
@@ -266,12 +267,36 @@ class _Import:
             logger=self._logger,
         )
         complaints: list[str] = []
-        async with ffmpeg_output(command, logger=self._logger, niceness=CUT_NICENESS, complaints=complaints) as output:
-            await CutProgress(footage.length_us, show).follow(output)
+        more = asyncio.Event()
+
+        def report(share: float) -> None:
+            show(share)
+            more.set()
+
+        syncing = asyncio.create_task(self._sync_written(more))
+        try:
+            async with ffmpeg_output(
+                command, logger=self._logger, niceness=CUT_NICENESS, complaints=complaints
+            ) as output:
+                await CutProgress(footage.length_us, report).follow(output)
+        finally:
+            await end_task(syncing)
         if await off_loop(is_cut_off, self._path):
             self._shortfall = "is cut off: it is shorter than it says itself"
         elif complaints:
             self._shortfall = f"is damaged or cut off (ffmpeg: {complaints[0]})"
+
+    async def _sync_written(self, more: asyncio.Event) -> None:
+        """Force segments to stable storage while the next ones are written: closing them waits for that otherwise."""
+        synced = set[str]()
+        while True:
+            await more.wait()
+            more.clear()
+            for name in sorted(await off_loop(os.listdir, self._stage))[:-1]:
+                if name not in synced:
+                    synced.add(name)
+                    with contextlib.suppress(OSError):  # closing it tells
+                        await run_in_thread(sync_file, self._stage / name)
 
     async def _publish(self, stored_us: set[int], runs: list[int]) -> None:
         """Move the segments to the directory and close them, but for those that are there already."""
