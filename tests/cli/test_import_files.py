@@ -92,3 +92,26 @@ def test_ctrl_c_leaves_nothing_of_a_file(program: Program, video: Path) -> None:
     assert (process.returncode, out, err) == (130, b"", b"")
     assert [path.name for path in (program.here / "sd").iterdir() if path.suffix != ".db"] == []
     assert program("import", video, "--storage", "sd", "--start", exact(START_US)).code == 0
+
+
+def test_a_refused_file_does_not_keep_the_others_out(program: Program, video: Path) -> None:
+    for number in (0, 1):
+        times = [time_us + number * 60 * US for time_us in TIMES]
+        write_video(program.here / f"20240830_08300{number}.mp4", "h264", times)
+    (program.here / "20240830_083500.mp4").write_bytes(b"no video")
+    names = ["20240830_083000.mp4", "20240830_083500.mp4", "gone.mp4", str(video), "20240830_083001.mp4"]
+    done = program("import", *names, "--storage", "sd")
+    assert done.code == 3
+    assert [line.split()[0] for line in done.out.splitlines()] == [names[0], names[-1]]
+    told = done.err.splitlines()
+    assert [word in line for word, line in zip(["083500.mp4", "gone.mp4", "--start"], told, strict=True)] == [True] * 3
+    none = program("import", "gone.mp4", str(video), "--storage", "other")
+    assert none.code == 2 and len(none.err.splitlines()) == 2 and not (program.here / "other").exists()
+
+
+def test_a_file_that_is_stored_from_another_time_is_refused_with_both_times(program: Program, video: Path) -> None:
+    assert program("import", video, "--storage", "sd", "--start", exact(START_US)).code == 0
+    again = program("import", video, "--storage", "sd", "--start", exact(START_US + 60 * US))
+    assert again.code == 2
+    assert f"was imported before, from {summer_time(START_US)} on" in again.sentence
+    assert f"from {summer_time(START_US + 60 * US)} on" in again.sentence

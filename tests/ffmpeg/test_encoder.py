@@ -25,6 +25,12 @@ def test_without_x264_another_h264_encoder_is_used() -> None:
     assert choose_encoder("h264", ["libx265", "libopenh264"]) == "libopenh264"
 
 
+@pytest.mark.parametrize("encoder", [H264, H265])
+def test_rate_control_begins_with_the_frame_rate_that_is_expected(encoder: Encoder) -> None:
+    (parameters,) = (value for name, value in encoder.options().items() if name.endswith("-params"))
+    assert f"fps={encoder.framerate}" in str(parameters).split(":")
+
+
 @pytest.mark.parametrize("codec", ["h264", "h265", "h264_nvenc"])
 def test_an_encoder_that_is_not_available_is_refused_and_the_available_ones_are_listed(codec: str) -> None:
     with pytest.raises(ConfigError) as error:

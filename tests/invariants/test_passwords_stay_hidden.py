@@ -1,4 +1,4 @@
-"""The password of a source is in nothing that leaves the module, whatever happens: it is in the config alone."""
+"""The password of a source leaves the module in no form, whatever happens: only the machine config holds it."""
 
 from __future__ import annotations
 

@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
+from tests.support.coded_stream import FPS as CODED_FPS
+from tests.support.coded_stream import Coding, code, painted_number, slices
 from tests.support.foreign_recording import FPS, FRAME_US, write_foreign_video
 from tests.support.inputs import NetworkCamera, Tap, distances, open_input, store_of
 from tests.support.recording import START_US, US, until
+from tests.support.rtsp_camera import RtspCamera
+from tests.support.silent_sets import all_silenced
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragmented_file import NotOursError
 from videostore.storage.verify import verify_directory
 
 CLIPS = 8
-ROUNDING_US = 100
 
 
 def coding(codec: str, gop: int, b_frames: int, *, open_gop: bool) -> dict[str, str]:
@@ -40,16 +43,12 @@ async def test_all_frames_are_stored_at_their_times_and_clips_of_any_range_are_e
     source = Tap(open_input(path, binary))
     async with store_of(source, tmp_path, binary, live=False) as store:
         await asyncio.wait_for(store.ended(), 60)
-        copied = not (open_gop and b_frames)
-        assert [gap.reason for gap in source.gaps if "open GOP" not in gap.reason] == []
-        assert bool(source.gaps) is not copied
+        assert not source.gaps
         recorded = sorted(source.times_us)
         segments = sorted((tmp_path / "storage").glob("*.mp4"))
         contents = [read_fragments(one) for one in segments]
         assert [time_us for content in contents for time_us in content.times_us] == recorded
-        # Where ffmpeg opens the file again to re-encode the rest, it rounds to the unit of time of the file.
-        moved_us = [abs(one - true) for one, true in zip(distances(recorded), distances(times), strict=True)]
-        assert max(moved_us) <= (0 if copied else ROUNDING_US)
+        assert distances(recorded) == distances(times)
         assert any(content.is_reordered for content in contents) is bool(b_frames)
         assert all(one.end_us - one.first_us <= 2_000_000 for content in contents for one in content.fragments)
         dice = random.Random(f"{codec} {b_frames} {gop_s}")
@@ -63,7 +62,7 @@ async def test_all_frames_are_stored_at_their_times_and_clips_of_any_range_are_e
                 (seconds - shown[0][0]) * 1_000_000 - (time_us - times[first])
                 for (seconds, _), time_us in zip(shown, times[first:last], strict=True)
             ]
-            assert max(map(abs, off_us)) < 15 + (0 if copied else ROUNDING_US) and clip.ranges is None
+            assert max(map(abs, off_us)) < 15 and clip.ranges is None
     report = await verify_directory(tmp_path / "storage")
     assert not report.findings and report.decoded_frames == len(times)
 
@@ -100,3 +99,30 @@ async def test_a_clip_of_the_open_segment_lacks_no_frame_and_its_fragments_are_s
             assert len(content.keyframes_us) == 1
     finally:
         await camera.stop()
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_b_frames_over_rtsp_are_stored_at_their_distances_and_clips_of_them_are_exact(
+    tmp_path: Path, binary: str, told: bool
+) -> None:
+    """RTP does not tell when frames are decoded, and many cameras not how far they are reordered."""
+    pictures = code(Coding("h264", b_frames=3, length_s=6))
+    pictures = pictures if told else all_silenced(pictures)
+    async with RtspCamera(pictures) as camera:
+        source = Tap(open_input(camera.url, binary))
+        async with store_of(source, tmp_path, binary, live=True) as store:
+            await until(lambda: len(list((tmp_path / "storage").glob("*.mp4"))) >= 2)
+            seen = source.packets_seen[:]
+            for packet, sent in zip(seen, pictures, strict=False):
+                assert slices("h264", packet.data) == slices("h264", sent.data)
+            segments = sorted((tmp_path / "storage").glob("*.mp4"))
+            stored = [time_us for one in segments for time_us in read_fragments(one).times_us]
+            assert len(stored) > CODED_FPS and stored == sorted(source.times_us)[: len(stored)]
+            for first, last in ((0, len(stored)), (4, 22), (9, 10)):
+                clip = await store.fetch(stored[first], stored[last] if last < len(stored) else stored[-1] + 1)
+                shown = [frame and painted_number(frame.captured_us) for _, frame in read_clip(clip.data)]
+                assert shown == list(range(first, last))
+    true = [one.shown * US // CODED_FPS for one in pictures]
+    moved = [time_us - source.times_us[0] - place for time_us, place in zip(source.times_us, true, strict=False)]
+    assert not source.gaps and source.packets_seen[0].format.reordered
+    assert max(map(abs, moved)) < US // CODED_FPS

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from videostore.media.decode_order import DecodeOrder
+from videostore.media.decode_order import EARLY_US, DecodeOrder
 
 
 def order_of_decoding(shown_us: list[int], b_frames: int) -> list[int]:
@@ -35,7 +35,7 @@ def test_frames_are_decoded_one_after_the_other_and_none_after_it_is_shown(b_fra
 
 def test_a_frame_that_comes_too_late_or_twice_does_not_fit() -> None:
     order = DecodeOrder(0, 1)
-    assert [order.next(one) for one in (0, 30, 10)] == [-1, 0, 10]
+    assert [order.next(one) for one in (0, 30, 10)] == [-EARLY_US, 0, 10]
     for wrong in (5, 10, 30):  # of those that are shown before 10, none may follow
         assert not order.fits(wrong) and order.next(wrong) is None
     assert order.next(20) == 20

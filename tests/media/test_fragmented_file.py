@@ -22,6 +22,7 @@ async def test_reordered_frames_have_their_capture_times_in_both_orders(tmp_path
     assert all(one.decoded_us <= one.shown_us for one in content.order)
     assert content.keyframes_us == content.entries_us == times[:1]
     assert content.end_us == read_ends(path).end_us > times[-1]
+    assert content.complete_until_us == content.end_us  # nothing follows in a finished file
 
 
 async def test_an_unfinished_file_is_complete_up_to_where_no_earlier_frame_can_follow(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from videostore.media.h264_sets import read_picture_set, read_sequence_set, reordered_frames
+from tests.support.silent_sets import without_usability
+from videostore.media.h264_sets import most_reordered, read_picture_set, read_sequence_set, reordered_frames
 
 X264_MEDIUM = "6764001facb200a00b7602dc0808150000030001001e84800f183248", "68ebccb22c"
 X264_B_FRAMES = "6764000bacd94284e840000003004007a12003c50a6580"
@@ -29,6 +30,14 @@ def test_a_set_tells_how_far_frames_are_reordered() -> None:
     assert reordered_frames(bytes.fromhex(X264_BUFFERED)) == 2
     with pytest.raises(ValueError):
         reordered_frames(bytes.fromhex(X264_B_FRAMES)[:12])
+
+
+def test_a_set_that_does_not_tell_it_allows_as_many_as_its_level_holds() -> None:
+    told = bytes.fromhex(X264_B_FRAMES)
+    silent = without_usability(told)
+    assert reordered_frames(silent) is None
+    assert most_reordered(silent) == 900 // (10 * 9)  # level 1.1, 160 x 144
+    assert most_reordered(bytes.fromhex(X264_MEDIUM[0])) == 0  # its order is that of decoding
 
 
 def test_sets_that_are_cut_off_are_damaged() -> None:

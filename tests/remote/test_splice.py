@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import av
 import pytest
 
+from scripts.fakes.painted_camera import read_clip
+from tests.support.coding import coded_packets, record_coded
 from tests.support.packets import RESOLUTION_MS, same_frames
-from tests.support.recording import US
+from tests.support.recording import US, capture_times
 from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
 from videostore.media.look import Look
-from videostore.remote.splice import Packet, Piece, SplicedClip, SplicePoint, reencode_to_one_size
+from videostore.remote.splice import Packet, Piece, SplicedClip, SplicePoint
 from videostore.store.store import VideoStore
 
 
@@ -111,17 +114,27 @@ async def test_a_clip_ends_where_its_last_frame_ends_or_would_end(
     clip.close()
 
 
-async def test_clips_that_cannot_be_spliced_become_one_reencoded_clip(
-    recording: Path, times: list[int], tmp_path: Path
-) -> None:
-    async with VideoStore.open(recording) as store:
-        pieces = [await fetched(store, times[n], times[n + 5], tmp_path) for n in (2, 20)]
-    clips = [SplicedClip(tmp_path / f"spliced{n}.mp4", piece, faststart=False) for n, piece in enumerate(pieces)]
-    for clip in clips:
-        clip.close()
-    path = tmp_path / "clip.mp4"
-    await reencode_to_one_size(clips, path, find_ffmpeg())
-    piece = Piece.read(path)
-    assert (piece.width, piece.height, len(piece.packets)) == (pieces[0].width, pieces[0].height, 10)
-    assert not any(clip.path.exists() for clip in clips)
-    assert abs(piece.packets[5].time_us - clips[0].end_us) < US // 1000
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("cuts", [(3, 20, 41, 55), (0, 12, 24, 36), (1, 2, 3, 50)])
+async def test_pieces_with_b_frames_are_joined_as_they_are(tmp_path: Path, codec: str, cuts: tuple[int, ...]) -> None:
+    times = capture_times(3, fps=20, seed=7)
+    storage = tmp_path / "storage"
+    run = await record_coded(storage, coded_packets(times, codec, gop=12, b_frames=2), segment_seconds=1)
+    assert run.format.reordered
+    async with VideoStore.open(storage) as store:
+        pieces = [await fetched(store, times[first], times[last], tmp_path) for first, last in itertools.pairwise(cuts)]
+    clip = SplicedClip(tmp_path / "clip.mp4", pieces[0], faststart=False)
+    for piece in pieces[1:]:
+        point = clip.splice_point(piece)
+        assert point is not None
+        clip.append(piece, point)
+    assert clip.overlap_us > 1000 * US  # no piece has the end of another
+    clip.close()
+    shown = read_clip(clip.path)
+    expected = times[cuts[0] : cuts[-1]]
+    assert [frame and frame.captured_us for _, frame in shown] == expected
+    off_us = [s * US - shown[0][0] * US - (t - expected[0]) for (s, _), t in zip(shown, expected, strict=True)]
+    assert max(map(abs, off_us)) < 1000 * RESOLUTION_MS * 3
+    with av.open(str(clip.path)) as container:
+        decoded = [packet.dts for packet in container.demux(video=0) if packet.size]
+    assert decoded == sorted(set(decoded))

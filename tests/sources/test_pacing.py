@@ -9,6 +9,7 @@ from tests.support.coding import write_video
 from tests.support.inputs import NetworkCamera, SteppedClock, Tap, distances, open_input, painted_times, playing
 from tests.support.recording import SMALL, START_US, US, FixedClock, capture_times, until
 from videostore.base.clock import SteadyClock
+from videostore.media.decode_order import DecodeOrder
 from videostore.media.packet import StreamFormat
 from videostore.sources.handover import CodedFrame
 from videostore.sources.pacing import FileTimes, pace_file, pace_live
@@ -114,6 +115,21 @@ async def test_a_file_ends_where_so_much_of_it_is_passed_on() -> None:
         dated.append(one.frame.pts_us)
         clock.advance(1)
     assert dated == [0, 50_000, 100_000] and times.over
+
+
+@pytest.mark.parametrize(("length", "expected"), [(6, [0, 15, 5]), (15, [0, 15, 5, 10]), (20, [0, 15, 5, 10])])
+async def test_of_reordered_frames_a_file_ends_with_those_before_its_end_and_what_they_need(
+    length: int, expected: list[int]
+) -> None:
+    clock, order = FixedClock(wall=START_US), DecodeOrder(0, 1)
+    steady = SteadyClock(clock)
+    format = StreamFormat("h264", *SMALL, reordered=1)
+    first, *others = (
+        CodedFrame(format, b"x", shown, 0, 0, shown == 0, order.next(shown)) for shown in (0, 15, 5, 10, 30, 20, 25)
+    )
+    times = FileTimes(steady, length)
+    paced = pace_file(Frames(others), first, steady, times=times, resume_us=0, patience_s=1)
+    assert [one.frame.pts_us async for one in paced] == expected and times.over
 
 
 async def test_late_frames_are_dated_like_the_others(binary: str, camera: NetworkCamera) -> None:

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.coding import write_video
-from tests.support.recording import SMALL, START_US, US, capture_times, record, take_over, until
+from tests.support.recording import LOGGER, SMALL, START_US, US, capture_times, record, take_over, until
 from videostore.base.errors import ConfigError, NoRoomError, RequestError, VideoStoreError
-from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg
+from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg, run_ffmpeg
 from videostore.media.segment import probe
+from videostore.storage.archive import Archive
 from videostore.storage.directory_lock import DirectoryLock
+from videostore.storage.import_stage import STAGE
 from videostore.storage.verify import verify_directory
-from videostore.store.footage_import import STAGE, ImportedFile, import_file
+from videostore.store.footage_import import ImportedFile, import_file
 from videostore.store.store import VideoStore
 
 TIMES = capture_times(6, fps=20)
@@ -243,3 +246,64 @@ async def test_a_gap_in_the_file_is_a_gap_in_the_recording(tmp_path: Path, suffi
     assert [frame.captured_us for _, frame in read_clip(clip.path) if frame] == times
     assert (await import_file(path, directory, start=START_US)).known
     await assert_intact(directory)
+
+
+async def test_the_same_file_with_another_start_is_refused_and_both_are_named(tmp_path: Path) -> None:
+    directory = tmp_path / "sd"
+    other = tmp_path / "other.mp4"
+    write_video(other, "h264", [time_us + 3600 * US for time_us in TIMES])
+    await import_file(other, directory, start=START_US - 7200 * US)
+    path, _ = await write_and_import(directory, TIMES)
+    before = segments(directory)
+    for later_s in (-3600, -1, 2, 86400):
+        with pytest.raises(RequestError) as refused:
+            await import_file(path, directory, start=START_US + later_s * US)
+        assert refused.value.code == "import-elsewhere"
+        assert refused.value.fields["stored_us"] == START_US
+        assert refused.value.fields["start_us"] == START_US + later_s * US
+    assert segments(directory) == before
+    assert (await import_file(path, directory, start=START_US)).known
+    assert not (await import_file(path, tmp_path / "elsewhere", start=START_US + US)).known
+
+
+async def test_a_refusal_leaves_no_directory(tmp_path: Path) -> None:
+    path, directory = tmp_path / "video.mp4", tmp_path / "new" / "sd"
+    write_video(path, "h264", TIMES)
+    with pytest.raises(NoRoomError):
+        await import_file(path, directory, start=START_US, size_gb=1e-9)
+    assert not directory.parent.exists()
+    directory.mkdir(parents=True)
+    with pytest.raises(NoRoomError):
+        await import_file(path, directory, start=START_US, size_gb=1e-9)
+    assert directory.is_dir()
+
+
+async def test_what_a_killed_import_left_is_removed_when_the_store_is_opened(tmp_path: Path) -> None:
+    left = tmp_path / "door" / STAGE / "segment.mp4"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"x" * 1000)
+    async with VideoStore.open(tmp_path / "door"):
+        assert left.exists()  # a reader changes nothing
+    archive = await Archive.open(tmp_path / "door", LOGGER)
+    assert not left.parent.exists()
+    await archive.close()
+
+
+@pytest.mark.parametrize("sizes", [("320x240", "240x240"), ("160x120", "320x240")])
+async def test_pictures_whose_size_changes_are_fitted_into_the_largest_without_distortion(
+    tmp_path: Path, binary: str, sizes: tuple[str, str]
+) -> None:
+    for number, size in enumerate(sizes):
+        made = ["-f", "lavfi", "-i", f"color=white:size={size}:rate=20", "-t", "2", "-c:v", "libx264", "-bf", "0"]
+        made += ["-pix_fmt", "yuv420p", "-g", "10", "-output_ts_offset", str(2 * number)]
+        await run_ffmpeg([binary, "-v", "error", *made, "-f", "mpegts", str(tmp_path / f"{number}.ts")])
+    joined = f"concat:{tmp_path / '0.ts'}|{tmp_path / '1.ts'}"
+    await run_ffmpeg([binary, "-v", "error", "-i", joined, "-c", "copy", str(tmp_path / "video.ts")])
+    done = await import_file(tmp_path / "video.ts", tmp_path / "sd", start=START_US)
+    assert done.reencoded == "its format changes in the middle" and (done.frames, done.shortfall) == (80, "")
+    (segment,) = (tmp_path / "sd").glob("*.mp4")
+    with av.open(str(segment)) as container:
+        pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    assert len(pictures) == 80 and {picture.shape for picture in pictures} == {(240, 320)}
+    white = [int((picture > 128).any(axis=0).sum()) for picture in (pictures[20], pictures[60])]
+    assert white == [320, 240 if sizes[1] == "240x240" else 320]

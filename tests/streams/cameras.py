@@ -43,7 +43,7 @@ class Camera:
     @property
     def copied(self) -> bool:
         """Whether `record` takes its pictures as they come."""
-        return self.coding.codec != "mjpeg" and not self.coding.b_frames
+        return self.coding.codec != "mjpeg"
 
 
 CAMERAS = {
@@ -56,12 +56,14 @@ CAMERAS = {
     "h264-gop-10s": Camera(Coding("h264", gop_s=10), seconds=24),
     "h264-b-frames": Camera(Coding("h264", b_frames=2), "aac", seconds=10, ways=BOTH),
     "h264-b-frames-gop-10s": Camera(Coding("h264", gop_s=10, b_frames=2), seconds=24),
+    "h264-open-gop": Camera(Coding("h264", b_frames=2, open_gop=True), seconds=10),
     "h264-credentials": Camera(Coding("h264"), "aac", credentials=True, ways=BOTH),
     "hevc": Camera(Coding("hevc"), "aac"),
     "hevc-udp-opus": Camera(Coding("hevc", gop_s=2), "opus", transport="udp", ways=BOTH),
     "hevc-10-bit": Camera(Coding("hevc", gop_s=2, ten_bit=True)),
     "hevc-gop-10s": Camera(Coding("hevc", gop_s=10), "g711", seconds=24, ways=BOTH),
     "hevc-b-frames": Camera(Coding("hevc", gop_s=2, b_frames=2), "g711", seconds=10, ways=BOTH),
+    "hevc-open-gop": Camera(Coding("hevc", b_frames=2, open_gop=True), seconds=10),
     "hevc-slices-split": Camera(Coding("hevc", slices=2), config_interval=-1),
     "mjpeg": Camera(Coding("mjpeg")),
     "mjpeg-udp-g711": Camera(Coding("mjpeg"), "g711", transport="udp", ways=BOTH),

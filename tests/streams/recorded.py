@@ -42,8 +42,11 @@ class Recorded:
     @classmethod
     def of(cls, name: str, way: str, recording: Recording) -> Recorded:
         """Compare what is stored with what was sent."""
+        camera = CAMERAS[name]
         stored = stored_pictures(recording.directory)
-        return cls(name, way, CAMERAS[name], recording, stored, compare(stored, recording.sent))
+        # Of the last ones, those that are shown earlier may not have come.
+        stored = stored[: len(stored) - camera.coding.b_frames]
+        return cls(name, way, camera, recording, stored, compare(stored, recording.sent))
 
     @property
     def row(self) -> str:

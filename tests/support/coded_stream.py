@@ -27,6 +27,8 @@ class Coding:
     """From keyframe to keyframe; 0: each picture is one."""
     b_frames: int = 0
     ten_bit: bool = False
+    open_gop: bool = False
+    """Whether pictures that are shown before a keyframe need those before it."""
     slices: int = 1
     size: tuple[int, int] = SIZE
     length_s: float = 20
@@ -89,7 +91,8 @@ def _encoder(coding: Coding) -> Any:
     context.width, context.height = coding.size
     context.pix_fmt = "yuv420p10le" if coding.ten_bit else "yuv420p"
     context.time_base, context.framerate = Fraction(1, FPS), FPS
-    common = f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes={coding.b_frames}:b-adapt=0:open-gop=0"
+    common = f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes={coding.b_frames}:b-adapt=0"
+    common += f":open-gop={int(coding.open_gop)}"
     if coding.codec == "h264":
         h264 = f"{common}:repeat-headers=1:slices={coding.slices}"
         context.options = {"preset": "veryfast", "crf": "20", "threads": "1", "x264-params": h264}

@@ -21,7 +21,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from tests.support.checkout import ROOT
 
 REASONS = frozenset({"gap", "index_trouble", "reason", "reencoded", "storage_trouble", "trouble"})
-FAULTS = frozenset({"BadPictureError", "CameraError", "InputFault", "InputRefused", "UncopyableError"})
+FAULTS = frozenset(
+    {"BadPictureError", "CameraError", "InputFault", "InputRefused", "ReorderedError", "UncopyableError"}
+)
 REFUSALS = frozenset({"NotSupportedError", "ViamGRPCError"})
 LOG = frozenset({"error", "exception", "info", "warning"})
 TABLES = frozenset({"_MISTAKES"})

@@ -199,6 +199,8 @@ REQUEST = {
     " with --start TIME or start=.",
     "import-in-future": "The file {path} would be stored from {captured:range}, which is in the future. Say when its"
     " first frame was captured, with --start TIME or start=.",
+    "import-elsewhere": "The file {path} was imported before, from {stored_us:time} on. It is not stored a second time,"
+    " from {start_us:time} on. If that start is the right one, import it into another directory.",
     "import-into-recording": "{path} is the directory of a recorder, whose quota may delete at once what is imported."
     " Import into a directory of its own, or name the quota with --size-gb or size_gb=.",
     "read-only-save": "A read-only store cannot schedule saves. Use wait=True.",

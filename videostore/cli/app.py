@@ -300,8 +300,8 @@ def record(
     exit_codes={
         **EXIT_CODES,
         DONE: "imported, or imported before",
-        REFUSED: "wrong arguments, or a file that cannot be imported",
-        INCOMPLETE: "imported, but a file is cut off or damaged",
+        REFUSED: "wrong arguments, or no file that can be imported",
+        INCOMPLETE: "imported, but a file is cut off or damaged, or was refused",
     },
 )
 def import_(

@@ -9,19 +9,35 @@ from videostore.base.constants import CAMERA_SILENCE_S, US_PER_SECOND
 from videostore.base.errors import RequestError
 from videostore.cli import terminal
 from videostore.cli.runtime import DONE, INCOMPLETE, print_message
+from videostore.cli.style import CommandLineStyle, sentence_of
 from videostore.cli.time_options import format_length, format_range
 from videostore.store.footage_import import ImportedFile, import_file
 
+_OF_DIRECTORY = frozenset({"import-into-recording"})
+"""What no other file would change."""
+
 
 async def import_files(files: Sequence[str], directory: Path, *, start_us: int | None, size_gb: float | None) -> int:
-    """Import one file after the other, and return the exit code. The first that cannot be imported ends it."""
+    """Import one file after the other, and return the exit code. A file that is refused does not keep the others out.
+
+    Raises:
+        VideoStoreError: the directory cannot be used, is full, or none of the files could be imported: the last reason.
+    """
     if start_us is not None and len(files) > 1:
         raise RequestError("import-several", count=len(files))
-    code = DONE
+    code, refusals = DONE, list[RequestError]()
     for name in files:
         path = Path(name).expanduser()
-        with terminal.progress_bar(f"Importing {path.name}") as show:
-            done = await import_file(path, directory, start=start_us, size_gb=size_gb, on_progress=show)
+        try:
+            with terminal.progress_bar(f"Importing {path.name}") as show:
+                done = await import_file(path, directory, start=start_us, size_gb=size_gb, on_progress=show)
+        except RequestError as error:
+            refusals.append(error)
+            if error.code in _OF_DIRECTORY or len(refusals) == len(files):
+                raise
+            print_message(sentence_of(error, CommandLineStyle()))
+            code = INCOMPLETE
+            continue
         code = max(code, _report(done))
     return code
 

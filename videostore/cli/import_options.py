@@ -10,7 +10,7 @@ HELP = (
     "The video of files becomes a recording of its own time, as fast as the disk can. H.264 and H.265 are not "
     "re-encoded, if possible. Sound is left out. Without --start, a file has to tell when it was captured: a clip or "
     "a segment to the microsecond, others to the second by their header or their name, which is local time without a "
-    "Z. If that is doubtful, the file is refused; the files before it are stored. The same "
+    "Z. If that is doubtful, the file is refused; the other files are stored. The same "
     "file is stored once. Import into a directory of its own."
 )
 

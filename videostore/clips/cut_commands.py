@@ -60,6 +60,11 @@ class CutCommand:
     files: Mapping[Path, str]
     """Files to write before it runs, with their text: the lists and tags that it reads."""
 
+    def write_files(self) -> None:
+        """Blocking."""
+        for path, text in self.files.items():
+            path.write_text(text, encoding="utf-8")
+
 
 def join_command(
     plan: Plan,
@@ -130,14 +135,7 @@ def mix_command(sounds: Sequence[Path], output: Path, *, length_us: int, work: P
     inputs = [ffmpeg.input(str(one.absolute()), **OWN_CLIP).audio for one in sounds]
     until = format_seconds(max(0, length_us - REENCODED_PACKET_US))
     mixed = ffmpeg.filter(inputs, "amix", inputs=len(inputs), duration="longest", normalize=0)
-    return _Command(work).writing(
-        mixed.output(
-            str(output.absolute()),
-            f="mp4",
-            t=format_seconds(max(0, length_us - REENCODED_PACKET_US)),
-            **REENCODED_SOUND,
-        )
-    )
+    return _Command(work).writing(mixed.output(str(output.absolute()), f="mp4", t=until, **REENCODED_SOUND))
 
 
 def edge_command(

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar, cast
@@ -303,7 +303,7 @@ class ClipCutter:
     async def _ffmpeg(
         self, command: CutCommand, complaints: list[str], *options: str
     ) -> AsyncIterator[asyncio.StreamReader]:
-        await off_loop(_write_files, command.files)
+        await off_loop(command.write_files)
         messages = ("-hide_banner", "-nostats", "-loglevel", loglevel(self._logger), "-y")
         arguments = [self._binary, *command.arguments, *options, *messages]
         async with ffmpeg_output(
@@ -348,9 +348,3 @@ def _unlink(path: Path) -> int:
     """Blocking."""
     path.unlink(missing_ok=True)
     return 0
-
-
-def _write_files(files: Mapping[Path, str]) -> None:
-    """Blocking."""
-    for path, text in files.items():
-        path.write_text(text, encoding="utf-8")

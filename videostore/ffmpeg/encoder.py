@@ -74,7 +74,8 @@ class Encoder:
         if self.name == "libx264":
             options |= {
                 "preset": self.preset,
-                "x264-params": "rc-lookahead=0:sync-lookahead=0:mbtree=0:sliced-threads=1",
+                # Without fps ffmpeg 5.1 takes the time base of a stream of JPEGs for it: the first frames are gray.
+                "x264-params": f"fps={self.framerate}:rc-lookahead=0:sync-lookahead=0:mbtree=0:sliced-threads=1",
             }
         elif self.name == "libx265":
             options |= {

@@ -59,10 +59,13 @@ _EXPECTED = (
     "codec frame size is not set",
     "Unable to write PRFT, no entries in the track",
     "Estimating the duration of the last packet in a fragment",
+    "Packet duration: -",
+    "pts has no value",
 )
 """Warnings about what is intended: a segment's first time is absolute (`prft`), and passes the end of NTP's first era
 in 2036; the colours of JPEG are converted; a time base of microseconds is not a frame rate; sound has its own length of
-frames, and fragments of its own where video is slow; nothing tells how long the last frame of a run lasts."""
+frames, and fragments of its own where video is slow, and its times vary; nothing tells how long the last frame of a run
+lasts."""
 
 
 def find_ffmpeg() -> str:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import bisect
 
+EARLY_US = 100
+"""At the start of a run frames are decoded so far apart, before the first is shown: more than the unit of time of a
+clip."""
+
 
 class DecodeOrder:
     """The decoding times of one run, for frames that come in the order in which they are decoded.
@@ -15,11 +19,12 @@ class DecodeOrder:
     def __init__(self, first_us: int, reordered: int) -> None:
         """`first_us` is when the first frame is shown; `reordered` is how many frames can be decoded after a frame
         that is shown later than they are."""
-        self._latest_us = [first_us - number for number in range(reordered, 0, -1)]
+        self._latest_us = [first_us - number * EARLY_US for number in range(reordered, 0, -1)]
         """When the last frames are shown, and before them the first ones would have been; sorted."""
-        self.first_us = first_us - reordered
+        self.begins_us = first_us - reordered * EARLY_US
         """When the first frame is decoded."""
-        self._decoded_us = self.first_us - 1
+        self._decoded_us = self.begins_us - 1
+        self._first_us = first_us
 
     def fits(self, shown_us: int) -> bool:
         """Whether a frame that is shown then can be the next one."""
@@ -40,4 +45,4 @@ class DecodeOrder:
         at = bisect.bisect_left(self._latest_us, shown_us)
         decoded_us = shown_us if at == 0 else self._latest_us[0]
         taken = at < len(self._latest_us) and self._latest_us[at] == shown_us
-        return None if taken or decoded_us <= self._decoded_us else (at, decoded_us)
+        return None if taken or shown_us < self._first_us or decoded_us <= self._decoded_us else (at, decoded_us)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import functools
 import itertools
 import os
 import stat
@@ -18,7 +19,8 @@ import av.error
 
 from videostore.base.constants import CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR, US_PER_SECOND
 from videostore.base.errors import RequestError, reason_of
-from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, parameter_sets
+from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
+from videostore.media.packet_digest import PacketDigest
 from videostore.media.recovery_point import recovers_later
 
 KEYFRAMES_APART_US = 30 * US_PER_SECOND
@@ -31,6 +33,7 @@ READ_OPTIONS = {
 """Formats that tell the time of each frame, and lead to no other file and no host, as playlists do."""
 _FORMATS = "MP4, MOV, Matroska, WebM, MPEG-TS, MPEG, AVI, FLV and WMV"
 _COVER = av.stream.Disposition.attached_pic
+_CHANGES = "its format changes in the middle"
 _REPORT_EVERY = 256
 """Packets between two reports of the progress."""
 
@@ -43,6 +46,9 @@ class Footage:
     """ffmpeg's name: `h264`, `hevc` …"""
     width: int
     height: int
+    """Of the largest pictures, if their size changes."""
+    resized: bool
+    """Whether it does."""
     frames: int
     """The frames that are shown, from the first one that can be decoded."""
     skipped: int
@@ -90,7 +96,12 @@ def survey(path: Path, on_progress: Callable[[float], None], is_over: Callable[[
             raise _unreadable(path, "it is not a regular file")
         # An absolute path: libav would take a name such as `http:…` for a URL.
         with av.open(f"file:{path.absolute()}", metadata_errors="replace", options=READ_OPTIONS) as container:
-            return _survey(path, container, lambda at: on_progress(min(1.0, at / max(1, status.st_size))), is_over)
+            stream = _video_of(path, container)
+            context = stream.codec_context
+            beginning = f"{context.name} {stream.time_base} ".encode() + bytes(context.extradata or b"")
+            with PacketDigest(beginning) as digest:
+                report = functools.partial(_report, on_progress, max(1, status.st_size))
+                return _survey(path, container, stream, digest, report, is_over)
     except InterruptedError:
         raise
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
@@ -103,12 +114,27 @@ def _unreadable(path: Path, reason: str) -> RequestError:
     return RequestError("import-unreadable", path=path, reason=reason)
 
 
-def _survey(path: Path, container: Any, on_read: Callable[[int], None], is_over: Callable[[], bool]) -> Footage:
+def _report(on_progress: Callable[[float], None], size_bytes: int, at: int) -> None:
+    on_progress(min(1.0, at / size_bytes))
+
+
+def _video_of(path: Path, container: Any) -> Any:
     # The stream that ffmpeg takes as well: the first that is no cover picture.
     stream = next((one for one in container.streams.video if not one.disposition & _COVER), None)
     if stream is None or stream.codec_context is None:
         raise _unreadable(path, "it has no video")
-    reader = _Reader(stream, turned=_is_turned(path, stream.index))
+    return stream
+
+
+def _survey(
+    path: Path,
+    container: Any,
+    stream: Any,
+    digest: PacketDigest,
+    on_read: Callable[[int], None],
+    is_over: Callable[[], bool],
+) -> Footage:
+    reader = _Reader(stream, digest, turned=_is_turned(path, stream.index))
     for number, packet in enumerate(container.demux(stream)):
         if number % _REPORT_EVERY == 0:
             if is_over():
@@ -129,8 +155,9 @@ def _survey(path: Path, container: Any, on_read: Callable[[int], None], is_over:
     gaps = _gaps(intervals, None if uncopyable else frozenset(reader.keyframes), base)
     return Footage(
         codec=stream.codec_context.name,
-        width=stream.width,
-        height=stream.height,
+        width=reader.size[0],
+        height=reader.size[1],
+        resized=reader.resized,
         frames=len(times),
         skipped=reader.skipped,
         begin_us=round(min(reader.begin, times[0]) * base),
@@ -141,7 +168,7 @@ def _survey(path: Path, container: Any, on_read: Callable[[int], None], is_over:
         stretches_us=tuple(round(one * base) for one in (times[0], *(after for _, after in gaps))),
         gaps_us=tuple((round(before * base), round(after * base)) for before, after in gaps),
         size_bytes=reader.size_bytes,
-        digest=reader.digest(),
+        digest=digest.hexdigest(),
         uncopyable=uncopyable,
         has_sound=bool(container.streams.audio),
         tags=dict(container.metadata),
@@ -176,20 +203,22 @@ def _far_apart(keyframes: array[int], last: int, base: Any) -> str:
 class _Reader:
     """Takes the packets of a stream one after the other."""
 
-    def __init__(self, stream: Any, *, turned: bool) -> None:
+    def __init__(self, stream: Any, digest: PacketDigest, *, turned: bool) -> None:
         context = stream.codec_context
         self.times = array("q")
         self.keyframes = array("q")
         self.skipped = self.size_bytes = 0
         self.begin = 1 << 62
-        self.untimed = self.goes_back = False
+        self.untimed = self.goes_back = self._changes = False
         self._decoded = -(1 << 62)
         self.uncopyable = ""
+        self.size = stream.width, stream.height
+        self.resized = False
         self._codec = context.name
         extradata = bytes(context.extradata or b"")
         self._in_band = extradata[:1] != b"\1"
         self._sets = b""
-        self._hash = hashlib.blake2b(f"{context.name} {stream.time_base} ".encode() + extradata, digest_size=16)
+        self._digest = digest
         try:
             if self._codec not in COPYABLE:
                 raise UncopyableError(f"its codec is {self._codec}")
@@ -202,8 +231,7 @@ class _Reader:
     def add(self, packet: Any) -> None:
         data = memoryview(packet)
         self.size_bytes += len(data)
-        self._hash.update(f"{packet.pts} {len(data)} ".encode())
-        self._hash.update(data)
+        self._digest.add(packet.pts, data)
         if packet.pts is None:
             self.untimed = True
             return
@@ -215,11 +243,22 @@ class _Reader:
         if not self.keyframes and not packet.is_keyframe:
             self.skipped += 1
             return
-        self.uncopyable = self.uncopyable or self._fault(packet)
+        looks = self._codec in COPYABLE and (packet.is_keyframe or not self.uncopyable)
+        fault = self._fault(packet) if looks else ""
+        self._changes |= fault == _CHANGES
+        self.uncopyable = self.uncopyable or fault
         if packet.is_keyframe:
+            if self._changes:
+                self._learn_size(bytes(packet))
             self.keyframes.append(packet.pts)
         if not packet.is_discard:
             self.times.append(packet.pts)
+
+    def _learn_size(self, keyframe: bytes) -> None:
+        with contextlib.suppress(UncopyableError):
+            info = inspect_keyframe(self._codec, keyframe)
+            self.resized |= (info.width, info.height) != self.size
+            self.size = max(self.size, (info.width, info.height), key=lambda size: size[0] * size[1])
 
     def _fault(self, packet: Any) -> str:
         """Why this frame cannot be stored as it is."""
@@ -228,16 +267,13 @@ class _Reader:
         if self.keyframes and packet.pts < self.keyframes[-1]:
             return "its frames need those of the group before (open GOP)"
         if packet.has_sidedata("new_extradata"):
-            return "its format changes in the middle"
+            return _CHANGES
         if packet.is_keyframe and self._in_band:
             data = bytes(packet)
             if self._codec == "h264" and recovers_later(data):
                 return "it has no keyframes: its pictures are refreshed bit by bit"
             sets = parameter_sets(self._codec, data)
             if self._sets and sets and sets != self._sets:
-                return "its format changes in the middle"
+                return _CHANGES
             self._sets = sets or self._sets
         return ""
-
-    def digest(self) -> str:
-        return self._hash.hexdigest()

@@ -137,7 +137,9 @@ class FragmentedFile:
     @property
     def complete_until_us(self) -> int:
         """Up to here no frame can follow: later frames may still lack some that are shown before them."""
-        return min(self.end_us, self.fragments[-1].decoded_until_us) if self.is_reordered else self.end_us
+        if self.finished or not self.is_reordered:
+            return self.end_us
+        return min(self.end_us, self.fragments[-1].decoded_until_us)
 
     @property
     def size_bytes(self) -> int:

@@ -8,6 +8,24 @@ from videostore.media.bits import BitReader, unescape
 
 _HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 """Profiles whose sets name the chroma format and the bit depth."""
+_BASELINE = 66
+"""A profile without B frames."""
+_HELD_MACROBLOCKS = {
+    **dict.fromkeys((9, 10), 396),
+    11: 900,
+    **dict.fromkeys((12, 13, 20), 2376),
+    21: 4752,
+    **dict.fromkeys((22, 30), 8100),
+    31: 18_000,
+    32: 20_480,
+    **dict.fromkeys((40, 41), 32_768),
+    42: 34_816,
+    50: 110_400,
+    **dict.fromkeys((51, 52), 184_320),
+}
+"""By level: how many macroblocks a decoder holds (MaxDpbMbs)."""
+_MOST_MACROBLOCKS = 696_320
+_MOST_HELD = 16
 _MAX_POC_CYCLE = 255
 _MAX_BUFFERS = 32
 _EXTENDED_SAR = 255
@@ -29,6 +47,10 @@ class SequenceSet:
     """Whether all frames are coded as frames, none as two fields."""
     lossless: bool = False
     """Whether frames may be coded without any loss, for which ffmpeg's decoder prepares itself once for a stream."""
+    ordered: bool = False
+    """Whether frames are shown in the order in which they are decoded, whatever else it says."""
+    macroblocks: int = 0
+    """Of a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,29 +108,46 @@ def _read_sequence_set(unit: bytes) -> tuple[BitReader, SequenceSet]:
             reader.signed()
     reference_frames = reader.unsigned()
     reader.flag()  # gaps_in_frame_num_value_allowed_flag
-    reader.unsigned()
-    reader.unsigned()  # the size
+    width, height = 1 + reader.unsigned(), 1 + reader.unsigned()
     progressive = reader.flag()
     if not progressive:
         reader.flag()  # mb_adaptive_frame_field_flag
     reader.flag()  # direct_8x8_inference_flag
-    read = SequenceSet(id, profile, level, chroma_format, bit_depth, reference_frames, progressive, lossless)
-    return reader, read
+    ordered = order == 2 or profile == _BASELINE
+    size = width * height * (1 if progressive else 2)
+    coding = chroma_format, bit_depth, reference_frames, progressive, lossless
+    return reader, SequenceSet(id, profile, level, *coding, ordered, size)
 
 
-def reordered_frames(unit: bytes) -> int:
-    """How many frames may precede one in the order of decoding and follow it in that of showing, by a NAL unit of type
-    7: `max_num_reorder_frames` (E.1.1); 0 if it does not say.
+def most_reordered(unit: bytes) -> int:
+    """The most frames that may be reordered by a NAL unit of type 7 that does not say it: as many as a decoder of its
+    level can hold (A.3.1); 0 if frames are shown in the order in which they are decoded.
 
     Raises:
         ValueError: it is damaged.
     """
-    reader, _ = _read_sequence_set(unit)
+    read = read_sequence_set(unit)
+    if read.ordered:
+        return 0
+    held = _HELD_MACROBLOCKS.get(read.level, _MOST_MACROBLOCKS) // max(read.macroblocks, 1)
+    return min(max(held, read.reference_frames, 1), _MOST_HELD)
+
+
+def reordered_frames(unit: bytes) -> int | None:
+    """How many frames may precede one in the order of decoding and follow it in that of showing, by a NAL unit of type
+    7: `max_num_reorder_frames` (E.1.1); None if it does not say.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    reader, found = _read_sequence_set(unit)
+    if found.ordered:
+        return 0
     if reader.flag():  # frame_cropping_flag
         for _ in range(4):
             reader.unsigned()
     if not reader.flag():  # vui_parameters_present_flag
-        return 0
+        return None
     if reader.flag() and reader.bits(8) == _EXTENDED_SAR:
         reader.bits(32)
     if reader.flag():  # overscan_info_present_flag
@@ -128,7 +167,7 @@ def reordered_frames(unit: bytes) -> int:
         reader.flag()  # low_delay_hrd_flag
     reader.flag()  # pic_struct_present_flag
     if not reader.flag():  # bitstream_restriction_flag
-        return 0
+        return None
     reader.flag()
     for _ in range(4):
         reader.unsigned()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import av
 import av.error
 
+from videostore.media.h264_sets import most_reordered
 from videostore.media.h264_sets import reordered_frames as h264_reordered_frames
 from videostore.media.hevc_sets import reordered_frames as hevc_reordered_frames
 
@@ -24,6 +26,7 @@ _PLAYABLE = {
 
 _FRESH_STARTS = {"h264": frozenset({5}), "hevc": frozenset({16, 17, 18, 19, 20, 21})}
 """NAL units of frames that start the order of pictures again: IDR; BLA, IDR and, behind an end of sequence, CRA."""
+_IDR = {"h264": frozenset({5}), "hevc": frozenset({19, 20})}
 _MAX_UNITS_BEFORE_FRAME = 64
 
 COPYABLE = frozenset(_SETS)
@@ -32,6 +35,10 @@ COPYABLE = frozenset(_SETS)
 
 class UncopyableError(Exception):
     """The video must be re-encoded to be recorded."""
+
+
+class ReorderedError(UncopyableError):
+    """Its frames are reordered, which it does not say: to be copied it must be opened as one that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,10 @@ class KeyframeInfo:
     pixels: str
     """ffmpeg's name of the pixel format."""
     reordered: int
-    """How many frames may come after one that is shown later than they are: 0 if they come as they are shown."""
+    """How many frames may come after one that is shown later than they are: 0 if they come as they are shown, or if it
+    does not say."""
+    most_reordered: int = 0
+    """The most that there can be of them, if it does not say."""
 
     def check(self, codec: str) -> None:
         """Refuse what a recording cannot contain.
@@ -67,21 +77,35 @@ def inspect_keyframe(codec: str, keyframe: bytes) -> KeyframeInfo:
             context = stream.codec_context
             if not stream.width or not stream.height or context.pix_fmt is None:
                 raise UncopyableError("its first keyframe cannot be read")
-            reordered = _reordered(codec, keyframe) if context.has_b_frames else 0
-            return KeyframeInfo(stream.width, stream.height, context.pix_fmt, reordered)
+            sizes = stream.width, stream.height, context.pix_fmt
+            if context.has_b_frames:
+                return KeyframeInfo(*sizes, max(filter(None, _reordering(codec, keyframe)), default=0))
+            return KeyframeInfo(*sizes, 0, _most_reordered(codec, keyframe))
     except (av.error.FFmpegError, IndexError, ValueError) as error:
         raise UncopyableError("its first keyframe cannot be read") from error
 
 
-def _reordered(codec: str, keyframe: bytes) -> int:
-    """The highest number of reordered frames of all sequence parameter sets.
+def _reordering(codec: str, keyframe: bytes) -> list[int | None]:
+    """How far each sequence parameter set says that frames are reordered.
 
     Raises:
         ValueError: they are damaged.
     """
     read = h264_reordered_frames if codec == "h264" else hevc_reordered_frames
+    return [read(one) for one in _sequence_sets(codec, keyframe)]
+
+
+def _most_reordered(codec: str, keyframe: bytes) -> int:
+    """How many frames may be reordered although no sequence parameter set says so; 0 if the sets cannot be read."""
+    with contextlib.suppress(ValueError):
+        if codec == "h264" and None in _reordering(codec, keyframe):
+            return max(most_reordered(one) for one in _sequence_sets(codec, keyframe))
+    return 0
+
+
+def _sequence_sets(codec: str, keyframe: bytes) -> list[bytes]:
     units = parameter_sets(codec, keyframe).split(b"\0" + _START)
-    return max((read(one) for one in units if one and _kind(codec, one[0]) == _SEQUENCE_SET[codec]), default=0)
+    return [one for one in units if one and _kind(codec, one[0]) == _SEQUENCE_SET[codec]]
 
 
 def _kind(codec: str, first: int) -> int:
@@ -103,6 +127,31 @@ def parameter_sets(codec: str, data: bytes) -> bytes:
             kinds.add(kind)
         begin = end
     return b"".join(found) if kinds.issuperset(_SETS[codec]) else b""
+
+
+def is_idr(codec: str, keyframe: bytes) -> bool:
+    """Whether a keyframe in Annex B is one before which no frame is shown that is decoded after it."""
+    at = keyframe.find(_START)
+    while at >= 0 and at + 3 < len(keyframe):
+        kind = _kind(codec, keyframe[at + 3])
+        if 1 <= kind <= 5 if codec == "h264" else kind < 32:
+            return kind in _IDR[codec]
+        at = keyframe.find(_START, at + 3)
+    return False
+
+
+def is_b_frame(codec: str, data: bytes) -> bool:
+    """Whether the first slice of a frame of H.264 in Annex B is a B slice (7.3.3); False for other codecs.
+
+    Only such frames can be shown before one that is decoded earlier, in streams of cameras.
+    """
+    at = data.find(_START) if codec == "h264" else -1
+    while at >= 0 and at + 4 < len(data):
+        if 1 <= data[at + 3] & 0x1F <= 5:
+            # first_mb_in_slice is 0, which is one bit; slice_type is 1 or 6.
+            return data[at + 4] & 0b11110000 == 0b10100000 or data[at + 4] & 0b11111100 == 0b10011100
+        at = data.find(_START, at + 3)
+    return False
 
 
 def starts_fresh(codec: str, read: Callable[[int, int], bytes], *, length_bytes: int = 4) -> bool:

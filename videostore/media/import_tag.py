@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
@@ -40,6 +41,16 @@ def write_run(path: Path, run_us: int) -> None:
 
 def read_import(path: Path) -> str | None:
     """The digest of the file that a segment was imported from; None if it was recorded, or cannot be read. Blocking."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return _read(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _read(path: Path, *version: int) -> str | None:
+    """The same for one state of the file: of several files, each looks at all segments that are stored."""
     try:
         with path.open("rb", buffering=4096) as file:
             at, file_bytes = 0, path.stat().st_size

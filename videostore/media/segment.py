@@ -212,7 +212,7 @@ def frame_times(
         damaged=damaged,
         order=content.order,
         origin_us=content.origin_us,
-        complete_until_us=content.complete_until_us if is_open and content.is_reordered else None,
+        complete_until_us=segment.end_us if is_open and segment.end_us < content.end_us else None,
     )
 
 

@@ -11,7 +11,7 @@ import ffmpeg
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.time_format import format_seconds
 from videostore.ffmpeg.encoder import Encoder
-from videostore.ffmpeg.filters import deinterlaced, even_size, player_colours
+from videostore.ffmpeg.filters import deinterlaced, even_size, fitted, player_colours
 from videostore.ffmpeg.process import loglevel
 from videostore.media.footage import READ_OPTIONS, Footage
 from videostore.media.import_tag import import_tag
@@ -45,6 +45,10 @@ def import_command(
     if encoder.copies:
         options |= FRAGMENTS_IN_TIME
         video = source["V:0"]
+    elif footage.resized:
+        # The filter for fields holds a frame back, which is lost when ffmpeg builds the filters for another size.
+        width, height = (2 * ((pixels + 1) // 2) for pixels in (footage.width, footage.height))
+        video = fitted(source["V:0"], width, height, may_have_fields=False)
     else:
         video = player_colours(even_size(deinterlaced(source["V:0"])), full_range=footage.codec == "mjpeg")
     output = video.output(

@@ -12,6 +12,7 @@ import av
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.media.decode_order import DecodeOrder
+from videostore.media.nut_header import with_decode_delay
 from videostore.media.packet import Packet
 from videostore.media.sound import SoundFormat, SoundPacket, sample_entry
 from videostore.media.sound_file import whole_file
@@ -43,6 +44,7 @@ class NutWriter:
     def __init__(self, first: Packet, framerate: int) -> None:
         """For a stream that begins with `first`, which still has to be added."""
         self._epoch_us = first.captured_us
+        self._delay = first.format.reordered
         self._order = DecodeOrder(first.captured_us, first.format.reordered)
         self._bytes = _Bytes()
         sound = first.format.sound
@@ -56,7 +58,7 @@ class NutWriter:
         """When the last frame was decoded, as the muxer was told."""
         self._keyframes_us: deque[int] = deque()
         """When the keyframes are decoded that ffmpeg may hold back for their sound."""
-        self._border_us = self._order.first_us
+        self._border_us = self._order.begins_us
         """When the last keyframe is decoded before which sound comes too late: it would be taken for later sound."""
 
     def takes(self, captured_us: int) -> bool:
@@ -70,7 +72,10 @@ class NutWriter:
 
     def take(self) -> bytearray:
         """The bytes of the packets that were added since it was last called."""
-        return self._bytes.take()
+        written = self._bytes.take()
+        if self._delay and written:  # the parameter sets need not say it
+            written, self._delay = bytearray(with_decode_delay(bytes(written), self._delay)), 0
+        return written
 
     def add(self, packet: Packet) -> None:
         """Append a packet with its sound. Its pts is its distance from the first one.
@@ -126,7 +131,7 @@ class NutWriter:
     def end(self) -> bytearray:
         """What was not taken yet, and what follows the last packet."""
         self._container.close()
-        return self._bytes.take()
+        return self.take()
 
 
 class _Bytes(io.RawIOBase):

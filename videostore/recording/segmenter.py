@@ -15,6 +15,7 @@ from videostore.base.time_format import format_seconds
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.filters import even_size, player_colours
 from videostore.ffmpeg.process import loglevel
+from videostore.media.decode_order import EARLY_US
 from videostore.media.segment_names import open_pattern, run_comment
 from videostore.recording.nut_writer import SOUND_PATIENCE_US
 from videostore.recording.output_report import REPORT_ARGUMENTS, report_frames
@@ -92,8 +93,7 @@ def recording_command(
     if reordered or sound:
         ordering = {"bsf:v": _decoding_times(reordered, lengths=sound), "avoid_negative_ts": "disabled"}
     if sound:
-        lengths = "setts=pts=PTS:dts=DTS:duration='if(eq(NEXT_DTS,NOPTS),DURATION,NEXT_DTS-DTS)'"
-        ordering |= {"c:a": "copy", "bsf:a": lengths, "max_interleave_delta": SOUND_PATIENCE_US}
+        ordering |= {"c:a": "copy", "max_interleave_delta": SOUND_PATIENCE_US}
     output = ffmpeg.output(
         *((video, source.audio) if sound else (video,)),
         output_pattern(directory, epoch_us),
@@ -135,15 +135,11 @@ def _decoding_times(reordered: int, *, lengths: bool) -> str:
     ffmpeg guesses it by the frame rate, which can be later than when a frame is shown. With `lengths` it also says how
     long each frame lasts in decoding, and holds it back until the next one.
     """
-    dts = f"if(lt(N,{reordered}),(N-{reordered})/({US_PER_SECOND}*TB),DTS)" if reordered else "DTS"
+    dts = f"if(lt(N,{reordered}),(N-{reordered})*{EARLY_US}/({US_PER_SECOND}*TB),DTS)" if reordered else "DTS"
     filter = f"setts=pts=PTS:dts='{dts}'"
     if lengths:
-        last = reordered - 1
-        first = (
-            f"if(lt(N,{last}),1/({US_PER_SECOND}*TB),if(eq(N,{last}),NEXT_DTS+1/({US_PER_SECOND}*TB),"
-            if last >= 0
-            else "(("
-        )
+        early, last = f"{EARLY_US}/({US_PER_SECOND}*TB)", reordered - 1
+        first = f"if(lt(N,{last}),{early},if(eq(N,{last}),NEXT_DTS+{early}," if last >= 0 else "(("
         filter += f":duration='if(eq(NEXT_DTS,NOPTS),DURATION,{first}NEXT_DTS-DTS)))'"
     return filter
 

@@ -16,14 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import av
-import ffmpeg
 
 from videostore.base.constants import US_PER_SECOND
-from videostore.base.tasks import run_in_thread
-from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
-from videostore.ffmpeg.filters import fitted
-from videostore.ffmpeg.options import CLIP_TIMESCALE, EXACT_TIMES, OWN_CLIP, REENCODED
-from videostore.ffmpeg.process import run_ffmpeg
+from videostore.ffmpeg.options import CLIP_TIMESCALE
 from videostore.media.clip_times import (
     DATE,
     STRETCHES,
@@ -41,9 +36,12 @@ from videostore.media.mp4_tags import write_synopsis
 
 _TIME_BASE = Fraction(1, US_PER_SECOND)
 _DIGEST_BYTES = 16
+_STEP_US = 2 * US_PER_SECOND // CLIP_TIMESCALE
+"""Frames of two pieces are decoded so far apart at least, where the second is decoded early for its B frames."""
+_FAR_US = 1 << 40
 _KEPT_TAGS = ("creation_time", "comment", TITLE, DATE)
 """Those of the first piece are right for the whole clip; `STRETCHES` are only known at its end."""
-_OPTIONS = {"movie_timescale": str(US_PER_SECOND), "video_track_timescale": str(CLIP_TIMESCALE)}
+CLIP_OPTIONS = {"movie_timescale": str(US_PER_SECOND), "video_track_timescale": str(CLIP_TIMESCALE)}
 """With the default, milliseconds, the edit list could end before the last frame."""
 
 
@@ -126,7 +124,15 @@ class Piece:
         if (self.codec, self.width, self.height, self.look) != (other.codec, other.width, other.height, other.look):
             return False
         same_setup = self.codec == "h264" or self.extradata == other.extradata or self._has_sets_of(other)
-        return self.in_display_order and other.in_display_order and same_setup
+        return self._is_plain and other._is_plain and same_setup
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether it shows all that is behind its start. With B frames, only tags tell where it continues another."""
+        if self.in_display_order:
+            return True
+        tells = self.times is not None and not self.times.unlisted
+        return tells and not any(packet.hidden for packet in self.packets)
 
     def _has_sets_of(self, other: Piece) -> bool:
         """Whether a decoder of this piece can decode the other one too."""
@@ -145,8 +151,8 @@ class Piece:
 
     def interval_us(self, number: int) -> int | None:
         """The time between the shown frame with this number, counted from 1, and the next; None if there is no next."""
-        at = self.hidden_packets + number
-        return self.packets[at].time_us - self.packets[at - 1].time_us if at < len(self.packets) else None
+        times_us = sorted(packet.time_us for packet in self.packets if not packet.hidden)
+        return times_us[number] - times_us[number - 1] if number < len(times_us) else None
 
 
 class SplicedClip:
@@ -158,6 +164,10 @@ class SplicedClip:
         self.first = first
         self._group: list[Packet] = []
         """The packets since the last keyframe, which a decoder has seen."""
+        self._last_shown: Packet | None = None
+        self._reordered = False
+        self._decoded_us = -_FAR_US
+        """When the last packet is decoded."""
         self._interval_us = US_PER_SECOND // 25
         """The time between the last two frames."""
         self._faststart = faststart
@@ -165,7 +175,7 @@ class SplicedClip:
         self._stretches: tuple[ClipStretch, ...] | None = ()
         """When its frames were captured; None if a piece does not tell it."""
         with av.open(str(first.path)) as source:
-            self._output = av.open(str(path), "w", format="mp4", options=_OPTIONS)
+            self._output = av.open(str(path), "w", format="mp4", options=CLIP_OPTIONS)
             self._stream = self._output.add_stream_from_template(source.streams.video[0])
             self._stream.time_base = _TIME_BASE
             self._output.metadata.update(
@@ -175,8 +185,9 @@ class SplicedClip:
 
     @property
     def last(self) -> Packet:
-        """The last frame so far."""
-        return self._group[-1]
+        """The frame that is shown last so far."""
+        assert self._last_shown is not None
+        return self._last_shown
 
     @property
     def end_us(self) -> int:
@@ -221,7 +232,12 @@ class SplicedClip:
 
     @property
     def overlap_us(self) -> int:
-        """How long before its end a piece must begin that is to have the last keyframe too."""
+        """How long before its end a piece must begin that is to have the last keyframe too.
+
+        With B frames none does: the end of each piece is encoded by itself.
+        """
+        if self._reordered:
+            return _FAR_US
         return self.last.time_us - self._group[0].time_us + max(self.last.duration_us, self._interval_us)
 
     def overlap(self, piece: Piece) -> SplicePoint | None:
@@ -236,7 +252,7 @@ class SplicedClip:
         for begin in begins:
             end = begin + len(written)
             if [packet.digest for packet in piece.packets[begin:end]] == written:
-                offset_us = self.last.time_us - piece.packets[end - 1].time_us
+                offset_us = self._group[-1].time_us - piece.packets[end - 1].time_us
                 if self._stretches and piece.times is not None:
                     offset_us = position_of(self._stretches, piece.times.first_us, offset_us)
                 return SplicePoint(end, offset_us)
@@ -245,23 +261,25 @@ class SplicedClip:
     def append(self, piece: Piece, point: SplicePoint) -> None:
         """Copy the packets of a piece, from a splice point on."""
         self._append_stretches(piece, point)
+        self._reordered |= not piece.in_display_order
         with av.open(str(piece.path)) as source:
             for number, (packet, described) in enumerate(zip(_packets(source), piece.packets, strict=True)):
                 if number < point.skipped_packets:
                     continue
                 time_us = described.time_us + point.offset_us
                 decoding_us = time_us if packet.dts is None else _us(packet.dts, packet.time_base) + point.offset_us
+                self._decoded_us = decoding_us = max(decoding_us, min(self._decoded_us + _STEP_US, time_us))
                 packet.stream = self._stream
                 packet.time_base = _TIME_BASE
                 packet.pts, packet.dts, packet.duration = time_us, decoding_us, described.duration_us
                 self._output.mux(packet)
-                if self._group:
-                    self._interval_us = time_us - self.last.time_us
+                shown = Packet(described.digest, described.keyframe, described.hidden, time_us, described.duration_us)
+                if self._last_shown is None or time_us > self.last.time_us:
+                    self._interval_us = time_us - self.last.time_us if self._last_shown else self._interval_us
+                    self._last_shown = shown
                 if described.keyframe:
                     self._group.clear()
-                self._group.append(
-                    Packet(described.digest, described.keyframe, described.hidden, time_us, described.duration_us)
-                )
+                self._group.append(shown)
 
     def _append_stretches(self, piece: Piece, point: SplicePoint) -> None:
         # Frames that the piece hides and the clip shows are not in the piece's tags.
@@ -278,56 +296,12 @@ class SplicedClip:
             return
         self._closed = True
         self._output.close()
-        write_synopsis(self.path, _stretches_tag(self._stretches), faststart=self._faststart)
+        write_synopsis(self.path, stretches_tag(self._stretches), faststart=self._faststart)
 
 
-def _stretches_tag(stretches: Sequence[ClipStretch] | None) -> str | None:
+def stretches_tag(stretches: Sequence[ClipStretch] | None) -> str | None:
+    """The tag of a clip's stretches; None if they are not known."""
     return time_tags("", stretches)[STRETCHES] if stretches else None
-
-
-async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary: str) -> None:
-    """Make one clip of several that cannot be spliced: re-encoded in the largest of their sizes, as a save does.
-
-    Temporary files are written beside `path`. `binary` is the ffmpeg to use.
-
-    Raises:
-        FFmpegError: ffmpeg failed.
-    """
-    largest = max((clip.first for clip in clips), key=lambda piece: piece.width * piece.height)
-    width, height = largest.width + largest.width % 2, largest.height + largest.height % 2
-    listed = []
-    stretches: list[ClipStretch] | None = []
-    position_us = 0
-    for number, clip in enumerate(clips):
-        encoded = path.with_name(f"encoded{number}.mp4")
-        large = min(clip.first.width, clip.first.height) > 2
-        video = ffmpeg.input(str(clip.path), **OWN_CLIP).video
-        video = fitted(video, width, height, largest.look.pixel_shape, may_have_fields=large)
-        await _run(video.output(str(encoded), f="mp4", map_metadata=0, **REENCODED, **EXACT_TIMES), binary)
-        await run_in_thread(clip.path.unlink)
-        listed.append(ListedFile(Path(encoded.name), clip.length_us))
-        if stretches is not None and clip.stretches is not None:
-            stretches += (replace(one, position_us=one.position_us + position_us) for one in clip.stretches)
-        else:
-            stretches = None
-        position_us += clip.length_us
-    list_path = path.with_name("encoded.txt")
-    await run_in_thread(_write_list, list_path, listed)
-    source = ffmpeg.input(str(list_path), **CONCAT_INPUT)
-    tags = ffmpeg.input(str(path.with_name("encoded0.mp4")), **OWN_CLIP)
-    options = {"f": "mp4", "c": "copy", "map_metadata": 1, **_OPTIONS}
-    await _run(ffmpeg.output(source.video, tags["d?"], str(path), **options), binary)
-    await run_in_thread(write_synopsis, path, _stretches_tag(stretches))
-
-
-def _write_list(path: Path, listed: Sequence[ListedFile]) -> None:
-    """Blocking."""
-    path.write_text(concat_list(listed), encoding="utf-8")
-
-
-async def _run(stream: Any, binary: str) -> None:
-    command = stream.global_args("-hide_banner", "-nostats", "-loglevel", "level+warning", "-y").compile(cmd=binary)
-    await run_ffmpeg(command)
 
 
 def _packets(container: Any) -> Iterator[Any]:

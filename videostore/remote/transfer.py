@@ -21,7 +21,8 @@ from videostore.base.sentences import OTHER
 from videostore.base.tasks import run_in_thread
 from videostore.clips.progress import OnProgress
 from videostore.ffmpeg.process import find_ffmpeg
-from videostore.remote.splice import Packet, Piece, SplicedClip, reencode_to_one_size
+from videostore.remote.one_size import reencode_to_one_size
+from videostore.remote.splice import Packet, Piece, SplicedClip
 
 RESPONSE_PRECISION_US = 1000
 """Times in responses are floored to the millisecond, so pieces begin and end at whole milliseconds."""

@@ -7,7 +7,6 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, BinaryIO
 
 import av
@@ -19,22 +18,20 @@ from videostore.base.constants import FFMPEG_FINISH_S, US_PER_SECOND
 from videostore.base.system import subordinate
 from videostore.base.tasks import finish_despite_cancellation, off_loop
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
-from videostore.media.decode_order import DecodeOrder
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
 from videostore.media.packet import StreamFormat
 from videostore.media.recovery_point import recovers_later
 from videostore.sources.ffmpeg_messages import FFmpegMessages
+from videostore.sources.frame_order import FrameOrder
 from videostore.sources.frame_pipe import FramePipe
 from videostore.sources.handover import CodedFrame, EndOfInput, Handover
 from videostore.sources.joined_pictures import joined
-from videostore.sources.sound_reader import SoundReader
+from videostore.sources.sound_reader import SOUND_LATER_US, SoundReader
 
 _READ_OPTIONS = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 """ffmpeg has analysed the stream already: the first frame need not wait for others."""
 _READ_BYTES = 1 << 18
 _GATHERED_FRAMES = 32
-_REORDERED = "its frames are reordered (B frames), and it does not say so"
-_LEADING = "a keyframe comes before frames that are shown earlier than it (open GOP)"
 
 
 class Demuxer:
@@ -50,6 +47,8 @@ class Demuxer:
         held_back: bool,
         gathers: bool,
         sound: BinaryIO | None = None,
+        sound_later_us: int = 0,
+        reordered: bool,
     ) -> None:
         """Use `start`."""
         assert process.stderr is not None
@@ -61,11 +60,12 @@ class Demuxer:
         self._clock = clock
         self._messages = messages
         self._held_back = held_back
+        self._reordered = reordered
         self._handover = Handover()
         self._gathered: list[CodedFrame] = []
         """In the thread: frames that were read and are not handed over yet."""
         self._pipe = FramePipe(nut.fileno(), self._hand_over, gathers=gathers)
-        self.sound = SoundReader(sound, messages.error) if sound is not None else None
+        self.sound = SoundReader(sound, messages.error, sound_later_us) if sound is not None else None
         """Reads its sound; None without."""
         self._logging = asyncio.create_task(log_messages(process.stderr, messages))
         self._thread = threading.Thread(target=self._read, name="videostore input", daemon=True)
@@ -80,15 +80,18 @@ class Demuxer:
         *,
         held_back: bool = False,
         gathers: bool = False,
+        reordered: bool = False,
         list_text: bytes = b"",
         sound_command: Sequence[str] = (),
+        sound_later_us: int = SOUND_LATER_US,
     ) -> Demuxer:
         """Start a command that writes NUT to its standard output.
 
         `list_text` is what it reads from its standard input, at most what a pipe holds. `held_back`: it passes each
         frame on when it has got the next one. `gathers`: frames are handed over some at a time, see `FramePipe`.
-        `sound_command` is the end of the command that writes its sound, as NUT, to the output that follows; empty if it
-        writes none.
+        `reordered`: frames are reordered, whether or not the stream says so. `sound_command` is the end of the command
+        that writes its sound, as NUT, to the output that follows; empty if it writes none. Its times are later by
+        `sound_later_us` than those of the video.
 
         Raises:
             FFmpegError: it cannot be started.
@@ -103,7 +106,17 @@ class Demuxer:
             whole = await off_loop(subordinate, command)
             with _filled_pipe(list_text) if list_text else contextlib.nullcontext(False) as given:
                 process = await start_ffmpeg(whole, stdin=given, stdout=output, passed=passed)
-            return cls(process, nut, clock, messages, held_back=held_back, gathers=gathers, sound=sound)
+            return cls(
+                process,
+                nut,
+                clock,
+                messages,
+                held_back=held_back,
+                gathers=gathers,
+                reordered=reordered,
+                sound=sound,
+                sound_later_us=sound_later_us,
+            )
         except BaseException:
             nut.close()
             if sound is not None:
@@ -123,6 +136,7 @@ class Demuxer:
         """The next frame; None when the input has ended or failed.
 
         Raises:
+            ReorderedError: frames are reordered, which the stream does not say.
             UncopyableError: the video has to be re-encoded.
             TimeoutError (asyncio's): no frame came in time.
         """
@@ -204,25 +218,25 @@ class Demuxer:
             packets = _filtered(packets, BitStreamFilterContext(f"{codec}_mp4toannexb", stream))
         else:
             extradata = parameter_sets(codec, extradata)
-        formatter = _FrameFormatter(codec, b"" if extradata[:1] == b"\1" else extradata)
+        formatter = _FrameFormatter(codec, b"" if extradata[:1] == b"\1" else extradata, reordered=self._reordered)
         base = stream.time_base
         scale, unit = US_PER_SECOND * base.numerator, base.denominator
-        order: _Order | None = None
-        last: int | None = None
+        order: FrameOrder | None = None
+        before: tuple[int, int] | None = None
         for packet in joined(codec, packets):
             if packet.pts is None:
                 raise UncopyableError("its frames have no timestamps")
-            arrived_us = self._clock.now_us()
-            if self._held_back and last is not None:
-                arrived_us -= (packet.pts - last) * scale // unit
-            last = packet.pts
+            here = self._clock.now_us(), self._clock.steps
+            # A frame that is held back until the next one arrived when the one before it was passed on.
+            arrived_us, steps = before if self._held_back and before is not None else here
+            untimed, before = self._held_back and self._reordered and before is None, here
             formatted = formatter.format(bytes(packet), bool(packet.is_keyframe))
             if formatted is not None:
                 pts_us = (2 * packet.pts * scale + unit) // (2 * unit)
                 if order is None or order.format != formatted[0]:
                     yield from order.rest() if order else ()
-                    order = _Order(formatted[0], pts_us)
-                frame = CodedFrame(*formatted, pts_us, arrived_us, self._clock.steps, bool(packet.is_keyframe))
+                    order = FrameOrder(formatted[0], unsaid=formatter.unsaid, untimed=untimed)
+                frame = CodedFrame(*formatted, pts_us, arrived_us, steps, bool(packet.is_keyframe))
                 yield from order.next(frame)
         yield from order.rest() if order else ()
 
@@ -247,58 +261,16 @@ def _filtered(packets: Iterator[Any], context: BitStreamFilterContext) -> Iterat
             yield from context.filter(packet)
 
 
-class _Order:
-    """Checks the order of the frames of one format, and finds when each is decoded.
-
-    If frames are reordered, a keyframe waits for the next frame: one that is shown earlier needs frames before the
-    keyframe, so that no segment could begin there.
-    """
-
-    def __init__(self, format: StreamFormat, first_us: int) -> None:
-        self.format = format
-        self._order = DecodeOrder(first_us, format.reordered)
-        self._shown_us = first_us - 1
-        """When the last frame so far is shown."""
-        self._keyframe_us = first_us
-        self._held: CodedFrame | None = None
-
-    def next(self, frame: CodedFrame) -> Iterator[CodedFrame]:
-        """The frames that can be passed on.
-
-        Raises:
-            UncopyableError: they must not be.
-        """
-        if frame.keyframe:
-            if frame.pts_us < self._shown_us:
-                raise UncopyableError(_LEADING)
-            self._keyframe_us = frame.pts_us
-        elif frame.pts_us < self._keyframe_us:
-            raise UncopyableError(_LEADING if self.format.reordered else _REORDERED)
-        decoded_us = self._order.next(frame.pts_us)
-        if decoded_us is None and (self.format.reordered or frame.pts_us < self._shown_us):
-            raise UncopyableError(_REORDERED)
-        self._shown_us = max(self._shown_us, frame.pts_us)
-        yield from self.rest()
-        dated = replace(frame, decoded_us=decoded_us)
-        if frame.keyframe and self.format.reordered:
-            self._held = dated
-        else:
-            yield dated
-
-    def rest(self) -> Iterator[CodedFrame]:
-        """The frame that waits."""
-        held, self._held = self._held, None
-        if held is not None:
-            yield held
-
-
 class _FrameFormatter:
     """Gives each frame its format, and each keyframe its parameter sets."""
 
-    def __init__(self, codec: str, sets: bytes) -> None:
+    def __init__(self, codec: str, sets: bytes, *, reordered: bool) -> None:
         self._codec = codec
         self._sets = sets
+        self._reordered = reordered
         self._format: StreamFormat | None = None
+        self.unsaid = False
+        """Whether frames may be reordered, although the format is one of frames that are not."""
 
     def format(self, data: bytes, keyframe: bool) -> tuple[StreamFormat, bytes] | None:
         """Format and data; None before the first keyframe that can be decoded.
@@ -319,5 +291,7 @@ class _FrameFormatter:
             info: KeyframeInfo = inspect_keyframe(self._codec, data)
             info.check(self._codec)
             self._sets = sets
-            self._format = StreamFormat(self._codec, info.width, info.height, sets, reordered=info.reordered)
+            reordered = info.reordered or (info.most_reordered if self._reordered else 0)
+            self.unsaid = info.most_reordered > reordered == 0
+            self._format = StreamFormat(self._codec, info.width, info.height, sets, reordered=reordered)
         return self._format, data

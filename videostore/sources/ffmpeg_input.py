@@ -253,7 +253,11 @@ class FFmpegInput:
                 reason = "the stream ended"
             except UncopyableError as error:
                 profile.learn_video(session.messages)
+                if profile.live or not session.frames_passed:
+                    profile.learn_order(error)
                 if session.outdated:
+                    if session.frames_passed:
+                        yield Gap(f"the input {self._address} is opened again: {error}")
                     continue
                 if not session.reencodes:
                     profile.reencoded = str(error)

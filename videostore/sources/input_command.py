@@ -38,7 +38,13 @@ _TELEPHONE_RATE = "16000"
 
 _ANY_DECODING_TIME = f"setts=pts=PTS:dts='if(eq(PTS,NOPTS),DTS,N-{1 << 40})'"
 """NUT does not say when frames are decoded. Where an input does not say it either, ffmpeg guesses, and moves B frames
-that are shown before its guess. The filter holds each frame back until the next one, so live inputs go without."""
+that are shown before its guess. The filter holds each frame back until the next one, so live inputs go without if they
+have no B frames, or say when they are decoded."""
+_ANY_LIVE_TIME = f"setts=pts='if(eq(PTS,NOPTS),NEXT_PTS,PTS)+{SOUND_LATER_US}/({US_PER_SECOND}*TB)':dts=N-{1 << 40}"
+"""The same for RTP, of which ffmpeg's parser gives the first frame no time. Times may begin below 0, which NUT does not
+take; only their distances count."""
+_NO_GUESS = "+nofillin"
+"""With it, a time that is missing stays missing."""
 
 
 def input_command(profile: InputProfile, resume_us: int = 0) -> list[str]:
@@ -64,13 +70,16 @@ def input_command(profile: InputProfile, resume_us: int = 0) -> list[str]:
         if not live:
             options["fflags"] = "+genpts"  # for raw H.264 and AVI files
             coding += ["-bsf:v", _ANY_DECODING_TIME]
-    if not (live or reencode) or profile.recorded_sound:
+        elif profile.makes_times:
+            coding += ["-bsf:v", _ANY_LIVE_TIME]
+    if (not reencode and (not live or profile.makes_times)) or profile.recorded_sound:
         coding += ["-avoid_negative_ts", "disabled"]
-    options |= settings.options
+    options |= _users_options(profile)
     opened = ["-i", settings.address.argument]
     if settings.hidden:
         # The list has no packets of its own to analyse: its one entry was analysed when it was opened.
-        options = program_options(options) | {"fpsprobesize": "0", "analyzeduration": "0"}
+        kept = {"fflags": options["fflags"]} if profile.makes_times else {}
+        options = program_options(options) | kept | {"fpsprobesize": "0", "analyzeduration": "0"}
         opened = list(LIST_INPUT)
     return [
         *(settings.binary, "-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"),
@@ -106,7 +115,7 @@ def input_list(profile: InputProfile) -> bytes:
     settings = profile.settings
     if not settings.hidden:
         return b""
-    return list_of(settings.address.argument, {**_opening_options(profile), **settings.options}, settings.format)
+    return list_of(settings.address.argument, {**_opening_options(profile), **_users_options(profile)}, settings.format)
 
 
 def _opening_options(profile: InputProfile) -> dict[str, str]:
@@ -117,6 +126,15 @@ def _opening_options(profile: InputProfile) -> dict[str, str]:
     if profile.live:
         options["fpsprobesize"] = "0"  # the frames of such a probe would come late, and all at once
         options["analyzeduration"] = str(round(profile.look_s * US_PER_SECOND))
+    if profile.makes_times:
+        options["fflags"] = _NO_GUESS
+    return options
+
+
+def _users_options(profile: InputProfile) -> dict[str, str]:
+    options = dict(profile.settings.options)
+    if profile.makes_times and "fflags" in options:
+        options["fflags"] += _NO_GUESS
     return options
 
 

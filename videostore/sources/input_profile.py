@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from videostore.ffmpeg.encoder import Encoder
-from videostore.media.h26x import UncopyableError
+from videostore.media.h26x import ReorderedError, UncopyableError
 from videostore.media.packet import StreamFormat
 from videostore.sources.ffmpeg_messages import FFmpegMessages
 from videostore.sources.hidden_input import SCHEMES, SCHEMES_OF_STREAMS
@@ -25,6 +25,7 @@ _IN_BURSTS = {"hls": "HLS", "dash": "DASH"}
 _UNTIMED = frozenset({"h264", "hevc", "avi"})
 """Formats that do not say when frames are shown."""
 _UNTIMED_FRAMES = "it has B frames, and does not say when they are shown"
+_UNDATED_FRAMES = "it does not say when its B frames are decoded"
 _NO_COPY = re.compile(
     r"not currently supported in container|No codec tag defined|[Cc]ould not find tag|incompatible with output codec"
     r"|unknown timestamp|Timestamps are unset|Negative pts not supported"
@@ -35,6 +36,11 @@ _NO_SIZE = re.compile(r"dimensions not set|unspecified size|Could not find codec
 """What it reports if no keyframe came while it analysed the stream."""
 _NO_SOUND = re.compile(r"does not contain any stream|[Oo]utput (?:file|stream) #1|\b[ao](?:ut|ost|f)?#1|Audio encoder")
 """What it reports if its second output, the sound, cannot be written."""
+_WITHOUT_TIMES = re.compile(r"unknown timestamp|Timestamps are unset|Negative pts not supported")
+"""What it reports of a live stream with B frames if it cannot make up for times that the stream does not tell."""
+_RTP_SCHEMES = frozenset({"rtsp", "rtsps", "rtp"})
+_RTP_FORMATS = frozenset({"rtsp", "rtp", "sdp"})
+"""RTP tells when frames are shown, and not when they are decoded."""
 _MESSAGE_TURNS = 5
 """Turns of the event loop in which messages that ffmpeg wrote before its first frame are read."""
 
@@ -93,6 +99,8 @@ class InputProfile:
         """ffmpeg's name of the codec of its sound; empty if it has none, or none is known yet."""
         self.sound_fault = ""
         """Why its sound cannot be recorded; empty if it can, as far as is known."""
+        self.reordered = False
+        """Whether its frames are reordered, which it does not say, or whose times of decoding it does not."""
         self._look_s = list(LOOK_S)
         self._ends = False
         """Whether ffmpeg has reported a duration, so that it is not a live stream, whatever serves it."""
@@ -141,14 +149,39 @@ class InputProfile:
         self.interlaced |= messages.interlaced
         self.codec = messages.codec or self.codec
 
+    @property
+    def makes_times(self) -> bool:
+        """Whether times of decoding are made up where a live input tells none."""
+        return self.live and self.reordered
+
+    def learn_order(self, error: UncopyableError) -> None:
+        """Take in that frames are reordered, if that is what kept them from being copied."""
+        self.reordered |= isinstance(error, ReorderedError)
+
     def check_order(self, format: StreamFormat, messages: FFmpegMessages) -> None:
         """Whether it is known when frames are shown that are decoded in another order.
 
         Raises:
+            ReorderedError: it is if the input is opened in another way.
             UncopyableError: it is not; ffmpeg's own guess may be wrong.
         """
-        if format.reordered and messages.formats & _UNTIMED:
+        if not format.reordered:
+            return
+        if messages.formats & _UNTIMED:
             raise UncopyableError(_UNTIMED_FRAMES)
+        settings = self.settings
+        by_rtp = settings.address.scheme in _RTP_SCHEMES or messages.formats & _RTP_FORMATS
+        if by_rtp and self.live and not self.reordered:
+            raise ReorderedError(_UNDATED_FRAMES)
+
+    def check_times(self, messages: FFmpegMessages) -> None:
+        """After ffmpeg failed: whether it would not if the input was opened in another way.
+
+        Raises:
+            ReorderedError: it would not.
+        """
+        if self.live and not self.reencoded and not self.reordered and messages.contains(_WITHOUT_TIMES):
+            raise ReorderedError(_UNDATED_FRAMES)
 
     def gives_up_sound(self, messages: FFmpegMessages) -> bool:
         """Whether ffmpeg failed because of the sound; then the video is recorded without."""

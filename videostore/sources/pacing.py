@@ -92,8 +92,12 @@ class FileTimes:
 
     def is_over(self, pts_us: int) -> bool:
         """Whether a frame is not to be passed on any more."""
-        self.over = self._end_us is not None and pts_us >= self._end_us
+        self.over = self.is_outside(pts_us)
         return self.over
+
+    def is_outside(self, pts_us: int) -> bool:
+        """Whether a frame is shown behind the end."""
+        return self._end_us is not None and pts_us >= self._end_us
 
     async def wait_until_due(self, pts_us: int) -> None:
         """Wait until a frame is due, or until this is stopped."""
@@ -115,13 +119,17 @@ async def pace_file(
         InputFault: no frame came in time.
     """
     frame: CodedFrame | None = first
+    outside: list[CodedFrame] = []
+    """Frames that are shown behind the end, which those before the end may need that are decoded after them."""
     while frame is not None:
-        pts_us = frame.pts_us + resume_us
-        await times.wait_until_due(pts_us)
-        # Frames that are shown before the end may follow one that is shown behind it.
+        await times.wait_until_due(frame.pts_us + resume_us)
         if times.is_over(frame.order_us + resume_us):
             return
-        yield DatedFrame(frame, times.captured_us(pts_us), clock.steps)
+        outside.append(frame)
+        if not times.is_outside(frame.pts_us + resume_us):
+            for one in outside:
+                yield DatedFrame(one, times.captured_us(one.pts_us + resume_us), clock.steps)
+            outside = []
         try:
             frame = await reader.next(patience_s)
         except asyncio.TimeoutError as error:

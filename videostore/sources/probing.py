@@ -83,6 +83,7 @@ async def probe(
                 await profile.learn(messages)
                 if frame is None and not await demuxer.succeeded():
                     reason = demuxer.killed
+                    profile.check_times(messages)
                 if frame is not None:
                     if messages.holds_pictures and not profile.live and await _ends(demuxer, patience_s):
                         raise _mistake(profile, _STILL)
@@ -97,6 +98,9 @@ async def probe(
                     raise RequestError(
                         "input-late", input=str(profile.settings.address), reason=str(refused)
                     ) from refused
+                profile.learn_order(error)
+                if session.outdated:
+                    continue
                 if not profile.reencoded:
                     profile.reencoded = str(error)
                     if messages.holds_pictures and not profile.live:  # how many are seen when they are decoded

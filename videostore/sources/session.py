@@ -19,6 +19,7 @@ from videostore.sources.handover import CodedFrame
 from videostore.sources.input_command import input_command, input_list, sound_command
 from videostore.sources.input_profile import INTERLACED, ROTATED, InputFault, InputProfile
 from videostore.sources.pacing import DatedFrame, FileTimes, pace_file, pace_live
+from videostore.sources.sound_reader import SOUND_LATER_US
 from videostore.sources.stream_fault import stream_fault
 
 NO_REASON = "ffmpeg gave no reason"
@@ -54,6 +55,7 @@ class InputSession:
         self.reencodes = bool(profile.reencoded)
         self._deinterlaces = profile.interlaced
         self._sound = profile.recorded_sound
+        self._reorders = profile.reordered
         self.messages = FFmpegMessages(logger, profile.settings.address.redact, quiet=quiet)
         self.frames_passed = 0
         """How many frames were passed on."""
@@ -78,10 +80,12 @@ class InputSession:
             input_command(self.profile, self._resume_us),
             self._clock,
             self.messages,
-            held_back=self.reencodes and self._deinterlaces,
+            held_back=self._deinterlaces if self.reencodes else self.profile.makes_times,
             gathers=self.profile.live,
+            reordered=self._reorders,
             list_text=input_list(self.profile),
             sound_command=sound_command(self.profile),
+            sound_later_us=0 if self.profile.makes_times else SOUND_LATER_US,  # those of the video are then later too
         )
         return self
 
@@ -105,6 +109,7 @@ class InputSession:
         await self.profile.learn(self.messages)
         if first is None and not await self.demuxer.succeeded():
             self.profile.look_longer(self.messages)
+            self.profile.check_times(self.messages)
             if self.profile.must_reencode(self.messages):
                 raise UncopyableError(self.profile.reencoded)
             if self.profile.gives_up_sound(self.messages):
@@ -140,10 +145,12 @@ class InputSession:
 
     @property
     def outdated(self) -> bool:
-        """Whether it was started without what has been learned about the input."""
+        """Whether it works without what has been learned about the input."""
         if self._sound != self.profile.recorded_sound:
             return True
-        return self.reencodes and self.profile.interlaced and not self._deinterlaces
+        if not self.reencodes:
+            return self.profile.reordered and not self._reorders
+        return self.profile.interlaced and not self._deinterlaces
 
     @property
     def sound_format(self) -> SoundFormat | None:

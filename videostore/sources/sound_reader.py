@@ -17,7 +17,7 @@ from videostore.media.sound import COPIED, SoundFormat, opus_head, split_adts
 
 _READ_OPTIONS = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 SOUND_LATER_US = 60 * US_PER_SECOND
-"""How much later ffmpeg dates the sound than the video: it may begin earlier, and NUT has no times before 0."""
+"""So much ffmpeg adds to the times of the sound: they may begin below 0, which NUT does not take."""
 _MOST_BYTES = 4 * MIB
 _MOST_PACKETS = 20_000
 """What may wait for its video: minutes. The oldest sound beyond that is dropped: a thread that waited would make ffmpeg
@@ -30,13 +30,15 @@ class SoundReader:
     Sound never delays the video: it waits here until the frame comes with which it is recorded.
     """
 
-    def __init__(self, nut: BinaryIO, report: Callable[..., None]) -> None:
-        """It closes `nut`, whose times are later by `SOUND_LATER_US`. `report` logs a text with arguments."""
+    def __init__(self, nut: BinaryIO, report: Callable[..., None], later_us: int) -> None:
+        """It closes `nut`, whose times are later by `later_us` than those of the video. `report` logs a text with its
+        arguments."""
         self.format: SoundFormat | None = None
         """What is recorded; None until it is known."""
         self.unusable = ""
         """The codec, if it has to be encoded."""
         self._nut = nut
+        self._later_us = later_us
         self._report = report
         self._packets: deque[tuple[int, bytes]] = deque()
         self._bytes = 0
@@ -104,7 +106,7 @@ class SoundReader:
                 data = found[1]
                 if found[0] != self.format:
                     self._set(found[0])
-            yield (2 * packet.pts * scale + unit) // (2 * unit) - SOUND_LATER_US, data
+            yield (2 * packet.pts * scale + unit) // (2 * unit) - self._later_us, data
 
     def _set(self, format: SoundFormat) -> None:
         with self._lock:

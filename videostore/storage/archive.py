@@ -24,6 +24,7 @@ from videostore.media.segment_names import name_time_us
 from videostore.storage.damaged_files import DamagedFiles
 from videostore.storage.deletion import choose_oldest
 from videostore.storage.directory_lock import DirectoryLock
+from videostore.storage.import_stage import clear_import
 from videostore.storage.index import Index
 from videostore.storage.segment_files import NextTimes, close_segment
 from videostore.storage.segment_reader import SegmentReader
@@ -94,6 +95,7 @@ class Archive:
         """
         lock = await run_in_thread(DirectoryLock, directory)
         try:
+            await run_in_thread(clear_import, directory)
             index = await Index.open(directory, logger)
         except BaseException:
             lock.release()

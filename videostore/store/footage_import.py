@@ -8,30 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import contextlib
 import logging
 import os
-import shutil
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from videostore.base.clock import SystemClock
-from videostore.base.constants import CLOCK_LEEWAY_US, CUT_NICENESS, GIB, US_PER_SECOND
-from videostore.base.errors import ConfigError, NoRoomError, RequestError, VideoStoreError, reason_of
-from videostore.base.files import AnyPath, as_path, make_private_directory
+from videostore.base.constants import CLOCK_LEEWAY_US, CUT_NICENESS, US_PER_SECOND
+from videostore.base.errors import ConfigError, RequestError, VideoStoreError, reason_of
+from videostore.base.files import AnyPath, as_path, make_private_directory, sync_file
 from videostore.base.ranges import Range
-from videostore.base.tasks import finish_despite_cancellation, off_loop, run_in_thread
+from videostore.base.tasks import end_task, finish_despite_cancellation, off_loop, run_in_thread
 from videostore.base.time_parsing import Moment, moment_us
 from videostore.clips.progress import CutProgress, OnProgress
 from videostore.config.defaults import (
     DEFAULT_PRESET,
     DEFAULT_SEGMENT_SECONDS,
     MAX_SIZE_GB,
-    MIN_FREE_BYTES,
-    MIN_FREE_SHARE,
 )
 from videostore.ffmpeg.encoder import Encoder, choose_encoder
 from videostore.ffmpeg.process import check_version, ffmpeg_output, find_ffmpeg, list_encoders
@@ -45,23 +42,20 @@ from videostore.media.segment_names import open_name
 from videostore.media.stated_time import stated_start_us
 from videostore.recording.import_command import import_command
 from videostore.storage.archive import Archive
-from videostore.storage.reconciler import Reconciler
+from videostore.storage.import_stage import STAGE, clear_import
 from videostore.storage.segment_files import list_directory
-
-STAGE = ".import"
-"""In the storage directory: holds the segments of a file until they are complete."""
+from videostore.store.import_place import check_place, opened
 
 _SURVEY_SHARE = 0.3
 """Of the progress: the file is read once to learn what it holds, and once to store it."""
-_OVERHEAD = 1.02
-"""Segments have more headers than most files."""
 _ENCODED_FACTOR = 1.5
 """What is encoded gets so many times the bits of its source, so that little of it is lost."""
 _LEAST_BITRATE = 1_000_000
+_EVER_US = 1 << 62
+_EPOCHS_US = 1000
+"""More runs do not begin in the same microsecond."""
 _ROUNDED_US = 2
 """Times are rounded to microseconds by us and by ffmpeg."""
-_LOOKED_AT = 20
-"""So many of the oldest and of the newest segments tell whether a directory is that of a recorder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +119,7 @@ async def import_file(
         raise RequestError("import-in-future", path=path, captured=captured)
     logger = logger or logging.getLogger("videostore")
     try:
-        async with _opened(target, logger) as archive:
+        async with opened(target, logger) as archive:
             work = _Import(path, footage, captured, archive, logger)
             return await work.store(size_gb, lambda share: show(_SURVEY_SHARE + share * (1 - _SURVEY_SHARE)))
     except (OSError, sqlite3.Error) as error:
@@ -147,22 +141,6 @@ async def _surveyed(path: Path, show: Callable[[float], None]) -> Footage:
         raise
 
 
-@asynccontextmanager
-async def _opened(directory: Path, logger: logging.Logger) -> AsyncIterator[Archive]:
-    """The directory, locked, with everything in the index."""
-    try:
-        archive = await Archive.open(directory, logger, keep_unreadable=True)
-    except VideoStoreError as error:
-        if error.code != "storage-in-use":
-            raise
-        raise VideoStoreError("import-while-recording", path=directory) from error
-    try:
-        await Reconciler(archive, logger).reconcile(lambda _: False)
-        yield archive
-    finally:
-        await archive.close()
-
-
 class _Import:
     """One file on its way into an archive."""
 
@@ -175,49 +153,21 @@ class _Import:
         self._stage = archive.directory / STAGE
         self._shortfall = ""
 
-    async def _check_place(self, size_gb: float | None) -> None:
-        """Refuse a directory in which the video would not stay, or that has no room for it.
-
-        Raises:
-            RequestError: it is that of a recorder, and its quota is not known.
-            NoRoomError: the disk or the quota has no room.
-        """
-        archive, needed_bytes = self._archive, round(self._footage.size_bytes * _OVERHEAD)
-        if size_gb is None and await off_loop(_is_recorders, archive.directory):
-            raise RequestError("import-into-recording", path=archive.directory)
-        if size_gb is not None and archive.stored_bytes + needed_bytes > size_gb * GIB:
-            raise NoRoomError(
-                "import-beyond-quota",
-                path=self._path,
-                size_bytes=needed_bytes,
-                quota_bytes=round(size_gb * GIB),
-                free_bytes=max(0, round(size_gb * GIB) - archive.stored_bytes),
-            )
-        usage = await off_loop(shutil.disk_usage, archive.directory)
-        free_bytes = max(0, usage.free - int(min(MIN_FREE_BYTES, usage.total * MIN_FREE_SHARE)))
-        if needed_bytes > free_bytes:
-            raise NoRoomError(
-                "import-beyond-disk",
-                path=self._path,
-                size_bytes=needed_bytes,
-                directory=archive.directory,
-                free_bytes=free_bytes,
-            )
-
     async def store(self, size_gb: float | None, show: Callable[[float], None]) -> ImportedFile:
         """Write the segments that are not stored yet, within a quota."""
         around = await self._archive.index.select(self._captured.from_us, self._captured.to_us)
         stored, others = await off_loop(self._divide, around)
         known = self._is_complete(stored)
         if not known:
-            await self._check_place(size_gb)
-            await off_loop(self._clear)
+            await self._check_start()
+            await check_place(self._archive, self._path, self._footage.size_bytes, size_gb)
+            await off_loop(clear_import, self._archive.directory)
             try:
                 runs = self._runs(stored, others)
                 await self._write(runs[0], show)
                 await finish_despite_cancellation(self._publish({one.start_us for one in stored}, runs))
             finally:
-                await run_in_thread(self._clear)
+                await run_in_thread(clear_import, self._archive.directory)
         footage, offset_us = self._footage, self._captured.from_us - self._footage.first_us
         return ImportedFile(
             path=self._path,
@@ -231,6 +181,32 @@ class _Import:
             has_sound=footage.has_sound,
             shortfall=self._shortfall,
         )
+
+    async def _check_start(self) -> None:
+        """Refuse a file that is stored under another time.
+
+        Raises:
+            RequestError: it is.
+        """
+        every = await self._archive.index.select(0, _EVER_US)
+        earlier_us = await off_loop(self._other_start, every)
+        if earlier_us is not None:
+            raise RequestError(
+                "import-elsewhere", path=self._path, stored_us=earlier_us, start_us=self._captured.from_us
+            )
+
+    def _other_start(self, every: list[Segment]) -> int | None:
+        """When another import of this file begins; None if there is none. Blocking.
+
+        Its runs tell: their epochs are the times at which its stretches begin, or a little less.
+        """
+        starts_us, _ = self._stretches
+        for one in every:
+            if read_import(self._archive.directory / one.file_name) == self._footage.digest:
+                run_us = one.start_us if one.run_us is None else one.run_us
+                if all(not -_ROUNDED_US <= start_us - run_us <= _EPOCHS_US for start_us in starts_us):
+                    return one.start_us
+        return None
 
     def _runs(self, stored: list[Segment], others: set[int | None]) -> list[int]:
         """The epochs that name the runs, one for each stretch: the time of its first frame, or a little less if another
@@ -291,12 +267,36 @@ class _Import:
             logger=self._logger,
         )
         complaints: list[str] = []
-        async with ffmpeg_output(command, logger=self._logger, niceness=CUT_NICENESS, complaints=complaints) as output:
-            await CutProgress(footage.length_us, show).follow(output)
+        more = asyncio.Event()
+
+        def report(share: float) -> None:
+            show(share)
+            more.set()
+
+        syncing = asyncio.create_task(self._sync_written(more))
+        try:
+            async with ffmpeg_output(
+                command, logger=self._logger, niceness=CUT_NICENESS, complaints=complaints
+            ) as output:
+                await CutProgress(footage.length_us, report).follow(output)
+        finally:
+            await end_task(syncing)
         if await off_loop(is_cut_off, self._path):
             self._shortfall = "is cut off: it is shorter than it says itself"
         elif complaints:
             self._shortfall = f"is damaged or cut off (ffmpeg: {complaints[0]})"
+
+    async def _sync_written(self, more: asyncio.Event) -> None:
+        """Force segments to stable storage while the next ones are written: closing them waits for that otherwise."""
+        synced = set[str]()
+        while True:
+            await more.wait()
+            more.clear()
+            for name in sorted(await off_loop(os.listdir, self._stage))[:-1]:
+                if name not in synced:
+                    synced.add(name)
+                    with contextlib.suppress(OSError):  # closing it tells
+                        await run_in_thread(sync_file, self._stage / name)
 
     async def _publish(self, stored_us: set[int], runs: list[int]) -> None:
         """Move the segments to the directory and close them, but for those that are there already."""
@@ -334,17 +334,7 @@ class _Import:
         if lost > 0 and not self._shortfall:
             self._shortfall = f"has {lost} frames that could not be decoded"
 
-    def _clear(self) -> None:
-        shutil.rmtree(self._stage, ignore_errors=True)
-
     async def _end_us(self) -> int:
         found = await self._archive.index.select(self._captured.from_us, self._captured.to_us)
         stored, _ = await off_loop(self._divide, found)
         return max((one.end_us for one in stored), default=self._captured.to_us)
-
-
-def _is_recorders(directory: Path) -> bool:
-    """Whether a recorder has recorded into a directory. Blocking."""
-    _, closed = list_directory(directory)
-    names = sorted(closed)
-    return any(read_import(directory / name) is None for name in {*names[:_LOOKED_AT], *names[-_LOOKED_AT:]})

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import io
+
+import av
+import numpy
+import pytest
+
+from videostore.media.silence import codec_of, nominal_length, silence
+from videostore.media.sound import SoundFormat, opus_head, sample_entry
+from videostore.media.sound_file import whole_file
+
+AAC = {rate: bytes.fromhex(config) for rate, config in ((48000, "1190"), (16000, "1410"), (8000, "1590"))}
+FORMATS = [
+    *((SoundFormat("aac", rate, 2, config), 1024) for rate, config in AAC.items()),
+    *((SoundFormat("opus", 48000, channels, opus_head(channels)), 960) for channels in (1, 2)),
+    *((SoundFormat("opus", 48000, 2, opus_head(2)), length) for length in (480, 1920, 2880)),
+]
+
+
+@pytest.mark.parametrize(("format", "length"), FORMATS)
+def test_silence_is_as_long_as_a_packet_and_cannot_be_heard(format: SoundFormat, length: int) -> None:
+    entry = sample_entry(format)
+    packet = silence(entry, format.rate, length)
+    assert packet is not None and codec_of(entry) == format.codec
+    with av.open(io.BytesIO(whole_file(entry, format.rate, length, 20 * [packet]))) as container:
+        frames = list(container.decode(container.streams.audio[0]))
+    samples = numpy.concatenate([frame.to_ndarray()[0] for frame in frames])
+    assert len(samples) == 20 * length and abs(samples).max() < 1e-4
+
+
+def test_of_an_unknown_kind_there_is_none() -> None:
+    entry = sample_entry(SoundFormat("aac", 48000, 2, b""))
+    assert silence(entry, 48000, 1024) is None
+    assert silence(sample_entry(SoundFormat("opus", 48000, 2, opus_head(2))), 48000, 120) is None
+
+
+@pytest.mark.parametrize(
+    ("codec", "measured", "length"),
+    [("aac", 1023.4, 1024), ("aac", 2040.0, 2048), ("opus", 959.2, 960), ("opus", 2881.0, 2880), ("opus", 0.0, 120)],
+)
+def test_the_length_of_a_packet_is_one_that_its_codec_has(codec: str, measured: float, length: int) -> None:
+    assert nominal_length(codec, measured) == length
