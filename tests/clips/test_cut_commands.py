@@ -196,7 +196,7 @@ def test_parts_of_another_look_are_reencoded_and_unread_ones_join() -> None:
 
 def test_clips_count_time_at_90_khz() -> None:
     (command,) = commands_for(plan_of(parts_of((640, 480))))
-    assert (option(command, "video_track_timescale"), option(command, "time_base")) == ("90000", "1/90000")
+    assert (option(command, "video_track_timescale"), option(command, "time_base:v")) == ("90000", "1/90000")
 
 
 def test_the_index_of_a_clip_is_moved_to_its_front_unless_it_is_very_large() -> None:
