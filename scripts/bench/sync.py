@@ -20,9 +20,10 @@ from videostore.config import DEFAULT_BITRATE, DEFAULT_PRESET
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.images import read_picture
 from videostore.media.packet import Gap, Packet
-from videostore.recording import recorder as recorder_module
-from videostore.recording.recorder import SYNC_INTERVAL_S, Recorder
+from videostore.recording import syncer as syncer_module
+from videostore.recording.recorder import Recorder
 from videostore.recording.run import Run
+from videostore.recording.syncer import SYNC_INTERVAL_S
 
 ROWS = ("sync",)
 SECONDS, QUICK_SECONDS = 30, 10
@@ -93,7 +94,7 @@ async def _record(jpegs: Sequence[bytes], binary: str, seconds: int, interval_s:
         )
         before = _written_bytes(directory)
         Run.sync = timed  # type: ignore[method-assign,assignment]
-        setattr(recorder_module, _INTERVAL, interval_s)
+        setattr(syncer_module, _INTERVAL, interval_s)
         recording = asyncio.create_task(recorder.record())
         try:
             await asyncio.sleep(seconds)
@@ -101,7 +102,7 @@ async def _record(jpegs: Sequence[bytes], binary: str, seconds: int, interval_s:
             recording.cancel()
             await asyncio.wait([recording])
             Run.sync = sync  # type: ignore[method-assign]
-            setattr(recorder_module, _INTERVAL, SYNC_INTERVAL_S)
+            setattr(syncer_module, _INTERVAL, SYNC_INTERVAL_S)
         os.sync()
         return _written_bytes(directory) - before, durations
 

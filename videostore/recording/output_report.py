@@ -8,8 +8,14 @@ from typing import Any
 
 from videostore.recording.frame_tally import FrameTally
 
-REPORT_ARGUMENTS = ("-progress", "pipe:1", "-stats_period", "0.2")
-"""Global arguments: the report goes to ffmpeg's standard output, how far the output has come five times a second."""
+
+def report_arguments(*, copies: bool) -> tuple[str, ...]:
+    """Global arguments: the report goes to ffmpeg's standard output, how far the output has come some times a second.
+
+    What is copied comes in parts and is written at once: more reports would tell nothing more.
+    """
+    return "-progress", "pipe:1", "-stats_period", "0.5" if copies else "0.2"
+
 
 _KEY = "videostore"
 _LINE = re.compile(rb"^(?:frame:\d+ +pts:|(out_time_us)=)(-?\d+)", re.MULTILINE)

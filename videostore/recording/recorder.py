@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from videostore.base.beat import until_beat
 from videostore.base.clock import Clock, SteadyClock
 from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
 from videostore.base.tasks import end_tasks_during, finish_despite_cancellation
@@ -22,13 +23,10 @@ from videostore.recording.frame_tally import SILENT_AFTER_S, Verdict
 from videostore.recording.health import HealthMeter, RecorderHealth
 from videostore.recording.repeat_buffer import RepeatBuffer
 from videostore.recording.run import Run
+from videostore.recording.syncer import Syncer
 
-SYNC_INTERVAL_S = 0.5
-"""How often the open segment is synced to disk: a power cut loses this, one keyframe interval, and what is in the pipe;
-less than 2 s in all."""
-
-_JUDGE_INTERVAL_S = 0.25
-"""How often what came out of ffmpeg is compared with what went in."""
+_JUDGE_INTERVAL_S, _JUDGE_COPY_INTERVAL_S = 0.25, 1.0
+"""How often what came out of ffmpeg is compared with what went in: what is not decoded can only be late."""
 
 _NOTHING_YET = "no image has arrived yet"
 
@@ -109,12 +107,13 @@ class Recorder:
     async def record(self) -> None:
         """Record until cancelled; then finish the open segment. A fault ends a run, but never the recording."""
         self._pulling = asyncio.create_task(self._pull())
-        helpers = [self._pulling, asyncio.create_task(self._sync())]
+        syncing = Syncer(lambda: self._run, self._logger)
         try:
             while True:
                 await self._handle_safely(await self._backlog.get())
         finally:  # the segment is finished, however long the source takes to close
-            await end_tasks_during(self._end_run("the recorder was stopped"), helpers)
+            syncing.stop()
+            await end_tasks_during(self._end_run("the recorder was stopped"), [self._pulling])
 
     async def _pull(self) -> None:
         steps = self._steady.steps
@@ -137,21 +136,12 @@ class Recorder:
                 self._backlog.put(Gap("the source failed"))
                 await asyncio.sleep(1)
 
-    async def _sync(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(SYNC_INTERVAL_S)
-            if self._run is not None:
-                try:
-                    await loop.run_in_executor(None, self._run.sync)
-                except OSError as error:
-                    self._logger.warning("The open segment could not be synced to disk: %s", error)
-
     async def _watch(self, run: Run) -> None:
         """Notice an ffmpeg that exits by itself, even while no images arrive, and one whose output is wrong."""
         exited = asyncio.ensure_future(run.wait())
+        every_s = _JUDGE_COPY_INTERVAL_S if self._encoder.copies else _JUDGE_INTERVAL_S
         try:
-            while not (await asyncio.wait([exited], timeout=_JUDGE_INTERVAL_S))[0] and not self._is_silent(run):
+            while not (await asyncio.wait([exited], timeout=until_beat(every_s)))[0] and not self._is_silent(run):
                 pass
         finally:
             exited.cancel()
@@ -212,7 +202,7 @@ class Recorder:
             return
         run = self._run
         if run is not None:
-            if run.format != item.format:
+            if run.format is not item.format and run.format != item.format:
                 await self._finish_with_retries("the image size or format changed")
             elif not run.takes(item.captured_us):
                 await self._finish_with_retries("the capture times jumped")

@@ -18,7 +18,7 @@ from videostore.ffmpeg.process import loglevel
 from videostore.media.decode_order import EARLY_US
 from videostore.media.segment_names import open_pattern, run_comment
 from videostore.recording.nut_writer import SOUND_PATIENCE_US
-from videostore.recording.output_report import REPORT_ARGUMENTS, report_frames
+from videostore.recording.output_report import report_arguments, report_frames
 
 IMAGE_CODECS = ("mjpeg", "png", "rawvideo")
 """Codecs of which every frame is an image of its own."""
@@ -105,7 +105,8 @@ def recording_command(
         segment_format_options=joined_options(options),
         **{"metadata": f"comment={run_comment(epoch_us)}", "metadata:g": f"description={encoder.tag}"},
     )
-    output = output.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(logger), *REPORT_ARGUMENTS)
+    reports = report_arguments(copies=encoder.copies)
+    output = output.global_args("-hide_banner", "-nostats", "-loglevel", loglevel(logger), *reports)
     if checks:
         output = output.global_args("-max_error_rate", "1")  # a run of damaged images is no failure of ffmpeg
     command: list[str] = output.compile(cmd=binary)

@@ -64,7 +64,7 @@ class Demuxer:
         self._handover = Handover()
         self._gathered: list[CodedFrame] = []
         """In the thread: frames that were read and are not handed over yet."""
-        self._pipe = FramePipe(nut.fileno(), self._hand_over, gathers=gathers)
+        self._pipe = FramePipe(nut.fileno(), clock, self._hand_over, gathers=gathers)
         self.sound = SoundReader(sound, messages.error, sound_later_us) if sound is not None else None
         """Reads its sound; None without."""
         self._logging = asyncio.create_task(log_messages(process.stderr, messages))
@@ -190,7 +190,6 @@ class Demuxer:
                     self._gathered.append(frame)
                     if len(self._gathered) >= _GATHERED_FRAMES and not self._hand_over():
                         return
-                    self._pipe.frame_read()
         except UncopyableError as error:
             end = error
         except (av.error.FFmpegError, OSError, ValueError, IndexError):
@@ -226,7 +225,7 @@ class Demuxer:
         for packet in joined(codec, packets):
             if packet.pts is None:
                 raise UncopyableError("its frames have no timestamps")
-            here = self._clock.now_us(), self._clock.steps
+            here = self._pipe.arrival_us(), self._clock.steps
             # A frame that is held back until the next one arrived when the one before it was passed on.
             arrived_us, steps = before if self._held_back and before is not None else here
             untimed, before = self._held_back and self._reordered and before is None, here

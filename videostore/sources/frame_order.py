@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from videostore.media.decode_order import DecodeOrder
 from videostore.media.h26x import ReorderedError, UncopyableError, is_b_frame, is_idr
@@ -73,7 +72,8 @@ class FrameOrder:
         kept, self._kept = self._kept or [], None
         if self._untimed and len(kept) > 1:
             others_us = sorted(one.pts_us for one in kept[1:])
-            kept[0] = replace(kept[0], pts_us=_missing_time(others_us, first=is_idr(self.format.codec, kept[0].data)))
+            first = is_idr(self.format.codec, kept[0].data)
+            kept[0] = kept[0]._replace(pts_us=_missing_time(others_us, first=first))
         for frame in kept:
             yield from self._follow(frame)
 
@@ -97,7 +97,7 @@ class FrameOrder:
             raise UncopyableError(_TOO_FAR)
         self._shown_us = max(self._shown_us, frame.pts_us)
         yield from self._release()
-        dated = replace(frame, decoded_us=decoded_us)
+        dated = frame._replace(decoded_us=decoded_us)
         if frame.keyframe and self.format.reordered:
             self._held = dated
         else:
@@ -110,7 +110,7 @@ class FrameOrder:
         if frame.pts_us <= self._before_us and not self._is_first:
             raise UncopyableError(_TOO_FAR)
         if self._held is not None and not self._is_first:
-            self._held, self._opened_us = replace(self._held, keyframe=False), self._keyframe_us
+            self._held, self._opened_us = self._held._replace(keyframe=False), self._keyframe_us
         elif self._opened_us != self._keyframe_us and not self._is_first:  # it was passed on as one
             raise UncopyableError(_TOO_FAR)
 

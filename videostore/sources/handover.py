@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from videostore.base.constants import MIB
 from videostore.media.h26x import UncopyableError
@@ -17,8 +18,7 @@ HANDOVER_BYTES = 8 * MIB
 """How far an input's thread reads ahead: some seconds of a live stream, whose arrival times must be taken at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class CodedFrame:
+class CodedFrame(NamedTuple):
     """One frame of H.264 or H.265 as an input delivered it, in Annex B, keyframes with their parameter sets."""
 
     format: StreamFormat

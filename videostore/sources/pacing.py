@@ -8,8 +8,7 @@ import itertools
 import statistics
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from videostore.base.clock import SteadyClock
 from videostore.base.constants import CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR, US_PER_SECOND
@@ -23,8 +22,8 @@ ffmpeg needed to analyse the stream come late, and all at once."""
 
 AT_ONCE = 8
 CATCH_UP_S = 0.02
-"""Of frames that arrived all at once, so many are passed on, and then there is a pause: the recorder drops what does
-not fit into its backlog."""
+"""Of frames that are read together, so many are passed on, and then there is a pause: the recorder drops what does not
+fit into its backlog. At the start it is a pause behind each, since the recorder's ffmpeg starts meanwhile."""
 
 _INTERVALS = 8
 """This many frame intervals tell how slow an input usually is."""
@@ -45,8 +44,7 @@ class FrameReader(Protocol):
         """The next frame; None at the end. Raises asyncio's TimeoutError if none comes in time."""
 
 
-@dataclass(frozen=True, slots=True)
-class DatedFrame:
+class DatedFrame(NamedTuple):
     """A frame with its capture time."""
 
     frame: CodedFrame
@@ -153,7 +151,7 @@ async def pace_live(
     observed: deque[CodedFrame] = deque()
     intervals: deque[int] = deque(maxlen=_INTERVALS)
     last_us: int | None = None
-    limit_s, at_once = patience_s, 0
+    limit_s, passed, at_once = patience_s, 0, 1
     while True:
         while held:
             frame = held.popleft()
@@ -168,14 +166,14 @@ async def pace_live(
         while observed:
             frame = observed.popleft()
             yield DatedFrame(frame, dates.date(frame.pts_us), frame.clock_steps)
-            at_once += 1
-            if at_once >= AT_ONCE and (observed or reader.waiting):
-                at_once = 0
+            passed += 1
+            if passed >= at_once and (observed or reader.waiting):
+                passed = 0
                 await asyncio.sleep(CATCH_UP_S)
         if ended:
             return
         if not reader.waiting:
-            at_once = 0
+            passed, at_once = 0, AT_ONCE
             usual_s = statistics.median(intervals) / US_PER_SECOND if intervals else 0.0
             limit_s = max(CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR * usual_s) if intervals else patience_s
         try:
@@ -196,7 +194,7 @@ def _date_first(held: deque[CodedFrame]) -> None:
     pts_us = [frame.pts_us for frame in held]
     usual_us = round(statistics.median(later - earlier for earlier, later in itertools.pairwise(pts_us[1:])))
     if usual_us >= _SHORTEST_INTERVAL_US > pts_us[1] - pts_us[0]:
-        held[0] = replace(held[0], pts_us=pts_us[1] - usual_us)
+        held[0] = held[0]._replace(pts_us=pts_us[1] - usual_us)
 
 
 async def _settle(reader: FrameReader, first: CodedFrame, clock: SteadyClock) -> tuple[deque[CodedFrame], bool]:

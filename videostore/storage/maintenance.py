@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from videostore.base.beat import until_beat
 from videostore.base.clock import Clock
 from videostore.base.constants import FFMPEG_STUCK_S, US_PER_SECOND
 from videostore.base.errors import VideoStoreError, reason_of
@@ -176,7 +177,7 @@ class StorageMaintainer:
             except Exception as error:
                 self._logger.exception("Storage maintenance failed. Trying again.")
                 self.trouble = f"Storage maintenance failed: {reason_of(error)}."
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(until_beat(_TICK_S))
 
     async def _attend_once(self) -> str | None:
         trouble = await self._guard(self._attend_index())

@@ -27,6 +27,7 @@ from viam.proto.module import (
 )
 from viam.resource.registry import Registry, ResourceCreatorRegistration
 
+from videostore.base.beat import until_beat
 from videostore.base.errors import VideoStoreError
 from videostore.base.system import share_memory
 from videostore.base.tasks import off_loop
@@ -174,6 +175,6 @@ async def _watch_parent(stop: asyncio.Event) -> None:
     """Stop when the parent process is gone. No signal reports that."""
     parent = os.getppid()
     while NO_MODULE_PARENT or os.getppid() == parent:  # noqa: ASYNC110 (there is no event to wait for)
-        await asyncio.sleep(_PARENT_CHECK_S)
+        await asyncio.sleep(until_beat(_PARENT_CHECK_S))
     LOGGER.warning("The parent process is gone; stopping the module.")
     stop.set()
