@@ -6,14 +6,20 @@ from pathlib import Path
 import pytest
 
 from tests.support.clapping import FPS, Clapping, Heard, clapping, hear, record_clapping
-from tests.support.recording import LOGGER, START_US, US, Cutter, clips_of
+from tests.support.recording import LOGGER, START_US, US, Cutter, FixedClock, clips_of
+from videostore.clips.cutter import ClipCutter
+from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
+from videostore.media.fmp4 import read_fragments
+from videostore.media.segment import Segment, describe_fragments
 from videostore.storage.archive import Archive
 from videostore.storage.reconciler import Reconciler
+from videostore.storage.retention_holds import RetentionHolds
 from videostore.storage.segment_files import close_segment
 
 AAC = clapping(10)
 OPUS = clapping(10, codec="libopus", rate=48000)
 B_FRAMES = clapping(10, rate=48000, gop_s=2, b_frames=2)
+_Found = tuple[Segment, Path]
 CAMERAS = [pytest.param(AAC, id="aac"), pytest.param(OPUS, id="opus"), pytest.param(B_FRAMES, id="b-frames")]
 
 
@@ -85,3 +91,41 @@ async def test_sound_of_different_formats_is_in_one_clip(tmp_path: Path, binary:
         assert len(one.clicks_s) > 20
     finally:
         await cutter.archive.close()
+
+
+async def test_around_damage_sound_stays_with_its_picture(tmp_path: Path, binary: str) -> None:
+    run = await record_clapping(tmp_path, AAC, segment_seconds=20, binary=binary)
+    (path,) = tmp_path.glob("*.open")
+    assert close_segment(path, finished_only=True, run=run) is not None
+    (path,) = tmp_path.glob("*.mp4")
+    third = read_fragments(path).fragments[2]
+    data = bytearray(path.read_bytes())
+    data[third.begin_byte + 32 + 4] ^= 1  # the name of its `moof`
+    path.write_bytes(data)
+    archive = await Archive.open(tmp_path, LOGGER)
+    await Reconciler(archive, LOGGER).reconcile(lambda _: False)
+    try:
+        one = await heard(Cutter(archive, clips_of(archive, binary)), 0.5, 8.5)
+        assert 12 <= len(one.flashes_s) <= 14  # one second is missing
+        check(one, AAC, "damaged")
+    finally:
+        await archive.close()
+
+
+async def test_an_open_segment_is_heard_too(tmp_path: Path, binary: str) -> None:
+    for camera in (AAC, B_FRAMES):
+        directory = tmp_path / str(camera.sound_us)
+        await record_clapping(directory, camera, segment_seconds=20, binary=binary)
+        archive = await Archive.open(directory, LOGGER)
+        await Reconciler(archive, LOGGER).reconcile(lambda _: True)
+        try:
+            opened = [(describe_fragments(one.name, read_fragments(one)), one) for one in directory.glob("*.open")]
+
+            async def find(_from_us: int, _to_us: int, found: list[_Found] = opened) -> list[_Found]:
+                return found
+
+            spaces = Workspaces(directory / WORK_DIRECTORY)
+            cutter = ClipCutter(archive, RetentionHolds(FixedClock()), spaces, binary, LOGGER, find, "cam")
+            check(await heard(Cutter(archive, cutter), 1.3, 7.1), camera, "open")
+        finally:
+            await archive.close()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
 import av.error
 
+from videostore.base.constants import US_PER_SECOND
 from videostore.clips.compact_list import CompactList
 from videostore.clips.plan import BrokenSegment, Plan
-from videostore.media.boxes import DAMAGE, Box, leaf_positions, read_box
+from videostore.media.boxes import DAMAGE, Box, read_body, read_box, track_leaves, track_positions
 from videostore.media.foreign_frames import copy_foreign
+from videostore.media.media_header import timescale_of
 from videostore.media.segment import Segment, Stretch
+from videostore.media.sound_track import number_of_track
 
 _BLOCK_BYTES = 1 << 20
 
@@ -96,29 +102,44 @@ def _copy(reader: BinaryIO, writer: BinaryIO, begin: int, end: int) -> None:
 
 
 def _start_at_zero(file: BinaryIO, begin: int) -> None:
-    """Subtract the first fragment's time in the file (`tfdt`) from that of each."""
+    """Subtract the first fragment's time in the file (`tfdt`) from that of each, and of the sound as much."""
     file_bytes = file.seek(0, 2)
-    first: int | None = None
+    scales = _timescales(file, file_bytes)
+    first: Fraction | None = None
     while (box := read_box(file, begin, file_bytes)) is not None:
         begin = box.end
         if box.kind != b"moof":
             continue
-        place = _tfdt(file, box)
-        if place is None:
-            return
-        at, form = place
-        file.seek(at)
-        (time,) = struct.unpack(form, file.read(struct.calcsize(form)))
-        first = time if first is None else first
-        file.seek(at)
-        file.write(struct.pack(form, max(time - first, 0)))
+        for at, form, scale, is_first in _times(file, box, scales):
+            file.seek(at)
+            (time,) = struct.unpack(form, file.read(struct.calcsize(form)))
+            if first is None:
+                if not is_first:
+                    continue
+                first = Fraction(time, scale)
+            file.seek(at)
+            file.write(struct.pack(form, max(time - round(first * scale), 0)))
 
 
-def _tfdt(file: BinaryIO, moof: Box) -> tuple[int, str] | None:
-    """Where a fragment's time in the file is, and its form."""
-    file.seek(moof.body)
-    try:
-        at, body = leaf_positions(file.read(moof.end - moof.body))[b"tfdt"]
-    except DAMAGE:
-        return None
-    return moof.body + at + 4, ">Q" if body[0] else ">I"
+def _timescales(file: BinaryIO, file_bytes: int) -> dict[int, int]:
+    """Units of time in a second, by the numbers of the tracks, of which the first one is the video."""
+    at = 0
+    while (box := read_box(file, at, file_bytes)) is not None:
+        at = box.end
+        if box.kind == b"moov":
+            with contextlib.suppress(*DAMAGE):
+                tracks = track_leaves(read_body(file, box))
+                return {number_of_track(one[b"tkhd"]): timescale_of(one[b"mdhd"]) for one in tracks}
+    return {}
+
+
+def _times(file: BinaryIO, moof: Box, scales: Mapping[int, int]) -> Iterator[tuple[int, str, int, bool]]:
+    """Where the times in the file of a fragment are, their form and unit, and which is that of the video."""
+    with contextlib.suppress(*DAMAGE):
+        for one in track_positions(read_body(file, moof)):
+            (number,) = struct.unpack_from(">I", one[b"tfhd"][1], 4)
+            at, body = one[b"tfdt"]
+            if len(scales) < 2 or number in scales:
+                video, scale = next(iter(scales.items()), (number, US_PER_SECOND))
+                is_first = len(scales) < 2 or number == video
+                yield moof.body + at + 4, ">Q" if body[0] else ">I", scales.get(number, scale), is_first

@@ -74,10 +74,17 @@ def describe_sound(tracks: Sequence[Mapping[bytes, bytes]]) -> SoundTrack | None
     """
     for track in tracks[1:]:
         if track[b"hdlr"][8:12] == b"soun":
-            number = struct.unpack_from(">I", track[b"tkhd"], 20 if track[b"tkhd"][0] else 12)[0]
             mdhd = track[b"mdhd"]
-            return SoundTrack(number, timescale_of(mdhd), track[b"stsd"], stated_length_us(mdhd) is not None)
+            return SoundTrack(
+                number_of_track(track[b"tkhd"]), timescale_of(mdhd), track[b"stsd"], stated_length_us(mdhd) is not None
+            )
     return None
+
+
+def number_of_track(tkhd: bytes) -> int:
+    """The number of a track (8.3.2)."""
+    number: int = struct.unpack_from(">I", tkhd, 20 if tkhd[0] else 12)[0]
+    return number
 
 
 def read_sound(traf: Mapping[bytes, bytes], moof_begin: int) -> SoundClaim:

@@ -34,6 +34,8 @@ class RecorderHealth:
     """Frames that were not recorded because they came damaged, or in a format that alternates with another."""
     last_fault: str
     """What was wrong with the last of them; empty if there was none."""
+    sound: bool = False
+    """Whether sound is recorded with the video at the moment."""
 
 
 class HealthMeter:
@@ -118,6 +120,7 @@ class HealthMeter:
             dropped_frames=dropped,
             faulty_frames=faulty,
             last_fault=self.last_fault,
+            sound=run is not None and not self.undecodable and run.format.sound is not None,
         )
 
     def _forget_before(self, time_us: int) -> None:

@@ -168,4 +168,5 @@ def describe_health(health: Health, upload_trouble: str | None = None) -> dict[s
         "dropped_frames": recorder.dropped_frames,
         "faulty_frames": recorder.faulty_frames,
         "last_fault": recorder.last_fault,
+        "sound": recorder.sound,
     }
