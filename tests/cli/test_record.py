@@ -97,7 +97,9 @@ async def test_a_recording_with_dropped_frames_is_incomplete(
     monkeypatch.setattr(command, "_wait_for_end", lossy)
     nothing: dict[str, Any] = dict.fromkeys(("segment_seconds", "codec", "bitrate", "preset", "framerate", "format"))
     door = tmp_path / "door"
-    options = command.RecordOptions(str(visit), door, 1, **nothing, reencode=False, options={}, duration_s=None)
+    options = command.RecordOptions(
+        str(visit), door, 1, **nothing, reencode=False, sound=True, options={}, duration_s=None
+    )
     assert await command.record(options) == 3
     assert "7 frames were not recorded: ffmpeg was too slow for them, or failed.\n" in capsys.readouterr().err
 

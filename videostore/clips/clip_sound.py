@@ -21,12 +21,10 @@ from videostore.clips.time_tags import part_stretches
 from videostore.media.clip_times import ClipStretch
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragmented_file import FragmentedFile, NotOursError
+from videostore.media.gapless_sound import FARTHEST_OFF
 from videostore.media.silence import codec_of, nominal_length, silence
 from videostore.media.sound_file import SoundFile
 from videostore.media.sound_track import SoundStretch, packet_length
-
-_OFF = 0.75
-"""So much of its length may a packet be off its place. A half would be exceeded again and again by times that vary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +154,11 @@ class _Writer:
             position_us = self._position(time_us, stretches)
             if position_us is not None:
                 off = position_us / self._packet_us - self._file.count - len(taken)
-                if off >= _OFF and self._silence is not None:
+                if off >= FARTHEST_OFF and self._silence is not None:
                     self._copy(file, begin, taken)
                     self._fill(self._silence, round(off))
                     off -= round(off)
-                if abs(off) >= _OFF or self._file.count + len(taken) >= self._most:
+                if abs(off) >= FARTHEST_OFF or self._file.count + len(taken) >= self._most:
                     position_us = None
             if position_us is None:
                 self._copy(file, begin, taken)

@@ -17,6 +17,7 @@ from videostore.ffmpeg.process import run_ffmpeg
 from videostore.media.clip_times import ClipStretch
 from videostore.media.mp4_tags import write_synopsis
 from videostore.remote.splice import CLIP_OPTIONS, SplicedClip, stretches_tag
+from videostore.remote.spliced_sound import SplicedSound
 
 
 async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary: str) -> None:
@@ -32,12 +33,14 @@ async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary:
     listed = []
     stretches: list[ClipStretch] | None = []
     position_us = 0
+    sound = SplicedSound(path)
     for number, clip in enumerate(clips):
         encoded = path.with_name(f"encoded{number}.mp4")
         large = min(clip.first.width, clip.first.height) > 2
         video = ffmpeg.input(str(clip.path), **OWN_CLIP).video
         video = fitted(video, width, height, largest.look.pixel_shape, may_have_fields=large)
         await _run(video.output(str(encoded), f="mp4", map_metadata=0, **REENCODED, **EXACT_TIMES), binary)
+        await run_in_thread(sound.append, clip.path, position_us, position_us)
         await run_in_thread(clip.path.unlink)
         listed.append(ListedFile(Path(encoded.name), clip.length_us))
         if stretches is not None and clip.stretches is not None:
@@ -51,6 +54,7 @@ async def reencode_to_one_size(clips: Sequence[SplicedClip], path: Path, binary:
     tags = ffmpeg.input(str(path.with_name("encoded0.mp4")), **OWN_CLIP)
     options = {"f": "mp4", "c": "copy", "map_metadata": 1, **CLIP_OPTIONS}
     await _run(ffmpeg.output(source.video, tags["d?"], str(path), **options), binary)
+    await run_in_thread(sound.join, position_us)
     await run_in_thread(write_synopsis, path, stretches_tag(stretches))
 
 

@@ -33,6 +33,7 @@ from videostore.media.clip_times import (
 from videostore.media.decoder_setup import DecoderSetup, NoSetupError
 from videostore.media.look import Look
 from videostore.media.mp4_tags import write_synopsis
+from videostore.remote.spliced_sound import SplicedSound
 
 _TIME_BASE = Fraction(1, US_PER_SECOND)
 _DIGEST_BYTES = 16
@@ -174,6 +175,7 @@ class SplicedClip:
         self._closed = False
         self._stretches: tuple[ClipStretch, ...] | None = ()
         """When its frames were captured; None if a piece does not tell it."""
+        self._sound = SplicedSound(path)
         with av.open(str(first.path)) as source:
             self._output = av.open(str(path), "w", format="mp4", options=CLIP_OPTIONS)
             self._stream = self._output.add_stream_from_template(source.streams.video[0])
@@ -261,6 +263,8 @@ class SplicedClip:
     def append(self, piece: Piece, point: SplicePoint) -> None:
         """Copy the packets of a piece, from a splice point on."""
         self._append_stretches(piece, point)
+        begins_us = min((one.time_us for one in piece.packets[point.skipped_packets :]), default=0) + point.offset_us
+        self._sound.append(piece.path, max(0, begins_us), point.offset_us)
         self._reordered |= not piece.in_display_order
         with av.open(str(piece.path)) as source:
             for number, (packet, described) in enumerate(zip(_packets(source), piece.packets, strict=True)):
@@ -296,6 +300,7 @@ class SplicedClip:
             return
         self._closed = True
         self._output.close()
+        self._sound.join(self.end_us)
         write_synopsis(self.path, stretches_tag(self._stretches), faststart=self._faststart)
 
 
