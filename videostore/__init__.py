@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         VideoStoreError,
     )
     from videostore.base.files import AnyPath
-    from videostore.base.ranges import Range
+    from videostore.base.ranges import DamagedRange, Range
     from videostore.base.time_parsing import Moment
     from videostore.clips.progress import OnProgress
     from videostore.config.model import StorageConfig, VideoConfig
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from videostore.media.bad_picture import BadPictureError
     from videostore.media.clip_reader import ClipFrame, clip_frame, clip_times
     from videostore.media.clip_times import ClipStretch, ClipTimes
+    from videostore.media.damage_mark import DamageMark
     from videostore.media.images import picture_packet
     from videostore.media.packet import Gap, Packet, Source, StreamFormat
     from videostore.media.sound import SoundFormat, SoundPacket
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from videostore.storage.repair import repair_directory
     from videostore.storage.save_record import SaveJob, SaveStatus
     from videostore.storage.verify import OnFile, verify_directory
-    from videostore.store.delivery import OnRanges
+    from videostore.store.delivery import OnDamaged, OnRanges
     from videostore.store.footage_import import ImportedFile, import_file
     from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
     from videostore.store.store import FETCH_LIMIT_BYTES, VideoStore
@@ -82,6 +83,8 @@ __all__ = [
     "ClipTimes",
     "Clock",
     "ConfigError",
+    "DamageMark",
+    "DamagedRange",
     "Encoder",
     "ExportedClip",
     "FFmpegError",
@@ -95,6 +98,7 @@ __all__ = [
     "Moment",
     "NoRoomError",
     "NothingStoredError",
+    "OnDamaged",
     "OnFile",
     "OnProgress",
     "OnRanges",
@@ -148,7 +152,10 @@ _MODULES = {
         "VideoStoreError",
     ),
     "videostore.base.files": ("AnyPath",),
-    "videostore.base.ranges": ("Range",),
+    "videostore.base.ranges": (
+        "DamagedRange",
+        "Range",
+    ),
     "videostore.base.time_parsing": ("Moment",),
     "videostore.clips.progress": ("OnProgress",),
     "videostore.config.model": (
@@ -166,6 +173,7 @@ _MODULES = {
         "ClipTimes",
     ),
     "videostore.media.bad_picture": ("BadPictureError",),
+    "videostore.media.damage_mark": ("DamageMark",),
     "videostore.media.images": ("picture_packet",),
     "videostore.media.packet": (
         "Gap",
@@ -191,7 +199,10 @@ _MODULES = {
         "SaveStatus",
     ),
     "videostore.storage.verify": ("OnFile", "verify_directory"),
-    "videostore.store.delivery": ("OnRanges",),
+    "videostore.store.delivery": (
+        "OnDamaged",
+        "OnRanges",
+    ),
     "videostore.store.footage_import": ("ImportedFile", "import_file"),
     "videostore.store.results": (
         "ExportedClip",

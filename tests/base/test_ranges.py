@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videostore.base.ranges import Range, merge_ranges
+from videostore.base.ranges import DamagedRange, Range, damaged_within, merge_damaged, merge_ranges
 
 RANGES = st.lists(st.builds(lambda begin, length: Range(begin, begin + length), st.integers(0, 99), st.integers(1, 9)))
 
@@ -39,3 +39,28 @@ def test_joined_ranges_cover_the_same_time_and_do_not_touch(ranges: list[Range])
     assert covered(merged) == covered(ranges)
     assert all(one.to_us < other.from_us for one, other in itertools.pairwise(merged))
     assert merge_ranges(merged) == merged
+
+
+# Damaged ranges
+
+
+def test_damage_that_touches_is_one_if_it_has_one_reason() -> None:
+    lost, other = DamagedRange(0, 10, "packets-lost"), DamagedRange(10, 20, "packets-lost")
+    assert merge_damaged([other, lost]) == (DamagedRange(0, 20, "packets-lost"),)
+    missing = dataclasses.replace(other, reason="frame-missing")
+    assert merge_damaged([lost, missing]) == (lost, missing)
+
+
+@given(RANGES, st.integers(1, 5))
+def test_a_bound_for_damaged_ranges_leaves_none_of_it_out(ranges: list[Range], most: int) -> None:
+    damaged = [DamagedRange(one.from_us * 10**6, one.to_us * 10**6, "packets-lost") for one in ranges]
+    merged = merge_damaged(damaged, most)
+    assert len(merged) <= most
+    for one in damaged:
+        assert any(other.from_us <= one.from_us and one.to_us <= other.to_us for other in merged)
+
+
+def test_of_damaged_ranges_only_what_is_asked_for_is_kept() -> None:
+    damaged = [DamagedRange(0, 10, "packets-lost"), DamagedRange(30 * 10**6, 40 * 10**6, "unreadable")]
+    assert damaged_within(damaged, Range(5, 20)) == (DamagedRange(5, 10, "packets-lost"),)
+    assert damaged_within(damaged, Range(10, 20)) == ()

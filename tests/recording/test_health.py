@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 
 from tests.support.recording import US, FixedClock
 from videostore.base.clock import SteadyClock
+from videostore.base.ranges import DamagedRange
+from videostore.media.damage_mark import DamageMark
 from videostore.media.packet import Gap, Packet
 from videostore.recording.health import HealthMeter
 
@@ -51,3 +53,19 @@ def test_whether_anything_was_ever_recorded_is_known() -> None:
     assert meter.fault_of_all == "upside down"
     meter.frame_came_out(US)
     assert meter.fault_of_all is None
+
+
+def test_frames_that_came_damaged_are_counted_and_the_last_stretch_is_told() -> None:
+    meter = meter_of(FaultySource(), FixedClock())
+    assert (meter.health(None, "", 0, 0).damaged_frames, meter.health(None, "", 0, 0).last_damage) == (0, None)
+    mark = DamageMark(10 * US, "packets-lost")
+    for second in (11, 12):
+        meter.count_damage(mark, second * US)
+    health = meter.health(None, "", 0, 0)
+    assert (health.damaged_frames, health.last_damage) == (2, DamagedRange(10 * US, 12 * US + 1, "packets-lost"))
+    for second in (13, 14):
+        meter.count_damage(None, second * US)
+    assert meter.health(None, "", 0, 0).last_damage == DamagedRange(10 * US, 13 * US, "packets-lost")
+    meter.count_damage(DamageMark(20 * US, "frame-missing"), 20 * US)
+    health = meter.health(None, "", 0, 0)
+    assert (health.damaged_frames, health.last_damage) == (3, DamagedRange(20 * US, 20 * US + 1, "frame-missing"))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from tests.support.coded_stream import FPS, Coding, code, slices
-from tests.support.inputs import Tap, distances, open_input, playing
+from tests.support.inputs import Tap, distances, open_input, playing, store_of
 from tests.support.recording import US, until
 from tests.support.rtsp_camera import RTP_HZ, Conduct, RtspCamera
+from videostore.store.store import VideoStore
 
 
 async def test_a_camera_whose_rtp_time_wraps_is_passed_on_picture_by_picture(binary: str) -> None:
@@ -21,3 +26,37 @@ async def test_a_camera_whose_rtp_time_wraps_is_passed_on_picture_by_picture(bin
     assert passed == [slices("h264", pictures[number % len(pictures)].data) for number in range(len(passed))]
     # Times may move together, by a smaller delay than any before: that never makes a distance longer.
     assert [one for one in distances(source.times_us) if not 0 < one <= US // FPS + 1000] == []
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_pictures_of_which_packets_are_lost_are_marked_and_told(
+    tmp_path: Path, binary: str, transport: str
+) -> None:
+    """In TCP nothing is lost, but servers leave out packets that their client does not take in time."""
+    pictures = code(Coding("h264", length_s=4))
+    async with RtspCamera(pictures, Conduct(lost=lambda number: number in (41, 42, 95))) as camera:
+        source = Tap(open_input(camera.url, binary, options={"rtsp_transport": transport}))
+        async with store_of(source, tmp_path, binary, live=True) as store:
+            await until(lambda: _whole_again(source) or source.gaps)
+            await until(lambda: (store.health().recorder or pytest.fail()).damaged_frames)
+            health = store.health().recorder
+            first_us, last_us = source.times_us[0], source.times_us[-1]
+        async with VideoStore.open(tmp_path / "storage") as stored:
+            state = await stored.state()
+            clip = await stored.fetch(first_us, last_us)
+    assert source.gaps == []
+    assert health is not None and health.damaged_frames >= 2
+    assert {one.reason for one in state.damaged} <= {"packets-lost", "frame-missing"}
+    assert clip.ranges is None and len(clip.damaged) == len(state.damaged) == 2
+    # Every picture that cannot be right is in a stretch, wherever the camera began to count.
+    marked = {slices("h264", one.data)[0] for one in source.packets_seen if one.damage is not None}
+    sent = [slices("h264", one.data) for one in pictures]
+    damaged = [passed for one in source.packets_seen if (passed := slices("h264", one.data)) not in sent]
+    assert damaged and all(one[0] in marked for one in damaged)
+
+
+def _whole_again(source: Tap) -> bool:
+    """Whether two stretches of damage are over."""
+    damaged = [one.damage is not None for one in source.packets_seen]
+    ends = [number for number in range(1, len(damaged)) if damaged[number - 1] and not damaged[number]]
+    return len(ends) >= 2 and len(damaged) > ends[-1] + 2 * FPS

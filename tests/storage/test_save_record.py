@@ -6,7 +6,7 @@ from pathlib import PurePath
 import pytest
 
 from tests.support.recording import US
-from videostore.base.ranges import Range
+from videostore.base.ranges import DamagedRange, Range
 from videostore.storage.save_record import SaveJob, SaveStatus
 
 SAVE = SaveJob("cam_1.mp4", "tag=a/b", 10 * US, 20 * US, '{"why": "test"}', 30 * US)
@@ -18,9 +18,12 @@ def test_the_path_of_a_clip_is_below_the_directory_of_its_save() -> None:
 
 
 @pytest.mark.parametrize("ranges", [None, (), (Range(10 * US, 11 * US), Range(12 * US, 20 * US))])
+@pytest.mark.parametrize("damaged", [(), (DamagedRange(10 * US, 11 * US, "packets-lost"),)])
 @pytest.mark.parametrize("status", SaveStatus)
-def test_a_save_is_read_from_its_row_as_it_was_stored(status: SaveStatus, ranges: tuple[Range, ...] | None) -> None:
-    save = replace(SAVE, status=status, reason="no room", ranges=ranges, container="fmp4")
+def test_a_save_is_read_from_its_row_as_it_was_stored(
+    status: SaveStatus, ranges: tuple[Range, ...] | None, damaged: tuple[DamagedRange, ...]
+) -> None:
+    save = replace(SAVE, status=status, reason="no room", ranges=ranges, container="fmp4", damaged=damaged)
     row = (
         save.file_name,
         save.directory,
@@ -32,6 +35,7 @@ def test_a_save_is_read_from_its_row_as_it_was_stored(status: SaveStatus, ranges
         save.reason,
         save.ranges_text,
         save.container,
+        save.damaged_text,
     )
     assert SaveJob.from_row(row) == save
 

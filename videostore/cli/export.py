@@ -61,7 +61,8 @@ async def export_to_pipe(directory: Path, asked: Range, *, utc: bool) -> int:
     contents = ClipContents(asked)
     async with open_reader(directory) as store:
         await wait_until_covered(store, directory, asked.to_us)
-        async with contextlib.aclosing(store.stream(asked.from_us, asked.to_us, on_ranges=contents.update)) as blocks:
+        stream = store.stream(asked.from_us, asked.to_us, on_ranges=contents.update, on_damaged=contents.update_damaged)
+        async with contextlib.aclosing(stream) as blocks:
             with _nonblocking(sys.stdout.fileno()) as descriptor:
                 async for block in blocks:
                     await _write(descriptor, block)
@@ -79,6 +80,7 @@ def _output_path(output: str | None, name: str, asked: Range) -> Path:
 def _report(clip: ExportedClip, asked: Range, *, utc: bool) -> int:
     contents = ClipContents(asked)
     contents.update(clip.ranges)
+    contents.update_damaged(clip.damaged)
     holds = [
         ("holds", " to ".join(format_range(one, utc=utc)), f"({format_length(one.to_us - one.from_us)})")
         for one in contents.ranges

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from videostore.base.constants import US_PER_SECOND
-from videostore.base.ranges import Range
+from videostore.base.ranges import DAMAGE_REASONS, UNREADABLE, DamagedRange, Range
 from videostore.cli.runtime import DONE, INCOMPLETE, print_message
 from videostore.cli.time_options import format_length, format_time
 
@@ -22,11 +22,16 @@ class ClipContents:
     def __init__(self, asked: Range) -> None:
         self.asked = asked
         self.ranges: tuple[Range, ...] = (asked,)
+        self.damaged: tuple[DamagedRange, ...] = ()
 
     def update(self, ranges: Sequence[Range] | None) -> None:
         """Take the ranges that the store reports; None means that the clip is complete."""
         if ranges is not None:
             self.ranges = tuple(ranges)
+
+    def update_damaged(self, damaged: Sequence[DamagedRange]) -> None:
+        """Take what is damaged of it."""
+        self.damaged = tuple(damaged)
 
     def missing(self) -> list[Range]:
         """The gaps of at least one millisecond."""
@@ -36,7 +41,9 @@ class ClipContents:
         return [gap for gap in gaps if gap.to_us - gap.from_us >= _REPORTED_US]
 
     def report_missing(self, *, utc: bool) -> int:
-        """Print which parts are missing, if any. Returns the exit code."""
+        """Print which parts came damaged, and which are missing, if any. Returns the exit code."""
+        for line in damage_lines([one for one in self.damaged if one.reason != UNREADABLE], utc=utc):
+            print_message(line)
         gaps = self.missing()
         if not gaps:
             return DONE
@@ -49,6 +56,18 @@ class ClipContents:
             f"{', '.join(listed)}{more}."
         )
         return INCOMPLETE
+
+
+def damage_lines(damaged: Sequence[DamagedRange], *, utc: bool) -> list[str]:
+    """Sentences that tell what came damaged, the last first, by its reasons."""
+    lines = []
+    for reason, why in DAMAGE_REASONS.items():
+        found = [one for one in damaged if one.reason == reason]
+        if found:
+            shown = [f"{format_time(one.from_us, utc=utc)} to {format_time(one.to_us, utc=utc)}" for one in found]
+            more = f" and {len(shown) - _LISTED} more times" if len(shown) > _LISTED else ""
+            lines.append(f"Pictures may be wrong from {', '.join(shown[-_LISTED:])}{more}: {why}.")
+    return lines
 
 
 def gaps_between(ranges: Sequence[Range]) -> list[Range]:

@@ -80,7 +80,8 @@ def _arguments(title: str) -> list[str]:
 
 async def _play(store: VideoStore, asked: Range, command: Sequence[str]) -> ClipContents:
     contents = ClipContents(asked)
-    async with contextlib.aclosing(store.stream(asked.from_us, asked.to_us, on_ranges=contents.update)) as blocks:
+    stream = store.stream(asked.from_us, asked.to_us, on_ranges=contents.update, on_damaged=contents.update_damaged)
+    async with contextlib.aclosing(stream) as blocks:
         first = await anext(blocks, b"")  # raises if nothing is stored, before a window opens
         process = await start_ffmpeg(await off_loop(subordinate, command), stdin=True)
         assert process.stdin is not None and process.stderr is not None

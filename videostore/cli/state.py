@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from videostore.base.constants import US_PER_SECOND
-from videostore.base.ranges import Range
-from videostore.cli.gaps import gaps_between
+from videostore.base.ranges import DamagedRange, Range
+from videostore.cli.gaps import damage_lines, gaps_between
 from videostore.cli.local_store import is_being_recorded, open_reader
 from videostore.cli.machine_options import Remote
 from videostore.cli.runtime import DONE
@@ -39,6 +39,10 @@ class FoundState:
     def ranges(self, since_us: int | None) -> list[Range]:
         """The ranges that end after a time."""
         return [one for one in self.state.ranges if since_us is None or one.to_us > since_us]
+
+    def damaged(self, since_us: int | None) -> list[DamagedRange]:
+        """What came damaged and ends after a time."""
+        return [one for one in self.state.damaged if since_us is None or one.to_us > since_us]
 
     @property
     def newest_us(self) -> int | None:
@@ -75,7 +79,7 @@ async def state_of_machine(remote: Remote, *, since_us: int | None, everything: 
 def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: bool, as_json: bool) -> int:
     ranges = found.ranges(since_us)
     if as_json:
-        print(json.dumps(_as_json(found, ranges), indent=2))  # noqa: T201 (the result)
+        print(json.dumps(_as_json(found, ranges, since_us), indent=2))  # noqa: T201 (the result)
         return DONE
     from videostore.cli.terminal import print_result, print_widest  # slow to import, and JSON does not need it
 
@@ -96,6 +100,10 @@ def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: boo
         for one, gap in zip(shown, before, strict=True)
     ]
     print_widest(_table(rows), _table_with_gaps(rows), _list(rows))
+    if lines := damage_lines(found.damaged(since_us), utc=utc):
+        print_result()
+        for line in lines:
+            print_result(line)
     return DONE
 
 
@@ -162,7 +170,7 @@ def _list(rows: Sequence[_Row]) -> Table:
     return facts_table(facts)
 
 
-def _as_json(found: FoundState, ranges: Sequence[Range]) -> dict[str, Any]:
+def _as_json(found: FoundState, ranges: Sequence[Range], since_us: int | None) -> dict[str, Any]:
     state, newest_us, age_us = found.state, found.newest_us, found.newest_age_us
     return {
         "storage": found.storage,
@@ -176,6 +184,9 @@ def _as_json(found: FoundState, ranges: Sequence[Range]) -> dict[str, Any]:
         "device_free_bytes": state.device_free_bytes,
         "ranges": [_range_as_json(one) for one in ranges],
         "gaps": [_range_as_json(one) for one in gaps_between(ranges)],
+        "damaged": [
+            _range_as_json(Range(one.from_us, one.to_us)) | {"reason": one.reason} for one in found.damaged(since_us)
+        ],
     }
 
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from videostore.base.time_format import format_utc_exact
 from videostore.cli import terminal
+from videostore.cli.gaps import damage_lines
 from videostore.cli.runtime import DONE, INCOMPLETE
 from videostore.storage.findings import REPAIRABLE, Finding, Problem, VerificationReport
 from videostore.storage.repair import repair_directory
@@ -55,6 +57,8 @@ def _show(report: VerificationReport, *, decode: bool, repair: bool, everything:
     checked = f"{report.segments} segment{'s' if report.segments != 1 else ''} read"
     if decode:
         checked += f", {report.decoded_frames} frames decoded"
+    for line in damage_lines(report.damaged, utc=False):
+        console.print(line, soft_wrap=True)
     console.print(f"{checked}: {_summary(findings, left, repair=repair)}")
 
 
@@ -92,4 +96,8 @@ def _as_json(directory: Path, report: VerificationReport, repair: bool, left: Se
             for one in report.findings
         ],
         "left": len(left),
+        "damaged": [
+            {"from": format_utc_exact(one.from_us), "to": format_utc_exact(one.to_us), "reason": one.reason}
+            for one in report.damaged
+        ],
     }

@@ -10,7 +10,8 @@ from itertools import islice, zip_longest
 from pathlib import Path
 
 from videostore.base.constants import US_PER_SECOND
-from videostore.base.ranges import Range, merge_ranges
+from videostore.base.ranges import UNREADABLE, DamagedRange, Range, merge_ranges
+from videostore.clips.clip_content import ClipContent, DamageList
 from videostore.clips.compact_list import CompactList
 from videostore.clips.frame_reader import NO_DAMAGE, Damage, FrameReader
 from videostore.clips.segment_order import touch
@@ -130,6 +131,13 @@ class Plan:
     """Segments in which something before the last frame cannot be read. Each of their stretches must become a part."""
     damage: Damage = field(default_factory=dict)
     """What ffmpeg could not decode, and is left out."""
+    damaged: tuple[DamagedRange, ...] = ()
+    """What of the range came damaged, and is in the clip, or cannot be read, and is not."""
+
+    @property
+    def content(self) -> ClipContent:
+        """What the clip holds, for the one who asked for it."""
+        return ClipContent(None if self.complete else self.ranges, self.damaged)
 
     @property
     def complete(self) -> bool:
@@ -172,6 +180,7 @@ def make_plan(
     reader = FrameReader(found, asked, logger, thorough=thorough, damage=damage)
     parts = CompactList[ClipPart]()
     held: list[Range] = []
+    damaged = DamageList(asked)
     entered = False
     """Whether a frame is found from which on the clip can be copied."""
     broken: list[BrokenSegment] = []
@@ -182,6 +191,7 @@ def make_plan(
         end_us = after.start_us if after is not None and touch(segment, after) else segment.end_us
         # Frames of ours may be later than the start of the next segment, if the clock was set back a little.
         latest_us = max(end_us, segment.end_us) if segment.run_us is not None else end_us
+        damaged.add(segment.damaged)
         if latest_us <= from_us or segment.start_us >= to_us:
             continue
         part = ClipPart(segment, path, end_us, segment.start_us)
@@ -190,10 +200,13 @@ def make_plan(
             times = reader.read(segment, path, end_us, needed=not entered or last)
         except UnreadableError as error:
             logger.warning("Segment %s cannot be read and is left out of a clip: %s", path.name, error)
+            damaged.add([DamagedRange(segment.start_us, end_us, UNREADABLE)])
             continue
         if times is not None:
+            damaged.add(DamagedRange(one.from_us, one.to_us, UNREADABLE) for one in times.damaged)
             if times.stretches:
-                broken.append(_broken(segment, path, times))
+                place = times.header_bytes, times.size_bytes
+                broken.append(BrokenSegment(segment, path, *place, times.stretches, times.ragged))
             if segment.run_us is not None and end_us <= times.all_us[-1]:
                 end_us = segment.end_us
                 part = replace(part, end_us=end_us)
@@ -246,6 +259,7 @@ def make_plan(
         wait_us=wait_us,
         broken=tuple(broken),
         damage=damage,
+        damaged=damaged.ranges,
     )
 
 
@@ -262,10 +276,6 @@ def _most_bytes(parts: Sequence[ClipPart], estimated_bytes: int, groups: int) ->
         return estimated_bytes
     pixels = max(part.segment.width * part.segment.height for part in parts)
     return estimated_bytes * REENCODED_FACTOR + groups * first_picture_bytes(pixels)
-
-
-def _broken(segment: Segment, path: Path, times: FrameTimes) -> BrokenSegment:
-    return BrokenSegment(segment, path, times.header_bytes, times.size_bytes, times.stretches, times.ragged)
 
 
 def _from_first_frame(ranges: list[Range], parts: Sequence[ClipPart]) -> list[Range]:

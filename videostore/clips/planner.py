@@ -17,7 +17,7 @@ from videostore.base.errors import (
     VideoStoreError,
     reason_of,
 )
-from videostore.base.ranges import Range
+from videostore.base.ranges import Range, damaged_within
 from videostore.base.tasks import off_loop
 from videostore.clips.compact_list import CompactList
 from videostore.clips.frame_reader import NO_DAMAGE, Damage, find_undecodable
@@ -99,7 +99,9 @@ class ClipPlanner:
         plan = await off_loop(make, found)
         if plan.broken:
             stretches = await off_loop(divide_broken, plan, work)
-            plan = replace(await off_loop(make, stretches), found=found)
+            damaged = plan.damaged  # the copies no longer tell what is not in them
+            plan = await off_loop(make, stretches)
+            plan = replace(plan, found=found, damaged=damaged_within((*damaged, *plan.damaged), asked))
         return plan
 
     async def _find_indexed(self, asked: Range, links: SegmentLinks) -> Sequence[tuple[Segment, Path]]:

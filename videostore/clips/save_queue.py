@@ -13,8 +13,8 @@ from pathlib import Path
 
 from videostore.base.constants import CLOSE_SAVES_S
 from videostore.base.errors import NothingStoredError, RequestError, UnknownSaveError, VideoStoreError, reason_of
-from videostore.base.ranges import Range
 from videostore.base.tasks import DetachedTasks
+from videostore.clips.clip_content import ClipContent
 from videostore.clips.uploads import Uploads
 from videostore.storage.index import Index
 from videostore.storage.retention_holds import RetentionHolds
@@ -40,9 +40,9 @@ class SaveQueue:
         uploads: Uploads,
         holds: RetentionHolds,
         logger: logging.Logger,
-        write: Callable[[SaveJob, Path], Awaitable[tuple[Range, ...] | None]],
+        write: Callable[[SaveJob, Path], Awaitable[ClipContent]],
     ) -> None:
-        """`write` writes the clip of a save, and returns what it holds if that is not all of its range."""
+        """`write` writes the clip of a save, and returns what it holds."""
         self._index = index
         self._uploads = uploads
         self._holds = holds
@@ -173,7 +173,8 @@ class SaveQueue:
                 claim = functools.partial(self._uploads.claim, path, save.identity, resumed=resumed)
                 if await self._uploads.run(claim):  # an earlier process wrote it, and was ended then
                     return replace(save, status=SaveStatus.DONE)
-                return replace(save, status=SaveStatus.DONE, ranges=await self._write(save, path))
+                content = await self._write(save, path)
+                return replace(save, status=SaveStatus.DONE, ranges=content.ranges, damaged=content.damaged)
             except Exception as error:
                 if not isinstance(error, VideoStoreError):
                     self._logger.exception("The asynchronous save of %s failed unexpectedly.", save.file_name)

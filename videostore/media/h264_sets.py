@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from videostore.media.bits import BitReader, unescape
 
@@ -51,6 +51,10 @@ class SequenceSet:
     """Whether frames are shown in the order in which they are decoded, whatever else it says."""
     macroblocks: int = 0
     """Of a frame."""
+    frame_number_bits: int = field(default=0, compare=False)
+    """How many bits the number of a frame has."""
+    numbered: bool = field(default=False, compare=False)
+    """Whether a number that is left out means that a frame is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ def _read_sequence_set(unit: bytes) -> tuple[BitReader, SequenceSet]:
         lossless = reader.flag()  # qpprime_y_zero_transform_bypass_flag
         if reader.flag():
             _skip_scaling_lists(reader, 8 if chroma_format != 3 else 12)
-    reader.unsigned()  # log2_max_frame_num_minus4
+    number_bits = 4 + reader.unsigned()
     order = reader.unsigned()
     if order == 0:
         reader.unsigned()
@@ -107,7 +111,7 @@ def _read_sequence_set(unit: bytes) -> tuple[BitReader, SequenceSet]:
         for _ in range(cycle):
             reader.signed()
     reference_frames = reader.unsigned()
-    reader.flag()  # gaps_in_frame_num_value_allowed_flag
+    numbered = not reader.flag()  # gaps_in_frame_num_value_allowed_flag
     width, height = 1 + reader.unsigned(), 1 + reader.unsigned()
     progressive = reader.flag()
     if not progressive:
@@ -116,7 +120,7 @@ def _read_sequence_set(unit: bytes) -> tuple[BitReader, SequenceSet]:
     ordered = order == 2 or profile == _BASELINE
     size = width * height * (1 if progressive else 2)
     coding = chroma_format, bit_depth, reference_frames, progressive, lossless
-    return reader, SequenceSet(id, profile, level, *coding, ordered, size)
+    return reader, SequenceSet(id, profile, level, *coding, ordered, size, number_bits, numbered)
 
 
 def most_reordered(unit: bytes) -> int:

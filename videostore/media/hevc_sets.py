@@ -7,6 +7,7 @@ and what follows keeps its alignment (ITU-T H.265, 7.3.2.1 to 7.3.2.3 and 7.3.6.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from videostore.media.bits import BitReader, escape, unescape
@@ -148,6 +149,55 @@ def reordered_frames(unit: bytes) -> int:
         reordered = reader.unsigned()
         reader.unsigned()
     return reordered
+
+
+@dataclass(frozen=True, slots=True)
+class SliceAddresses:
+    """How the slices of H.265 say where in the picture they begin (7.3.6.1)."""
+
+    bits: int
+    """How many bits an address has."""
+    dependent: bool
+    """Whether a bit before it says that the slice depends on the one before it."""
+
+    def read(self, head: bytes, kind: int) -> int:
+        """The address of a slice that is not the first, by its beginning.
+
+        Raises:
+            ValueError: it ends before.
+        """
+        reader = BitReader(unescape(head), _HEADER_BITS + 1)
+        if _FIRST_IRAP <= kind <= _LAST_IRAP:
+            reader.flag()
+        reader.unsigned()  # slice_pic_parameter_set_id
+        if self.dependent:
+            reader.flag()
+        return reader.bits(self.bits)
+
+
+def read_slice_addresses(sequence: bytes, pictures: Sequence[bytes]) -> SliceAddresses:
+    """By a NAL unit of type 33 and those of type 34.
+
+    Raises:
+        ValueError: they are damaged, or do not agree.
+    """
+    reader = BitReader(unescape(sequence), _HEADER_BITS)
+    format, sub_layers = _read_format(reader)
+    reader.unsigned()  # bit_depth_chroma_minus8
+    reader.unsigned()  # log2_max_pic_order_cnt_lsb_minus4
+    for _ in range(1 + sub_layers if reader.flag() else 1):
+        for _ in range(3):
+            reader.unsigned()
+    block = 1 << min(3 + reader.unsigned() + reader.unsigned(), 6)
+    blocks = -(-format.width // block) * -(-format.height // block)
+    dependent = set()
+    for unit in pictures:
+        reader = BitReader(unescape(unit), _HEADER_BITS)
+        reader.unsigned()
+        reader.unsigned()
+        dependent.add(reader.flag())
+    (only,) = dependent
+    return SliceAddresses((blocks - 1).bit_length(), only)
 
 
 def decoding_bits(unit: bytes) -> str:

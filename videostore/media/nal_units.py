@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from videostore.media.damage_mark import parse_mark
 from videostore.media.decoder_setup import NoSetupError, read_setup
 from videostore.media.fragmented_file import Fragment
 
@@ -50,11 +51,12 @@ def split_units(data: bytes, lengths: int) -> Iterator[bytes]:
 
 
 def is_intact(codec: str, data: bytes, lengths: int) -> bool:
-    """Whether a frame consists of units, and holds the beginning of a picture, without which ffmpeg drops it.
+    """Whether a frame consists of units, and holds the beginning of a picture, without which decoders drop it. One that
+    is marked came without it, and is intact all the same.
 
     Whether that decodes is another question.
     """
-    picture = False
+    picture = marked = False
     header_bytes = _HEADER_BYTES[codec]
     try:
         for unit in split_units(data, lengths):
@@ -62,11 +64,20 @@ def is_intact(codec: str, data: bytes, lengths: int) -> bool:
                 return False
             if not picture and unit_kind(codec, unit) in _PICTURES[codec]:
                 picture = True
-                if len(unit) <= header_bytes or not unit[header_bytes] & _FIRST_PART_BIT:
+                if not marked and (len(unit) <= header_bytes or not unit[header_bytes] & _FIRST_PART_BIT):
                     return False
+            marked = marked or parse_mark(codec, unit) is not None
     except ValueError:
         return False
-    return picture
+    return picture or marked
+
+
+def has_mark(codec: str, data: bytes, lengths: int) -> bool:
+    """Whether a frame is marked as one that came damaged."""
+    try:
+        return any(parse_mark(codec, unit) is not None for unit in split_units(data, lengths))
+    except ValueError:
+        return False
 
 
 def damaged_fragments(path: Path, codec: str, fragments: Sequence[Fragment]) -> frozenset[int]:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from videostore.media.damage_mark import DamageMark
 from videostore.media.sound import SoundFormat, SoundPacket
 
 
@@ -45,6 +46,8 @@ class Packet:
     """Whether decoding, and so a run, can begin with this frame."""
     sound: tuple[SoundPacket, ...] = ()
     """The sound that came since the packet before it, none later than this frame."""
+    damage: DamageMark | None = None
+    """For H.264 and H.265: that the frame, or one that it needs, came damaged. It is stored with this mark."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,15 @@ import av.error
 
 from videostore.base.constants import LONGEST_SEGMENT_US, US_PER_SECOND
 from videostore.base.errors import reason_of
-from videostore.base.ranges import Range
+from videostore.base.ranges import DamagedRange, Range
 from videostore.media.boxes import is_cut_off
 from videostore.media.coded_order import CodedFrame, borders, is_delayed
+from videostore.media.damage_statement import read_statement
 from videostore.media.fmp4 import read_ends, read_fragments
 from videostore.media.foreign_frames import read_foreign
 from videostore.media.fragmented_file import Fragment, FragmentedFile, NotOursError
 from videostore.media.look import Look
+from videostore.media.marked_frames import read_damage
 from videostore.media.nal_units import damaged_fragments
 from videostore.media.segment_names import name_time_us, parse_open_name, parse_run_comment
 
@@ -69,6 +71,8 @@ class Segment:
     """Whether the frames before its first one are damaged, so that no other segment touches it there."""
     lost_after: bool = False
     """The same behind its last one."""
+    damaged: tuple[DamagedRange, ...] = ()
+    """What of it came damaged, by the marks of its frames, in order; the first may begin before it."""
     until_next_us: int | None = dataclasses.field(default=None, compare=False)
     """From its first frame to that of the next segment, as its header says, for other programs; None if unknown."""
 
@@ -78,7 +82,12 @@ class Segment:
         return self.end_us - self.start_us
 
 
-def describe_fragments(file_name: str, content: FragmentedFile, run_number: int | None = None) -> Segment:
+def describe_fragments(
+    file_name: str,
+    content: FragmentedFile,
+    run_number: int | None = None,
+    damaged: tuple[DamagedRange, ...] = (),
+) -> Segment:
     """The segment in a file of ours."""
     return Segment(
         file_name=file_name,
@@ -91,6 +100,7 @@ def describe_fragments(file_name: str, content: FragmentedFile, run_number: int 
         setup=content.setup,
         run_us=parse_run_comment(content.comment),
         run_number=_number(content, run_number),
+        damaged=damaged,
         until_next_us=content.header_length_us,
     )
 
@@ -118,10 +128,13 @@ def probe(path: Path) -> Segment:
         raise UnknownFileError("it is not a regular file")
     size_bytes = status.st_size
     try:
-        segment = describe_fragments(path.name, read_ends(path))
+        content = read_ends(path)
+        damaged = read_statement(path)
+        if damaged is None:  # the end is missing, and with it what it stated
+            damaged = read_damage(path, content)
     except NotOursError:
         return _probe_foreign(path, size_bytes)
-    return dataclasses.replace(segment, size_bytes=size_bytes)
+    return dataclasses.replace(describe_fragments(path.name, content, damaged=damaged), size_bytes=size_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from videostore.media.decoder_setup import NoSetupError, read_setup
 from videostore.media.fragmented_file import Fragment
-from videostore.media.nal_units import frames_of, length_bytes, split_units, unit_kind
+from videostore.media.nal_units import frames_of, has_mark, length_bytes, split_units, unit_kind
 
 _OPTIONS = {"h264": {}, "hevc": {"err_detect": "explode"}}
 """The decoder of H.264 says which frames it has filled in. That of H.265 must refuse them."""
@@ -39,11 +40,14 @@ def undecodable_fragments(path: Path, codec: str, fragments: Sequence[Fragment])
     damaged = set()
     with path.open("rb") as file:
         for group in _groups(fragments):
-            decoder = TrialDecoder(codec, config, lengths)
+            coded = []
             for number, one in enumerate(group):
                 file.seek(one.body_byte)
-                for data in frames_of(one, file.read(one.end_byte - one.body_byte)):
-                    decoder.decode(data, number)
+                coded += [(frame, number) for frame in frames_of(one, file.read(one.end_byte - one.body_byte))]
+            marked = {number for frame, number in coded if has_mark(codec, frame, lengths)}
+            decoder = TrialDecoder(codec, config, lengths, marked)
+            for frame, number in coded:
+                decoder.decode(frame, number)
             decoder.finish()
             damaged |= {group[number].times_us[0] for number in decoder.failed}
     return frozenset(damaged)
@@ -64,25 +68,32 @@ def _groups(fragments: Sequence[Fragment]) -> Iterator[list[Fragment]]:
 class TrialDecoder:
     """Decodes frames, each of which has the number of its fragment. `failed` are the numbers of those that fail."""
 
-    def __init__(self, codec: str, config: bytes, lengths: int) -> None:
-        """`codec` is one of `TRIED`, `config` its `avcC` or `hvcC`, and `lengths` the bytes of the length of a unit."""
+    def __init__(self, codec: str, config: bytes, lengths: int, marked: Collection[int] = ()) -> None:
+        """`codec` is one of `TRIED`, `config` its `avcC` or `hvcC`, and `lengths` the bytes of the length of a unit.
+
+        Fragments in `marked` hold frames that came damaged: they fail only if a frame cannot be shown at all.
+        """
         context = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
         context.extradata = config
-        context.options = _OPTIONS[codec]
+        context.options = {} if marked else _OPTIONS[codec]
         context.thread_count = 1
         self._context = context
         self._codec = codec
         self._lengths = lengths
+        self._marked = marked
+        self._hidden: Counter[int] = Counter()
+        """How many frames of each marked fragment did not come out."""
         self.failed: set[int] = set()
 
     def decode(self, data: bytes, number: int) -> None:
         """Decode a frame."""
+        self._hidden[number] += number in self._marked
         try:
             packet = av.Packet(self._without_odd_units(data))
             packet.pts = packet.dts = number
             self._note(self._context.decode(packet))
         except (av.error.FFmpegError, ValueError):
-            self.failed.add(number)
+            self._fail(number)
 
     def finish(self) -> None:
         """Take the frames that the decoder has kept."""
@@ -91,10 +102,19 @@ class TrialDecoder:
         except av.error.EOFError:
             pass
         except av.error.FFmpegError:
-            self.failed.add(0)
+            self._fail(0)
+        self.failed |= {number for number, count in self._hidden.items() if count > 0}
 
     def _note(self, frames: Sequence[av.VideoFrame]) -> None:
-        self.failed |= {frame.pts or 0 for frame in frames if frame.is_corrupt}
+        for frame in frames:
+            number = frame.pts or 0
+            self._hidden[number] -= number in self._marked
+            if frame.is_corrupt:
+                self._fail(number)
+
+    def _fail(self, number: int) -> None:
+        if number not in self._marked:
+            self.failed.add(number)
 
     def _without_odd_units(self, data: bytes) -> bytes:
         needed = _NEEDED.get(self._codec)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from videostore.base.clock import Clock, SteadyClock
 from videostore.base.constants import US_PER_SECOND
+from videostore.base.ranges import DamagedRange
+from videostore.media.damage_mark import DamageMark
 from videostore.media.packet import FaultCount, Source
 from videostore.recording.run import Run
 
@@ -36,6 +38,10 @@ class RecorderHealth:
     """What was wrong with the last of them; empty if there was none."""
     sound: bool = False
     """Whether sound is recorded with the video at the moment."""
+    damaged_frames: int = 0
+    """Frames of a camera's own stream that came damaged, or need one that did. They are recorded, and marked."""
+    last_damage: DamagedRange | None = None
+    """When the last of them were captured; None if there were none."""
 
 
 class HealthMeter:
@@ -55,6 +61,10 @@ class HealthMeter:
         """Of the faulty frames of the current run, those whose fault is told."""
         self.last_fault = ""
         """What was wrong with the last faulty frame."""
+        self._damaged = 0
+        self._damage: DamagedRange | None = None
+        self._is_damaged = False
+        """Whether the last frame was damaged."""
         self.undecodable = ""
         """Why nothing comes out of the decoder; empty while frames do."""
 
@@ -70,6 +80,19 @@ class HealthMeter:
         self._last_us = captured_us
         self._recorded_us.append(now_us)
         self._forget_before(now_us - _RATE_WINDOW_US)
+
+    def count_damage(self, mark: DamageMark | None, captured_us: int) -> None:
+        """A frame is written, with this mark or without any."""
+        if mark is None:
+            if self._is_damaged and self._damage is not None:
+                self._damage = replace(self._damage, to_us=max(captured_us, self._damage.to_us))
+            self._is_damaged = False
+            return
+        self._damaged += 1
+        if not self._is_damaged or self._damage is None or self._damage.reason != mark.reason:
+            self._damage = DamagedRange(mark.since_us, captured_us + 1, mark.reason)
+        self._damage = replace(self._damage, to_us=max(captured_us + 1, self._damage.to_us))
+        self._is_damaged = True
 
     def count_fault(self, reason: str) -> None:
         """A frame was not recorded because of what it is."""
@@ -121,6 +144,8 @@ class HealthMeter:
             faulty_frames=faulty,
             last_fault=self.last_fault,
             sound=run is not None and not self.undecodable and run.format.sound is not None,
+            damaged_frames=self._damaged,
+            last_damage=self._damage,
         )
 
     def _forget_before(self, time_us: int) -> None:

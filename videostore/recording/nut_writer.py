@@ -11,6 +11,7 @@ from typing import Any
 import av
 
 from videostore.base.constants import US_PER_SECOND
+from videostore.media.damage_mark import with_mark
 from videostore.media.decode_order import DecodeOrder
 from videostore.media.nut_header import with_decode_delay
 from videostore.media.packet import Packet
@@ -90,7 +91,10 @@ class NutWriter:
             self._find_border(packet, decoded_us)
             for one in packet.sound:
                 self._add_sound(one)
-        coded = av.Packet(packet.data)
+        data = packet.data
+        if packet.damage is not None:
+            data = with_mark(packet.format.codec, data, packet.damage)
+        coded = av.Packet(data)
         coded.stream = self._stream
         coded.time_base = _TIME_BASE
         # NUT does not tell when a frame is decoded, and with two streams its first time must not be before 0.

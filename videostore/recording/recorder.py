@@ -101,8 +101,7 @@ class Recorder:
 
     def health(self) -> RecorderHealth:
         """Its current state."""
-        dropped = self._dropped + self._backlog.dropped
-        return self._meter.health(self._run, self._reason, self._restarts, dropped)
+        return self._meter.health(self._run, self._reason, self._restarts, self._dropped + self._backlog.dropped)
 
     async def record(self) -> None:
         """Record until cancelled; then finish the open segment. A fault ends a run, but never the recording."""
@@ -281,6 +280,7 @@ class Recorder:
             self._watcher = asyncio.create_task(self._watch(self._run))
             self._logger.info("Recording %dx%d %s.", packet.format.width, packet.format.height, packet.format.codec)
         await self._run.write(packet, more=self._live and self._backlog.filled)
+        self._meter.count_damage(packet.damage, packet.captured_us)
         if self._run.tally.recorded:
             self._backoff.healthy_for(self._run.age_us)
 

@@ -26,7 +26,7 @@ from viam.robot.client import RobotClient
 from videostore.base.constants import GIB, US_PER_SECOND
 from videostore.base.errors import MachineError, RequestError, TimestampError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
-from videostore.base.ranges import Range
+from videostore.base.ranges import DamagedRange, Range, damaged_within
 from videostore.base.tasks import finish_despite_cancellation, off_loop, run_in_thread
 from videostore.base.time_format import format_utc
 from videostore.base.time_parsing import Moment, moment_us
@@ -118,7 +118,8 @@ class Machine:
         name = response.get("filename")
         if not isinstance(name, str):
             raise MachineError("not-a-recorder", component=self.component)
-        return SavedClip(name, tag_directory(tags) / name, _clip_ranges(response, from_us, to_us))
+        ranges = _clip_ranges(response, from_us, to_us)
+        return SavedClip(name, tag_directory(tags) / name, ranges, _damaged(response))
 
     async def export(
         self,
@@ -147,9 +148,11 @@ class Machine:
             raise RequestError("output-exists", path=target)
         if not await off_loop(target.parent.is_dir):
             raise RequestError("no-output-directory", directory=target.parent, name=target.name)
+        damaged: list[DamagedRange] = []
         try:
             async with _work_beside(target) as work:
-                clip = Transfer(self.fetch, work, Range(from_us, to_us), on_progress)
+                fetch = functools.partial(self._fetch, damaged=damaged)
+                clip = Transfer(fetch, work, Range(from_us, to_us), on_progress)
                 await clip.fetch()
                 await run_in_thread(publish, clip.path, target, overwrite)
         except (OSError, ValueError, av.error.FFmpegError) as error:
@@ -158,7 +161,7 @@ class Machine:
                     "clip-invalid", component=self.component, address=self.address, reason=reason_of(error)
                 ) from error
             raise VideoStoreError("clip-not-written", path=target.parent, reason=reason_of(error)) from error
-        return ExportedClip(target, clip.ranges)
+        return ExportedClip(target, clip.ranges, damaged_within(damaged, Range(from_us, to_us)))
 
     async def fetch(self, from_us: int, to_us: int, path: Path) -> tuple[Range, ...] | None:
         """Fetch the clip of a range into a file, with one response. Returns what it holds, or None for the whole range.
@@ -169,6 +172,12 @@ class Machine:
             VideoStoreError: the machine could not make the clip.
             MachineError: the machine does not respond.
         """
+        return await self._fetch(from_us, to_us, path, [])
+
+    async def _fetch(
+        self, from_us: int, to_us: int, path: Path, damaged: list[DamagedRange]
+    ) -> tuple[Range, ...] | None:
+        """The same; `damaged` takes in what of it came damaged."""
         for left in reversed(range(_ATTEMPTS)):
             try:
                 response = await self._command("fetch", from_us, to_us, timeout_s=_CLIP_S)
@@ -178,6 +187,7 @@ class Machine:
                     raise
             await asyncio.sleep(_RETRY_S)
         await run_in_thread(_write_decoded, path, response)
+        damaged += _damaged(response)
         return _clip_ranges(response, from_us, to_us)
 
     async def _command(
@@ -231,6 +241,7 @@ def _parse_state(response: Mapping[str, Any], component: str) -> StorageState:
             used_bytes=round(usage["storage_used_gb"] * GIB),
             limit_bytes=round(usage["storage_limit_gb"] * GIB) or None,
             device_free_bytes=round(usage["device_storage_remaining_gb"] * GIB),
+            damaged=_damaged(response),
         )
     except (KeyError, TypeError, ValueError, AttributeError, TimestampError) as error:
         raise MachineError("not-a-recorder", component=component) from error
@@ -244,6 +255,14 @@ def _clip_ranges(response: Mapping[str, Any], from_us: int, to_us: int) -> tuple
     ranges = [replace(one, from_us=max(one.from_us, from_us)) for one in ranges]
     floored_us = to_us // RESPONSE_PRECISION_US * RESPONSE_PRECISION_US
     return tuple(replace(one, to_us=to_us) if one.to_us == floored_us else one for one in ranges)
+
+
+def _damaged(response: Mapping[str, Any]) -> tuple[DamagedRange, ...]:
+    found = []
+    for one in response.get("damaged") or ():
+        range = _range(one)
+        found.append(DamagedRange(range.from_us, range.to_us, str(one["reason"])))
+    return tuple(found)
 
 
 def _range(response: Mapping[str, Any]) -> Range:

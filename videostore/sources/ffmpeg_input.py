@@ -18,11 +18,13 @@ from videostore.base.tasks import off_loop
 from videostore.config import parse_video
 from videostore.ffmpeg.encoder import Encoder, choose_encoder, preferred_encoder
 from videostore.ffmpeg.known_options import unknown_option
+from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
 from videostore.media.h26x import UncopyableError
 from videostore.media.packet import Gap, Packet, StreamFormat
 from videostore.media.sound import SoundFormat
 from videostore.sources.completeness import Completeness
+from videostore.sources.damage_watch import DamageWatch
 from videostore.sources.hidden_input import can_be_hidden
 from videostore.sources.input_profile import InputFault, InputProfile, InputRefused, InputSettings
 from videostore.sources.input_url import Address
@@ -113,6 +115,7 @@ class FFmpegInput:
         self._sound: SoundFormat | None = None
         self._formats: tuple[StreamFormat, StreamFormat] | None = None
         """The last format of the video, without and with its sound."""
+        self._damage_limit = MessageLimit()
         self._last_us = 0
         self._steps = 0
         """Steps of the clock before `_last_us`: only frames after the same step have to be later."""
@@ -234,6 +237,13 @@ class FFmpegInput:
             session = InputSession(
                 profile, self._steady, self._logger, times=times, resume_us=resume_us, quiet=bool(reported)
             )
+            watch = DamageWatch(
+                session.messages,
+                self._address,
+                self._logger,
+                self._damage_limit,
+                hidden_keyframes=session.reencodes and profile.codec != "mjpeg",
+            )
             reason, verb = "", "failed"
             self._before_us = self._last_us
             try:
@@ -245,6 +255,8 @@ class FFmpegInput:
                         packet = self._packet(dated, session)
                         if not profile.live:
                             complete.passed(packet)
+                        elif (mark := watch.look(dated.frame, packet.captured_us)) is not None:
+                            packet = replace(packet, damage=mark)
                         yield packet
                 if not profile.live:
                     if session.read_to_end:

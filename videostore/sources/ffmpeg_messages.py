@@ -23,6 +23,12 @@ _INCOMPLETE = re.compile(
     r"|corrupt decoded frame|concealing \d+|error while decoding MB|I/O error|Input/output error|unexpected end"
 )
 """What demuxers and decoders report of a file that is cut off, or damaged inside."""
+_LOST = re.compile(
+    r"RTP: missed|max delay reached|jitter buffer full|bad cseq|received too late|[Pp]acket corrupt"
+    r"|corrupt input packet|Continuity check failed|[Cc]ircular buffer overrun|RCV-DROPPED|corrupt decoded frame"
+    r"|concealing \d+|error while decoding|Too short data for FU|Nal size exceeds length"
+)
+"""What is reported of a live stream of which something is lost on the way."""
 _PICTURE_FORMAT = re.compile(r"image2|apng|gif|\w+_pipe|webp\w*")
 _PICTURE_BRAND = re.compile(r"major_brand\s*: (?:avif|avis|heic|heix|hevc|mif1|msf1)")
 _QUOTED = 3
@@ -33,8 +39,15 @@ _MESSAGE_CHARS = 300
 class FFmpegMessages(logging.Logger):
     """Passes on what an ffmpeg reports, with the input's secrets removed, and keeps the last warnings and errors."""
 
-    def __init__(self, logger: logging.Logger, redact: Callable[[str], str], *, quiet: bool = False) -> None:
-        """`quiet` passes everything on at debug level."""
+    def __init__(
+        self,
+        logger: logging.Logger,
+        redact: Callable[[str], str],
+        *,
+        quiet: bool = False,
+        now_us: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`quiet` passes everything on at debug level. `now_us` is for `lost_us`."""
         super().__init__(logger.name, logging.DEBUG)
         self._quiet = quiet
         self._logger = logger
@@ -42,6 +55,11 @@ class FFmpegMessages(logging.Logger):
         self._kept: deque[str] = deque(maxlen=_KEPT)
         self._originals: deque[str] = deque(maxlen=_KEPT)
         """The same messages with their secrets, since `contains` may look for a part of one."""
+        self._now_us = now_us
+        self.losses = 0
+        """How many messages told that something of a live stream was lost."""
+        self.lost_us = 0
+        """When the last of them came."""
         self.rotated = False
         """Whether the input's video has to be rotated for display."""
         self.codec = ""
@@ -64,6 +82,8 @@ class FFmpegMessages(logging.Logger):
         original = record.getMessage()
         text = self._redact(original)
         record.msg, record.args = text, ()
+        if record.levelno != logging.INFO and _LOST.search(text):  # at debug level those that are not logged again
+            self.losses, self.lost_us = self.losses + 1, self._now_us()
         joining = record.levelno >= logging.WARNING and _JOINING.search(text) is not None
         if joining:
             pass

@@ -36,6 +36,9 @@ _TELEPHONE = ("pcm_mulaw", "pcm_alaw", "adpcm_g722", "adpcm_g726", "adpcm_g726le
 """Codecs of telephones: 8000 samples in a second, of which a frame of AAC would take 128 ms."""
 _TELEPHONE_RATE = "16000"
 
+_REORDER_QUEUE = "2"
+"""Over TCP ffmpeg has no queue of packets, and then does not look whether all of them came. The shortest that looks."""
+
 _ANY_DECODING_TIME = f"setts=pts=PTS:dts='if(eq(PTS,NOPTS),DTS,N-{1 << 40})'"
 """NUT does not say when frames are decoded. Where an input does not say it either, ffmpeg guesses, and moves B frames
 that are shown before its guess. The filter holds each frame back until the next one, so live inputs go without if they
@@ -123,6 +126,8 @@ def _opening_options(profile: InputProfile) -> dict[str, str]:
     options: dict[str, str] = {}
     if profile.settings.address.scheme in ("rtsp", "rtsps"):
         options = {"rtsp_transport": "tcp", "timeout": str(round(RTSP_TIMEOUT_S * US_PER_SECOND))}
+        if profile.settings.options.get("rtsp_transport", "tcp") == "tcp":
+            options["reorder_queue_size"] = _REORDER_QUEUE
     if profile.live:
         options["fpsprobesize"] = "0"  # the frames of such a probe would come late, and all at once
         options["analyzeduration"] = str(round(profile.look_s * US_PER_SECOND))

@@ -56,7 +56,7 @@ class InputSession:
         self._deinterlaces = profile.interlaced
         self._sound = profile.recorded_sound
         self._reorders = profile.reordered
-        self.messages = FFmpegMessages(logger, profile.settings.address.redact, quiet=quiet)
+        self.messages = FFmpegMessages(logger, profile.settings.address.redact, quiet=quiet, now_us=clock.now_us)
         self.frames_passed = 0
         """How many frames were passed on."""
         self.next_pts_us = resume_us

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from videostore.base.ranges import DamagedRange
+
 
 class Problem(Enum):
     """What can be wrong with a file. The value is the text that people read."""
@@ -58,3 +60,5 @@ class VerificationReport:
     """Number of closed segments that were read."""
     decoded_frames: int
     findings: tuple[Finding, ...]
+    damaged: tuple[DamagedRange, ...] = ()
+    """What came damaged from the camera, and is stored and marked as it came; at most `MOST_DAMAGED`."""

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiosqlite
 
 from videostore.base.constants import MAX_STEP_IN_RUN_US, US_PER_SECOND
+from videostore.base.ranges import DamagedRange
+from videostore.media.damage_statement import damage_text, parse_damage
 from videostore.media.segment import Segment
 from videostore.storage.database import Database
 from videostore.storage.database_connection import Table
@@ -48,7 +51,8 @@ CREATE TABLE IF NOT EXISTS saves (
     status TEXT NOT NULL,
     reason TEXT NOT NULL,
     ranges TEXT,
-    container TEXT NOT NULL DEFAULT 'mp4'
+    container TEXT NOT NULL DEFAULT 'mp4',
+    damaged TEXT
 );
 """
 _OUR_COLUMNS = {
@@ -57,10 +61,12 @@ _OUR_COLUMNS = {
     "setup": "TEXT",
     "run_us": "INTEGER",
     "run_number": "INTEGER",
+    "damaged": "TEXT",
 }
 _INDEXES = """
 CREATE INDEX IF NOT EXISTS files_by_start ON files (start_us);
 CREATE INDEX IF NOT EXISTS files_by_length ON files (end_us - start_us);
+CREATE INDEX IF NOT EXISTS files_damaged ON files (start_us) WHERE damaged IS NOT NULL;
 CREATE INDEX IF NOT EXISTS files_to_adopt ON files (id) WHERE start_us IS NULL OR end_us IS NULL;
 """
 # Rows that the Go module wrote. The partial index holds only those, so that opening costs nothing when there are none.
@@ -69,8 +75,8 @@ UPDATE files SET start_us = start_time_unix * 1000000, end_us = start_time_unix 
 WHERE start_us IS NULL OR end_us IS NULL;
 """
 _FORGET_METADATA = "UPDATE saves SET metadata = '' WHERE status != 'pending' AND metadata != '';"
-_FIELDS = "file_name, start_us, end_us, size_bytes, width, height, codec, setup, run_us, run_number"
-_SAVE_FIELDS = "file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges, container"
+_FIELDS = "file_name, start_us, end_us, size_bytes, width, height, codec, setup, run_us, run_number, damaged"
+_SAVE_FIELDS = "file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges, container, damaged"
 _SAVE_MARKS = ", ".join("?" * len(_SAVE_FIELDS.split(",")))
 _TABLES = (
     Table("saves", _SAVE_FIELDS, kept=True),
@@ -152,17 +158,18 @@ class Index:
                 s.setup,
                 s.run_us,
                 s.run_number,
+                damage_text(s.damaged) if s.damaged else None,
             )
             for s in segments
         ]
         await self._database.write(
             "INSERT INTO files (file_name, start_time_unix, duration_ms, size_bytes, width, height, codec,"
-            " start_us, end_us, setup, run_us, run_number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " start_us, end_us, setup, run_us, run_number, damaged) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (file_name) DO UPDATE SET start_time_unix = excluded.start_time_unix,"
             " duration_ms = excluded.duration_ms, size_bytes = excluded.size_bytes, width = excluded.width,"
             " height = excluded.height, codec = excluded.codec, start_us = excluded.start_us,"
             " end_us = excluded.end_us, setup = excluded.setup, run_us = excluded.run_us,"
-            " run_number = coalesce(excluded.run_number, run_number), deleted_at = NULL",
+            " run_number = coalesce(excluded.run_number, run_number), damaged = excluded.damaged, deleted_at = NULL",
             rows,
         )
 
@@ -240,6 +247,14 @@ class Index:
         async for batch in self._database.batches(query):
             yield [Span(*row) for row in batch]
 
+    async def damaged(self, limit: int) -> list[DamagedRange]:
+        """The damage in the newest segments that have any, at most `limit` of these."""
+        rows = await self._database.read(
+            f"SELECT damaged FROM files WHERE damaged IS NOT NULL AND {_STORED} ORDER BY start_us DESC LIMIT ?",
+            (limit,),
+        )
+        return [one for (text,) in rows for one in parse_damage(text)]
+
     async def _segments(self, query: str, parameters: Sequence[object]) -> list[Segment]:
         rows = await self._database.read(query, parameters)
         if len(rows) < _MANY_ROWS:
@@ -261,6 +276,7 @@ class Index:
             save.reason,
             save.ranges_text,
             save.container,
+            save.damaged_text,
         )
         await self._database.write(f"INSERT OR REPLACE INTO saves ({_SAVE_FIELDS}) VALUES ({_SAVE_MARKS})", [values])
         await self._database.write(
@@ -303,7 +319,7 @@ def _go_duration_ms(segment: Segment) -> int:
 
 
 def _as_segments(rows: Sequence[Sequence[Any]]) -> list[Segment]:
-    return [Segment(*row) for row in rows]
+    return [replace(Segment(*row[:-1]), damaged=parse_damage(row[-1])) for row in rows]
 
 
 async def _prepare(connection: aiosqlite.Connection) -> None:
@@ -312,6 +328,8 @@ async def _prepare(connection: aiosqlite.Connection) -> None:
     for name, kind in _OUR_COLUMNS.items():
         if name not in existing:
             await connection.execute(f"ALTER TABLE files ADD COLUMN {name} {kind}")
-    if "container" not in {row[1] for row in await connection.execute_fetchall("PRAGMA table_info(saves)")}:
-        await connection.execute("ALTER TABLE saves ADD COLUMN container TEXT NOT NULL DEFAULT 'mp4'")
+    existing = {row[1] for row in await connection.execute_fetchall("PRAGMA table_info(saves)")}
+    for name, kind in (("container", "TEXT NOT NULL DEFAULT 'mp4'"), ("damaged", "TEXT")):
+        if name not in existing:
+            await connection.execute(f"ALTER TABLE saves ADD COLUMN {name} {kind}")
     await connection.executescript(_INDEXES + _ADOPT_ROWS + _FORGET_METADATA)

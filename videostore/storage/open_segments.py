@@ -14,6 +14,7 @@ from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragmented_file import NotOursError
+from videostore.media.marked_frames import read_damage
 from videostore.media.segment import Segment, describe_fragments
 from videostore.media.segment_names import parse_open_name
 from videostore.storage.archive import Archive
@@ -23,6 +24,8 @@ from videostore.storage.timeline import Timeline
 COVER_POLL_S = 0.1
 COVER_TIMEOUT_S = 60.0
 """How often an asynchronous save checks whether the recording has reached its end, and when it stops waiting."""
+_NEWEST_S = 1.0
+"""The status does not wait longer for a disk."""
 
 
 class OpenRun(Protocol):
@@ -55,6 +58,8 @@ class OpenSegments:
         self._current_run = current_run
         self.size_bytes = 0
         """Size of the open segments, as `measure` found it last."""
+        self._newest: asyncio.Future[int | None] | None = None
+        """The read of the newest frame that is under way."""
 
     async def find(self, from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
         """Open segments that overlap [from_us, to_us), as far as their fragments are complete."""
@@ -62,6 +67,22 @@ class OpenSegments:
         if run is None and not self._archive.unclosed:
             return []
         return await off_loop(_read, run, list(self._archive.unclosed), from_us, to_us)
+
+    async def newest_us(self) -> int | None:
+        """The end of the newest frame that a clip can contain now; None if nothing is stored, or if the disk does not
+        tell it in time. One read at most waits for a disk that hangs."""
+        if self._newest is None:
+            self._newest = asyncio.ensure_future(off_loop(_read_newest, self._current_run()))
+        reading = self._newest
+        try:
+            opened = await asyncio.wait_for(asyncio.shield(reading), _NEWEST_S)
+        except asyncio.TimeoutError:
+            return None
+        finally:
+            if reading.done() and self._newest is reading:
+                self._newest = None
+        ends = [opened, self._archive.timeline.end_us]
+        return max((one for one in ends if one is not None), default=None)
 
     def measure(self) -> int:
         """Size of the open segments of the current run; read-only, of all open segments. Blocking."""
@@ -118,12 +139,22 @@ async def stored_timeline(archive: Archive, opened: Sequence[Segment]) -> Timeli
     return archive.timeline.with_ranges([*spans, *joins([*closed, *opened])])
 
 
+def _read_newest(run: OpenRun | None) -> int | None:
+    """Blocking: it reads the segment that is being written."""
+    for path in run.open_paths()[-1:] if run is not None else []:
+        with contextlib.suppress(NotOursError, OSError):
+            return read_fragments(path).complete_until_us
+    return None
+
+
 def _read(run: OpenRun | None, unclosed: list[Path], from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
     found = []
     for path in dict.fromkeys([*(run.open_paths() if run else []), *unclosed]):
         try:
             name = parse_open_name(path.name)
-            segment = describe_fragments(path.name, read_fragments(path), name[1] if name else None)
+            content = read_fragments(path)
+            number = name[1] if name else None
+            segment = describe_fragments(path.name, content, number, read_damage(path, content))
         except (NotOursError, OSError):
             continue
         if segment.start_us < to_us and segment.end_us > from_us:

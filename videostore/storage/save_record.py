@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from videostore.base.ranges import Range
+from videostore.base.ranges import DamagedRange, Range
+from videostore.media.damage_statement import damage_text, parse_damage
 
 
 class SaveStatus(enum.Enum):
@@ -43,6 +44,8 @@ class SaveJob:
     """What the clip holds if part of the range was missing; None if all of it was there."""
     container: str = "mp4"
     """`mp4`, or `fmp4` for a fragmented MP4."""
+    damaged: tuple[DamagedRange, ...] = ()
+    """What of the range came damaged, or cannot be read any more."""
 
     @property
     def relative_path(self) -> PurePath:
@@ -60,13 +63,19 @@ class SaveJob:
         """The ranges as the index stores them."""
         return None if self.ranges is None else json.dumps([[one.from_us, one.to_us] for one in self.ranges])
 
+    @property
+    def damaged_text(self) -> str | None:
+        """The damage as the index stores it."""
+        return damage_text(self.damaged) if self.damaged else None
+
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> SaveJob:
         """A save from its row in the index, with the fields in the order of this class."""
-        file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges, container = row
+        file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges, container, damaged = row
         held = None if ranges is None else tuple(Range(int(a), int(b)) for a, b in json.loads(ranges))
         return cls(
-            file_name, directory, from_us, to_us, metadata, accepted_us, SaveStatus(status), reason, held, container
+            *(file_name, directory, from_us, to_us, metadata, accepted_us, SaveStatus(status), reason, held, container),
+            parse_damage(damaged),
         )
 
     @classmethod

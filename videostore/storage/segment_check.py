@@ -122,7 +122,9 @@ def compare_with_row(segment: Segment, row: Segment | None) -> list[Finding]:
     if row is None:
         return [Finding(segment.file_name, Problem.NOT_INDEXED)]
     differing = [
-        name for name in ("size_bytes", "width", "height", "codec") if getattr(row, name) != getattr(segment, name)
+        name
+        for name in ("size_bytes", "width", "height", "codec", "damaged")
+        if getattr(row, name) != getattr(segment, name)
     ]
     tolerance_us = 0 if segment.run_us is not None else _GO_TOLERANCE_US
     if abs(row.start_us - segment.start_us) > tolerance_us or abs(row.end_us - segment.end_us) > tolerance_us:

@@ -16,8 +16,10 @@ from typing import BinaryIO, Protocol
 from videostore.base.constants import CLOCK_LEEWAY_US, MAX_STEP_IN_RUN_US, US_PER_SECOND
 from videostore.base.files import sync_directory, sync_file
 from videostore.media.boxes import DAMAGE
+from videostore.media.damage_statement import write_statement
 from videostore.media.fmp4 import read_ends, read_fragments
 from videostore.media.fragmented_file import FragmentedFile, NotOursError
+from videostore.media.marked_frames import read_damage
 from videostore.media.segment import Segment, describe_fragments
 from videostore.media.segment_length import write_length
 from videostore.media.segment_names import SUFFIX, closed_name, name_time_us, open_name, parse_open_name
@@ -71,6 +73,7 @@ def close_segment(path: Path, finished_only: bool, run: NextTimes | None = None)
     content = read_fragments(path)
     if finished_only and not content.finished:
         return None
+    marked = read_damage(path, content)
     damaged = not content.finished and not is_cut_off_after(path, content.size_bytes)
     if not content.finished and not damaged:
         os.truncate(path, content.size_bytes)
@@ -78,6 +81,9 @@ def close_segment(path: Path, finished_only: bool, run: NextTimes | None = None)
         content = _state_length(path, content, run)
         if content.sound is not None and not content.sound.placed and run is not None:
             _place_sound(path, run)
+    if marked and content.finished:
+        with contextlib.suppress(OSError):  # no room: its frames are marked all the same
+            write_statement(path, marked)
     sync_file(path)
     target = _other_name(path)
     if target is not None:  # an earlier process was killed between giving it this name and removing the other
@@ -91,7 +97,7 @@ def close_segment(path: Path, finished_only: bool, run: NextTimes | None = None)
     if damaged:
         content = read_ends(target)  # closed files are read in this way
     named = parse_open_name(path.name)
-    segment = describe_fragments(target.name, content, named[1] if named else None)
+    segment = describe_fragments(target.name, content, named[1] if named else None, marked)
     return replace(segment, size_bytes=target.stat().st_size)
 
 

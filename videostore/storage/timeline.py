@@ -59,6 +59,11 @@ class Timeline:
             self._cover(start_us, end_us)
         self.join(before, after)
 
+    @property
+    def end_us(self) -> int | None:
+        """End of the last range; None if nothing is stored."""
+        return self._ends[-1] if self._ends else None
+
     def end_within(self, from_us: int, to_us: int) -> int | None:
         """End of the last range that overlaps [from_us, to_us); None if none does."""
         last = bisect.bisect_left(self._starts, to_us) - 1

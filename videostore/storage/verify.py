@@ -16,6 +16,7 @@ from pathlib import Path
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, NothingStoredError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
+from videostore.base.ranges import MOST_DAMAGED, DamagedRange, merge_damaged
 from videostore.base.tasks import off_loop
 from videostore.ffmpeg.process import check_version, ffmpeg_output, find_ffmpeg
 from videostore.media.segment import Segment, UnknownFileError
@@ -98,19 +99,21 @@ class _Verification:
         rows, trouble = await self._rows()
         if trouble:
             findings.append(Finding(FILE_NAME, Problem.INDEX_GONE, trouble))
-        done, segments, suspected = 0, 0, list[Finding]()
+        done, segments, suspected, damaged = 0, 0, list[Finding](), list[DamagedRange]()
         async for name, found, segment in self._check_all(sorted(closed), decode):
             done += 1
             if on_file is not None:
                 on_file(done, len(closed))
             findings += found
             segments += segment is not None
+            damaged += segment.damaged if segment is not None else ()
             row = rows.pop(name, None)
             if segment is not None and not trouble:
                 suspected += compare_with_row(segment, row)
         suspected += [Finding(name, Problem.NO_FILE) for name in rows]
         findings += await self._confirm(suspected)
-        return VerificationReport(segments, self._decoded_frames, tuple(findings))
+        came_damaged = merge_damaged(damaged, MOST_DAMAGED)
+        return VerificationReport(segments, self._decoded_frames, tuple(findings), came_damaged)
 
     # Open segments
 
@@ -210,7 +213,7 @@ class _Verification:
             self._decoded_frames += decoded_frames
             if complaint is None and content.frames is not None and decoded_frames < content.frames:
                 complaint = f"{decoded_frames} of {content.frames} frames"
-            if complaint is not None and await off_loop(path.exists):
+            if complaint is not None and not content.segment.damaged and await off_loop(path.exists):
                 found.append(Finding(name, Problem.NOT_DECODED, complaint))
         return name, found, content.segment
 

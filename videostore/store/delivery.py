@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 
 from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
-from videostore.base.ranges import Range
+from videostore.base.ranges import DamagedRange, Range
 from videostore.base.tasks import off_loop, wait_a_moment
+from videostore.clips.clip_content import ClipContent
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.limits import check_clip_room, check_response_size
 from videostore.clips.output_path import check_output_path
@@ -23,8 +24,11 @@ from videostore.store.results import FetchedClip
 OnRanges = Callable[[tuple[Range, ...] | None], None]
 """Gets what a clip holds if part of its range is missing, otherwise None."""
 
+OnDamaged = Callable[[tuple[DamagedRange, ...]], None]
+"""Gets what of a clip's range came damaged, or cannot be read any more, if anything."""
+
 _RANGE_BYTES = 128
-"""The most that one entry of `ranges` takes in a response."""
+"""The most that one entry of `ranges` or of `damaged` takes in a response."""
 
 
 class Delivery:
@@ -38,8 +42,8 @@ class Delivery:
 
     async def upload(
         self, asked: Range, path: Path, metadata: str, container: str, *, claimed: bool = False
-    ) -> tuple[Path, tuple[Range, ...] | None]:
-        """Write a clip to its place in the upload path. Returns its path, and the same as `write`.
+    ) -> tuple[Path, ClipContent]:
+        """Write a clip to its place in the upload path. Returns its path, and what it holds.
 
         If another process has taken the name meanwhile, the clip gets the next one that is free; if its name was
         `claimed`, it gets none.
@@ -72,9 +76,8 @@ class Delivery:
         container: str,
         overwrite: bool,
         on_progress: OnProgress | None,
-    ) -> tuple[Range, ...] | None:
-        """Write a clip to any file in an existing directory outside the recording. Returns what it holds, or None if
-        that is all of the range.
+    ) -> ClipContent:
+        """Write a clip to any file in an existing directory outside the recording. Returns what it holds.
 
         Raises:
             RequestError: nothing is stored in the range, the disk has no room, or the file must not be written.
@@ -83,10 +86,10 @@ class Delivery:
         with _writing(path.parent):
             output = await self._uploads.run(check_output_path, path, self._storage, overwrite)
             publish_as = functools.partial(publish, overwrite=overwrite)
-            _, ranges = await self._write(
+            _, content = await self._write(
                 asked, output, output.parent, metadata, container, on_progress, publish_as=publish_as
             )
-            return ranges
+            return content
 
     async def read(self, asked: Range, container: str, limit_bytes: int, room: AnswerRoom | None = None) -> FetchedClip:
         """A clip as bytes. With `room`, it waits for its place there before it takes memory or disk.
@@ -108,17 +111,19 @@ class Delivery:
             if room is not None:
                 room.resize(min(limit_bytes, plan.output_bytes))
             plan = await self._clips.cut(plan, path, container=container)
-            if not plan.complete:
-                limit_bytes -= _RANGE_BYTES * len(plan.ranges)
+            content = plan.content
+            limit_bytes -= _RANGE_BYTES * (len(content.ranges or ()) + len(content.damaged))
             size_bytes = (await off_loop(path.stat)).st_size
             await check(size_bytes, plan.length_us)
             if room is not None:
                 room.resize(size_bytes)
             data = await off_loop(path.read_bytes)
-            return FetchedClip(data, None if plan.complete else plan.ranges)
+            return FetchedClip(data, content.ranges, content.damaged)
 
-    async def stream(self, asked: Range, metadata: str, on_ranges: OnRanges | None) -> AsyncGenerator[bytes, None]:
-        """Yield a clip block by block; `on_ranges` is called before the first block.
+    async def stream(
+        self, asked: Range, metadata: str, on_ranges: OnRanges | None, on_damaged: OnDamaged | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield a clip block by block; `on_ranges` and `on_damaged` are called before the first block.
 
         Raises:
             RequestError: nothing is stored in the range.
@@ -127,7 +132,9 @@ class Delivery:
 
         def tell(plan: Plan) -> None:
             if on_ranges is not None:
-                on_ranges(None if plan.complete else plan.ranges)
+                on_ranges(plan.content.ranges)
+            if on_damaged is not None and plan.damaged:
+                on_damaged(plan.damaged)
 
         async with (
             self._clips.plan(asked.from_us, asked.to_us, turns=self._clips.streams) as plan,
@@ -147,7 +154,7 @@ class Delivery:
         *,
         publish_as: Callable[[Path, Path], Path],
         prepare: Callable[[Path], None] | None = None,
-    ) -> tuple[Path, tuple[Range, ...] | None]:
+    ) -> tuple[Path, ClipContent]:
         uploads = self._uploads
 
         async def check(size_bytes: int, length_us: int) -> None:
@@ -176,7 +183,7 @@ class Delivery:
             except BaseException:
                 await wait_a_moment(uploads.run(remove, progress))
                 raise
-            return path, None if plan.complete else plan.ranges
+            return path, plan.content
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.files import missing_directories, remove_empty_directories, why_not_created
 from videostore.base.ranges import Range
 from videostore.base.tasks import end_task, off_loop
+from videostore.clips.clip_content import ClipContent
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.save_queue import SaveQueue
 from videostore.clips.uploads import START_LOOK_S, Uploads
@@ -259,10 +260,10 @@ class StoreParts:
         await self._saves.rewrite()
         await self._saves.resume()
 
-    async def _write_queued(self, save: SaveJob, path: Path) -> tuple[Range, ...] | None:
+    async def _write_queued(self, save: SaveJob, path: Path) -> ClipContent:
         await self._archive.wait_until_indexed(save.from_us)
         # `to` may be ahead of the clock only if the video was recorded before the clock was set back.
         await self._open.wait_until_covered(save.from_us, min(save.to_us, save.accepted_us + CLOCK_LEEWAY_US))
         asked = Range(save.from_us, save.to_us)
-        _, ranges = await self._delivery.upload(asked, path, save.metadata, save.container, claimed=True)
-        return ranges
+        _, content = await self._delivery.upload(asked, path, save.metadata, save.container, claimed=True)
+        return content

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from videostore.base.ranges import Range
+from videostore.base.ranges import DamagedRange, Range
 from videostore.recording.health import RecorderHealth
 from videostore.storage.save_record import SaveJob
 
@@ -20,6 +20,8 @@ class SavedClip:
     """Where the clip is, or will be, in the upload path."""
     ranges: tuple[Range, ...] | None
     """What the clip holds, if part of the range is missing. None if it holds all of it, or is not made yet."""
+    damaged: tuple[DamagedRange, ...] = ()
+    """What of the range came damaged, or cannot be read any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class ExportedClip:
     """The clip's absolute path."""
     ranges: tuple[Range, ...] | None
     """What the clip holds, if part of the range is missing; otherwise None."""
+    damaged: tuple[DamagedRange, ...] = ()
+    """What of the range came damaged, or cannot be read any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class FetchedClip:
     """The clip as an MP4 file."""
     ranges: tuple[Range, ...] | None
     """What the clip holds, if part of the range is missing; otherwise None."""
+    damaged: tuple[DamagedRange, ...] = ()
+    """What of the range came damaged, or cannot be read any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ class StorageState:
     """The quota; None in a read-only store, whose recorder keeps it."""
     device_free_bytes: int
     """Free space of the disk that holds the storage path."""
+    damaged: tuple[DamagedRange, ...] = ()
+    """What of it came damaged, in order; at most the last 1000."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from videostore.base.constants import KNOWN_WITHIN_S, US_PER_SECOND
 from videostore.base.errors import RequestError, UnreadableRangeError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
-from videostore.base.ranges import Range
+from videostore.base.ranges import MOST_DAMAGED, Range, merge_damaged
 from videostore.base.slices import map_in_slices
 from videostore.base.tasks import off_loop
 from videostore.base.time_parsing import Moment
@@ -31,7 +31,7 @@ from videostore.media.packet import Gap, Packet, Source
 from videostore.storage.open_segments import stored_timeline
 from videostore.storage.save_record import SaveJob
 from videostore.store.answer_budget import AnswerRoom
-from videostore.store.delivery import OnRanges
+from videostore.store.delivery import OnDamaged, OnRanges
 from videostore.store.iterable_source import IterableSource
 from videostore.store.parts import StoreParts
 from videostore.store.request_range import parse_request_range
@@ -265,7 +265,8 @@ class VideoStore(StoreParts):
             overwrite=overwrite,
             on_progress=on_progress,
         )
-        return ExportedClip(target, await self._run_request(writing))
+        content = await self._run_request(writing)
+        return ExportedClip(target, content.ranges, content.damaged)
 
     async def fetch(
         self,
@@ -302,13 +303,14 @@ class VideoStore(StoreParts):
         *,
         metadata: str = "",
         on_ranges: OnRanges | None = None,
+        on_damaged: OnDamaged | None = None,
     ) -> AsyncGenerator[bytes, None]:
         """Yield the clip of [start, end), of any size, as a fragmented MP4, block by block as they are taken. `end` can
         be in the future, as with `fetch`.
 
         The clip is held neither in memory nor on disk. Until the iterator ends or is closed (`contextlib.aclosing`),
         nothing of the range is deleted. `on_ranges` is called before the first block, with what the clip holds if part
-        of the range is missing, otherwise with None.
+        of the range is missing, otherwise with None; `on_damaged` if any of it is damaged.
 
         Raises:
             TimestampError, RequestError: a time or the range is wrong; before the first block.
@@ -317,7 +319,7 @@ class VideoStore(StoreParts):
         """
         asked = self._asked(start, end)
         metadata = request_metadata(metadata)
-        async with contextlib.aclosing(self._delivery.stream(asked, metadata, on_ranges)) as blocks:
+        async with contextlib.aclosing(self._delivery.stream(asked, metadata, on_ranges, on_damaged)) as blocks:
             async for block in blocks:
                 yield block
                 if self._requests.closing:
@@ -331,6 +333,14 @@ class VideoStore(StoreParts):
         """
         self._requests.check()
         return await self._run_request(self._state())
+
+    async def newest_us(self) -> int | None:
+        """The end of the newest picture that a clip can contain now, in microseconds UTC; None if nothing is stored.
+
+        It is the end of the last fragment that is complete: up to about a second ago, longer with B frames.
+        """
+        self._requests.check()
+        return await self._run_request(self._open.newest_us())
 
     def health(self) -> Health:
         """How well recording and storage work at the moment. Also available after `close`."""
@@ -374,16 +384,17 @@ class VideoStore(StoreParts):
 
     async def _save_now(self, save: SaveJob, path: Path) -> SavedClip:
         asked = Range(save.from_us, save.to_us)
-        path, ranges = await self._delivery.upload(asked, path, save.metadata, save.container)
-        await self._saves.finished(replace(save, file_name=path.name, ranges=ranges))
-        return SavedClip(path.name, path, ranges)
+        path, held = await self._delivery.upload(asked, path, save.metadata, save.container)
+        await self._saves.finished(replace(save, file_name=path.name, ranges=held.ranges, damaged=held.damaged))
+        return SavedClip(path.name, path, held.ranges, held.damaged)
 
     async def _state(self) -> StorageState:
         if self._read_only:
             await self._archive.wait_until_indexed(0, KNOWN_WITHIN_S)
         async with self._archive.steady():
-            opened = await self._open.find(0, _ALWAYS_US)
-            timeline = await stored_timeline(self._archive, [one for one, _ in opened])
+            opened = [one for one, _ in await self._open.find(0, _ALWAYS_US)]
+            timeline = await stored_timeline(self._archive, opened)
+            damaged = await self._archive.index.damaged(MOST_DAMAGED)
         ranges = await map_in_slices(lambda one: one, timeline.each())
         path = self._storage.storage_path
         try:
@@ -396,6 +407,7 @@ class VideoStore(StoreParts):
             used_bytes=self._archive.stored_bytes + await off_loop(self._open.measure),
             limit_bytes=None if self._read_only else self._storage.quota_bytes,
             device_free_bytes=usage.free,
+            damaged=merge_damaged([*damaged, *(found for one in opened for found in one.damaged)])[-MOST_DAMAGED:],
         )
 
 

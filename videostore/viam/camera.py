@@ -263,7 +263,10 @@ class StorageCamera(Camera):
 
     async def get_status(self, *, timeout: float | None = None, **kwargs: Any) -> Mapping[str, Any]:
         """The recorder's health."""
-        return describe_health(self._started().health(), self._upload_trouble)
+        store = self._started()
+        newest_us = await store.newest_us()
+        age_s = None if newest_us is None else round(max(0, self._clock.wall_us() - newest_us) / US_PER_SECOND, 3)
+        return describe_health(store.health(), self._upload_trouble, age_s)
 
     @property
     def _upload_trouble(self) -> str | None:

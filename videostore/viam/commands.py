@@ -7,7 +7,7 @@ from typing import Any
 
 from videostore.base.constants import GIB
 from videostore.base.errors import RequestError
-from videostore.base.ranges import Range
+from videostore.base.ranges import DamagedRange, Range
 from videostore.base.slices import map_in_slices
 from videostore.base.time_format import format_utc, format_utc_microseconds, up_to_second
 from videostore.base.timestamps import parse_timestamp
@@ -61,13 +61,13 @@ async def _save(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]
     response: dict[str, Any] = {"command": "save", "filename": clip.file_name}
     if asynchronous:
         response["status"] = "async"
-    return response | _ranges(clip.ranges)
+    return response | _ranges(clip.ranges) | _damaged(clip.damaged)
 
 
 async def _fetch(store: VideoStore, command: Mapping[str, Any], room: AnswerRoom | None) -> dict[str, Any]:
     from_us, to_us = _range(command)
     clip = await store._fetch(from_us, to_us, _container(command), FETCH_LIMIT_BYTES, room)
-    return {"command": "fetch", "video": Base64Text(clip.data)} | _ranges(clip.ranges)
+    return {"command": "fetch", "video": Base64Text(clip.data)} | _ranges(clip.ranges) | _damaged(clip.damaged)
 
 
 async def _save_status(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ async def _save_status(store: VideoStore, command: Mapping[str, Any]) -> dict[st
     response = {"command": "get-save-status", "filename": save.file_name, "status": save.status.value}
     if save.reason:
         response["reason"] = save.reason
-    return response | _ranges(save.ranges)
+    return response | _ranges(save.ranges) | _damaged(save.damaged)
 
 
 def _range(command: Mapping[str, Any]) -> tuple[int, int]:
@@ -107,7 +107,17 @@ def _ranges(ranges: Sequence[Range] | None) -> dict[str, Any]:
     }
 
 
+def _damaged(damaged: Sequence[DamagedRange]) -> dict[str, Any]:
+    return {"damaged": [_describe_damage(one) for one in damaged]} if damaged else {}
+
+
+def _describe_damage(one: DamagedRange) -> dict[str, Any]:
+    begin, end = format_utc_microseconds(one.from_us), format_utc_microseconds(one.to_us)
+    return {"from": begin, "to": end, "reason": one.reason}
+
+
 async def _describe_state(state: StorageState) -> dict[str, Any]:
+    damaged = {"damaged": await map_in_slices(_describe_damage, state.damaged)} if state.damaged else {}
     return {
         "command": "get-storage-state",
         # Rounded outwards, so that a request for what is listed gets all of it.
@@ -120,6 +130,7 @@ async def _describe_state(state: StorageState) -> dict[str, Any]:
             "storage_limit_gb": _as_configured(state.limit_bytes or 0),
             "device_storage_remaining_gb": state.device_free_bytes / GIB,
         },
+        **damaged,
     }
 
 
@@ -129,7 +140,9 @@ def _as_configured(size_bytes: int) -> float:
     return next((short for digits in range(12) if round((short := round(exact, digits)) * GIB) == size_bytes), exact)
 
 
-def describe_health(health: Health, upload_trouble: str | None = None) -> dict[str, Any]:
+def describe_health(
+    health: Health, upload_trouble: str | None = None, newest_age_s: float | None = None
+) -> dict[str, Any]:
     """The response to `get_status`. Of uploads, the store knows nothing: what is wrong with them is given."""
     recorder = health.recorder
     status: dict[str, Any] = {
@@ -140,6 +153,8 @@ def describe_health(health: Health, upload_trouble: str | None = None) -> dict[s
         "pending_saves": health.pending_saves,
         "failed_saves": [{"filename": save.file_name, "reason": save.reason} for save in health.failed_saves],
     }
+    if newest_age_s is not None:
+        status["newest_age_s"] = newest_age_s
     if health.unindexed_segments:
         status["unindexed_segments"] = health.unindexed_segments
     if health.damaged_files:
@@ -160,6 +175,9 @@ def describe_health(health: Health, upload_trouble: str | None = None) -> dict[s
         return status | {"reason": "no camera is configured"}
     if recorder.last_frame_age_s is not None:
         status["last_frame_age_s"] = recorder.last_frame_age_s
+    if recorder.damaged_frames:
+        status["damaged_frames"] = recorder.damaged_frames
+        status["last_damage"] = _describe_damage(recorder.last_damage) if recorder.last_damage else None
     return status | {
         "reason": recorder.reason,
         "frames_per_second": recorder.frames_per_second,
