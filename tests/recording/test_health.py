@@ -36,6 +36,18 @@ def test_the_rate_is_that_of_the_frames_that_came_out() -> None:
     assert meter.health(None, "", 0, 0).frames_per_second == 0.0
 
 
+def test_frames_that_come_out_some_at_a_time_have_the_same_rate() -> None:
+    clock = FixedClock()
+    meter = meter_of(FaultySource(), clock)
+    for number in range(100):
+        if number % 10 == 0:
+            clock.advance(0.5)
+        meter.frame_came_out(clock.wall + number % 10 * US // 20)
+        assert number < 20 or meter.health(None, "", 0, 0).frames_per_second == 20.0
+    clock.advance(3)
+    assert 5 < meter.health(None, "", 0, 0).frames_per_second < 15
+
+
 def test_faulty_frames_of_the_source_and_of_the_recorder_are_added() -> None:
     source, clock = FaultySource(), FixedClock()
     meter = meter_of(source, clock)

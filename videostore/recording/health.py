@@ -13,6 +13,8 @@ from videostore.media.packet import FaultCount, Source
 from videostore.recording.run import Run
 
 _RATE_WINDOW_US = 5 * US_PER_SECOND
+_QUIET_US = US_PER_SECOND
+"""So long no frame may come out before the rate falls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ class HealthMeter:
         self._clock = clock
         self._steady = steady
         self._last_us: int | None = None
-        self._recorded_us: deque[int] = deque()
-        """When frames came out in the last seconds, by the monotonic clock."""
+        self._recorded_us: deque[tuple[int, int]] = deque()
+        """When frames came out in the last seconds, by the monotonic clock, and their capture times."""
         self._faulty = 0
         """Without those that a run counts itself."""
         self._noted = 0
@@ -78,7 +80,7 @@ class HealthMeter:
         now_us = self._clock.monotonic_us()
         self.undecodable = ""
         self._last_us = captured_us
-        self._recorded_us.append(now_us)
+        self._recorded_us.append((now_us, captured_us))
         self._forget_before(now_us - _RATE_WINDOW_US)
 
     def count_damage(self, mark: DamageMark | None, captured_us: int) -> None:
@@ -122,8 +124,7 @@ class HealthMeter:
         """The state with this current run, or without one for this reason."""
         now_us = self._clock.monotonic_us()
         self._forget_before(now_us - _RATE_WINDOW_US)
-        times_us = self._recorded_us
-        span_us = now_us - times_us[0] if times_us else 0
+        frames_per_second = self._frames_per_second(now_us)
         age_s = None
         if self._last_us is not None:
             age_s = round(max(0, self._steady.now_us() - self._last_us) / US_PER_SECOND, 3)
@@ -136,7 +137,7 @@ class HealthMeter:
         return RecorderHealth(
             recording=run is not None and not self.undecodable,
             reason=reason,
-            frames_per_second=round((len(times_us) - 1) * US_PER_SECOND / span_us, 2) if span_us else 0.0,
+            frames_per_second=frames_per_second,
             last_frame_age_s=age_s,
             open_segment=open_paths[-1] if open_paths else None,
             ffmpeg_restarts=restarts,
@@ -148,6 +149,17 @@ class HealthMeter:
             last_damage=self._damage,
         )
 
+    def _frames_per_second(self, now_us: int) -> float:
+        """The rate at which frames were captured: they come out some at a time. It falls while none do."""
+        times = self._recorded_us
+        if not times:
+            return 0.0
+        (first_us, first_captured_us), (last_us, last_captured_us) = times[0], times[-1]
+        span_us = last_captured_us - first_captured_us + max(0, now_us - last_us - _QUIET_US)
+        if not 0 < span_us <= 2 * _RATE_WINDOW_US:  # the clock was changed
+            span_us = now_us - first_us
+        return round((len(times) - 1) * US_PER_SECOND / span_us, 2) if span_us else 0.0
+
     def _forget_before(self, time_us: int) -> None:
-        while self._recorded_us and self._recorded_us[0] < time_us:
+        while self._recorded_us and self._recorded_us[0][0] < time_us:
             self._recorded_us.popleft()
