@@ -16,6 +16,7 @@ from tests.streams.camera_file import write_camera
 from tests.streams.coded_sound import code_sound
 from tests.support.coded_stream import CodedPicture, Coding, SentPicture, code
 from tests.support.program import wait_until
+from tests.support.recording import US
 
 _SERVER = Path(__file__).with_name("gst_cameras.py")
 _CHECK = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
@@ -37,6 +38,8 @@ class Camera:
     """How long it is recorded: two keyframes at least."""
     ways: tuple[str, ...] = (COMPONENT,)
     """What records it. Both record alike; the command differs in what it says, and in its defaults."""
+    audio: bool = True
+    """Whether components record its sound."""
     config_interval: int = 0
     """With -1, parameter sets come before each slice of a keyframe."""
 
@@ -50,7 +53,7 @@ CAMERAS = {
     "h264": Camera(Coding("h264"), ways=BOTH),
     "h264-udp": Camera(Coding("h264"), transport="udp"),
     "h264-keyframes-only": Camera(Coding("h264", gop_s=0.0)),
-    "h264-two-slices": Camera(Coding("h264", slices=2), "aac"),
+    "h264-two-slices": Camera(Coding("h264", slices=2), "aac", audio=False),
     "h264-slices-split": Camera(Coding("h264", slices=2), config_interval=-1),
     "h264-gop-2s": Camera(Coding("h264", gop_s=2), "g711"),
     "h264-gop-10s": Camera(Coding("h264", gop_s=10), seconds=24),
@@ -129,6 +132,11 @@ class GstCameras:
         """The pictures of a camera that were sent, to all clients."""
         lines = [line for line in list(self._sent) if line["path"] == path]
         return [SentPicture(int(one["painted"]), int(one["captured_us"]), int(one["sent_us"])) for one in lines]
+
+    def sent_s(self, path: str) -> float:
+        """How much of the stream the newest client of a camera has got, in seconds."""
+        lines = [line for line in list(self._sent) if line["path"] == path]
+        return (int(lines[-1]["captured_us"]) - int(lines[-1]["began_us"])) / US if lines else 0
 
     def url(self, path: str) -> str:
         """Where a camera is."""

@@ -88,7 +88,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     lines = [str(value) for report in reports for name, value in report.user_properties if name == MEASURED]
     if lines:
         terminalreporter.section(
-            "pictures sent and stored, how late they are dated, and how far their distances differ"
+            "pictures sent and stored, how late they are dated, how far distances differ, how far sound is off"
         )
         for line in (ROWS_HEAD, *sorted(lines)):
             terminalreporter.write_line(line)

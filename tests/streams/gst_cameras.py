@@ -102,7 +102,8 @@ def _push(
         if source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
             return
         if tell is not None:
-            tell(painted=track.shown[place], captured_us=(wall_ns + captured_ns) // 1000, sent_us=sent_us)
+            captured_us = (wall_ns + captured_ns) // 1000
+            tell(painted=track.shown[place], captured_us=captured_us, sent_us=sent_us, began_us=wall_ns // 1000)
         number += 1
 
 

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.streams.cameras import CAMERAS, PASSWORD, USER, Camera, GstCameras, serving
+from tests.streams.cameras import CAMERAS, COMMAND, PASSWORD, USER, Camera, GstCameras, serving
 from tests.streams.components import Components, run_components
+from tests.streams.heard import clicks_us, sync_errors_us
 from tests.streams.recorder import Recorder
 from tests.streams.stored import Comparison, StoredPicture, compare, stored_pictures
-from tests.support.coded_stream import FPS, SentPicture
+from tests.support.coded_stream import SentPicture
 from tests.support.program import Program
 from tests.support.recording import until
+
+_PATIENCE_S = 120
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Recorded:
     recording: Recording
     stored: Sequence[StoredPicture]
     comparison: Comparison
+    sync_errors_us: Sequence[int]
+    """How much later than its picture each click is heard."""
 
     @classmethod
     def of(cls, name: str, way: str, recording: Recording) -> Recorded:
@@ -46,20 +51,30 @@ class Recorded:
         stored = stored_pictures(recording.directory)
         # Of the last ones, those that are shown earlier may not have come.
         stored = stored[: len(stored) - camera.coding.b_frames]
-        return cls(name, way, camera, recording, stored, compare(stored, recording.sent))
+        heard = sync_errors_us(stored, clicks_us(recording.directory))
+        return cls(name, way, camera, recording, stored, compare(stored, recording.sent), heard)
+
+    @property
+    def hears(self) -> bool:
+        """Whether its sound is to be recorded."""
+        return bool(self.camera.sound) and (self.way == COMMAND or self.camera.audio)
 
     @property
     def row(self) -> str:
         """Its line in the table."""
         found = self.comparison
         wrong = found.unreadable + found.invented + found.doubled + found.missing
+        heard = f"{max(map(abs, self.sync_errors_us)) / 1000:.1f}" if self.sync_errors_us else ""
         return (
             f"{self.name:26}{self.way:11}{found.stored - wrong + found.missing:6}{found.stored:8}{wrong:7}"
-            f"{found.error_us / 1000:10.1f}{found.spread_us / 1000:14.1f}"
+            f"{found.error_us / 1000:10.1f}{found.spread_us / 1000:14.1f}{heard:>11}"
         )
 
 
-ROWS_HEAD = f"{'camera':26}{'recorded by':11}{'sent':>6}{'stored':>8}{'wrong':>7}{'late, ms':>10}{'distances, ms':>14}"
+ROWS_HEAD = (
+    f"{'camera':26}{'recorded by':11}{'sent':>6}{'stored':>8}{'wrong':>7}{'late, ms':>10}{'distances, ms':>14}"
+    f"{'sound, ms':>11}"
+)
 
 
 def record_by_command(name: str, directory: Path) -> Recording:
@@ -91,8 +106,10 @@ async def record_by_components(names: Sequence[str], directory: Path) -> dict[st
 
 async def _record_one(components: Components, name: str, server: GstCameras) -> Recording:
     camera = CAMERAS[name]
-    await components.add(name, login(server.url(name), camera), camera.transport)
-    await until(lambda: len(server.sent(name)) >= camera.seconds * FPS)
+    # Sound is recorded only if it is asked for.
+    asked = {"audio": True} if camera.sound and camera.audio else {}
+    await components.add(name, login(server.url(name), camera), camera.transport, **asked)
+    await until(lambda: server.sent_s(name) >= camera.seconds, _PATIENCE_S)
     shown = components.arguments
     await components.remove(name)
     return Recording(components.storage(name), "\n".join([components.said(name), *shown]), server.sent(name))

@@ -7,12 +7,14 @@ from collections.abc import Callable
 
 import av
 
-from tests.streams.cameras import COMMAND, PASSWORD, pictures_of
+from tests.streams.cameras import PASSWORD, pictures_of
 from tests.streams.conftest import MEASURED
 from tests.streams.recorded import Recorded
 from tests.streams.stored import stored_slices
 from tests.support.coded_stream import FPS, slices
 from tests.support.recording import US
+
+_FRAME_OF_SOUND_US = 1024 * US // 48_000
 
 
 def test_each_picture_from_the_first_one_on_is_stored_once(recorded: Recorded) -> None:
@@ -47,10 +49,17 @@ def test_pictures_are_stored_as_they_were_coded(recorded: Recorded) -> None:
 
 
 def test_sound_is_recorded_if_it_is_asked_for(recorded: Recorded) -> None:
-    sounds = bool(recorded.camera.sound) and recorded.way == COMMAND
     for segment in recorded.recording.directory.glob("*.mp4"):
         with av.open(str(segment)) as container:
-            assert bool(container.streams.audio) == sounds
+            assert bool(container.streams.audio) == recorded.hears
+
+
+def test_each_click_is_heard_with_its_picture(recorded: Recorded) -> None:
+    if not recorded.hears:
+        assert not recorded.sync_errors_us
+        return
+    assert len(recorded.sync_errors_us) >= recorded.comparison.stored / FPS - 1
+    assert max(map(abs, recorded.sync_errors_us)) < _FRAME_OF_SOUND_US, recorded.sync_errors_us
 
 
 def test_the_password_is_not_told_and_not_stored(recorded: Recorded) -> None:
