@@ -13,6 +13,7 @@ from pathlib import Path
 
 from scripts.fakes.clip_check import read_clip
 from tests.players import foreign_video as foreign
+from tests.support.coding import coded_packets
 from tests.support.feeding import wait_for_cover
 from tests.support.go_index import go_index
 from tests.support.recording import SIZE, START_US, US, capture_times, packet
@@ -125,11 +126,13 @@ KINDS = [
     Kind("B frames, open GOP", "b-frames", _frames(7, 31)),
     Kind("B frames, from a keyframe", "b-frames", _exactly(20, 33)),
     Kind("B frames, inside one GOP", "b-frames", _exactly(23, 30)),
+    Kind("B frames, recorded", "b-frames-stream", _frames(17, 52)),
     Kind("H.265", "h265", _frames(13, 32)),
     Kind("H.265, one frame", "h265", _one_frame),
     Kind("H.265, camera, 4 s GOP", "h265-camera", _frames(16, 58)),
     Kind("H.265, B frames, open GOP", "h265-b-frames", _frames(7, 31)),
     Kind("H.265, B frames, from a keyframe", "h265-b-frames", _exactly(20, 33)),
+    Kind("H.265, B frames, recorded", "h265-b-frames-stream", _frames(17, 52)),
 ]
 
 
@@ -288,6 +291,20 @@ def _camera(coding: dict[str, str]) -> Recorded:
     return recorded
 
 
+def _stream(codec: str) -> Recorded:
+    """A stream with B frames, as it comes."""
+
+    @contextlib.asynccontextmanager
+    async def recorded(directory: Path) -> Opened:
+        times = capture_times(7)
+        packets = await asyncio.to_thread(coded_packets, times, codec, gop=12, b_frames=2, size=SIZE)
+        await _record(directory, packets, codec="copy")
+        async with _opened(directory, times) as opened:
+            yield opened
+
+    return recorded
+
+
 @contextlib.asynccontextmanager
 async def _h265(directory: Path) -> Opened:
     times = capture_times(4)
@@ -332,7 +349,9 @@ _RECORDINGS: dict[str, Recorded] = {
     "baseline": _camera(foreign.H264_BASELINE),
     "go": _go,
     "b-frames": _file(foreign.H264_B_FRAMES),
+    "b-frames-stream": _stream("h264"),
     "h265": _h265,
     "h265-camera": _camera(foreign.H265_LONG),
     "h265-b-frames": _file(foreign.H265_B_FRAMES),
+    "h265-b-frames-stream": _stream("hevc"),
 }

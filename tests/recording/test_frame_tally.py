@@ -123,6 +123,18 @@ def test_copied_frames_come_out_as_far_as_was_written() -> None:
     assert (scene.came_out, scene.tally.faulty) == ([1, 2], 0)
 
 
+def test_each_copied_frame_is_counted_once_also_if_one_is_decoded_before_another_that_is_shown_earlier() -> None:
+    scene = Scene(copies=True)
+    order = [0, 30, 10, 20, 60, 40, 50, 90]
+    for written, time_us in enumerate(order, 1):
+        scene.put(time_us)
+        scene.tally.came_out_until(time_us if written % 3 else 0)
+        assert scene.tally.faulty == 0
+    scene.tally.came_out_until(max(order))
+    scene.tally.settle()
+    assert (sorted(scene.came_out), scene.tally.recorded, scene.tally.faulty) == (sorted(order), len(order), 0)
+
+
 def test_what_waits_is_bounded() -> None:
     scene = Scene()
     scene.put(*range(100_000))
