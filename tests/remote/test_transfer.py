@@ -14,6 +14,7 @@ import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.clip_time_checks import check_times
+from tests.support.coding import coded_packets, record_coded
 from tests.support.packets import RESOLUTION_MS, same_frames
 from tests.support.recording import H264, H265, SIZE, SMALL, START_US, US, FixedClock, capture_times, record, take_over
 from videostore.base.errors import NoRoomError, NothingStoredError, RequestError, TooLargeError
@@ -195,6 +196,20 @@ async def test_an_unknown_time_between_pieces_is_reported_as_a_gap(tmp_path: Pat
     (seam,) = seam_us
     assert ranges is not None
     assert (ranges[0].to_us, ranges[1].from_us) == (seam - 1000, seam)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+async def test_pieces_with_b_frames_are_joined_and_not_encoded_again(tmp_path: Path, remote: Any, codec: str) -> None:
+    times = capture_times(12, fps=10, seed=4)
+    await record_coded(tmp_path / "recording", coded_packets(times, codec, gop=12, b_frames=2, size=SIZE))
+    await take_over(tmp_path / "recording")
+    machine = await remote(tmp_path / "recording")
+    whole, joined = await machine.both(times[3], times[100], whole_bytes(tmp_path / "recording") // 5)
+    for path in (whole, joined):
+        check = check_clip(read_clip(path), times, times[3], times[100])
+        assert check.flawless and check.drift_ms < 1, (path, check)
+    assert not (joined.parent / "encoded.txt").exists()
+    assert check_times(joined).times == read_clip_times(whole)
 
 
 async def test_h265_is_joined_without_reencoding(tmp_path: Path, remote: Any) -> None:

@@ -266,6 +266,8 @@ class SplicedClip:
         begins_us = min((one.time_us for one in piece.packets[point.skipped_packets :]), default=0) + point.offset_us
         self._sound.append(piece.path, max(0, begins_us), point.offset_us)
         self._reordered |= not piece.in_display_order
+        last = max(piece.packets, key=lambda packet: packet.time_us)
+        end_us = piece.times.listed_us if piece.times is not None and not piece.in_display_order else None
         with av.open(str(piece.path)) as source:
             for number, (packet, described) in enumerate(zip(_packets(source), piece.packets, strict=True)):
                 if number < point.skipped_packets:
@@ -275,7 +277,9 @@ class SplicedClip:
                 self._decoded_us = decoding_us = max(decoding_us, min(self._decoded_us + _STEP_US, time_us))
                 packet.stream = self._stream
                 packet.time_base = _TIME_BASE
-                packet.pts, packet.dts, packet.duration = time_us, decoding_us, described.duration_us
+                # With B frames, what a file says is how long until the next frame is decoded.
+                lasts_us = described.duration_us if end_us is None or described is not last else end_us - last.time_us
+                packet.pts, packet.dts, packet.duration = time_us, decoding_us, lasts_us
                 self._output.mux(packet)
                 shown = Packet(described.digest, described.keyframe, described.hidden, time_us, described.duration_us)
                 if self._last_shown is None or time_us > self.last.time_us:
