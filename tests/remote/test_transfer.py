@@ -201,7 +201,7 @@ async def test_an_unknown_time_between_pieces_is_reported_as_a_gap(tmp_path: Pat
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 async def test_pieces_with_b_frames_are_joined_and_not_encoded_again(tmp_path: Path, remote: Any, codec: str) -> None:
     times = capture_times(12, fps=10, seed=4)
-    await record_coded(tmp_path / "recording", coded_packets(times, codec, gop=12, b_frames=2, size=SIZE))
+    await record_coded(tmp_path / "recording", coded_packets(times, codec, gop=4, b_frames=2, size=SIZE))
     await take_over(tmp_path / "recording")
     machine = await remote(tmp_path / "recording")
     whole, joined = await machine.both(times[3], times[100], whole_bytes(tmp_path / "recording") // 5)

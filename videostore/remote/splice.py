@@ -125,7 +125,9 @@ class Piece:
         if (self.codec, self.width, self.height, self.look) != (other.codec, other.width, other.height, other.look):
             return False
         same_setup = self.codec == "h264" or self.extradata == other.extradata or self._has_sets_of(other)
-        return self._is_plain and other._is_plain and same_setup
+        # A clip whose first frame is decoded when it is shown would be told too short by the delay of the others.
+        same_delay = other.in_display_order or not self.in_display_order
+        return self._is_plain and other._is_plain and same_setup and same_delay
 
     @property
     def _is_plain(self) -> bool:
