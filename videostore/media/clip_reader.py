@@ -25,10 +25,14 @@ from videostore.media.fragmented_file import NotOursError
 
 _LENGTH_SLACK_US = US_PER_SECOND // 50
 """A clip whose length differs by more from what its tags say is not as it was made."""
+_REORDERED_SLACK_US = US_PER_SECOND // 2
+"""With B frames, libav takes for the length of a clip how long its frames are decoded: a few intervals more or less."""
 _FOREIGN_SLACK_US = US_PER_SECOND
 """Of recordings that are dated to the second, how long the last frame is shown is not known."""
 _END_SLACK_US = 1000
 """The same for the end of the last frame: its length was rounded."""
+_SEEK_BACK_US = (0, US_PER_SECOND, 20 * US_PER_SECOND)
+"""How much earlier a keyframe is looked for, if that at a position is shown behind it."""
 _MOST_PACKETS = 100_000
 """Far more than there are from one keyframe to the next."""
 
@@ -118,6 +122,9 @@ def _times(path: Path, container: Any) -> ClipTimes:
     length_us = _length_us(container)
     slack_us = _LENGTH_SLACK_US if times.stretches[-1].exact else _FOREIGN_SLACK_US
     moved = abs(_start_us(container)) > slack_us  # the tags count from the first frame
+    context = container.streams.video[0].codec_context
+    if context is not None and context.has_b_frames:
+        slack_us = max(slack_us, _REORDERED_SLACK_US)
     too_short, longer = length_us < times.listed_us - slack_us, length_us > times.listed_us + slack_us
     too_long = longer and not times.unlisted and not _ends_with_listed_frame(container, times.listed_us)
     if moved or too_short or too_long:
@@ -176,10 +183,19 @@ def _created_us(tags: Any) -> int | None:
 
 
 def _shown_position_us(container: Any, position_us: int) -> int | None:
-    """Where the frame begins that is shown at a position; None if there is none."""
+    """Where the frame begins that is shown at a position; None if there is none.
+
+    libav seeks by when keyframes are decoded: with B frames it may find one that is shown behind the position.
+    """
+    found = (_shown_behind(container, max(position_us - back_us, 0), position_us) for back_us in _SEEK_BACK_US)
+    return next((one for one in found if one is not None), None)
+
+
+def _shown_behind(container: Any, from_us: int, position_us: int) -> int | None:
+    """The same, by the frames from the keyframe on that libav finds for a time."""
     stream = container.streams.video[0]
     ticks_per_us = 1 / (stream.time_base * US_PER_SECOND)
-    container.seek(int(position_us * ticks_per_us), stream=stream)
+    container.seek(int(from_us * ticks_per_us), stream=stream)
     shown_us: int | None = None
     end_us = -1
     for number, packet in enumerate(container.demux(stream)):
