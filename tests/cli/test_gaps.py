@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.marked import LOST
 from tests.support.recording import START_US, US
-from videostore.base.ranges import Range
+from videostore.base.ranges import DamagedRange, Range
 from videostore.cli.gaps import ClipContents, gaps_between
 from videostore.cli.runtime import DONE, INCOMPLETE
 from videostore.cli.time_options import format_time
@@ -34,3 +35,21 @@ def test_gaps_lie_between_neighbours() -> None:
     first, second, third = Range(0, 1), Range(3, 4), Range(9, 10)
     assert gaps_between([first, second, third]) == [Range(1, 3), Range(4, 9)]
     assert gaps_between([first]) == gaps_between([]) == []
+
+
+def test_what_came_damaged_is_told_and_the_clip_is_complete_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    contents = ClipContents(ASKED)
+    contents.update_damaged([DamagedRange(START_US + s * US, START_US + (s + 1) * US, LOST) for s in range(0, 14, 2)])
+    assert contents.report_missing(utc=True) == DONE
+    message = capsys.readouterr().err
+    last = f"{format_time(START_US + 12 * US, utc=True)} to {format_time(START_US + 13 * US, utc=True)}"
+    assert message.startswith("videostore: Pictures may be wrong from ") and last in message
+    assert message.endswith(" and 2 more times: packets were lost on the way from the camera.\n")
+
+
+def test_what_is_left_out_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    contents = ClipContents(ASKED)
+    contents.update([Range(START_US + 10 * US, ASKED.to_us)])
+    contents.update_damaged([DamagedRange(START_US, START_US + 10 * US, "unreadable")])
+    assert contents.report_missing(utc=True) == INCOMPLETE
+    assert capsys.readouterr().err.count("videostore: ") == 1

@@ -9,8 +9,10 @@ from tests.support.coding import coded_packets, record_coded
 from tests.support.recording import capture_times
 from videostore.media.decoder_setup import DecoderSetup, NoSetupError, read_setup
 from videostore.media.hevc_sets import (
+    SliceAddresses,
     decoding_bits,
     read_sequence_format,
+    read_slice_addresses,
     renumber_sample,
     renumber_setup,
     renumber_unit,
@@ -66,3 +68,25 @@ def test_the_slices_of_a_damaged_frame_are_refused() -> None:
 def test_what_only_players_use_is_not_compared() -> None:
     assert decoding_bits(SPS)[:100] == decoding_bits(SPS_WITH_CHROMA_PLACE)[:100]
     assert decoding_bits(SPS) == decoding_bits(SPS_WITH_CHROMA_PLACE)
+
+
+async def test_addresses_of_slices_have_as_many_bits_as_the_blocks_of_a_picture_need(setup: DecoderSetup) -> None:
+    (sequence,) = setup.of_kind(33)
+    addresses = read_slice_addresses(sequence, setup.of_kind(34))
+    # 160x144 pixels in blocks of 64 are 3x3; x265 makes smaller ones of small pictures.
+    assert addresses.bits in (4, 5, 6, 7, 8)
+    with pytest.raises(ValueError):
+        read_slice_addresses(sequence[:12], setup.of_kind(34))
+    with pytest.raises(ValueError):
+        read_slice_addresses(sequence, [])
+
+
+def test_the_address_of_a_slice_is_read_behind_its_flags() -> None:
+    addresses = SliceAddresses(6, False)
+    # first_slice_segment_in_pic_flag 0, the id of the picture set 0 (one bit), and the address 37
+    bits = "0" + "1" + f"{37:06b}"
+    assert addresses.read(b"\x02\x01" + int(bits, 2).to_bytes(1, "big") + b"\x80", 1) == 37
+    bits = "0" + "0" + "1" + f"{37:06b}" + "1" + "0" * 6
+    assert addresses.read(b"\x26\x01" + int(bits, 2).to_bytes(2, "big"), 19) == 37
+    with pytest.raises(ValueError):
+        addresses.read(b"\x02\x01", 1)

@@ -98,3 +98,21 @@ async def test_no_message_of_ffmpeg_shows_a_password(binary: str, input: str, ca
     assert isinstance(gap, Gap)
     shown += gap.reason + caplog.text
     assert "…" in shown and "s3cret" not in shown
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[rtsp] RTP: missed 3 packets",
+        "[in#0/rtsp] max delay reached. need to consume packet",
+        "[rtsp] jitter buffer full",
+        "[mpegts] Packet corrupt (stream = 0, dts = 12).",
+        "[mpegts] Continuity check failed for pid 256 expected 3 got 5",
+    ],
+)
+@pytest.mark.parametrize("level", [logging.WARNING, logging.DEBUG])
+def test_losses_are_counted_also_those_that_are_not_logged_again(line: str, level: int) -> None:
+    messages = FFmpegMessages(LOGGER, str, now_us=lambda: 7)
+    messages.log(level, "ffmpeg: %s", line)
+    messages.log(logging.WARNING, "ffmpeg: %s", "[h264] something else")
+    assert (messages.losses, messages.lost_us) == (1, 7)

@@ -78,3 +78,11 @@ def test_motion_jpeg_is_converted_as_full_range(tmp_path: Path) -> None:
     assert "colorspace=all" not in values(input_command(profile), "-vf")[0]
     profile.codec = "mjpeg"
     assert "colorspace=all" in values(input_command(profile), "-vf")[0]
+
+
+def test_over_tcp_ffmpeg_looks_for_missing_packets_too() -> None:
+    url = "rtsp://camera/stream"
+    assert "reorder_queue_size 2" in input_list(profile_of(url)).decode().replace("'", "")
+    assert "reorder_queue_size" not in input_list(profile_of(url, rtsp_transport="udp")).decode()
+    own = input_list(profile_of(url, reorder_queue_size="9")).decode().replace("'", "")
+    assert "reorder_queue_size 9" in own and "reorder_queue_size 2" not in own

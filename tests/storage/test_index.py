@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.go_index import GO_INSERT, GO_TABLE
 from tests.support.recording import LOGGER, US
-from videostore.base.ranges import Range
+from videostore.base.ranges import DamagedRange, Range
 from videostore.config.defaults import MAX_STORAGE_PATH_BYTES
 from videostore.media.segment import Segment
 from videostore.storage.index import FILE_NAME, PAGE, Index
@@ -335,3 +335,17 @@ async def test_the_index_can_be_opened_in_the_longest_storage_path_that_the_conf
     index = await Index.open(directory, LOGGER)
     assert index.trouble is None
     await index.close()
+
+
+async def test_damage_is_found_by_the_newest_segments_that_have_any(index: Index) -> None:
+    damaged = [
+        replace(segment(start), damaged=(DamagedRange(start * US, (start + 1) * US, "packets-lost"),))
+        for start in (0, 60, 120)
+    ]
+    await index.add([segment(30), *damaged, segment(90)])
+    assert [one.damaged for one in await index.select(0, 200 * US)] == [
+        *(damaged[0].damaged, (), damaged[1].damaged, (), damaged[2].damaged)
+    ]
+    assert await index.damaged(2) == [*damaged[2].damaged, *damaged[1].damaged]
+    await index.add([segment(120)])  # it was read again, and nothing is wrong with it
+    assert await index.damaged(9) == [*damaged[1].damaged, *damaged[0].damaged]

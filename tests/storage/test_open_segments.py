@@ -111,3 +111,18 @@ async def test_waiting_ends_without_a_run_after_a_step_of_the_clock_and_after_a_
     assert not waiting.done()
     clock.advance(COVER_TIMEOUT_S)
     await until(waiting.done)
+
+
+async def test_the_newest_picture_is_the_end_of_the_last_whole_fragment(archive: Archive, run: FakeRun) -> None:
+    current: list[FakeRun | None] = [run]
+    segments = OpenSegments(archive, FixedClock(), lambda: current[0])
+    content = read_fragments(run.paths[0])
+    assert await segments.newest_us() == content.end_us
+    os.truncate(run.paths[0], content.fragments[3].end_byte + 10)
+    assert await segments.newest_us() == content.fragments[3].end_us
+    os.truncate(run.paths[0], 100)
+    assert await segments.newest_us() is None
+    current[0] = None
+    assert await segments.newest_us() is None
+    archive.timeline.add(US, 2 * US, 1)
+    assert await segments.newest_us() == 2 * US

@@ -15,6 +15,7 @@ from tests.support.coded_stream import FPS, Coding
 from tests.support.program import Program
 from tests.support.recording import US
 from tests.support.rtsp_camera import Conduct, RtspCamera
+from videostore.store.store import VideoStore
 
 
 async def test_each_packet_that_the_network_loses_costs_no_more_than_the_rest_of_its_gop(
@@ -48,3 +49,29 @@ async def test_pictures_that_need_no_lost_packet_are_stored(tmp_path: Path, tran
     # A decoder may show a whole picture again in the place of a damaged one.
     assert comparison.missing == comparison.invented == 0, comparison
     assert comparison.stored > 2 * FPS
+
+
+@pytest.mark.parametrize("gop_s", [1, 10])
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+async def test_pictures_that_may_be_wrong_are_in_a_stretch_that_is_told(
+    tmp_path: Path, transport: str, gop_s: int
+) -> None:
+    conduct = Conduct(lost=lambda number: number % 300 == 50)
+    async with RtspCamera(pictures_of(Coding("h264", gop_s=gop_s)), conduct) as camera:
+        recorder = Recorder(Program.create(tmp_path), tmp_path / "storage", camera.url, transport)
+        result = await recorder.run_until(
+            lambda: (
+                sum(one.whole for one in camera.sent[-FPS:]) >= FPS // 2
+                and len(camera.sent) > (gop_s + 4) * FPS
+                and recorder.segments() >= 2
+            )
+        )
+    assert result.code == 0, result.err
+    assert "Pictures may be wrong from" in result.err
+    async with VideoStore.open(tmp_path / "storage") as store:
+        state = await store.state()
+    assert state.damaged
+    sound = {one.painted for one in camera.sent if one.whole}
+    for one in stored_pictures(tmp_path / "storage"):
+        told = any(range.from_us <= one.captured_us < range.to_us for range in state.damaged)
+        assert told or one.painted in sound, one

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from videostore.base.constants import JOIN_US, US_PER_SECOND
-from videostore.base.ranges import Range
+from videostore.base.ranges import Range, merge_damaged
 from videostore.cli import terminal
+from videostore.cli.gaps import damage_lines
 from videostore.cli.runtime import DONE, FAILED, print_message
 from videostore.cli.time_options import format_length, format_range
 from videostore.media.fmp4 import read_fragments
@@ -46,6 +47,8 @@ async def report_recording(directory: Path, started_us: int, reason: str) -> int
         print_message(
             f"{format_length(missing_us)} are missing between these ranges. `videostore state --all` shows all ranges."
         )
+    for line in damage_lines(merge_damaged(found for one in segments for found in one.damaged), utc=False):
+        print_message(line)
     for name in left_open:
         print_message(f"{name} could not be closed. The next recorder in this directory closes it.")
     return DONE
