@@ -72,6 +72,7 @@ def test_state_as_json_has_times_in_utc_bytes_and_seconds(program: Program, reco
         "used_bytes": sum(path.stat().st_size for path in recording.glob("*.mp4")),
         "quota_bytes": None,
         "gaps": [],
+        "damaged": [],
     }
 
 

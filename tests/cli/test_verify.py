@@ -81,6 +81,7 @@ def test_json_has_every_problem_and_whether_it_was_repaired(storage: Path) -> No
         "decoded_frames": 0,
         "findings": [{"file": FILE_NAME, "problem": "index_gone", "detail": "it does not exist", "repaired": True}],
         "left": 0,
+        "damaged": [],
     }
 
 
