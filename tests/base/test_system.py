@@ -18,6 +18,7 @@ from videostore.base.system import (
     ENCODERS,
     LINUX,
     descriptor_room,
+    forbid_core_dump,
     is_held,
     name_of_descriptor,
     return_memory,
@@ -228,3 +229,12 @@ def test_a_file_is_renamed_in_one_step_unless_the_name_exists(tmp_path: Path) ->
     assert system.rename_exclusively(source, target) and target.read_text() == "new"
     with pytest.raises(FileNotFoundError):
         system.rename_exclusively(source, target)
+
+
+@linux_only
+def test_a_process_with_a_secret_leaves_no_core_dump() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        forbid_core_dump(process.pid)
+        assert psutil.Process(process.pid).rlimit(psutil.RLIMIT_CORE)[0] == 0
+        process.kill()
+    forbid_core_dump(process.pid)

@@ -69,6 +69,14 @@ def _program(name: str) -> str | None:
     return shutil.which(name)
 
 
+def forbid_core_dump(process_id: int) -> None:
+    """Let a process leave no image of its memory when it crashes, on systems that can: it holds a password."""
+    if LINUX:
+        with contextlib.suppress(OSError, AttributeError, ValueError):  # it has ended
+            _, most = resource.prlimit(process_id, resource.RLIMIT_CORE)
+            resource.prlimit(process_id, resource.RLIMIT_CORE, (0, most))
+
+
 def widen_pipe(descriptor: int, size_bytes: int) -> None:
     """Enlarge a pipe to this size, on systems that can: then one write is enough for an image."""
     if sys.platform == "linux":

@@ -15,7 +15,7 @@ from av.bitstream import BitStreamFilterContext
 
 from videostore.base.clock import SteadyClock
 from videostore.base.constants import FFMPEG_FINISH_S, US_PER_SECOND
-from videostore.base.system import subordinate
+from videostore.base.system import forbid_core_dump, subordinate
 from videostore.base.tasks import finish_despite_cancellation, off_loop
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
@@ -106,6 +106,8 @@ class Demuxer:
             whole = await off_loop(subordinate, command)
             with _filled_pipe(list_text) if list_text else contextlib.nullcontext(False) as given:
                 process = await start_ffmpeg(whole, stdin=given, stdout=output, passed=passed)
+            if list_text:
+                forbid_core_dump(process.pid)
             return cls(
                 process,
                 nut,
