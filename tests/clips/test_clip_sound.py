@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.clapping import FPS, Clapping, Heard, clapping, hear, record_clapping
 from tests.support.recording import LOGGER, START_US, US, Cutter, FixedClock, clips_of
+from videostore.clips.clip_sound import cut_sound
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
 from videostore.media.fmp4 import read_fragments
@@ -80,6 +81,18 @@ async def test_where_no_sound_was_recorded_a_clip_is_silent_and_stays_in_sync(tm
         assert beyond.flashes_s and beyond.sound_s == 0
     finally:
         await cutter.archive.close()
+
+
+async def test_the_room_for_a_clip_is_that_of_its_sound_too(tmp_path: Path, binary: str) -> None:
+    """The sound is a file beside the clip."""
+    for camera, least, most in ((AAC, 0.9, 1.2), (AAC.silent(), 0, 0)):
+        cutter = await stored(tmp_path / str(least), binary, camera)
+        try:
+            async with cutter.clips.plan(START_US + US, START_US + 9 * US) as plan:
+                taken = sum(path.stat().st_size for path in cut_sound(plan, tmp_path).files)
+                assert least * taken <= plan.work_bytes <= most * taken
+        finally:
+            await cutter.archive.close()
 
 
 async def test_sound_of_different_formats_is_in_one_clip(tmp_path: Path, binary: str) -> None:
