@@ -52,7 +52,7 @@ async def test_a_clip_of_pieces_has_the_sound_of_all_of_them(tmp_path: Path, bin
 
 
 async def test_another_format_of_the_sound_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    pieces = []
+    pieces: list[Path] = []
     for number, camera in enumerate((AAC, OPUS.moved(12 * US))):
         run = await record_clapping(tmp_path / str(number), camera, segment_seconds=20)
         (path,) = (tmp_path / str(number)).glob("*.open")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import subprocess
@@ -16,6 +17,8 @@ from av.bitstream import BitStreamFilterContext
 from tests.support.recording import LOGGER, START_US, US
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.process import find_ffmpeg
+from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
 from videostore.media.h26x import inspect_keyframe, parameter_sets
 from videostore.media.packet import Packet, StreamFormat
 from videostore.media.sound import SoundFormat, SoundPacket, opus_head
@@ -150,17 +153,31 @@ def _read(path: Path, seconds: float) -> Clapping:
     return Clapping(tuple(sent), tuple(claps), length_us)
 
 
-async def record_clapping(directory: Path, camera: Clapping, *, segment_seconds: float = 2, binary: str = "") -> Run:
-    """Record one run as fast as ffmpeg can. Its segments keep their open names."""
+async def start_run(directory: Path, first: Packet, *, segment_seconds: float, binary: str = "") -> Run:
+    """A run of a camera that is recorded as it comes."""
     directory.mkdir(parents=True, exist_ok=True)
-    run = await Run.start(
-        camera.packets[0],
+    return await Run.start(
+        first,
         binary=binary or find_ffmpeg(),
         encoder=Encoder.copy(),
         directory=directory,
         segment_seconds=segment_seconds,
         logger=LOGGER,
     )
+
+
+def described_until(directory: Path) -> int:
+    """Up to when the files in a directory hold video; 0 if none does."""
+    ends = [0]
+    for path in [*directory.glob("*.open"), *directory.glob("*.mp4")]:
+        with contextlib.suppress(NotOursError, OSError):
+            ends.append(read_fragments(path).complete_until_us)
+    return max(ends)
+
+
+async def record_clapping(directory: Path, camera: Clapping, *, segment_seconds: float = 2, binary: str = "") -> Run:
+    """Record one run as fast as ffmpeg can. Its segments keep their open names."""
+    run = await start_run(directory, camera.packets[0], segment_seconds=segment_seconds, binary=binary)
     for one in camera.packets:
         await run.write(one)
     await run.finish()
