@@ -173,8 +173,8 @@ class _Writer:
         self._file.close()
 
     def _position(self, time_us: int, stretches: Sequence[ClipStretch]) -> float | None:
-        """Where a packet begins in the clip; None if its middle is not in it, or at the end of the clip none of it: what
-        comes a little too early there has room for one more.
+        """Where a packet begins in the clip; None if its middle is not in it; at the end of the clip if none of it is,
+        since sound that is a little too early has room for one more.
         """
         middle_us = time_us + self._packet_us / 2
         after = bisect.bisect_right(stretches, middle_us, key=lambda one: one.from_us)
