@@ -79,9 +79,11 @@ class DamageWatch:
         if frame.keyframe:
             before, self._mark = self._mark, None
             if cause:
-                self._mark = DamageMark(captured_us if before is not None else since_us, cause)
                 if before is None:
+                    self._mark = DamageMark(since_us, cause)
                     self._tell(cause)
+                else:  # the same damage: its report came after the frame that shows it
+                    self._mark = DamageMark(captured_us, before.reason)
         elif cause and self._mark is None:
             self._mark = DamageMark(since_us, cause)
             self._tell(cause)
