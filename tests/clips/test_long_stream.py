@@ -14,6 +14,7 @@ import av
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
+from tests.support.clapping import clapping, hear, record_clapping
 from tests.support.disturbances import ffmpegs
 from tests.support.foreign_recording import FPS, FRAME_US, write_foreign_video
 from tests.support.inputs import Tap, open_input, store_of
@@ -22,6 +23,7 @@ from videostore.base.errors import FFmpegError, NothingStoredError, VideoStoreEr
 from videostore.clips.windows import Windows
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.clip_reader import read_clip_times
+from videostore.storage.segment_files import close_segment
 from videostore.store.store import VideoStore
 
 Packets = list[tuple[int | None, int | None, bytes]]
@@ -175,3 +177,42 @@ async def test_a_range_without_frames_is_refused_as_ever(store: VideoStore) -> N
         with pytest.raises(NothingStoredError) as whole:
             await taken(store.stream(from_us, to_us))
         assert str(early.value) == str(whole.value)
+
+
+async def with_sound(stores: Stores, binary: str) -> VideoStore:
+    """8 s without sound, and from 12 s on 10 s with sound, in segments of 2 s."""
+    camera = clapping(10)
+    for one in (clapping(8).silent(), camera.moved(12 * US)):
+        run = await record_clapping(stores.storage, one, binary=binary)
+        for path in sorted(stores.storage.glob("*.open")):
+            close_segment(path, finished_only=True, run=run)
+    await take_over(stores.storage)
+    return await stores.open(binary=binary)
+
+
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+@pytest.mark.parametrize(("from_s", "to_s"), [(12.47, 21.3), (1.3, 21.3), (5.0, 14.5)])
+async def test_sound_is_heard_when_it_is_seen_also_where_it_comes_late(
+    stores: Stores, binary: str, container: str, from_s: float, to_s: float
+) -> None:
+    store = await with_sound(stores, binary)
+    from_us, to_us = START_US + round(from_s * US), START_US + round(to_s * US)
+    heard = await asyncio.to_thread(hear, await taken(store._send_video(from_us, to_us, container=container)))
+    packet_s = clapping(10).sound_us / US
+    sounding = [flash for flash in heard.flashes_s if flash > heard.video_s - (to_s - max(from_s, 12.0))]
+    assert len(sounding) > 3
+    for flash_s in sounding:
+        assert min(abs(click_s - flash_s) for click_s in heard.clicks_s) <= packet_s
+    assert len(heard.clicks_s) == len(sounding)
+    assert -packet_s <= heard.sound_s - heard.video_s <= 0.001 and abs(heard.starts_s) <= packet_s
+
+
+async def test_what_is_followed_has_its_frames_and_no_sound(stores: Stores, binary: str) -> None:
+    store = await with_sound(stores, binary)
+    from_us, to_us = START_US + 5 * US, START_US + 21 * US
+    clip = await taken(store._send_video(from_us, to_us, follow=True))
+    whole = await taken(store.stream(from_us, to_us))
+    followed, expected = hear(clip), hear(whole)
+    assert followed.sound_s == 0 < expected.sound_s
+    assert followed.flashes_s == pytest.approx(expected.flashes_s, abs=0.001)
+    assert followed.video_s == pytest.approx(expected.video_s, abs=0.001)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +22,11 @@ from videostore.clips.cutter import ClipCutter
 from videostore.clips.planner import FindOpenSegments
 from videostore.clips.turns import Turns
 from videostore.clips.windows import FIRST_SEGMENTS, Windows
-from videostore.media.fmp4 import read_fragments
+from videostore.media.fmp4 import read_ends, read_fragments
 from videostore.media.fragment_joiner import FragmentJoiner
 from videostore.media.fragmented_file import NotOursError
 from videostore.storage.archive import Archive
-from videostore.storage.segment_kinds import count_of, kinds_of
+from videostore.storage.segment_kinds import count_of, kinds_of, runs_of
 
 _LOOK_S = 0.2
 """How often the recording is looked at while it is followed. What is new of it is two keyframes behind: one to know
@@ -35,6 +35,9 @@ _FIRST_FRAME_US = 20 * US_PER_SECOND
 """So long a stream that is followed waits for its first frame."""
 _COMPARED_SEGMENTS = 5000
 """42 hours. To compare more before the first byte would take long, and to re-encode so much would take days."""
+_COMPARED_RUNS = 100
+"""A file of each is opened to look for sound, which all segments of a run have or none: a tenth of a second. Of more
+runs, the first and the last are compared, because sound is mostly switched on or off once."""
 _ALWAYS_US = 1 << 62
 _EXPECTED_US = 3600 * US_PER_SECOND
 """How far ahead of its place a stream that is followed holds the recording."""
@@ -56,11 +59,18 @@ class LongStream:
     async def can_begin_early(self, asked: Range) -> bool:
         """Whether a range is long and has one format, so that its stream can begin before its end is planned.
 
-        Other ranges are planned whole: where the format changes, all of the clip is re-encoded. Where it changes only
-        behind `_COMPARED_SEGMENTS`, the stream ends there with an error.
+        Other ranges are planned whole: where the format changes, all of the clip is re-encoded, and where one part has
+        sound, all of it has. Where that shows only in what is not compared, the stream ends there with an error.
         """
-        kinds = await kinds_of(self._archive.index, asked.from_us, asked.to_us, _COMPARED_SEGMENTS)
-        return sum(one.segments for one in kinds) > FIRST_SEGMENTS and len(kinds) == 1
+        compared = self._archive.index, asked.from_us, asked.to_us, _COMPARED_SEGMENTS
+        kinds = await kinds_of(*compared)
+        if sum(one.segments for one in kinds) <= FIRST_SEGMENTS or len(kinds) != 1:
+            return False
+        paths = [self._archive.directory / name for name in await runs_of(*compared)]
+        if len(paths) > _COMPARED_RUNS:
+            paths = paths[: _COMPARED_RUNS // 2] + paths[-_COMPARED_RUNS // 2 :]
+        paths += [path for _, path in await self._opened(asked.from_us, asked.to_us)]
+        return not await off_loop(_any_has_sound, paths)
 
     async def codecs(self, asked: Range) -> set[str]:
         """The codecs of what is stored of a range, or of its beginning if it is very long."""
@@ -151,6 +161,15 @@ def _joined(joiner: FragmentJoiner, block: bytes) -> bytes:
         return joiner.feed(block)
     except ValueError as error:
         raise FFmpegError("clip-failed-because", reason=reason_of(error)) from error
+
+
+def _any_has_sound(paths: Sequence[Path]) -> bool:
+    """Blocking."""
+    for path in paths:
+        with contextlib.suppress(NotOursError, OSError):  # the plan tells what cannot be read
+            if read_ends(path).sound is not None:
+                return True
+    return False
 
 
 def _last_entry_us(path: Path) -> int | None:

@@ -26,6 +26,15 @@ async def kinds_of(index: Index, from_us: int, to_us: int, limit: int) -> list[S
     return [SegmentKind(*row) for row in await index._database.read(query, (from_us, to_us, from_us, limit))]
 
 
+async def runs_of(index: Index, from_us: int, to_us: int, limit: int) -> list[str]:
+    """The first segment of each run of this module in [from_us, to_us), among the first `limit` segments: file names
+    in the order of time.
+    """
+    found = f"SELECT * FROM files WHERE {STORED} AND {OVERLAP} ORDER BY start_us LIMIT ?"
+    query = f"SELECT file_name, min(start_us) FROM ({found}) WHERE run_us IS NOT NULL GROUP BY run_us ORDER BY 2"
+    return [str(name) for name, _ in await index._database.read(query, (from_us, to_us, from_us, limit))]
+
+
 async def count_of(index: Index, from_us: int, to_us: int) -> tuple[int, int | None]:
     """How many segments begin in [from_us, to_us), and where the last of them begins. Reads only the starts: a few
     milliseconds for 100,000.
