@@ -20,6 +20,7 @@ from tests.support.foreign_recording import FPS, FRAME_US, write_foreign_video
 from tests.support.inputs import Tap, open_input, store_of
 from tests.support.recording import H265, SMALL, START_US, US, Stores, capture_times, record, take_over, until
 from videostore.base.errors import FFmpegError, NothingStoredError, VideoStoreError
+from videostore.clips.long_stream import LongStream
 from videostore.clips.windows import Windows
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.clip_reader import read_clip_times
@@ -167,6 +168,26 @@ async def test_a_store_that_closes_midway_is_an_error(store: VideoStore) -> None
         async with contextlib.aclosing(store._send_video(START_US + US, START_US + 23 * US)) as blocks:
             async for _ in blocks:
                 await store.close()
+    assert error.value.code == "closed"
+
+
+async def test_a_store_that_closes_while_a_stream_waits_for_frames_is_an_error(
+    store: VideoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, waits = LongStream._newest, asyncio.Event()
+
+    async def looked(self: LongStream, windows: Windows, to_us: int) -> tuple[int, bool] | None:
+        found = await look(self, windows, to_us)
+        if found is None:
+            waits.set()
+        return found
+
+    monkeypatch.setattr(LongStream, "_newest", looked)
+    following = asyncio.ensure_future(taken(store._send_video(START_US + US, None, follow=True)))
+    await waits.wait()
+    await store.close()
+    with pytest.raises(VideoStoreError) as error:
+        await following
     assert error.value.code == "closed"
 
 

@@ -341,7 +341,8 @@ class VideoStore(StoreParts):
             expected = f"{' and '.join(sorted(found))}, as it is recorded, or none"
             raise RequestError("field-wrong", field="video_codec", value=codec, expected=expected)
         async with contextlib.aclosing(self._delivery.video(asked, container, follow=follow)) as blocks:
-            async for block in blocks:
+            # Each step is a request: when the store closes, none works on with what is closed then.
+            while (block := await self._requests.run(_next_of(blocks))) is not None:
                 if self._requests.closing:
                     raise closed_error()
                 if block:
@@ -441,3 +442,8 @@ def _clips_path(directory: Path, upload_path: AnyPath | None) -> Path:
     if upload_path is None:
         return directory.parent / (directory.name + "-clips")
     return _absolute(upload_path)
+
+
+async def _next_of(blocks: AsyncGenerator[bytes, None]) -> bytes | None:
+    """The next block; None after the last one."""
+    return await anext(blocks, None)
