@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from videostore.media.packet import Gap, Packet, StreamFormat
-from videostore.recording.backlog import END_OF_SOURCE, Backlog
+from videostore.recording.backlog import BACKLOG_CODED_FRAMES, BACKLOG_FRAMES, END_OF_SOURCE, Backlog
 
 
 def frame(number: int, size_bytes: int = 10) -> Packet:
@@ -44,6 +44,14 @@ async def test_new_bytes_beyond_the_limit_are_dropped_but_one_frame_always_fits(
     backlog.put(frame(9, 5000))
     assert taken(backlog) == [9]
     assert backlog.dropped == 2
+
+
+async def test_of_frames_that_need_those_before_them_more_may_wait() -> None:
+    backlog = Backlog()
+    coded = StreamFormat("h264", 2, 2, b"sets")
+    for number in range(BACKLOG_CODED_FRAMES + 2):
+        backlog.put(replace(frame(number), format=coded))
+    assert backlog.dropped == 2 and len(taken(backlog)) == BACKLOG_CODED_FRAMES > BACKLOG_FRAMES
 
 
 async def test_a_gap_always_fits_and_of_repeated_gaps_one_is_kept() -> None:

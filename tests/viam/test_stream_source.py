@@ -162,7 +162,7 @@ async def test_a_camera_that_falls_silent_is_a_gap_and_is_recorded_again(add: Ad
     resource = await add()
     await frames_recorded(resource, rtsp, 5)
     rtsp.sending.clear()
-    await status_of(resource, lambda status: "no frame for 2 s" in status["reason"])
+    await status_of(resource, lambda status: "no frame for 4.5 s" in status["reason"])
     rtsp.sending.set()
     await frames_recorded(resource, rtsp, 5)
 

@@ -13,6 +13,9 @@ BACKLOG_FRAMES = 20
 BACKLOG_BYTES = 32 * MIB
 """What may wait for a slow ffmpeg: one second at the default rate. Beyond either limit new frames are dropped and
 counted."""
+BACKLOG_CODED_FRAMES = 300
+"""So many where frames need those before them, so that a dropped one costs all up to the next keyframe. They are small,
+and come several at a time."""
 
 END_OF_SOURCE = Gap("the source ended")
 """The last item of a source that ends."""
@@ -24,6 +27,7 @@ class Backlog:
     def __init__(self, max_frames: int = BACKLOG_FRAMES, max_bytes: int = BACKLOG_BYTES) -> None:
         self._items: deque[Packet | Gap | Run] = deque()
         self._max_frames = max_frames
+        self._max_coded_frames = max(max_frames, BACKLOG_CODED_FRAMES)
         self._max_bytes = max_bytes
         self._bytes = 0
         self._filled = asyncio.Event()
@@ -60,7 +64,8 @@ class Backlog:
     def _fits(self, packet: Packet) -> bool:
         if not self._items:
             return True
-        return len(self._items) < self._max_frames and self._bytes + len(packet.data) <= self._max_bytes
+        most = self._max_coded_frames if packet.format.parameter_sets else self._max_frames
+        return len(self._items) < most and self._bytes + len(packet.data) <= self._max_bytes
 
     @property
     def filled(self) -> bool:

@@ -25,6 +25,10 @@ CATCH_UP_S = 0.02
 """Of frames that are read together, so many are passed on, and then there is a pause: the recorder drops what does not
 fit into its backlog. At the start it is a pause behind each, since the recorder's ffmpeg starts meanwhile."""
 
+STALL_PATIENCE_S = 4.5
+"""A network that stands still for so long delays frames, and loses none if the connection is kept. Frames that come
+later than `CAPTURED_AT_PLAUSIBLE_US` could not be told from timestamps that jump."""
+
 _INTERVALS = 8
 """This many frame intervals tell how slow an input usually is."""
 
@@ -176,10 +180,13 @@ async def pace_live(
             passed, at_once = 0, AT_ONCE
             usual_s = statistics.median(intervals) / US_PER_SECOND if intervals else 0.0
             limit_s = max(CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR * usual_s) if intervals else patience_s
+        wait_s = max(limit_s, STALL_PATIENCE_S) if intervals else limit_s
         try:
-            following = await reader.next(limit_s)
+            following = await reader.next(wait_s)
         except asyncio.TimeoutError as error:
-            raise InputFault(f"no frame for {limit_s:g} s") from error
+            raise InputFault(f"no frame for {wait_s:g} s") from error
+        if following and intervals and following.order_us - (last_us or 0) > limit_s * US_PER_SECOND:
+            raise InputFault(f"no frame for {limit_s:g} s")  # those that are missing did not come late
         ended = following is None
         held += [following] if following else []
 
