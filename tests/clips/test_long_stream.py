@@ -15,11 +15,15 @@ import pytest
 
 from scripts.fakes.painted_camera import read_clip
 from tests.support.clapping import clapping, hear, record_clapping
+from tests.support.coding import coded_packets, record_coded
+from tests.support.damage import overwrite_header, segment
 from tests.support.disturbances import ffmpegs
 from tests.support.foreign_recording import FPS, FRAME_US, write_foreign_video
 from tests.support.inputs import Tap, open_input, store_of
+from tests.support.marked import marked
 from tests.support.recording import H265, SMALL, START_US, US, Stores, capture_times, record, take_over, until
 from videostore.base.errors import FFmpegError, NothingStoredError, VideoStoreError
+from videostore.base.ranges import Range, merge_ranges
 from videostore.clips.long_stream import LongStream
 from videostore.clips.windows import Windows
 from videostore.ffmpeg.encoder import Encoder
@@ -35,7 +39,7 @@ async def taken(blocks: AsyncGenerator[bytes, None]) -> bytes:
         return b"".join([block async for block in blocks])
 
 
-def packets(clip: bytes) -> Packets:
+def packets_of(clip: bytes) -> Packets:
     with av.open(io.BytesIO(clip)) as container:
         return [(one.pts, one.dts, bytes(one)) for one in container.demux(video=0) if one.size]
 
@@ -46,8 +50,8 @@ async def assert_same(store: VideoStore, from_us: int, to_us: int) -> None:
     assert b"mfra" in whole and b"mfra" not in early, "it was not made window by window"
     # H.265 that is tagged `hev1` repeats other parameter sets before its keyframes, which are not needed.
     repeats = b"hev1" in early
-    assert [one[:2] if repeats else one for one in packets(early)] == [
-        one[:2] if repeats else one for one in packets(whole)
+    assert [one[:2] if repeats else one for one in packets_of(early)] == [
+        one[:2] if repeats else one for one in packets_of(whole)
     ]
     assert read_clip(early) == read_clip(whole)
 
@@ -198,6 +202,37 @@ async def test_a_range_without_frames_is_refused_as_ever(store: VideoStore) -> N
         with pytest.raises(NothingStoredError) as whole:
             await taken(store.stream(from_us, to_us))
         assert str(early.value) == str(whole.value)
+
+
+@pytest.mark.parametrize("number", [0, 3])
+async def test_what_cannot_be_read_is_left_out_as_ever_and_the_times_of_an_mp4_tell_it(
+    stores: Stores, number: int, tmp_path: Path
+) -> None:
+    await record(stores.storage, capture_times(13), segment_seconds=3)
+    await take_over(stores.storage)
+    overwrite_header(segment(stores.storage, number), 1)
+    store = await stores.open()
+    from_us, to_us = START_US + 300_000, START_US + 12 * US
+    await assert_same(store, from_us, to_us)
+    (tmp_path / "clip.mp4").write_bytes(await taken(store._send_video(from_us, to_us, container="mp4")))
+    held = (await store.fetch(from_us, to_us)).ranges
+    assert held is not None and len(held) == 2
+    told = merge_ranges([Range(one.from_us, one.to_us) for one in read_clip_times(tmp_path / "clip.mp4").stretches])
+    assert told[0].to_us == pytest.approx(held[0].to_us, abs=1000)
+    assert told[-1].from_us == pytest.approx(held[1].from_us, abs=1000)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+async def test_frames_that_came_damaged_are_in_it_with_their_marks(tmp_path: Path, codec: str) -> None:
+    packets = marked(coded_packets(capture_times(9), codec, gop=10), 44, 49)
+    await record_coded(tmp_path / "storage", packets, segment_seconds=2)
+    await take_over(tmp_path / "storage")
+    times = [one.captured_us for one in packets]
+    async with VideoStore.open(tmp_path / "storage") as store:
+        clip = await taken(store._send_video(times[0], times[-1]))
+        assert len((await store.state()).damaged) == 1, "where a client of the service reads of it"
+    assert b"mfra" not in clip and len(packets_of(clip)) == len(times) - 1
+    assert clip.count(b"videostore damaged since=") == 6
 
 
 async def with_sound(stores: Stores, binary: str) -> VideoStore:

@@ -273,7 +273,10 @@ async def test_a_client_that_goes_away_ends_the_work(machine: Machine) -> None:
     await machine.until(lambda: len(machine.parent.children()) <= before and not list(machine.storage.glob(".cuts/*")))
 
 
-async def test_a_recorder_that_is_closed_ends_a_stream_with_an_error(machine: Machine) -> None:
+@pytest.mark.parametrize("closed", [NAME, VIDEO])
+async def test_a_recorder_or_a_service_that_is_closed_ends_a_stream_with_an_error(
+    machine: Machine, closed: str
+) -> None:
     await machine.add()
     await add_video(machine)
     await machine.record(3)
@@ -283,7 +286,7 @@ async def test_a_recorder_that_is_closed_ends_a_stream_with_an_error(machine: Ma
         async with machine.parent.video().GetVideo.open(timeout=60) as stream:
             await stream.send_message(request(from_us, None, extra={"follow": True}), end=True)
             assert (await received(stream)).video_data
-            await machine.parent.remove(NAME)
+            await machine.parent.remove(closed)
             data = b"".join([one.video_data async for one in stream])
     assert_plain(error.value, "closed")
     assert data.endswith(b"mdat"), "it would look whole where a server on the way hides the error"

@@ -24,6 +24,7 @@ from videostore.base.timestamps import EARLIEST_US, LATEST_US
 from videostore.clips.containers import CONTAINERS, DEFAULT_CONTAINER
 from videostore.config import Config, parse_video_service
 from videostore.store.answer_budget import AnswerRoom
+from videostore.store.request_tasks import closed_error
 from videostore.viam.answer import plain_answer
 from videostore.viam.camera import StorageCamera, config_key
 from videostore.viam.dependencies import optional_dependencies
@@ -58,6 +59,7 @@ class VideoStorage(Video):
         super().__init__(name)
         self._recorder = recorder
         self._key = b""
+        self._closed = False
         self.find_recorder: FindRecorder = lambda name: None
         """How it finds a recorder by its name. The module sets it."""
 
@@ -123,7 +125,8 @@ class VideoStorage(Video):
             await self._recorder.start()
 
     async def close(self) -> None:
-        """Stop everything that `start` started."""
+        """Stop everything that `start` started. Videos that are being sent end at their next block."""
+        self._closed = True
         if isinstance(self._recorder, StorageCamera):
             await self._recorder.close()
 
@@ -155,6 +158,8 @@ class VideoStorage(Video):
             sending = store._send_video(from_us, to_us, container=named, codec=_codec(codec), follow=follow)
             async with contextlib.aclosing(sending) as blocks:
                 async for block in blocks:
+                    if self._closed:
+                        raise closed_error()
                     yield block, named
                     begun = named
         except Exception as error:
