@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videostore.base.ranges import DamagedRange, Range, damaged_within, merge_damaged, merge_ranges
+from videostore.base.ranges import DamagedRange, Range, add_range, damaged_within, merge_damaged, merge_ranges
 
 RANGES = st.lists(st.builds(lambda begin, length: Range(begin, begin + length), st.integers(0, 99), st.integers(1, 9)))
 
@@ -64,3 +64,10 @@ def test_of_damaged_ranges_only_what_is_asked_for_is_kept() -> None:
     damaged = [DamagedRange(0, 10, "packets-lost"), DamagedRange(30 * 10**6, 40 * 10**6, "unreadable")]
     assert damaged_within(damaged, Range(5, 20)) == (DamagedRange(5, 10, "packets-lost"),)
     assert damaged_within(damaged, Range(10, 20)) == ()
+
+
+def test_a_range_is_added_to_the_last_one_if_it_continues_that() -> None:
+    held: list[Range] = []
+    for begin, end in ((1, 3), (3, 5), (2, 4), (5, 5), (7, 8), (6, 9)):
+        add_range(held, begin, end)
+    assert held == [Range(1, 5), Range(7, 8), Range(6, 9)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
+from tests.support.clapping import clapping, record_clapping
 from tests.support.program import Program, contents, exact, read_time
 from tests.support.recording import US
 from videostore.base.ranges import Range
@@ -73,7 +75,17 @@ def test_state_as_json_has_times_in_utc_bytes_and_seconds(program: Program, reco
         "quota_bytes": None,
         "gaps": [],
         "damaged": [],
+        "sound": False,
     }
+
+
+def test_state_tells_whether_there_is_sound(program: Program, recording: Path, tmp_path: Path) -> None:
+    sounding = tmp_path / "sounding"
+    asyncio.run(record_clapping(sounding, clapping(3)))
+    for storage, sound in ((recording, False), (sounding, True)):
+        facts = program("state", "--storage", storage).out.partition("\n\n")[0]
+        assert bool(re.search(r"^Sound +yes$", facts, re.MULTILINE)) is sound
+        assert json.loads(program("state", "--storage", storage, "--json").out)["sound"] is sound
 
 
 def test_state_shows_the_last_ranges_of_many_and_the_gaps_between_them(

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.support.clapping import FPS, Clapping, Heard, clapping, hear, record_clapping
-from tests.support.recording import LOGGER, START_US, US, Cutter, FixedClock, clips_of
+from tests.support.clapping import FPS, Clapping, Heard, clapping, described_until, hear, record_clapping, start_run
+from tests.support.recording import LOGGER, START_US, US, Cutter, FixedClock, clips_of, until
+from videostore import VideoStore
+from videostore.clips.clip_sound import cut_sound
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
+from videostore.ffmpeg.process import BINARY_VARIABLE
 from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
+from videostore.media.packet import Packet
 from videostore.media.segment import Segment, describe_fragments
 from videostore.storage.archive import Archive
 from videostore.storage.reconciler import Reconciler
@@ -80,6 +88,88 @@ async def test_where_no_sound_was_recorded_a_clip_is_silent_and_stays_in_sync(tm
         assert beyond.flashes_s and beyond.sound_s == 0
     finally:
         await cutter.archive.close()
+
+
+async def test_the_room_for_a_clip_is_that_of_its_sound_too(tmp_path: Path, binary: str) -> None:
+    """The sound is a file beside the clip."""
+    for camera, least, most in ((AAC, 0.9, 1.2), (AAC.silent(), 0, 0)):
+        cutter = await stored(tmp_path / str(least), binary, camera)
+        try:
+            async with cutter.clips.plan(START_US + US, START_US + 9 * US) as plan:
+                taken = sum(path.stat().st_size for path in cut_sound(plan, tmp_path).files)
+                assert least * taken <= plan.work_bytes <= most * taken
+        finally:
+            await cutter.archive.close()
+
+
+async def check_around_kill(cutter: Cutter, camera: Clapping, name: str) -> None:
+    """Sound and picture are in sync at both ends of clips before, across and behind 5 s, where all was killed."""
+    for from_s, to_s in ((0.6, 3.2), (6.1, 9.4)):
+        check(await heard(cutter, from_s, to_s), camera, f"{name} {from_s} to {to_s}")
+    across = await heard(cutter, 1.2, 8.8)
+    errors_ms = [min((1000 * (click_s - one) for one in across.flashes_s), key=abs) for click_s in across.clicks_s]
+    print(f"{name}, across: click after flash in ms: {', '.join(f'{one:+.1f}' for one in errors_ms)}")
+    assert len(errors_ms) > 8 and max(map(abs, errors_ms)) <= camera.sound_us / 1000
+    assert abs(across.starts_s) <= camera.sound_us / US
+    assert -0.001 - camera.sound_us / US <= across.sound_s - across.video_s <= 0.001
+
+
+def restarts(store: VideoStore) -> int:
+    recorder = store.health().recorder
+    assert recorder is not None
+    return recorder.ffmpeg_restarts
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+async def test_claps_are_in_sync_after_the_recorder_and_its_ffmpeg_were_killed(
+    tmp_path: Path, binary: str, camera: Clapping
+) -> None:
+    sent, rest = camera.packets[: 5 * FPS], list(camera.packets[5 * FPS :])
+    run = await start_run(tmp_path, sent[0], segment_seconds=2, binary=binary)
+    for one in sent:
+        await run.write(one)
+    await until(lambda: described_until(tmp_path) >= START_US + 4 * US - 1000)
+    await run.kill()
+    for path in sorted(tmp_path.glob("*.open")):
+        try:
+            close_segment(path, finished_only=False)  # as the next recorder does it, which knows nothing of the run
+        except NotOursError:  # it has no whole fragment
+            path.unlink()
+    while not rest[0].keyframe:
+        rest.pop(0)
+    cutter = await stored(tmp_path, binary, replace(camera, packets=tuple(rest)))
+    try:
+        await check_around_kill(cutter, camera, "recorder killed")
+    finally:
+        await cutter.archive.close()
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+async def test_claps_are_in_sync_after_ffmpeg_was_killed(
+    tmp_path: Path, binary: str, camera: Clapping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(BINARY_VARIABLE, binary)
+    directory = tmp_path / "storage"
+
+    async def packets() -> AsyncIterator[Packet]:
+        for one in camera.packets:
+            if one is camera.packets[5 * FPS]:
+                await until(lambda: described_until(directory) > START_US + 3 * US)
+                for child in psutil.Process().children():
+                    child.kill()
+            yield one
+            if one is camera.packets[5 * FPS]:
+                await until(lambda: restarts(store))
+
+    async with VideoStore.record(directory, packets(), size_gb=1, segment_seconds=2, codec="copy", live=False) as store:
+        await asyncio.wait_for(store.ended(), 60)
+        assert restarts(store) == 1
+    archive = await Archive.open(directory, LOGGER)
+    await Reconciler(archive, LOGGER).reconcile(lambda _: False)
+    try:
+        await check_around_kill(Cutter(archive, clips_of(archive, binary)), camera, "ffmpeg killed")
+    finally:
+        await archive.close()
 
 
 async def test_sound_of_different_formats_is_in_one_clip(tmp_path: Path, binary: str) -> None:

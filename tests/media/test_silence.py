@@ -13,6 +13,7 @@ from videostore.media.sound_file import whole_file
 AAC = {rate: bytes.fromhex(config) for rate, config in ((48000, "1190"), (16000, "1410"), (8000, "1590"))}
 FORMATS = [
     *((SoundFormat("aac", rate, 2, config), 1024) for rate, config in AAC.items()),
+    *((SoundFormat("aac", 48000, channels, bytes((0x11, 0x80 | channels << 3))), 1024) for channels in (1, 3, 4, 5, 6)),
     *((SoundFormat("opus", 48000, channels, opus_head(channels)), 960) for channels in (1, 2)),
     *((SoundFormat("opus", 48000, 2, opus_head(2)), length) for length in (480, 1920, 2880)),
 ]
@@ -25,8 +26,9 @@ def test_silence_is_as_long_as_a_packet_and_cannot_be_heard(format: SoundFormat,
     assert packet is not None and codec_of(entry) == format.codec
     with av.open(io.BytesIO(whole_file(entry, format.rate, length, 20 * [packet]))) as container:
         frames = list(container.decode(container.streams.audio[0]))
-    samples = numpy.concatenate([frame.to_ndarray()[0] for frame in frames])
-    assert len(samples) == 20 * length and abs(samples).max() < 1e-4
+    samples = numpy.concatenate([frame.to_ndarray() for frame in frames], axis=1)
+    planes = format.channels if frames[0].format.is_planar else 1
+    assert samples.shape == (planes, 20 * length * format.channels // planes) and abs(samples).max() < 1e-4
 
 
 def test_of_an_unknown_kind_there_is_none() -> None:

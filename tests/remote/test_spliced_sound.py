@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.support.clapping import Clapping, clapping, hear, record_clapping
 from tests.support.recording import LOGGER, START_US, US, Cutter, clips_of
 from videostore.remote.splice import Piece, SplicedClip
+from videostore.remote.spliced_sound import SplicedSound
 from videostore.storage.archive import Archive
 from videostore.storage.reconciler import Reconciler
 from videostore.storage.segment_files import close_segment
@@ -47,6 +49,23 @@ async def test_a_clip_of_pieces_has_the_sound_of_all_of_them(tmp_path: Path, bin
     assert len(heard.flashes_s) == 14 and max(map(abs, heard.errors_ms)) <= 1.5 * camera.sound_us / 1000
     assert heard.sound_s <= heard.video_s + 0.001 and heard.video_s - heard.sound_s <= camera.sound_us / US
     assert not list(tmp_path.glob("whole.clip?*"))
+
+
+async def test_another_format_of_the_sound_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pieces: list[Path] = []
+    for number, camera in enumerate((AAC, OPUS.moved(12 * US))):
+        run = await record_clapping(tmp_path / str(number), camera, segment_seconds=20)
+        (path,) = (tmp_path / str(number)).glob("*.open")
+        close_segment(path, finished_only=True, run=run)
+        pieces += (tmp_path / str(number)).glob("*.mp4")
+    clip = tmp_path / "whole.clip"
+    shutil.copyfile(pieces[0], clip)
+    sound = SplicedSound(clip)
+    for number, piece in enumerate(pieces):
+        sound.append(piece, number * 10 * US, number * 10 * US)
+    assert sound.join(20 * US) is False
+    (told,) = caplog.messages
+    assert told.startswith("The sound changes its format within the clip")
 
 
 async def test_pieces_without_sound_stay_without(tmp_path: Path, binary: str) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clapping import clapping, record_clapping
 from tests.support.recording import LOGGER, US, FixedClock, capture_times, record, until
 from videostore.media.fmp4 import read_fragments
+from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
-from videostore.storage.open_segments import COVER_TIMEOUT_S, OpenSegments
+from videostore.storage.open_segments import COVER_TIMEOUT_S, OpenSegments, newest_has_sound
 
 
 @dataclass
@@ -126,3 +128,20 @@ async def test_the_newest_picture_is_the_end_of_the_last_whole_fragment(archive:
     assert await segments.newest_us() is None
     archive.timeline.add(US, 2 * US, 1)
     assert await segments.newest_us() == 2 * US
+
+
+async def test_the_newest_segment_tells_whether_there_is_sound_open_or_closed(archive: Archive) -> None:
+    assert not await newest_has_sound(archive, [])
+    camera, opened = clapping(3), OpenSegments(archive, FixedClock(), lambda: None)
+
+    async def open_now() -> list[Segment]:
+        return [one for one, _ in await opened.find(0, 1 << 62)]
+
+    for number, (sent, sound) in enumerate([(camera, True), (camera.silent(), False), (camera, True)]):
+        run = await record_clapping(archive.directory, sent.moved(number * 10 * US), segment_seconds=30)
+        (path,) = archive.directory.glob("*.open")
+        archive.unclosed.add(path)
+        assert await newest_has_sound(archive, await open_now()) is sound
+        archive.unclosed.discard(path)
+        await archive.take_open(path, run=run)
+        assert await newest_has_sound(archive, await open_now()) is sound

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import subprocess
@@ -16,6 +17,8 @@ from av.bitstream import BitStreamFilterContext
 from tests.support.recording import LOGGER, START_US, US
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.process import find_ffmpeg
+from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
 from videostore.media.h26x import inspect_keyframe, parameter_sets
 from videostore.media.packet import Packet, StreamFormat
 from videostore.media.sound import SoundFormat, SoundPacket, opus_head
@@ -127,10 +130,11 @@ def _read(path: Path, seconds: float) -> Clapping:
         sound = SoundFormat(context.name, context.sample_rate, context.channels, config)
         annex_b = BitStreamFilterContext("h264_mp4toannexb", video)
         frames, sounds = [], []
-        for one in container.demux(video, audio):
-            if not one.size:
-                continue
-            at_us = START_US + round(float(one.pts * one.time_base) * US)
+        packets = [one for one in container.demux(video, audio) if one.size]
+        # Up to ffmpeg 5.1 all is later in the file, so that the first sound is not before 0.
+        later_s = min(float(one.pts * one.time_base) for one in packets if one.stream is video)
+        for one in packets:
+            at_us = START_US + round((float(one.pts * one.time_base) - later_s) * US)
             if one.stream is audio:
                 sounds.append(SoundPacket(at_us, bytes(one)))
             else:
@@ -138,28 +142,42 @@ def _read(path: Path, seconds: float) -> Clapping:
     first = inspect_keyframe("h264", frames[0][1])
     sets = parameter_sets("h264", frames[0][1])
     format = StreamFormat("h264", first.width, first.height, sets, reordered=first.reordered, sound=sound)
-    packets, latest_us = [], START_US - US
+    sent, latest_us = [], START_US - US
     for at_us, data, keyframe in frames:
         now = [one for one in sounds if latest_us < one.captured_us <= at_us]
         latest_us = max(latest_us, at_us)
-        packets.append(Packet(format, data, at_us, keyframe, tuple(now)))
+        sent.append(Packet(format, data, at_us, keyframe, tuple(now)))
     length_us = sounds[3].captured_us - sounds[2].captured_us
     count = int((seconds - FIRST_CLAP_S) / CLAP_EVERY_S) + 1
     claps = [START_US + round((FIRST_CLAP_S + number * CLAP_EVERY_S) * US) for number in range(count)]
-    return Clapping(tuple(packets), tuple(claps), length_us)
+    return Clapping(tuple(sent), tuple(claps), length_us)
 
 
-async def record_clapping(directory: Path, camera: Clapping, *, segment_seconds: float = 2, binary: str = "") -> Run:
-    """Record one run as fast as ffmpeg can. Its segments keep their open names."""
+async def start_run(directory: Path, first: Packet, *, segment_seconds: float, binary: str = "") -> Run:
+    """A run of a camera that is recorded as it comes."""
     directory.mkdir(parents=True, exist_ok=True)
-    run = await Run.start(
-        camera.packets[0],
+    return await Run.start(
+        first,
         binary=binary or find_ffmpeg(),
         encoder=Encoder.copy(),
         directory=directory,
         segment_seconds=segment_seconds,
         logger=LOGGER,
     )
+
+
+def described_until(directory: Path) -> int:
+    """Up to when the files in a directory hold video; 0 if none does."""
+    ends = [0]
+    for path in [*directory.glob("*.open"), *directory.glob("*.mp4")]:
+        with contextlib.suppress(NotOursError, OSError):
+            ends.append(read_fragments(path).complete_until_us)
+    return max(ends)
+
+
+async def record_clapping(directory: Path, camera: Clapping, *, segment_seconds: float = 2, binary: str = "") -> Run:
+    """Record one run as fast as ffmpeg can. Its segments keep their open names."""
+    run = await start_run(directory, camera.packets[0], segment_seconds=segment_seconds, binary=binary)
     for one in camera.packets:
         await run.write(one)
     await run.finish()

@@ -13,10 +13,12 @@ import av
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.clapping import clapping, record_clapping
 from tests.support.recording import START_US, US, FixedClock, Stores, until
 from videostore.base.errors import VideoStoreError
 from videostore.base.time_format import format_local, format_utc, format_utc_exact, format_utc_microseconds
 from videostore.base.timestamps import parse_timestamp
+from videostore.storage.segment_files import close_segment
 from videostore.store.store import VideoStore
 from videostore.viam.commands import describe_health, execute
 
@@ -237,6 +239,14 @@ async def test_the_storage_state_has_exactly_the_fields_of_the_go_module(store: 
         },
     }
     assert 0 < remaining < 1e6
+
+
+async def test_the_storage_state_tells_that_there_is_sound(stores: Stores, tmp_path: Path) -> None:
+    recording = tmp_path / "sounding"
+    run = await record_clapping(recording, clapping(3))
+    for path in sorted(recording.glob("*.open")):
+        close_segment(path, finished_only=True, run=run)
+    assert (await execute(await stores.over(recording), {"command": "get-storage-state"}))["sound"] is True
 
 
 @pytest.mark.parametrize("size_gb", [0.0045, 0.0047, 0.1, 1 / 3, 1.5, 12, 0.123456789, 1e-9])

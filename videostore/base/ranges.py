@@ -79,3 +79,11 @@ def damaged_within(ranges: Iterable[DamagedRange], asked: Range) -> tuple[Damage
         (replace(one, from_us=max(one.from_us, asked.from_us), to_us=min(one.to_us, asked.to_us)) for one in found),
         MOST_DAMAGED,
     )
+
+
+def add_range(held: list[Range], from_us: int, to_us: int) -> None:
+    """Add a range to others, to the last of them if it continues that; not if it is empty."""
+    if held and held[-1].from_us <= from_us <= held[-1].to_us:
+        held[-1] = Range(held[-1].from_us, max(held[-1].to_us, to_us))
+    elif from_us < to_us:
+        held.append(Range(from_us, to_us))

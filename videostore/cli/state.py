@@ -123,6 +123,8 @@ def _facts(found: FoundState, *, utc: bool) -> Table:
             facts.append(("Recording", f"yes, {newest}" if found.recording else f"no, {newest}"))
         count = len(state.ranges)
         facts.append(("Stored", f"{format_length(found.stored_us)} in {count} range{'s' if count > 1 else ''}"))
+        if state.sound:
+            facts.append(("Sound", "yes"))
     quota = "" if state.limit_bytes is None else f" of a quota of {format_size(state.limit_bytes)}"
     facts.append(("Used", f"{format_size(state.used_bytes)}{quota}"))
     facts.append(("Free", f"{format_size(state.device_free_bytes)} on the device"))
@@ -182,6 +184,7 @@ def _as_json(found: FoundState, ranges: Sequence[Range], since_us: int | None) -
         "used_bytes": state.used_bytes,
         "quota_bytes": state.limit_bytes,
         "device_free_bytes": state.device_free_bytes,
+        "sound": state.sound,
         "ranges": [_range_as_json(one) for one in ranges],
         "gaps": [_range_as_json(one) for one in gaps_between(ranges)],
         "damaged": [

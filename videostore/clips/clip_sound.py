@@ -142,6 +142,7 @@ class _Writer:
         self._samples = nominal_length(codec_of(format.entry), measured)
         self._silence = silence(format.entry, format.rate, self._samples)
         self._packet_us = self._samples * US_PER_SECOND / format.rate
+        self._length_us = length_us
         self._most = int(length_us // self._packet_us)
         self._file = SoundFile(path, format.entry, format.rate, self._samples)
         self.has_sound = False
@@ -172,12 +173,18 @@ class _Writer:
         self._file.close()
 
     def _position(self, time_us: int, stretches: Sequence[ClipStretch]) -> float | None:
-        """Where a packet begins in the clip; None if its middle is not in it."""
+        """Where a packet begins in the clip; None if its middle is not in it; at the end of the clip if none of it is,
+        since sound that is a little too early has room for one more.
+        """
         middle_us = time_us + self._packet_us / 2
         after = bisect.bisect_right(stretches, middle_us, key=lambda one: one.from_us)
-        if after == 0 or middle_us >= stretches[after - 1].to_us:
+        if after == 0:
             return None
-        return stretches[after - 1].position_us + time_us - stretches[after - 1].from_us
+        one = stretches[after - 1]
+        last = one.end_position_us >= self._length_us
+        if (time_us if last else middle_us) >= one.to_us:
+            return None
+        return one.position_us + time_us - one.from_us
 
     def _fill(self, packet: bytes, count: int) -> None:
         count = min(count, self._most - self._file.count)

@@ -10,7 +10,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 
 from videostore.base.constants import US_PER_SECOND
-from videostore.base.ranges import UNREADABLE, DamagedRange, Range, merge_ranges
+from videostore.base.ranges import UNREADABLE, DamagedRange, Range, add_range, merge_ranges
 from videostore.clips.clip_content import ClipContent, DamageList
 from videostore.clips.compact_list import CompactList
 from videostore.clips.frame_reader import NO_DAMAGE, Damage, FrameReader
@@ -121,6 +121,8 @@ class Plan:
     ranges: tuple[Range, ...]
     """What the clip holds of the range."""
     estimated_bytes: int
+    sound_bytes: int = 0
+    """About what the sound of all of it takes."""
     output_bytes: int = 0
     """The most that the clip takes on disk. Found once: it takes long for tens of thousands of segments."""
     reencoded: bool = False
@@ -148,7 +150,7 @@ class Plan:
     @property
     def work_bytes(self) -> int:
         """Temporary space that making it takes, besides the clip itself."""
-        return self.output_bytes if self.reencoded else 0
+        return self.sound_bytes + (self.output_bytes if self.reencoded else 0)
 
     @property
     def ffmpeg_us(self) -> int:
@@ -181,6 +183,8 @@ def make_plan(
     parts = CompactList[ClipPart]()
     held: list[Range] = []
     damaged = DamageList(asked)
+    sound_rate = 0.0
+    """Bytes of sound in a microsecond, at most."""
     entered = False
     """Whether a frame is found from which on the clip can be copied."""
     broken: list[BrokenSegment] = []
@@ -220,7 +224,8 @@ def make_plan(
             elif times.has_tail:
                 part = replace(part, read_bytes=times.size_bytes)
             part = replace(part, look=times.look)
-            _hold(held, max(from_us, segment.start_us), min(to_us, end_us))
+            sound_rate = max(sound_rate, times.sound_bytes / max(1, times.end_us - times.all_us[0]))
+            add_range(held, max(from_us, segment.start_us), min(to_us, end_us))
             first = bisect.bisect_left(times.all_us, from_us)
             if segment.run_us in shown_us:
                 first = max(first, bisect.bisect_right(times.all_us, shown_us[segment.run_us]))
@@ -242,7 +247,7 @@ def make_plan(
             part = _with_copy(part, times, last_us, whole_us)
             entered = entered or part.keyframe_us is not None
         else:
-            _hold(held, segment.start_us, end_us)
+            add_range(held, segment.start_us, end_us)
         parts.append(part)
     ranges = merge_ranges(held)
     shown = _from_first_frame(ranges, parts)
@@ -254,6 +259,7 @@ def make_plan(
         parts,
         tuple(shown),
         estimated_bytes,
+        round(sound_rate * sum(one.to_us - one.from_us for one in shown)),
         _most_bytes(parts, estimated_bytes, groups),
         reencoded=groups > 1,
         wait_us=wait_us,
@@ -261,14 +267,6 @@ def make_plan(
         damage=damage,
         damaged=damaged.ranges,
     )
-
-
-def _hold(held: list[Range], from_us: int, to_us: int) -> None:
-    """Add a range to those that a clip holds, to the last of them if it continues that."""
-    if held and held[-1].from_us <= from_us <= held[-1].to_us:
-        held[-1] = Range(held[-1].from_us, max(held[-1].to_us, to_us))
-    elif from_us < to_us:
-        held.append(Range(from_us, to_us))
 
 
 def _most_bytes(parts: Sequence[ClipPart], estimated_bytes: int, groups: int) -> int:

@@ -175,6 +175,8 @@ class FrameTimes:
     """Where the fragments begin."""
     damaged: tuple[Range, ...] = ()
     """What is left out because the frames in it are damaged."""
+    sound_bytes: int = 0
+    """Bytes of its sound."""
     complete_until_us: int | None = None
     """Where an open segment has frames of which some that are shown before them are not there yet; None if nowhere."""
 
@@ -225,6 +227,7 @@ def frame_times(
         damaged=damaged,
         order=content.order,
         origin_us=content.origin_us,
+        sound_bytes=sum(one.size_bytes for one in content.sounds),
         complete_until_us=segment.end_us if is_open and segment.end_us < content.end_us else None,
     )
 

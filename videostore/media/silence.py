@@ -15,6 +15,7 @@ _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 120
 _AAC_SAMPLES = 1024
 _AAC_LENGTHS = (_AAC_SAMPLES, 2 * _AAC_SAMPLES)
 """A packet has as many samples, or twice as many with spectral band replication."""
+_AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1"}
 _OPUS_UNIT = 120
 """2.5 ms, the shortest frame of Opus."""
 _OPUS_FRAME = 960
@@ -63,10 +64,12 @@ def _opus(length: int, channels: int) -> bytes | None:
 
 
 def _aac(config: bytes, channels: int) -> bytes | None:
+    if channels > 2 and config[1] >> 3 & 15 != channels:  # the order of its channels is one of its own
+        return None
     rate = _AAC_RATES[(config[0] & 7) << 1 | config[1] >> 7]
     encoder: Any = av.CodecContext.create("aac", "w")
     encoder.sample_rate, encoder.format, encoder.bit_rate = rate, "fltp", 32_000
-    encoder.layout = {1: "mono", 2: "stereo"}[channels]
+    encoder.layout = _AAC_LAYOUTS[channels]
     for number in range(_TRIES):
         frame = av.AudioFrame(format="fltp", layout=encoder.layout, samples=_AAC_SAMPLES)
         for plane in frame.planes:

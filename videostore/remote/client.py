@@ -262,6 +262,7 @@ def _parse_state(response: Mapping[str, Any], component: str) -> StorageState:
             limit_bytes=round(usage["storage_limit_gb"] * GIB) or None,
             device_free_bytes=round(usage["device_storage_remaining_gb"] * GIB),
             damaged=_damaged(response),
+            sound=response.get("sound") is True,
         )
     except (KeyError, TypeError, ValueError, AttributeError, TimestampError) as error:
         raise MachineError("not-a-recorder", component=component) from error

@@ -5,6 +5,7 @@ As in a clip of one piece it has no gap, and silence where a piece has none.
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from videostore.base.constants import US_PER_SECOND
 from videostore.media.gapless_sound import GaplessSound
 from videostore.media.silence import codec_of, nominal_length
 from videostore.media.sound import COPIED, SoundFormat, opus_head, sample_entry
+
+_LOGGER = logging.getLogger("videostore")
 
 
 class SplicedSound:
@@ -60,7 +63,8 @@ class SplicedSound:
         return self._writers[format]
 
     def join(self, length_us: int) -> bool:
-        """Put the sound into the finished clip, which is written once more. Of several formats it is the longest one.
+        """Put the sound into the finished clip, which is written once more. Of several formats it is the longest one,
+        and the log says so.
 
         Returns:
             Whether there was some, and all of it has one format.
@@ -71,6 +75,11 @@ class SplicedSound:
             sounding = [one for one in self._writers.values() if one.has_sound]
             if sounding:
                 _join(self._clip, max(sounding, key=lambda one: one.count).path, length_us)
+            if len(sounding) > 1:
+                _LOGGER.warning(
+                    "The sound changes its format within the clip, which is silent where it has another one. Export"
+                    " shorter clips to hear all of it."
+                )
             return len(sounding) == 1
         finally:
             self.discard()

@@ -12,7 +12,7 @@ from videostore.base.clock import Clock
 from videostore.base.constants import CLOCK_LEEWAY_US, LONGEST_SEGMENT_US, NEIGHBOUR_US, US_PER_SECOND
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
-from videostore.media.fmp4 import read_fragments
+from videostore.media.fmp4 import read_ends, read_fragments
 from videostore.media.fragmented_file import NotOursError
 from videostore.media.marked_frames import read_damage
 from videostore.media.segment import Segment, describe_fragments
@@ -137,6 +137,21 @@ async def stored_timeline(archive: Archive, opened: Sequence[Segment]) -> Timeli
     closed = await archive.index.select(before_us, max(one.end_us for one in opened) + NEIGHBOUR_US)
     spans = [Range(one.start_us, one.end_us) for one in opened]
     return archive.timeline.with_ranges([*spans, *joins([*closed, *opened])])
+
+
+async def newest_has_sound(archive: Archive, opened: Sequence[Segment]) -> bool:
+    """Whether the newest segment has sound; False if nothing is stored, or if the segment cannot be read."""
+    end_us = archive.timeline.end_us
+    closed = [] if end_us is None else await archive.index.select(end_us - 1, end_us)
+    newest = max([*closed, *opened], key=lambda one: one.end_us, default=None)
+    return newest is not None and await off_loop(_has_sound, archive.directory / newest.file_name)
+
+
+def _has_sound(path: Path) -> bool:
+    """Blocking."""
+    with contextlib.suppress(NotOursError, OSError):
+        return read_ends(path).sound is not None
+    return False
 
 
 def _read_newest(run: OpenRun | None) -> int | None:

@@ -63,6 +63,8 @@ class StorageState:
     """Free space of the disk that holds the storage path."""
     damaged: tuple[DamagedRange, ...] = ()
     """What of it came damaged, in order; at most the last 1000."""
+    sound: bool = False
+    """Whether the newest segment has sound."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from videostore.clips.progress import OnProgress
 from videostore.config import MAX_SIZE_GB, StorageConfig, parse_recording
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.packet import Gap, Packet, Source
-from videostore.storage.open_segments import stored_timeline
+from videostore.storage.open_segments import newest_has_sound, stored_timeline
 from videostore.storage.save_record import SaveJob
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.delivery import OnDamaged, OnRanges
@@ -418,6 +418,7 @@ class VideoStore(StoreParts):
             opened = [one for one, _ in await self._open.find(0, _ALWAYS_US)]
             timeline = await stored_timeline(self._archive, opened)
             damaged = await self._archive.index.damaged(MOST_DAMAGED)
+            sound = await newest_has_sound(self._archive, opened)
         ranges = await map_in_slices(lambda one: one, timeline.each())
         path = self._storage.storage_path
         try:
@@ -431,6 +432,7 @@ class VideoStore(StoreParts):
             limit_bytes=None if self._read_only else self._storage.quota_bytes,
             device_free_bytes=usage.free,
             damaged=merge_damaged([*damaged, *(found for one in opened for found in one.damaged)])[-MOST_DAMAGED:],
+            sound=sound,
         )
 
 

@@ -131,6 +131,7 @@ async def _describe_state(state: StorageState) -> dict[str, Any]:
             "device_storage_remaining_gb": state.device_free_bytes / GIB,
         },
         **damaged,
+        **({"sound": True} if state.sound else {}),
     }
 
 
