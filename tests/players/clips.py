@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts.fakes.clip_check import read_clip
 from tests.players import foreign_video as foreign
+from tests.support.clapping import clapping
 from tests.support.coding import coded_packets
 from tests.support.feeding import wait_for_cover
 from tests.support.go_index import go_index
@@ -20,6 +21,7 @@ from tests.support.recording import SIZE, START_US, US, capture_times, packet
 from videostore import Gap, Packet, VideoStore
 from videostore.ffmpeg.process import find_ffmpeg
 from videostore.media.fmp4 import read_fragments
+from videostore.media.sound import SoundFormat, SoundPacket
 
 LARGE = (640, 360)
 """The size after the size change."""
@@ -121,6 +123,7 @@ KINDS = [
     Kind("camera, main, 4 s GOP", "main", _frames(16, 58)),
     Kind("camera, baseline, 4 s GOP", "baseline", _frames(16, 58)),
     Kind("camera, inside one GOP", "main", _frames(16, 30)),
+    Kind("camera with sound", "sound", _frames(16, 58)),
     Kind("Go module", "go", _frames(7, 32)),
     Kind("Go module, from a keyframe", "go", lambda recording: (recording.times[20], recording.times[35] + 1)),
     Kind("B frames, open GOP", "b-frames", _frames(7, 31)),
@@ -291,6 +294,29 @@ def _camera(coding: dict[str, str]) -> Recorded:
     return recorded
 
 
+@contextlib.asynccontextmanager
+async def _sound(directory: Path) -> Opened:
+    times = foreign.steady_times(START_US, 9)
+    packets = await asyncio.to_thread(foreign.stream_packets, times, foreign.H264_MAIN, find_ffmpeg())
+    heard = await asyncio.to_thread(clapping, 9, rate=48000)
+    sounds = [one for sent in heard.packets for one in sent.sound]
+    await _record(directory, _with_sound(packets, heard.packets[0].format.sound, sounds), codec="copy")
+    async with _opened(directory, times) as opened:
+        yield opened
+
+
+def _with_sound(
+    packets: Sequence[Packet], format: SoundFormat | None, sounds: Sequence[SoundPacket]
+) -> Sequence[Packet]:
+    """The same video with sound beside it."""
+    sent, before_us = [], 0
+    for one in packets:
+        now = tuple(sound for sound in sounds if before_us < sound.captured_us <= one.captured_us)
+        before_us = one.captured_us
+        sent.append(replace(one, format=replace(one.format, sound=format), sound=now))
+    return sent
+
+
 def _stream(codec: str) -> Recorded:
     """A stream with B frames, as it comes."""
 
@@ -347,6 +373,7 @@ _RECORDINGS: dict[str, Recorded] = {
     "open": _open,
     "main": _camera(foreign.H264_MAIN),
     "baseline": _camera(foreign.H264_BASELINE),
+    "sound": _sound,
     "go": _go,
     "b-frames": _file(foreign.H264_B_FRAMES),
     "b-frames-stream": _stream("h264"),
