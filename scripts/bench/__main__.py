@@ -19,6 +19,7 @@ from scripts.bench import scale as bench_scale
 from scripts.bench import scale_table
 from scripts.bench import streams as bench_streams
 from scripts.bench import sync as bench_sync
+from scripts.bench import video as bench_video
 from scripts.bench.table import Row, describe_machine, format_table
 from videostore.ffmpeg.process import find_ffmpeg
 
@@ -30,6 +31,7 @@ ROWS = tuple(
             *bench_sync.ROWS,
             *bench_archive.ROWS,
             *bench_answers.ROWS,
+            *bench_video.ROWS,
             bench_scale.NAME,
         )
     )
@@ -40,7 +42,7 @@ async def run(names: Sequence[str], *, quick: bool) -> list[Row]:
     """Measure the rows with these names, or all rows, except those of `scale`."""
     binary = find_ffmpeg()
     found = []
-    for part in (bench_recording, bench_streams, bench_sync, bench_archive, bench_answers):
+    for part in (bench_recording, bench_streams, bench_sync, bench_archive, bench_answers, bench_video):
         rows = [row for row in part.ROWS if row in (names or ROWS)]
         if rows:
             found += await part.measure(rows, binary, quick=quick, say=_say)

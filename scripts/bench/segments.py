@@ -47,6 +47,11 @@ class Template:
     segment: Segment
     seconds_at: tuple[int, ...]
 
+    @classmethod
+    def of(cls, data: bytes, segment: Segment) -> "Template":
+        """The template of a recorded segment."""
+        return cls(data, segment, tuple(at + _PRFT_SECONDS for at in _boxes(data, b"prft")))
+
     def content(self, start_us: int) -> bytes:
         """The bytes of the segment that begins at this time, whole seconds from the template's start."""
         shift_s, rest_us = divmod(start_us - self.segment.start_us, US_PER_SECOND)
@@ -144,7 +149,7 @@ async def record_template(directory: Path, binary: str) -> Template:
     data, segment = path.read_bytes(), probe(path)
     path.unlink()
     (directory / open_name(epoch_us, 1)).unlink()
-    return Template(data, segment, tuple(at + _PRFT_SECONDS for at in _boxes(data, b"prft")))
+    return Template.of(data, segment)
 
 
 def start_times(count: int, newest_end_us: int, *, gaps: int, gap_s: int) -> list[int]:

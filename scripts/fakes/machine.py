@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from grpclib import GRPCError, Status
+from grpclib.const import Handler
 from grpclib.events import RecvRequest, listen
 from grpclib.server import Stream
 from typing_extensions import Self
@@ -21,12 +22,14 @@ from viam.components.camera.service import CameraRPCService
 from viam.proto.rpc.auth import AuthenticateRequest, AuthenticateResponse, UnimplementedAuthServiceBase
 from viam.resource.manager import ResourceManager
 
-from scripts.fakes.viam_server import CAMERA_API
+from scripts.fakes.viam_server import CAMERA_API, VIDEO_API
 from scripts.fakes.viam_services import HangingUpServer, RobotService, windows
 from videostore.base.errors import TooLargeError
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.limits import check_response_size
+from videostore.viam.plain_sdk import _with_plain_errors
 from videostore.viam.refusal import Refusal
+from videostore.viam.video_api import Video, VideoRPCService
 
 HOST = "127.0.0.1"
 _AUTHENTICATE = "/proto.rpc.v1.AuthService/Authenticate"
@@ -91,10 +94,21 @@ class ForwardedCamera(Camera):
 
 
 class MachineServer:
-    """Serves cameras at `address` while its context is open. With `api_key` and `api_key_id` it requires them."""
+    """Serves cameras at `address` while its context is open. With `api_key` and `api_key_id` it requires them.
 
-    def __init__(self, cameras: Sequence[Camera], *, api_key: str | None = None, api_key_id: str | None = None) -> None:
+    `videos` are video services of the module, which are served as well.
+    """
+
+    def __init__(
+        self,
+        cameras: Sequence[Camera],
+        *,
+        videos: Sequence[Video] = (),
+        api_key: str | None = None,
+        api_key_id: str | None = None,
+    ) -> None:
         self._cameras = cameras
+        self._videos = videos
         self._auth = _AuthService(api_key, api_key_id) if api_key else None
         self._server: HangingUpServer | None = None
         self.port = 0
@@ -105,8 +119,13 @@ class MachineServer:
         return f"{HOST}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        robot = RobotService(lambda: [f"{CAMERA_API}/{camera.name}" for camera in self._cameras], lambda lines: None)
-        services = [robot, CameraRPCService(ResourceManager(list(self._cameras)))]
+        names = [f"{CAMERA_API}/{camera.name}" for camera in self._cameras]
+        names += [f"{VIDEO_API}/{video.name}" for video in self._videos]
+        robot = RobotService(lambda: names, lambda lines: None)
+        services: list[Any] = [robot, CameraRPCService(ResourceManager(list(self._cameras)))]
+        if self._videos:
+            services.append(VideoRPCService(ResourceManager(list(self._videos))))
+            services = [_LikeModule(service) for service in services]
         if self._auth is not None:
             services.append(self._auth)
         self._server = HangingUpServer(services, config=windows())
@@ -135,6 +154,17 @@ class MachineServer:
         """Close all connections. New ones are accepted."""
         assert self._server is not None
         self._server.disconnect()
+
+
+class _LikeModule:
+    """A service that answers errors of the module as its own server does."""
+
+    def __init__(self, service: Any) -> None:
+        self._service = service
+
+    def __mapping__(self) -> dict[str, Handler]:
+        methods = self._service.__mapping__()
+        return {path: one._replace(func=_with_plain_errors(one.func)) for path, one in methods.items()}
 
 
 class _AuthService(UnimplementedAuthServiceBase):

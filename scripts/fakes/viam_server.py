@@ -32,6 +32,7 @@ from viam.proto.module import (
     RemoveResourceRequest,
     ValidateConfigRequest,
 )
+from viam.proto.service.video import VideoServiceStub
 from viam.utils import dict_to_struct
 
 from scripts.fakes.machine_resources import CAMERA_API as CAMERA_API
@@ -41,6 +42,8 @@ from scripts.fakes.module_process import ModuleProcess
 from scripts.fakes.viam_services import DataManagerService, HangingUpServer, RobotService, windows
 from scripts.fakes.viam_services import LogLine as LogLine
 
+VIDEO_API = "rdk:service:video"
+VIDEO_MODEL = "viam:video:service"
 DATA_MANAGER_API = "rdk:service:data_manager"
 MODEL = "viam:video:storage"
 OLDEST, NEWEST = "0.75.0", "1.0.0"
@@ -84,6 +87,8 @@ class Parent:
         self.module_output: list[str] = []
         self.syncs = 0
         self.knows_optional = True
+        self.videos: set[str] = set()
+        """Which of the names of resources are of video services; the others are of recorders."""
         own = [f"{DATA_MANAGER_API}/{data_manager}"] if data_manager else []
         self.resources = MachineResources(cameras, [*own, *others])
         self._own: dict[str, BuiltResource] = {}
@@ -218,13 +223,17 @@ class Parent:
 
     async def remove(self, name: str) -> None:
         """Remove a resource of the module."""
-        full = f"{CAMERA_API}/{name}"
+        full = self._full_own(name)
         await self._module.RemoveResource(RemoveResourceRequest(name=full), timeout=CALL_TIMEOUT_S)
         self._own.pop(name, None)
 
     def camera(self, name: str) -> CameraClient:
         """A client of a resource of the module, valid until the module ends. It refuses messages over 32 MiB."""
         return CameraClient(name, self._channel)
+
+    def video(self) -> VideoServiceStub:
+        """A client of the module's video services, valid until the module ends."""
+        return VideoServiceStub(self._channel)
 
     def children(self) -> list[psutil.Process]:
         """The running processes that the module started, and their children."""
@@ -288,12 +297,13 @@ class Parent:
             await asyncio.wait_for(server.wait_closed(), 5)
 
     def _config(self, name: str, attributes: Mapping[str, Any], depends_on: Sequence[str]) -> ComponentConfig:
+        video = name in self.videos
         return ComponentConfig(
             name=name,
             namespace="rdk",
-            type="camera",
-            api=CAMERA_API,
-            model=self.model,
+            type="video" if video else "camera",
+            api=VIDEO_API if video else CAMERA_API,
+            model=VIDEO_MODEL if video else self.model,
             depends_on=depends_on,
             attributes=dict_to_struct(attributes),
         )
@@ -312,7 +322,10 @@ class Parent:
 
     @property
     def _own_names(self) -> list[str]:
-        return [f"{CAMERA_API}/{name}" for name in self._own]
+        return [self._full_own(name) for name in self._own]
+
+    def _full_own(self, name: str) -> str:
+        return f"{VIDEO_API if name in self.videos else CAMERA_API}/{name}"
 
     def _matches(self, name: str) -> list[str]:
         return [full for full in (*self.resources.names, *self._own_names) if name in (full, full.partition("/")[2])]

@@ -20,13 +20,13 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from viam.components.camera import Camera
 
 import videostore
 from scripts.release import build_module
 from tests.support.checkout import ROOT
 from videostore.cli.invocation import is_module_invocation
-from videostore.viam.camera import MODEL
+from videostore.viam.camera import StorageCamera
+from videostore.viam.video_service import VideoStorage
 
 META: dict[str, Any] = json.loads((ROOT / "meta.json").read_text(encoding="utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -83,8 +83,9 @@ def anchors(markdown: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_meta_json_names_the_model_that_the_module_serves() -> None:
-    assert [(model["api"], model["model"]) for model in META["models"]] == [(str(Camera.API), str(MODEL))]
+def test_meta_json_names_the_models_that_the_module_serves() -> None:
+    served = [(str(kind.API), str(kind.MODEL)) for kind in (StorageCamera, VideoStorage)]
+    assert [(model["api"], model["model"]) for model in META["models"]] == served
 
 
 def test_meta_json_has_the_entrypoint_that_the_build_creates() -> None:

@@ -34,6 +34,7 @@ PAINTED_MODULE = "tests.server.painted_module"
 CAMERA = "front-door"
 RECORDER = "front-door-recorder"
 DATA_MANAGER = "data-manager"
+VIDEO = "front-door-video"
 WAIT_S = 90.0
 """What takes longer hangs: viam-server looks every 5 s for what it can build, and a module gets 30 s to start."""
 
@@ -73,6 +74,14 @@ class ServedMachine:
         settings |= {**attributes, "storage": {**storage, **attributes.get("storage", {})}}
         self.components[RECORDER] = _camera("viam:video:storage", settings)
         self.modules["video-store"] = {"type": "local", "executable_path": str(ROOT / "scripts/run.sh")}
+
+    def add_video_service(self) -> None:
+        """Put a video service of the recorder into the config."""
+        self.services[VIDEO] = {
+            "api": "rdk:service:video",
+            "model": "viam:video:service",
+            "attributes": {"recorder": RECORDER},
+        }
 
     def add_data_manager(self) -> None:
         """Put a data manager into the config, which does not capture anything."""

@@ -123,7 +123,7 @@ async def test_without_its_camera_it_runs_and_says_why_it_records_nothing(attrib
     await resource.start()
     try:
         reason = "camera 'cam' is missing or could not be built"
-        await until(lambda: resource._started().health().recorder and _reason(resource) == reason)
+        await until(lambda: resource.store.health().recorder and _reason(resource) == reason)
         assert "upload_trouble" not in await resource.get_status()
         with pytest.raises(ViamGRPCError, match=rf"^No image yet: {reason}\.$"):
             await resource.get_images()
@@ -133,7 +133,7 @@ async def test_without_its_camera_it_runs_and_says_why_it_records_nothing(attrib
 
 
 def _reason(resource: StorageCamera) -> str:
-    recorder = resource._started().health().recorder
+    recorder = resource.store.health().recorder
     return recorder.reason if recorder else ""
 
 

@@ -24,6 +24,8 @@ CONFIG = {
     "no-encoders": "{attribute:the attribute} is {value:value}, but this ffmpeg has no usable encoder. Set"
     " VIDEOSTORE_FFMPEG to another ffmpeg.",
     "camera-wrong": "{attribute:the attribute} is {value:value}, which is a {found}. It must be a camera.",
+    "recorder-and-attributes": "{attribute:the attribute} is {value:value}, so the service uses that recorder. Remove"
+    " it, or remove {others}, which are of a recorder of its own.",
     "data-manager-wrong": "{attribute:the attribute} is {value:value}, which is a {found}. It must be the"
     " data manager service.",
 }
@@ -113,6 +115,8 @@ FFMPEG = {
     "clip-failed": "The clip could not be made. See the module's log for the reason.",
     "clip-failed-because": "The clip could not be made: {reason:reason}.",
     "clip-incomplete": "The clip is not complete: part of its recording became unreadable. Ask again for the rest.",
+    "stream-format-changed": "The video changes its size or its coding, or has sound, from {at_us:time} on, which a"
+    " stream that has begun cannot take in. Ask for the rest from that time on.",
 }
 
 STORE = {
@@ -162,6 +166,10 @@ REQUEST = {
     "field-too-long": "{field:field} has {size_bytes} bytes. It can have {limit_bytes}.",
     "request-too-large": "The request has {size_bytes} bytes. It can have {limit_bytes}.",
     "too-many-requests": "{limit} requests wait already. Ask again later.",
+    "too-many-videos": "{limit} videos of this recorder are being sent already. Ask again when one of them has ended.",
+    "video-range-empty": "'start_timestamp' ({from_us:time}) must be before 'end_timestamp' ({to_us:time}).",
+    "video-in-future": "'start_timestamp' is in the future: {from_us:time}. This machine's clock says {clock_us:time}."
+    " Choose an earlier time.",
     "too-many-saves": "{limit} saves are pending already. Save again when some of them are written.",
     "tags-too-long": "The tags are too long together: with the upload path, a path can have {limit} bytes. Use fewer"
     " or shorter tags.",

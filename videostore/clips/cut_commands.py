@@ -39,6 +39,12 @@ _ESCAPES = str.maketrans({**{c: "\\" + c for c in "=;#\\\n\r"}, "\0": None})
 _TAGS_INPUT = {"f": "ffmetadata", "format_whitelist": "ffmetadata", "protocol_whitelist": "file"}
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
 
+_STREAM_BEGIN_US = 100 * US_PER_SECOND
+"""Time of the first frame in the parts of a stream. Frames that are decoded before that have no negative time, and no
+time is moved: so the parts go on from each other to the tick."""
+_PART = {"movflags": _FRAGMENTED + "+frag_discont+skip_trailer", "avoid_negative_ts": "disabled", "use_editlist": 0}
+"""Fragments with the times that the frames have. The table at the end, which ffmpeg keeps in memory, is left out."""
+
 _LARGEST_BUFFER_BITS = 400_000_000
 """libav takes 31 bits."""
 _LOWEST_RATE = 1000
@@ -49,6 +55,22 @@ VideoStarts = Mapping[Path, int] | None
 
 HEVC_IN_BAND = "hev1"
 """The tag of H.265 whose parameter sets may be in the video."""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where the clip of a plan lies in a longer stream, of which it is a part. It is changed for each part."""
+
+    position_us: int = 0
+    """From the start of the stream."""
+    first: bool = True
+    """Whether the stream begins with it."""
+    more: bool = True
+    """Whether other parts follow."""
+    silent: bool = False
+    """Whether sound is left out. A stream of several parts has none."""
+    tag: str | None = None
+    """How the video is tagged in the stream, which its first part decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +101,14 @@ def join_command(
     tag: str | None = None,
     sound: Path | None = None,
     starts: VideoStarts = None,
+    place: Place | None = None,
 ) -> CutCommand:
     """The command that writes a clip to a file or a pipe: its pieces, one after another, as they are.
 
     `container` is `mp4` or `fmp4`; `comment` goes into the clip's comment tag, and the recorder's name into its title.
     It ends at `stop_us`, if that is given. `tag` is that of the video; `HEVC_IN_BAND` also repeats the parameter sets
-    before each keyframe. `sound` is a file with its sound, as long as the clip.
+    before each keyframe. `sound` is a file with its sound, as long as the clip. With a `place`, it is a part of a
+    stream, whose times count from the stream's start.
 
     Raises:
         RequestError: the path of a segment cannot be written in a list.
@@ -109,14 +133,19 @@ def join_command(
         options["bsf:v"] = ",".join(filters)
     if tag is not None:
         options["tag:v"] = tag
-    if container == "fmp4":
+    if place is not None:
+        options |= _PART
+    elif container == "fmp4":
         options["movflags"] = _FRAGMENTED
     elif plan.estimated_bytes <= FASTSTART_BYTES:
         options["movflags"] = "+faststart"
     command = _Command(work, starts)
-    stop = {"t": format_seconds(stop_us)} if stop_us is not None else {}
-    video = command.concat_input("list.txt", pieces, **stop).video
-    times = plan_tags(plan, recorder)
+    begin_us = 0 if place is None else _STREAM_BEGIN_US + place.position_us
+    reading = {"itsoffset": format_seconds(begin_us)} if begin_us else {}
+    if stop_us is not None:
+        reading["t"] = format_seconds(begin_us + stop_us)
+    video = command.concat_input("list.txt", pieces, **reading).video
+    times = plan_tags(plan, recorder, goes_on=place is not None and place.more)
     # The name may end in a backslash, as the comment may, and only one of them can be the last line of the file.
     options["metadata"] = f"{TITLE}={times.pop(TITLE)}"
     tags = command.file("tags.txt", metadata_file({"creation_time": times[DATE], **times, "comment": comment}))

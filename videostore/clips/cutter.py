@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import logging
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from itertools import chain
 from pathlib import Path
@@ -17,8 +16,9 @@ from videostore.base.errors import FFmpegError, RequestError
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop, run_in_thread, wait_a_moment
 from videostore.clips.clip_sound import cut_sound, video_starts
-from videostore.clips.cut_commands import CutCommand, group_commands, join_command, mix_command
-from videostore.clips.edge_encoder import EdgeEncoder, Joinable
+from videostore.clips.cut_commands import CutCommand, Place, group_commands, join_command, mix_command
+from videostore.clips.edge_encoder import EdgeEncoder, Joinable, fitted_into
+from videostore.clips.output_path import remove_written, written_bytes
 from videostore.clips.pieces import pieces_of
 from videostore.clips.plan import Plan, groups_of
 from videostore.clips.planner import ClipPlanner, FindOpenSegments
@@ -39,11 +39,6 @@ STREAMS_AT_ONCE = 4
 saves nor for streams, which last as long as their reader takes."""
 
 _BLOCK_BYTES = 1 << 16
-_STOPPED_READING = re.compile(
-    r"Impossible to open|Error during demuxing|Error retrieving a packet|Input/output error|No such file"
-    r"|filter failed to receive|\.txt: Invalid data"
-)
-"""What ffmpeg reports when it cannot read an input to its end."""
 _REASONS = 3
 _ATTEMPTS = 3
 """The first check finds all that cannot be read, and what was decoded; the next plan may decode something else."""
@@ -76,9 +71,9 @@ class ClipCutter:
     ) -> None:
         """`recorder` is the recorder's name, which clips tell; `encoder` is its, for segments that name none."""
         self._archive = archive
-        self._holds = holds
-        self._workspaces = workspaces
-        self._planner = ClipPlanner(archive, open_segments, logger)
+        self.holds = holds
+        self.workspaces = workspaces
+        self.planner = ClipPlanner(archive, open_segments, logger)
         self._edges = EdgeEncoder(encoder, logger)
         self._binary = binary
         self._logger = logger
@@ -109,11 +104,11 @@ class ClipCutter:
             if total_bytes > 4 * largest_bytes:
                 asked_us = min(length_us, to_us - from_us)
                 await check_size(min(total_bytes - 2 * largest_bytes, total_bytes * asked_us // length_us), asked_us)
-        with self._holds.hold(from_us, to_us):
-            async with (turns or self.fetches).turn(), self._workspaces.make() as work:
+        with self.holds.hold(from_us, to_us):
+            async with (turns or self.fetches).turn(), self.workspaces.make() as work:
                 links = SegmentLinks(self._archive.directory, work, read_only=self._archive.read_only)
                 try:
-                    plan = await self._planner.plan(Range(from_us, to_us), links)
+                    plan = await self.planner.plan(Range(from_us, to_us), links)
                     if check_size is not None:
                         await check_size(plan.estimated_bytes, plan.length_us)
                     yield plan
@@ -145,29 +140,36 @@ class ClipCutter:
             FFmpegError: ffmpeg failed. As when cancelled, no file is left.
             RequestError: nothing of the plan can be read any more.
         """
-        async with self._workspaces.make(plan.work_bytes) as work:
+        async with self.workspaces.make(plan.work_bytes) as work:
             try:
                 plan = await self._cut(plan, output, container, comment, work, on_progress)
-                if not await run_on_disk(_size_bytes, output):
+                if not await run_on_disk(written_bytes, output):
                     raise RequestError("clip-empty")
                 return plan
             except BaseException:
-                await wait_a_moment(run_on_disk(_unlink, output))
+                await wait_a_moment(run_on_disk(remove_written, output))
                 raise
 
     async def stream(
-        self, plan: Plan, *, comment: str = "", on_plan: Callable[[Plan], None] | None = None
+        self,
+        plan: Plan,
+        *,
+        comment: str = "",
+        on_plan: Callable[[Plan], None] | None = None,
+        place: Place | None = None,
     ) -> AsyncGenerator[bytes, None]:
         """Yield the clip of a plan as a fragmented MP4, block by block, as fast as it is taken. Nothing is stored.
 
-        `on_plan` gets the plan that is carried out, before the first block.
+        `on_plan` gets the plan that is carried out, before the first block. `place` is for a part of a longer stream.
 
         Raises:
             FFmpegError: ffmpeg failed or could not read all of the plan. The blocks before are not the whole clip.
             RequestError: nothing of the plan can be read.
         """
-        async with self._workspaces.make(plan.work_bytes) as work:
-            prepare = functools.partial(self._prepare, output="pipe:1", container="fmp4", comment=comment, work=work)
+        async with self.workspaces.make(plan.work_bytes) as work:
+            prepare = functools.partial(
+                self._prepare, output="pipe:1", container="fmp4", comment=comment, work=work, place=place
+            )
             plan, progress, last = await self._attempt(plan, work, prepare)
             if on_plan is not None:
                 on_plan(plan)
@@ -181,7 +183,7 @@ class ClipCutter:
     @contextlib.asynccontextmanager
     async def temporary(self, size_bytes: int = 0) -> AsyncIterator[Path]:
         """A path for a temporary clip of about this size, which is removed when the context ends."""
-        async with self._workspaces.make(size_bytes) as work:
+        async with self.workspaces.make(size_bytes) as work:
             yield work / "clip.mp4"
 
     async def _cut(
@@ -214,7 +216,7 @@ class ClipCutter:
                 failure = error
             better = None
             if left > 1 and (failure is not None or progress.complaints):
-                better = await self._planner.replan(plan, work, chain.from_iterable(progress.decoded))
+                better = await self.planner.replan(plan, work, chain.from_iterable(progress.decoded))
             if better is None:
                 break
             self._edges.forget_failures()
@@ -224,29 +226,37 @@ class ClipCutter:
         return plan, progress, cast(_T, result)
 
     async def _prepare(
-        self, plan: Plan, progress: CutProgress, output: str, container: str, comment: str, work: Path
+        self,
+        plan: Plan,
+        progress: CutProgress,
+        output: str,
+        container: str,
+        comment: str,
+        work: Path,
+        place: Place | None = None,
     ) -> CutCommand:
         """Encode what has to be encoded. Returns the command that joins the pieces of the clip."""
         # In threads: all that goes through the parts takes a while for tens of thousands of segments.
-        loop = asyncio.get_running_loop()
-        starts = await loop.run_in_executor(None, video_starts, plan)
-        groups, joinable, stop_us = await loop.run_in_executor(None, groups_of, plan.parts), None, None
+        starts = await off_loop(video_starts, plan)
+        groups, joinable, stop_us = await off_loop(groups_of, plan.parts), None, None
         if len(groups) == 1:
-            pieces = await loop.run_in_executor(None, pieces_of, groups[0])
+            pieces = await off_loop(pieces_of, groups[0])
             progress.add(sum(edge.length_us for edge in pieces.edges))
             progress.decoded += [edge.parts for edge in pieces.edges]
             joinable = await self._edges.encode(
                 pieces, work, functools.partial(self._run_edge, progress=progress), starts
             )
             stop_us = pieces.stop_us
+        if place is not None:
+            joinable = fitted_into(joinable, place, plan.parts[0].first_us, sounds=starts is not None)
         if joinable is None:
             progress.decoded = [plan.parts]
-            commands, listed = await loop.run_in_executor(None, group_commands, groups, work, starts)
+            commands, listed = await off_loop(group_commands, groups, work, starts)
             joinable = Joinable(listed)
             for command in commands:
                 await self._run(command, progress)
             stop_us = None
-        sound = await self._sound(plan, progress, work) if starts is not None else None
+        sound = await self._sound(plan, progress, work) if starts is not None and place is None else None
         join = functools.partial(
             join_command,
             plan,
@@ -260,8 +270,9 @@ class ClipCutter:
             tag=joinable.tag,
             sound=sound,
             starts=starts,
+            place=place,
         )
-        return await loop.run_in_executor(None, join)
+        return await off_loop(join)
 
     async def _sound(self, plan: Plan, progress: CutProgress, work: Path) -> Path | None:
         """A file with the sound of a plan; None if it has none."""
@@ -318,7 +329,7 @@ class ClipCutter:
     async def _lost_some(self, plan: Plan, work: Path, progress: CutProgress) -> bool:
         """Whether part of a plan cannot be read."""
         try:
-            return await self._planner.replan(plan, work, chain.from_iterable(progress.decoded)) is not None
+            return await self.planner.replan(plan, work, chain.from_iterable(progress.decoded)) is not None
         except (OSError, RequestError):
             return True
 
@@ -328,23 +339,9 @@ class ClipCutter:
         Raises:
             FFmpegError: it reported that it could not read on.
         """
-        if any(_STOPPED_READING.search(complaint) for complaint in progress.complaints):
+        if progress.stopped_reading:
             raise self._incomplete(progress)
 
     def _incomplete(self, progress: CutProgress) -> FFmpegError:
         self._logger.error("A clip is incomplete: %s.", "; ".join(progress.complaints[:_REASONS]))
         return FFmpegError("clip-incomplete")
-
-
-def _size_bytes(path: Path) -> int:
-    """Blocking."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _unlink(path: Path) -> int:
-    """Blocking."""
-    path.unlink(missing_ok=True)
-    return 0

@@ -38,6 +38,20 @@ def check_output_path(path: Path, storage: Path, overwrite: bool) -> Path:
     return resolved
 
 
+def written_bytes(path: Path) -> int:
+    """How much of an output was written. Blocking."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def remove_written(path: Path) -> int:
+    """Remove an output, if it is there. Blocking."""
+    path.unlink(missing_ok=True)
+    return 0
+
+
 def _is_inside(directory: Path, storage: Path) -> bool:
     """Compares the directories themselves, because each may have several names."""
     try:

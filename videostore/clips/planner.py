@@ -27,6 +27,7 @@ from videostore.clips.plan import ClipPart, Plan, make_plan
 from videostore.clips.segment_links import SegmentLinks
 from videostore.clips.segment_order import sort_segments
 from videostore.media.segment import Segment
+from videostore.media.segment_names import parse_open_name
 from videostore.storage.archive import Archive
 from videostore.storage.open_segments import stored_timeline
 
@@ -59,8 +60,34 @@ class ClipPlanner:
         except OSError as error:
             raise VideoStoreError("recording-unreadable", reason=reason_of(error)) from error
         if not plan.parts:
-            raise await self._nothing_to_cut(plan)
+            raise await self.nothing_to_cut(plan)
         return plan
+
+    async def plan_window(self, found: Sequence[tuple[Segment, Path]], asked: Range, work: Path) -> Plan:
+        """The plan for a range, of segments that were found; it may have no parts.
+
+        Raises:
+            VideoStoreError: the storage cannot be read at the moment.
+        """
+        try:
+            return await self._make(asked, found, work)
+        except OSError as error:
+            raise VideoStoreError("recording-unreadable", reason=reason_of(error)) from error
+
+    async def find(self, asked: Range, links: SegmentLinks, limit: int) -> tuple[Sequence[tuple[Segment, Path]], bool]:
+        """What is stored of the range and before it, but at most `limit` closed segments of the range itself.
+
+        Also returns whether there are more.
+
+        Raises:
+            VideoStoreError: the storage cannot be read at the moment, or the index is being rebuilt.
+        """
+        try:
+            found = await self._find_indexed(asked, links, limit)
+        except OSError as error:
+            raise VideoStoreError("recording-unreadable", reason=reason_of(error)) from error
+        closed = sum(one.end_us > asked.from_us and not parse_open_name(one.file_name) for one, _ in found)
+        return found, closed >= limit
 
     async def replan(self, plan: Plan, work: Path, decoded: Iterable[ClipPart] = ()) -> Plan | None:
         """A plan without what turns out to be damaged after ffmpeg complained; None if nothing is.
@@ -83,7 +110,7 @@ class ClipPlanner:
         if await off_loop(_are_same, better.parts, plan.parts):
             return None
         if not better.parts:
-            raise await self._nothing_to_cut(better)
+            raise await self.nothing_to_cut(better)
         return better
 
     async def _make(
@@ -104,12 +131,14 @@ class ClipPlanner:
             plan = replace(plan, found=found, damaged=damaged_within((*damaged, *plan.damaged), asked))
         return plan
 
-    async def _find_indexed(self, asked: Range, links: SegmentLinks) -> Sequence[tuple[Segment, Path]]:
+    async def _find_indexed(
+        self, asked: Range, links: SegmentLinks, limit: int | None = None
+    ) -> Sequence[tuple[Segment, Path]]:
         """What is stored of the range, found while the index knows all of the range."""
         while True:
             await self._archive.wait_until_indexed(asked.from_us, KNOWN_WITHIN_S)
             try:
-                found = await self._find(asked, links)
+                found = await self._find(asked, links, limit)
             except FileNotFoundError:
                 if not self._archive.read_only:
                     raise
@@ -117,7 +146,7 @@ class ClipPlanner:
             if await self._archive.is_indexed_since(asked.from_us):
                 return found
 
-    async def _find(self, asked: Range, links: SegmentLinks) -> Sequence[tuple[Segment, Path]]:
+    async def _find(self, asked: Range, links: SegmentLinks, limit: int | None) -> Sequence[tuple[Segment, Path]]:
         """Stored segments and the neighbours of the range, under names that last as long as the links.
 
         Open segments are linked as well, not copied: what is read of them ends with the fragments that are whole now.
@@ -125,13 +154,22 @@ class ClipPlanner:
         from_us, to_us = asked.from_us - NEIGHBOUR_US, asked.to_us + NEIGHBOUR_US
         async with self._archive.steady():
             opened = await self._open_segments(from_us, to_us)
-            closed = CompactList[Segment]()
-            async for page in self._archive.index.pages(from_us, to_us):
-                await off_loop(closed.extend, page)
+            closed: CompactList[Segment] | list[Segment] = CompactList[Segment]()
+            if limit is None:
+                async for page in self._archive.index.pages(from_us, to_us):
+                    await off_loop(closed.extend, page)
+            else:
+                closed = await self._select_first(asked, limit)
             found = await off_loop(_link_each, links, closed, opened)
         return await off_loop(sort_segments, found)
 
-    async def _nothing_to_cut(self, plan: Plan) -> RequestError:
+    async def _select_first(self, asked: Range, limit: int) -> list[Segment]:
+        index = self._archive.index
+        before = await index.select(asked.from_us - NEIGHBOUR_US, asked.from_us)
+        inside = await index.select(asked.from_us, asked.to_us + NEIGHBOUR_US, limit)
+        return list({one.file_name: one for one in (*before, *inside)}.values())
+
+    async def nothing_to_cut(self, plan: Plan) -> RequestError:
         """Why a plan has no parts: nothing is stored, or it cannot be read."""
         asked = plan.asked
         stored = any(one.start_us < asked.to_us and one.end_us > asked.from_us for one, _ in plan.found)

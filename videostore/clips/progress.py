@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 
 from videostore.clips.plan import ClipPart
 
 OnProgress = Callable[[float], None]
 """Gets the share of the work that is done, from 0 to 1."""
+
+
+_STOPPED_READING = re.compile(
+    r"Impossible to open|Error during demuxing|Error retrieving a packet|Input/output error|No such file"
+    r"|filter failed to receive|\.txt: Invalid data"
+)
+"""What ffmpeg reports when it cannot read an input to its end."""
 
 
 class CutProgress:
@@ -30,6 +38,11 @@ class CutProgress:
     def add(self, more_us: int) -> None:
         """There is more to write than was expected."""
         self._total_us += more_us
+
+    @property
+    def stopped_reading(self) -> bool:
+        """Whether ffmpeg reported that it could not read on."""
+        return any(_STOPPED_READING.search(complaint) for complaint in self.complaints)
 
     async def follow(self, output: asyncio.StreamReader) -> None:
         """Read the output of an ffmpeg that runs with `-progress`, until it ends. Several may run at a time."""

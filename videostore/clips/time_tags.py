@@ -9,9 +9,13 @@ from videostore.clips.plan import ClipPart, Plan
 from videostore.media.clip_times import ClipStretch, join_stretches, time_tags
 
 
-def plan_tags(plan: Plan, recorder: str) -> dict[str, str]:
-    """The tags of the clip of a plan. `recorder` is the recorder's name."""
-    return time_tags(whole_characters(recorder).replace("\0", ""), plan_stretches(plan.parts))
+def plan_tags(plan: Plan, recorder: str, *, goes_on: bool = False) -> dict[str, str]:
+    """The tags of the clip of a plan. `recorder` is the recorder's name.
+
+    Where the clip goes on beyond the plan, the tags say that there is more, of which they do not tell the times.
+    """
+    name = whole_characters(recorder).replace("\0", "")
+    return time_tags(name, plan_stretches(plan.parts), unlisted=int(goes_on))
 
 
 def plan_stretches(parts: Sequence[ClipPart]) -> list[ClipStretch]:

@@ -1,6 +1,6 @@
 """The machine config of one recorder: its attributes, their defaults and limits."""
 
-from videostore.config.attributes import parse_config, parse_recording, parse_video
+from videostore.config.attributes import RECORDER, parse_config, parse_recording, parse_video, parse_video_service
 from videostore.config.defaults import (
     CAPTURE_PATH,
     DEFAULT_BITRATE,
@@ -35,6 +35,7 @@ __all__ = [
     "MAX_FRAMERATE",
     "MAX_SIZE_GB",
     "PRESETS",
+    "RECORDER",
     "SEGMENT_SECONDS",
     "WITHOUT_EFFECT",
     "Config",
@@ -44,4 +45,5 @@ __all__ = [
     "parse_config",
     "parse_recording",
     "parse_video",
+    "parse_video_service",
 ]

@@ -29,20 +29,24 @@ from videostore.config.defaults import (
     SEGMENT_SECONDS,
 )
 from videostore.config.model import Config, StorageConfig, VideoConfig
-from videostore.config.section import CONTROL, Section, is_unicode
+from videostore.config.section import ATTRIBUTES, CONTROL, Section, is_unicode
 from videostore.config.source import parse_source
 
 CAMERA_API = "rdk:component:camera"
 """What the full name of a camera begins with."""
+RECORDER = "recorder"
+"""The attribute of a video service that names its recorder."""
 _ENCODER = re.compile(r"[a-z0-9_]{1,64}")
 
 
-def parse_config(name: str, attributes: Mapping[str, Any], *, whole_only: bool = False) -> tuple[Config, list[str]]:
+def parse_config(
+    name: str, attributes: Mapping[str, Any], *, whole_only: bool = False, needs_sync: bool = True
+) -> tuple[Config, list[str]]:
     """Read the attributes of the component `name`. The list holds warnings, one sentence each.
 
     Numbers may be floats with a whole value, as protobuf delivers them. A null counts as a missing attribute, and so
     does an empty string or a zero where the Go module treats it so. Fractions of `framerate` and `bitrate` are cut off,
-    with a warning, or refused with `whole_only`.
+    with a warning, or refused with `whole_only`. Without `needs_sync`, no data manager has to be named.
 
     Raises:
         ConfigError: an attribute is missing or wrong; it names the first one.
@@ -61,7 +65,7 @@ def parse_config(name: str, attributes: Mapping[str, Any], *, whole_only: bool =
         root.note("The attribute audio has no effect without source: only a stream has sound.")
     source_name = root.name("source_name")
     sync = root.name("sync")
-    if sync is None:
+    if sync is None and needs_sync:
         root.missing("sync", "the name of the data manager service")
     if root.get("storage") is None:
         root.missing("storage", 'an object with at least the quota, for example {"size_gb": 10}')
@@ -79,6 +83,26 @@ def parse_config(name: str, attributes: Mapping[str, Any], *, whole_only: bool =
         audio=bool(audio),
     )
     return config, [*root.warnings(), *storage_section.warnings(), *video_section.warnings(), *_doubts(config)]
+
+
+def parse_video_service(name: str, attributes: Mapping[str, Any]) -> tuple[str | Config, list[str]]:
+    """Read the attributes of the video service `name`: the name of its recorder, or what a recorder of its own is.
+
+    Raises:
+        ConfigError: an attribute is missing or wrong, or both are given; it names the first one.
+    """
+    recorder = Section("", attributes).name(RECORDER)
+    own = {key: value for key, value in attributes.items() if key != RECORDER}
+    section = Section("", own)
+    if recorder is None:
+        if own.get("storage") is None:
+            section.missing(RECORDER, "the name of a recorder of this module, or 'storage' for one of its own")
+        return parse_config(name, own, needs_sync=False)
+    _check_component_name(name)
+    others = [key for key in ATTRIBUTES[""] if own.get(key) is not None]
+    if others:
+        raise ConfigError("recorder-and-attributes", attribute=RECORDER, value=recorder, others=others)
+    return recorder.removeprefix(f"{CAMERA_API}/"), section.warnings()
 
 
 def parse_recording(

@@ -72,8 +72,8 @@ class Config:
     """Name of the camera; None: without a source nothing is recorded."""
     source_name: str | None
     """Which of the camera's images is recorded; None: the first."""
-    sync: str
-    """Name of the data manager service."""
+    sync: str | None
+    """Name of the data manager service; None: what is saved is not uploaded."""
     storage: StorageConfig
     video: VideoConfig
     framerate: int

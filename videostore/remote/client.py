@@ -26,7 +26,7 @@ from viam.robot.client import RobotClient
 from videostore.base.constants import GIB, US_PER_SECOND
 from videostore.base.errors import MachineError, RequestError, TimestampError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
-from videostore.base.ranges import DamagedRange, Range, damaged_within
+from videostore.base.ranges import MOST_DAMAGED, DamagedRange, Range, damaged_within
 from videostore.base.tasks import finish_despite_cancellation, off_loop, run_in_thread
 from videostore.base.time_format import format_utc
 from videostore.base.time_parsing import Moment, moment_us
@@ -37,6 +37,7 @@ from videostore.clips.uploads import publish
 from videostore.remote.call_errors import LOST, status_of, translated_errors
 from videostore.remote.connection import dial, parse_target, quiet_sdk
 from videostore.remote.transfer import RESPONSE_PRECISION_US, Transfer
+from videostore.remote.video import NoServiceError, VideoService, held_ranges
 from videostore.store.results import ExportedClip, SavedClip, StorageState
 
 _LOOK_S = 5.0
@@ -55,7 +56,8 @@ class Machine:
         """Use `connect`."""
         self.address = address
         self.component = component
-        self._camera = Camera.from_robot(robot, component)
+        self._robot = robot
+        self._camera: Any = Camera.from_robot(robot, component)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -133,7 +135,8 @@ class Machine:
         """Fetch the clip of [start, end), of any size, into a file. The file appears when it is complete.
 
         Relative moments, and moments without a time zone, refer to the clock and the zone of this computer, not of the
-        machine. A clip that is too large for one response is fetched in pieces and joined without losing precision.
+        machine. If the machine has a video service of this recorder, the clip comes from that, in one piece. Otherwise
+        one that is too large for a response is fetched in pieces, which are joined without losing precision.
         `on_progress` gets the finished share, from 0 to 1.
 
         Raises:
@@ -151,17 +154,34 @@ class Machine:
         damaged: list[DamagedRange] = []
         try:
             async with _work_beside(target) as work:
-                fetch = functools.partial(self._fetch, damaged=damaged)
-                clip = Transfer(fetch, work, Range(from_us, to_us), on_progress)
-                await clip.fetch()
-                await run_in_thread(publish, clip.path, target, overwrite)
+                path, ranges = await self._transfer(Range(from_us, to_us), work, on_progress, damaged)
+                await run_in_thread(publish, path, target, overwrite)
         except (OSError, ValueError, av.error.FFmpegError) as error:
             if not isinstance(error, OSError):
                 raise MachineError(
                     "clip-invalid", component=self.component, address=self.address, reason=reason_of(error)
                 ) from error
             raise VideoStoreError("clip-not-written", path=target.parent, reason=reason_of(error)) from error
-        return ExportedClip(target, clip.ranges, damaged_within(damaged, Range(from_us, to_us)))
+        return ExportedClip(target, ranges, damaged_within(damaged, Range(from_us, to_us)))
+
+    async def _transfer(
+        self, asked: Range, work: Path, on_progress: OnProgress | None, damaged: list[DamagedRange]
+    ) -> tuple[Path, tuple[Range, ...] | None]:
+        """Get the clip of a range. Returns its path and what it holds; `damaged` takes in what of it came damaged."""
+        service, state = None, None
+        if any(name.subtype == "video" for name in self._robot.resource_names):
+            names, channel, state = self._robot.resource_names, self._camera.channel, await self.state()
+            service = await VideoService.find(names, channel, self.address, state)
+        # The state lists so many damaged stretches at most, and a clip from the service tells none.
+        if service is not None and state is not None and len(state.damaged) < MOST_DAMAGED:
+            path = work / "video.mp4"
+            with contextlib.suppress(NoServiceError):
+                await service.download(asked, path, on_progress)
+                damaged += (await self.state()).damaged
+                return path, await held_ranges(path, asked, self.fetch, work)
+        clip = Transfer(functools.partial(self._fetch, damaged=damaged), work, asked, on_progress)
+        await clip.fetch()
+        return clip.path, clip.ranges
 
     async def fetch(self, from_us: int, to_us: int, path: Path) -> tuple[Range, ...] | None:
         """Fetch the clip of a range into a file, with one response. Returns what it holds, or None for the whole range.

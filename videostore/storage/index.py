@@ -86,9 +86,9 @@ PAGE = 1000
 """Segments that `Index.pages` reads at a time."""
 _MANY_ROWS = 100
 """From here on a thread makes segments of the rows: each takes a few microseconds."""
-_STORED = "deleted_at IS NULL"
+STORED = "deleted_at IS NULL"
 # A segment that overlaps a range begins at most the length of the longest segment before it.
-_OVERLAP = "start_us > ? - (SELECT coalesce(max(end_us - start_us), 0) FROM files) - 1 AND start_us < ? AND end_us > ?"
+OVERLAP = "start_us > ? - (SELECT coalesce(max(end_us - start_us), 0) FROM files) - 1 AND start_us < ? AND end_us > ?"
 
 
 class Span(NamedTuple):
@@ -177,10 +177,14 @@ class Index:
         """Delete the rows of these files, in one transaction."""
         await self._database.write("DELETE FROM files WHERE file_name = ?", [(name,) for name in file_names])
 
-    async def select(self, from_us: int, to_us: int) -> list[Segment]:
-        """Segments that overlap [from_us, to_us), by start. The cost depends on the result, not on what is stored."""
+    async def select(self, from_us: int, to_us: int, limit: int = -1) -> list[Segment]:
+        """Segments that overlap [from_us, to_us), by start. The cost depends on the result, not on what is stored.
+
+        With a `limit`, only as many, those that begin first.
+        """
         return await self._segments(
-            f"SELECT {_FIELDS} FROM files WHERE {_STORED} AND {_OVERLAP} ORDER BY start_us", (from_us, to_us, from_us)
+            f"SELECT {_FIELDS} FROM files WHERE {STORED} AND {OVERLAP} ORDER BY start_us LIMIT ?",
+            (from_us, to_us, from_us, limit),
         )
 
     async def pages(self, from_us: int, to_us: int) -> AsyncIterator[list[Segment]]:
@@ -189,7 +193,7 @@ class Index:
         ((longest_us,),) = await self._database.read("SELECT coalesce(max(end_us - start_us), 0) FROM files")
         start_us, name = from_us - int(longest_us), ""
         while page := await self._segments(
-            f"SELECT {_FIELDS} FROM files WHERE {_STORED} AND start_us >= ? AND (start_us > ? OR file_name > ?)"
+            f"SELECT {_FIELDS} FROM files WHERE {STORED} AND start_us >= ? AND (start_us > ? OR file_name > ?)"
             " AND start_us < ? AND end_us > ? ORDER BY start_us, file_name LIMIT ?",
             (start_us, start_us, name, to_us, from_us, PAGE),
         ):
@@ -200,7 +204,7 @@ class Index:
         """Of the segments that overlap [from_us, to_us): all bytes, bytes of the largest, and all microseconds."""
         query = (
             "SELECT coalesce(sum(size_bytes), 0), coalesce(max(size_bytes), 0), coalesce(sum(end_us - start_us), 0)"
-            f" FROM files WHERE {_STORED} AND {_OVERLAP}"
+            f" FROM files WHERE {STORED} AND {OVERLAP}"
         )
         ((total_bytes, largest_bytes, length_us),) = await self._database.read(query, (from_us, to_us, from_us))
         return int(total_bytes), int(largest_bytes), int(length_us)
@@ -209,7 +213,7 @@ class Index:
         """Where the newest segments begin that have this many bytes together; None if all have fewer."""
         found = await self._database.read(
             "SELECT start_us FROM (SELECT start_us, sum(size_bytes) OVER (ORDER BY start_us DESC, id DESC) AS total"
-            f" FROM files WHERE {_STORED}) WHERE total >= ? ORDER BY start_us DESC LIMIT 1",
+            f" FROM files WHERE {STORED}) WHERE total >= ? ORDER BY start_us DESC LIMIT 1",
             (size_bytes,),
         )
         return int(found[0][0]) if found else None
@@ -218,7 +222,7 @@ class Index:
         """The segments that begin first, by start and name, after the segment with the start and name `after`."""
         start_us, name = after or (-(1 << 62), "")
         return await self._segments(
-            f"SELECT {_FIELDS} FROM files WHERE {_STORED} AND start_us >= ? AND (start_us > ? OR file_name > ?)"
+            f"SELECT {_FIELDS} FROM files WHERE {STORED} AND start_us >= ? AND (start_us > ? OR file_name > ?)"
             " ORDER BY start_us, file_name LIMIT ?",
             (start_us, start_us, name, limit),
         )
@@ -227,13 +231,13 @@ class Index:
         """The segments with these names that are in the index."""
         marks = ", ".join("?" * len(file_names))
         return await self._segments(
-            f"SELECT {_FIELDS} FROM files WHERE file_name IN ({marks}) AND {_STORED}", file_names
+            f"SELECT {_FIELDS} FROM files WHERE file_name IN ({marks}) AND {STORED}", file_names
         )
 
     async def sizes(self) -> dict[str, int]:
         """Size in bytes of every file in the index, by name. Costs as much as is stored: only for reconciling."""
         sizes: dict[str, int] = {}
-        async for batch in self._database.batches(f"SELECT file_name, size_bytes FROM files WHERE {_STORED}"):
+        async for batch in self._database.batches(f"SELECT file_name, size_bytes FROM files WHERE {STORED}"):
             sizes.update(batch)
         return sizes
 
@@ -243,14 +247,14 @@ class Index:
         Raises:
             sqlite3.Error: the file is damaged. The index then works in memory, and can be read again.
         """
-        query = f"SELECT start_us, end_us, size_bytes, run_us, run_number FROM files WHERE {_STORED} ORDER BY start_us"
+        query = f"SELECT start_us, end_us, size_bytes, run_us, run_number FROM files WHERE {STORED} ORDER BY start_us"
         async for batch in self._database.batches(query):
             yield [Span(*row) for row in batch]
 
     async def damaged(self, limit: int) -> list[DamagedRange]:
         """The damage in the newest segments that have any, at most `limit` of these."""
         rows = await self._database.read(
-            f"SELECT damaged FROM files WHERE damaged IS NOT NULL AND {_STORED} ORDER BY start_us DESC LIMIT ?",
+            f"SELECT damaged FROM files WHERE damaged IS NOT NULL AND {STORED} ORDER BY start_us DESC LIMIT ?",
             (limit,),
         )
         return [one for (text,) in rows for one in parse_damage(text)]

@@ -6,16 +6,20 @@ import contextlib
 import functools
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
+from videostore.base.constants import MIB
 from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
 from videostore.base.ranges import DamagedRange, Range
 from videostore.base.tasks import off_loop, wait_a_moment
 from videostore.clips.clip_content import ClipContent
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.limits import check_clip_room, check_response_size
+from videostore.clips.long_stream import LongStream
 from videostore.clips.output_path import check_output_path
 from videostore.clips.plan import Plan
 from videostore.clips.progress import OnProgress
+from videostore.clips.turns import Turns
 from videostore.clips.uploads import UPLOAD_STALL_S, Uploads, publish, remove
 from videostore.storage.write_room import try_to_write
 from videostore.store.answer_budget import AnswerRoom
@@ -27,6 +31,7 @@ OnRanges = Callable[[tuple[Range, ...] | None], None]
 OnDamaged = Callable[[tuple[DamagedRange, ...]], None]
 """Gets what of a clip's range came damaged, or cannot be read any more, if anything."""
 
+_READ_BYTES = MIB
 _RANGE_BYTES = 128
 """The most that one entry of `ranges` or of `damaged` takes in a response."""
 
@@ -34,9 +39,10 @@ _RANGE_BYTES = 128
 class Delivery:
     """Makes clips and delivers each complete or not at all."""
 
-    def __init__(self, clips: ClipCutter, uploads: Uploads, storage: Path) -> None:
+    def __init__(self, clips: ClipCutter, uploads: Uploads, storage: Path, long: LongStream) -> None:
         """`storage` is the directory of the recording, into which no clip is written."""
         self._clips = clips
+        self._long = long
         self._uploads = uploads
         self._storage = storage
 
@@ -121,9 +127,15 @@ class Delivery:
             return FetchedClip(data, content.ranges, content.damaged)
 
     async def stream(
-        self, asked: Range, metadata: str, on_ranges: OnRanges | None, on_damaged: OnDamaged | None = None
+        self,
+        asked: Range,
+        metadata: str,
+        on_ranges: OnRanges | None,
+        on_damaged: OnDamaged | None = None,
+        turns: Turns | None = None,
     ) -> AsyncGenerator[bytes, None]:
-        """Yield a clip block by block; `on_ranges` and `on_damaged` are called before the first block.
+        """Yield a clip block by block; `on_ranges` and `on_damaged` are called before the first block. The turn is one
+        of `turns`, by default of the streams.
 
         Raises:
             RequestError: nothing is stored in the range.
@@ -137,10 +149,58 @@ class Delivery:
                 on_damaged(plan.damaged)
 
         async with (
-            self._clips.plan(asked.from_us, asked.to_us, turns=self._clips.streams) as plan,
+            self._clips.plan(asked.from_us, asked.to_us, turns=turns or self._clips.streams) as plan,
             contextlib.aclosing(self._clips.stream(plan, comment=metadata, on_plan=tell)) as blocks,
         ):
             async for block in blocks:
+                yield block
+
+    async def codecs(self, asked: Range) -> set[str]:
+        """The codecs of what is stored of a range, or of its beginning if it is very long."""
+        return await self._long.codecs(asked)
+
+    async def video(self, asked: Range, container: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
+        """Yield a clip block by block: an `mp4` when it is made, an `fmp4` while it is made, from its beginning on.
+
+        To follow the recording, `asked` may end at any time in the future. While there is nothing new, empty blocks
+        come.
+
+        Raises:
+            RequestError: nothing is stored in the range, the disk has no room, or its turn does not come in time.
+            FFmpegError: the clip cannot be made to its end.
+        """
+        making = self._fragments(asked, follow=follow) if container == "fmp4" else self._file(asked)
+        async with contextlib.aclosing(making) as blocks:
+            async for block in blocks:
+                yield block
+
+    async def _fragments(self, asked: Range, *, follow: bool) -> AsyncGenerator[bytes, None]:
+        begun = False
+        if follow or await self._long.can_begin_early(asked):
+            try:
+                async with contextlib.aclosing(self._long.blocks(asked, follow=follow)) as blocks:
+                    async for block in blocks:
+                        begun = begun or bool(block)
+                        yield block
+                return
+            except FFmpegError as error:
+                if begun or follow or error.code != "stream-format-changed":
+                    raise
+        async with contextlib.aclosing(self.stream(asked, "", None, turns=self._long.turns)) as blocks:
+            async for block in blocks:
+                yield block
+
+    async def _file(self, asked: Range) -> AsyncGenerator[bytes, None]:
+        async with contextlib.AsyncExitStack() as making, contextlib.AsyncExitStack() as sending:
+            plan = await making.enter_async_context(
+                self._clips.plan(asked.from_us, asked.to_us, turns=self._long.turns)
+            )
+            path = await sending.enter_async_context(self._clips.temporary(plan.output_bytes))
+            await self._clips.cut(plan, path)
+            await making.aclose()  # the recording is needed no more, however long a client takes
+            file = await off_loop(_open, path)
+            sending.push_async_callback(off_loop, file.close)
+            while block := await off_loop(file.read, _READ_BYTES):
                 yield block
 
     async def _write(
@@ -184,6 +244,11 @@ class Delivery:
                 await wait_a_moment(uploads.run(remove, progress))
                 raise
             return path, plan.content
+
+
+def _open(path: Path) -> BinaryIO:
+    """Blocking."""
+    return path.open("rb")
 
 
 @contextlib.contextmanager

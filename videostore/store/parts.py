@@ -18,7 +18,9 @@ from videostore.base.ranges import Range
 from videostore.base.tasks import end_task, off_loop
 from videostore.clips.clip_content import ClipContent
 from videostore.clips.cutter import ClipCutter
+from videostore.clips.long_stream import LongStream
 from videostore.clips.save_queue import SaveQueue
+from videostore.clips.turns import Turns
 from videostore.clips.uploads import START_LOOK_S, Uploads
 from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
 from videostore.config import StorageConfig, VideoConfig
@@ -40,6 +42,10 @@ from videostore.store.request_tasks import RequestTasks
 _RESTART_S = 1.0
 """Pause before a recorder that failed starts again."""
 _POLL_S = 0.2
+VIDEOS_AT_ONCE = 8
+"""Videos that are sent at the same time. Each takes an ffmpeg of lower priority, and as many can be watched live."""
+VIDEO_WAIT_S = 10.0
+"""A video that is asked for waits so long for its turn: those before it may last for hours."""
 _T = TypeVar("_T")
 
 
@@ -121,7 +127,9 @@ class StoreParts:
             self._encoder,
         )
         self._retention = self._make_retention(workspaces)
-        self._delivery = Delivery(self._clips, self._uploads, directory)
+        turns = Turns(VIDEOS_AT_ONCE, within_s=VIDEO_WAIT_S)
+        long = LongStream(self._clips, self._archive, self._open.find, self._clock, turns)
+        self._delivery = Delivery(self._clips, self._uploads, directory, long)
         self._maintainer = StorageMaintainer(
             self._archive,
             self._retention,

@@ -7,6 +7,7 @@ from videostore.base.constants import CLOCK_LEEWAY_US
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.base.time_parsing import Moment, moment_us
+from videostore.base.timestamps import LATEST_US
 from videostore.storage.timeline import Timeline
 
 
@@ -35,3 +36,16 @@ def parse_request_range(
     if from_us >= now_us:
         raise RequestError("from-in-future", field="from", from_us=from_us, to_us=to_us, clock_us=clock_us)
     return Range(from_us, to_us if ahead else min(to_us, now_us))
+
+
+def follow_range(from_us: int, to_us: int | None, now_us: int) -> Range:
+    """The range of a video that goes on with the recording; without an end it goes on for ever.
+
+    Raises:
+        RequestError: it is empty, or begins in the future.
+    """
+    if to_us is not None and from_us >= to_us:
+        raise RequestError("range-empty", from_us=from_us, to_us=to_us, clock_us=now_us)
+    if from_us > now_us + CLOCK_LEEWAY_US:
+        raise RequestError("from-in-future", field="from", from_us=from_us, to_us=to_us or from_us, clock_us=now_us)
+    return Range(min(from_us, now_us), LATEST_US if to_us is None else to_us)

@@ -34,7 +34,7 @@ from videostore.store.answer_budget import AnswerRoom
 from videostore.store.delivery import OnDamaged, OnRanges
 from videostore.store.iterable_source import IterableSource
 from videostore.store.parts import StoreParts
-from videostore.store.request_range import parse_request_range
+from videostore.store.request_range import follow_range, parse_request_range
 from videostore.store.request_tasks import closed_error
 from videostore.store.request_text import request_metadata, request_text
 from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
@@ -325,6 +325,29 @@ class VideoStore(StoreParts):
                 if self._requests.closing:
                     raise closed_error()
 
+    async def _send_video(
+        self, start: int, end: int | None, *, container: str = "fmp4", codec: str | None = None, follow: bool = False
+    ) -> AsyncGenerator[bytes, None]:
+        """A clip for the module, which sends it block by block; see `Delivery.video`. `codec` must be that of the
+        recording. Without an end it ends now; if it is to follow the recording, never.
+        """
+        now_us = self._clock.wall_us()
+        if follow:
+            self._requests.check()
+            asked = follow_range(start, end, now_us)
+        else:
+            asked = self._asked(start, now_us if end is None else end)
+        if codec is not None and (found := await self._delivery.codecs(asked)) and found != {codec}:
+            expected = f"{' and '.join(sorted(found))}, as it is recorded, or none"
+            raise RequestError("field-wrong", field="video_codec", value=codec, expected=expected)
+        async with contextlib.aclosing(self._delivery.video(asked, container, follow=follow)) as blocks:
+            # Each step is a request: when the store closes, none works on with what is closed then.
+            while (block := await self._requests.run(_next_of(blocks))) is not None:
+                if self._requests.closing:
+                    raise closed_error()
+                if block:
+                    yield block
+
     async def state(self) -> StorageState:
         """What is stored, including the open segment, and how much space is left.
 
@@ -421,3 +444,8 @@ def _clips_path(directory: Path, upload_path: AnyPath | None) -> Path:
     if upload_path is None:
         return directory.parent / (directory.name + "-clips")
     return _absolute(upload_path)
+
+
+async def _next_of(blocks: AsyncGenerator[bytes, None]) -> bytes | None:
+    """The next block; None after the last one."""
+    return await anext(blocks, None)

@@ -82,14 +82,14 @@ class StorageCamera(Camera):
     def prepare(cls, config: ComponentConfig) -> None:
         """Check a config for the `new` that follows, which must not wait for a disk. Blocking."""
         try:
-            cls._prepared[_key(config)] = _parse(config)
+            cls._prepared[config_key(config)] = _parse(config)
         except ConfigError as error:
             raise Refusal(error) from error
 
     @classmethod
     def forget(cls, config: ComponentConfig) -> None:
         """Drop what `prepare` found, if no `new` has taken it."""
-        cls._prepared.pop(_key(config), None)
+        cls._prepared.pop(config_key(config), None)
 
     @classmethod
     def new(cls, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> StorageCamera:
@@ -99,13 +99,28 @@ class StorageCamera(Camera):
             Refusal: an attribute is wrong, or names a resource of another kind.
         """
         try:
-            prepared = cls._prepared.pop(_key(config), None)
+            prepared = cls._prepared.pop(config_key(config), None)
             parsed, warnings = prepared or _parse(config)
-            camera, uploads = _choose(parsed, dependencies)
+            return cls.of_config(config, parsed, warnings, dependencies)
         except ConfigError as error:
             raise Refusal(error) from error
+
+    @classmethod
+    def of_config(
+        cls,
+        config: ComponentConfig,
+        parsed: Config,
+        warnings: Sequence[str],
+        dependencies: Mapping[ResourceName, ResourceBase],
+    ) -> StorageCamera:
+        """The same of attributes that are checked already.
+
+        Raises:
+            ConfigError: an attribute names a resource of another kind.
+        """
+        camera, uploads = _choose(parsed, dependencies)
         storage_camera = cls(parsed, camera, uploads=uploads)
-        storage_camera._made_of = _key(config), camera
+        storage_camera._made_of = config_key(config), camera
         for warning in warnings:
             storage_camera.logger.warning("%s", warning)
         return storage_camera
@@ -120,14 +135,14 @@ class StorageCamera(Camera):
             camera, uploads = _choose(self._config, dependencies)
         except ConfigError:
             return False
-        made_of = _key(config), camera
+        made_of = config_key(config), camera
         if self._store is None or (self._made_of != made_of if self._stream is None else not self._is_made_of(config)):
             return False
         self._uploads, self._camera, self._made_of = uploads, camera, made_of
         return True
 
     def _is_made_of(self, config: ComponentConfig) -> bool:
-        return self._made_of is not None and self._made_of[0] == _key(config)
+        return self._made_of is not None and self._made_of[0] == config_key(config)
 
     async def start(self) -> None:
         """Open the storage and start recording.
@@ -183,7 +198,7 @@ class StorageCamera(Camera):
         Raises:
             Refusal, ViamGRPCError: as `do_command` does.
         """
-        store = self._started()
+        store = self.store
         try:
             return await asyncio.wait_for(answer(store, command, room), timeout)
         except VideoStoreError as error:
@@ -263,14 +278,14 @@ class StorageCamera(Camera):
 
     async def get_status(self, *, timeout: float | None = None, **kwargs: Any) -> Mapping[str, Any]:
         """The recorder's health."""
-        store = self._started()
+        store = self.store
         newest_us = await store.newest_us()
         age_s = None if newest_us is None else round(max(0, self._clock.wall_us() - newest_us) / US_PER_SECOND, 3)
         return describe_health(store.health(), self._upload_trouble, age_s)
 
     @property
     def _upload_trouble(self) -> str | None:
-        if self._uploads:
+        if self._uploads or self._config.sync is None:
             return None
         manager = f"data manager {self._config.sync!r} is missing or could not be built"
         return f"{manager}; saved clips wait in the upload path"
@@ -290,7 +305,13 @@ class StorageCamera(Camera):
         if self._upload_trouble:
             self.logger.warning("Not uploading: %s.", self._upload_trouble)
 
-    def _started(self) -> VideoStore:
+    @property
+    def store(self) -> VideoStore:
+        """The recorder's store.
+
+        Raises:
+            ViamGRPCError: the recorder is not running.
+        """
         if self._store is None:
             raise ViamGRPCError(
                 "The recorder is not running: it is starting or was closed. Try again.", Status.UNAVAILABLE
@@ -298,7 +319,8 @@ class StorageCamera(Camera):
         return self._store
 
 
-def _key(config: ComponentConfig) -> bytes:
+def config_key(config: ComponentConfig) -> bytes:
+    """By which two configs are the same."""
     return bytes(config.SerializeToString(deterministic=True))
 
 

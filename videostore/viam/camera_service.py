@@ -10,7 +10,7 @@ from viam.components.camera.service import CameraRPCService
 from viam.proto.common import DoCommandRequest, DoCommandResponse
 from viam.resource.registry import Registry
 
-from videostore.store.answer_budget import AnswerBudget
+from videostore.store.answer_budget import AnswerBudget, AnswerRoom
 from videostore.viam.answer import encode_answer, send_answer
 from videostore.viam.camera import StorageCamera
 from videostore.viam.json_object import read_object
@@ -18,6 +18,11 @@ from videostore.viam.request_limit import read_json
 
 ANSWERS = AnswerBudget()
 """One for all recorders of the process."""
+
+
+def room_for_answer() -> AnswerRoom:
+    """Room for an answer in the budget that all recorders of the process share."""
+    return ANSWERS.room()
 
 
 class StorageCameraService(CameraRPCService):
@@ -30,7 +35,7 @@ class StorageCameraService(CameraRPCService):
         camera: Any = self.get_resource(request.name)
         timeout = stream.deadline.time_remaining() if stream.deadline else None
         command = await read_json(read_object, request.command)
-        with ANSWERS.room() as room:
+        with room_for_answer() as room:
             if isinstance(camera, StorageCamera):
                 answer = await camera.answer(command, room, timeout=timeout)
             else:

@@ -37,11 +37,13 @@ def find_camera(config: Config, names: Iterable[ResourceName]) -> ResourceName |
 
 
 def find_data_manager(config: Config, names: Iterable[ResourceName]) -> ResourceName | None:
-    """The data manager; None if it is not there at the moment.
+    """The data manager; None if it is not there at the moment, or the config names none.
 
     Raises:
         ConfigError: the name is that of another kind of resource.
     """
+    if config.sync is None:
+        return None
     found, other = _find(config.sync, DataManager.API, names)
     if other is not None:
         raise ConfigError("data-manager-wrong", attribute="sync", value=config.sync, found=other.subtype)

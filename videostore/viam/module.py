@@ -1,4 +1,4 @@
-"""The module's process: serves the resource, and shuts down cleanly however it is stopped."""
+"""The module's process: serves the resources, and shuts down cleanly however it is stopped."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from viam import logging
 from viam.components.camera import Camera
 from viam.errors import ViamGRPCError
 from viam.module.module import NO_MODULE_PARENT, Module
+from viam.proto.app.robot import ComponentConfig
 from viam.proto.module import (
     AddResourceRequest,
     ReconfigureResourceRequest,
@@ -31,13 +32,15 @@ from videostore.base.beat import until_beat
 from videostore.base.errors import VideoStoreError
 from videostore.base.system import share_memory
 from videostore.base.tasks import off_loop
-from videostore.viam import camera_service, data_manager
-from videostore.viam.camera import MODEL, StorageCamera
+from videostore.viam import camera_service, data_manager, video_api
+from videostore.viam.camera import StorageCamera
 from videostore.viam.log_forwarding import LogForwarder, forward_logs
 from videostore.viam.memory import reduce_garbage_collections
 from videostore.viam.plain_sdk import make_plain
 from videostore.viam.refusal import Refusal
 from videostore.viam.request_limit import limit_requests
+from videostore.viam.video_api import Video
+from videostore.viam.video_service import VideoStorage
 
 _PARENT_CHECK_S = 0.5
 _CLOSE_S = 2.6
@@ -71,13 +74,16 @@ class StorageModule(Module):
 
     async def add_resource(self, request: AddResourceRequest, *, deadline: Deadline | None = None) -> None:
         """Create, register and start a resource. If it cannot be started, it is removed again."""
-        await off_loop(StorageCamera.prepare, request.config)
+        kind = _kind(request.config)
+        await off_loop(kind.prepare, request.config)
         try:
             await super().add_resource(request, deadline=deadline)
         finally:
-            StorageCamera.forget(request.config)
-        name = Camera.get_resource_name(request.config.name)
-        resource = self.server.get_resource(StorageCamera, name)
+            kind.forget(request.config)
+        name = kind.get_resource_name(request.config.name)
+        resource: StorageCamera | VideoStorage = self.server.get_resource(kind, name)
+        if isinstance(resource, VideoStorage):
+            resource.find_recorder = self._recorder
         try:
             await resource.start()
         except BaseException:
@@ -87,8 +93,9 @@ class StorageModule(Module):
     async def reconfigure_resource(self, request: ReconfigureResourceRequest) -> None:
         """Rebuild a resource, unless nothing that it is made of has changed. If the last attempt failed, add it."""
         config, dependencies = request.config, request.dependencies
-        resource = self.server.resources.get(Camera.get_resource_name(config.name))
-        if not isinstance(resource, StorageCamera):
+        kind = _kind(config)
+        resource = self.server.resources.get(kind.get_resource_name(config.name))
+        if not isinstance(resource, kind):
             await self.add_resource(AddResourceRequest(config=config, dependencies=dependencies))
         elif not resource.adopt(config, await self._get_dependencies(dependencies)):
             await super().reconfigure_resource(request)
@@ -96,17 +103,26 @@ class StorageModule(Module):
     async def validate_config(self, request: ValidateConfigRequest) -> ValidateConfigResponse:
         """Check a config. Unlike the SDK's own check, this adds no file and line to the error."""
         try:
-            required, optional = await off_loop(StorageCamera.validate_config, request.config)
+            required, optional = await off_loop(_kind(request.config).validate_config, request.config)
         except VideoStoreError as error:
             raise Refusal(error) from error
         except ValueError as error:
             raise ViamGRPCError(f"The attributes cannot be read: {error}.", Status.INVALID_ARGUMENT) from error
         return ValidateConfigResponse(dependencies=required, optional_dependencies=optional)
 
+    def _recorder(self, name: str) -> StorageCamera | None:
+        found = self.server.resources.get(Camera.get_resource_name(name))
+        return found if isinstance(found, StorageCamera) else None
+
+
+def _kind(config: ComponentConfig) -> type[StorageCamera] | type[VideoStorage]:
+    """What a config is of."""
+    return VideoStorage if config.api == str(Video.API) else StorageCamera
+
 
 def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m videostore", description="Viam module viam:video:storage. viam-server starts it."
+        prog="python -m videostore", description="Viam module video-store. viam-server starts it."
     )
     parser.add_argument("socket", metavar="SOCKET", help="Unix socket to serve on, or HOST:PORT with --tcp-mode")
     parser.add_argument("--log-level", metavar="LEVEL", default="info", type=str.lower, choices=_LEVELS)
@@ -143,9 +159,11 @@ async def _run(options: argparse.Namespace) -> None:
     make_plain()
     data_manager.register()
     camera_service.register()
-    Registry.register_resource_creator(
-        Camera.API, MODEL, ResourceCreatorRegistration(StorageCamera.new, StorageCamera.validate_config)
-    )
+    video_api.register()
+    for kind in (StorageCamera, VideoStorage):
+        Registry.register_resource_creator(
+            kind.API, kind.MODEL, ResourceCreatorRegistration(kind.new, kind.validate_config)
+        )
     level = python_logging.getLevelName(options.log_level.upper())
     module = StorageModule(options.socket, log_level=level, tcp_mode=options.tcp_mode)
     serving: asyncio.Task[None] = asyncio.create_task(module.start())  # type: ignore[no-untyped-call]
@@ -164,7 +182,8 @@ async def _run(options: argparse.Namespace) -> None:
         for task in (watching, stopping):
             task.cancel()
         # All at once: the SDK closes one after the other, and each may take most of the time.
-        ours = {resource for resource in module.server.resources.values() if isinstance(resource, StorageCamera)}
+        kinds = (StorageCamera, VideoStorage)
+        ours = {resource for resource in module.server.resources.values() if isinstance(resource, kinds)}
         if ours:
             await asyncio.wait([asyncio.ensure_future(resource.close()) for resource in ours], timeout=_CLOSE_S)
     await module.log.close(_LAST_WORDS_S)

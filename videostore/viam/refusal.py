@@ -35,6 +35,9 @@ _STATUS: dict[type[VideoStoreError], Status] = {
     NoRoomError: Status.RESOURCE_EXHAUSTED,
 }
 
+_EXHAUSTED = frozenset({"too-many-videos"})
+"""Requests that are right, and may be granted later."""
+
 _PRECONDITIONS = frozenset(
     {
         "storage-device-gone",
@@ -61,6 +64,8 @@ class Refusal(ViamGRPCError):
         sentence = whole_characters(str(error))
         if not isinstance(error, (ConfigError, RequestError)):
             status = Status.FAILED_PRECONDITION if error.code in _PRECONDITIONS else Status.INTERNAL
+        elif error.code in _EXHAUSTED:
+            status = Status.RESOURCE_EXHAUSTED
         else:
             status = _STATUS.get(type(error), Status.INVALID_ARGUMENT)
         super().__init__(sentence if sentence.endswith((".", "?")) else sentence + ".", status)

@@ -1,0 +1,274 @@
+"""Long streams: frames and times are those of the clip that is planned whole, and the first bytes come early."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import signal
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import av
+import pytest
+
+from scripts.fakes.painted_camera import read_clip
+from tests.support.clapping import clapping, hear, record_clapping
+from tests.support.coding import coded_packets, record_coded
+from tests.support.damage import overwrite_header, segment
+from tests.support.disturbances import ffmpegs
+from tests.support.foreign_recording import FPS, FRAME_US, write_foreign_video
+from tests.support.inputs import Tap, open_input, store_of
+from tests.support.marked import marked
+from tests.support.recording import H265, SMALL, START_US, US, Stores, capture_times, record, take_over, until
+from videostore.base.errors import FFmpegError, NothingStoredError, VideoStoreError
+from videostore.base.ranges import Range, merge_ranges
+from videostore.clips.long_stream import LongStream
+from videostore.clips.windows import Windows
+from videostore.ffmpeg.encoder import Encoder
+from videostore.media.clip_reader import read_clip_times
+from videostore.storage.segment_files import close_segment
+from videostore.store.store import VideoStore
+
+Packets = list[tuple[int | None, int | None, bytes]]
+
+
+async def taken(blocks: AsyncGenerator[bytes, None]) -> bytes:
+    async with contextlib.aclosing(blocks):
+        return b"".join([block async for block in blocks])
+
+
+def packets_of(clip: bytes) -> Packets:
+    with av.open(io.BytesIO(clip)) as container:
+        return [(one.pts, one.dts, bytes(one)) for one in container.demux(video=0) if one.size]
+
+
+async def assert_same(store: VideoStore, from_us: int, to_us: int) -> None:
+    early = await taken(store._send_video(from_us, to_us))
+    whole = await taken(store.stream(from_us, to_us))
+    assert b"mfra" in whole and b"mfra" not in early, "it was not made window by window"
+    # H.265 that is tagged `hev1` repeats other parameter sets before its keyframes, which are not needed.
+    repeats = b"hev1" in early
+    assert [one[:2] if repeats else one for one in packets_of(early)] == [
+        one[:2] if repeats else one for one in packets_of(whole)
+    ]
+    assert read_clip(early) == read_clip(whole)
+
+
+@pytest.fixture
+async def store(stores: Stores) -> VideoStore:
+    """A recording of 20 s in segments of 2 s, with a gap of 3 s in it."""
+    await record(stores.storage, capture_times(13))
+    await record(stores.storage, capture_times(7, START_US + 16 * US, seed=4))
+    await take_over(stores.storage)
+    return await stores.open()
+
+
+@pytest.mark.parametrize(
+    ("from_s", "to_s"), [(0.3, 23), (0, 22.7), (1.999, 18.5), (-30, 60), (5.05, 12.95), (12.9, 22), (14, 22)]
+)
+async def test_it_has_the_frames_and_the_times_of_the_clip_that_is_planned_whole(
+    store: VideoStore, from_s: float, to_s: float
+) -> None:
+    await assert_same(store, START_US + round(from_s * US), START_US + round(to_s * US))
+
+
+@pytest.mark.parametrize("encoder", [H265, Encoder("libx264", 1_000_000, "medium", 20)])
+async def test_whatever_the_recorder_encodes_with(stores: Stores, encoder: Encoder) -> None:
+    await record(stores.storage, capture_times(9), size=SMALL, encoder=encoder)
+    await take_over(stores.storage)
+    await assert_same(await stores.open(), START_US + 500_000, START_US + 8 * US)
+
+
+@pytest.mark.parametrize("b_frames", [0, 3])
+@pytest.mark.parametrize("gop_s", [1, 3])
+async def test_a_stream_that_was_recorded_as_it_came(tmp_path: Path, binary: str, b_frames: int, gop_s: int) -> None:
+    times = [START_US + number * FRAME_US for number in range(12 * FPS)]
+    path, keyint = tmp_path / "input.mp4", gop_s * FPS
+    params = f"keyint={keyint}:min-keyint={keyint}:scenecut=0:bframes={b_frames}:b-adapt=0:b-pyramid=normal:open-gop=0"
+    await write_foreign_video(path, times, {"c:v": "libx264", "preset": "veryfast", "x264-params": params})
+    source = Tap(open_input(path, binary))
+    async with store_of(source, tmp_path, binary, live=False) as store:
+        await asyncio.wait_for(store.ended(), 60)
+        recorded = sorted(source.times_us)
+        await until(lambda: store.health().segments > 3)
+        for first, last in ((0, -1), (4, -7), (FPS // 2, -FPS), (7, 9 * FPS + 2)):
+            await assert_same(store, recorded[first], recorded[last])
+
+
+async def test_its_tags_tell_its_beginning_and_that_there_is_more(store: VideoStore, tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(await taken(store._send_video(START_US + US, START_US + 20 * US)))
+    times = read_clip_times(tmp_path / "clip.mp4")
+    assert times.unlisted == 1 and times.recorder == "cam" and abs(times.first_us - START_US - US) < US // 2
+    assert times.at(0) == times.first_us
+
+
+async def test_a_short_range_is_the_clip_that_is_planned_whole(store: VideoStore) -> None:
+    from_us, to_us = START_US + US, START_US + 3 * US
+    assert await taken(store._send_video(from_us, to_us)) == await taken(store.stream(from_us, to_us))
+
+
+async def test_where_the_format_changes_all_of_it_is_re_encoded_as_ever(stores: Stores) -> None:
+    await record(stores.storage, capture_times(7))
+    await record(stores.storage, capture_times(3, START_US + 8 * US), size=SMALL)
+    await take_over(stores.storage)
+    opened = await stores.open()
+    from_us, to_us = START_US + US, START_US + 11 * US
+    assert read_clip(await taken(opened._send_video(from_us, to_us))) == read_clip(
+        await taken(opened.stream(from_us, to_us))
+    )
+
+
+async def test_before_the_first_bytes_only_the_beginning_is_planned(
+    store: VideoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[int] = []
+    plan = Windows._plan
+
+    async def counted(self: Windows, found, border, asked, work):  # type: ignore[no-untyped-def]
+        planned.append(len(found))
+        return await plan(self, found, border, asked, work)
+
+    monkeypatch.setattr(Windows, "_plan", counted)
+    async with contextlib.aclosing(store._send_video(START_US + US, START_US + 23 * US)) as blocks:
+        async for _ in blocks:
+            break
+    assert sum(planned) <= 3
+
+
+async def test_a_reader_that_stops_ends_ffmpeg_and_gives_the_recording_free(store: VideoStore, stores: Stores) -> None:
+    async with contextlib.aclosing(store._send_video(START_US + US, START_US + 23 * US)) as blocks:
+        async for _ in blocks:
+            assert store._holds.ranges
+            break
+    assert not ffmpegs("pipe:1") and not store._holds.ranges
+    assert not list((stores.storage / ".cuts").glob("*"))
+
+
+async def test_an_ffmpeg_that_is_killed_midway_is_an_error(store: VideoStore) -> None:
+    with pytest.raises(FFmpegError):
+        async with contextlib.aclosing(store._send_video(START_US + US, START_US + 23 * US)) as blocks:
+            async for _ in blocks:
+                for process in ffmpegs("pipe:1"):
+                    process.send_signal(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+async def test_a_segment_that_is_deleted_midway_is_an_error(store: VideoStore, stores: Stores, indexed: bool) -> None:
+    victim = sorted(stores.storage.glob("*.mp4"))[-2]
+    with pytest.raises(FFmpegError) as error:
+        async with contextlib.aclosing(store._send_video(START_US + US, START_US + 23 * US)) as blocks:
+            async for _ in blocks:
+                if victim.exists():
+                    os.unlink(victim)
+                    if indexed:
+                        await store._archive.forget([victim.name])
+    assert error.value.code == "clip-incomplete"
+
+
+async def test_a_store_that_closes_midway_is_an_error(store: VideoStore) -> None:
+    with pytest.raises(VideoStoreError) as error:
+        async with contextlib.aclosing(store._send_video(START_US + US, START_US + 23 * US)) as blocks:
+            async for _ in blocks:
+                await store.close()
+    assert error.value.code == "closed"
+
+
+async def test_a_store_that_closes_while_a_stream_waits_for_frames_is_an_error(
+    store: VideoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, waits = LongStream._newest, asyncio.Event()
+
+    async def looked(self: LongStream, windows: Windows, to_us: int) -> tuple[int, bool] | None:
+        found = await look(self, windows, to_us)
+        if found is None:
+            waits.set()
+        return found
+
+    monkeypatch.setattr(LongStream, "_newest", looked)
+    following = asyncio.ensure_future(taken(store._send_video(START_US + US, None, follow=True)))
+    await waits.wait()
+    await store.close()
+    with pytest.raises(VideoStoreError) as error:
+        await following
+    assert error.value.code == "closed"
+
+
+async def test_a_range_without_frames_is_refused_as_ever(store: VideoStore) -> None:
+    for from_us, to_us in ((START_US + 13_500_000, START_US + 15 * US), (START_US - 9 * US, START_US - US)):
+        with pytest.raises(NothingStoredError) as early:
+            await taken(store._send_video(from_us, to_us))
+        with pytest.raises(NothingStoredError) as whole:
+            await taken(store.stream(from_us, to_us))
+        assert str(early.value) == str(whole.value)
+
+
+@pytest.mark.parametrize("number", [0, 3])
+async def test_what_cannot_be_read_is_left_out_as_ever_and_the_times_of_an_mp4_tell_it(
+    stores: Stores, number: int, tmp_path: Path
+) -> None:
+    await record(stores.storage, capture_times(13), segment_seconds=3)
+    await take_over(stores.storage)
+    overwrite_header(segment(stores.storage, number), 1)
+    store = await stores.open()
+    from_us, to_us = START_US + 300_000, START_US + 12 * US
+    await assert_same(store, from_us, to_us)
+    (tmp_path / "clip.mp4").write_bytes(await taken(store._send_video(from_us, to_us, container="mp4")))
+    held = (await store.fetch(from_us, to_us)).ranges
+    assert held is not None and len(held) == 2
+    told = merge_ranges([Range(one.from_us, one.to_us) for one in read_clip_times(tmp_path / "clip.mp4").stretches])
+    assert told[0].to_us == pytest.approx(held[0].to_us, abs=1000)
+    assert told[-1].from_us == pytest.approx(held[1].from_us, abs=1000)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+async def test_frames_that_came_damaged_are_in_it_with_their_marks(tmp_path: Path, codec: str) -> None:
+    packets = marked(coded_packets(capture_times(9), codec, gop=10), 44, 49)
+    await record_coded(tmp_path / "storage", packets, segment_seconds=2)
+    await take_over(tmp_path / "storage")
+    times = [one.captured_us for one in packets]
+    async with VideoStore.open(tmp_path / "storage") as store:
+        clip = await taken(store._send_video(times[0], times[-1]))
+        assert len((await store.state()).damaged) == 1, "where a client of the service reads of it"
+    assert b"mfra" not in clip and len(packets_of(clip)) == len(times) - 1
+    assert clip.count(b"videostore damaged since=") == 6
+
+
+async def with_sound(stores: Stores, binary: str) -> VideoStore:
+    """8 s without sound, and from 12 s on 10 s with sound, in segments of 2 s."""
+    camera = clapping(10)
+    for one in (clapping(8).silent(), camera.moved(12 * US)):
+        run = await record_clapping(stores.storage, one, binary=binary)
+        for path in sorted(stores.storage.glob("*.open")):
+            close_segment(path, finished_only=True, run=run)
+    await take_over(stores.storage)
+    return await stores.open(binary=binary)
+
+
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+@pytest.mark.parametrize(("from_s", "to_s"), [(12.47, 21.3), (1.3, 21.3), (5.0, 14.5)])
+async def test_sound_is_heard_when_it_is_seen_also_where_it_comes_late(
+    stores: Stores, binary: str, container: str, from_s: float, to_s: float
+) -> None:
+    store = await with_sound(stores, binary)
+    from_us, to_us = START_US + round(from_s * US), START_US + round(to_s * US)
+    heard = await asyncio.to_thread(hear, await taken(store._send_video(from_us, to_us, container=container)))
+    packet_s = clapping(10).sound_us / US
+    sounding = [flash for flash in heard.flashes_s if flash > heard.video_s - (to_s - max(from_s, 12.0))]
+    assert len(sounding) > 3
+    for flash_s in sounding:
+        assert min(abs(click_s - flash_s) for click_s in heard.clicks_s) <= packet_s
+    assert len(heard.clicks_s) == len(sounding)
+    assert -packet_s <= heard.sound_s - heard.video_s <= 0.001 and abs(heard.starts_s) <= packet_s
+
+
+async def test_what_is_followed_has_its_frames_and_no_sound(stores: Stores, binary: str) -> None:
+    store = await with_sound(stores, binary)
+    from_us, to_us = START_US + 5 * US, START_US + 21 * US
+    clip = await taken(store._send_video(from_us, to_us, follow=True))
+    whole = await taken(store.stream(from_us, to_us))
+    followed, expected = hear(clip), hear(whole)
+    assert followed.sound_s == 0 < expected.sound_s
+    assert followed.flashes_s == pytest.approx(expected.flashes_s, abs=0.001)
+    assert followed.video_s == pytest.approx(expected.video_s, abs=0.001)

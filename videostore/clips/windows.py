@@ -1,0 +1,211 @@
+"""Windows: a range of any length, planned a few segments at a time, each when its turn comes.
+
+A window ends where a segment begins whose frames all come after those before it. So a window is copied from there on,
+and the clip of all windows together is that of the whole range.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from videostore.base.errors import FFmpegError
+from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop, run_in_thread
+from videostore.clips.plan import ClipPart, Plan, groups_of
+from videostore.clips.planner import ClipPlanner
+from videostore.clips.segment_links import SegmentLinks
+from videostore.clips.segment_order import touch
+from videostore.clips.workspace import Workspaces
+from videostore.media.segment import Segment
+from videostore.media.segment_names import parse_open_name
+from videostore.storage.archive import Archive
+
+FIRST_SEGMENTS = 2
+"""The first window has one segment, and knows where the next one begins: that is read in a few hundredths of a second,
+also where frames are checked."""
+MOST_SEGMENTS = 64
+"""Half an hour. Each window doubles up to this: the plan of one takes little memory, and its pause nobody sees."""
+
+Found = Sequence[tuple[Segment, Path]]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of a range, of which all that is needed to make its clip is known."""
+
+    plan: Plan
+    """Without parts where no frame is stored."""
+    position_us: int
+    """Where its first frame is in the clip of the whole range."""
+    last: bool
+    """Whether nothing more is stored of the range."""
+
+
+class Windows:
+    """Goes through a range, window by window. Owns the workspace and the links of one window at a time."""
+
+    def __init__(self, planner: ClipPlanner, archive: Archive, workspaces: Workspaces, asked: Range) -> None:
+        self._planner = planner
+        self._archive = archive
+        self._workspaces = workspaces
+        self.asked = asked
+        self._limit = FIRST_SEGMENTS
+        self._done: Segment | None = None
+        """The last segment that was gone through to its end."""
+        self._inside: Segment | None = None
+        """The segment that was gone through up to `_at_us`."""
+        self._at_us = asked.from_us
+        self._anchor: tuple[Segment, int] | None = None
+        """The last segment that is in the clip, and where its start is there."""
+
+    @property
+    def at_us(self) -> int:
+        """Up to where the range was gone through."""
+        return self._at_us
+
+    @property
+    def found_any(self) -> bool:
+        """Whether a window had frames."""
+        return self._anchor is not None
+
+    @contextlib.asynccontextmanager
+    async def next(self, to_us: int) -> AsyncIterator[Window]:
+        """The next window, which ends at `to_us` at the latest.
+
+        Its segments stay readable until the context ends. What it holds is gone through then.
+
+        Raises:
+            FFmpegError: the recording changes its format there, or a segment is gone that was there before.
+            VideoStoreError: the storage cannot be read at the moment.
+        """
+        asked = Range(self._at_us, to_us)
+        async with self._workspaces.make() as work:
+            links = SegmentLinks(self._archive.directory, work, read_only=self._archive.read_only)
+            try:
+                found, border = await self._find(asked, links)
+                plan = await self._plan(found, border, asked, work)
+                while border is not None and self._anchor is None and _is_only_head(plan):
+                    found, border = await self._find(asked, links)
+                    plan = await self._plan(found, border, asked, work)
+                position_us = self._position_us(plan.parts[0]) if plan.parts else 0
+                yield Window(plan, position_us, last=border is None)
+                self._pass(found, border, plan, to_us)
+            finally:
+                await run_in_thread(links.close)
+
+    async def _find(self, asked: Range, links: SegmentLinks) -> tuple[Found, Segment | None]:
+        """The segments of the next window, and the one behind it, with which the one after it begins."""
+        limit, self._limit = self._limit, min(self._limit * 2, MOST_SEGMENTS)
+        while True:
+            found, more = await self._planner.find(asked, links, limit)
+            found = [one for one in found if not self.is_done(one[0])]
+            if not more:
+                return found, None
+            # Of open segments it is not known which closed ones are before them.
+            known_us = max(one.start_us for one, _ in found if not parse_open_name(one.file_name))
+            if known_us >= asked.to_us:
+                return found, None
+            found = [one for one in found if one[0].start_us <= known_us]
+            at = await off_loop(_last_border, found, asked.from_us)
+            if at is not None:
+                return found[: at + 1], found[at][0]
+            limit *= 4
+
+    def is_done(self, segment: Segment) -> bool:
+        """Whether a segment was gone through to its end."""
+        return self._done is not None and segment.start_us <= self._done.start_us
+
+    async def _plan(self, found: Found, border: Segment | None, asked: Range, work: Path) -> Plan:
+        to_us = asked.to_us if border is None else border.start_us
+        plan = await self._planner.plan_window(found, Range(asked.from_us, to_us), work)
+        await off_loop(_check_present, found, plan)
+        if not plan.parts:
+            return plan
+        if len(groups_of(plan.parts)) > 1:
+            raise FFmpegError("stream-format-changed", at_us=groups_of(plan.parts)[1][0].first_us)
+        first = plan.parts[0]
+        if self._anchor is not None and first.was_read and self._inside is None:
+            # What it needs to be decoded is in the window before, as in a clip of both.
+            start_us = first.segment.start_us
+            whole = replace(first, first_us=start_us, keyframe_us=start_us, keyframe_delay_us=0)
+            plan = replace(plan, parts=[whole, *list(plan.parts)[1:]])
+        return plan
+
+    def _position_us(self, first: ClipPart) -> int:
+        if self._anchor is None:
+            return 0
+        before, position_us = self._anchor
+        segment = first.segment
+        if (before.run_us, before.start_us) == (segment.run_us, segment.start_us):
+            return position_us + first.first_us - segment.start_us
+        return position_us + _length_us(before, segment)
+
+    def _pass(self, found: Found, border: Segment | None, plan: Plan, to_us: int) -> None:
+        """The window is in the clip."""
+        if plan.parts:
+            first, last = plan.parts[0], plan.parts[-1]
+            position_us = self._position_us(first) - first.skip_us
+            for one in list(plan.parts)[:-1]:
+                position_us += one.length_us
+            self._anchor = last.segment, position_us
+        self._inside = None
+        if border is not None:
+            passed = [one for one, _ in found if one.start_us < border.start_us]
+            self._done = max([*passed, *([self._done] if self._done else [])], key=lambda one: one.start_us)
+            self._at_us = border.start_us
+            return
+        self._inside = next((one for one, _ in found if one.start_us < to_us < one.end_us), None)
+        ended = [one for one, _ in found if one.end_us <= to_us]
+        if ended:
+            self._done = max([*ended, *([self._done] if self._done else [])], key=lambda one: one.start_us)
+        # Where a segment ends is a guess, and the next one may begin a little earlier.
+        self._at_us = to_us if self._inside is not None or not ended else max(one.start_us for one in ended) + 1
+
+
+def _length_us(segment: Segment, after: Segment) -> int:
+    """How long a segment is in a clip in which another one follows it."""
+    ours = segment.run_us is not None
+    return (after.start_us if ours and touch(segment, after) else segment.end_us) - segment.start_us
+
+
+def _is_only_head(plan: Plan) -> bool:
+    """Whether nothing of a plan can be copied: then it does not show how what follows is decoded."""
+    return bool(plan.parts) and all(part.was_read and part.keyframe_us is None for part in plan.parts)
+
+
+def _last_border(found: Found, from_us: int) -> int | None:
+    """The last place behind the beginning of a range at which the segments can be divided: none before it reaches
+    beyond the start of one behind it.
+    """
+    segments = [one for one, _ in found]
+    latest_us, borders = -(1 << 62), []
+    for at, segment in enumerate(segments):
+        if at:
+            before = segments[at - 1]
+            runs_on = before.run_us is not None and before.run_us == segment.run_us and touch(before, segment)
+            reached_us = latest_us if runs_on else max(latest_us, before.end_us)
+            if from_us < segment.start_us and reached_us <= segment.start_us and before.start_us < segment.start_us:
+                borders.append(at)
+            latest_us = max(latest_us, min(before.end_us, segment.start_us) if runs_on else before.end_us)
+    earliest_us = 1 << 62
+    for at in range(len(segments) - 1, 0, -1):
+        earliest_us = min(earliest_us, segments[at].start_us)
+        if at in borders and segments[at].start_us <= earliest_us:
+            return at
+    return None
+
+
+def _check_present(found: Found, plan: Plan) -> None:
+    """Blocking.
+
+    Raises:
+        FFmpegError: a file of the window is gone, which the index lists. It is missing from the clip.
+    """
+    used = {part.segment.file_name for part in plan.parts}
+    for segment, path in found:
+        inside = segment.start_us < plan.asked.to_us and segment.end_us > plan.asked.from_us
+        if inside and segment.file_name not in used and not path.exists():
+            raise FFmpegError("clip-incomplete")

@@ -1,0 +1,265 @@
+"""The resource: a video service that sends what a recorder has stored, and what it records.
+
+It uses a recorder of the same module, which it looks up for each request, or has one of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpclib import Status
+from viam.errors import ViamGRPCError
+from viam.proto.app.robot import ComponentConfig
+from viam.proto.common import ResourceName
+from viam.resource.base import ResourceBase
+from viam.resource.types import Model, ModelFamily
+
+from videostore.base.constants import US_PER_SECOND
+from videostore.base.errors import ConfigError, RequestError, VideoStoreError
+from videostore.base.timestamps import EARLIEST_US, LATEST_US
+from videostore.clips.containers import CONTAINERS, DEFAULT_CONTAINER
+from videostore.config import Config, parse_video_service
+from videostore.store.answer_budget import AnswerRoom
+from videostore.store.request_tasks import closed_error
+from videostore.viam.answer import plain_answer
+from videostore.viam.camera import StorageCamera, config_key
+from videostore.viam.dependencies import optional_dependencies
+from videostore.viam.json_object import read_object
+from videostore.viam.refusal import Refusal
+from videostore.viam.stream_source import check_source
+from videostore.viam.video_api import Video
+
+MODEL = Model(ModelFamily("viam", "video"), "service")
+
+_DEFAULTS = ("", "default")
+_CODECS = {"h264": "h264", "avc": "h264", "h265": "hevc", "hevc": "hevc"}
+"""ffmpeg's names of the codecs, by those that clients use."""
+_BROKEN_OFF = struct.pack(">I4s", 1 << 20, b"mdat")
+"""The header of a box that does not follow, with which a fragmented MP4 ends after an error: viam-server 1.4 passes on
+no error of a video, and between two fragments it would look whole. A plain MP4 that lacks its end shows that itself."""
+_NANOSECONDS = 1_000_000_000
+
+FindRecorder = Callable[[str], StorageCamera | None]
+"""Finds a recorder of the module by its name."""
+
+
+class VideoStorage(Video):
+    """Model `viam:video:service`. `new` checks the config, `start` starts a recorder of its own, `close` ends it."""
+
+    MODEL: ClassVar[Model] = MODEL
+    _prepared: ClassVar[dict[bytes, tuple[str | Config, list[str]]]] = {}
+    """Configs that were checked, by their bytes, until `new` takes them."""
+
+    def __init__(self, name: str, recorder: str | StorageCamera) -> None:
+        """Use `new`. `recorder` is the name of another one, or the service's own."""
+        super().__init__(name)
+        self._recorder = recorder
+        self._key = b""
+        self._closed = False
+        self.find_recorder: FindRecorder = lambda name: None
+        """How it finds a recorder by its name. The module sets it."""
+
+    @classmethod
+    def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
+        """Check all attributes. Returns no required dependencies, and the optional ones.
+
+        viam-server builds the recorder first, but the service also without it.
+
+        Raises:
+            ConfigError: an attribute is wrong; the first one is reported.
+        """
+        parsed, _ = _parse(config)
+        return [], [parsed] if isinstance(parsed, str) else optional_dependencies(parsed)
+
+    @classmethod
+    def prepare(cls, config: ComponentConfig) -> None:
+        """Check a config for the `new` that follows, which must not wait for a disk. Blocking."""
+        try:
+            cls._prepared[config_key(config)] = _parse(config)
+        except ConfigError as error:
+            raise Refusal(error) from error
+
+    @classmethod
+    def forget(cls, config: ComponentConfig) -> None:
+        """Drop what `prepare` found, if no `new` has taken it."""
+        cls._prepared.pop(config_key(config), None)
+
+    @classmethod
+    def new(cls, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> VideoStorage:
+        """Create the resource. It does nothing until `start`.
+
+        Raises:
+            Refusal: an attribute is wrong, or names a resource of another kind.
+        """
+        try:
+            prepared = cls._prepared.pop(config_key(config), None)
+            parsed, warnings = prepared or _parse(config)
+            if isinstance(parsed, str):
+                service = cls(config.name, parsed)
+                for warning in warnings:
+                    service.logger.warning("%s", warning)
+            else:
+                service = cls(config.name, StorageCamera.of_config(config, parsed, warnings, dependencies))
+        except ConfigError as error:
+            raise Refusal(error) from error
+        service._key = config_key(config)
+        return service
+
+    def adopt(self, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> bool:
+        """Whether a running service is already what `new` would make of these; if it is not, nothing is changed."""
+        if isinstance(self._recorder, StorageCamera):
+            return self._recorder.adopt(config, dependencies)
+        return self._key == config_key(config)
+
+    async def start(self) -> None:
+        """Start the recorder of its own.
+
+        Raises:
+            Refusal: the encoder is not available, or the storage cannot be used.
+        """
+        if isinstance(self._recorder, StorageCamera):
+            await self._recorder.start()
+
+    async def close(self) -> None:
+        """Stop everything that `start` started. Videos that are being sent end at their next block."""
+        self._closed = True
+        if isinstance(self._recorder, StorageCamera):
+            await self._recorder.close()
+
+    async def get_video(
+        self,
+        *,
+        start: Timestamp | None,
+        end: Timestamp | None,
+        codec: str = "",
+        container: str = "",
+        extra: Mapping[str, Any] | None = None,
+    ) -> AsyncGenerator[tuple[bytes, str], None]:
+        """Yield the video of [start, end), block by block, each with the container that the blocks are of.
+
+        Without an end it ends now; if `extra` has `follow`, it goes on as the recording does.
+
+        Raises:
+            Refusal: the request is refused, or the video cannot be made to its end. Its last box is cut off then.
+            ViamGRPCError: the recorder is not there, or not running.
+        """
+        store = self._found().store
+        begun = named = ""
+        try:
+            follow = _follow(extra or {})
+            named = _container(container, follow=follow)
+            from_us, to_us = _time_us(start, "start_timestamp"), None
+            if end is not None:
+                to_us = _time_us(end, "end_timestamp")
+            sending = store._send_video(from_us, to_us, container=named, codec=_codec(codec), follow=follow)
+            async with contextlib.aclosing(sending) as blocks:
+                async for block in blocks:
+                    if self._closed:
+                        raise closed_error()
+                    yield block, named
+                    begun = named
+        except Exception as error:
+            if begun == "fmp4":
+                yield _BROKEN_OFF, named
+            if isinstance(error, VideoStoreError):
+                raise Refusal(_in_words_of_the_request(error, codec)) from error
+            raise
+
+    async def do_command(
+        self, command: Mapping[str, Any], *, timeout: float | None = None, **kwargs: Any
+    ) -> Mapping[str, Any]:
+        """Run a command of the recorder.
+
+        Raises:
+            Refusal, ViamGRPCError: as the recorder does.
+        """
+        return plain_answer(await self.answer(command, None, timeout=timeout))
+
+    async def answer(
+        self, command: Mapping[str, Any], room: AnswerRoom | None, *, timeout: float | None = None
+    ) -> Mapping[str, Any]:
+        """The same with the clip as `Base64Text`."""
+        return await self._found().answer(command, room, timeout=timeout)
+
+    async def get_status(self, *, timeout: float | None = None, **kwargs: Any) -> Mapping[str, Any]:
+        """The recorder's health."""
+        return await self._found().get_status(timeout=timeout)
+
+    def _found(self) -> StorageCamera:
+        if isinstance(self._recorder, StorageCamera):
+            return self._recorder
+        found = self.find_recorder(self._recorder)
+        if found is None:
+            raise ViamGRPCError(
+                f"This module has no recorder {self._recorder!r}: it is not built, or is not of the model"
+                " viam:video:storage. Check the attribute 'recorder', or try again.",
+                Status.UNAVAILABLE,
+            )
+        return found
+
+
+def _parse(config: ComponentConfig) -> tuple[str | Config, list[str]]:
+    """The recorder's name, or the config of one, checked, and warnings about it. Blocking, briefly."""
+    parsed, warnings = parse_video_service(config.name, read_object(config.attributes))
+    if isinstance(parsed, Config) and parsed.source is not None:
+        check_source(parsed.source)
+    return parsed, warnings
+
+
+def _follow(extra: Mapping[str, Any]) -> bool:
+    follow = extra.get("follow", False)
+    if not isinstance(follow, bool):
+        raise RequestError("field-wrong", field="extra.follow", value=follow, expected="true or false")
+    return follow
+
+
+def _container(given: str, *, follow: bool) -> str:
+    """The container that a request names. The default is a plain MP4, which every program opens; what is followed has
+    no end, so it is fragmented.
+    """
+    if given in _DEFAULTS:
+        return "fmp4" if follow else DEFAULT_CONTAINER
+    if given not in CONTAINERS:
+        expected = f"one of {', '.join(CONTAINERS)}, or none"
+        raise RequestError("field-wrong", field="video_container", value=given, expected=expected)
+    if follow and given != "fmp4":
+        raise RequestError("field-wrong", field="video_container", value=given, expected="fmp4 to follow, or none")
+    return given
+
+
+def _codec(given: str) -> str | None:
+    """The codec that a request names, as ffmpeg does; None if it is to be as it is."""
+    if given in _DEFAULTS:
+        return None
+    codec = _CODECS.get(given.lower())
+    if codec is None:
+        raise RequestError("field-wrong", field="video_codec", value=given, expected="h264 or h265, or none")
+    return codec
+
+
+def _time_us(time: Timestamp | None, field: str) -> int:
+    if time is None:
+        raise RequestError("field-missing", field=field, expected="a time")
+    time_us = int(time.seconds) * US_PER_SECOND + int(time.nanos) // 1000
+    if not 0 <= time.nanos < _NANOSECONDS:
+        raise RequestError("field-wrong", field=field, value=time.nanos, expected="a time with 0 to 999999999 ns")
+    if not EARLIEST_US <= time_us <= LATEST_US:
+        raise RequestError("field-wrong", field=field, value=time.seconds, expected="a time in the years 1 to 9999")
+    return time_us
+
+
+def _in_words_of_the_request(error: VideoStoreError, codec: str) -> VideoStoreError:
+    """The same error with the names that the fields have in this request, and the codec as it was given."""
+    fields = error.fields
+    if error.code == "range-empty":
+        return RequestError("video-range-empty", from_us=fields["from_us"], to_us=fields["to_us"])
+    if error.code == "from-in-future":
+        field = "start_timestamp"
+        return RequestError("video-in-future", field=field, from_us=fields["from_us"], clock_us=fields["clock_us"])
+    if fields.get("field") == "video_codec":
+        return RequestError("field-wrong", field="video_codec", value=codec, expected=fields["expected"])
+    return error
