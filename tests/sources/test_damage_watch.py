@@ -127,3 +127,14 @@ def test_it_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
             look(watch, number)
     (message,) = [one.getMessage() for one in caplog.records]
     assert "camera comes damaged: packets were lost on the way from the camera" in message
+
+
+def test_a_report_that_comes_late_belongs_to_the_frame_that_showed_the_damage() -> None:
+    reports = Reports()
+    watch = watched(reports)
+    for number in range(18):
+        assert not look(watch, number)
+    assert look(watch, 19) == "19 frame-missing"
+    assert look(watch, 20) == ""
+    reports.report(arrival_us(19))
+    assert [look(watch, number) for number in range(21, 30)] == ["20 frame-missing"] * 9

@@ -61,6 +61,8 @@ class DamageWatch:
         self._after_report = 0
         self._last_us: int | None = None
         self._mark: DamageMark | None = None
+        self._over: tuple[int, str] = (-1, "")
+        """Capture time of the keyframe that ended the last stretch, and why that was damaged."""
 
     def look(self, frame: CodedFrame, captured_us: int) -> DamageMark | None:
         """The mark of the next frame; None if nothing is wrong with it."""
@@ -76,17 +78,17 @@ class DamageWatch:
                 since_us = min(self._last_us, captured_us)
         doubtful = self._is_doubtful(frame, captured_us)
         cause = "packets-lost" if doubtful else fault
-        if frame.keyframe:
-            before, self._mark = self._mark, None
-            if cause:
-                if before is None:
-                    self._mark = DamageMark(since_us, cause)
-                    self._tell(cause)
-                else:  # the same damage: its report came after the frame that shows it
-                    self._mark = DamageMark(captured_us, before.reason)
-        elif cause and self._mark is None:
+        if frame.keyframe and self._mark is not None:
+            self._over = captured_us, self._mark.reason
+            self._mark = None
+            since_us = captured_us
+        if cause and self._mark is None:
+            over_us, reason = self._over
+            if over_us < since_us:
+                self._tell(cause)
+            else:  # the same damage: its report came after the frame that shows it
+                cause = reason
             self._mark = DamageMark(since_us, cause)
-            self._tell(cause)
         self._last_us = captured_us
         return self._mark
 
