@@ -45,12 +45,12 @@ _LARGEST_BUFFER_BITS = 400_000_000
 _LOWEST_RATE = 1000
 """x264 counts in kilobits a second, and takes 0 for no limit."""
 
-_DECODED = "max(DTS,STARTPTS+(N-16)*0.0000112/TB)"
-"""When a frame of a clip is decoded: as it was, but the first ones just before the first is shown, because players add
-such a delay to the length of a clip. No frame is decoded more than 16 places early. The steps are longer than a unit of
-time."""
+_DECODED = "if(eq(NEXT_DTS,NOPTS),PTS,max(DTS,STARTPTS+(N-16)*0.0000112/TB))"
+"""When a frame of a fragmented clip is decoded: as it was, but the first ones just before the first is shown, and the
+last one when it is shown, because players add such delays to the length of a clip, or take them from it. No frame is
+decoded more than 16 places early. The steps are longer than a unit of time."""
 _LONGEST_LAST_S = 60
-"""More than a frame is decoded early; the muxer takes 31 bits."""
+"""More than from the last frame that is decoded to the end; the muxer takes 31 bits."""
 
 VideoStarts = Mapping[Path, int] | None
 """Where in files with sound the video starts, in microseconds, if that is not at 0; None if no file has sound."""
@@ -140,13 +140,13 @@ def join_command(
 
 
 def _last_length(plan: Plan, shown_us: int, container: str) -> str:
-    """How long the last frame lasts, which is shown for `shown_us`. With B frames, players add up in fragments how long
-    it takes until the next frame is decoded; elsewhere they take what is shown."""
+    """How long the frame lasts that is decoded last. The one that is shown last is shown for `shown_us`; where that is
+    another one, players of fragments need the time from the former to the end."""
     shown = format_seconds(shown_us)
     if container != "fmp4":
         return f"{shown}/TB"
     ends = format_seconds(plan_stretches(plan.parts)[-1].end_position_us)
-    return f"clip(STARTPTS+{ends}/TB-{_DECODED},{shown}/TB,({shown}+{_LONGEST_LAST_S})/TB)"
+    return f"clip(STARTPTS+{ends}/TB-PTS,{shown}/TB,({shown}+{_LONGEST_LAST_S})/TB)"
 
 
 def mix_command(sounds: Sequence[Path], output: Path, *, length_us: int, work: Path) -> CutCommand:
