@@ -102,7 +102,7 @@ def test_a_clip_starts_on_its_first_frame_and_ends_between_two() -> None:
     (command,) = commands_for(plan_of([first, last]))
     assert (option(command, "ss"), option(command, "t")) == (None, "11.499999")
     assert "inpoint 2.500001\nduration 7.499999\n" in command.files[WORK / "list.txt"]
-    assert option(command, "bsf:v") == "setts=pts=PTS:dts=DTS:duration=0.100000/TB"
+    assert option(command, "bsf:v") == "setts=pts=PTS:dts=DTS:duration='0.100000/TB'"
 
 
 @pytest.mark.parametrize("container", ["mp4", "fmp4"])

@@ -55,6 +55,10 @@ class Kind:
     containers: tuple[str, ...] = ("mp4", "fmp4")
 
     @property
+    def b_frames(self) -> bool:
+        return self.recording.endswith("b-frames-stream")
+
+    @property
     def h265(self) -> bool:
         return "H.265" in self.name
 
@@ -76,6 +80,8 @@ class Clip:
     """How long it has to last, at least and at most; None where a gap is left out."""
     h265: bool
     container: str
+    b_frames: bool = False
+    """Whether frames around the middle are decoded in another order than they are shown in."""
     control: bool = False
     """Made by ffmpeg alone, to see what a player makes of any file."""
 
@@ -139,9 +145,9 @@ KINDS = [
 ]
 
 
-def control_name(h265: bool, container: str) -> str:
+def control_name(h265: bool, container: str, b_frames: bool = False) -> str:
     """The file that libav alone makes in this codec and container."""
-    return f"control {'H.265' if h265 else 'H.264'}, {container}"
+    return f"control {'H.265' if h265 else 'H.264'}{' with B frames' if b_frames else ''}, {container}"
 
 
 def clip_names() -> list[str]:
@@ -180,7 +186,7 @@ async def _cut(store: VideoStore, kind: Kind, container: str, recording: Recordi
     else:
         data = (await store.fetch(from_us, to_us, container=container)).data
     path.write_bytes(data)
-    return _clip(name, path, (from_us, to_us), recording.times, kind.steady, kind.h265)
+    return _clip(name, path, (from_us, to_us), recording.times, kind.steady, kind.h265, kind.b_frames)
 
 
 def _clip(
@@ -190,7 +196,9 @@ def _clip(
     recorded: Sequence[int],
     steady: bool,
     h265: bool,
+    b_frames: bool = False,
     control: bool = False,
+    middle: int | None = None,
 ) -> Clip:
     times = tuple(time_us for time_us in recorded if asked[0] <= time_us < asked[1])
     # The last frame lasts until the next one or until `to`; the first one begins at its time or at `from`.
@@ -199,13 +207,13 @@ def _clip(
     duration_s = None
     if steady_end is not None:
         duration_s = (min(asked[1], steady_end) - times[0]) / US, (steady_end - min(asked[0], times[0])) / US
-    middle_us = times[len(times) // 2]
+    middle_us = times[len(times) // 2 if middle is None else middle]
     positions = {frame.captured_us: at for at, frame in read_clip(path, (SIZE, LARGE)) if frame}
     begin_s = positions.get(middle_us, (middle_us - times[0]) / US)
     following = [at for at in positions.values() if at > begin_s]
     middle_s = (begin_s + min(following)) / 2 if following else begin_s + 0.01
     container = name.rsplit(", ", 1)[1]
-    return Clip(name, path, *asked, times, middle_s, middle_us, duration_s, h265, container, control)
+    return Clip(name, path, *asked, times, middle_s, middle_us, duration_s, h265, container, b_frames, control)
 
 
 def _controls(directory: Path) -> list[Clip]:
@@ -214,10 +222,15 @@ def _controls(directory: Path) -> list[Clip]:
     clips = []
     for codec, encoder in (("H.264", "libx264"), ("H.265", "libx265")):
         for container, movflags in (("mp4", "0"), ("fmp4", "frag_keyframe+empty_moov+default_base_moof")):
-            path = directory / f"control-{codec}-{container}.mp4"
-            foreign.write_control(path, times[:-1], encoder, movflags)
-            name = control_name(codec == "H.265", container)
-            clips.append(_clip(name, path, (times[0], times[-1]), times, True, codec == "H.265", control=True))
+            for b_frames in (0, 2):
+                h265 = codec == "H.265"
+                name = control_name(h265, container, b_frames > 0)
+                path = directory / f"{name.replace(', ', '_').replace(' ', '-')}.mp4"
+                foreign.write_control(path, times[:-1], encoder, movflags, b_frames)
+                # A keyframe behind a B frame is decoded before that is shown.
+                middle = 9 if b_frames else None
+                asked = times[0], times[-1]
+                clips.append(_clip(name, path, asked, times, True, h265, b_frames > 0, control=True, middle=middle))
     return clips
 
 

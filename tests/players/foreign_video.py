@@ -69,8 +69,8 @@ def write_file(path: Path, times: Sequence[int], coding: dict[str, str], binary:
     _encode(str(path), times, {"format": "mp4", **coding}, binary)
 
 
-def write_control(path: Path, times: Sequence[int], codec: str, movflags: str) -> None:
-    """Write painted frames at their intervals with libav alone: closed GOPs, no B frames, no edit list. Blocking."""
+def write_control(path: Path, times: Sequence[int], codec: str, movflags: str, b_frames: int = 0) -> None:
+    """Write painted frames at their intervals with libav alone: closed GOPs of 10 frames. Blocking."""
     path.parent.mkdir(parents=True, exist_ok=True)
     container: Any
     with av.open(str(path), "w", format="mp4", options={"movflags": movflags}) as container:
@@ -78,7 +78,9 @@ def write_control(path: Path, times: Sequence[int], codec: str, movflags: str) -
         stream.codec_context.time_base = stream.time_base = Fraction(1, 90_000)
         stream.codec_context.codec_tag = "avc1" if codec == "libx264" else "hvc1"
         stream.options = (
-            {"g": "10", "bf": "0"} if codec == "libx264" else {"x265-params": "log-level=error:keyint=10:bframes=0"}
+            {"g": "10", "bf": str(b_frames), "x264-params": "b-adapt=0"}
+            if codec == "libx264"
+            else {"x265-params": f"log-level=error:keyint=10:min-keyint=10:open-gop=0:b-adapt=0:bframes={b_frames}"}
         )
         for time_us in times:
             image = numpy.asarray(Image.open(io.BytesIO(picture(time_us))).convert("RGB"))

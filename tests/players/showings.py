@@ -63,9 +63,12 @@ class Showings:
         return reading
 
     def habit(self, player: str, clip: Clip) -> Habit:
-        """What a player makes of any file of the same codec and container."""
-        control = control_name(clip.h265, clip.container)
-        habit = self._habit(player, control)
+        """What a player makes of any file of the same codec and container. With B frames it may also miss seeks as in
+        any file with them."""
+        habit = self._habit(player, control_name(clip.h265, clip.container))
+        if clip.b_frames and not clip.control:
+            reordered = self._habit(player, control_name(clip.h265, clip.container, True))
+            habit = replace(habit, misses_seeks=habit.misses_seeks or reordered.misses_seeks)
         return replace(habit, drops_last=habit.drops_last or player in MAY_DROP_LAST)
 
     def controls(self) -> list[Clip]:

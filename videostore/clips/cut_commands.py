@@ -22,7 +22,7 @@ from videostore.base.constants import FASTSTART_BYTES, US_PER_SECOND
 from videostore.base.time_format import format_seconds
 from videostore.clips.pieces import Edge
 from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, first_picture_bytes
-from videostore.clips.time_tags import plan_tags
+from videostore.clips.time_tags import plan_stretches, plan_tags
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
 from videostore.ffmpeg.filters import fitted
 from videostore.ffmpeg.options import (
@@ -37,7 +37,8 @@ from videostore.media.clip_times import DATE, TITLE
 
 _ESCAPES = str.maketrans({**{c: "\\" + c for c in "=;#\\\n\r"}, "\0": None})
 _TAGS_INPUT = {"f": "ffmetadata", "format_whitelist": "ffmetadata", "protocol_whitelist": "file"}
-_FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
+_FRAGMENTED = "+frag_keyframe+empty_moov+delay_moov+default_base_moof"
+"""Without `delay_moov` there is no edit list, and with B frames the first frame would be shown late."""
 
 _STREAM_BEGIN_US = 100 * US_PER_SECOND
 """Time of the first frame in the parts of a stream. Frames that are decoded before that have no negative time, and no
@@ -49,6 +50,13 @@ _LARGEST_BUFFER_BITS = 400_000_000
 """libav takes 31 bits."""
 _LOWEST_RATE = 1000
 """x264 counts in kilobits a second, and takes 0 for no limit."""
+
+_DECODED = "if(eq(NEXT_DTS,NOPTS),PTS,max(DTS,STARTPTS+(N-16)*0.0000112/TB))"
+"""When a frame of a fragmented clip is decoded: as it was, but the first ones just before the first is shown, and the
+last one when it is shown, because players add such delays to the length of a clip, or take them from it. No frame is
+decoded more than 16 places early. The steps are longer than a unit of time."""
+_LONGEST_LAST_S = 60
+"""More than from the last frame that is decoded to the end; the muxer takes 31 bits."""
 
 VideoStarts = Mapping[Path, int] | None
 """Where in files with sound the video starts, in microseconds, if that is not at 0; None if no file has sound."""
@@ -125,10 +133,14 @@ def join_command(
     }
     filters = ["hevc_mp4toannexb"] if tag == HEVC_IN_BAND else []
     last_length_us = plan.parts[-1].last_length_us
+    if container == "fmp4":
+        filters.append(f"setts=pts=PTS:dts='{_DECODED}'")
+    elif last_length_us is not None:
+        filters.append("setts=pts=PTS:dts=DTS")
     if last_length_us is not None:
         # Up to ffmpeg 7.1 the demuxer reports no duration for the frames of fragments, later ones guess that of a
         # segment's last frame. The muxer uses only the last frame's duration: for the others it takes the distances.
-        filters.append(f"setts=pts=PTS:dts=DTS:duration={format_seconds(last_length_us)}/TB")
+        filters[-1] += f":duration='{_last_length(plan, last_length_us, container)}'"
     if filters:
         options["bsf:v"] = ",".join(filters)
     if tag is not None:
@@ -154,6 +166,16 @@ def join_command(
     if sound is not None:
         streams.append(ffmpeg.input(str(sound.absolute()), **OWN_CLIP).audio)
     return command.writing(ffmpeg.output(*streams, output, **options))
+
+
+def _last_length(plan: Plan, shown_us: int, container: str) -> str:
+    """How long the frame lasts that is decoded last. The one that is shown last is shown for `shown_us`; where that is
+    another one, players of fragments need the time from the former to the end."""
+    shown = format_seconds(shown_us)
+    if container != "fmp4":
+        return f"{shown}/TB"
+    ends = format_seconds(plan_stretches(plan.parts)[-1].end_position_us)
+    return f"clip(STARTPTS+{ends}/TB-PTS,{shown}/TB,({shown}+{_LONGEST_LAST_S})/TB)"
 
 
 def mix_command(sounds: Sequence[Path], output: Path, *, length_us: int, work: Path) -> CutCommand:
