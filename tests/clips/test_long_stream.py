@@ -8,6 +8,7 @@ import io
 import os
 import signal
 from collections.abc import AsyncGenerator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -40,8 +41,13 @@ async def taken(blocks: AsyncGenerator[bytes, None]) -> bytes:
 
 
 def packets_of(clip: bytes) -> Packets:
+    """Times count from the first frame: with B frames a stream that is made window by window has no edit list, and
+    begins as much later as its first frame is decoded before it is shown, less than a millisecond."""
     with av.open(io.BytesIO(clip)) as container:
-        return [(one.pts, one.dts, bytes(one)) for one in container.demux(video=0) if one.size]
+        packets = [one for one in container.demux(video=0) if one.size]
+        begin = packets[0].pts
+        assert 0 <= begin * packets[0].time_base < Fraction(1, 1000)
+        return [(one.pts - begin, one.dts - begin, bytes(one)) for one in packets]
 
 
 async def assert_same(store: VideoStore, from_us: int, to_us: int) -> None:
@@ -53,7 +59,7 @@ async def assert_same(store: VideoStore, from_us: int, to_us: int) -> None:
     assert [one[:2] if repeats else one for one in packets_of(early)] == [
         one[:2] if repeats else one for one in packets_of(whole)
     ]
-    assert read_clip(early) == read_clip(whole)
+    assert [one for _, one in read_clip(early)] == [one for _, one in read_clip(whole)]
 
 
 @pytest.fixture

@@ -51,10 +51,11 @@ _LARGEST_BUFFER_BITS = 400_000_000
 _LOWEST_RATE = 1000
 """x264 counts in kilobits a second, and takes 0 for no limit."""
 
-_DECODED = "if(eq(NEXT_DTS,NOPTS),PTS,max(DTS,STARTPTS+(N-16)*0.0000112/TB))"
-"""When a frame of a fragmented clip is decoded: as it was, but the first ones just before the first is shown, and the
-last one when it is shown, because players add such delays to the length of a clip, or take them from it. No frame is
-decoded more than 16 places early. The steps are longer than a unit of time."""
+_DECODED_FIRST = "max(DTS,STARTPTS+(N-16)*0.0000112/TB)"
+_DECODED_LAST = "if(eq(NEXT_DTS,NOPTS),PTS,{})"
+"""When frames of a fragmented clip are decoded: as they were, but the first ones just before the first is shown, and
+the last one when it is shown, because players add such delays to the length of a clip, or take them from it. No frame
+is decoded more than 16 places early. The steps are longer than a unit of time."""
 _LONGEST_LAST_S = 60
 """More than from the last frame that is decoded to the end; the muxer takes 31 bits."""
 
@@ -134,13 +135,15 @@ def join_command(
     filters = ["hevc_mp4toannexb"] if tag == HEVC_IN_BAND else []
     last_length_us = plan.parts[-1].last_length_us
     if container == "fmp4":
-        filters.append(f"setts=pts=PTS:dts='{_DECODED}'")
+        filters.append(f"setts=pts=PTS:dts='{_decoded(place)}'")
     elif last_length_us is not None:
         filters.append("setts=pts=PTS:dts=DTS")
     if last_length_us is not None:
         # Up to ffmpeg 7.1 the demuxer reports no duration for the frames of fragments, later ones guess that of a
         # segment's last frame. The muxer uses only the last frame's duration: for the others it takes the distances.
-        filters[-1] += f":duration='{_last_length(plan, last_length_us, container)}'"
+        filters[-1] += (
+            f":duration='{_last_length(plan, last_length_us, container == 'fmp4' and not (place and place.more))}'"
+        )
     if filters:
         options["bsf:v"] = ",".join(filters)
     if tag is not None:
@@ -168,11 +171,17 @@ def join_command(
     return command.writing(ffmpeg.output(*streams, output, **options))
 
 
-def _last_length(plan: Plan, shown_us: int, container: str) -> str:
+def _decoded(place: Place | None) -> str:
+    """When each frame of a fragmented clip is decoded."""
+    decoded = _DECODED_FIRST if place is None or place.first else "DTS"
+    return decoded if place is not None and place.more else _DECODED_LAST.format(decoded)
+
+
+def _last_length(plan: Plan, shown_us: int, ends_fragments: bool) -> str:
     """How long the frame lasts that is decoded last. The one that is shown last is shown for `shown_us`; where that is
-    another one, players of fragments need the time from the former to the end."""
+    another one, players need the time from the former to the end if it `ends_fragments`."""
     shown = format_seconds(shown_us)
-    if container != "fmp4":
+    if not ends_fragments:
         return f"{shown}/TB"
     ends = format_seconds(plan_stretches(plan.parts)[-1].end_position_us)
     return f"clip(STARTPTS+{ends}/TB-PTS,{shown}/TB,({shown}+{_LONGEST_LAST_S})/TB)"
