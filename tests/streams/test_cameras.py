@@ -58,7 +58,8 @@ def test_each_click_is_heard_with_its_picture(recorded: Recorded) -> None:
     if not recorded.hears:
         assert not recorded.sync_errors_us
         return
-    assert len(recorded.sync_errors_us) >= recorded.comparison.stored / FPS - 1
+    # A click at an end may lie outside the sound, which ends within a packet of the picture.
+    assert len(recorded.sync_errors_us) >= recorded.comparison.stored // FPS - 1
     assert max(map(abs, recorded.sync_errors_us)) < _FRAME_OF_SOUND_US, recorded.sync_errors_us
 
 
