@@ -69,8 +69,9 @@ if TYPE_CHECKING:
     from videostore.storage.verify import OnFile, verify_directory
     from videostore.store.delivery import OnDamaged, OnRanges
     from videostore.store.footage_import import ImportedFile, import_file
+    from videostore.store.reading import FETCH_LIMIT_BYTES
     from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
-    from videostore.store.store import FETCH_LIMIT_BYTES, VideoStore
+    from videostore.store.store import VideoStore
 
 __version__ = "0.1.0"
 
@@ -204,6 +205,7 @@ _MODULES = {
         "OnRanges",
     ),
     "videostore.store.footage_import": ("ImportedFile", "import_file"),
+    "videostore.store.reading": ("FETCH_LIMIT_BYTES",),
     "videostore.store.results": (
         "ExportedClip",
         "FetchedClip",
@@ -211,10 +213,7 @@ _MODULES = {
         "SavedClip",
         "StorageState",
     ),
-    "videostore.store.store": (
-        "FETCH_LIMIT_BYTES",
-        "VideoStore",
-    ),
+    "videostore.store.store": ("VideoStore",),
 }
 """The public names by the modules that define them; the same as the imports above, which are for type checkers."""
 

@@ -56,9 +56,11 @@ def unknown_identifiers(text: str) -> list[str]:
 def _is_in_code(name: str, member: str = "") -> bool:
     if not member:
         return re.search(rf"\b{name}\b", all_code()) is not None
-    body = re.search(rf"^class {name}\b.*?(?=^\S)", all_code(), re.MULTILINE | re.DOTALL)
+    body = re.search(rf"^class {name}\b(?:\((\w+))?.*?(?=^\S)", all_code(), re.MULTILINE | re.DOTALL)
+    if body is None:
+        return False
     defined = rf"(?m)def {member}\b|self\.{member}\b|^    {member}\b *[:=]"
-    return body is not None and re.search(defined, body[0]) is not None
+    return re.search(defined, body[0]) is not None or (body[1] is not None and _is_in_code(body[1], member))
 
 
 @functools.cache

@@ -56,14 +56,24 @@ def _listed_errors(text: str) -> list[str]:
 def signatures_of(value: Any) -> Iterator[str]:
     """The public functions of a class, or a function, as `async def name(start: Moment) -> SavedClip`."""
     if inspect.isfunction(value) or (is_class(value) and not dataclasses.is_dataclass(value)):
-        yield from (_signature(node) for node in _functions(value) if not node.name.startswith("_"))
+        for part in _parts_of(value):
+            yield from (_signature(node) for node in _functions(part) if not node.name.startswith("_"))
     if value in CONSTRUCTED:
         yield from map(_signature, _functions(value.__init__))
 
 
+def _parts_of(value: Any) -> list[Any]:
+    """A function; or a class with those of its bases that are ours and have no name for users."""
+    if not isinstance(value, type):
+        return [value]
+    bases = [one for one in value.__mro__[1:] if one.__module__.startswith("videostore.")]
+    return [value, *(one for one in bases if one.__name__ not in NAMES)]
+
+
 def _functions(value: Any) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    tree = ast.parse(textwrap.dedent(inspect.getsource(value)))
-    return [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    (found,) = ast.parse(textwrap.dedent(inspect.getsource(value))).body
+    nodes = found.body if isinstance(found, ast.ClassDef) else [found]
+    return [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
 
 
 def told_signatures(part: str) -> Iterator[str]:

@@ -22,7 +22,7 @@ from tests.support.machine import Machine as Recording
 from tests.support.packets import RESOLUTION_MS, same_frames
 from videostore.base.errors import MachineError, NothingStoredError, RequestError, UnreadableRangeError, VideoStoreError
 from videostore.remote.client import Machine
-from videostore.store.store import FETCH_LIMIT_BYTES
+from videostore.store.reading import FETCH_LIMIT_BYTES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,8 +13,9 @@ from videostore.base.time_format import format_utc, format_utc_microseconds, up_
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.containers import DEFAULT_CONTAINER
 from videostore.store.answer_budget import AnswerRoom
+from videostore.store.reading import FETCH_LIMIT_BYTES
 from videostore.store.results import Health, StorageState
-from videostore.store.store import FETCH_LIMIT_BYTES, VideoStore
+from videostore.store.store import VideoStore
 from videostore.viam.answer import Base64Text, plain_answer
 
 NAMES = ("save", "fetch", "get-storage-state", "get-save-status")
