@@ -28,6 +28,7 @@ from scripts.fakes.module_process import ROOT
 from scripts.fakes.viam_server import Parent
 from scripts.fakes.viam_services import windows
 from videostore.base.constants import US_PER_SECOND
+from videostore.base.system import favour_event_loop
 from videostore.base.time_format import format_utc_exact
 from videostore.config import StorageConfig, parse_config
 from videostore.ffmpeg.encoder import Encoder
@@ -182,7 +183,8 @@ async def _served(
 ) -> AsyncIterator[tuple[VideoStore, str, Ticker]]:
     """A store behind the module's service, on a socket."""
     attributes = {"sync": "data-manager", "storage": {"size_gb": 1}}
-    reduce_garbage_collections()  # as the module does
+    reduce_garbage_collections()  # as the module does, and so is this
+    favour_event_loop()
     camera = StorageCamera(parse_config(NAME, attributes)[0], None)
     socket = str(directory / f"{storage.storage_path.name}.sock")
     async with VideoStore(NAME, storage, binary=binary, **recording) as store, Ticker() as ticker:

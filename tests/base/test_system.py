@@ -238,3 +238,11 @@ def test_a_process_with_a_secret_leaves_no_core_dump() -> None:
         assert psutil.Process(process.pid).rlimit(psutil.RLIMIT_CORE)[0] == 0
         process.kill()
     forbid_core_dump(process.pid)
+
+
+def test_a_busy_thread_gives_way_to_the_event_loop_within_a_millisecond() -> None:
+    program = (
+        "import sys; from videostore.base import system; system.favour_event_loop(); print(sys.getswitchinterval())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert float(done.stdout) <= 0.001 < sys.getswitchinterval()

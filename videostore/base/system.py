@@ -43,6 +43,7 @@ ENCODERS = {
 IDR_OPTIONS = {"libx265": "forced-idr", "_nvenc": "forced-idr", "_amf": "forced-idr", "_qsv": "forced_idr"}
 """By the end of an encoder's name: the option that makes decoding able to begin at a forced keyframe."""
 
+_GIVE_WAY_S = 0.001
 _ARENA_MAX = -8
 """`M_ARENA_MAX` of glibc's malloc.h."""
 _FLOCK = "hhqqi0q"
@@ -187,6 +188,15 @@ def share_memory() -> None:
     if LINUX:
         with contextlib.suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+
+
+def favour_event_loop() -> None:
+    """Let a thread that is busy in Python give way after 1 ms instead of 5, each time that the event loop wants to run.
+
+    One turn of the loop may have to ask several times. Measured beside a thread that packs a plan, half of all turns
+    begin within 1.7 ms instead of 5.7.
+    """
+    sys.setswitchinterval(_GIVE_WAY_S)
 
 
 def return_memory() -> None:

@@ -30,7 +30,7 @@ from viam.resource.registry import Registry, ResourceCreatorRegistration
 
 from videostore.base.beat import until_beat
 from videostore.base.errors import VideoStoreError
-from videostore.base.system import share_memory
+from videostore.base.system import favour_event_loop, share_memory
 from videostore.base.tasks import off_loop
 from videostore.viam import camera_service, data_manager, video_api
 from videostore.viam.camera import StorageCamera
@@ -136,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     code = 1
     share_memory()
     reduce_garbage_collections()
+    favour_event_loop()
     try:
         asyncio.run(_run(options))
     except SystemExit:  # the SDK lost the connection to the parent
