@@ -113,3 +113,24 @@ def test_a_copy_with_more_ranges_leaves_the_timeline_as_it_was() -> None:
     copy = timeline.with_ranges([Range(32 * US, 58 * US), Range(200 * US, 210 * US)])
     assert seconds(copy) == [(0, 90), (200, 210)]
     assert seconds(timeline) == [(0, 30), (60, 90)]
+
+
+def test_a_summary_has_what_is_stored_of_a_range() -> None:
+    timeline = Timeline()
+    for start_us in (0, 100 * US, 200 * US):
+        timeline.add(start_us, start_us + 10 * US, 1)
+    assert timeline.within(5 * US, 150 * US) == 2
+    assert timeline.summary(5 * US, 150 * US) == [Range(5 * US, 10 * US), Range(100 * US, 110 * US)]
+    assert timeline.summary(11 * US, 99 * US) == []
+    assert timeline.summary(0, 300 * US, 91 * US) == [Range(0, 210 * US)]
+    assert timeline.summary(0, 300 * US, 90 * US) == timeline.ranges()
+
+
+def test_a_summary_of_many_ranges_looks_at_few_of_them() -> None:
+    timeline = Timeline()
+    for number in range(20_000):
+        timeline.add(number * 20 * US, number * 20 * US + US, 1)
+    found = timeline.summary(0, 400_000 * US, 400 * US)
+    assert found == [Range(0, 19_999 * 20 * US + US)]
+    timeline.remove([(100_000 * US, 101_000 * US, 1)], [])
+    assert len(timeline.summary(0, 400_000 * US, 400 * US)) == 2

@@ -152,6 +152,7 @@ STORE = {
     "output-failed": "Standard output cannot be written to: {reason:reason}.",
     "player-failed": "ffplay failed (exit code {exit_code}): {reason:reason}. To watch the clip elsewhere, write it to"
     " a file with `videostore export`.",
+    "web-not-listening": "The page cannot be shown at {address}: {reason:reason}. Choose another port.",
 }
 
 REQUEST = {
@@ -262,7 +263,18 @@ REMOTE_REQUEST = {
     "key-id-wrong": "The id of the API key is not a UUID. It is listed next to the key; the two may be swapped.",
 }
 
-ANY_REQUEST = {**REQUEST, **COMMAND_LINE, **REMOTE_REQUEST}
+WEB_REQUEST = {
+    "no-such-recorder": "There is no recorder {value:value} here.",
+    "no-such-page": "There is nothing at this address.",
+    "recorder-opening": "The recording of {value:value} is still being opened. Try again in a few seconds.",
+    "recorder-not-readable": "The recording of {value:value} cannot be read: {reason:reason}.",
+    "segment-gone": "This part of the recording is gone: the quota or a person deleted it.",
+    "playlist-too-long": "The range from {from_us:time} to {to_us:time} has more than {limit} segments, too many for"
+    " one playlist. Ask for parts of it.",
+    "page-missing": "The page is not part of this installation. The recordings are at hls/RECORDER/index.m3u8.",
+}
+
+ANY_REQUEST = {**REQUEST, **COMMAND_LINE, **REMOTE_REQUEST, **WEB_REQUEST}
 """The sentences of `RequestError` itself."""
 
 MACHINE = {

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from videostore.cli import help_text
 from videostore.cli import import_options as importing
@@ -109,29 +106,3 @@ def import_(
         size_gb=None if size_gb is None else parse_number(size_gb, "--size-gb"),
     )
     return run(work)
-
-
-@register(
-    "serve",
-    help_text.examples(
-        "videostore serve /tmp/videostore.sock",
-        "videostore serve 127.0.0.1:9000 --tcp-mode --log-level debug",
-    ),
-    "viam-server does not need this command: it starts the program with the socket as its first argument.",
-    exit_codes={
-        DONE: "the module was stopped, or the program that started it has ended",
-        FAILED: "failed, for example because the socket cannot be used",
-        REFUSED: "wrong arguments",
-    },
-)
-def serve(
-    socket: Annotated[str, typer.Argument(metavar="SOCKET", help="A Unix socket, or HOST:PORT with --tcp-mode.")],
-    log_level: Annotated[
-        str, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning, error or critical.")
-    ] = "info",
-    tcp_mode: Annotated[bool, typer.Option("--tcp-mode", help="Serve on TCP instead of a Unix socket.")] = False,
-) -> int:
-    """Run the Viam module, as viam-server does."""
-    from videostore.cli import serve as command
-
-    return command.serve(socket, log_level, tcp_mode=tcp_mode)

@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from videostore.base.clock import Clock
 from videostore.base.constants import CLOCK_LEEWAY_US, LONGEST_SEGMENT_US, NEIGHBOUR_US, US_PER_SECOND
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
 from videostore.media.fmp4 import read_ends, read_fragments
-from videostore.media.fragmented_file import NotOursError
+from videostore.media.fragmented_file import FragmentedFile, NotOursError
 from videostore.media.marked_frames import read_damage
 from videostore.media.segment import Segment, describe_fragments
 from videostore.media.segment_names import parse_open_name
@@ -49,6 +49,14 @@ class OpenRun(Protocol):
         ...
 
 
+class OpenContent(NamedTuple):
+    """An open segment, its file, and the fragments in it that are complete."""
+
+    segment: Segment
+    path: Path
+    content: FragmentedFile
+
+
 class OpenSegments:
     """Reads the open segments of the current run, and those that the archive could not close."""
 
@@ -63,10 +71,19 @@ class OpenSegments:
 
     async def find(self, from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
         """Open segments that overlap [from_us, to_us), as far as their fragments are complete."""
+        return [(segment, path) for segment, path, _ in await self.read(from_us, to_us)]
+
+    async def read(self, from_us: int, to_us: int) -> list[OpenContent]:
+        """The same, with what the files hold."""
         run = self._current_run()
         if run is None and not self._archive.unclosed:
             return []
         return await off_loop(_read, run, list(self._archive.unclosed), from_us, to_us)
+
+    async def paths(self) -> list[Path]:
+        """The files of all of them."""
+        run = self._current_run()
+        return list(dict.fromkeys([*(await off_loop(run.open_paths) if run else []), *self._archive.unclosed]))
 
     async def newest_us(self) -> int | None:
         """The end of the newest frame that a clip can contain now; None if nothing is stored, or if the disk does not
@@ -162,7 +179,7 @@ def _read_newest(run: OpenRun | None) -> int | None:
     return None
 
 
-def _read(run: OpenRun | None, unclosed: list[Path], from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
+def _read(run: OpenRun | None, unclosed: list[Path], from_us: int, to_us: int) -> list[OpenContent]:
     found = []
     for path in dict.fromkeys([*(run.open_paths() if run else []), *unclosed]):
         try:
@@ -173,5 +190,5 @@ def _read(run: OpenRun | None, unclosed: list[Path], from_us: int, to_us: int) -
         except (NotOursError, OSError):
             continue
         if segment.start_us < to_us and segment.end_us > from_us:
-            found.append((segment, path))
+            found.append(OpenContent(segment, path, content))
     return found

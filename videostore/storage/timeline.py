@@ -60,6 +60,11 @@ class Timeline:
         self.join(before, after)
 
     @property
+    def start_us(self) -> int | None:
+        """Start of the first range; None if nothing is stored."""
+        return self._starts[0] if self._starts else None
+
+    @property
     def end_us(self) -> int | None:
         """End of the last range; None if nothing is stored."""
         return self._ends[-1] if self._ends else None
@@ -68,6 +73,26 @@ class Timeline:
         """End of the last range that overlaps [from_us, to_us); None if none does."""
         last = bisect.bisect_left(self._starts, to_us) - 1
         return self._ends[last] if last >= 0 and self._ends[last] > from_us else None
+
+    def within(self, from_us: int, to_us: int) -> int:
+        """How many ranges overlap [from_us, to_us)."""
+        return max(0, bisect.bisect_left(self._starts, to_us) - bisect.bisect_right(self._ends, from_us))
+
+    def summary(self, from_us: int, to_us: int, apart_us: int = 0) -> list[Range]:
+        """What is stored of [from_us, to_us). Ranges less than `apart_us` apart are joined, and are not looked at one
+        by one: the cost depends on the result."""
+        found: list[Range] = []
+        at = bisect.bisect_right(self._ends, from_us)
+        while at < len(self._starts) and self._starts[at] < to_us:
+            begin_us, end_us = self._starts[at], self._ends[at]
+            while apart_us:
+                last = bisect.bisect_left(self._starts, end_us + apart_us) - 1
+                if last <= at or end_us >= to_us:
+                    break
+                at, end_us = last, self._ends[last]
+            found.append(Range(max(begin_us, from_us), min(end_us, to_us)))
+            at += 1
+        return found
 
     def nearest(self, from_us: int, to_us: int) -> Range | None:
         """The range that overlaps [from_us, to_us) or is nearest to it; None if nothing is stored."""

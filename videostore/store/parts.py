@@ -38,6 +38,7 @@ from videostore.storage.retention_holds import RetentionHolds
 from videostore.storage.save_record import SaveJob
 from videostore.store.delivery import Delivery
 from videostore.store.request_tasks import RequestTasks
+from videostore.store.viewing import Viewing
 
 _RESTART_S = 1.0
 """Pause before a recorder that failed starts again."""
@@ -96,6 +97,7 @@ class StoreParts:
         self._recorder: Recorder | None = None
         self._archive: Archive
         self._open: OpenSegments
+        self._viewing: Viewing
         self._clips: ClipCutter
         self._delivery: Delivery
         self._retention: Retention
@@ -115,6 +117,7 @@ class StoreParts:
         await self._open_archive()
         self._owned.push_async_callback(self._archive.close)
         self._open = OpenSegments(self._archive, self._clock, lambda: self._run)
+        self._viewing = Viewing(self._archive, self._open)
         workspaces = Workspaces(None if self._read_only else directory / WORK_DIRECTORY)
         self._clips = ClipCutter(
             self._archive,

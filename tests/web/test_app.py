@@ -1,0 +1,52 @@
+"""The application: routes, errors and the guard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiohttp import web as aiohttp_web
+
+from tests.support.web_server import WebServer, run_web
+from videostore.web.answers import Handler
+
+
+class Doorman:
+    """A guard that lets only those in who know a word."""
+
+    async def middleware(self, request: aiohttp_web.Request, handler: Handler) -> aiohttp_web.StreamResponse:
+        if request.headers.get("Authorization") != "sesame":
+            return aiohttp_web.Response(status=401)
+        answer = await handler(request)
+        answer.headers["X-Guarded"] = "yes"
+        return answer
+
+    def routes(self) -> Sequence[aiohttp_web.RouteDef]:
+        async def door(_: aiohttp_web.Request) -> aiohttp_web.StreamResponse:
+            return aiohttp_web.Response(text="door")
+
+        return [aiohttp_web.get("/door", door)]
+
+
+def test_an_unknown_address_is_an_error_in_json(web: WebServer) -> None:
+    for path in (
+        "nowhere",
+        "api/recorders/yard/timeline",
+        "hls/yard/index.m3u8",
+        "static/../app.py",
+        "hls/front-door/x",
+    ):
+        answer = web.get(path)
+        assert answer.status == 404, path
+        assert answer.json["error"] in ("no-such-page", "no-such-recorder")
+        assert answer.json["message"]
+
+
+def test_a_guard_decides_over_every_request(recording: Path) -> None:
+    with run_web([recording], Doorman()) as server:
+        for path in ("", "api/recorders", f"hls/{recording.name}/index.m3u8", "static/x", "nowhere"):
+            assert server.get(path).status == 401, path
+        answer = server.get("api/recorders", {"Authorization": "sesame"})
+        assert (answer.status, answer.headers["X-Guarded"]) == (200, "yes")
+        assert server.get("nowhere", {"Authorization": "sesame"}).headers["X-Guarded"] == "yes"
+        assert server.get("door", {"Authorization": "sesame"}).text == "door"

@@ -1,0 +1,65 @@
+"""HLS: a playlist leads to the recorded frames, and tells when they were captured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import pytest
+
+from tests.support.recording import START_US, US
+from tests.support.web_server import FOREIGN_S, WebServer
+from videostore.web.playlists import date_time
+
+INDEX = "hls/front-door/index.m3u8"
+DAY = f"{INDEX}?from_us={START_US}&to_us={START_US + 7 * US}"
+
+
+def test_a_playlist_has_a_map_for_each_segment_and_the_time_of_each_part(web: WebServer, times: list[int]) -> None:
+    text = web.get(DAY).text
+    pieces = web.pieces(DAY)
+    segments = list(dict.fromkeys(one.uri for one in pieces))
+    assert len(segments) == 4
+    assert text.count("#EXT-X-MAP:") == 4
+    assert text.count("#EXT-X-DISCONTINUITY\n") == 3
+    assert text.endswith("#EXT-X-ENDLIST\n")
+    dates = {date_time(one) for one in times}
+    assert all(one.date in dates for one in pieces)
+    assert pieces[0].date == date_time(times[0])
+    assert sum(one.seconds for one in pieces) == pytest.approx((times[-1] - times[0]) / US, abs=0.2)
+
+
+def test_the_bytes_that_it_names_are_the_recording(web: WebServer, tmp_path: Path, times: list[int]) -> None:
+    frames = 0
+    for number, uri in enumerate(dict.fromkeys(one.uri for one in web.pieces(DAY))):
+        parts = [one.bytes for one in web.pieces(DAY) if one.uri == uri]
+        assert all(parts)
+        header = parts[0][0] if parts[0] else 0
+        data = web.get(f"hls/front-door/{uri}", {"Range": f"bytes=0-{header - 1}"}).body
+        for one in parts:
+            assert one is not None
+            data += web.get(f"hls/front-door/{uri}", {"Range": f"bytes={one[0]}-{one[1] - 1}"}).body
+        path = tmp_path / f"{number}.mp4"
+        path.write_bytes(data)
+        with av.open(str(path)) as container:
+            frames += sum(1 for _ in container.decode(video=0))
+    assert frames == len(times)
+
+
+def test_only_what_a_range_needs_is_in_it(web: WebServer) -> None:
+    pieces = web.pieces(f"{INDEX}?from_us={START_US + 3 * US}&to_us={START_US + 4 * US}")
+    assert 1 <= len(pieces) <= 3
+    assert pieces[0].date <= date_time(START_US + 3 * US)
+    assert pieces[-1].date < date_time(START_US + 4 * US)
+
+
+def test_a_segment_of_the_go_module_is_one_piece(web: WebServer) -> None:
+    (piece,) = web.pieces(f"{INDEX}?from_us={FOREIGN_S * US}&to_us={FOREIGN_S * US + 60 * US}")
+    assert (piece.uri, piece.bytes) == (f"{FOREIGN_S * US}.m4s", None)
+    assert piece.date == date_time(FOREIGN_S * US)
+
+
+def test_times_can_be_in_words(web: WebServer) -> None:
+    found = web.get(f"{INDEX}?from=2024-08-30T06:40:00Z&to=%2B4s")
+    assert found.headers["Content-Type"].startswith("application/vnd.apple.mpegurl")
+    assert len(web.pieces(f"{INDEX}?from=2024-08-30T06:40:00Z&to=%2B4s")) >= 3

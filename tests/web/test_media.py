@@ -1,0 +1,67 @@
+"""Media: the bytes of a segment, whole and in ranges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.web_server import WebServer
+from videostore.media.segment import probe
+from videostore.store.viewing import SegmentKey
+
+
+@pytest.fixture(scope="module")
+def stored(mixed: Path) -> Path:
+    return min(mixed.glob("*.mp4"))
+
+
+@pytest.fixture(scope="module")
+def uri(stored: Path) -> str:
+    return f"hls/front-door/{SegmentKey.of(probe(stored))}.mp4"
+
+
+def test_a_segment_is_sent_byte_by_byte(web: WebServer, stored: Path, uri: str) -> None:
+    answer = web.get(uri)
+    assert (answer.status, answer.body) == (200, stored.read_bytes())
+    assert answer.headers["Content-Type"] == "video/mp4"
+    assert answer.headers["Accept-Ranges"] == "bytes"
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last"),
+    [("0-0", 0, 1), ("10-19", 10, 20), ("100-", 100, None), ("-5", -5, None), ("5-99999999", 5, None)],
+)
+def test_a_range_of_it_is_sent(
+    web: WebServer, stored: Path, uri: str, asked: str, first: int, last: int | None
+) -> None:
+    content = stored.read_bytes()
+    answer = web.get(uri, {"Range": f"bytes={asked}"})
+    assert (answer.status, answer.body) == (206, content[first:last])
+    begin = first % len(content)
+    end = len(content) if last is None else last
+    assert answer.headers["Content-Range"] == f"bytes {begin}-{end - 1}/{len(content)}"
+
+
+def test_a_range_behind_the_end_is_refused(web: WebServer, stored: Path, uri: str) -> None:
+    answer = web.get(uri, {"Range": "bytes=99999999-"})
+    assert (answer.status, answer.headers["Content-Range"]) == (416, f"bytes */{stored.stat().st_size}")
+
+
+def test_what_is_not_a_range_is_passed_over(web: WebServer, stored: Path, uri: str) -> None:
+    assert web.get(uri, {"Range": "lines=1-2"}).body == stored.read_bytes()
+
+
+def test_a_connection_is_used_again(web: WebServer, uri: str, stored: Path) -> None:
+    import http.client
+    from urllib.parse import urlsplit
+
+    address = urlsplit(web.url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+    for _ in range(3):
+        connection.request("GET", f"/{uri}", headers={"Range": "bytes=0-99"})
+        answer = connection.getresponse()
+        assert answer.read() == stored.read_bytes()[:100]
+    connection.request("HEAD", f"/{uri}")
+    assert int(connection.getresponse().headers["Content-Length"]) == stored.stat().st_size
+    connection.close()

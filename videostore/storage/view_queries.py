@@ -1,0 +1,27 @@
+"""What viewers ask of the index. None of it costs more the more is stored."""
+
+from __future__ import annotations
+
+from videostore.base.ranges import DamagedRange, Range
+from videostore.media.damage_statement import parse_damage
+from videostore.storage.index import OVERLAP, STORED, Index
+
+
+async def name_of(index: Index, start_us: int, run_us: int | None, within_us: int) -> str | None:
+    """The file of the segment of a run that begins at a time, or at most `within_us` from it; None if there is none.
+
+    Without a run, it is one of another program.
+    """
+    query = (
+        f"SELECT file_name FROM files WHERE {STORED} AND start_us >= ? AND start_us <= ? AND run_us IS ?"
+        " ORDER BY abs(start_us - ?), file_name LIMIT 1"
+    )
+    rows = await index._database.read(query, (start_us - within_us, start_us + within_us, run_us, start_us))
+    return str(rows[0][0]) if rows else None
+
+
+async def damage_within(index: Index, asked: Range, limit: int) -> list[DamagedRange]:
+    """The damage in the segments that overlap a range, at most in `limit` of these."""
+    query = f"SELECT damaged FROM files WHERE damaged IS NOT NULL AND {STORED} AND {OVERLAP} ORDER BY start_us LIMIT ?"
+    rows = await index._database.read(query, (asked.from_us, asked.to_us, asked.from_us, limit))
+    return [one for (text,) in rows for one in parse_damage(text)]

@@ -1,0 +1,182 @@
+"""Viewing: what players and pages need of a recording: where its segments are, and what is stored when.
+
+Nothing here costs more the more is stored: it is looked up in the index, and has a bound.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from videostore.base.constants import NEIGHBOUR_US, RANGE_SLOP_US
+from videostore.base.ranges import MOST_DAMAGED, DamagedRange, Range, damaged_within, merge_ranges
+from videostore.base.tasks import off_loop
+from videostore.media.fragmented_file import FragmentedFile
+from videostore.media.segment import Segment
+from videostore.storage.archive import Archive
+from videostore.storage.directory_lock import is_locked
+from videostore.storage.open_segments import OpenSegments
+from videostore.storage.succession import joins
+from videostore.storage.view_queries import damage_within, name_of
+
+_SAME_US = 2000
+"""The first frame of a segment that is open and of the same one when it is closed are dated so closely."""
+_CLOSING_S = 2.0
+"""How long a segment that was just closed may take until its new name is known."""
+_GROWS_WITHIN_S = 5.0
+"""An open segment grows once a second while the camera sends images."""
+_ALWAYS_US = 1 << 62
+_KEY = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentKey:
+    """What names a segment while it is open and afterwards: when it begins, and in which run."""
+
+    start_us: int
+    run_us: int | None
+
+    def __str__(self) -> str:
+        return str(self.start_us) if self.run_us is None else f"{self.start_us}-{self.run_us}"
+
+    @classmethod
+    def of(cls, segment: Segment) -> SegmentKey:
+        """The key of a segment."""
+        return cls(segment.start_us, segment.run_us)
+
+    @classmethod
+    def parse(cls, text: str) -> SegmentKey | None:
+        """The key that a text is; None if it is none."""
+        match = _KEY.fullmatch(text)
+        return cls(int(match[1]), int(match[2]) if match[2] else None) if match else None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewedSegment:
+    """A segment, and where its file is at the moment."""
+
+    key: SegmentKey
+    segment: Segment
+    path: Path
+    content: FragmentedFile | None = None
+    """What an open segment holds so far; None of a closed one."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may grow."""
+        return self.content is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewedRanges:
+    """What is stored in a range of time."""
+
+    ranges: tuple[Range, ...]
+    exact: bool
+    """Whether these are all; otherwise ranges that are near each other are joined."""
+    damaged: tuple[DamagedRange, ...]
+    first_us: int | None
+    """Where the recording begins; None if nothing is stored."""
+    newest_us: int | None
+    """Where it ends."""
+
+
+class Viewing:
+    """Looks up what one store holds."""
+
+    def __init__(self, archive: Archive, opened: OpenSegments) -> None:
+        self._archive = archive
+        self._open = opened
+
+    async def segments(self, from_us: int, to_us: int = _ALWAYS_US, limit: int = -1) -> list[ViewedSegment]:
+        """The segments that overlap [from_us, to_us), by start; with a `limit`, the first ones."""
+        opened = await self._opened(from_us, to_us)  # first: what is closed meanwhile is then found by its new name
+        closed = await self._archive.index.select(from_us, to_us, limit)
+        found = {SegmentKey.of(one): one for one in reversed(closed)}
+        viewed = [ViewedSegment(key, one, self._archive.directory / one.file_name) for key, one in found.items()]
+        viewed += [one for one in opened if one.key not in found]
+        viewed.sort(key=lambda one: (one.key.start_us, one.key.run_us or 0))
+        return viewed if limit < 0 else viewed[:limit]
+
+    async def path_of(self, key: SegmentKey) -> Path | None:
+        """Where the file of a segment is at the moment; None if it is gone."""
+        for _ in range(3):  # it may be closed, and be indexed, between two of the steps
+            name = await name_of(self._archive.index, key.start_us, key.run_us, _SAME_US)
+            if name is not None:
+                return self._archive.directory / name
+            for one in await self._opened(key.start_us - _SAME_US, key.start_us + _SAME_US):
+                if one.key.run_us == key.run_us and abs(one.key.start_us - key.start_us) <= _SAME_US:
+                    return one.path
+            if await self._archive.is_closing():
+                await self._archive.wait_until_indexed(key.start_us, _CLOSING_S)
+        return None
+
+    async def newest_us(self) -> int | None:
+        """The end of the newest whole fragment; None if nothing is stored."""
+        return (await self.extent_us())[1]
+
+    async def extent_us(self) -> tuple[int | None, int | None]:
+        """Where the recording begins and ends; None if nothing is stored."""
+        return self._extent_us([one.segment for one in await self._opened(0, _ALWAYS_US)])
+
+    def _extent_us(self, opened: Sequence[Segment]) -> tuple[int | None, int | None]:
+        timeline = self._archive.timeline
+        first = [one for one in (timeline.start_us, *(one.start_us for one in opened)) if one is not None]
+        last = [one for one in (timeline.end_us, *(one.end_us for one in opened)) if one is not None]
+        return min(first, default=None), max(last, default=None)
+
+    async def is_recording(self) -> bool:
+        """Whether a recording is in progress: a recorder has the directory, and an open segment has just grown."""
+        paths = await self._open.paths()
+        return bool(paths) and await off_loop(_is_recording, self._archive.directory, paths)
+
+    async def ranges(self, asked: Range, most: int) -> ViewedRanges:
+        """What is stored of a range, in at most about `most` ranges."""
+        opened = [one.segment for one in await self._opened(0, _ALWAYS_US)]
+        timeline = self._archive.timeline
+        within = timeline.within(asked.from_us, asked.to_us)
+        apart_us = 0 if within <= most else (asked.to_us - asked.from_us) // most
+        ranges = timeline.summary(asked.from_us, asked.to_us, apart_us)
+        spans = await self._open_ranges(opened)
+        ranges = merge_ranges([*ranges, *_clipped(spans, asked)], RANGE_SLOP_US)
+        damaged = await damage_within(self._archive.index, asked, MOST_DAMAGED)
+        damaged += [one for segment in opened for one in segment.damaged]
+        first_us, newest_us = self._extent_us(opened)
+        return ViewedRanges(
+            tuple(ranges),
+            exact=apart_us == 0,
+            damaged=damaged_within(damaged, asked),
+            first_us=first_us,
+            newest_us=newest_us,
+        )
+
+    async def _open_ranges(self, opened: Sequence[Segment]) -> list[Range]:
+        if not opened:
+            return []
+        before_us = min(one.start_us for one in opened) - NEIGHBOUR_US
+        closed = await self._archive.index.select(before_us, max(one.end_us for one in opened) + NEIGHBOUR_US)
+        return [*(Range(one.start_us, one.end_us) for one in opened), *joins([*closed, *opened])]
+
+    async def _opened(self, from_us: int, to_us: int) -> list[ViewedSegment]:
+        return [
+            ViewedSegment(SegmentKey.of(one.segment), one.segment, one.path, one.content)
+            for one in await self._open.read(from_us, to_us)
+        ]
+
+
+def _is_recording(directory: Path, opened: Sequence[Path]) -> bool:
+    """Blocking."""
+    for path in opened:
+        with contextlib.suppress(OSError):
+            if abs(time.time() - path.stat().st_mtime) < _GROWS_WITHIN_S:
+                return is_locked(directory)
+    return False
+
+
+def _clipped(ranges: Sequence[Range], asked: Range) -> list[Range]:
+    found = (Range(max(one.from_us, asked.from_us), min(one.to_us, asked.to_us)) for one in ranges)
+    return [one for one in found if one.from_us < one.to_us]

@@ -1,0 +1,104 @@
+"""The API: what the page and programs ask of the recorders, in JSON."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+from aiohttp import web
+
+import videostore
+from videostore.web.answers import json_answer
+from videostore.web.recorders import Recorder, Recorders
+from videostore.web.times import bound, checked_range, now_us, number
+
+_MOST_RANGES = 2000
+_LARGEST_MOST = 10_000
+
+
+class ApiRoutes:
+    """Answers the requests below `api/`."""
+
+    def __init__(self, recorders: Recorders) -> None:
+        self._recorders = recorders
+
+    def routes(self) -> list[web.RouteDef]:
+        """What it answers."""
+        return [
+            web.get("/api/recorders", self.recorders),
+            web.get("/api/recorders/{id}/timeline", self.timeline),
+        ]
+
+    async def recorders(self, request: web.Request) -> web.StreamResponse:
+        """The recorders, and the time here."""
+        found = [
+            {
+                "id": one.id,
+                "name": one.name,
+                "live": await one.is_recording(),
+                "saves": one.place.upload_path is not None,
+                "trouble": None if one.trouble is None else str(one.trouble),
+            }
+            for one in self._recorders
+        ]
+        offset = datetime.now().astimezone().utcoffset()
+        return json_answer(
+            {
+                "recorders": found,
+                "zone": zone_name(),
+                "offset_minutes": 0 if offset is None else round(offset.total_seconds() / 60),
+                "now_us": now_us(),
+                "version": videostore.__version__,
+            }
+        )
+
+    async def timeline(self, request: web.Request) -> web.StreamResponse:
+        """What is stored of a range, or of everything."""
+        recorder = self._recorder_of(request)
+        viewing = (await recorder.store())._viewing
+        from_us, to_us = bound(request.query, "from"), bound(request.query, "to")
+        most = number(request.query.get("most", str(_MOST_RANGES)), "most", 1, _LARGEST_MOST)
+        if from_us is None or to_us is None:
+            first_us, last_us = await viewing.extent_us()
+            from_us = (first_us or 0) if from_us is None else from_us
+            to_us = max(last_us or 0, from_us + 1) if to_us is None else to_us
+        asked = checked_range(from_us, to_us)
+        found = await viewing.ranges(asked, most)
+        return json_answer(
+            {
+                "from_us": asked.from_us,
+                "to_us": asked.to_us,
+                "first_us": found.first_us,
+                "newest_us": found.newest_us,
+                "recording": await recorder.is_recording(),
+                "ranges": [[one.from_us, one.to_us] for one in found.ranges],
+                "gaps": [],
+                "damaged": [
+                    {"from_us": one.from_us, "to_us": one.to_us, "reason": one.reason} for one in found.damaged
+                ],
+                "events": [],
+                "exact": found.exact,
+            }
+        )
+
+    def _recorder_of(self, request: web.Request) -> Recorder:
+        return self._recorders.get(request.match_info["id"])
+
+
+def zone_name() -> str | None:
+    """The IANA name of the time zone of this machine; None if the system does not tell it."""
+    named = os.environ.get("TZ", "").removeprefix(":")
+    if "/" in named and not named.startswith("/"):
+        return named
+    if named:
+        return "UTC" if named == "UTC" else None
+    try:
+        target = os.readlink("/etc/localtime")
+    except OSError:
+        try:
+            return Path("/etc/timezone").read_text(encoding="utf-8").strip() or None
+        except (OSError, ValueError):
+            return None
+    _, found, name = target.partition("zoneinfo/")
+    return (name or None) if found else None

@@ -1,0 +1,56 @@
+"""The application: the routes of the server, and what every request passes through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from videostore.web.answers import Handler, errors_as_answers
+from videostore.web.api import ApiRoutes
+from videostore.web.hls import HlsRoutes
+from videostore.web.page_files import PageRoutes
+from videostore.web.recorders import Recorders
+
+_LARGEST_BODY = 1 << 16
+"""What a client may send: the JSON of a save."""
+
+
+class Guard(Protocol):
+    """Decides which requests are answered, and adds what every answer must have."""
+
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request, or let the handler do it."""
+        ...
+
+    def routes(self) -> Sequence[web.RouteDef]:
+        """What it answers itself."""
+        ...
+
+
+def make_app(recorders: Recorders, guard: Guard | None = None, routes: Sequence[web.RouteDef] = ()) -> web.Application:
+    """The application that shows recorders; `routes` are answered besides. It closes the recorders when it ends."""
+    middlewares: list[Middleware] = [errors_as_answers]
+    if guard is not None:
+        middlewares.insert(0, _as_middleware(guard))
+    app = web.Application(middlewares=middlewares, client_max_size=_LARGEST_BODY)
+    app.add_routes(HlsRoutes(recorders).routes())
+    app.add_routes(ApiRoutes(recorders).routes())
+    app.add_routes([*routes, *(guard.routes() if guard is not None else ())])
+    app.add_routes(PageRoutes().routes())
+
+    async def close(_: web.Application) -> None:
+        await recorders.close()
+
+    app.on_cleanup.append(close)
+    return app
+
+
+def _as_middleware(guard: Guard) -> Middleware:
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await guard.middleware(request, handler)
+
+    return guarded

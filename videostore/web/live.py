@@ -1,0 +1,101 @@
+"""The live window: the newest parts of a recording, numbered as they come, for all viewers together.
+
+A viewer asks every second. However many there are, the open segment is read once for all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+
+from videostore.base.constants import US_PER_SECOND
+from videostore.store.viewing import SegmentKey, ViewedSegment, Viewing
+from videostore.web.parts import PartTables
+from videostore.web.playlists import Entry, playlist
+
+_WINDOW_US = 60 * US_PER_SECOND
+"""How far a live viewer can go back without asking for a range."""
+_MOST_ENTRIES = 600
+_FRESH_S = 0.3
+"""For so long a playlist is given out again."""
+_NUMBERS_PER_S = 20
+"""More than parts come: after a restart of the server the numbers are higher than before it."""
+_ALWAYS_US = 1 << 62
+
+
+class LiveWindow:
+    """The parts that a live playlist of one recorder has."""
+
+    def __init__(self, viewing: Viewing, tables: PartTables) -> None:
+        self._viewing = viewing
+        self._tables = tables
+        self._entries: deque[Entry] = deque()
+        self._sequence = 0
+        self._discontinuities = 0
+        self._target_s = 1
+        self._text = ""
+        self._made = 0.0
+        self._making = asyncio.Lock()
+
+    async def playlist(self) -> str:
+        """The playlist of this moment."""
+        async with self._making:
+            if not self._text or time.monotonic() - self._made > _FRESH_S:
+                await self._refresh()
+                self._made = time.monotonic()
+            return self._text
+
+    async def _refresh(self) -> None:
+        newest_us = await self._viewing.newest_us()
+        if newest_us is not None:
+            if self._entries and newest_us - self._entries[-1].part.end_us > _WINDOW_US:  # not watched meanwhile
+                self._clear()
+            from_us = self._entries[-1].part.start_us if self._entries else newest_us - _WINDOW_US // 2
+            for segment in await self._viewing.segments(from_us, _ALWAYS_US, _MOST_ENTRIES):
+                await self._take(segment)
+            self._forget(newest_us)
+        longest_us = max((one.part.end_us - one.part.start_us for one in self._entries), default=0)
+        self._target_s = max(self._target_s, (longest_us + US_PER_SECOND // 2) // US_PER_SECOND)
+        self._text = playlist(
+            self._entries,
+            ended=False,
+            sequence=self._sequence,
+            discontinuities=self._discontinuities,
+            target_s=self._target_s,
+        )
+
+    async def _take(self, segment: ViewedSegment) -> None:
+        last = self._entries[-1] if self._entries else None
+        if last is not None and (segment.key.start_us, segment.key.run_us or 0) < _order(last.key):
+            return
+        if (table := await self._tables.read(segment)) is None:
+            return
+        for part in table.parts:
+            if last is None or last.key != segment.key or part.begin_byte >= last.part.end_byte:
+                self._add(Entry(segment.key, table.header_bytes, part))
+
+    def _add(self, entry: Entry) -> None:
+        if not self._entries and not self._sequence:
+            self._sequence = int(time.time() * _NUMBERS_PER_S)
+        self._entries.append(entry)
+
+    def _forget(self, newest_us: int) -> None:
+        while self._entries and (
+            self._entries[0].part.end_us < newest_us - _WINDOW_US or len(self._entries) > _MOST_ENTRIES
+        ):
+            self._drop_first()
+
+    def _clear(self) -> None:
+        while self._entries:
+            self._drop_first()
+
+    def _drop_first(self) -> None:
+        gone = self._entries.popleft()
+        self._sequence += 1
+        if self._entries and self._entries[0].key != gone.key:
+            self._discontinuities += 1
+
+
+def _order(key: SegmentKey) -> tuple[int, int]:
+    return key.start_us, key.run_us or 0

@@ -1,0 +1,70 @@
+"""Playlists: the text of HLS (RFC 8216) that names the bytes of segments. Pure: nothing is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from videostore.base.constants import US_PER_SECOND
+from videostore.store.viewing import SegmentKey
+from videostore.web.parts import Part
+
+TYPE = "application/vnd.apple.mpegurl"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One piece of a playlist: a part of a segment, or all of it."""
+
+    key: SegmentKey
+    header_bytes: int | None
+    """None if that is not known: then the whole segment is one piece, and the server finds its bytes."""
+    part: Part
+
+
+def entry_uri(entry: Entry) -> str:
+    """What a playlist calls the bytes of an entry."""
+    return f"{entry.key}.mp4" if entry.header_bytes is not None else f"{entry.key}.m4s"
+
+
+def playlist(
+    entries: Sequence[Entry], *, ended: bool, sequence: int = 0, discontinuities: int = 0, target_s: int = 1
+) -> str:
+    """A media playlist. `sequence` and `discontinuities` count what was before it. It lasts `target_s` or longer."""
+    longest_us = max((one.part.end_us - one.part.start_us for one in entries), default=0)
+    target_s = max(target_s, (longest_us + US_PER_SECOND // 2) // US_PER_SECOND)
+    lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{target_s}"]
+    lines += [f"#EXT-X-MEDIA-SEQUENCE:{sequence}"] if sequence else []
+    lines += [f"#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuities}"] if discontinuities else []
+    lines += ["#EXT-X-PLAYLIST-TYPE:VOD"] if ended else []
+    lines += _entry_lines(entries)
+    lines += ["#EXT-X-ENDLIST"] if ended else []
+    return "\n".join([*lines, ""])
+
+
+def _entry_lines(entries: Iterable[Entry]) -> list[str]:
+    lines: list[str] = []
+    last: Entry | None = None
+    for one in entries:
+        part = one.part
+        if last is None or last.key != one.key:
+            lines += ["#EXT-X-DISCONTINUITY"] if last is not None else []
+            if one.header_bytes is None:
+                lines.append(f'#EXT-X-MAP:URI="{one.key}.init.mp4"')
+            else:
+                lines.append(f'#EXT-X-MAP:URI="{one.key}.mp4",BYTERANGE="{one.header_bytes}@0"')
+        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time(part.start_us)}")
+        lines.append(f"#EXTINF:{(part.end_us - part.start_us) / US_PER_SECOND:.6f},")
+        if one.header_bytes is not None:
+            lines.append(f"#EXT-X-BYTERANGE:{part.end_byte - part.begin_byte}@{part.begin_byte}")
+        lines.append(entry_uri(one))
+        last = one
+    return lines
+
+
+def date_time(time_us: int) -> str:
+    """A time as playlists write it, to the microsecond."""
+    seconds, us = divmod(time_us, US_PER_SECOND)
+    moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{us:06d}Z"

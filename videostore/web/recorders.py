@@ -1,0 +1,207 @@
+"""Recorders: the storage directories that a server shows. They come and go while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from videostore.base.errors import RequestError, VideoStoreError, reason_of
+from videostore.base.tasks import end_task, off_loop
+from videostore.ffmpeg.process import find_ffmpeg
+from videostore.store.store import VideoStore
+from videostore.web.live import LiveWindow
+from videostore.web.parts import PartTables
+from videostore.web.segment_bytes import SegmentBytes
+
+_RETRY_S = 10.0
+"""How often a directory that cannot be opened is tried again."""
+_OPEN_WITHIN_S = 5.0
+"""A request waits so long for a directory that is being opened. One of 300,000 segments takes a few seconds."""
+_LIVE_FOR_S = 2.0
+"""How long it is believed whether a recording is in progress."""
+_NOT_SLUG = re.compile(r"[^a-z0-9]+")
+_SLUG_CHARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderPlace:
+    """Where a recorder stores, as the command line or the module names it."""
+
+    name: str
+    directory: Path
+    upload_path: Path | None = None
+    """Where clips for upload go; None if there is no such place."""
+
+
+class Recorder:
+    """A recorder that is shown: a read-only store over its directory, which is opened in the background."""
+
+    def __init__(self, id: str, place: RecorderPlace, logger: logging.Logger) -> None:
+        """`start` opens it; `close` ends it."""
+        self.id = id
+        self.place = place
+        self.tables = PartTables()
+        self.trouble: VideoStoreError | None = None
+        """Why its directory cannot be opened; None if it can, or was not tried yet."""
+        self._logger = logger
+        self._store: VideoStore | None = None
+        self._ready = asyncio.Event()
+        self._opening: asyncio.Task[None] | None = None
+        self._live: LiveWindow | None = None
+        self._segments: SegmentBytes | None = None
+        self._recording = False
+        self._looked = 0.0
+
+    @property
+    def name(self) -> str:
+        """The name by which people know it."""
+        return self.place.name
+
+    def start(self) -> None:
+        """Begin to open the directory."""
+        self._opening = asyncio.create_task(self._open())
+
+    async def close(self) -> None:
+        """End everything of it."""
+        if self._opening is not None:
+            await end_task(self._opening)
+        if self._store is not None:
+            await self._store.close()
+
+    async def store(self) -> VideoStore:
+        """Its store, as soon as it is open.
+
+        Raises:
+            RequestError: its directory cannot be opened, or is not open yet.
+        """
+        if self._store is None or not self._ready.is_set():
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._ready.wait(), _OPEN_WITHIN_S if self.trouble is None else 0.1)
+        if self._store is None or not self._ready.is_set():
+            if self.trouble is not None:
+                raise RequestError("recorder-not-readable", value=self.name, reason=str(self.trouble))
+            raise RequestError("recorder-opening", value=self.name)
+        return self._store
+
+    async def live(self) -> LiveWindow:
+        """What its viewers see live.
+
+        Raises:
+            RequestError: as `store`.
+        """
+        store = await self.store()
+        if self._live is None:
+            self._live = LiveWindow(store._viewing, self.tables)
+        return self._live
+
+    async def segments(self) -> SegmentBytes:
+        """Opens its segments.
+
+        Raises:
+            RequestError: as `store`.
+        """
+        store = await self.store()
+        if self._segments is None:
+            self._segments = SegmentBytes(store._viewing, await off_loop(find_ffmpeg))
+        return self._segments
+
+    async def is_recording(self) -> bool:
+        """Whether a recording is in progress."""
+        if self._store is not None and time.monotonic() - self._looked > _LIVE_FOR_S:
+            self._looked = time.monotonic()
+            self._recording = await self._store._viewing.is_recording()
+        return self._recording
+
+    async def _open(self) -> None:
+        while True:
+            store = VideoStore.open(
+                self.place.directory, name=self.place.name, upload_path=self.place.upload_path, logger=self._logger
+            )
+            try:
+                await store.start()
+            except VideoStoreError as error:
+                if self.trouble is None or str(self.trouble) != str(error):
+                    self._logger.error("%s cannot be shown: %s", self.name, error)
+                self.trouble = error
+            except Exception as error:
+                self._logger.exception("%s cannot be shown. Trying again.", self.name)
+                self.trouble = VideoStoreError("storage-unusable", path=self.place.directory, reason=reason_of(error))
+            else:
+                self._store, self.trouble = store, None
+                self._ready.set()
+                return
+            await asyncio.sleep(_RETRY_S)
+
+
+class Recorders:
+    """All recorders of a server. Owns them until `close`."""
+
+    def __init__(self, logger: logging.Logger | None = None) -> None:
+        self._logger = logger or logging.getLogger("videostore")
+        self._by_id: dict[str, Recorder] = {}
+        self.on_change: list[Callable[[], None]] = []
+        """Called when a recorder was added or removed."""
+
+    def __iter__(self) -> Iterator[Recorder]:
+        return iter(list(self._by_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def add(self, place: RecorderPlace) -> Recorder:
+        """Show a recorder from now on. Its directory is opened in the background, and may not exist yet."""
+        recorder = Recorder(self._free_id(place.name), place, self._logger)
+        self._by_id[recorder.id] = recorder
+        recorder.start()
+        self._changed()
+        return recorder
+
+    async def remove(self, recorder: Recorder) -> None:
+        """Show a recorder no more."""
+        self._by_id.pop(recorder.id, None)
+        self._changed()
+        await recorder.close()
+
+    async def close(self) -> None:
+        """Remove all."""
+        for one in self:
+            await self.remove(one)
+
+    def get(self, id: str) -> Recorder:
+        """The recorder with an id.
+
+        Raises:
+            RequestError: there is none.
+        """
+        if (found := self._by_id.get(id)) is None:
+            raise RequestError("no-such-recorder", value=id)
+        return found
+
+    def named(self, name: str) -> Recorder | None:
+        """The recorder with a name; None if there is none."""
+        return next((one for one in self if one.name == name), None)
+
+    def _free_id(self, name: str) -> str:
+        plain = slug(name)
+        number, id = 1, plain
+        while id in self._by_id:
+            number += 1
+            id = f"{plain}-{number}"
+        return id
+
+    def _changed(self) -> None:
+        for call in self.on_change:
+            call()
+
+
+def slug(name: str) -> str:
+    """A name as addresses write it: `Front Door` is `front-door`."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return _NOT_SLUG.sub("-", plain).strip("-")[:_SLUG_CHARS] or "recorder"
