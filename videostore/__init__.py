@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from videostore.base.files import AnyPath
     from videostore.base.ranges import DamagedRange, Range
     from videostore.base.time_parsing import Moment
+    from videostore.clips.picture import Snapshot
     from videostore.clips.progress import OnProgress
     from videostore.config.model import StorageConfig, VideoConfig
     from videostore.ffmpeg.encoder import Encoder
@@ -111,6 +112,7 @@ __all__ = [
     "SaveJob",
     "SaveStatus",
     "SavedClip",
+    "Snapshot",
     "SoundFormat",
     "SoundPacket",
     "Source",
@@ -158,6 +160,7 @@ _MODULES = {
         "Range",
     ),
     "videostore.base.time_parsing": ("Moment",),
+    "videostore.clips.picture": ("Snapshot",),
     "videostore.clips.progress": ("OnProgress",),
     "videostore.config.model": (
         "StorageConfig",

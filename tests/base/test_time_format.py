@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.support.zones import KOLKATA, UTC, in_zone
 from videostore.base.time_format import (
+    format_iso,
     format_local,
     format_position,
     format_seconds,
@@ -83,3 +84,8 @@ def test_positions_have_hours_and_microseconds() -> None:
         "0:01:02.500000",
         "100:00:00.000001",
     ]
+
+
+def test_the_form_of_rfc_3339_has_all_microseconds() -> None:
+    assert format_iso(us(2026, 11, 22, 16, 39, 20) + 7) == "2026-11-22T16:39:20.000007Z"
+    assert format_iso(us(2026, 11, 22)) == "2026-11-22T00:00:00.000000Z"

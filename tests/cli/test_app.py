@@ -17,7 +17,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[
 
 
 def test_the_help_is_readable_in_80_columns_without_colours_and_has_examples(program: Program) -> None:
-    commands = ["", "state", "export", "play", "when", "verify", "record", "import", "web", "serve"]
+    commands = ["", "state", "export", "snapshot", "play", "when", "verify", "record", "import", "web", "serve"]
     assert {*commands} == {"", *COMMANDS}
     with ThreadPoolExecutor(2) as pool:
         for command, done in zip(commands, pool.map(lambda c: program(*c.split(), "--help"), commands), strict=True):
@@ -26,7 +26,7 @@ def test_the_help_is_readable_in_80_columns_without_colours_and_has_examples(pro
             assert f"  videostore {command or 'state'} " in done.out
             assert "\n  Exit codes:\n    0 " in done.out
             short = re.findall(r"^  (-[a-z0-9]), --", done.out, re.MULTILINE)
-            assert short == (["-o"] if command == "export" else [])  # none that could be taken for a time
+            assert short == (["-o"] if command in ("export", "snapshot") else [])  # none that could be taken for a time
 
 
 def test_a_path_in_place_of_a_command_is_an_error_with_fields() -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import io
 import struct
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
-from videostore.media.exif import read_orientation
+from videostore.media.exif import read_orientation, with_capture_time
 
 
 def exif(orientation: int, order: str = "<", kind: int = 3) -> bytes:
@@ -37,3 +39,18 @@ def test_without_a_valid_orientation_it_is_upright(data: bytes) -> None:
 @given(st.sampled_from([b"", b"II*\0", b"MM\0*"]), st.binary(max_size=100))
 def test_any_bytes_have_an_orientation(head: bytes, tail: bytes) -> None:
     assert 1 <= read_orientation(head + tail) <= 8
+
+
+@pytest.mark.parametrize("captured_us", [0, 1_725_000_000_123_457, 4_102_444_800_000_000])
+def test_a_capture_time_is_written_to_the_microsecond(captured_us: int) -> None:
+    plain = io.BytesIO()
+    Image.new("RGB", (16, 16), "red").save(plain, "JPEG")
+    dated = with_capture_time(plain.getvalue(), captured_us)
+    assert dated[:2] + dated[4 + int.from_bytes(dated[4:6], "big") :] == plain.getvalue()
+    image = Image.open(io.BytesIO(dated))
+    image.load()
+    tags = image.getexif().get_ifd(ExifTags.IFD.Exif)
+    assert tags[ExifTags.Base.OffsetTimeOriginal] == "+00:00"
+    told = f"{tags[ExifTags.Base.DateTimeOriginal]}.{tags[ExifTags.Base.SubsecTimeOriginal]}"
+    captured = datetime.strptime(told, "%Y:%m:%d %H:%M:%S.%f").replace(tzinfo=timezone.utc)
+    assert captured == datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=captured_us)

@@ -134,3 +134,11 @@ def test_a_summary_of_many_ranges_looks_at_few_of_them() -> None:
     assert found == [Range(0, 19_999 * 20 * US + US)]
     timeline.remove([(100_000 * US, 101_000 * US, 1)], [])
     assert len(timeline.summary(0, 400_000 * US, 400 * US)) == 2
+
+
+def test_the_ranges_around_a_moment_are_found() -> None:
+    timeline = timeline_of((0, 30), (60, 90))
+    first, second = timeline.ranges()
+    found = [timeline.around(at_s * US) for at_s in (-1, 0, 45, 60, 100)]
+    assert found == [(None, first), (first, second), (first, second), (second, None), (second, None)]
+    assert Timeline().around(0) == (None, None)

@@ -10,7 +10,7 @@ from videostore.base.errors import RequestError, TimestampError
 from videostore.base.ranges import Range
 from videostore.base.time_parsing import Moment
 from videostore.storage.timeline import Timeline
-from videostore.store.request_range import parse_request_range
+from videostore.store.request_range import parse_moment, parse_request_range
 
 NOW_US = START_US + 3600 * US
 CLOCK = FixedClock(wall=NOW_US)
@@ -86,3 +86,19 @@ def test_video_from_before_the_clock_was_set_back_can_be_requested_up_to_its_end
     assert parse(stored.from_us, stored.to_us + CLOCK_LEEWAY_US, timeline) == stored
     assert refusal(stored.from_us, stored.to_us + CLOCK_LEEWAY_US + 1, timeline).code == "to-in-future"
     assert refusal(stored.from_us - US, stored.to_us + 60 * US).code == "to-in-future"  # if nothing is stored there
+
+
+def test_a_moment_is_read_in_any_form_and_not_in_the_future() -> None:
+    assert parse_moment("-1m", CLOCK, Timeline()) == NOW_US - 60 * US
+    assert parse_moment(NOW_US + CLOCK_LEEWAY_US, CLOCK, Timeline()) == NOW_US
+    with pytest.raises(RequestError) as error:
+        parse_moment(NOW_US + CLOCK_LEEWAY_US + 1, CLOCK, Timeline())
+    assert (error.value.code, error.value.clock_us) == ("moment-in-future", NOW_US)
+    with pytest.raises(TimestampError):
+        parse_moment("soon", CLOCK, Timeline())
+
+
+def test_a_moment_from_before_the_clock_was_set_back_can_be_asked_for() -> None:
+    timeline = Timeline()
+    timeline.add(NOW_US + 600 * US, NOW_US + 700 * US, 10)
+    assert parse_moment(NOW_US + 650 * US, CLOCK, timeline) == NOW_US + 650 * US

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -11,12 +12,13 @@ from typing import Any
 
 import av
 import pytest
+from PIL import Image
 
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.clapping import clapping, record_clapping
 from tests.support.recording import START_US, US, FixedClock, Stores, until
 from videostore.base.errors import VideoStoreError
-from videostore.base.time_format import format_local, format_utc, format_utc_exact, format_utc_microseconds
+from videostore.base.time_format import format_iso, format_local, format_utc, format_utc_exact, format_utc_microseconds
 from videostore.base.timestamps import parse_timestamp
 from videostore.storage.segment_files import close_segment
 from videostore.store.store import VideoStore
@@ -314,3 +316,36 @@ async def test_a_range_between_two_frames_is_refused_with_the_times_of_both(
     sentence = await refusal(store, command)
     assert sentence.startswith("No frame was captured in the range from")
     assert f"{format_utc_microseconds(times[3])} and {format_utc_microseconds(times[4])}." in sentence
+
+
+# Pictures
+
+
+async def test_get_frame_returns_the_picture_of_a_moment(store: VideoStore, times: list[int]) -> None:
+    found = await execute(store, {"command": "get-frame", "at": format_utc_microseconds(times[27])})
+    image = Image.open(io.BytesIO(base64.b64decode(found.pop("image"), validate=True)))
+    assert image.size == (found["width"], found["height"]) == (320, 180)
+    assert found.pop("captured_at") == format_iso(times[27])
+    assert found == {"command": "get-frame", "captured_us": times[27], "width": 320, "height": 180, "exact": True}
+    narrow = await execute(
+        store, {"command": "get-frame", "at": format_utc_microseconds(times[27]), "width": 100.0, "exact": False}
+    )
+    assert (narrow["width"], narrow["height"], narrow["exact"]) == (100, 56, False)
+    assert narrow["captured_us"] < times[27]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "at timestamp not found"),
+        ({"at": "yesterday"}, "yesterday"),
+        ({"at": "2124-08-30_06-40-01Z"}, "'at' is in the future"),
+        ({"at": "2024-08-30_06-50-01Z"}, "Nothing is recorded at 2024-08-30_06-50-01.000Z. The last frame before it"),
+        ({"at": "2024-08-30_06-40-01Z", "width": 3}, "'width' is 3. It must be a whole number of pixels from 16"),
+        ({"at": "2024-08-30_06-40-01Z", "width": 99.5}, "'width' is 99.5"),
+        ({"at": "2024-08-30_06-40-01Z", "width": "640"}, "'width' is '640'"),
+        ({"at": "2024-08-30_06-40-01Z", "exact": "no"}, "'exact' is 'no'. It must be true or false"),
+    ],
+)
+async def test_get_frame_refuses_what_it_cannot_show(store: VideoStore, fields: dict[str, Any], words: str) -> None:
+    assert words in await refusal(store, {"command": "get-frame", **fields})

@@ -212,6 +212,8 @@ class NothingStoredError(RequestError):
     """Capture time of the last frame before a range that lies between two frames, in microseconds UTC."""
     after_us: int | None = None
     """Capture time of the first frame after it."""
+    at_us: int | None = None
+    """The requested moment, in microseconds UTC."""
 
 
 class UnreadableRangeError(RequestError):
@@ -221,6 +223,8 @@ class UnreadableRangeError(RequestError):
 
     asked: Range | None = None
     """The requested range."""
+    at_us: int | None = None
+    """The requested moment, in microseconds UTC."""
 
 
 class TooLargeError(RequestError):

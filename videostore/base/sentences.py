@@ -58,11 +58,20 @@ NOTHING_STORED = {
     " at {before_us:exact}. So there is no matching video data to save.",
     "no-frame-before": "No frame was captured in the range from {asked:exact range}. The first one after it was"
     " captured at {after_us:exact}. So there is no matching video data to save.",
+    "moment-in-gap": "Nothing was recorded at {at_us:time}. The nearest frames were captured at {before_us:exact} and"
+    " {after_us:exact}.",
+    "moment-after-last": "Nothing is recorded at {at_us:time}. The last frame before it was captured at"
+    " {before_us:exact}.",
+    "moment-before-first": "Nothing is stored of {at_us:time}. The first frame after it was captured at"
+    " {after_us:exact}.",
+    "no-moment": "Nothing is stored of {at_us:time}: the storage is empty.",
     "no-recording": "There is no recording in {path}. Name a storage directory.",
 }
 
 UNREADABLE_RANGE = {
     "range-unreadable": "The recording of the range from {asked:range} cannot be read: its files are damaged or"
+    " deleted.",
+    "moment-unreadable": "The recording at {at_us:time} cannot be shown: it came damaged, or its file is damaged or"
     " deleted.",
 }
 
@@ -140,6 +149,7 @@ STORE = {
     "index-rebuilding": "The index is being rebuilt ({count} files left). Try again later, ask for newer video, or save"
     " with async.",
     "recording-unreadable": "The recording cannot be read at the moment: {reason:reason}.",
+    "picture-not-written": "The picture cannot be written to {path}: {reason:reason}.",
     "clip-not-written": "The clip cannot be written to {path}: {reason:reason}.",
     "upload-stalled": "The disk of the upload path {path} does not respond: nothing moved for {timeout_s:s}.",
     "clip-name-taken": "{path} was written by another program, so the clip cannot be written there. Move the file away,"
@@ -171,6 +181,10 @@ REQUEST = {
     "video-range-empty": "'start_timestamp' ({from_us:time}) must be before 'end_timestamp' ({to_us:time}).",
     "video-in-future": "'start_timestamp' is in the future: {from_us:time}. This machine's clock says {clock_us:time}."
     " Choose an earlier time.",
+    "moment-in-future": "{field:field} is in the future: {at_us:time}. This machine's clock says {clock_us:time}."
+    " Choose an earlier time.",
+    "picture-needs-too-much": "This picture needs too many frames before it: its keyframes are very far apart. Ask for"
+    " the nearest keyframe, or for a clip.",
     "too-many-saves": "{limit} saves are pending already. Save again when some of them are written.",
     "tags-too-long": "The tags are too long together: with the upload path, a path can have {limit} bytes. Use fewer"
     " or shorter tags.",
@@ -244,6 +258,7 @@ COMMAND_LINE = {
     " `videostore serve SOCKET`.",
     "fmp4-from-machine": "--fmp4 is not available with --machine. Leave it out.",
     "pipe-from-machine": "-o - is not available with --machine. Name a file.",
+    "picture-to-terminal": "A picture cannot be shown in a terminal. Write it to a file, or pipe it to a program.",
     "clip-to-terminal": "A clip cannot be shown in a terminal. Write it to a file, or pipe it to a program.",
     "component-without-machine": "--component names a recorder of a machine. Add --machine ADDRESS, or leave it out.",
     "machine-and-storage": "Use either --machine or --storage, not both.",

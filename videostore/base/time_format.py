@@ -28,6 +28,11 @@ def format_utc_microseconds(us: int) -> str:
     return _write(_utc(us), "microseconds") + "Z"
 
 
+def format_iso(us: int) -> str:
+    """Write a time as `YYYY-MM-DDTHH:MM:SS.mmmmmmZ`, the form of RFC 3339, without rounding."""
+    return _utc(us).isoformat(timespec="microseconds") + "Z"
+
+
 def up_to_millisecond(us: int) -> int:
     """Round a time up to the millisecond: the end of a range, so that nothing of it is lost where that is entered."""
     return -(-us // 1000) * 1000

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from videostore.base.errors import RequestError, reason_of
+from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.base.time_format import format_local
 from videostore.cli import terminal
 from videostore.cli.gaps import ClipContents
 from videostore.cli.local_store import open_reader, wait_until_covered
 from videostore.cli.machine_options import Remote
-from videostore.cli.output import OutputError
+from videostore.cli.pipe import PIPE, nonblocking, write
 from videostore.cli.text import format_size
 from videostore.cli.time_options import format_length, format_range
 from videostore.store.results import ExportedClip
-
-PIPE = "-"
-"""The name of standard output."""
 
 
 async def export(
@@ -63,9 +57,9 @@ async def export_to_pipe(directory: Path, asked: Range, *, utc: bool) -> int:
         await wait_until_covered(store, directory, asked.to_us)
         stream = store.stream(asked.from_us, asked.to_us, on_ranges=contents.update, on_damaged=contents.update_damaged)
         async with contextlib.aclosing(stream) as blocks:
-            with _nonblocking(sys.stdout.fileno()) as descriptor:
+            with nonblocking(sys.stdout.fileno()) as descriptor:
                 async for block in blocks:
-                    await _write(descriptor, block)
+                    await write(descriptor, block)
     return contents.report_missing(utc=utc)
 
 
@@ -94,37 +88,3 @@ def _shortest_path(path: Path) -> str:
     with contextlib.suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)
-
-
-@contextlib.contextmanager
-def _nonblocking(descriptor: int) -> Iterator[int]:
-    """Make a descriptor non-blocking, so that a signal is handled even if nothing reads from the pipe."""
-    blocking = os.get_blocking(descriptor)
-    os.set_blocking(descriptor, False)
-    try:
-        yield descriptor
-    finally:
-        os.set_blocking(descriptor, blocking)
-
-
-async def _write(descriptor: int, block: bytes) -> None:
-    left = memoryview(block)
-    while left:
-        try:
-            left = left[os.write(descriptor, left) :]
-        except BlockingIOError:
-            await _wait_until_writable(descriptor)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OutputError("output-failed", reason=reason_of(error)) from error
-
-
-async def _wait_until_writable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_writer(descriptor, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_writer(descriptor)

@@ -13,6 +13,14 @@ FROM and TO are times in one of these forms:
   now
   +30s                       TO only: after FROM"""
 
+MOMENT = """\b
+AT is a time in one of these forms:
+  2026-11-22T02:50:00+01:00  RFC 3339, also with Z for UTC
+  "2026-11-22 02:50:00"      local time of this computer
+  02:50  or  02:50:30        the last time it was that time
+  -5m  or  -1h30m            before now
+  now"""
+
 WHEN = (
     "POSITION is what a player shows: seconds (12.5), or 1:02.5, or 0:01:02.500. Players show it to the millisecond, "
     "so a frame that begins within the same millisecond counts as shown. Without POSITION this lists the stretches of "

@@ -97,6 +97,7 @@ def export(
 ) -> int:
     """Cut a clip of any size out of the recording, exact to the frame."""
     from videostore.cli import export as command
+    from videostore.cli.pipe import PIPE
     from videostore.cli.storage_directory import find_directory
     from videostore.cli.time_options import parse_range
 
@@ -109,9 +110,69 @@ def export(
             command.export_from_machine(remote, asked, output, overwrite=overwrite, container=container, utc=utc)
         )
     directory = find_directory(storage)
-    if output == command.PIPE:
+    if output == PIPE:
         return run(command.export_to_pipe(directory, asked, utc=utc))
     return run(command.export(directory, asked, output, overwrite=overwrite, container=container, utc=utc))
+
+
+@register(
+    "snapshot",
+    help_text.examples(
+        "videostore snapshot 02:50:12",
+        "videostore snapshot 2026-11-22T02:50:12.4Z -o face.jpg",
+        "videostore snapshot -5m --width 320 -o - | feh -",
+    ),
+    help_text.MOMENT,
+    "The picture is the last frame captured by AT. Its EXIF data have the exact capture time, in UTC.",
+    exit_codes={**EXIT_CODES, INCOMPLETE: "the picture is made of damaged data, and may show something wrong"},
+)
+def snapshot(
+    at: Annotated[str, typer.Argument(metavar="AT", help="The moment: 2026-11-22T02:50:12.4+01:00, 02:50:12, -5m …")],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The file to write; - is standard output. Default: a name made of the recorder and the capture time, "
+            "in the current directory.",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+    width: Annotated[
+        str | None, typer.Option("--width", metavar="PIXELS", help="Make it narrower. It is never enlarged.")
+    ] = None,
+    keyframe: Annotated[
+        bool, typer.Option("--keyframe", help="Take the last keyframe up to AT, which is faster to decode.")
+    ] = False,
+    storage: Storage = None,
+    utc: Utc = False,
+    machine: Machine = None,
+    component: Component = None,
+    api_key: ApiKey = None,
+    api_key_id: ApiKeyId = None,
+    verbose: Verbose = False,
+) -> int:
+    """Write the picture of a moment as a JPEG."""
+    from videostore.cli import snapshot as command
+    from videostore.cli.storage_directory import find_directory
+    from videostore.cli.time_options import parse_integer, parse_time
+
+    at_us = parse_time(at, "at")
+    pixels = None if width is None else parse_integer(width, "--width")
+    output = None if output is None else unescape(output)
+    remote = parse_remote(machine, component, api_key, api_key_id, directory_given=storage is not None)
+    if remote is not None:
+        return run(
+            command.snapshot_from_machine(
+                remote, at_us, output, width=pixels, exact=not keyframe, overwrite=overwrite, utc=utc
+            )
+        )
+    return run(
+        command.snapshot(
+            find_directory(storage), at_us, output, width=pixels, exact=not keyframe, overwrite=overwrite, utc=utc
+        )
+    )
 
 
 @register(

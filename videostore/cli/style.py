@@ -8,7 +8,15 @@ from videostore.base.errors import FFmpegError, Style, VideoStoreError
 
 _OPTIONS = {"storage.storage_path": "--storage", "storage.upload_path": "--storage"}
 
-_ARGUMENTS = {"from": "FROM", "to": "TO", "position": "POSITION", "since": "--since", "start": "--start"}
+_ARGUMENTS = {
+    "at": "AT",
+    "from": "FROM",
+    "to": "TO",
+    "position": "POSITION",
+    "since": "--since",
+    "start": "--start",
+    "width": "--width",
+}
 
 
 class CommandLineStyle(Style):

@@ -13,8 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +22,19 @@ from grpclib import GRPCError, Status
 from viam.components.camera import Camera
 from viam.robot.client import RobotClient
 
-from videostore.base.constants import GIB, US_PER_SECOND
-from videostore.base.errors import MachineError, RequestError, TimestampError, VideoStoreError, reason_of
+from videostore.base.errors import MachineError, RequestError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import MOST_DAMAGED, DamagedRange, Range, damaged_within
 from videostore.base.tasks import finish_despite_cancellation, off_loop, run_in_thread
-from videostore.base.time_format import format_utc
 from videostore.base.time_parsing import Moment, moment_us
-from videostore.base.timestamps import parse_timestamp
 from videostore.clips.clip_names import tag_directory
+from videostore.clips.picture import WIDEST, Snapshot, check_width
 from videostore.clips.progress import OnProgress
 from videostore.clips.uploads import publish
 from videostore.remote.call_errors import LOST, status_of, translated_errors
 from videostore.remote.connection import dial, parse_target, quiet_sdk
-from videostore.remote.transfer import RESPONSE_PRECISION_US, Transfer
+from videostore.remote.responses import clip_ranges, damaged_ranges, parse_snapshot, parse_state, timestamp
+from videostore.remote.transfer import Transfer
 from videostore.remote.video import NoServiceError, VideoService, held_ranges
 from videostore.store.results import ExportedClip, SavedClip, StorageState
 
@@ -91,7 +89,7 @@ class Machine:
             VideoStoreError: the machine's recorder failed.
             MachineError: the machine does not respond, or not as a recorder does.
         """
-        return _parse_state(await self._command("get-storage-state", timeout_s=_STATE_S), self.component)
+        return parse_state(await self._command("get-storage-state", timeout_s=_STATE_S), self.component)
 
     async def save(
         self,
@@ -120,8 +118,24 @@ class Machine:
         name = response.get("filename")
         if not isinstance(name, str):
             raise MachineError("not-a-recorder", component=self.component)
-        ranges = _clip_ranges(response, from_us, to_us)
-        return SavedClip(name, tag_directory(tags) / name, ranges, _damaged(response))
+        ranges = clip_ranges(response, from_us, to_us)
+        return SavedClip(name, tag_directory(tags) / name, ranges, damaged_ranges(response))
+
+    async def snapshot(self, at: Moment, *, width: int | None = None, exact: bool = True) -> Snapshot:
+        """The picture that the machine's recording shows at a moment, as `VideoStore.snapshot`.
+
+        A relative moment, and one without a time zone, refers to the clock and the zone of this computer.
+
+        Raises:
+            RequestError: the machine refuses the request, or nothing was recorded then.
+            VideoStoreError: the machine could not make the picture.
+            MachineError: the machine does not respond.
+        """
+        at_us = moment_us(at, "at", now_us=time.time_ns() // 1000)
+        check_width(width)
+        fields: dict[str, Any] = {"at": timestamp(at_us), "width": WIDEST if width is None else width, "exact": exact}
+        response = await self._command("get-frame", timeout_s=_STATE_S, **fields)
+        return parse_snapshot(response, self.component)
 
     async def export(
         self,
@@ -207,15 +221,15 @@ class Machine:
                     raise
             await asyncio.sleep(_RETRY_S)
         await run_in_thread(_write_decoded, path, response)
-        damaged += _damaged(response)
-        return _clip_ranges(response, from_us, to_us)
+        damaged += damaged_ranges(response)
+        return clip_ranges(response, from_us, to_us)
 
     async def _command(
         self, name: str, from_us: int | None = None, to_us: int | None = None, *, timeout_s: float, **fields: Any
     ) -> dict[str, Any]:
         command: dict[str, Any] = {"command": name, **fields}
         if from_us is not None and to_us is not None:
-            command |= {"from": _timestamp(from_us), "to": _timestamp(to_us)}
+            command |= {"from": timestamp(from_us), "to": timestamp(to_us)}
         with translated_errors(self.address, self.component, timeout_s):
             return dict(await self._camera.do_command(command, timeout=timeout_s))
 
@@ -246,48 +260,10 @@ async def _is_recorder(address: str, robot: RobotClient, name: str) -> bool:
         with translated_errors(address, name, _LOOK_S):
             camera = Camera.from_robot(robot, name)
             response = await camera.do_command({"command": "get-storage-state"}, timeout=_LOOK_S)
-        _parse_state(response, name)
+        parse_state(response, name)
     except VideoStoreError:
         return False
     return True
-
-
-def _parse_state(response: Mapping[str, Any], component: str) -> StorageState:
-    try:
-        usage = response["disk_usage"]
-        return StorageState(
-            ranges=tuple(_range(one) for one in response["stored_video"] or ()),
-            storage_path=Path(usage["storage_path"]),
-            used_bytes=round(usage["storage_used_gb"] * GIB),
-            limit_bytes=round(usage["storage_limit_gb"] * GIB) or None,
-            device_free_bytes=round(usage["device_storage_remaining_gb"] * GIB),
-            damaged=_damaged(response),
-            sound=response.get("sound") is True,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, TimestampError) as error:
-        raise MachineError("not-a-recorder", component=component) from error
-
-
-def _clip_ranges(response: Mapping[str, Any], from_us: int, to_us: int) -> tuple[Range, ...] | None:
-    """What a clip holds, from a response. Its times are floored to the millisecond, which is undone at both ends."""
-    if "ranges" not in response:
-        return None
-    ranges = [_range(one) for one in response["ranges"]]
-    ranges = [replace(one, from_us=max(one.from_us, from_us)) for one in ranges]
-    floored_us = to_us // RESPONSE_PRECISION_US * RESPONSE_PRECISION_US
-    return tuple(replace(one, to_us=to_us) if one.to_us == floored_us else one for one in ranges)
-
-
-def _damaged(response: Mapping[str, Any]) -> tuple[DamagedRange, ...]:
-    found = []
-    for one in response.get("damaged") or ():
-        range = _range(one)
-        found.append(DamagedRange(range.from_us, range.to_us, str(one["reason"])))
-    return tuple(found)
-
-
-def _range(response: Mapping[str, Any]) -> Range:
-    return Range(parse_timestamp(response["from"], "from"), parse_timestamp(response["to"], "to"))
 
 
 def _resolve(start: Moment, end: Moment) -> tuple[int, int]:
@@ -298,11 +274,6 @@ def _resolve(start: Moment, end: Moment) -> tuple[int, int]:
     if from_us >= to_us:
         raise RequestError("range-empty", from_us=from_us, to_us=to_us)
     return from_us, to_us
-
-
-def _timestamp(time_us: int) -> str:
-    """A time to the microsecond, in the form that commands use."""
-    return f"{format_utc(time_us)[:-1]}.{time_us % US_PER_SECOND:06d}Z"
 
 
 def _write_decoded(path: Path, response: dict[str, Any]) -> None:

@@ -125,12 +125,12 @@ class OpenSegments:
                     return last_us
         return run.epoch_us - 1
 
-    async def wait_until_covered(self, from_us: int, to_us: int) -> None:
+    async def wait_until_covered(self, from_us: int, to_us: int, within_s: float = COVER_TIMEOUT_S) -> None:
         """Wait until the files hold everything up to a time that has passed. That takes about a keyframe interval.
 
         `from_us` is where the range begins: no wait if it was recorded before the clock was set back.
         """
-        deadline_us = self._clock.monotonic_us() + round(COVER_TIMEOUT_S * US_PER_SECOND)
+        deadline_us = self._clock.monotonic_us() + round(within_s * US_PER_SECOND)
         while (run := self._current_run()) is not None and self._clock.monotonic_us() < deadline_us:
             # The first frame after `to` proves that all frames before it are in the file.
             if any(segment.end_us >= to_us for segment, _ in await self.find(to_us - 1, 1 << 62)):

@@ -100,6 +100,15 @@ class Timeline:
         near = [Range(self._starts[at], self._ends[at]) for at in (after - 1, after) if 0 <= at < len(self._starts)]
         return min(near, key=lambda one: max(one.from_us - to_us, from_us - one.to_us), default=None)
 
+    def around(self, at_us: int) -> tuple[Range | None, Range | None]:
+        """The last range that begins by a moment, and the first one that begins after it."""
+        after = bisect.bisect_right(self._starts, at_us)
+        found = [
+            Range(self._starts[at], self._ends[at]) if 0 <= at < len(self._starts) else None
+            for at in (after - 1, after)
+        ]
+        return found[0], found[1]
+
     def with_ranges(self, ranges: Iterable[Range]) -> Timeline:
         """A copy in which these ranges are stored too. Cheap, however much is stored. It has no sums."""
         copy = Timeline()

@@ -20,6 +20,7 @@ from videostore.clips.clip_content import ClipContent
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.long_stream import LongStream
 from videostore.clips.save_queue import SaveQueue
+from videostore.clips.snapshots import Snapshots
 from videostore.clips.turns import Turns
 from videostore.clips.uploads import START_LOOK_S, Uploads
 from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
@@ -100,6 +101,7 @@ class StoreParts:
         self._viewing: Viewing
         self._clips: ClipCutter
         self._delivery: Delivery
+        self._snapshots: Snapshots
         self._retention: Retention
         self._saves: SaveQueue
         self._maintainer: StorageMaintainer
@@ -129,6 +131,7 @@ class StoreParts:
             self._name,
             self._encoder,
         )
+        self._snapshots = Snapshots(self._archive, self._open, self._holds, self._binary, self._clock, self._logger)
         self._retention = self._make_retention(workspaces)
         turns = Turns(VIDEOS_AT_ONCE, within_s=VIDEO_WAIT_S)
         long = LongStream(self._clips, self._archive, self._open.find, self._clock, turns)

@@ -16,12 +16,13 @@ from videostore.base.slices import map_in_slices
 from videostore.base.tasks import off_loop
 from videostore.base.time_parsing import Moment
 from videostore.clips.containers import check_container
+from videostore.clips.picture import Snapshot, check_width
 from videostore.clips.progress import OnProgress
 from videostore.storage.open_segments import newest_has_sound, stored_timeline
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.delivery import OnDamaged, OnRanges
 from videostore.store.parts import StoreParts
-from videostore.store.request_range import follow_range, parse_request_range
+from videostore.store.request_range import follow_range, parse_moment, parse_request_range
 from videostore.store.request_tasks import closed_error
 from videostore.store.request_text import request_metadata
 from videostore.store.results import ExportedClip, FetchedClip, Health, StorageState
@@ -155,6 +156,23 @@ class StoreReading(StoreParts):
                     raise closed_error()
                 if block:
                     yield block
+
+    async def snapshot(self, at: Moment, *, width: int | None = None, exact: bool = True) -> Snapshot:
+        """The picture that the recording shows at a moment, as a JPEG: the last frame captured by then.
+
+        `width` makes it narrower; it is never enlarged. Without `exact` it is the last keyframe up to the moment, which
+        takes a fraction of the time. The last two seconds of a recording in progress are waited for.
+
+        Raises:
+            TimestampError, RequestError: the time or the width is wrong.
+            NothingStoredError: nothing was recorded then; `before_us` and `after_us` are the nearest frames.
+            UnreadableRangeError: the frame cannot be read.
+            FFmpegError: it cannot be decoded.
+        """
+        self._requests.check()
+        at_us = parse_moment(at, self._clock, self._archive.timeline)
+        check_width(width)
+        return await self._run_request(self._snapshots.take(at_us, width, exact=exact))
 
     async def state(self) -> StorageState:
         """What is stored, including the open segment, and how much space is left.

@@ -38,6 +38,22 @@ def parse_request_range(
     return Range(from_us, to_us if ahead else min(to_us, now_us))
 
 
+def parse_moment(at: Moment, clock: Clock, timeline: Timeline) -> int:
+    """A moment that has passed, in microseconds UTC. One slightly ahead of the clock is taken as now.
+
+    Raises:
+        TimestampError: it is not a valid time.
+        RequestError: it is in the future and nothing is stored then.
+    """
+    clock_us = clock.wall_us()
+    at_us = moment_us(at, "at", now_us=clock_us)
+    if at_us <= clock_us or timeline.end_within(at_us, at_us + 1) is not None:
+        return at_us
+    if at_us > clock_us + CLOCK_LEEWAY_US:
+        raise RequestError("moment-in-future", field="at", at_us=at_us, clock_us=clock_us)
+    return clock_us
+
+
 def follow_range(from_us: int, to_us: int | None, now_us: int) -> Range:
     """The range of a video that goes on with the recording; without an end it goes on for ever.
 

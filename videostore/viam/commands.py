@@ -9,7 +9,7 @@ from videostore.base.constants import GIB
 from videostore.base.errors import RequestError
 from videostore.base.ranges import DamagedRange, Range
 from videostore.base.slices import map_in_slices
-from videostore.base.time_format import format_utc, format_utc_microseconds, up_to_second
+from videostore.base.time_format import format_iso, format_utc, format_utc_microseconds, up_to_second
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.containers import DEFAULT_CONTAINER
 from videostore.store.answer_budget import AnswerRoom
@@ -18,7 +18,9 @@ from videostore.store.results import Health, StorageState
 from videostore.store.store import VideoStore
 from videostore.viam.answer import Base64Text, plain_answer
 
-NAMES = ("save", "fetch", "get-storage-state", "get-save-status")
+NAMES = ("save", "fetch", "get-storage-state", "get-save-status", "get-frame")
+FRAME_WIDTH = 640
+"""Of a picture whose width is not asked for: about 60 KB, which the control tab shows without delay."""
 _FILE_NAME = "the 'filename' from the response to a save"
 
 
@@ -42,6 +44,8 @@ async def answer(store: VideoStore, command: Mapping[str, Any], room: AnswerRoom
         return await _save(store, command)
     if name == "fetch":
         return await _fetch(store, command, room)
+    if name == "get-frame":
+        return await _get_frame(store, command)
     if name == "get-storage-state":
         return await _describe_state(await store.state())
     if name == "get-save-status":
@@ -69,6 +73,27 @@ async def _fetch(store: VideoStore, command: Mapping[str, Any], room: AnswerRoom
     from_us, to_us = _range(command)
     clip = await store._fetch(from_us, to_us, _container(command), FETCH_LIMIT_BYTES, room)
     return {"command": "fetch", "video": Base64Text(clip.data)} | _ranges(clip.ranges) | _damaged(clip.damaged)
+
+
+async def _get_frame(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
+    at_us = parse_timestamp(command.get("at"), "at")
+    width = _optional(command, "width", (int, float), "a whole number of pixels")
+    if isinstance(width, float) and width.is_integer():  # protobuf has no whole numbers
+        width = int(width)
+    exact = _optional(command, "exact", bool, "true or false")
+    found = await store.snapshot(
+        at_us, width=FRAME_WIDTH if width is None else width, exact=True if exact is None else exact
+    )
+    return {
+        "command": "get-frame",
+        "image": Base64Text(found.jpeg),
+        "captured_at": format_iso(found.captured_us),
+        "captured_us": found.captured_us,
+        "width": found.width,
+        "height": found.height,
+        "exact": found.exact,
+        **({"damaged": found.damaged} if found.damaged else {}),
+    }
 
 
 async def _save_status(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from tests.support.recording import START_US, US
+from videostore.base.errors import MachineError
+from videostore.base.ranges import DamagedRange, Range
+from videostore.remote.responses import clip_ranges, damaged_ranges, parse_snapshot, parse_state, timestamp
+
+PICTURE: dict[str, Any] = {
+    "image": base64.b64encode(b"jpeg").decode(),
+    "captured_us": float(START_US),
+    "width": 640.0,
+    "height": 360.0,
+    "exact": True,
+}
+
+
+def test_a_picture_is_read_with_whole_numbers() -> None:
+    found = parse_snapshot(PICTURE, "door")
+    assert (found.jpeg, found.captured_us, found.width, found.height) == (b"jpeg", START_US, 640, 360)
+    assert found.exact and found.damaged is None
+    assert parse_snapshot(PICTURE | {"damaged": "packets-lost"}, "door").damaged == "packets-lost"
+
+
+@pytest.mark.parametrize("wrong", [{"image": "%"}, {"image": 3}, {"captured_us": "now"}, {"width": None}])
+def test_what_is_no_picture_is_an_error_that_names_the_recorder(wrong: dict[str, Any]) -> None:
+    with pytest.raises(MachineError) as failed:
+        parse_snapshot(PICTURE | wrong, "door")
+    assert (failed.value.code, failed.value.component) == ("not-a-recorder", "door")
+
+
+def test_what_is_no_state_is_an_error() -> None:
+    with pytest.raises(MachineError):
+        parse_state({"stored_video": []}, "door")
+
+
+def test_ranges_end_where_the_request_did() -> None:
+    one = {"from": timestamp(START_US // 1000 * 1000), "to": timestamp((START_US + US) // 1000 * 1000)}
+    assert clip_ranges({"ranges": [one]}, START_US, START_US + US) == (Range(START_US, START_US + US),)
+    assert clip_ranges({}, START_US, START_US + US) is None
+    damaged = {"from": timestamp(START_US), "to": timestamp(START_US + US), "reason": "packets-lost"}
+    assert damaged_ranges({"damaged": [damaged]}) == (DamagedRange(START_US, START_US + US, "packets-lost"),)

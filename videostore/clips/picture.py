@@ -1,0 +1,167 @@
+"""Makes the JPEG of one frame of the recording. Another process decodes it: no frame can crash this one."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import ffmpeg
+
+from videostore.base.constants import CUT_NICENESS
+from videostore.base.errors import FFmpegError, RequestError
+from videostore.base.ranges import UNREADABLE
+from videostore.base.system import subordinate
+from videostore.base.tasks import off_loop
+from videostore.ffmpeg.message_limit import MessageLimit
+from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
+from videostore.media.coded_picture import CodedPicture
+from videostore.media.exif import with_capture_time
+from videostore.media.images import read_picture
+from videostore.media.nut_header import with_decode_delay
+
+NARROWEST, WIDEST = 16, 16384
+"""Widths that can be asked for. The widest is that of x265 and of most decoders."""
+
+_TIMEOUT_S = 30.0
+"""Half a minute of 4K between keyframes takes a third of it."""
+_QUALITY = 3
+"""ffmpeg's scale for JPEG, 2 to 31: 3 is hardly distinguishable from the original."""
+_FROM_HD = 720
+"""Lines from which on players take the matrix of BT.709 for video that names none."""
+_UNNAMED = 2
+_MOST_DELAY = 16
+"""Frames that H.264 and H.265 can hold back to reorder them."""
+_EXACT = "bicubic+accurate_rnd"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A picture of the recording."""
+
+    jpeg: bytes
+    """A JPEG, upright, with its capture time in its EXIF data."""
+    captured_us: int
+    """Capture time of its frame, in microseconds UTC."""
+    width: int
+    """In pixels."""
+    height: int
+    """In pixels."""
+    exact: bool
+    """Whether its frame is the one that is shown at the moment that was asked for; otherwise it is a keyframe before
+    it."""
+    damaged: str | None = None
+    """Why it may show something wrong, a word as in `DamagedRange`; None if nothing is known."""
+
+
+def check_width(width: object) -> None:
+    """Check the width that is asked for.
+
+    Raises:
+        RequestError: it is no whole number, or too small or too large.
+    """
+    if width is None:
+        return
+    if isinstance(width, bool) or not isinstance(width, int) or not NARROWEST <= width <= WIDEST:
+        expected = f"a whole number of pixels from {NARROWEST} to {WIDEST}"
+        raise RequestError("field-wrong", field="width", value=width, expected=expected)
+
+
+async def make_snapshot(
+    binary: str, picture: CodedPicture, width: int | None, logger: logging.Logger, *, damaged: str | None
+) -> Snapshot:
+    """Decode a picture, at most `width` pixels wide, and never enlarged. `damaged` is what its mark says.
+
+    Raises:
+        FFmpegError: it cannot be decoded, or not in time.
+    """
+    stream = await off_loop(_nut, picture)
+    arguments = await off_loop(_command, binary, picture, width)
+    process = await start_ffmpeg(await off_loop(subordinate, arguments, CUT_NICENESS), stdin=True, stdout=True)
+    try:
+        jpeg, reported = await asyncio.wait_for(process.communicate(stream), _TIMEOUT_S)
+    except asyncio.TimeoutError as error:
+        raise FFmpegError("ffmpeg-timeout", timeout_s=_TIMEOUT_S) from error
+    finally:
+        await end_process(process)
+    complaints: list[str] = []
+    first = await _read_messages(reported, logger, complaints)
+    if process.returncode or not jpeg:
+        reason = "; ".join(first) or "it gave no reason"
+        raise FFmpegError("ffmpeg-failed", exit_code=process.returncode, reason=reason)
+    if damaged is None and (complaints or not picture.whole):
+        damaged = UNREADABLE
+    return await off_loop(_finish, jpeg, picture, damaged)
+
+
+def _finish(jpeg: bytes, picture: CodedPicture, damaged: str | None) -> Snapshot:
+    format, _ = read_picture(jpeg)
+    jpeg = with_capture_time(jpeg, picture.captured_us)
+    return Snapshot(jpeg, picture.captured_us, format.width, format.height, picture.exact, damaged)
+
+
+async def _read_messages(reported: bytes, logger: logging.Logger, complaints: list[str]) -> list[str]:
+    reader = asyncio.StreamReader()
+    reader.feed_data(reported)
+    reader.feed_eof()
+    return await log_messages(reader, logger, complaints, limit=MessageLimit())
+
+
+def _nut(picture: CodedPicture) -> bytes:
+    """The frames as a stream in which each has its place in the order of showing as its time, in seconds.
+
+    So the wanted one is found by its time, whichever of the others do not decode. Blocking.
+    """
+    shown = sorted(time_us for time_us, _ in picture.frames)
+    places = [shown.index(time_us) for time_us, _ in picture.frames]
+    delay = max(number - place for number, place in enumerate(places))
+    output = io.BytesIO()
+    with av.open(output, "w", format="nut") as container:
+        width, height = picture.size
+        stream: Any = container.add_mux_stream(picture.codec, rate=1, width=width, height=height)
+        for number, (place, (_, data)) in enumerate(zip(places, picture.frames, strict=True)):
+            packet = av.Packet(data)
+            packet.stream = stream
+            packet.time_base = Fraction(1)
+            packet.pts, packet.dts = place + delay, number
+            packet.is_keyframe = number == 0
+            container.mux_one(packet)
+    data = output.getvalue()
+    return with_decode_delay(data, _MOST_DELAY) if delay else data
+
+
+def _command(binary: str, picture: CodedPicture, width: int | None) -> list[str]:
+    shown = sorted(time_us for time_us, _ in picture.frames)
+    places = [shown.index(time_us) for time_us, _ in picture.frames]
+    time = places[-1] + max(number - place for number, place in enumerate(places))
+    options = {"threads": 1} if len(picture.frames) == 1 else {}
+    video = ffmpeg.input("pipe:0", f="nut", protocol_whitelist="pipe", format_whitelist="nut", **options).video
+    video = video.filter("select", f"between(t,{time}-0.25,{time}+0.25)")
+    shape = picture.look.pixel_shape
+    if shape != 1:
+        video = video.filter("setsar", f"{shape.numerator}/{shape.denominator}")
+    widest = WIDEST if width is None else width
+    matrix = {}
+    if picture.look.colours is None or picture.look.colours[2] == _UNNAMED:
+        matrix["in_color_matrix"] = "bt709" if picture.size[1] >= _FROM_HD else "bt601"
+    video = video.filter(
+        "scale",
+        f"min({widest},round(iw*max(1,sar)))",
+        "max(1,round(ow/dar))",
+        out_range="pc",
+        out_color_matrix="bt601",
+        flags=_EXACT,
+        **matrix,
+    )
+    video = video.filter("setsar", 1).filter("format", "yuvj420p")
+    output = video.output(
+        "pipe:1", f="image2pipe", **{"c:v": "mjpeg", "q:v": _QUALITY, "frames:v": 1, "fps_mode": "passthrough"}
+    )
+    arguments: list[str] = output.global_args(
+        "-copyts", "-hide_banner", "-nostats", "-loglevel", "level+warning"
+    ).compile(cmd=binary)
+    return arguments

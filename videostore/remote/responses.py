@@ -1,0 +1,80 @@
+"""What a recorder's responses say, and how a command tells a time."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from videostore.base.constants import GIB, US_PER_SECOND
+from videostore.base.errors import MachineError, TimestampError
+from videostore.base.ranges import DamagedRange, Range
+from videostore.base.time_format import format_utc
+from videostore.base.timestamps import parse_timestamp
+from videostore.clips.picture import Snapshot
+from videostore.remote.transfer import RESPONSE_PRECISION_US
+from videostore.store.results import StorageState
+
+
+def parse_state(response: Mapping[str, Any], component: str) -> StorageState:
+    try:
+        usage = response["disk_usage"]
+        return StorageState(
+            ranges=tuple(_range(one) for one in response["stored_video"] or ()),
+            storage_path=Path(usage["storage_path"]),
+            used_bytes=round(usage["storage_used_gb"] * GIB),
+            limit_bytes=round(usage["storage_limit_gb"] * GIB) or None,
+            device_free_bytes=round(usage["device_storage_remaining_gb"] * GIB),
+            damaged=damaged_ranges(response),
+            sound=response.get("sound") is True,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, TimestampError) as error:
+        raise MachineError("not-a-recorder", component=component) from error
+
+
+def clip_ranges(response: Mapping[str, Any], from_us: int, to_us: int) -> tuple[Range, ...] | None:
+    """What a clip holds, from a response. Its times are floored to the millisecond, which is undone at both ends."""
+    if "ranges" not in response:
+        return None
+    ranges = [_range(one) for one in response["ranges"]]
+    ranges = [replace(one, from_us=max(one.from_us, from_us)) for one in ranges]
+    floored_us = to_us // RESPONSE_PRECISION_US * RESPONSE_PRECISION_US
+    return tuple(replace(one, to_us=to_us) if one.to_us == floored_us else one for one in ranges)
+
+
+def damaged_ranges(response: Mapping[str, Any]) -> tuple[DamagedRange, ...]:
+    found = []
+    for one in response.get("damaged") or ():
+        range = _range(one)
+        found.append(DamagedRange(range.from_us, range.to_us, str(one["reason"])))
+    return tuple(found)
+
+
+def _range(response: Mapping[str, Any]) -> Range:
+    return Range(parse_timestamp(response["from"], "from"), parse_timestamp(response["to"], "to"))
+
+
+def parse_snapshot(response: Mapping[str, Any], component: str) -> Snapshot:
+    """The picture in a response.
+
+    Raises:
+        MachineError: there is none.
+    """
+    try:
+        return Snapshot(
+            base64.b64decode(response["image"], validate=True),
+            round(response["captured_us"]),
+            round(response["width"]),
+            round(response["height"]),
+            response["exact"] is True,
+            response.get("damaged"),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise MachineError("not-a-recorder", component=component) from error
+
+
+def timestamp(time_us: int) -> str:
+    """A time to the microsecond, in the form that commands use."""
+    return f"{format_utc(time_us)[:-1]}.{time_us % US_PER_SECOND:06d}Z"
