@@ -53,7 +53,12 @@ class Piece:
     seconds: float
     bytes: tuple[int, int] | None
     """Its first byte, and the one behind its last."""
-    uri: str
+    address: str
+
+    @property
+    def uri(self) -> str:
+        """The address without its query, which every part of a segment has in common."""
+        return self.address.partition("?")[0]
 
 
 @dataclass

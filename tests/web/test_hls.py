@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import av
@@ -63,3 +64,27 @@ def test_times_can_be_in_words(web: WebServer) -> None:
     found = web.get(f"{INDEX}?from=2024-08-30T06:40:00Z&to=%2B4s")
     assert found.headers["Content-Type"].startswith("application/vnd.apple.mpegurl")
     assert len(web.pieces(f"{INDEX}?from=2024-08-30T06:40:00Z&to=%2B4s")) >= 3
+
+
+def test_ffmpeg_plays_it(web: WebServer, binary: str, times: list[int]) -> None:
+    command = [binary, "-v", "error", "-i", f"{web.url}{DAY}", "-map", "0:v", "-c", "copy", "-f", "framecrc", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    frames = [line for line in done.stdout.splitlines() if not line.startswith("#")]
+    assert len(frames) == len(times), done.stderr
+
+
+def test_a_range_without_an_end_leads_to_a_playlist_that_does_not_end(web: WebServer) -> None:
+    leading = web.get(f"{INDEX}?from_us={START_US}").text
+    address = leading.splitlines()[-1]
+    text = web.get(f"hls/front-door/{address}").text
+    assert "#EXT-X-STREAM-INF" in leading
+    assert "ENDLIST" not in text
+    assert len(dict.fromkeys(one.uri for one in web.pieces(f"hls/front-door/{address}"))) == 5
+
+
+@pytest.mark.parametrize(
+    "query", ["from=x", "to=x", "from_us=2&to_us=1", "parts_us=x&from_us=1", "from_us=1&wholes=-1&parts_us=1"]
+)
+def test_a_wrong_query_is_refused_with_a_sentence(web: WebServer, query: str) -> None:
+    answer = web.get(f"{INDEX}?{query}")
+    assert (answer.status, answer.json["message"][-1]) == (400, ".")

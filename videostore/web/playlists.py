@@ -24,8 +24,12 @@ class Entry:
 
 
 def entry_uri(entry: Entry) -> str:
-    """What a playlist calls the bytes of an entry."""
-    return f"{entry.key}.mp4" if entry.header_bytes is not None else f"{entry.key}.m4s"
+    """What a playlist calls the bytes of an entry.
+
+    Each part has its own address: newer versions of ffmpeg ask for touching ranges of one address at once, and play
+    only the first of them.
+    """
+    return f"{entry.key}.mp4?{entry.part.begin_byte}" if entry.header_bytes is not None else f"{entry.key}.m4s"
 
 
 def playlist(
@@ -41,6 +45,11 @@ def playlist(
     lines += _entry_lines(entries)
     lines += ["#EXT-X-ENDLIST"] if ended else []
     return "\n".join([*lines, ""])
+
+
+def leading_to(address: str, bits_per_second: int) -> str:
+    """A playlist that only leads to another one, whose address stays the same while it grows."""
+    return f"#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-STREAM-INF:BANDWIDTH={bits_per_second}\n{address}\n"
 
 
 def _entry_lines(entries: Iterable[Entry]) -> list[str]:

@@ -1,0 +1,126 @@
+"""Playlists of a range: what is recorded of it now, and, if it goes on, what will be.
+
+One that is complete names the parts of the segments near the place where playing begins, and the others as a whole. One
+that grows must never number a piece otherwise than before, whatever is read, closed or deleted meanwhile: so it is
+decided once, and told by its address, from where on it has all parts, and how many whole segments are before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from videostore.base.constants import US_PER_SECOND
+from videostore.base.errors import RequestError
+from videostore.base.ranges import Range
+from videostore.store.viewing import ViewedSegment, Viewing
+from videostore.web.parts import Part, PartTable, PartTables, keyed_parts
+from videostore.web.playlists import Entry, leading_to, playlist
+
+MOST_SEGMENTS = 10_000
+"""Of one playlist: three days of segments of 30 s, and 2 MB of text."""
+_MOST_ENTRIES = 20_000
+"""Of one that grows: five hours."""
+_TABLES_READ = 40
+"""Segments whose parts are read for one playlist, if they are not known."""
+_FINE_US = 600 * US_PER_SECOND
+"""They are that near to the place where playing begins."""
+_USUAL_BITS = 2_000_000
+_ENDLESS_US = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """What the address of a playlist that grows tells besides its range."""
+
+    parts_from_us: int
+    """Segments that begin then or later are in it by their parts."""
+    wholes: int
+    """How many others were before them when its address was made."""
+
+
+async def whole_playlist(viewing: Viewing, tables: PartTables, asked: Range, at_us: int) -> str:
+    """The playlist of a range of which all is recorded; `at_us` is where playing begins.
+
+    Raises:
+        RequestError: it would be too long.
+    """
+    segments = await _segments(viewing, asked)
+    near = sorted(segments, key=lambda one: _distance_us(one, at_us))
+    read = {one.key for one in near[:_TABLES_READ] if _distance_us(one, at_us) <= _FINE_US}
+    entries: list[Entry] = []
+    for one in segments:
+        table = tables.known(one.key)
+        if table is None and (one.is_open or one.key in read):
+            table = await tables.read(one)
+        entries += _within(one, table, asked)
+    return playlist(entries, ended=True)
+
+
+async def lead_to_growing(viewing: Viewing, from_us: int, to_us: int | None) -> str:
+    """A playlist that leads to the one that grows."""
+    asked = Range(from_us, _ENDLESS_US if to_us is None else to_us)
+    segments = await _segments(viewing, asked)
+    newest_us = segments[-1].segment.end_us if segments else from_us
+    near = [one.segment.start_us for one in segments if one.segment.end_us > newest_us - _FINE_US]
+    parts_from_us = min(near[-_TABLES_READ:], default=newest_us)
+    wholes = sum(one.segment.start_us < parts_from_us for one in segments)
+    end = "" if to_us is None else f"&to_us={to_us}"
+    address = f"index.m3u8?from_us={from_us}{end}&parts_us={parts_from_us}&wholes={wholes}"
+    return leading_to(address, _bits_per_second(segments))
+
+
+async def growing_playlist(
+    viewing: Viewing, tables: PartTables, from_us: int, to_us: int | None, growing: Growing, *, ended: bool
+) -> str:
+    """The playlist of a range whose end is recorded later, or never.
+
+    Raises:
+        RequestError: it has become too long.
+    """
+    asked = Range(from_us, _ENDLESS_US if to_us is None else to_us)
+    segments = await _segments(viewing, asked)
+    wholes = [one for one in segments if one.segment.start_us < growing.parts_from_us]
+    entries = [_whole(one) for one in wholes]
+    for one in segments[len(wholes) :]:
+        table = await tables.read(one)
+        entries += [_whole(one)] if table is None else _all_within(one, table, asked)
+    if len(entries) > _MOST_ENTRIES:
+        raise RequestError("playlist-too-long", from_us=from_us, to_us=segments[-1].segment.end_us, limit=_MOST_ENTRIES)
+    gone = max(0, growing.wholes - len(wholes))  # the quota takes the oldest
+    return playlist(entries, ended=ended, sequence=gone, discontinuities=gone)
+
+
+async def _segments(viewing: Viewing, asked: Range) -> list[ViewedSegment]:
+    segments = await viewing.segments(asked.from_us, asked.to_us, MOST_SEGMENTS + 1)
+    if len(segments) > MOST_SEGMENTS:
+        to_us = min(asked.to_us, segments[-1].segment.end_us)
+        raise RequestError("playlist-too-long", from_us=asked.from_us, to_us=to_us, limit=MOST_SEGMENTS)
+    return segments
+
+
+def _within(one: ViewedSegment, table: PartTable | None, asked: Range) -> list[Entry]:
+    if table is None:
+        return [_whole(one)]
+    parts = [part for part in keyed_parts(table) if part.end_us > asked.from_us and part.start_us < asked.to_us]
+    return [Entry(one.key, table.header_bytes, part) for part in parts]
+
+
+def _all_within(one: ViewedSegment, table: PartTable, asked: Range) -> list[Entry]:
+    begin_us = max((part.start_us for part in table.parts if part.keyed and part.start_us <= asked.from_us), default=0)
+    parts = [part for part in table.parts if begin_us <= part.start_us < asked.to_us]
+    return [Entry(one.key, table.header_bytes, part) for part in parts]
+
+
+def _whole(one: ViewedSegment) -> Entry:
+    return Entry(one.key, None, Part(one.segment.start_us, one.segment.end_us, 0, one.segment.size_bytes, keyed=True))
+
+
+def _distance_us(one: ViewedSegment, at_us: int) -> int:
+    return max(0, one.segment.start_us - at_us, at_us - one.segment.end_us)
+
+
+def _bits_per_second(segments: list[ViewedSegment]) -> int:
+    last = segments[-1].segment if segments else None
+    if last is None or last.duration_us <= 0:
+        return _USUAL_BITS
+    return last.size_bytes * 8 * US_PER_SECOND // last.duration_us + 1
