@@ -10,6 +10,7 @@ PYTEST_ARGS ?= -n 5 --dist worksteal
 PLAYERS_ARGS ?=
 SERVER_ARGS ?=
 STREAMS_ARGS ?=
+WEB_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 # In minutes. The same SEED and DURATION give the same faults. Root can add SOAK_ARGS=--disk-full.
@@ -28,7 +29,7 @@ MODULE_PY := $(MODULE_DIR)/venv/bin/python
 MODULE_STAMP := $(MODULE_DIR)/venv/.installed
 ARCHIVE := module.tar.gz
 
-.PHONY: help setup test test-players test-server test-streams lint format bench demo soak module module-check \
+.PHONY: help setup test test-players test-server test-streams test-web screenshots lint format bench demo soak module module-check \
     package-check wheel-check lock clean
 
 help: ## list the targets
@@ -48,6 +49,14 @@ test-server: $(STAMP) ## run the module under a real viam-server, which is built
 
 test-streams: $(STAMP) ## record network cameras, which a real RTSP server is, and print what is stored of them
 	$(PY) -m pytest -q -n 4 --dist loadscope -o faulthandler_timeout=600 tests/streams $(STREAMS_ARGS)
+
+test-web: $(STAMP) ## use the page in Chromium, and read the painted clock off every picture
+	$(PY) -m scripts.page.fetch
+	$(PY) -m pytest -q -n 2 --dist loadfile -o faulthandler_timeout=600 tests/browser $(WEB_ARGS)
+
+screenshots: $(STAMP) ## write pictures of the page into build/screenshots
+	$(PY) -m scripts.page.fetch
+	$(PY) -m scripts.page.screenshots
 
 lint: $(STAMP) ## check style, types and the import contracts
 	$(PY) -m ruff check .
@@ -142,7 +151,7 @@ PIP_INSTALL = -m pip install --progress-bar $$(if [ -t 2 ]; then echo on; else e
 # The stamp is written last: an environment without it is unfinished, and is created again. So is one whose update was
 # killed, which leaves the file .updating.
 UPDATING := $(VENV)/.updating
-$(STAMP): setup.cfg setup.py pyproject.toml
+$(STAMP): setup.cfg setup.py pyproject.toml scripts/page/package-lock.json
 	@set -e; \
 	$(call INTERRUPTED,setup); \
 	if [ -e $(STAMP) ] && [ ! -e $(UPDATING) ] && [ -n "$(INSTALLED)" ] && [ "$(INSTALLED)" = "$(WANTED)" ] && $(PY) -c 'import pip'; then \
@@ -156,6 +165,7 @@ $(STAMP): setup.cfg setup.py pyproject.toml
 	fi; \
 	{ $(PY) $(PIP_INSTALL) $(BUILD_NEEDS) && $(PY) $(PIP_INSTALL) --no-build-isolation -e '.[test,lint]'; } >&2 \
 	    || { rm -f $(UPDATING); $(call FAILED,setup); }; \
+	$(PY) -m scripts.page.fetch; \
 	touch $(STAMP); \
 	rm -f $(UPDATING)
 
@@ -170,5 +180,6 @@ $(MODULE_STAMP): requirements.lock
 	touch $(MODULE_STAMP)
 
 $(ARCHIVE): $(MODULE_STAMP) scripts/release/build_module.py scripts/release/module_entry.py meta.json README.md LICENSE \
-        $(shell find videostore -name '*.py')
+        scripts/page/package-lock.json $(shell find videostore -name '*.py' -o -path '*/web/page/*' -type f)
+	$(MODULE_PY) -m scripts.page.fetch
 	$(MODULE_PY) scripts/release/build_module.py --output $@

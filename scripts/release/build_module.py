@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NAME = "videostore"
 ENTRYPOINT = f"{NAME}/{NAME}"
 ENTRY = Path(__file__).with_name("module_entry.py")
+PAGE = ROOT / "videostore" / "web" / "page"
 TOP_FILES = ("meta.json", "README.md", "LICENSE")
 
 # The program never uses these: build tools, graphical interfaces, tests, Python 2.
@@ -73,6 +74,7 @@ def freeze(work: Path) -> Path:
     native = Path(viam.__file__).parent / "rpc" / f"libviam_rust_utils.{suffix}"
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level=WARN", "--onedir", f"--name={NAME}"]
     command += [f"--paths={ROOT}", f"--collect-submodules={NAME}", f"--add-binary={native}:viam/rpc"]
+    command += [f"--add-data={PAGE}:{PAGE.relative_to(ROOT).as_posix()}"]
     command += [f"--exclude-module={module}" for module in (*EXCLUDED_MODULES, *unused_lexers())]
     command += [f"--distpath={work / 'dist'}", f"--workpath={work / 'work'}", f"--specpath={work}"]
     command.append(str(ENTRY))

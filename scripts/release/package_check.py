@@ -12,10 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 4
+PAGE_FILES = {"videostore/web/page/index.html", "videostore/web/page/vendor/hls.mjs"}
+"""Some of what the page is made of: its own, and what npm brings."""
 COUNT = "import av, sys; print(sum(1 for _ in av.open(sys.argv[1]).decode(video=0)))"
 
 
@@ -46,6 +49,10 @@ def build(base: Path) -> Path:
     sdist = base / run(sys.executable, "-c", code, base, cwd=ROOT).splitlines()[-1]
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", base, sdist)
     (wheel,) = base.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        missing = PAGE_FILES - set(archive.namelist())
+    if missing:
+        raise CheckError(f"the wheel lacks {', '.join(sorted(missing))}")
     print(f"{sdist.name} ({sdist.stat().st_size // 1024} KiB), {wheel.name} ({wheel.stat().st_size // 1024} KiB)")
     return wheel
 

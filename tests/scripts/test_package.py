@@ -22,6 +22,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import videostore
+from scripts.page import fetch
 from scripts.release import build_module
 from tests.support.checkout import ROOT
 from videostore.cli.invocation import is_module_invocation
@@ -31,6 +32,8 @@ from videostore.viam.video_service import VideoStorage
 META: dict[str, Any] = json.loads((ROOT / "meta.json").read_text(encoding="utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 SOURCES = sorted(path for path in (ROOT / "videostore").rglob("*") if path.suffix in (".py", ".typed"))
+PAGE = ROOT / "videostore" / "web" / "page"
+PAGE_FILES = {path for path in PAGE.rglob("*") if path.is_file() and PAGE / "vendor" not in path.parents}
 # Files that git does not have: a copy without them is a clean checkout.
 MADE = (".*", "__pycache__", "*.egg-info", "*-output", "build", "dist", "module.tar.gz*")
 
@@ -187,7 +190,16 @@ def test_canon_and_the_cloud_build_use_the_same_system() -> None:
 def test_the_wheel_holds_only_the_package(built: tuple[set[str], Path]) -> None:
     with zipfile.ZipFile(built[1]) as wheel:
         files = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert files == {path.relative_to(ROOT).as_posix() for path in SOURCES}
+    # What npm brings is there only if it could be fetched.
+    files = {name for name in files if "/page/vendor/" not in name}
+    assert files == {path.relative_to(ROOT).as_posix() for path in [*SOURCES, *PAGE_FILES]}
+
+
+def test_the_wheel_has_what_the_page_takes_from_npm_as_the_checkout_does(built: tuple[set[str], Path]) -> None:
+    with zipfile.ZipFile(built[1]) as wheel:
+        names = set(wheel.namelist())
+    if fetch.is_there():
+        assert {f"videostore/web/page/vendor/{name}" for name in fetch.FILES.values()} <= names
 
 
 def test_the_wheel_has_the_command_the_version_and_the_requirements(

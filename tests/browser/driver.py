@@ -1,0 +1,156 @@
+"""Drives the page in Chromium as a person does, and reads the painted clock off the picture that it shows."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import numpy
+from PIL import Image
+from playwright.sync_api import Locator, Page
+
+from scripts.fakes.paint import read_paint
+from tests.support.recording import US
+
+WITHIN_S = 60.0
+"""What takes longer on a busy machine hangs."""
+# What the figure shows, whichever element shows it, at its own size.
+_GRAB = """(figure) => {
+  const still = figure.querySelector("canvas:not([hidden])");
+  const video = figure.querySelector("video");
+  const source = still ?? video;
+  const [width, height] = still ? [still.width, still.height] : [video.videoWidth, video.videoHeight];
+  if (!width || figure.dataset.empty === "true") return null;
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d");
+  context.drawImage(source, 0, 0);
+  return canvas.convertToBlob().then((blob) => new Promise((resolve) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.split(",")[1]);
+    reader.readAsDataURL(blob);
+  }));
+}"""
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) UTC")
+T = TypeVar("T")
+
+
+class PageDriver:
+    """One page of the server."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.problems: list[str] = []
+        page.set_default_timeout(WITHIN_S * 1000)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("request", lambda request: self.asked.append(request.url))
+        self.asked: list[str] = []
+
+    def open(self, **words: str) -> PageDriver:
+        """Open the page. `words` are those of its address: `at`, `from_`, `to`, `recorders`, `live` …"""
+        fragment = urlencode({name.rstrip("_"): value for name, value in words.items()}, safe=":,")
+        self.page.goto(f"{self.url}#{fragment}" if fragment else self.url)
+        self.page.wait_for_selector("figure.screen")
+        return self.settle()
+
+    def open_at(self, us: int, span_s: float = 300, **words: str) -> PageDriver:
+        """Open the page at a moment, with so much on the lanes around it."""
+        half = round(span_s * US / 2)
+        return self.open(at=iso(us), from_=iso(us - half), to=iso(us + half), **words)
+
+    def settle(self) -> PageDriver:
+        """Wait until the page shows what it was asked for."""
+        self.page.wait_for_function("document.getElementById('screens').getAttribute('aria-busy') === 'false'")
+        return self
+
+    def press(self, *keys: str) -> PageDriver:
+        """Press keys, one after the other, and wait until each has done its work."""
+        for key in keys:
+            self.page.keyboard.press(key)
+            self.settle()
+        return self
+
+    def type_time(self, text: str) -> PageDriver:
+        """Type a time, as after the key T."""
+        self.page.keyboard.press("t")
+        self.page.locator("#time").fill(text)
+        self.page.keyboard.press("Enter")
+        return self.settle()
+
+    def screen(self, id: str) -> Locator:
+        """The picture of a recorder with all that is on it."""
+        return self.page.locator(f'figure.screen[data-recorder="{id}"]')
+
+    def painted(self, id: str) -> int | None:
+        """The capture time that is painted into the shown picture; None if there is none."""
+        content = self.screen(id).evaluate(_GRAB)
+        if content is None:
+            return None
+        picture = Image.open(io.BytesIO(base64.b64decode(content))).convert("L")
+        frame = read_paint(numpy.asarray(picture), (640, 360))
+        return frame.captured_us if frame else None
+
+    def until_painted(self, id: str, due: Callable[[int], bool]) -> int:
+        """Wait until a picture is shown whose painted time is due. Returns this time."""
+        return self.until(lambda: (us := self.painted(id)) is not None and due(us) and us)
+
+    def stamp_us(self, id: str) -> int:
+        """The capture time that is written beside the picture, to the millisecond, in microseconds."""
+        text = " ".join(self.screen(id).locator(".stamp").all_inner_texts())
+        found = _STAMP.search(text)
+        assert found, text
+        moment = datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=timezone.utc)
+        return round(moment.timestamp() * 1000) * 1000
+
+    def message(self, id: str) -> str:
+        """What is said instead of a picture, or over it."""
+        return self.screen(id).locator(".message").inner_text() if self.is_told(id) else ""
+
+    def is_told(self, id: str) -> bool:
+        """Whether something is said on a picture."""
+        return self.screen(id).locator(".message").is_visible()
+
+    def text(self, selector: str) -> str:
+        """The text of an element."""
+        return self.page.locator(selector).inner_text()
+
+    def lane_x(self, us: int, from_us: int, to_us: int) -> float:
+        """Where a moment lies on the lanes, which show this stretch."""
+        box = self.page.locator("#lanes").bounding_box()
+        assert box
+        return box["x"] + (us - from_us) / (to_us - from_us) * box["width"]
+
+    def lane_y(self, number: int = 0) -> float:
+        """The height of a lane."""
+        box = self.page.locator("#lanes").bounding_box()
+        assert box
+        return box["y"] + 26 + 40 * number + 17
+
+    def until(self, get: Callable[[], T | bool | None], within_s: float = WITHIN_S) -> T:
+        """Ask until there is an answer."""
+        deadline = time.monotonic() + within_s
+        while not (found := get()):
+            assert time.monotonic() < deadline, f"not reached within {within_s} s"
+            self.page.wait_for_timeout(20)
+        return found  # type: ignore[return-value]
+
+    def downloaded(self, act: Callable[[], Any], directory: Path) -> Path:
+        """The file that comes of an act."""
+        with self.page.expect_download() as started:
+            act()
+        path = directory / started.value.suggested_filename
+        started.value.save_as(path)
+        return path
+
+
+def iso(us: int) -> str:
+    """A moment as addresses have it."""
+    seconds, rest = divmod(us, US)
+    return f"{datetime.fromtimestamp(seconds, tz=timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:06d}Z"

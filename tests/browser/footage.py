@@ -1,0 +1,96 @@
+"""What the page is tried on: recordings with painted clocks, made at full speed, and one that is being made."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from tests.support.recording import H264, H265, US, Pulse, Stores, capture_times, record, take_over
+from videostore.ffmpeg.encoder import Encoder
+
+BASE_US = round(datetime(2025, 10, 26, 0, 10, tzinfo=timezone.utc).timestamp()) * US + 123_457
+"""The clocks of Berlin show 02:10:00 summer time. They show it once more an hour later."""
+GAP_US = (BASE_US + 40 * US, BASE_US + 70 * US)
+LENGTH_S = 130
+SIZE = (640, 360)
+ZONE = "Europe/Berlin"
+_SEGMENT_S = 10.0
+_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A recording that is closed."""
+
+    directory: Path
+    times_us: tuple[int, ...]
+    """The capture times of its frames, in order."""
+
+    def shown_at(self, us: int) -> int:
+        """The frame that is shown at a moment."""
+        return max(time_us for time_us in self.times_us if time_us <= us)
+
+    def after(self, us: int) -> int:
+        """The first frame after a moment."""
+        return min(time_us for time_us in self.times_us if time_us > us)
+
+
+def make(directory: Path, *runs: tuple[float, float], encoder: Encoder = H264, seed: int = 0) -> Footage:
+    """Record runs, each `(seconds after BASE_US, length in seconds)`. Blocking."""
+
+    async def work() -> list[int]:
+        times: list[int] = []
+        for after_s, length_s in runs:
+            some = capture_times(length_s, BASE_US + round(after_s * US), seed=seed)
+            await record(directory, some, size=SIZE, encoder=encoder, segment_seconds=_SEGMENT_S)
+            times += some
+        await take_over(directory)
+        return times
+
+    # A loop of its own needs a thread of its own: that of the tests has the browser's.
+    with ThreadPoolExecutor(1) as thread:
+        return Footage(directory, tuple(thread.submit(lambda: asyncio.run(work())).result()))
+
+
+def make_all(root: Path) -> dict[str, Footage]:
+    """The recordings of all tests: one with a gap, one without, and one that few browsers can decode. Blocking."""
+    hour_s = 3600
+    return {
+        "front-door": make(root / "front door", (0, 40), (70, LENGTH_S - 70), (hour_s, 20)),
+        "yard": make(root / "yard", (0, LENGTH_S), seed=1),
+        "gate": make(root / "gate", (0, 20), encoder=H265),
+    }
+
+
+@contextlib.contextmanager
+def being_recorded(directory: Path) -> Iterator[Path]:
+    """A directory that is recorded to, by a camera that paints its clock."""
+    ready: Future[Path] = Future()
+    end: list[asyncio.Event] = []
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def work() -> None:
+        end.append(asyncio.Event())
+        loops.append(asyncio.get_running_loop())
+        stores = Stores(directory)
+        try:
+            await stores.open(Pulse(0.1, SIZE), segment_seconds=_SEGMENT_S)
+            ready.set_result(stores.storage)
+            await end[0].wait()
+        finally:
+            await stores.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(work()), daemon=True)
+    thread.start()
+    try:
+        yield ready.result(_WITHIN_S)
+    finally:
+        loops[0].call_soon_threadsafe(end[0].set)
+        thread.join(_WITHIN_S)
+        assert not thread.is_alive()

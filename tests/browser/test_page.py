@@ -1,0 +1,161 @@
+"""The page itself: screens of any size, dark and light, keys, what is missing, and what it asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.browser.driver import PageDriver
+from tests.browser.footage import BASE_US, Footage
+from tests.support.recording import US
+from tests.support.web_server import WebServer
+
+DOOR = "front-door"
+OpenPage = Callable[..., PageDriver]
+
+
+def luminance(page: PageDriver) -> float:
+    """How bright the ground of the page is."""
+    found = page.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return sum(map(int, re.findall(r"\d+", found)[:3])) / 3
+
+
+@pytest.mark.parametrize(("scheme", "bright"), [("dark", False), ("light", True)])
+def test_it_is_dark_and_light(open_page: OpenPage, server: WebServer, scheme: str, bright: bool) -> None:
+    page = open_page(server, color_scheme=scheme).open_at(BASE_US + 5 * US, recorders=DOOR)
+    assert (luminance(page) > 128) is bright
+    assert page.painted(DOOR)
+
+
+def test_a_narrow_screen_has_all_of_it(open_page: OpenPage, server: WebServer, footage: dict[str, Footage]) -> None:
+    settings = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+    page = open_page(server, **settings).open_at(BASE_US + 5 * US, recorders=f"{DOOR},yard")
+    assert page.painted(DOOR)
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= 360
+    small = page.page.evaluate(
+        """[...document.querySelectorAll("button, select, input")].filter((one) => one.checkVisibility())
+          .map((one) => [one.id || one.textContent, one.getBoundingClientRect()])
+          .filter(([, box]) => box.height < 44 || box.width < 44).map(([name]) => name)"""
+    )
+    assert small == []
+    box = page.page.locator("#lanes").bounding_box()
+    assert box
+    page.page.touchscreen.tap(box["x"] + box["width"] / 2 + 10, box["y"] + 40)
+    page.until_painted(DOOR, lambda us: us > BASE_US + 8 * US)
+
+
+def test_the_help_lists_every_key(page: PageDriver) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=DOOR)
+    page.page.keyboard.press("?")
+    rows = page.page.locator("#keys tr").all_inner_texts()
+    assert len(rows) > 25
+    assert any("one frame forward" in row for row in rows)
+    page.page.keyboard.press("Escape")
+    page.page.locator("#help").wait_for(state="hidden")
+
+
+def test_keys_in_a_field_are_its_own(page: PageDriver) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=DOOR)
+    page.page.keyboard.press("t")
+    page.page.keyboard.type("i o k 0")
+    assert page.page.locator("#time").input_value() == "i o k 0"
+    assert page.text("#clip-text") == ""
+    page.page.keyboard.press("Escape")
+
+
+def test_everything_has_a_name_and_is_reached_by_the_keyboard(page: PageDriver) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=DOOR)
+    nameless = page.page.evaluate(
+        """[...document.querySelectorAll("button, select, input, canvas[tabindex]")]
+          .filter((one) => one.checkVisibility())
+          .filter((one) => !(one.getAttribute("aria-label") || one.textContent.trim() || one.labels?.length))
+          .map((one) => one.id)"""
+    )
+    assert nameless == []
+    seen: set[str] = set()
+    for _ in range(60):
+        page.page.keyboard.press("Tab")
+        seen.add(page.page.evaluate("document.activeElement.id"))
+    assert {"lanes", "time", "play", "speed", "mark-in", "day", "zoom-day", "help-button", "link"} <= seen
+
+
+def test_it_asks_only_its_own_server(page: PageDriver, server: WebServer) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=DOOR)
+    page.press("k", "?")
+    others = [url for url in page.asked if not url.startswith((server.url, "blob:", "data:"))]
+    assert others == []
+
+
+def test_without_hls_it_says_so_and_shows_pictures(
+    open_page: OpenPage, server: WebServer, footage: dict[str, Footage]
+) -> None:
+    page = open_page(server)
+    page.page.route("**/static/vendor/**", lambda route: route.fulfill(status=404))
+    us = BASE_US + 17 * US
+    page.open_at(us, recorders=DOOR)
+    page.until(lambda: "lacks hls.js" in page.message(DOOR))
+    assert page.until_painted(DOOR, lambda painted: painted > 0) == footage[DOOR].shown_at(us)
+
+
+def test_what_this_browser_cannot_decode_is_told_and_shown_as_pictures(
+    page: PageDriver, footage: dict[str, Footage]
+) -> None:
+    if page.page.evaluate("MediaSource.isTypeSupported('video/mp4; codecs=\"hvc1.1.6.L93.B0\"')"):
+        pytest.skip("this Chromium decodes H.265")
+    us = BASE_US + 7 * US
+    page.open_at(us, recorders="gate")
+    page.until(lambda: "cannot decode H.265" in page.message("gate"))
+    assert page.screen("gate").get_by_role("button", name="Download").is_visible()
+    assert page.until_painted("gate", lambda painted: painted > 0) == footage["gate"].shown_at(us)
+    page.press("ArrowRight")
+    shown = page.until_painted("gate", lambda painted: painted > us)
+    assert shown == footage["gate"].shown_at(us + US)
+    assert page.stamp_us("gate") == shown // 1000 * 1000
+
+
+def test_a_password_is_asked_for_and_keeps_what_was_asked(
+    open_page: OpenPage, server: WebServer, footage: dict[str, Footage]
+) -> None:
+    page = open_page(server)
+    is_open: list[bool] = []
+
+    def session(route: Any) -> None:
+        if route.request.method == "POST":
+            right = route.request.post_data_json == {"password": "open sesame"}
+            if right:
+                is_open.append(True)
+            body = {} if right else {"error": "wrong-password", "message": "The password is wrong."}
+            route.fulfill(status=200 if right else 401, json=body)
+        else:
+            route.fulfill(json={"needed": True, "open": bool(is_open)})
+
+    page.page.route("**/api/session", session)
+    page.page.goto(f"{page.url}#at=2025-10-26T00:10:17Z&recorders={DOOR}")
+    page.page.locator("#password").fill("swordfish")
+    page.page.keyboard.press("Enter")
+    page.until(lambda: page.text("#login-error") == "The password is wrong.")
+    page.page.locator("#password").fill("open sesame")
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_selector("figure.screen")
+    page.settle()
+    assert page.painted(DOOR) == footage[DOOR].shown_at(BASE_US - 123_457 + 17 * US)
+
+
+def test_a_server_that_is_gone_is_told_and_comes_back(page: PageDriver) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=DOOR)
+    page.page.route("**/api/**", lambda route: route.abort())
+    page.until(lambda: "does not answer" in page.text("#banner"))
+    page.page.unroute("**/api/**")
+    page.page.locator("#banner").wait_for(state="hidden")
+
+
+def test_health_is_told(page: PageDriver) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=DOOR)
+    page.press("h")
+    content = page.page.locator("#health-content")
+    page.until(lambda: "not recording" in content.inner_text())
+    assert "front door" in content.inner_text()
+    assert "Stored" in content.inner_text()

@@ -1,0 +1,63 @@
+"""Several recorders on one playhead."""
+
+from __future__ import annotations
+
+from tests.browser.driver import PageDriver
+from tests.browser.footage import BASE_US, GAP_US, Footage
+from tests.support.recording import US
+
+DOOR, YARD = "front-door", "yard"
+BOTH = f"{DOOR},{YARD}"
+
+
+def test_both_show_the_same_moment(page: PageDriver, footage: dict[str, Footage]) -> None:
+    page.open_at(BASE_US + 11 * US, recorders=BOTH)
+    us = BASE_US - 123_457 + 22 * US
+    page.type_time("02:10:22")
+    for id in (DOOR, YARD):
+        assert page.painted(id) == footage[id].shown_at(us)
+        assert page.stamp_us(id) == footage[id].shown_at(us) // 1000 * 1000
+
+
+def test_both_play_together(page: PageDriver) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=BOTH)
+    page.press("k")
+    page.until_painted(DOOR, lambda us: us > BASE_US + 12 * US)
+    page.press("k")
+    door, yard = page.painted(DOOR), page.painted(YARD)
+    assert door and yard
+    # Half a second: on a busy machine each player drops frames of its own.
+    assert abs(door - yard) < 1.5 * US
+
+
+def test_a_gap_of_one_is_shown_by_it_while_the_other_plays(page: PageDriver) -> None:
+    page.open_at(GAP_US[0] - 2 * US, recorders=BOTH)
+    page.press("k")
+    page.until_painted(YARD, lambda us: us > GAP_US[0] + 3 * US)
+    assert page.painted(DOOR) is None
+    assert "Nothing was recorded" in page.message(DOOR)
+    page.page.locator("#speed").select_option("8")
+    shown = page.until_painted(DOOR, lambda us: us >= GAP_US[1])
+    page.press("k")
+    yard = page.painted(YARD)
+    assert yard and abs(yard - shown) < 20 * US
+
+
+def test_one_is_shown_large_and_all_again(page: PageDriver) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=BOTH)
+    page.press("2")
+    assert page.page.locator("figure.screen").count() == 1
+    assert page.painted(YARD)
+    page.press("a")
+    page.until(lambda: page.page.locator("figure.screen").count() == 3)
+    page.page.locator("#recorders button[data-recorder=gate]").click()
+    page.until(lambda: page.page.locator("figure.screen").count() == 2)
+    page.until(lambda: page.painted(DOOR))
+
+
+def test_the_clicked_picture_is_that_of_the_keys(page: PageDriver, footage: dict[str, Footage]) -> None:
+    us = BASE_US + 9 * US
+    page.open_at(us, recorders=BOTH)
+    page.screen(YARD).click(position={"x": 100, "y": 150})
+    page.press(".")
+    assert page.painted(YARD) == footage[YARD].after(footage[YARD].shown_at(us))

@@ -1,0 +1,175 @@
+"""What the page shows: the painted clock of each picture is what was asked for, and what is written beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser.driver import PageDriver
+from tests.browser.footage import BASE_US, GAP_US, LENGTH_S, Footage
+from tests.support.recording import US
+from tests.support.web_server import WebServer
+
+DOOR = "front-door"
+HOUR_US = 3600 * US
+
+
+def check(page: PageDriver, id: str, due_us: int) -> None:
+    """The picture and its stamp are those of a frame."""
+    assert page.painted(id) == due_us
+    assert page.stamp_us(id) == due_us // 1000 * 1000
+
+
+def test_a_link_shows_the_frame_of_its_moment(page: PageDriver, footage: dict[str, Footage]) -> None:
+    us = BASE_US + 17_400_000
+    page.open_at(us, recorders=DOOR)
+    check(page, DOOR, footage[DOOR].shown_at(us))
+
+
+@pytest.mark.parametrize("after_s", [0.25, 9.98, 25.5, 39.5, 100.003])
+def test_a_typed_time_shows_the_frame_of_this_moment(
+    page: PageDriver, footage: dict[str, Footage], after_s: float
+) -> None:
+    page.open_at(BASE_US + US, recorders=DOOR)
+    us = BASE_US - 123_457 + round(after_s * US)
+    seconds = 10 * 60 + after_s
+    page.type_time(f"02:{int(seconds // 60):02d}:{seconds % 60:06.3f}")
+    check(page, DOOR, footage[DOOR].shown_at(us))
+
+
+def test_an_hour_that_comes_twice_is_typed_with_its_zone(page: PageDriver, footage: dict[str, Footage]) -> None:
+    page.open_at(BASE_US + US, recorders=DOOR)
+    page.type_time("2025-10-26 02:10:05")
+    check(page, DOOR, footage[DOOR].shown_at(BASE_US - 123_457 + 5 * US))
+    assert "twice, in CEST and CET" in page.text("#word")
+    page.type_time("2025-10-26 02:10:05 CET")
+    check(page, DOOR, footage[DOOR].shown_at(BASE_US - 123_457 + 5 * US + HOUR_US))
+    assert "CET" in page.screen(DOOR).locator(".local").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("noon", "no time that is understood"),
+        ("26:00", "no time of day"),
+        ("31 Feb 10:00", "no day"),
+        ("2025-03-30 02:30", "set forward"),
+        ("2099-01-01", "in the future"),
+    ],
+)
+def test_a_time_that_is_none_is_told(page: PageDriver, text: str, told: str) -> None:
+    page.open_at(BASE_US + US, recorders=DOOR)
+    page.type_time(text)
+    assert told in page.text("#time-error")
+
+
+def test_frames_are_stepped_both_ways(page: PageDriver, footage: dict[str, Footage]) -> None:
+    door = footage[DOOR]
+    us = door.shown_at(BASE_US + 19 * US)
+    page.open_at(us, recorders=DOOR)
+    for _ in range(4):
+        us = door.after(us)
+        page.press(".")
+        check(page, DOOR, us)
+    for _ in range(2):
+        us = door.shown_at(us - 1)
+        page.press(",")
+        check(page, DOOR, us)
+
+
+def test_arrows_and_letters_move_by_seconds(page: PageDriver, footage: dict[str, Footage]) -> None:
+    us = BASE_US + 15 * US
+    page.open_at(us, recorders=DOOR)
+    for key, by_s in [("ArrowRight", 1), ("ArrowLeft", -1), ("Shift+ArrowRight", 10), ("j", -10), ("l", 10)]:
+        us += by_s * US
+        page.press(key)
+        check(page, DOOR, footage[DOOR].shown_at(us))
+
+
+def test_back_returns_to_where_one_was(page: PageDriver, footage: dict[str, Footage]) -> None:
+    us = BASE_US + 5 * US
+    page.open_at(us, recorders=DOOR)
+    page.type_time("02:11:30")
+    page.press("Backspace")
+    check(page, DOOR, footage[DOOR].shown_at(us))
+
+
+def test_what_is_played_is_stamped_as_it_is_painted(page: PageDriver, footage: dict[str, Footage]) -> None:
+    page.open_at(BASE_US + 2 * US, recorders=DOOR)
+    page.press("k")
+    page.until_painted(DOOR, lambda us: us > BASE_US + 5 * US)
+    page.press("k")
+    check(page, DOOR, footage[DOOR].shown_at(page.stamp_us(DOOR) + 999))
+
+
+@pytest.mark.parametrize("rate", ["0.25", "4", "16"])
+def test_it_plays_slower_and_faster(page: PageDriver, rate: str) -> None:
+    page.open_at(BASE_US + 71 * US, recorders=DOOR)
+    page.page.locator("#speed").select_option(rate)
+    page.page.locator("#play").click()
+    first = page.until_painted(DOOR, lambda us: us > BASE_US + 71 * US + 200_000)
+    began = time.monotonic()
+    distance_us = round(float(rate) * US)
+    last = page.until_painted(DOOR, lambda us: us > first + distance_us)
+    # The rate is the player's; a busy machine shows fewer frames, and late.
+    assert page.page.locator("video").evaluate("(video) => video.playbackRate") == float(rate)
+    assert (last - first) / US <= (time.monotonic() - began + 1) * float(rate) * 1.5
+
+
+def test_a_gap_is_told_with_the_ways_out(page: PageDriver, footage: dict[str, Footage]) -> None:
+    page.open_at(BASE_US + 50 * US, recorders=DOOR)
+    assert page.painted(DOOR) is None
+    assert "Nothing was recorded at 02:10:50" in page.message(DOOR)
+    page.screen(DOOR).get_by_role("button", name="▶").click()
+    page.settle()
+    check(page, DOOR, footage[DOOR].after(GAP_US[0] + 10 * US))
+    page.type_time("02:10:50")
+    page.screen(DOOR).get_by_role("button", name="◀").click()
+    page.settle()
+    check(page, DOOR, footage[DOOR].shown_at(GAP_US[0] + 10 * US))
+
+
+def test_play_goes_over_a_gap_with_a_word(page: PageDriver) -> None:
+    page.open_at(GAP_US[0] - 2 * US, recorders=DOOR)
+    page.press("k")
+    page.until(lambda: "Skipped 30 s without recording" in page.text("#word"))
+    assert page.until_painted(DOOR, lambda us: us >= GAP_US[1]) < GAP_US[1] + 20 * US
+
+
+def test_play_from_within_a_gap_begins_behind_it(page: PageDriver) -> None:
+    page.open_at(BASE_US + 50 * US, recorders=DOOR)
+    page.press("k")
+    assert page.until_painted(DOOR, lambda us: us >= GAP_US[1]) < GAP_US[1] + 20 * US
+
+
+def test_the_end_is_told(page: PageDriver) -> None:
+    page.open_at(BASE_US + (LENGTH_S - 2) * US, recorders="yard")
+    page.press("k")
+    page.until(lambda: "Nothing is recorded after this" in page.text("#word"))
+    assert page.text("#play") == "Play"
+
+
+def test_live_is_seconds_behind_and_one_key_away(open_page: Callable[..., PageDriver], live_server: WebServer) -> None:
+    page = open_page(live_server).open()
+    assert page.until_painted("porch", lambda us: time.time() - us / US < 10)
+    assert "live" in page.screen("porch").locator(".note").inner_text()
+    page.press("j")
+    assert "live" not in page.screen("porch").locator(".note").inner_text()
+    late = time.time_ns() // 1000
+    page.press("End")
+    # It was captured after the key was pressed: what is shown follows the camera.
+    shown = page.until_painted("porch", lambda us: us > late)
+    assert "live" in page.screen("porch").locator(".note").inner_text()
+    assert abs(page.stamp_us("porch") - shown) < 20 * US
+
+
+def test_times_are_the_recorders_or_utc(page: PageDriver) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=DOOR)
+    assert page.screen(DOOR).locator(".local").inner_text().endswith("CEST")
+    page.press("z")
+    assert page.screen(DOOR).locator(".local").inner_text().endswith("UTC")
+    page.type_time("00:10:07")
+    assert page.stamp_us(DOOR) < BASE_US + 7 * US
+    assert "zone=utc" in page.until(lambda: "zone=utc" in page.page.url and page.page.url)

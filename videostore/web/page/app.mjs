@@ -1,0 +1,197 @@
+// The page: makes its parts and connects them.
+
+import { Address, readAddress, writeAddress } from "./address.mjs";
+import { Api } from "./api.mjs";
+import { find, openDialog, say } from "./element.mjs";
+import { Commands } from "./commands.mjs";
+import { listen } from "./keys.mjs";
+import { Calendar } from "./calendar.mjs";
+import { Clip } from "./clip.mjs";
+import { Health } from "./health.mjs";
+import { LaneSection } from "./lane_section.mjs";
+import { Pictures } from "./pictures.mjs";
+import { Playhead } from "./playhead.mjs";
+import { RecorderList } from "./recorder_list.mjs";
+import { Session } from "./session.mjs";
+import { Timeline } from "./timeline.mjs";
+import { HOUR_US, lengthText } from "./units.mjs";
+import { View } from "./view.mjs";
+import { UTC, Zone } from "./zone.mjs";
+
+const REFRESH_MS = 2000;
+const WORD_MS = 4000;
+const RETRY_MS = 3000;
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** hls.js, or null where this installation lacks it. */
+async function loadHls() {
+  try {
+    const { default: Hls } = await import("./vendor/hls.mjs");
+    return Hls.isSupported() ? Hls : null;
+  } catch {
+    return null;
+  }
+}
+
+class Page {
+  constructor() {
+    this.session = null;
+    this.api = new Api(() => this.session.ask().then(() => this.refresh()));
+    this.session = new Session(this.api);
+    this.useUtc = false;
+    this.ahead = 0; // of the server's clock before this browser's
+  }
+
+  now = () => Math.round((performance.timeOrigin + performance.now()) * 1000 + this.ahead);
+
+  zone = () => (this.useUtc ? UTC : this.recorderZone);
+
+  /** Say something for a while. */
+  word = (text) => {
+    clearTimeout(this.wordTimer);
+    say(find("word"), text);
+    this.wordTimer = setTimeout(() => say(find("word"), ""), WORD_MS);
+  };
+
+  banner(text) {
+    find("banner").hidden = !text;
+    say(find("banner"), text ?? "");
+  }
+
+  async start() {
+    const hls = loadHls();
+    let known;
+    for (;;) {
+      try {
+        await this.session.open();
+        known = await this.api.get("api/recorders");
+        break;
+      } catch (error) {
+        this.banner(`${error.message} Trying again every ${RETRY_MS / 1000} s.`);
+        await pause(RETRY_MS);
+      }
+    }
+    this.banner(null);
+    this.learn(known);
+    this.Hls = await hls;
+    this.build(known);
+  }
+
+  learn(known) {
+    this.recorders = known.recorders;
+    this.ahead += known.now_us - this.now();
+    this.recorderZone = Zone.of(known.zone, known.offset_minutes);
+    say(find("version"), `videostore ${known.version}`);
+  }
+
+  build() {
+    const asked = readAddress(location.hash);
+    this.useUtc = asked.utc;
+    this.pictures = new Pictures(this.api);
+    this.playhead = new Playhead(this.now);
+    this.view = new View(this.now() - HOUR_US, this.now(), this.now);
+    if (asked.from !== null && asked.to !== null) this.view.set(asked.from, asked.to);
+    this.timelines = new Map();
+    this.list = new RecorderList(this, asked.recorders);
+    const shared = { api: this.api, zone: this.zone, now: this.now };
+    const recorder = () => this.playhead.focus?.recorder ?? this.recorders[0];
+    const onChange = () => this.changed();
+    this.clip = new Clip({ ...shared, recorder, onChange });
+    Object.assign(this.clip.marks, { in: asked.in, out: asked.out });
+    const choose = (from, to) => this.commands.showDay(from, to);
+    this.calendar = new Calendar({ ...shared, recorder, recorderZone: this.zone, choose });
+    this.health = new Health({ ...shared, recorder, recorders: () => this.recorders });
+    const { view, clip, playhead, pictures } = this;
+    this.section = new LaneSection({ ...shared, view, clip, playhead, pictures, onChange });
+    this.address = new Address(() => this.addressText());
+    this.commands = new Commands(this);
+    listen(this.commands);
+    this.bind();
+    if (clip.isWhole) clip.changed();
+    this.begin(asked);
+  }
+
+  bind() {
+    const { playhead } = this;
+    playhead.addEventListener("change", () => this.changed());
+    playhead.addEventListener("skipped", ({ detail }) => this.tellSkipped(detail));
+    playhead.addEventListener("end", () => this.word("Nothing is recorded after this."));
+    setInterval(() => this.refresh(), REFRESH_MS);
+    window.addEventListener("hashchange", () => this.begin(readAddress(location.hash)));
+    document.addEventListener("visibilitychange", () => this.refresh());
+  }
+
+  /** Show what the address asks for; otherwise live, or the end of what is recorded. */
+  async begin(asked) {
+    if (asked.at !== null) {
+      if (asked.from === null) this.view.set(asked.at - HOUR_US / 2, asked.at + HOUR_US / 2);
+      this.view.follow(asked.at);
+      await this.playhead.go(asked.at);
+    } else if (this.recorders.some(({ live }) => live)) await this.playhead.live();
+    else await this.commands.latest();
+    this.changed();
+  }
+
+  timelineOf(id) {
+    if (!this.timelines.has(id)) {
+      this.timelines.set(id, new Timeline(this.api, id, { now: this.now, onChange: () => this.section?.draw() }));
+    }
+    return this.timelines.get(id);
+  }
+
+  changed() {
+    if (!this.commands) return;
+    const { playhead, view } = this;
+    if (playhead.playing && playhead.us !== null && !this.section.scrubbing) view.follow(playhead.us);
+    this.section.draw();
+    this.commands.render();
+    this.list.render();
+    if (!playhead.playing || playhead.isLive) this.address.changed();
+  }
+
+  addressText() {
+    const { playhead, view, clip } = this;
+    return writeAddress({
+      at: playhead.shownUs,
+      live: playhead.isLive,
+      from: view.from,
+      to: view.to,
+      marks: clip.marks,
+      recorders: this.list.chosen,
+      utc: this.useUtc,
+    });
+  }
+
+  tellSkipped({ from_us, to_us }) {
+    const gap = this.playhead.focus?.timeline.gapAt(from_us + (to_us - from_us) / 2);
+    this.word(`Skipped ${lengthText(to_us - from_us)} without recording${gap?.reason ? `: ${gap.reason}` : ""}.`);
+  }
+
+  /** Look again at what changes by itself. */
+  async refresh() {
+    if (document.hidden || this.refreshing || !this.section) return;
+    this.refreshing = true;
+    try {
+      const known = await this.api.get("api/recorders");
+      this.learn(known);
+      this.list.update();
+      this.banner(null);
+      for (const screen of this.playhead.screens) screen.timeline.retryAt = 0;
+      // Nothing was recorded when the page was opened.
+      if (this.playhead.us === null) await this.begin({ at: null });
+    } catch (error) {
+      if (error.status !== 401) this.banner(error.message);
+    } finally {
+      this.refreshing = false;
+    }
+    this.section.draw();
+  }
+
+  showHelp() {
+    openDialog(find("help"));
+  }
+}
+
+const page = new Page();
+page.start();

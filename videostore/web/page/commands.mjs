@@ -1,0 +1,322 @@
+// What keys and buttons do.
+
+import { TypedTimeError, parseTime } from "./typed_time.mjs";
+import { element, find, openDialog, say } from "./element.mjs";
+import { handBlob } from "./download.mjs";
+import { KEYS, keyNames } from "./keys.mjs";
+import { RATES } from "./playhead.mjs";
+import { HOUR_US, MINUTE_US, SECOND_US } from "./units.mjs";
+
+const STEP_SEARCH_US = 5 * SECOND_US;
+const NEAR_END_US = 10 * SECOND_US;
+const INTO_FRAME_US = 1;
+
+export class Commands {
+  constructor(page) {
+    this.page = page;
+    const ids = { "day-back": "dayBack", "day-forward": "dayForward", day: "calendar", back: "back", forward: "forwardOnly",
+      "frame-back": "frameBack", "frame-forward": "frameForward", play: "toggle", sound: "sound", live: "live",
+      "mark-in": "markIn", "mark-out": "markOut", picture: "picture", link: "link", "help-button": "help",
+      "health-button": "health" };
+    for (const [id, name] of Object.entries(ids)) find(id).onclick = () => this[name]({});
+    find("speed").replaceChildren(...RATES.map((rate) => element("option", { value: rate, selected: rate === 1 }, `${rate} ×`)));
+    find("speed").onchange = ({ target }) => this.setRate(Number(target.value));
+    find("typed").onsubmit = (event) => {
+      event.preventDefault();
+      this.goTyped(find("time").value);
+    };
+    find("time").addEventListener("keydown", (event) => {
+      if (event.key === "Escape") event.target.blur();
+    });
+    find("time").onblur = () => this.typedError("");
+    this.fillHelp();
+    this.fillZones();
+  }
+
+  get playhead() {
+    return this.page.playhead;
+  }
+
+  /** Move by so much from the shown frame. */
+  move(us) {
+    const { playhead } = this;
+    if (playhead.us === null) return;
+    const to = playhead.us + us;
+    if (to >= this.page.now()) playhead.live();
+    else playhead.go(to, { remember: false });
+  }
+
+  toggle = () => this.playhead.toggle();
+  back = () => this.move(-10 * SECOND_US);
+  forwardOnly = () => this.move(10 * SECOND_US);
+  left = ({ shiftKey }) => this.move((shiftKey ? -10 : -1) * SECOND_US);
+  right = ({ shiftKey }) => this.move((shiftKey ? 10 : 1) * SECOND_US);
+  live = () => this.playhead.live();
+  jumpBack = () => this.playhead.back();
+  frameBack = () => this.step(-1);
+  frameForward = () => this.step(1);
+  calendar = () => this.page.calendar.open(this.playhead.us ?? this.page.now());
+  health = () => this.page.health.open();
+  help = () => this.page.showHelp();
+  zoomIn = () => this.page.section.zoom(0.5);
+  zoomOut = () => this.page.section.zoom(2);
+  zoomDay = () => this.page.section.zoomDay();
+  dayBack = () => this.moveDay(-1);
+  dayForward = () => this.moveDay(1);
+  eventBack = () => this.moveEvent(-1);
+  eventForward = () => this.moveEvent(1);
+  download = () => (this.page.clip.isWhole ? this.page.clip.download() : this.page.word("Mark the clip first: I and O."));
+  save = () => (this.page.clip.isWhole ? this.page.clip.openSave() : this.page.word("Mark the clip first: I and O."));
+  all = () => this.page.list.all();
+
+  forward() {
+    const near = this.playhead.us !== null && this.playhead.us + NEAR_END_US >= this.page.now();
+    if (near && !this.playhead.isLive) this.live();
+    else if (!this.playhead.isLive) this.forwardOnly();
+  }
+
+  /** The same wall time on another day. */
+  moveDay(days) {
+    const zone = this.page.zone();
+    const us = this.playhead.us ?? this.page.now();
+    const wall = zone.fields(us);
+    const [moment] = zone.moments({ ...wall, day: wall.day + days });
+    const to = moment ?? us + days * 24 * HOUR_US;
+    this.page.view.pan(to - us);
+    if (to >= this.page.now()) this.live();
+    else this.playhead.go(to);
+  }
+
+  moveEvent(direction) {
+    const us = this.playhead.us ?? this.page.now();
+    const events = [...(this.playhead.focus?.timeline.ends?.events ?? [])].sort((one, other) => one.at_us - other.at_us);
+    const found = direction > 0
+      ? events.find(({ at_us }) => at_us > us + SECOND_US)
+      : events.filter(({ at_us }) => at_us < us - SECOND_US).pop();
+    if (!found) this.page.word(`No event ${direction > 0 ? "after" : "before"} this on the timeline.`);
+    else {
+      this.page.view.follow(found.at_us);
+      this.page.word(found.label);
+      this.playhead.go(found.at_us);
+    }
+  }
+
+  one({ key }) {
+    const recorder = this.page.recorders[Number(key) - 1];
+    if (recorder) this.page.list.show([recorder.id]);
+  }
+
+  focus(screen) {
+    this.playhead.focus = screen;
+    for (const one of this.playhead.screens) one.video.muted = this.muted || one !== screen;
+    if (this.page.clip.isWhole) this.page.clip.changed();
+    this.page.health.run();
+    this.page.changed();
+  }
+
+  /** Show the frame after or before the shown one. */
+  async step(direction) {
+    const { playhead } = this;
+    const screen = playhead.focus;
+    if (playhead.playing) playhead.pause();
+    const us = screen?.capturedUs;
+    if (us === null || us === undefined || this.stepping) return;
+    this.stepping = true;
+    try {
+      const range = { from_us: us - STEP_SEARCH_US, to_us: us + STEP_SEARCH_US };
+      const { api } = this.page;
+      const { frames_us } = await api.get(api.recorderUrl(screen.recorder.id, "frames", range));
+      // The shown time is rounded: the nearest frame is the shown one.
+      const nearest = frames_us.reduce((best, one, number) => (Math.abs(one - us) < Math.abs(frames_us[best] - us) ? number : best), 0);
+      const next = frames_us[nearest + direction];
+      if (next === undefined) this.page.word(`There is no frame ${direction > 0 ? "after" : "before"} this one nearby.`);
+      else await playhead.go(next + INTO_FRAME_US, { remember: false });
+    } catch (error) {
+      this.page.word(error.message);
+    } finally {
+      this.stepping = false;
+    }
+  }
+
+  slower = () => this.setRate(RATES[Math.max(RATES.indexOf(this.playhead.rate) - 1, 0)]);
+  faster = () => this.setRate(RATES[Math.min(RATES.indexOf(this.playhead.rate) + 1, RATES.length - 1)]);
+
+  setRate(rate) {
+    this.playhead.setRate(rate);
+    this.page.word(`${rate} ×`);
+  }
+
+  muted = true;
+
+  sound() {
+    this.muted = !this.muted;
+    for (const screen of this.playhead.screens) screen.video.muted = this.muted || screen !== this.playhead.focus;
+    this.render();
+  }
+
+  typeTime() {
+    find("time").focus();
+    find("time").select();
+  }
+
+  typedError(text) {
+    find("time-error").hidden = !text;
+    say(find("time-error"), text);
+    find("time").setAttribute("aria-invalid", String(Boolean(text)));
+  }
+
+  goTyped(text) {
+    const { page } = this;
+    let moments;
+    try {
+      moments = parseTime(text, page.zone(), page.now(), this.playhead.us);
+    } catch (error) {
+      if (!(error instanceof TypedTimeError)) throw error;
+      this.typedError(error.message);
+      return;
+    }
+    const [us] = moments;
+    if (us > page.now() + SECOND_US) {
+      this.typedError(`${page.zone().full(us)} is in the future.`);
+      return;
+    }
+    this.typedError("");
+    find("time").blur();
+    if (moments.length > 1) {
+      const labels = moments.map((one) => page.zone().label(one)).join(" and ");
+      page.word(`The clock showed this twice, in ${labels}. This is the first; type the zone for the other.`);
+    }
+    page.view.follow(us);
+    if (us >= page.now()) this.live();
+    else this.playhead.go(us);
+  }
+
+  showDay(from, to) {
+    const { page } = this;
+    page.view.set(from, to);
+    this.firstOf(from, Math.min(to, page.now())).then((us) => this.playhead.go(us ?? from));
+  }
+
+  /** The first recorded moment of a stretch. */
+  async firstOf(from, to) {
+    const { api } = this.page;
+    const { id } = this.playhead.focus.recorder;
+    const known = await api.get(api.recorderUrl(id, "timeline", { from_us: from, to_us: to, most: 500 })).catch(() => null);
+    const start = known?.ranges[0]?.[0];
+    return start === undefined ? null : Math.max(start, from) + 2000;
+  }
+
+  /** Show the end of what is recorded. */
+  async latest() {
+    const { api, now, view } = this.page;
+    const newest = await Promise.all(
+      this.playhead.screens.map(async ({ recorder }) => {
+        const range = { from_us: now() - SECOND_US, to_us: now() };
+        const known = await api.get(api.recorderUrl(recorder.id, "timeline", range)).catch(() => null);
+        return known?.newest_us ?? 0;
+      }),
+    );
+    const us = Math.max(...newest, 0);
+    if (us === 0) {
+      this.page.word("Nothing is recorded yet.");
+      return;
+    }
+    view.set(us - HOUR_US / 2, us + HOUR_US / 2);
+    await this.playhead.go(us - SECOND_US);
+  }
+
+  markIn() {
+    const us = this.playhead.shownUs;
+    if (us !== null) this.page.clip.set("in", us);
+  }
+
+  /** The shown frame is the clip's last one. */
+  markOut() {
+    const us = this.playhead.shownUs;
+    if (us !== null) this.page.clip.set("out", us + 1);
+  }
+
+  /** A clip of the minute around the shown moment, where it cannot be played here. */
+  downloadAround() {
+    const { clip } = this.page;
+    const us = this.playhead.us;
+    if (!clip.isWhole) {
+      clip.marks.in = us - MINUTE_US / 2;
+      clip.marks.out = us + MINUTE_US / 2;
+      clip.changed();
+    }
+    clip.download();
+  }
+
+  async picture() {
+    const { api, zone, word } = this.page;
+    const screen = this.playhead.focus;
+    const us = screen?.capturedUs;
+    if (us === null || us === undefined) return;
+    word("The picture is being made …");
+    try {
+      const response = await api.response(api.recorderUrl(screen.recorder.id, "frame.jpg", { at_us: us + INTO_FRAME_US, exact: 1 }));
+      const captured = Number(response.headers.get("X-Capture-Time-Us"));
+      const name = `${screen.recorder.name}_${zone().date(captured)}_${zone().time(captured, 3)}`;
+      handBlob(await response.blob(), `${name.replaceAll(/[^\w.-]+/g, "-")}.jpg`);
+      word(`The picture of ${zone().full(captured, 3)} is in your downloads.`);
+    } catch (error) {
+      word(error.message);
+    }
+  }
+
+  async link() {
+    this.page.address.write();
+    openDialog(find("link-dialog"));
+    const field = find("link-text");
+    field.value = location.href;
+    field.select();
+    try {
+      await navigator.clipboard.writeText(field.value);
+      say(find("link-state"), "It is copied.");
+    } catch {
+      say(find("link-state"), "Copy it with Ctrl+C.");
+    }
+  }
+
+  zone() {
+    this.page.useUtc = !this.page.useUtc;
+    this.fillZones();
+    for (const screen of this.playhead.screens) screen.stamp();
+    this.page.clip.render();
+    this.page.changed();
+  }
+
+  fillZones() {
+    const { page } = this;
+    const label = `recorder's time (${page.recorderZone.label(page.now())})`;
+    const radio = (text, utc) =>
+      element("button", { type: "button", role: "radio", "aria-checked": String(page.useUtc === utc),
+        onclick: () => page.useUtc !== utc && this.zone() }, text);
+    find("zones").replaceChildren(radio(label, false), radio("UTC", true));
+  }
+
+  fillHelp() {
+    const rows = KEYS.map(([keys, words]) => {
+      const names = keyNames(keys).flatMap((name) => [element("kbd", {}, name), " "]);
+      return element("tr", {}, element("th", { scope: "row" }, ...names), element("td", {}, words));
+    });
+    find("keys").replaceChildren(...rows);
+  }
+
+  /** Show the state of everything that has a button. */
+  render() {
+    const { page, playhead } = this;
+    const us = playhead.shownUs ?? page.now();
+    find("screens").setAttribute("aria-busy", String(Boolean(playhead.seeking)));
+    say(find("play"), playhead.playing ? "Pause" : "Play");
+    say(find("day"), page.zone().date(us));
+    find("day").setAttribute("aria-label", `${page.zone().date(us)}, open the calendar`);
+    find("live").setAttribute("aria-pressed", String(playhead.isLive));
+    find("sound").setAttribute("aria-pressed", String(!this.muted));
+    if (find("speed").value !== String(playhead.rate)) find("speed").value = String(playhead.rate);
+    if (document.activeElement !== find("time")) find("time").value = page.zone().time(us);
+    const title = `${playhead.isLive ? "live" : page.zone().full(us)} · videostore`;
+    if (document.title !== title) document.title = title;
+  }
+}

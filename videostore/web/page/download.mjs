@@ -1,0 +1,52 @@
+// A download with its progress in words.
+
+import { element } from "./element.mjs";
+import { sizeText } from "./units.mjs";
+
+const LARGEST_IN_PAGE = 1_000_000_000; // what is larger is left to the browser, which writes it to the disk at once
+
+/** Hand a file to the browser. */
+export function hand(href, name) {
+  const anchor = element("a", { href, download: name });
+  document.body.append(anchor);
+  anchor.click();
+  anchor.remove();
+}
+
+export function handBlob(blob, name) {
+  const url = URL.createObjectURL(blob);
+  hand(url, name);
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+/** The name that the server gives a file. */
+function nameOf(response, fallback) {
+  const stated = response.headers.get("Content-Disposition") ?? "";
+  const found = /filename\*=UTF-8''([^;]+)/i.exec(stated);
+  return found ? decodeURIComponent(found[1]) : /filename="?([^";]+)/i.exec(stated)?.[1] ?? fallback;
+}
+
+/** Download a file. `tell(text, done, whole)` is called while it goes on; `signal` ends it. Returns what came of it. */
+export async function download(api, url, { name, expected, tell, signal }) {
+  if (expected > LARGEST_IN_PAGE) {
+    hand(url, name);
+    return "The browser downloads it and shows how far it is.";
+  }
+  tell("The clip is being cut …", 0, 0);
+  const response = await api.response(url, { signal });
+  const whole = Number(response.headers.get("Content-Length")) || expected || 0;
+  const about = response.headers.get("Content-Length") ? "" : "about ";
+  const reader = response.body.getReader();
+  const parts = [];
+  let done = 0;
+  for (;;) {
+    const { value, done: over } = await reader.read();
+    if (over) break;
+    parts.push(value);
+    done += value.length;
+    tell(`${sizeText(done)}${whole ? ` of ${about}${sizeText(whole)}` : ""}`, done, Math.max(whole, done));
+  }
+  const file = nameOf(response, name);
+  handBlob(new Blob(parts, { type: response.headers.get("Content-Type") ?? "" }), file);
+  return `${file}, ${sizeText(done)}, is in your downloads.`;
+}

@@ -1,0 +1,227 @@
+// Plays one recorder: a video element, hls.js, and the capture time of the frame that is shown.
+
+import { canPlay } from "./codec.mjs";
+import { Playlist } from "./playlist.mjs";
+import { MINUTE_US, SECOND_US } from "./units.mjs";
+
+const BEFORE_US = MINUTE_US;
+const AFTER_US = 20 * MINUTE_US;
+const LIVE_US = 30 * SECOND_US;
+const BEHIND_LIVE_S = 1.0;
+const PRESENTED_MS = 400; // how long after a seek a frame may take to be presented
+const INTO_FRAME_S = 0.0001; // times are rounded: a position a little inside the frame shows this frame
+const TRIES = 3;
+const CONFIG = {
+  enableWorker: false,
+  autoStartLoad: false,
+  backBufferLength: 30,
+  maxBufferLength: 20,
+  maxMaxBufferLength: 60,
+  maxBufferHole: 0.3,
+  maxFragLookUpTolerance: 0.001, // otherwise near a fragment's end the next one is loaded first, and shown
+};
+
+/** Events: `frame` (a frame is shown), `state` (something to be said has changed), `ended` (what is there is played). */
+export class Player extends EventTarget {
+  /** `Hls` is the class of hls.js; null where it is missing. */
+  constructor(recorder, video, { api, Hls, now }) {
+    super();
+    Object.assign(this, { recorder, video, api, Hls, now });
+    this.hls = null;
+    this.playlist = new Playlist([]);
+    this.capturedUs = null;
+    this.isLive = false;
+    this.rate = 1;
+    this.trouble = null; // {kind, text}: why no picture moves
+    this.unplayable = null; // the codec that this browser cannot decode
+    this.loading = false;
+    this.turn = 0;
+    this.watchFrames();
+    for (const name of ["waiting", "stalled"]) video.addEventListener(name, () => this.setLoading(true));
+    for (const name of ["playing", "seeked", "canplay"]) video.addEventListener(name, () => this.setLoading(false));
+    video.addEventListener("ended", () => this.emit("ended"));
+    video.addEventListener("error", () => this.failed(video.error?.message || "the browser could not decode it"));
+  }
+
+  emit(name) {
+    this.dispatchEvent(new Event(name));
+  }
+
+  setLoading(loading) {
+    if (this.loading === loading) return;
+    this.loading = loading;
+    this.emit("state");
+  }
+
+  watchFrames() {
+    const shown = (_, { mediaTime }) => {
+      this.mediaTime = mediaTime;
+      this.update();
+      this.video.requestVideoFrameCallback(shown);
+    };
+    this.video.requestVideoFrameCallback(shown);
+  }
+
+  update() {
+    if (this.mediaTime === undefined || this.playlist.isEmpty) return;
+    this.capturedUs = this.playlist.captured(this.mediaTime);
+    this.emit("frame");
+  }
+
+  /** Whether a moment is in what is loaded. */
+  has(us) {
+    return !this.playlist.isEmpty && us >= this.playlist.fromUs && us < this.playlist.toUs;
+  }
+
+  /** Show the frame of a moment. Returns the nearest moments where nothing is recorded there, otherwise null. */
+  async show(us) {
+    if (!this.Hls) return null;
+    const turn = ++this.turn;
+    this.isLive = false;
+    if (!this.has(us) || this.openEnded === undefined) {
+      const to = us + AFTER_US;
+      await this.load({ from_us: us - BEFORE_US, to_us: to < this.now() ? to : undefined }, turn, us);
+      if (turn !== this.turn) return null;
+    }
+    if (this.unplayable) return null;
+    const position = this.playlist.position(us);
+    if (position === null) return this.playlist.around(us);
+    let at = position;
+    for (let tries = 0; tries < TRIES && at !== null; tries += 1) {
+      await this.seek(at + INTO_FRAME_S);
+      // The true times of frames are known when they are loaded; before, those of the playlist are summed up.
+      const now = this.playlist.position(us);
+      const right = Math.abs(now - at) < INTO_FRAME_S / 2 && this.mediaTime <= at + INTO_FRAME_S;
+      if (turn !== this.turn || now === null || right) break;
+      at = now;
+    }
+    return null;
+  }
+
+  async seek(position) {
+    const { video } = this;
+    const isThere = Math.abs(video.currentTime - position) < INTO_FRAME_S / 2 && video.readyState >= 2 && !video.seeking;
+    if (isThere && this.mediaTime <= position) return;
+    const presented = new Promise((resolve) => {
+      video.requestVideoFrameCallback(resolve);
+    });
+    const sought = new Promise((resolve) => {
+      video.addEventListener("seeked", resolve, { once: true });
+    });
+    this.setLoading(true);
+    video.currentTime = position;
+    await sought;
+    await Promise.race([presented, new Promise((resolve) => setTimeout(resolve, PRESENTED_MS))]);
+    this.setLoading(false);
+  }
+
+  /** Play what is recorded now, some seconds behind. */
+  async live() {
+    if (!this.Hls) return;
+    const turn = ++this.turn;
+    await this.load({ from_us: Math.round(this.now() - LIVE_US) }, turn, null);
+    if (turn !== this.turn || this.unplayable || this.playlist.isEmpty) return;
+    this.isLive = true;
+    const last = this.playlist.pieces[this.playlist.pieces.length - 1];
+    const position = Math.max(last.end - BEHIND_LIVE_S, this.playlist.pieces[0].start);
+    this.hls.startLoad(position);
+    await this.seek(position);
+  }
+
+  /** Load a playlist and wait until its fragments are known, or it failed. */
+  load(query, turn, us) {
+    this.unload();
+    this.openEnded = query.to_us === undefined;
+    this.setLoading(true);
+    const hls = new this.Hls(CONFIG);
+    this.hls = hls;
+    const { Events } = this.Hls;
+    return new Promise((resolve) => {
+      let tries = 0;
+      const settle = () => {
+        this.setLoading(false);
+        resolve();
+      };
+      const take = (_, { details }) => {
+        if (turn !== this.turn && hls !== this.hls) return;
+        this.playlist = new Playlist(details.fragments);
+        this.update();
+        if (!this.playlist.isEmpty && us !== null) hls.startLoad(this.playlist.position(us) ?? 0);
+        settle();
+      };
+      hls.on(Events.LEVEL_LOADED, take);
+      hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
+        this.playlist = new Playlist(details.fragments);
+      });
+      hls.on(Events.LEVEL_PTS_UPDATED, (_, { details }) => {
+        this.playlist = new Playlist(details.fragments);
+        this.update();
+      });
+      hls.on(Events.BUFFER_CODECS, (_, tracks) => this.checkCodec(tracks.video ?? tracks.audiovideo));
+      hls.on(Events.ERROR, (_, data) => {
+        if (data.mimeType) this.checkCodec({ codec: /codecs="?([^",]+)/.exec(data.mimeType)?.[1] });
+        if (!data.fatal) return;
+        if (data.details === "levelEmptyError" || data.response?.code === 404) this.nothing();
+        else if (data.type === "mediaError" && !this.unplayable && ++tries < TRIES) {
+          hls.recoverMediaError();
+          return;
+        } else if (!this.unplayable) this.failed(data.response?.text || data.error?.message || data.details);
+        settle();
+      });
+      hls.attachMedia(this.video);
+      hls.loadSource(this.api.playlistUrl(this.recorder.id, query));
+    });
+  }
+
+  checkCodec(track) {
+    const codec = track?.codec?.split(",")[0];
+    if (!codec || canPlay(codec)) return;
+    this.unplayable = codec;
+    this.hls?.stopLoad();
+    this.emit("state");
+  }
+
+  nothing() {
+    this.playlist = new Playlist([]);
+  }
+
+  failed(text) {
+    if (!this.hls) return;
+    this.trouble = { kind: "failed", text };
+    this.emit("state");
+  }
+
+  unload() {
+    this.hls?.destroy();
+    this.hls = null;
+    this.playlist = new Playlist([]);
+    this.openEnded = undefined;
+    this.mediaTime = undefined;
+    this.unplayable = null;
+    if (this.trouble) {
+      this.trouble = null;
+      this.emit("state");
+    }
+  }
+
+  play(rate) {
+    this.setRate(rate);
+    this.video.play().catch(() => {}); // replaced by another load or by a pause
+  }
+
+  setRate(rate) {
+    this.rate = rate;
+    this.video.defaultPlaybackRate = rate;
+    this.video.playbackRate = rate;
+  }
+
+  pause() {
+    this.video.pause();
+  }
+
+  close() {
+    this.turn += 1;
+    this.unload();
+    this.video.remove();
+  }
+}

@@ -1,0 +1,215 @@
+// One playhead for all screens: where it is, whether it moves, and how fast.
+
+import { Screen } from "./screen.mjs";
+import { SECOND_US } from "./units.mjs";
+
+export const RATES = [0.25, 0.5, 1, 2, 4, 8, 16];
+const NEAR_S = 0.04;
+const FAR_S = 1.5;
+const CATCH_UP = 0.1;
+const BETWEEN_SEEKS_MS = 1500;
+const MOST_JUMPS = 50;
+
+/** Events: `change` (the moment, or whether it moves), `skipped` (detail: {from_us, to_us}), `end` (nothing follows). */
+export class Playhead extends EventTarget {
+  constructor(now) {
+    super();
+    this.now = now;
+    this.screens = [];
+    this.focus = null; // the screen whose frames are stepped, marked and downloaded
+    this.us = null;
+    this.playing = false;
+    this.isLive = false;
+    this.rate = 1;
+    this.jumps = [];
+    this.turn = 0;
+    const tick = () => {
+      this.tick();
+      requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+  }
+
+  emit(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  add(screen) {
+    this.screens.push(screen);
+    this.focus ??= screen;
+    screen.player.addEventListener("ended", () => this.ended(screen));
+    if (this.isLive) screen.live().then(() => this.playing && screen.player.play(1));
+    else if (this.us !== null) screen.show(this.us).then((shown) => shown && this.playing && screen.player.play(this.rate));
+  }
+
+  remove(screen) {
+    this.screens = this.screens.filter((one) => one !== screen);
+    if (this.focus === screen) this.focus = this.screens[0] ?? null;
+    screen.close();
+  }
+
+  /** The capture time of the frame that the focused screen shows; otherwise where the playhead is. */
+  get shownUs() {
+    return this.focus?.capturedUs ?? this.us;
+  }
+
+  /** Show a moment on all screens. */
+  async go(us, { remember = true } = {}) {
+    if (remember && this.us !== null && Math.abs(us - this.us) > SECOND_US) {
+      this.jumps.push(this.us);
+      if (this.jumps.length > MOST_JUMPS) this.jumps.shift();
+    }
+    const turn = ++this.turn;
+    const wasLive = this.isLive;
+    this.isLive = false;
+    this.us = Math.round(us);
+    this.seeking = true;
+    this.emit("change");
+    if (wasLive) this.setRate(this.rate);
+    const shown = await Promise.all(this.screens.map((screen) => screen.show(this.us)));
+    if (turn !== this.turn) return;
+    this.seeking = false;
+    if (this.playing) {
+      this.screens.forEach((screen, number) => shown[number] && screen.player.play(this.rate));
+      if (!shown.some(Boolean)) this.skip(this.us);
+    }
+    this.emit("change");
+  }
+
+  back() {
+    const us = this.jumps.pop();
+    if (us !== undefined) this.go(us, { remember: false });
+  }
+
+  async live() {
+    if (this.us !== null) this.jumps.push(this.us);
+    const turn = ++this.turn;
+    this.isLive = true;
+    this.playing = true;
+    this.us = this.now();
+    this.seeking = true;
+    this.rate = 1;
+    this.emit("change");
+    await Promise.all(this.screens.map((screen) => screen.live()));
+    if (turn !== this.turn) return;
+    this.seeking = false;
+    for (const screen of this.screens) if (screen.gap === null) screen.player.play(1);
+    this.emit("change");
+  }
+
+  toggle() {
+    if (this.playing) this.pause();
+    else this.play();
+  }
+
+  play() {
+    this.playing = true;
+    this.emit("change");
+    const ready = this.screens.filter((screen) => screen.gap === null && !screen.held);
+    if (ready.length === 0) this.skip(this.us);
+    for (const screen of ready) screen.player.play(this.rate);
+  }
+
+  pause() {
+    this.playing = false;
+    this.isLive = false;
+    for (const screen of this.screens) {
+      screen.player.isLive = false;
+      screen.player.pause();
+      screen.stamp();
+    }
+    this.emit("change");
+  }
+
+  setRate(rate) {
+    this.rate = rate;
+    for (const screen of this.screens) screen.player.setRate(rate);
+    this.emit("change");
+  }
+
+  /** The playhead follows the frames of one screen: the focused one, or another while that one has a gap. */
+  get lead() {
+    const able = this.screens.filter((one) => one.gap === null && !one.held && one.player.capturedUs !== null);
+    return able.includes(this.focus) ? this.focus : able[0] ?? null;
+  }
+
+  tick() {
+    if (!this.playing || this.seeking) return;
+    const lead = this.lead;
+    if (!lead) return;
+    const us = lead.player.capturedUs;
+    if (us - this.us > Math.max(this.rate, 1) * Screen.JUMP_US && !this.isLive) {
+      if (this.handOver(lead)) return;
+      this.emit("skipped", { from_us: this.us, to_us: us });
+    }
+    if (us !== this.us) {
+      this.us = us;
+      this.emit("change");
+    }
+    if (!this.isLive) for (const screen of this.screens) if (screen !== lead) this.align(screen);
+  }
+
+  /** The lead came to a gap that another screen does not have: that one leads. */
+  handOver(lead) {
+    const near = Math.max(this.rate, 1) * Screen.JUMP_US;
+    const other = this.screens.find(
+      (one) => one !== lead && one.gap === null && !one.held && Math.abs(one.player.capturedUs - this.us) < near,
+    );
+    if (!other) return false;
+    lead.hold(this.us);
+    return true;
+  }
+
+  /** Keep a screen at the playhead. */
+  align(screen) {
+    if (screen.gap !== null) {
+      if (screen.timeline.isRecorded(this.us)) this.seekOne(screen);
+      return;
+    }
+    if (screen.player.capturedUs === null) return;
+    const ahead = (screen.player.capturedUs - this.us) / SECOND_US / Math.max(this.rate, 1);
+    if (screen.held) {
+      if (ahead <= NEAR_S) screen.release(this.rate);
+    } else if (ahead > FAR_S) screen.hold(this.us);
+    else if (ahead < -FAR_S) this.seekOne(screen);
+    else {
+      const correction = Math.abs(ahead) < NEAR_S ? 0 : Math.min(Math.max(-ahead, -CATCH_UP), CATCH_UP);
+      screen.player.setRate(Math.min(this.rate * (1 + correction), 16));
+    }
+  }
+
+  seekOne(screen) {
+    if (performance.now() - (screen.soughtAt ?? -Infinity) < BETWEEN_SEEKS_MS) return;
+    screen.soughtAt = performance.now();
+    screen.show(this.us).then((shown) => shown && this.playing && screen.player.play(this.rate));
+  }
+
+  /** A screen has played all that was loaded. */
+  async ended(screen) {
+    if (!this.playing || screen !== this.lead) return;
+    if (this.isLive) {
+      await screen.live();
+      if (this.isLive && screen.gap === null) screen.player.play(1);
+      return;
+    }
+    const us = screen.player.playlist.toUs;
+    this.seeking = true;
+    const shown = await screen.show(us + 1);
+    this.seeking = false;
+    if (shown && this.playing) screen.player.play(this.rate);
+    else if (this.playing) this.skip(us);
+  }
+
+  /** Go on behind the gap at a moment. */
+  async skip(us) {
+    const after = this.screens.map((screen) => (screen.gap === null ? null : screen.after)).filter(Boolean);
+    if (after.length === 0) {
+      this.pause();
+      this.emit("end");
+      return;
+    }
+    const to = Math.min(...after);
+    this.emit("skipped", { from_us: us, to_us: to });
+    await this.go(to + Screen.EDGE_US, { remember: false });
+  }
+}

@@ -1,0 +1,69 @@
+// Where a capture time lies in what a player plays, and the other way round.
+
+import { SECOND_US } from "./units.mjs";
+
+export const SHORTEST_GAP_US = 2 * SECOND_US;
+const SLACK_S = 0.0005; // times of frames are rounded
+
+/** The fragments of a playlist with the capture time at which each begins. */
+export class Playlist {
+  /** `fragments` as hls.js lists them. */
+  constructor(fragments) {
+    let dated = null;
+    this.pieces = [];
+    for (const fragment of fragments) {
+      const stated = fragment.rawProgramDateTime;
+      if (stated) dated = { us: readDate(stated), start: fragment.start };
+      if (dated === null) continue;
+      const from = dated.us + Math.round((fragment.start - dated.start) * SECOND_US);
+      const to = from + Math.round(fragment.duration * SECOND_US);
+      this.pieces.push({ start: fragment.start, end: fragment.start + fragment.duration, from_us: from, to_us: to });
+    }
+    // How long the last frame of a segment is shown is a guess: it stays until the next one, unless a gap is between.
+    this.pieces.forEach((piece, number) => {
+      const next = this.pieces[number + 1]?.from_us ?? piece.to_us;
+      piece.until_us = next > piece.to_us && next - piece.to_us < SHORTEST_GAP_US ? next : piece.to_us;
+    });
+  }
+
+  get isEmpty() {
+    return this.pieces.length === 0;
+  }
+
+  get fromUs() {
+    return this.pieces[0]?.from_us;
+  }
+
+  get toUs() {
+    return this.pieces[this.pieces.length - 1]?.to_us;
+  }
+
+  /** The position of the frame that is shown at a moment; null where there is none. */
+  position(us) {
+    const piece = this.pieces.find(({ from_us, until_us }) => from_us <= us && us < until_us);
+    return piece ? Math.min(piece.start + (us - piece.from_us) / SECOND_US, piece.end - 2 * SLACK_S) : null;
+  }
+
+  /** The capture time at a position. */
+  captured(position) {
+    const piece =
+      this.pieces.find(({ start, end }) => start - SLACK_S <= position && position < end - SLACK_S) ??
+      (position < this.pieces[0]?.start ? this.pieces[0] : this.pieces[this.pieces.length - 1]);
+    return piece ? piece.from_us + Math.round((position - piece.start) * SECOND_US) : null;
+  }
+
+  /** The nearest moments with footage, before and after one without. */
+  around(us) {
+    const before = this.pieces.filter(({ to_us }) => to_us <= us).pop();
+    const after = this.pieces.find(({ from_us }) => from_us > us);
+    return { before_us: before ? before.to_us - 1 : null, after_us: after ? after.from_us : null };
+  }
+}
+
+/** A date of a playlist in microseconds: those of JavaScript end with the millisecond. */
+export function readDate(text) {
+  const found = /^(.*?:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)$/.exec(text.trim());
+  if (!found) return Math.round(Date.parse(text) * 1000);
+  const fraction = Number((found[2] ?? "").padEnd(6, "0").slice(0, 6));
+  return Date.parse(found[1] + found[3]) * 1000 + fraction;
+}

@@ -1,0 +1,212 @@
+// One recorder's picture: the video, its stamp, and what has to be said instead of a picture.
+
+import { cannotPlayText } from "./codec.mjs";
+import { element, say } from "./element.mjs";
+import { drawPicture } from "./pictures.mjs";
+import { Player } from "./player.mjs";
+import { SHORTEST_GAP_US } from "./playlist.mjs";
+import { lengthText } from "./units.mjs";
+import { UTC } from "./zone.mjs";
+
+const LATE_MS = 700; // what takes longer is said
+const STILL_WIDTH = 1280;
+const EDGE_US = 2000; // into what is recorded, so that its first frame is shown
+
+export class Screen {
+  /** `context` has api, Hls, hlsMissing, pictures, now(), zone(), on (go, focus, large, download). */
+  constructor(recorder, timeline, context) {
+    Object.assign(this, { recorder, timeline, context });
+    this.video = element("video", { muted: true, playsInline: true, disablePictureInPicture: true });
+    this.still = element("canvas", { hidden: true });
+    this.message = element("div", { class: "message", role: "status", hidden: true });
+    this.work = element("span", { class: "work", role: "status", hidden: true });
+    this.local = element("div", { class: "local" });
+    this.utc = element("div", { class: "utc" });
+    this.note = element("div", { class: "note" });
+    this.large = element("button", { type: "button", onclick: () => context.on.large(this) }, "Large");
+    const caption = element("figcaption", {}, element("span", {}, recorder.name), this.large);
+    const stamp = element("div", { class: "stamp" }, this.local, this.utc, this.note);
+    this.figure = element("figure", { class: "screen", "data-recorder": recorder.id });
+    this.figure.append(this.video, this.still, caption, stamp, this.work, this.message);
+    this.figure.addEventListener("pointerdown", () => context.on.focus(this));
+    this.player = new Player(recorder, this.video, context);
+    this.player.addEventListener("frame", () => this.stamp());
+    this.player.addEventListener("state", () => this.tell());
+    this.gap = null; // the moment without footage that is shown
+    this.held = false; // ahead of the playhead: behind a gap that others have no
+    this.stillUs = null;
+  }
+
+  /** The capture time of what is shown; null where nothing is. */
+  get capturedUs() {
+    if (this.stillUs !== null) return this.stillUs;
+    return this.gap === null ? this.player.capturedUs : null;
+  }
+
+  /** Show a moment. Returns whether a frame is shown. */
+  async show(us) {
+    this.gap = null;
+    this.held = false;
+    this.hideStill();
+    this.wanted = us;
+    const around = await this.player.show(us);
+    if (this.wanted !== us) return false;
+    if (around) {
+      await this.tellGap(us, around);
+      return false;
+    }
+    this.clearMessage();
+    this.tell();
+    if (this.player.unplayable || this.context.hlsMissing) return this.showStill(us);
+    this.stamp();
+    return true;
+  }
+
+  async live() {
+    this.gap = null;
+    this.held = false;
+    this.hideStill();
+    this.clearMessage();
+    this.wanted = "live";
+    await this.player.live();
+    this.tell();
+    if (this.player.playlist.isEmpty && this.wanted === "live" && !this.player.trouble) {
+      this.put("Nothing is being recorded at present.", [["Latest", () => this.context.on.latest(this)]]);
+      this.gap = this.context.now();
+    }
+  }
+
+  /** Say that nothing is recorded, and where the nearest frames are. */
+  async tellGap(us, around) {
+    this.gap = us;
+    this.player.pause();
+    const known = this.timeline.gapAt(us);
+    let before = known?.from_us ?? around.before_us;
+    let after = known?.to_us ?? around.after_us;
+    let reason = known?.reason;
+    if (before === null || after === null) {
+      const { error } = await this.context.pictures.get(this, this.recorder.id, us, { width: 320 }) ?? {};
+      before ??= error?.fields?.before_us ?? null;
+      after ??= error?.fields?.after_us ?? null;
+      reason ??= error?.fields?.reason;
+    }
+    if (this.gap !== us) return;
+    const zone = this.context.zone();
+    const ways = [];
+    if (before) ways.push([`◀ ${zone.time(before)}`, () => this.context.on.go(before - EDGE_US), "The last frame before"]);
+    if (after) ways.push([`${zone.time(after)} ▶`, () => this.context.on.go(after + EDGE_US), "The first frame after"]);
+    const why = reason ? `: ${reason}` : "";
+    this.put(`Nothing was recorded at ${zone.time(us)}${why}.`, ways);
+    this.after = after;
+    say(this.local, `${zone.full(us)}`);
+    say(this.utc, UTC.full(us));
+    say(this.note, "no recording");
+  }
+
+  /** A picture of the server, where the video cannot be played here. */
+  async showStill(us) {
+    const picture = await this.context.pictures.get(this, this.recorder.id, us, { width: STILL_WIDTH, exact: true });
+    if (!picture || this.wanted !== us) return false;
+    if (picture.error) {
+      const { before_us, after_us } = picture.error.fields ?? {};
+      if (before_us || after_us) await this.tellGap(us, { before_us: before_us ?? null, after_us: after_us ?? null });
+      else this.put(picture.error.message, []);
+      return false;
+    }
+    drawPicture(this.still, picture.bitmap);
+    this.still.hidden = false;
+    this.stillUs = picture.captured_us;
+    this.stamp();
+    return true;
+  }
+
+  /** A small picture while the pointer looks for a moment. */
+  scrub(picture) {
+    if (!picture?.bitmap) return;
+    drawPicture(this.still, picture.bitmap);
+    this.still.hidden = false;
+    this.stillUs = picture.captured_us;
+    this.stamp();
+  }
+
+  hideStill() {
+    this.still.hidden = true;
+    this.stillUs = null;
+  }
+
+  /** Write the capture time of the shown frame. */
+  stamp() {
+    const us = this.capturedUs;
+    if (us === null) return;
+    const zone = this.context.zone();
+    say(this.local, zone.full(us, 3));
+    say(this.utc, zone.label(us) === "UTC" ? "" : UTC.full(us, 3));
+    const damage = this.timeline.damageAt(us);
+    let note = damage ? `damaged: ${damage.reason}` : "";
+    if (this.player.isLive) note = `live, ${lengthText(this.context.now() - us)} behind`;
+    say(this.note, note);
+  }
+
+  /** Say what keeps the picture from moving. */
+  tell() {
+    const { player } = this;
+    if (this.context.hlsMissing) {
+      this.put(
+        "This installation lacks hls.js, by which the page plays video: it was built without a network. Single pictures, " +
+          "downloads and HLS players work. On the recorder: python -m scripts.page.fetch, or install the package again.",
+        [],
+        "low",
+      );
+    } else if (player.unplayable) {
+      this.put(cannotPlayText(player.unplayable), [["Download", () => this.context.on.download(this)]], "low");
+    } else if (player.trouble) {
+      this.put(`It does not play: ${player.trouble.text}`, [["Try again", () => this.context.on.go(this.wanted)]]);
+    } else if (this.gap === null) this.clearMessage();
+    clearTimeout(this.late);
+    if (!player.loading) this.work.hidden = true;
+    else {
+      this.late = setTimeout(() => {
+        const at = typeof this.wanted === "number" ? this.context.zone().time(this.wanted) : "the newest second";
+        say(this.work, `Loading ${at} …`);
+        this.work.hidden = false;
+      }, LATE_MS);
+    }
+  }
+
+  put(text, ways, place = "middle") {
+    const buttons = ways.map(([label, onclick, title]) => element("button", { type: "button", onclick, title: title ?? "" }, label));
+    this.message.replaceChildren(element("span", {}, text), element("br"), ...buttons);
+    this.message.dataset.place = place;
+    this.message.hidden = false;
+    this.figure.dataset.empty = String(place === "middle");
+  }
+
+  clearMessage() {
+    this.message.hidden = true;
+    this.figure.dataset.empty = "false";
+  }
+
+  /** Wait for the playhead, which is in a gap of this recorder alone. */
+  hold(us) {
+    this.held = true;
+    this.player.pause();
+    const zone = this.context.zone();
+    this.put(`Nothing was recorded until ${zone.time(this.player.capturedUs)}.`, []);
+    say(this.local, zone.full(us));
+  }
+
+  release(rate) {
+    this.held = false;
+    this.clearMessage();
+    this.player.play(rate);
+  }
+
+  close() {
+    clearTimeout(this.late);
+    this.player.close();
+    this.figure.remove();
+  }
+
+  static EDGE_US = EDGE_US;
+  static JUMP_US = SHORTEST_GAP_US;
+}
