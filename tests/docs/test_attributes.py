@@ -32,7 +32,7 @@ def attribute_differences(text: str) -> set[str]:
     table = {row[0].strip("`"): row[2].strip("`") for row in rows_below(text, "attribute")}
     differences = set(table) ^ (known_attributes() - set(WITHOUT_EFFECT))
     differences |= {name for name in WITHOUT_EFFECT if f"`{name}`" not in text}
-    config, _ = parse_config("<name>", {"sync": "data-manager", "storage": {"size_gb": 1}})
+    config, _ = parse_config("<name>", {"sync": "data-manager", "storage": {"size_gb": 1}, "web": {}})
     for name in set(table) & known_attributes():
         default = table[name].replace("~", str(Path.home())).replace("none", "None").replace("false", "False")
         if default not in NO_VALUE and str(_value(config, name)).removesuffix(".0") != default:
@@ -63,7 +63,7 @@ def test_every_attribute_that_a_document_names_exists() -> None:
         named = {
             word
             for word in quoted(path.read_text(encoding="utf-8"))
-            if re.fullmatch(r"(storage|video)\.[a-z_]+", word) and not word.endswith(".py")
+            if re.fullmatch(r"(storage|video|web)\.[a-z_]+", word) and not word.endswith(".py")
         }
         assert named <= known_attributes(), path
 
@@ -73,8 +73,8 @@ def test_environment_variables_are_those_of_the_code(text: str) -> None:
 
 
 def test_the_configs_are_accepted_without_a_warning(text: str) -> None:
-    smallest, source, module = json_blocks(text)
-    for attributes in (smallest, source):
+    smallest, source, served, module = json_blocks(text)
+    for attributes in (smallest, source, served):
         assert parse_config("recorder", attributes)[1] == []
     assert module["type"] == "local"
 

@@ -23,6 +23,12 @@ ATTRIBUTES = (
     "video.bitrate",
     "video.preset",
     "framerate",
+    "web",
+    "web.port",
+    "web.host",
+    "web.password_file",
+    "web.password_env",
+    "web.hosts",
 )
 """The dotted name of every attribute."""
 
@@ -45,6 +51,13 @@ def valid_attributes() -> dict[str, Any]:
         },
         "video": {"format": "mp4", "codec": "h264", "bitrate": 1e6, "preset": "medium"},
         "framerate": 20.0,
+        "web": {
+            "port": 8600.0,
+            "host": "0.0.0.0",
+            "password_file": "/etc/videostore/password",
+            "password_env": "",
+            "hosts": ["cameras.example.com"],
+        },
     }
 
 

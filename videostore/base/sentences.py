@@ -26,6 +26,20 @@ CONFIG = {
     "camera-wrong": "{attribute:the attribute} is {value:value}, which is a {found}. It must be a camera.",
     "recorder-and-attributes": "{attribute:the attribute} is {value:value}, so the service uses that recorder. Remove"
     " it, or remove {others}, which are of a recorder of its own.",
+    "web-needs-password": "{attribute:the attribute} is {value:value}, so that others than this machine reach the page."
+    " It needs a password: name a file that holds one in {other:attribute}, or a variable of the environment in"
+    " {variable:attribute}.",
+    "web-password-in-config": "{attribute:the attribute} is not an attribute: a config is no place for a password."
+    " Write it to a file and name that in {other:attribute}, or name a variable of the environment in"
+    " {variable:attribute}.",
+    "web-two-passwords": "{attribute:the attribute} and {other:attribute} are both set. Leave out one of them.",
+    "web-differs": "The attribute web of {name:value} and that of {other:value} name the same host and port,"
+    " {address}, but differ in {differing}. Make them the same, or choose another port.",
+    "password-unreadable": "The password cannot be read from {path:path}: {reason:reason}.",
+    "password-not-safe": "The password in {path:path} is not safe: {reason:reason}. The file must belong to the user"
+    " that runs this program, or to root, and only its owner and group may read it: chmod 640.",
+    "password-unset": "The password cannot be read: the environment variable {variable} is not set.",
+    "password-unfit": "The password in {source} must be one line of {least} to {most} characters.",
     "data-manager-wrong": "{attribute:the attribute} is {value:value}, which is a {found}. It must be the"
     " data manager service.",
 }
@@ -129,6 +143,9 @@ FFMPEG = {
 }
 
 STORE = {
+    "web-port-taken": "Nothing can be served at {address}: another program uses this port. End it, or choose another"
+    " port.",
+    "web-not-served": "Nothing can be served at {address}: {reason:reason}.",
     "storage-missing": "There is no storage directory {path}. Check the path.",
     "storage-not-created": "The storage directory {path} cannot be created: {reason:reason}. Check the path and its"
     " rights.",
@@ -289,7 +306,23 @@ WEB_REQUEST = {
     "page-missing": "The page is not part of this installation. The recordings are at hls/RECORDER/index.m3u8.",
 }
 
-ANY_REQUEST = {**REQUEST, **COMMAND_LINE, **REMOTE_REQUEST, **WEB_REQUEST}
+ACCESS = {
+    "request-malformed": "The request is malformed: it needs one host and a path.",
+    "method-unknown": "There is no method {value:value} here. Use one of {expected}.",
+    "host-unknown": "The page is not served under the name {value:value}. To allow it, add it to the attribute"
+    " web.hosts, or to --allow-host of the command line.",
+    "origin-foreign": "The page of another site sent this request. Open the page of this server and ask there.",
+    "content-not-json": "The request must bring a JSON object, with the content type application/json.",
+    "body-too-large": "The request brings too much: at most {limit_bytes} bytes.",
+    "body-too-slow": "The request was not complete within {within_s:s}.",
+    "too-many-connections": "Too many clients are connected. Try again in a few seconds.",
+    "request-failed": "The request failed unexpectedly. The log of the server has the reason.",
+    "password-needed": "A password is needed.",
+    "password-wrong": "The password is wrong.",
+    "too-many-attempts": "Too many wrong passwords were sent. Try again in {wait_s:s}.",
+}
+
+ANY_REQUEST = {**REQUEST, **COMMAND_LINE, **REMOTE_REQUEST, **WEB_REQUEST, **ACCESS}
 """The sentences of `RequestError` itself."""
 
 MACHINE = {

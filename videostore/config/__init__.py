@@ -10,6 +10,8 @@ from videostore.config.defaults import (
     DEFAULT_SEGMENT_SECONDS,
     DEFAULT_STORAGE_PATH,
     DEFAULT_UPLOAD_PATH,
+    DEFAULT_WEB_HOST,
+    DEFAULT_WEB_PORT,
     FORMATS,
     MAX_BITRATE,
     MAX_FRAMERATE,
@@ -17,8 +19,9 @@ from videostore.config.defaults import (
     PRESETS,
     SEGMENT_SECONDS,
 )
-from videostore.config.model import Config, SourceConfig, StorageConfig, VideoConfig
-from videostore.config.section import ATTRIBUTES, WITHOUT_EFFECT
+from videostore.config.model import Config, SourceConfig, StorageConfig, VideoConfig, WebConfig
+from videostore.config.section import ATTRIBUTES, WITHOUT_EFFECT, Section
+from videostore.config.web import is_loopback, parse_web
 
 __all__ = [
     "ATTRIBUTES",
@@ -30,6 +33,8 @@ __all__ = [
     "DEFAULT_SEGMENT_SECONDS",
     "DEFAULT_STORAGE_PATH",
     "DEFAULT_UPLOAD_PATH",
+    "DEFAULT_WEB_HOST",
+    "DEFAULT_WEB_PORT",
     "FORMATS",
     "MAX_BITRATE",
     "MAX_FRAMERATE",
@@ -39,11 +44,15 @@ __all__ = [
     "SEGMENT_SECONDS",
     "WITHOUT_EFFECT",
     "Config",
+    "Section",
     "SourceConfig",
     "StorageConfig",
     "VideoConfig",
+    "WebConfig",
+    "is_loopback",
     "parse_config",
     "parse_recording",
     "parse_video",
     "parse_video_service",
+    "parse_web",
 ]

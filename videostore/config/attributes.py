@@ -31,6 +31,7 @@ from videostore.config.defaults import (
 from videostore.config.model import Config, StorageConfig, VideoConfig
 from videostore.config.section import ATTRIBUTES, CONTROL, Section, is_unicode
 from videostore.config.source import parse_source
+from videostore.config.web import parse_web
 
 CAMERA_API = "rdk:component:camera"
 """What the full name of a camera begins with."""
@@ -55,6 +56,7 @@ def parse_config(
     root = Section("", attributes, whole_only=whole_only)
     storage_section = root.section("storage")
     video_section = root.section("video")
+    web_section = root.section("web")
 
     camera = root.name("camera")
     if camera in (name, f"{CAMERA_API}/{name}"):
@@ -81,8 +83,10 @@ def parse_config(
         framerate=_parse_framerate(root),
         source=source,
         audio=bool(audio),
+        web=None if root.get("web") is None else parse_web(web_section),
     )
-    return config, [*root.warnings(), *storage_section.warnings(), *video_section.warnings(), *_doubts(config)]
+    sections = (root, storage_section, video_section, web_section)
+    return config, [*(warning for one in sections for warning in one.warnings()), *_doubts(config)]
 
 
 def parse_video_service(name: str, attributes: Mapping[str, Any]) -> tuple[str | Config, list[str]]:

@@ -63,6 +63,31 @@ class SourceConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WebConfig:
+    """Where the page is served, and to whom."""
+
+    host: str
+    """The address of this machine that it is served on: a name or an IP address, without brackets."""
+    port: int
+    password_file: Path | None = None
+    """File whose first line is the password."""
+    password_env: str | None = None
+    """Environment variable that holds the password."""
+    hosts: tuple[str, ...] = ()
+    """Other names and addresses by which browsers may call it, in small letters."""
+
+    @property
+    def has_password(self) -> bool:
+        """Whether a password is needed. It is always, unless only this machine reaches the page."""
+        return self.password_file is not None or self.password_env is not None
+
+    @property
+    def address(self) -> str:
+        """Host and port, as a URL has them."""
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The configuration of one component. Every value is valid."""
 
@@ -82,3 +107,5 @@ class Config:
     """The stream that is recorded instead of the camera's images."""
     audio: bool = False
     """Whether its sound is recorded too."""
+    web: WebConfig | None = None
+    """Where the page is served; None: nowhere."""

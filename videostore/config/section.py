@@ -14,9 +14,22 @@ from videostore.base.errors import ConfigError, shown, shown_name
 from videostore.config.defaults import MAX_NAME_CHARS, MAX_PATH_BYTES
 
 ATTRIBUTES = {
-    "": ("camera", "source", "source_options", "source_name", "audio", "sync", "storage", "video", "framerate", "yuyv"),
+    "": (
+        "camera",
+        "source",
+        "source_options",
+        "source_name",
+        "audio",
+        "sync",
+        "storage",
+        "video",
+        "framerate",
+        "web",
+        "yuyv",
+    ),
     "storage": ("size_gb", "storage_path", "upload_path", "segment_seconds", "min_free_gb"),
     "video": ("format", "codec", "bitrate", "preset"),
+    "web": ("host", "port", "password_file", "password_env", "hosts"),
 }
 """Every known attribute, by the object that contains it."""
 WITHOUT_EFFECT = ("yuyv",)

@@ -1,0 +1,63 @@
+"""What a request brings has a bound, in bytes and in time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from tests.support.guarded_server import LOCAL, Served, protected
+from tests.support.recording import FixedClock
+from videostore.config import WebConfig
+from videostore.web.body import read_object
+from videostore.web.guard import Guard
+from videostore.web.listener import listen
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    app = protected(Guard(WebConfig(LOCAL, 0)))
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(await read_object(request, 1000, 0.5))
+
+    app.router.add_post("/echo", answer)
+    async with listen(app, WebConfig(LOCAL, 0)) as url:
+        yield Served(int(url.rstrip("/").rpartition(":")[2]), FixedClock())
+
+
+async def test_an_object_is_read_and_nothing_is_an_empty_one(served: Served) -> None:
+    assert (await served.ask("/echo", method="POST", body=b'{"a": [1, "\\ud83d\\ude00"]}')).json == {"a": [1, "😀"]}
+    assert (await served.ask("/echo", method="POST", Content_Type="application/json")).json == {}
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"5", b"null", b"{", b"\xff", b"[" * 900, b'{"a": NaN} x'])
+async def test_anything_else_is_refused(served: Served, body: bytes) -> None:
+    answer = await served.ask("/echo", method="POST", body=body)
+    assert (answer.status, answer.json["error"]) == (400, "content-not-json")
+
+
+@pytest.mark.parametrize("sends", [b"x" * 1001, b"x" * 5_000_000])
+async def test_too_much_is_refused_however_it_comes(served: Served, sends: bytes) -> None:
+    answer = await served.ask("/echo", method="POST", body=sends)
+    assert (answer.status, answer.json["error"]) == (413, "body-too-large")
+    head = (
+        "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        f"Transfer-Encoding: chunked\r\n\r\n{len(sends):x}\r\n"
+    )
+    assert (await served.send(head.encode() + sends + b"\r\n0\r\n\r\n")).startswith(b"HTTP/1.1 413")
+
+
+async def test_a_packed_body_is_not_unpacked(served: Served) -> None:
+    bomb = await asyncio.to_thread(lambda: __import__("gzip").compress(json.dumps({"a": "x" * 10**7}).encode()))
+    answer = await served.ask("/echo", method="POST", body=bomb[:900], Content_Encoding="gzip")
+    assert (answer.status, answer.json["error"]) == (400, "content-not-json")
+
+
+async def test_one_that_comes_too_slowly_is_given_up(served: Served) -> None:
+    head = "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    answer = await served.send(head.encode())
+    assert answer.startswith(b"HTTP/1.1 408") and b"body-too-slow" in answer

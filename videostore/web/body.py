@@ -1,0 +1,45 @@
+"""The JSON that a request brings, within bounds of size and time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from aiohttp import web
+
+from videostore.base.errors import RequestError
+from videostore.web.refusal import Refused
+
+MOST_BYTES = 64 * 1024
+WITHIN_S = 10.0
+
+
+async def read_object(request: web.Request, most_bytes: int = MOST_BYTES, within_s: float = WITHIN_S) -> dict[str, Any]:
+    """The object that a request brings; empty if it brings nothing.
+
+    Raises:
+        Refused: it is something else, is too large, or comes too slowly.
+    """
+    try:
+        data = await asyncio.wait_for(_read(request, most_bytes), within_s)
+    except asyncio.TimeoutError:
+        raise Refused(RequestError("body-too-slow", within_s=within_s), 408) from None
+    if not data:
+        return {}
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Refused(RequestError("content-not-json"), 400)
+    return found
+
+
+async def _read(request: web.Request, most_bytes: int) -> bytes:
+    data = bytearray()
+    async for block in request.content.iter_any():
+        data += block
+        if len(data) > most_bytes:
+            raise Refused(RequestError("body-too-large", limit_bytes=most_bytes), 413)
+    return bytes(data)
