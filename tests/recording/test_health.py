@@ -31,9 +31,10 @@ def test_the_rate_is_that_of_the_frames_that_came_out() -> None:
         clock.advance(0.2)
         meter.frame_came_out(clock.wall)
     health = meter.health(None, "", 0, 0)
-    assert (health.frames_per_second, health.last_frame_age_s) == (5.0, 0.0)
+    assert (health.frames_per_second, health.last_frame_age_s, health.recorded_frames) == (5.0, 0.0, 11)
     clock.advance(10)
-    assert meter.health(None, "", 0, 0).frames_per_second == 0.0
+    health = meter.health(None, "", 0, 0)
+    assert (health.frames_per_second, health.recorded_frames) == (0.0, 11)
 
 
 def test_frames_that_come_out_some_at_a_time_have_the_same_rate() -> None:

@@ -142,3 +142,9 @@ def test_the_ranges_around_a_moment_are_found() -> None:
     found = [timeline.around(at_s * US) for at_s in (-1, 0, 45, 60, 100)]
     assert found == [(None, first), (first, second), (first, second), (second, None), (second, None)]
     assert Timeline().around(0) == (None, None)
+
+
+def test_its_start_and_its_gaps_are_told() -> None:
+    assert (Timeline().start_us, Timeline().gaps) == (None, 0)
+    timeline = timeline_of((60, 90), (10, 30), (92, 95))
+    assert (timeline.start_us, timeline.gaps) == (10 * US, 1)

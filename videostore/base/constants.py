@@ -70,3 +70,8 @@ CLOSE_SAVES_S = 0.7
 
 JOIN_US = 200_000
 """Segments of different runs that are no further apart, as after a change of the image size, play without a gap."""
+
+# Programs
+
+WEB_CHILD = "web-child"
+"""The first argument that makes the program the server of a module's page. No user types it."""

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from videostore.cli.invocation import is_module_invocation
+from videostore.cli.invocation import is_module_invocation, is_web_child
 from videostore.cli.signals import exit_on_signals, install_signal_handlers
 
 _INTERRUPTED = 130
@@ -32,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         from videostore.viam.module import main as run_module
 
         run_module(arguments)
+    if is_web_child(arguments):
+        from videostore.web.child import main as serve_module
+
+        serve_module()
     install_signal_handlers()
     try:
         from videostore.cli.command_line import run_command_line

@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Sequence
 
+from videostore.base.constants import WEB_CHILD
 from videostore.base.errors import redact
 
 _TCP_MODE = "--tcp-mode"
@@ -27,6 +28,11 @@ def is_module_invocation(arguments: Sequence[str]) -> bool:
     if _TCP_MODE in arguments and TCP_ADDRESS.fullmatch(address):
         return True
     return os.path.isabs(address) and _can_be_socket(address)
+
+
+def is_web_child(arguments: Sequence[str]) -> bool:
+    """Whether a module has started the program as its server."""
+    return list(arguments) == [WEB_CHILD]
 
 
 def looks_like_path(argument: str) -> bool:

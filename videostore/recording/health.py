@@ -44,6 +44,8 @@ class RecorderHealth:
     """Frames of a camera's own stream that came damaged, or need one that did. They are recorded, and marked."""
     last_damage: DamagedRange | None = None
     """When the last of them were captured; None if there were none."""
+    recorded_frames: int = 0
+    """Frames that were recorded since the recorder started."""
 
 
 class HealthMeter:
@@ -55,6 +57,7 @@ class HealthMeter:
         self._clock = clock
         self._steady = steady
         self._last_us: int | None = None
+        self._recorded = 0
         self._recorded_us: deque[tuple[int, int]] = deque()
         """When frames came out in the last seconds, by the monotonic clock, and their capture times."""
         self._faulty = 0
@@ -79,6 +82,7 @@ class HealthMeter:
         """A frame came out of the current run."""
         now_us = self._clock.monotonic_us()
         self.undecodable = ""
+        self._recorded += 1
         self._last_us = captured_us
         self._recorded_us.append((now_us, captured_us))
         self._forget_before(now_us - _RATE_WINDOW_US)
@@ -147,6 +151,7 @@ class HealthMeter:
             sound=run is not None and not self.undecodable and run.format.sound is not None,
             damaged_frames=self._damaged,
             last_damage=self._damage,
+            recorded_frames=self._recorded,
         )
 
     def _frames_per_second(self, now_us: int) -> float:

@@ -65,6 +65,11 @@ class Timeline:
         return self._starts[0] if self._starts else None
 
     @property
+    def gaps(self) -> int:
+        """Number of gaps between the ranges."""
+        return max(0, len(self._starts) - 1)
+
+    @property
     def end_us(self) -> int | None:
         """End of the last range; None if nothing is stored."""
         return self._ends[-1] if self._ends else None

@@ -211,6 +211,8 @@ class StoreReading(StoreParts):
             storage_trouble=self._maintainer.trouble,
             storage_limit=self._maintainer.limit,
             index_trouble=self._archive.index.trouble,
+            oldest_us=timeline.start_us,
+            gaps=timeline.gaps,
         )
 
     def _asked(self, start: Moment, end: Moment, *, keep_future: bool = True) -> Range:

@@ -99,3 +99,7 @@ class Health:
     """What has lately limited the storage besides the quota and the free space; None if nothing has."""
     index_trouble: str | None
     """What is wrong with the index; None if nothing is."""
+    oldest_us: int | None = None
+    """Capture time of the oldest frame in a closed segment, in microseconds UTC; None if there is none."""
+    gaps: int = 0
+    """Number of gaps of more than 5 s between the closed segments."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from grpclib import Status
 from viam.components.camera import Camera
 from viam.errors import NotSupportedError, ViamGRPCError
-from viam.media.video import CameraMimeType, NamedImage
+from viam.media.video import NamedImage
 from viam.proto.app.robot import ComponentConfig
 from viam.proto.common import Geometry, ResourceName, ResponseMetadata
 from viam.resource.base import ResourceBase
@@ -26,6 +26,7 @@ from videostore.store.answer_budget import AnswerRoom
 from videostore.store.store import VideoStore
 from videostore.viam.absent_camera import AbsentCamera
 from videostore.viam.answer import plain_answer
+from videostore.viam.camera_properties import properties_of
 from videostore.viam.commands import answer, describe_health
 from videostore.viam.dependencies import find_camera, find_data_manager, optional_dependencies
 from videostore.viam.json_object import read_object
@@ -33,6 +34,8 @@ from videostore.viam.memory import MemoryReturn
 from videostore.viam.poller import FramePoller, LatestImage
 from videostore.viam.refusal import Refusal
 from videostore.viam.stream_source import CAMERA_ERRORS, camera_images, check_source, newest_image, open_source
+from videostore.viam.web_process import ShownRecorder
+from videostore.viam.web_servers import WebServers
 
 MODEL = Model(ModelFamily("viam", "video"), "storage")
 
@@ -60,6 +63,7 @@ class StorageCamera(Camera):
         """What is recorded instead of the camera's images, if the config has a source; from `start` on."""
         self._store: VideoStore | None = None
         self._memory = MemoryReturn()
+        self._web_servers: WebServers | None = None
         self._telling: asyncio.TimerHandle | None = None
 
     def _make_source(self, camera: Camera | None) -> FramePoller | AbsentCamera | None:
@@ -168,6 +172,7 @@ class StorageCamera(Camera):
         except VideoStoreError as error:
             raise Refusal(error) from error
         self._store = store
+        self._show()
         self._telling = asyncio.get_running_loop().call_later(CAMERA_SILENCE_S, self._tell_at_start)
 
     async def close(self) -> None:
@@ -176,8 +181,24 @@ class StorageCamera(Camera):
         if self._telling is not None:
             self._telling.cancel()
         store, self._store = self._store, None
-        if store is not None:
-            await store.close()
+        web = [] if self._web_servers is None else [self._web_servers.leave(self._config.name)]
+        await asyncio.gather(*web, *([] if store is None else [store.close()]))
+
+    def use_web(self, servers: WebServers) -> None:
+        """Show the recording with these, if the config asks for it. To be called before `start`."""
+        self._web_servers = servers
+
+    def _show(self) -> None:
+        config, store = self._config, self.store
+        if config.web is not None and self._web_servers is not None:
+            upload_path = None if config.sync is None else config.storage.upload_path
+            recorder = ShownRecorder(
+                config.name,
+                config.storage.storage_path,
+                upload_path,
+                lambda: describe_health(store.health(), self._upload_trouble),
+            )
+            self._web_servers.join(recorder, config.web)
 
     async def do_command(
         self, command: Mapping[str, Any], *, timeout: float | None = None, **kwargs: Any
@@ -262,26 +283,15 @@ class StorageCamera(Camera):
 
     async def get_properties(self, *, timeout: float | None = None, **kwargs: Any) -> Camera.Properties:
         """The image size and MIME type of the source, once an image has arrived, and the configured frame rate."""
-        properties = Camera.Properties(supports_pcd=False, frame_rate=float(self._config.framerate))
-        latest = self._source.latest if self._source else None
-        keyframe = self._stream.keyframe if self._stream else None
-        if keyframe is not None:
-            properties.intrinsic_parameters.width_px = keyframe.format.width
-            properties.intrinsic_parameters.height_px = keyframe.format.height
-        if latest is not None:
-            properties.intrinsic_parameters.width_px = latest.width
-            properties.intrinsic_parameters.height_px = latest.height
-            properties.mime_types.append(str(latest.image.mime_type))
-        else:
-            properties.mime_types.append(str(CameraMimeType.JPEG))
-        return properties
+        return properties_of(self._source, self._stream, self._config.framerate)
 
     async def get_status(self, *, timeout: float | None = None, **kwargs: Any) -> Mapping[str, Any]:
         """The recorder's health."""
         store = self.store
         newest_us = await store.newest_us()
         age_s = None if newest_us is None else round(max(0, self._clock.wall_us() - newest_us) / US_PER_SECOND, 3)
-        return describe_health(store.health(), self._upload_trouble, age_s)
+        web = None if self._web_servers is None else self._web_servers.state(self._config.name)
+        return describe_health(store.health(), self._upload_trouble, age_s, web)
 
     @property
     def _upload_trouble(self) -> str | None:

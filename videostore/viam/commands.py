@@ -17,6 +17,7 @@ from videostore.store.reading import FETCH_LIMIT_BYTES
 from videostore.store.results import Health, StorageState
 from videostore.store.store import VideoStore
 from videostore.viam.answer import Base64Text, plain_answer
+from videostore.viam.web_servers import WebState
 
 NAMES = ("save", "fetch", "get-storage-state", "get-save-status", "get-frame")
 FRAME_WIDTH = 640
@@ -168,9 +169,12 @@ def _as_configured(size_bytes: int) -> float:
 
 
 def describe_health(
-    health: Health, upload_trouble: str | None = None, newest_age_s: float | None = None
+    health: Health,
+    upload_trouble: str | None = None,
+    newest_age_s: float | None = None,
+    web: WebState | None = None,
 ) -> dict[str, Any]:
-    """The response to `get_status`. Of uploads, the store knows nothing: what is wrong with them is given."""
+    """The response to `get_status`. Of uploads and of the page, the store knows nothing: what is to say is given."""
     recorder = health.recorder
     status: dict[str, Any] = {
         "recording": recorder is not None and recorder.recording,
@@ -198,6 +202,10 @@ def describe_health(
         status["index_trouble"] = f"The index is kept in memory until its file can be used: {health.index_trouble}."
     if upload_trouble:
         status["upload_trouble"] = upload_trouble
+    if web is not None and web.address:
+        status["web_address"] = web.address
+    if web is not None and web.trouble:
+        status["web_trouble"] = web.trouble
     if recorder is None:
         return status | {"reason": "no camera is configured"}
     if recorder.last_frame_age_s is not None:
@@ -212,6 +220,7 @@ def describe_health(
         "ffmpeg_restarts": recorder.ffmpeg_restarts,
         "dropped_frames": recorder.dropped_frames,
         "faulty_frames": recorder.faulty_frames,
+        "recorded_frames": recorder.recorded_frames,
         "last_fault": recorder.last_fault,
         "sound": recorder.sound,
     }

@@ -32,8 +32,10 @@ from videostore.base.beat import until_beat
 from videostore.base.errors import VideoStoreError
 from videostore.base.system import favour_event_loop, share_memory
 from videostore.base.tasks import off_loop
+from videostore.config import Section, WebConfig, parse_web
 from videostore.viam import camera_service, data_manager, video_api
 from videostore.viam.camera import StorageCamera
+from videostore.viam.json_object import read_object
 from videostore.viam.log_forwarding import LogForwarder, forward_logs
 from videostore.viam.memory import reduce_garbage_collections
 from videostore.viam.plain_sdk import make_plain
@@ -41,6 +43,7 @@ from videostore.viam.refusal import Refusal
 from videostore.viam.request_limit import limit_requests
 from videostore.viam.video_api import Video
 from videostore.viam.video_service import VideoStorage
+from videostore.viam.web_servers import WebServers
 
 _PARENT_CHECK_S = 0.5
 _CLOSE_S = 2.6
@@ -63,6 +66,7 @@ class StorageModule(Module):
     def __init__(self, address: str, *, log_level: int = python_logging.INFO, tcp_mode: bool = False) -> None:
         super().__init__(address, log_level=log_level, tcp_mode=tcp_mode)
         limit_requests(self.server._server)
+        self.web = WebServers(LOGGER)
         self.log = LogForwarder()
         forward_logs(self.log)
 
@@ -82,6 +86,7 @@ class StorageModule(Module):
             kind.forget(request.config)
         name = kind.get_resource_name(request.config.name)
         resource: StorageCamera | VideoStorage = self.server.get_resource(kind, name)
+        resource.use_web(self.web)
         if isinstance(resource, VideoStorage):
             resource.find_recorder = self._recorder
         try:
@@ -104,6 +109,7 @@ class StorageModule(Module):
         """Check a config. Unlike the SDK's own check, this adds no file and line to the error."""
         try:
             required, optional = await off_loop(_kind(request.config).validate_config, request.config)
+            self.web.check(request.config.name, _web_of(request.config))
         except VideoStoreError as error:
             raise Refusal(error) from error
         except ValueError as error:
@@ -118,6 +124,12 @@ class StorageModule(Module):
 def _kind(config: ComponentConfig) -> type[StorageCamera] | type[VideoStorage]:
     """What a config is of."""
     return VideoStorage if config.api == str(Video.API) else StorageCamera
+
+
+def _web_of(config: ComponentConfig) -> WebConfig | None:
+    """Where a config that is right shows the recording; None if nowhere."""
+    web = read_object(config.attributes).get("web")
+    return None if web is None else parse_web(Section("web", web))
 
 
 def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:

@@ -32,6 +32,7 @@ from videostore.viam.json_object import read_object
 from videostore.viam.refusal import Refusal
 from videostore.viam.stream_source import check_source
 from videostore.viam.video_api import Video
+from videostore.viam.web_servers import WebServers
 
 MODEL = Model(ModelFamily("viam", "video"), "service")
 
@@ -74,6 +75,11 @@ class VideoStorage(Video):
         """
         parsed, _ = _parse(config)
         return [], [parsed] if isinstance(parsed, str) else optional_dependencies(parsed)
+
+    def use_web(self, servers: WebServers) -> None:
+        """Show its own recorder with these, if it has one and its config asks for it."""
+        if isinstance(self._recorder, StorageCamera):
+            self._recorder.use_web(servers)
 
     @classmethod
     def prepare(cls, config: ComponentConfig) -> None:

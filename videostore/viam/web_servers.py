@@ -1,0 +1,162 @@
+"""The pages of a module: recorders that name the same host and port share one. Two that differ are told apart here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from videostore.base.clock import Clock, SystemClock
+from videostore.base.constants import US_PER_SECOND
+from videostore.base.errors import ConfigError
+from videostore.config import WebConfig
+from videostore.viam.web_process import ShownRecorder, WebProcess
+
+_CLAIMED_US = 60 * US_PER_SECOND
+"""A config that was checked, and not used since, counts for so long: viam-server tries one again after 5 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebState:
+    """Where the page of a recorder is, or why it is not there."""
+
+    address: str | None
+    trouble: str | None
+
+
+@dataclass(slots=True)
+class _Place:
+    """A host and a port, and the recorders that name it, in the order in which they came."""
+
+    members: dict[str, tuple[WebConfig, ShownRecorder]] = field(default_factory=dict)
+    process: WebProcess | None = None
+    settling: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class WebServers:
+    """Owns the servers of all recorders. Each lives as long as a recorder needs it."""
+
+    def __init__(
+        self,
+        logger: logging.Logger,
+        *,
+        clock: Clock | None = None,
+        make: Callable[[WebConfig, logging.Logger], WebProcess] = WebProcess,
+    ) -> None:
+        self._logger = logger
+        self._clock = clock or SystemClock()
+        self._make = make
+        self._places: dict[tuple[str, int], _Place] = {}
+        self._joined: dict[str, WebConfig] = {}
+        self._claims: dict[str, tuple[WebConfig, int]] = {}
+        """What was checked last of each recorder, and when, in the order in which they came first."""
+
+    def check(self, name: str, web: WebConfig | None) -> None:
+        """Check a config of a recorder beside those of the others. The one that came first is right.
+
+        A config that changes both is checked one by one. So a recorder that came first is refused only as long as the
+        other runs with something else, and the other is compared with what the first one is to be.
+
+        Raises:
+            ConfigError: another recorder names the same host and port, and differs in something else.
+        """
+        if web is None:
+            self._claims.pop(name, None)
+            return
+        now_us = self._clock.monotonic_us()
+        self._claims[name] = (web, now_us)
+        if self._joined.get(name) == web:
+            return
+        is_senior = False
+        for other, (claimed, at_us) in list(self._claims.items()):
+            if other == name:
+                is_senior = True
+            elif other not in self._joined and now_us - at_us > _CLAIMED_US:
+                del self._claims[other]
+            elif differing := _differing(web, claimed):
+                joined = self._joined.get(other)
+                if not is_senior or (joined is not None and _differing(web, joined)):
+                    raise _error(name, other, web, differing)
+
+    def join(self, recorder: ShownRecorder, web: WebConfig) -> None:
+        """Show a recorder. A page that others have with other settings does not."""
+        name = recorder.name
+        self._joined[name] = web
+        self._claims.setdefault(name, (web, self._clock.monotonic_us()))
+        place = self._places.setdefault((web.host, web.port), _Place())
+        place.members[name] = (web, recorder)
+        if place.process is None and not place.settling.locked():
+            self._start(place)
+        elif place.process is not None and place.process.web == web:
+            place.process.show(recorder)
+        elif place.process is not None:
+            self._logger.error("%s is not shown. %s", name, self._refusal(place, name, web))
+
+    async def leave(self, name: str) -> None:
+        """Show a recorder no more. The server ends with its last one."""
+        web = self._joined.pop(name, None)
+        if web is None:
+            return
+        if self._claims.get(name, (None, 0))[0] == web:
+            del self._claims[name]
+        place = self._places[web.host, web.port]
+        del place.members[name]
+        async with place.settling:
+            first = next(iter(place.members.values()), None)
+            process = place.process
+            if process is not None and (first is None or first[0] != process.web):
+                place.process = None
+                await process.close()
+            elif process is not None:
+                process.hide(name)
+        if not place.members:
+            if self._places.get((web.host, web.port)) is place:
+                del self._places[web.host, web.port]
+        elif place.process is None:
+            self._start(place)
+
+    def state(self, name: str) -> WebState | None:
+        """Where the page of a recorder is; None if it has none."""
+        web = self._joined.get(name)
+        if web is None:
+            return None
+        process = self._places[web.host, web.port].process
+        if process is None:
+            return WebState(None, None)
+        if process.web != web:
+            return WebState(None, self._refusal(self._places[web.host, web.port], name, web))
+        return WebState(process.url, process.trouble)
+
+    def _start(self, place: _Place) -> None:
+        """Start the server of those that have the settings of the first."""
+        web, _ = next(iter(place.members.values()))
+        place.process = self._make(web, self._logger)
+        for its, recorder in place.members.values():
+            if its == web:
+                place.process.show(recorder)
+        place.process.start()
+
+    def _refusal(self, place: _Place, name: str, web: WebConfig) -> str:
+        other, its = next((other, its) for other, (its, _) in place.members.items())
+        return str(_error(name, other, web, _differing(web, its)))
+
+
+def _differing(one: WebConfig, other: WebConfig) -> list[str]:
+    """In what two differ that have the same host and port; nothing if they do not share them."""
+    if (one.host, one.port) != (other.host, other.port):
+        return []
+    return list(_differences(one, other))
+
+
+def _differences(one: WebConfig, other: WebConfig) -> Iterator[str]:
+    if one.password_file != other.password_file:
+        yield "password_file"
+    if one.password_env != other.password_env:
+        yield "password_env"
+    if set(one.hosts) != set(other.hosts):
+        yield "hosts"
+
+
+def _error(name: str, other: str, web: WebConfig, differing: list[str]) -> ConfigError:
+    return ConfigError("web-differs", attribute="web", name=name, other=other, address=web.address, differing=differing)

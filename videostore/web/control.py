@@ -1,0 +1,83 @@
+"""What the module and its server tell each other, in lines of JSON. It imports nothing of HTTP: the module needs none.
+
+The module writes to standard input: `serve` first, with where and to whom; then `add` and `remove` of recorders, and
+`status` with what each says of itself. The server writes `serving` with its address or `trouble` with a sentence to
+standard output, and its log to standard error. It ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from videostore.config import WebConfig
+
+MOST_LINE_BYTES = 1 << 20
+"""Of a line either way. The status of a recorder has about two thousand bytes."""
+SERVE, ADD, REMOVE, STATUS = "serve", "add", "remove", "status"
+SERVING, TROUBLE = "serving", "trouble"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One line."""
+
+    kind: str
+    fields: Mapping[str, Any]
+
+
+def write_message(kind: str, **fields: Any) -> bytes:
+    """A line. What JSON cannot express is written as text."""
+    return json.dumps({"kind": kind, **fields}, separators=(",", ":"), default=str).encode() + b"\n"
+
+
+def read_message(line: bytes) -> Message | None:
+    """What a line says; None if it is none of ours."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, dict) or not isinstance(fields.get("kind"), str):
+        return None
+    return Message(fields.pop("kind"), fields)
+
+
+def write_serve(web: WebConfig) -> bytes:
+    """The line that tells the server where it serves. It names where the password is, and not the password."""
+    return write_message(
+        SERVE,
+        host=web.host,
+        port=web.port,
+        password_file=None if web.password_file is None else str(web.password_file),
+        password_env=web.password_env,
+        hosts=list(web.hosts),
+    )
+
+
+def read_serve(fields: Mapping[str, Any]) -> WebConfig:
+    """The same from such a line."""
+    file = fields["password_file"]
+    return WebConfig(
+        fields["host"],
+        fields["port"],
+        None if file is None else Path(file),
+        fields["password_env"],
+        tuple(fields["hosts"]),
+    )
+
+
+def write_log(record: logging.LogRecord, text: str) -> str:
+    """A line of the server's log: its level, then what it says."""
+    return f"{record.levelno} {' '.join(text.split())}"
+
+
+def read_log(line: str) -> tuple[int, str]:
+    """Level and text of such a line. What Python itself writes, such as a traceback, is an error."""
+    level, _, text = line.partition(" ")
+    if level.isascii() and level.isdigit() and int(level) in logging._levelToName:
+        return int(level), text
+    return logging.ERROR, line
