@@ -23,7 +23,10 @@ def test_no_code_is_in_two_tables_and_every_code_is_written_alike() -> None:
 
 def test_every_table_belongs_to_a_class() -> None:
     used = [kind.sentences for kind in error_classes() if kind.__module__ == errors.__name__]
-    parts = (sentences.REQUEST, sentences.COMMAND_LINE, sentences.REMOTE_REQUEST, sentences.WEB_REQUEST)
+    parts = (
+        *(sentences.REQUEST, sentences.COMMAND_LINE, sentences.REMOTE_REQUEST),
+        *(sentences.WEB_REQUEST, sentences.ACCESS),
+    )
     assert {code: text for part in parts for code, text in part.items()} == sentences.ANY_REQUEST
     for name, table in tables().items():
         assert any(table is one or table.items() <= one.items() for one in used), name

@@ -13,7 +13,19 @@ from videostore.viam.camera import StorageCamera
 
 KEYS = "key of `get_status`"
 NOT_METHODS_OF_A_CAMERA = frozenset(
-    {"adopt", "answer", "close", "do_command", "forget", "new", "of_config", "prepare", "start", "validate_config"}
+    {
+        "adopt",
+        "answer",
+        "close",
+        "do_command",
+        "forget",
+        "new",
+        "of_config",
+        "prepare",
+        "start",
+        "use_web",
+        "validate_config",
+    }
 )
 
 

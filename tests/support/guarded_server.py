@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,8 @@ from tests.support.recording import FixedClock
 from videostore.config import WebConfig
 from videostore.web.guard import Guard, Handler
 from videostore.web.headers import add_headers
-from videostore.web.listener import listen
 from videostore.web.password import Password
+from videostore.web.server import serve
 
 PASSWORD = "a secret word"
 LOCAL = "127.0.0.1"
@@ -73,6 +74,14 @@ class Served:
         return await self.ask("/api/session", method="POST", body=body, **headers)
 
 
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Ask until it is so. What takes longer than a minute hangs."""
+    deadline = time.monotonic() + 2 * WITHIN_S
+    while not await condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
 def read_answer(data: bytes) -> Answer:
     """The first answer among bytes."""
     head, _, body = data.partition(b"\r\n\r\n")
@@ -116,5 +125,5 @@ async def guarded(*, password: str | None = None, hosts: tuple[str, ...] = ()) -
         app.router.add_get(path, answer)
     app.router.add_post("/api/recorders", answer)
     app.router.add_get("/static/fail", fail)
-    async with listen(app, access) as url:
+    async with serve(app, LOCAL, 0) as url:
         yield Served(int(url.rstrip("/").rpartition(":")[2]), clock)

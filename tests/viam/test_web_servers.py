@@ -55,7 +55,7 @@ class House:
         return None
 
     def join(self, name: str, web: WebConfig) -> None:
-        self.servers.join(ShownRecorder(name, Path(f"/srv/{name}"), None, dict), web)
+        self.servers.join(ShownRecorder(name, Path(f"/srv/{name}"), None, 10**9, dict), web)
 
     def add(self, name: str, web: WebConfig) -> None:
         assert self.refused(name, web) is None

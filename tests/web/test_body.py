@@ -14,7 +14,7 @@ from tests.support.recording import FixedClock
 from videostore.config import WebConfig
 from videostore.web.body import read_object
 from videostore.web.guard import Guard
-from videostore.web.listener import listen
+from videostore.web.server import serve
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ async def served() -> AsyncIterator[Served]:
         return web.json_response(await read_object(request, 1000, 0.5))
 
     app.router.add_post("/echo", answer)
-    async with listen(app, WebConfig(LOCAL, 0)) as url:
+    async with serve(app, LOCAL, 0) as url:
         yield Served(int(url.rstrip("/").rpartition(":")[2]), FixedClock())
 
 

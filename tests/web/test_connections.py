@@ -43,7 +43,8 @@ async def crowd(**bounds: int) -> AsyncIterator[Crowd]:
         return web.Response(text="here")
 
     server = web.Server(answer)
-    protocols = Connections(server, **bounds)
+    protocols = Connections(**bounds)
+    protocols.server = server
     listening = await asyncio.get_running_loop().create_server(protocols, LOCAL, 0)
     found = Crowd(protocols, listening.sockets[0].getsockname()[1], release)
     try:

@@ -145,6 +145,7 @@ FFMPEG = {
 STORE = {
     "web-port-taken": "Nothing can be served at {address}: another program uses this port. End it, or choose another"
     " port.",
+    "web-ended": "The server of the page at {address} ended ({reason:reason}) and is started again.",
     "web-not-served": "Nothing can be served at {address}: {reason:reason}.",
     "storage-missing": "There is no storage directory {path}. Check the path.",
     "storage-not-created": "The storage directory {path} cannot be created: {reason:reason}. Check the path and its"
@@ -179,7 +180,6 @@ STORE = {
     "output-failed": "Standard output cannot be written to: {reason:reason}.",
     "player-failed": "ffplay failed (exit code {exit_code}): {reason:reason}. To watch the clip elsewhere, write it to"
     " a file with `videostore export`.",
-    "web-not-listening": "The page cannot be shown at {address}: {reason:reason}. Choose another port.",
 }
 
 REQUEST = {

@@ -18,9 +18,11 @@ from videostore.cli.runtime import DONE, FAILED, REFUSED, run
     help_text.examples(
         "videostore web",
         "videostore web --storage /data/front-door --storage /data/yard",
+        "videostore web --host 0.0.0.0 --password-file ~/.config/videostore-password",
     ),
     "Shows recordings in a browser, live or at rest, until Ctrl-C. Nothing in the directories is changed. Players such "
     "as VLC and ffplay can open http://HOST:PORT/hls/NAME/index.m3u8?from=-1h&to=now.",
+    "Without a password only this machine gets in, and --host must be 127.0.0.1, ::1 or localhost.",
     exit_codes={
         DONE: "ended with Ctrl-C",
         FAILED: "failed, for example because the port is in use",
@@ -36,6 +38,20 @@ def web(
     ] = None,
     host: Annotated[str, typer.Option("--host", metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[str, typer.Option("--port", metavar="PORT", help="The port to listen on.")] = "8600",
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--password-file", metavar="FILE", help="The file that holds the password. Only its owner may read it."
+        ),
+    ] = None,
+    password_env: Annotated[
+        str | None,
+        typer.Option("--password-env", metavar="NAME", help="The environment variable that holds it instead."),
+    ] = None,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="Another name for it, as of a proxy; can be repeated."),
+    ] = None,
     verbose: Verbose = False,
 ) -> int:
     """Show recordings in a browser."""
@@ -43,7 +59,8 @@ def web(
     from videostore.cli.storage_directory import find_directory
 
     directories = [find_directory(one) for one in storage] if storage else [find_directory(None)]
-    return run(command.web(directories, host, command.parse_port(port)))
+    access = command.parse_access(host, port, password_file, password_env, hosts or [])
+    return run(command.web(directories, access))
 
 
 @register(

@@ -6,7 +6,11 @@ from typing import Any
 
 from videostore.base.errors import FFmpegError, Style, VideoStoreError
 
-_OPTIONS = {"storage.storage_path": "--storage", "storage.upload_path": "--storage"}
+_OPTIONS = {
+    "storage.storage_path": "--storage",
+    "storage.upload_path": "--storage",
+    "web.hosts": "--allow-host",
+}
 
 _ARGUMENTS = {
     "at": "AT",

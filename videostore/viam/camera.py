@@ -196,6 +196,7 @@ class StorageCamera(Camera):
                 config.name,
                 config.storage.storage_path,
                 upload_path,
+                config.storage.quota_bytes,
                 lambda: describe_health(store.health(), self._upload_trouble),
             )
             self._web_servers.join(recorder, config.web)

@@ -16,7 +16,7 @@ from typing import Any
 
 from videostore.base.clock import Clock, SystemClock
 from videostore.base.constants import CUT_NICENESS, WEB_CHILD
-from videostore.base.errors import reason_of
+from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.system import subordinate
 from videostore.base.tasks import end_task
 from videostore.config import WebConfig
@@ -51,6 +51,8 @@ class ShownRecorder:
     directory: Path
     upload_path: Path | None
     """Where clips for upload go; None if nothing is uploaded."""
+    limit_bytes: int
+    """Its quota."""
     status: Callable[[], Mapping[str, Any]]
     """What it says of itself. Called every two seconds, on the loop."""
 
@@ -126,7 +128,7 @@ class WebProcess:
             self.url = None
             backoff.healthy_for(self._clock.monotonic_us() - began_us)
             backoff.lengthen()
-            self.trouble = f"The server of the page at {self.web.address} ended ({reason}) and is started again."
+            self.trouble = str(VideoStoreError("web-ended", address=self.web.address, reason=reason))
             self._logger.warning("%s", self.trouble)
             await backoff.wait()
 
@@ -198,7 +200,7 @@ class WebProcess:
         found: dict[str, Mapping[str, Any]] = {}
         for recorder in self._recorders.values():
             try:
-                found[recorder.name] = recorder.status()
+                found[recorder.name] = {**recorder.status(), "limit_bytes": recorder.limit_bytes}
             except Exception:  # a recorder whose status fails must not keep the others from being told
                 self._logger.exception("The status of %s failed.", recorder.name)
         return found

@@ -10,7 +10,9 @@ from aiohttp.typedefs import Middleware
 
 from videostore.web.answers import Handler, errors_as_answers
 from videostore.web.api import ApiRoutes
+from videostore.web.headers import add_headers
 from videostore.web.hls import HlsRoutes
+from videostore.web.metrics import MetricsRoutes
 from videostore.web.page_files import PageRoutes
 from videostore.web.recorders import Recorders
 
@@ -30,15 +32,17 @@ class Guard(Protocol):
         ...
 
 
-def make_app(recorders: Recorders, guard: Guard | None = None, routes: Sequence[web.RouteDef] = ()) -> web.Application:
-    """The application that shows recorders; `routes` are answered besides. It closes the recorders when it ends."""
+def make_app(recorders: Recorders, guard: Guard | None = None) -> web.Application:
+    """The application that shows recorders. It closes them when it ends. Without a guard it answers whoever asks."""
     middlewares: list[Middleware] = [errors_as_answers]
     if guard is not None:
         middlewares.insert(0, _as_middleware(guard))
     app = web.Application(middlewares=middlewares, client_max_size=_LARGEST_BODY)
+    app.on_response_prepare.append(add_headers)
+    app.add_routes(MetricsRoutes(recorders).routes())
     app.add_routes(HlsRoutes(recorders).routes())
     app.add_routes(ApiRoutes(recorders).routes())
-    app.add_routes([*routes, *(guard.routes() if guard is not None else ())])
+    app.add_routes(guard.routes() if guard is not None else ())
     app.add_routes(PageRoutes().routes())
 
     async def close(_: web.Application) -> None:

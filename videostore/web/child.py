@@ -118,7 +118,8 @@ async def _serve(web: WebConfig, recorders: Recorders, say: Callable[[bytes], No
     while True:
         try:
             password = await off_loop(read_password, web)
-            async with serve(make_app(recorders, Guard(web, password)), web.host, web.port) as url:
+            app = make_app(recorders, Guard(web, password))
+            async with serve(app, web.host, web.port) as url:
                 say(write_message(SERVING, text=url))
                 await asyncio.Event().wait()
         except VideoStoreError as error:

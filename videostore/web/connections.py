@@ -46,15 +46,16 @@ _TOO_MANY = b"".join(
 class Connections:
     """Counts connections, and makes a protocol for each. For a new one, the one that is idle the longest is closed."""
 
-    def __init__(self, server: web.Server, *, most: int = MOST, most_of_address: int = MOST_OF_ADDRESS) -> None:
-        self._server = server
+    def __init__(self, *, most: int = MOST, most_of_address: int = MOST_OF_ADDRESS) -> None:
+        self.server: web.Server
+        """What answers. It is set before the first connection."""
         self._most, self._most_of_address = most, most_of_address
         self._open: dict[_Connection, str] = {}
         self._of_address: Counter[str] = Counter()
 
     def __call__(self) -> asyncio.Protocol:
         """A protocol for a connection that is coming."""
-        return _Connection(self, self._server)
+        return _Connection(self, self.server)
 
     def __len__(self) -> int:
         return len(self._open)

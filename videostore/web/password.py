@@ -70,8 +70,8 @@ def _read_file(path: Path) -> str:
             raise ConfigError("password-not-safe", path=path, reason=reason)
         text = os.read(descriptor, _MOST_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
-        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else reason_of(error)
-        raise ConfigError("password-unreadable", path=path, reason=reason) from error
+        told = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else reason_of(error)
+        raise ConfigError("password-unreadable", path=path, reason=told) from error
     finally:
         with contextlib.suppress(OSError):
             os.close(descriptor)

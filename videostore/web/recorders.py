@@ -8,9 +8,10 @@ import logging
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from videostore.base.errors import RequestError, VideoStoreError, reason_of
 from videostore.base.tasks import end_task, off_loop
@@ -50,6 +51,9 @@ class Recorder:
         self.tables = PartTables()
         self.trouble: VideoStoreError | None = None
         """Why its directory cannot be opened; None if it can, or was not tried yet."""
+        self.told: Mapping[str, Any] | None = None
+        """What its module said last, as `get_status` does; None where no module does."""
+        self._told_at = 0.0
         self._logger = logger
         self._store: VideoStore | None = None
         self._ready = asyncio.Event()
@@ -63,6 +67,15 @@ class Recorder:
     def name(self) -> str:
         """The name by which people know it."""
         return self.place.name
+
+    def tell(self, status: Mapping[str, Any]) -> None:
+        """Take what its module says of it."""
+        self.told, self._told_at = status, time.monotonic()
+
+    @property
+    def told_age_s(self) -> float:
+        """How long ago that was."""
+        return time.monotonic() - self._told_at
 
     def start(self) -> None:
         """Begin to open the directory."""

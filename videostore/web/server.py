@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import errno
 import ipaddress
 import logging
 import os
@@ -12,11 +14,9 @@ from aiohttp import web
 
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import VideoStoreError, reason_of
+from videostore.web.connections import Connections
 
-PORT = 8600
-"""Where it listens unless told otherwise."""
 HOST = "127.0.0.1"
-_KEPT_OPEN_S = 75.0
 _END_S = 1.0
 """How long requests in progress may go on when it ends."""
 _BACKLOG = 128
@@ -26,29 +26,42 @@ _BACKLOG = 128
 async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
     """Answer requests at an address while the context lasts; gives the URL. Port 0 is any free one.
 
+    An application is not started if its address cannot be used, so that it can be tried again with what it shows.
+
     Raises:
-        VideoStoreError: the address cannot be used.
+        VideoStoreError: the port is taken, or the address is none of this machine.
     """
-    runner = web.AppRunner(
-        app,
-        handle_signals=False,
-        access_log=None,
-        keepalive_timeout=_KEPT_OPEN_S,
-        shutdown_timeout=_END_S,
-        logger=logging.getLogger("videostore.web"),
-    )
-    await runner.setup()
+    connections = Connections()
+    listening = await _listen(connections, host, port)
     try:
-        site = web.TCPSite(runner, host, port, backlog=_BACKLOG)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=_END_S, logger=logging.getLogger("videostore.web")
+        )
+        await runner.setup()
         try:
-            await site.start()
-        except OSError as error:
-            raise VideoStoreError(
-                "web-not-listening", address=shown_address(host, port), reason=reason_of(error)
-            ) from error
-        yield f"http://{shown_address(host, runner.addresses[0][1])}/"
+            assert runner.server is not None
+            connections.server = runner.server
+            await listening.start_serving()
+            yield f"http://{shown_address(host, listening.sockets[0].getsockname()[1])}/"
+        finally:
+            listening.close()
+            await runner.cleanup()
     finally:
-        await runner.cleanup()
+        listening.close()
+
+
+async def _listen(connections: Connections, host: str, port: int) -> asyncio.Server:
+    loop, address = asyncio.get_running_loop(), shown_address(host, port)
+    try:
+        return await loop.create_server(
+            connections, host, port, backlog=_BACKLOG, reuse_address=True, start_serving=False
+        )
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise VideoStoreError("web-port-taken", address=address) from error
+        # asyncio adds a text of its own, but not to what the resolver says.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else reason_of(error)
+        raise VideoStoreError("web-not-served", address=address, reason=reason) from error
 
 
 def shown_address(host: str, port: int) -> str:
