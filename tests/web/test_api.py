@@ -59,3 +59,15 @@ def test_the_zone_of_the_machine_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     assert zone_name() == "UTC"
     monkeypatch.setenv("TZ", "CET-1CEST")
     assert zone_name() is None
+
+
+def test_the_frames_of_a_range_are_listed(web: WebServer, times: list[int]) -> None:
+    told = web.get(f"api/recorders/front-door/frames?from_us={times[3]}&to_us={times[40]}").json
+    assert told == {"frames_us": times[3:40], "complete": True}
+
+
+def test_the_days_are_listed(web: WebServer) -> None:
+    (day,) = (
+        web.get(f"api/recorders/front-door/days?from_us={START_US - US}&to_us={START_US + US}").json["days"].values()
+    )
+    assert day == {"seconds": 1, "events": 0}

@@ -303,6 +303,7 @@ WEB_REQUEST = {
     "segment-gone": "This part of the recording is gone: the quota or a person deleted it.",
     "playlist-too-long": "The range from {from_us:time} to {to_us:time} has more than {limit} segments, too many for"
     " one playlist. Ask for parts of it.",
+    "no-upload-path": "{value:value} has no upload path, so no clip can be saved there. Download the clip instead.",
     "page-missing": "The page is not part of this installation. The recordings are at hls/RECORDER/index.m3u8.",
 }
 

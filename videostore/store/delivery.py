@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -191,17 +191,30 @@ class Delivery:
                 yield block
 
     async def _file(self, asked: Range) -> AsyncGenerator[bytes, None]:
+        async with self.temporary(asked) as (path, _):
+            file = await off_loop(_open, path)
+            try:
+                while block := await off_loop(file.read, _READ_BYTES):
+                    yield block
+            finally:
+                await off_loop(file.close)
+
+    @contextlib.asynccontextmanager
+    async def temporary(self, asked: Range) -> AsyncIterator[tuple[Path, ClipContent]]:
+        """An `mp4` in a file that is removed when the context ends.
+
+        Raises:
+            RequestError: nothing is stored in the range, the disk has no room, or its turn does not come in time.
+            FFmpegError: the clip cannot be made.
+        """
         async with contextlib.AsyncExitStack() as making, contextlib.AsyncExitStack() as sending:
             plan = await making.enter_async_context(
                 self._clips.plan(asked.from_us, asked.to_us, turns=self._long.turns)
             )
             path = await sending.enter_async_context(self._clips.temporary(plan.output_bytes))
-            await self._clips.cut(plan, path)
+            plan = await self._clips.cut(plan, path)
             await making.aclose()  # the recording is needed no more, however long a client takes
-            file = await off_loop(_open, path)
-            sending.push_async_callback(off_loop, file.close)
-            while block := await off_loop(file.read, _READ_BYTES):
-                yield block
+            yield path, plan.content
 
     async def _write(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from videostore.base.ranges import MOST_DAMAGED, Range, merge_damaged
 from videostore.base.slices import map_in_slices
 from videostore.base.tasks import off_loop
 from videostore.base.time_parsing import Moment
+from videostore.clips.clip_content import ClipContent
 from videostore.clips.containers import check_container
 from videostore.clips.picture import Snapshot, check_width
 from videostore.clips.progress import OnProgress
@@ -156,6 +157,13 @@ class StoreReading(StoreParts):
                     raise closed_error()
                 if block:
                     yield block
+
+    @contextlib.asynccontextmanager
+    async def _clip_file(self, start: Moment, end: Moment) -> AsyncIterator[tuple[Path, ClipContent]]:
+        """The clip of [start, end) in a file that is removed when the context ends, for a server that sends it."""
+        asked = self._asked(start, end)
+        async with contextlib.AsyncExitStack() as stack:
+            yield await self._run_request(stack.enter_async_context(self._delivery.temporary(asked)))
 
     async def snapshot(self, at: Moment, *, width: int | None = None, exact: bool = True) -> Snapshot:
         """The picture that the recording shows at a moment, as a JPEG: the last frame captured by then.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -180,6 +180,20 @@ class VideoStore(StoreReading):
             NoRoomError: the disk has no room for the clip, or pending clips hold nearly all of the quota.
             FFmpegError: the clip could not be made.
         """
+        return await self._save(start, end, metadata, tags, wait=wait, container=container)
+
+    async def _save(
+        self,
+        start: Moment,
+        end: Moment,
+        metadata: str,
+        tags: Sequence[str],
+        *,
+        wait: bool = True,
+        container: str = "mp4",
+        on_name: Callable[[str], None] | None = None,
+    ) -> SavedClip:
+        """The same; `on_name` gets the name that the clip will have unless another program takes it."""
         asked = self._asked(start, end, keep_future=False)
         check_container(container)
         metadata = request_metadata(metadata)
@@ -193,6 +207,8 @@ class VideoStore(StoreReading):
         identity = None if wait else save.identity
         async with self._uploads.reserve_path(asked.from_us, metadata, directory, identity) as path:
             save = replace(save, file_name=path.name)
+            if on_name is not None:
+                on_name(path.name)
             if wait:
                 return await self._run_request(self._save_now(save, path))
             await self._run_request(self._saves.accept(save))

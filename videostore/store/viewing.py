@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videostore.base.constants import NEIGHBOUR_US, RANGE_SLOP_US
+from videostore.base.errors import VideoStoreError
 from videostore.base.ranges import MOST_DAMAGED, DamagedRange, Range, damaged_within, merge_ranges
 from videostore.base.tasks import off_loop
 from videostore.media.fragmented_file import FragmentedFile
-from videostore.media.segment import Segment
+from videostore.media.segment import Segment, UnreadableError, frame_times
 from videostore.storage.archive import Archive
 from videostore.storage.directory_lock import is_locked
 from videostore.storage.open_segments import OpenSegments
@@ -27,6 +28,7 @@ _SAME_US = 2000
 """The first frame of a segment that is open and of the same one when it is closed are dated so closely."""
 _CLOSING_S = 2.0
 """How long a segment that was just closed may take until its new name is known."""
+_ATTEMPTS = 3
 _GROWS_WITHIN_S = 5.0
 """An open segment grows once a second while the camera sends images."""
 _ALWAYS_US = 1 << 62
@@ -94,17 +96,35 @@ class Viewing:
 
     async def segments(self, from_us: int, to_us: int = _ALWAYS_US, limit: int = -1) -> list[ViewedSegment]:
         """The segments that overlap [from_us, to_us), by start; with a `limit`, the first ones."""
-        opened = await self._opened(from_us, to_us)  # first: what is closed meanwhile is then found by its new name
-        closed = await self._archive.index.select(from_us, to_us, limit)
+        if self._archive.read_only:
+            opened, closed = await self._followed(from_us, to_us, limit)
+        else:
+            async with self._archive.steady():
+                opened, closed = await self._read(from_us, to_us, limit)
         found = {SegmentKey.of(one): one for one in reversed(closed)}
         viewed = [ViewedSegment(key, one, self._archive.directory / one.file_name) for key, one in found.items()]
         viewed += [one for one in opened if one.key not in found]
         viewed.sort(key=lambda one: (one.key.start_us, one.key.run_us or 0))
         return viewed if limit < 0 else viewed[:limit]
 
+    async def _followed(self, from_us: int, to_us: int, limit: int) -> tuple[list[ViewedSegment], list[Segment]]:
+        """The same as `_read`, without the moment in which a segment has its new name and is not in the index."""
+        for _ in range(_ATTEMPTS):
+            known = set(self._archive.unclosed)
+            found = await self._read(from_us, to_us, limit)
+            if known <= self._archive.unclosed and not await self._archive.is_closing():
+                break
+            with contextlib.suppress(VideoStoreError):
+                await self._archive.wait_until_indexed(from_us, _CLOSING_S)
+        return found
+
+    async def _read(self, from_us: int, to_us: int, limit: int) -> tuple[list[ViewedSegment], list[Segment]]:
+        opened = await self._opened(from_us, to_us)
+        return opened, await self._archive.index.select(from_us, to_us, limit)
+
     async def path_of(self, key: SegmentKey) -> Path | None:
         """Where the file of a segment is at the moment; None if it is gone."""
-        for _ in range(3):  # it may be closed, and be indexed, between two of the steps
+        for _ in range(_ATTEMPTS):  # it may be closed, and be indexed, between two of the steps
             name = await name_of(self._archive.index, key.start_us, key.run_us, _SAME_US)
             if name is not None:
                 return self._archive.directory / name
@@ -112,7 +132,8 @@ class Viewing:
                 if one.key.run_us == key.run_us and abs(one.key.start_us - key.start_us) <= _SAME_US:
                     return one.path
             if await self._archive.is_closing():
-                await self._archive.wait_until_indexed(key.start_us, _CLOSING_S)
+                with contextlib.suppress(VideoStoreError):
+                    await self._archive.wait_until_indexed(key.start_us, _CLOSING_S)
         return None
 
     async def newest_us(self) -> int | None:
@@ -154,6 +175,37 @@ class Viewing:
             newest_us=newest_us,
         )
 
+    async def frames_us(self, asked: Range, most: int) -> tuple[list[int], bool]:
+        """Capture times of the frames of a range, in order; and whether these are all: at most `most` are told."""
+        found: list[int] = []
+        for one in await self.segments(asked.from_us, asked.to_us, most):
+            if len(found) > most:
+                break
+            times_us = await off_loop(_frames_us, one)
+            found += [time_us for time_us in times_us if asked.from_us <= time_us < asked.to_us]
+        found.sort()
+        return found[:most], len(found) <= most
+
+    async def amount(self, asked: Range) -> tuple[int, int]:
+        """About how many bytes are stored of a range, and how many microseconds."""
+        total_bytes, _, length_us = await self._archive.index.amount(asked.from_us, asked.to_us)
+        opened = [one.segment for one in await self._opened(asked.from_us, asked.to_us)]
+        total_bytes += sum(one.size_bytes for one in opened)
+        length_us += sum(one.duration_us for one in opened)
+        stored_us = min(length_us, asked.to_us - asked.from_us)
+        return total_bytes * stored_us // max(length_us, 1), stored_us
+
+    def stored_us(self, asked: Range, apart_us: int) -> int:
+        """How much of a range is stored in closed segments, with gaps shorter than `apart_us`."""
+        found = self._archive.timeline.summary(asked.from_us, asked.to_us, apart_us)
+        return sum(one.to_us - one.from_us for one in found)
+
+    async def newest(self) -> ViewedSegment | None:
+        """The segment that ends last; None if nothing is stored."""
+        newest_us = await self.newest_us()
+        found = [] if newest_us is None else await self.segments(newest_us - 1, newest_us)
+        return max(found, key=lambda one: one.segment.end_us, default=None)
+
     async def _open_ranges(self, opened: Sequence[Segment]) -> list[Range]:
         if not opened:
             return []
@@ -175,6 +227,14 @@ def _is_recording(directory: Path, opened: Sequence[Path]) -> bool:
             if abs(time.time() - path.stat().st_mtime) < _GROWS_WITHIN_S:
                 return is_locked(directory)
     return False
+
+
+def _frames_us(viewed: ViewedSegment) -> list[int]:
+    """None of a segment that cannot be read, or is gone. Blocking."""
+    try:
+        return frame_times(viewed.segment, viewed.path).all_us
+    except (UnreadableError, OSError):
+        return []
 
 
 def _clipped(ranges: Sequence[Range], asked: Range) -> list[Range]:

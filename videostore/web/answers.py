@@ -31,6 +31,7 @@ _STATUS_BY_CODE = {
     "recorder-opening": 503,
     "recorder-not-readable": 503,
     "too-many-requests": 429,
+    "too-many-saves": 429,
     "too-many-videos": 429,
 }
 _STATUS_BY_CLASS: tuple[tuple[type[VideoStoreError], int], ...] = (

@@ -10,11 +10,14 @@ from aiohttp import web
 
 import videostore
 from videostore.web.answers import json_answer
+from videostore.web.days import stored_by_day
+from videostore.web.health import health_of
 from videostore.web.recorders import Recorder, Recorders
-from videostore.web.times import bound, checked_range, now_us, number
+from videostore.web.times import bound, checked_range, now_us, number, required_range
 
 _MOST_RANGES = 2000
 _LARGEST_MOST = 10_000
+_MOST_FRAMES = 2000
 
 
 class ApiRoutes:
@@ -28,6 +31,9 @@ class ApiRoutes:
         return [
             web.get("/api/recorders", self.recorders),
             web.get("/api/recorders/{id}/timeline", self.timeline),
+            web.get("/api/recorders/{id}/days", self.days),
+            web.get("/api/recorders/{id}/frames", self.frames),
+            web.get("/api/recorders/{id}/health", self.health),
         ]
 
     async def recorders(self, request: web.Request) -> web.StreamResponse:
@@ -81,6 +87,22 @@ class ApiRoutes:
                 "exact": found.exact,
             }
         )
+
+    async def days(self, request: web.Request) -> web.StreamResponse:
+        """How much is stored of each day."""
+        viewing = (await self._recorder_of(request).store())._viewing
+        stored = await stored_by_day(viewing, required_range(request.query))
+        return json_answer({"days": {name: {"seconds": seconds, "events": 0} for name, seconds in stored.items()}})
+
+    async def frames(self, request: web.Request) -> web.StreamResponse:
+        """When the frames of a range were captured."""
+        viewing = (await self._recorder_of(request).store())._viewing
+        found, complete = await viewing.frames_us(required_range(request.query), _MOST_FRAMES)
+        return json_answer({"frames_us": found, "complete": complete})
+
+    async def health(self, request: web.Request) -> web.StreamResponse:
+        """How well a recorder works."""
+        return json_answer(await health_of(self._recorder_of(request)))
 
     def _recorder_of(self, request: web.Request) -> Recorder:
         return self._recorders.get(request.match_info["id"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from typing import BinaryIO
 
 from aiohttp import web
@@ -20,23 +21,29 @@ _TYPE = "video/mp4"
 
 
 async def send_media(
-    request: web.Request, segment: SegmentFile, begin: int, end: int, *, lasting: bool
+    request: web.Request,
+    segment: SegmentFile,
+    begin: int,
+    end: int,
+    *,
+    lasting: bool,
+    headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
     """Answer with the bytes from `begin` to `end` of a segment, or what a `Range` names of these; close its file.
 
     `lasting` bytes never change: caches may keep them.
     """
     try:
-        return await _send(request, segment, begin, end, lasting=lasting)
+        return await _send(request, segment, begin, end, lasting=lasting, headers=headers or {})
     finally:
         await off_loop(segment.file.close)
 
 
 async def _send(
-    request: web.Request, segment: SegmentFile, begin: int, end: int, *, lasting: bool
+    request: web.Request, segment: SegmentFile, begin: int, end: int, *, lasting: bool, headers: Mapping[str, str]
 ) -> web.StreamResponse:
     total = end - begin
-    answer = web.StreamResponse()  # its headers are sent at once, so that the file can follow
+    answer = web.StreamResponse(headers=headers)  # its headers are sent at once, so that the file can follow
     answer.content_type = _TYPE
     answer.headers["Accept-Ranges"] = "bytes"
     answer.headers["Cache-Control"] = "private, max-age=3600" if lasting else "no-store"

@@ -19,6 +19,8 @@ from videostore.ffmpeg.process import find_ffmpeg
 from videostore.store.store import VideoStore
 from videostore.web.live import LiveWindow
 from videostore.web.parts import PartTables
+from videostore.web.pictures import Pictures
+from videostore.web.saves import WebSaves
 from videostore.web.segment_bytes import SegmentBytes
 
 _RETRY_S = 10.0
@@ -60,6 +62,8 @@ class Recorder:
         self._opening: asyncio.Task[None] | None = None
         self._live: LiveWindow | None = None
         self._segments: SegmentBytes | None = None
+        self._pictures: Pictures | None = None
+        self._saves: WebSaves | None = None
         self._recording = False
         self._looked = 0.0
 
@@ -85,6 +89,8 @@ class Recorder:
         """End everything of it."""
         if self._opening is not None:
             await end_task(self._opening)
+        if self._saves is not None:
+            await self._saves.close()
         if self._store is not None:
             await self._store.close()
 
@@ -124,6 +130,28 @@ class Recorder:
         if self._segments is None:
             self._segments = SegmentBytes(store._viewing, await off_loop(find_ffmpeg))
         return self._segments
+
+    async def pictures(self) -> Pictures:
+        """Makes its pictures.
+
+        Raises:
+            RequestError: as `store`.
+        """
+        store = await self.store()
+        if self._pictures is None:
+            self._pictures = Pictures(store, self.tables)
+        return self._pictures
+
+    async def saves(self) -> WebSaves:
+        """Makes its saves.
+
+        Raises:
+            RequestError: as `store`.
+        """
+        store = await self.store()
+        if self._saves is None:
+            self._saves = WebSaves(store, self._logger)
+        return self._saves
 
     async def is_recording(self) -> bool:
         """Whether a recording is in progress."""

@@ -98,17 +98,34 @@ class SegmentBytes:
         return SegmentFile(file, len(data), header_bytes, in_memory=True)
 
 
+def open_file(path: Path) -> SegmentFile:
+    """Any file of ours, without a header. Blocking.
+
+    Raises:
+        OSError: it does not exist, is not a regular file, or cannot be read.
+    """
+    file, status = _open_regular(path)
+    return SegmentFile(file, status.st_size, 0, changed_ns=status.st_mtime_ns)
+
+
+def _open_regular(path: Path) -> tuple[BinaryIO, os.stat_result]:
+    """Blocking."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=1024)
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        file.close()
+        raise FileNotFoundError(path)
+    return file, status
+
+
 def _open(path: Path) -> SegmentFile | None:
     """None for a file without fragments. Blocking.
 
     Raises:
         OSError: it does not exist, is not a regular file, or cannot be read.
     """
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=1024)
+    file, status = _open_regular(path)
     try:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise FileNotFoundError(path)
         header_bytes = _header_bytes(file, status.st_size)
     except BaseException:
         file.close()

@@ -1,0 +1,48 @@
+"""Days of a calendar."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from tests.support.recording import LOGGER, START_US, US
+from videostore.base.errors import RequestError
+from videostore.base.ranges import Range
+from videostore.store.store import VideoStore
+from videostore.web.days import days_of, stored_by_day
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def us(*utc: int) -> int:
+    return round(datetime(*utc, tzinfo=timezone.utc).timestamp()) * US  # type: ignore[misc,arg-type]
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_day_begins_at_midnight_of_the_recorder_whatever_its_length() -> None:
+    days = dict(days_of(Range(us(2026, 10, 24, 12), us(2026, 10, 26, 12))))
+    assert list(days) == ["2026-10-24", "2026-10-25", "2026-10-26"]
+    assert days["2026-10-25"] == Range(us(2026, 10, 24, 22), us(2026, 10, 25, 23))  # 25 hours
+    assert days["2026-10-26"].to_us - days["2026-10-26"].from_us == 24 * 3600 * US
+
+
+def test_a_calendar_has_a_bound() -> None:
+    with pytest.raises(RequestError, match="at most 62 days"):
+        list(days_of(Range(0, 63 * 86_400 * US)))
+
+
+async def test_what_is_stored_counts_for_its_day(recording: Path) -> None:
+    async with VideoStore.open(recording, logger=LOGGER) as store:
+        found = await stored_by_day(store._viewing, Range(START_US - 3 * 86_400 * US, START_US + 3 * 86_400 * US))
+        assert found == {f"{datetime.fromtimestamp(START_US // US):%Y-%m-%d}": 7}
