@@ -89,7 +89,7 @@ class OpenSegments:
         """The end of the newest frame that a clip can contain now; None if nothing is stored, or if the disk does not
         tell it in time. One read at most waits for a disk that hangs."""
         if self._newest is None:
-            self._newest = asyncio.ensure_future(off_loop(_read_newest, self._current_run()))
+            self._newest = asyncio.ensure_future(off_loop(_read_newest, self._current_run(), self._others()))
         reading = self._newest
         try:
             opened = await asyncio.wait_for(asyncio.shield(reading), _NEWEST_S)
@@ -104,12 +104,15 @@ class OpenSegments:
     def measure(self) -> int:
         """Size of the open segments of the current run; read-only, of all open segments. Blocking."""
         run, total = self._current_run(), 0
-        others = self._archive.unclosed if self._archive.read_only else ()
-        for path in [*(run.open_paths() if run else []), *others]:
+        for path in [*(run.open_paths() if run else []), *self._others()]:
             with contextlib.suppress(OSError):
                 total += path.stat().st_size
         self.size_bytes = total
         return total
+
+    def _others(self) -> list[Path]:
+        """Open segments that another process may be writing."""
+        return list(self._archive.unclosed) if self._archive.read_only else []
 
     async def last_frame_us(self, run: OpenRun) -> int:
         """Capture time of the last frame in the files of a run that has ended; before its epoch if there is none. The
@@ -171,12 +174,13 @@ def _has_sound(path: Path) -> bool:
     return False
 
 
-def _read_newest(run: OpenRun | None) -> int | None:
-    """Blocking: it reads the segment that is being written."""
-    for path in run.open_paths()[-1:] if run is not None else []:
+def _read_newest(run: OpenRun | None, others: list[Path]) -> int | None:
+    """Blocking: it reads the segments that are being written."""
+    found = []
+    for path in [*(run.open_paths()[-1:] if run is not None else []), *others]:
         with contextlib.suppress(NotOursError, OSError):
-            return read_fragments(path).complete_until_us
-    return None
+            found.append(read_fragments(path).complete_until_us)
+    return max(found, default=None)
 
 
 def _read(run: OpenRun | None, unclosed: list[Path], from_us: int, to_us: int) -> list[OpenContent]:
