@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from scripts.bench import answers as bench_answers
 from scripts.bench import archive as bench_archive
+from scripts.bench import pictures as bench_pictures
 from scripts.bench import recording as bench_recording
 from scripts.bench import scale as bench_scale
 from scripts.bench import scale_table
@@ -32,6 +33,7 @@ ROWS = tuple(
             *bench_archive.ROWS,
             *bench_answers.ROWS,
             *bench_video.ROWS,
+            *bench_pictures.ROWS,
             bench_scale.NAME,
         )
     )
@@ -42,7 +44,7 @@ async def run(names: Sequence[str], *, quick: bool) -> list[Row]:
     """Measure the rows with these names, or all rows, except those of `scale`."""
     binary = find_ffmpeg()
     found = []
-    for part in (bench_recording, bench_streams, bench_sync, bench_archive, bench_answers, bench_video):
+    for part in (bench_recording, bench_streams, bench_sync, bench_archive, bench_answers, bench_video, bench_pictures):
         rows = [row for row in part.ROWS if row in (names or ROWS)]
         if rows:
             found += await part.measure(rows, binary, quick=quick, say=_say)

@@ -33,10 +33,23 @@ from videostore.viam.commands import execute
 RANGE = {"from": format_utc_exact(START_US + US), "to": format_utc_exact(START_US + 3 * US)}
 
 
-COMMANDS = ("save", "fetch", "get-storage-state", "get-save-status")
+COMMANDS = ("save", "fetch", "get-storage-state", "get-save-status", "get-frame")
 
 
-FIELDS = ("command", "from", "to", "metadata", "tags", "async", "container", "filename", "nonsense")
+FIELDS = (
+    "command",
+    "from",
+    "to",
+    "metadata",
+    "tags",
+    "async",
+    "container",
+    "filename",
+    "at",
+    "width",
+    "exact",
+    "nonsense",
+)
 
 
 CLIP_TAGS = {"comment", "creation_time", "date", "encoder", "synopsis", "title"}
@@ -186,6 +199,8 @@ _OF_FIELD: dict[str, st.SearchStrategy[Any]] = {
     "tags": _TAGS,
     "container": st.sampled_from(["mp4", "fmp4"]) | hostile.texts(),
     "filename": hostile.texts(),
+    "at": _TIMES,
+    "width": st.integers(-1, 20_000),
 }
 
 

@@ -204,7 +204,7 @@ class StorageCamera(Camera):
     async def do_command(
         self, command: Mapping[str, Any], *, timeout: float | None = None, **kwargs: Any
     ) -> Mapping[str, Any]:
-        """Run `save`, `fetch`, `get-storage-state` or `get-save-status`.
+        """Run one of the commands of `videostore.viam.commands`.
 
         Raises:
             Refusal: the command is refused, or failed.
