@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from videostore.sources.ffmpeg_input import FFmpegInput
     from videostore.sources.probing import StreamInfo
     from videostore.storage.findings import Finding, Problem, VerificationReport
+    from videostore.storage.notes import RecordingGap
     from videostore.storage.repair import repair_directory
     from videostore.storage.save_record import SaveJob, SaveStatus
     from videostore.storage.verify import OnFile, verify_directory
@@ -108,6 +109,7 @@ __all__ = [
     "Problem",
     "Range",
     "RecorderHealth",
+    "RecordingGap",
     "RequestError",
     "SaveJob",
     "SaveStatus",
@@ -197,6 +199,7 @@ _MODULES = {
         "Problem",
         "VerificationReport",
     ),
+    "videostore.storage.notes": ("RecordingGap",),
     "videostore.storage.repair": ("repair_directory",),
     "videostore.storage.save_record": (
         "SaveJob",

@@ -5,9 +5,10 @@ import pytest
 from tests.support.marked import LOST
 from tests.support.recording import START_US, US
 from videostore.base.ranges import DamagedRange, Range
-from videostore.cli.gaps import ClipContents, gaps_between
+from videostore.cli.gaps import ClipContents, gap_lines, gaps_between, reason_for
 from videostore.cli.runtime import DONE, INCOMPLETE
 from videostore.cli.time_options import format_time
+from videostore.storage.notes import RecordingGap
 
 ASKED = Range(START_US, START_US + 60 * US)
 
@@ -53,3 +54,17 @@ def test_what_is_left_out_is_told_once(capsys: pytest.CaptureFixture[str]) -> No
     contents.update_damaged([DamagedRange(START_US, START_US + 10 * US, "unreadable")])
     assert contents.report_missing(utc=True) == INCOMPLETE
     assert capsys.readouterr().err.count("videostore: ") == 1
+
+
+def test_reasons_are_told_with_their_last_times() -> None:
+    gaps = [RecordingGap(START_US + n * 10 * US, START_US + (n * 10 + 5) * US, "it is off") for n in range(7)]
+    gaps.append(RecordingGap(START_US + 90 * US, START_US + 95 * US, "it is silent"))
+    first, second = gap_lines(gaps, utc=True)
+    assert first.startswith(f"Nothing was recorded from {format_time(START_US + 20 * US, utc=True)} to ")
+    assert first.endswith(" and 2 more times: it is off.") and second.endswith(": it is silent.")
+
+
+def test_a_gap_has_the_reason_of_the_longest_time() -> None:
+    noted = [RecordingGap(0, 4, "short"), RecordingGap(5, 10, "long")]
+    assert reason_for(Range(0, 10), noted) == "long"
+    assert reason_for(Range(10, 20), noted) is None and reason_for(Range(0, 1), []) is None

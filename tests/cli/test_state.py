@@ -11,8 +11,9 @@ import pytest
 from scripts.fakes.painted_camera import read_clip
 from tests.support.clapping import clapping, record_clapping
 from tests.support.program import Program, contents, exact, read_time
-from tests.support.recording import US
+from tests.support.recording import START_US, US, capture_times, record, take_over
 from videostore.base.ranges import Range
+from videostore.base.time_format import up_to_millisecond
 from videostore.cli.state import FoundState
 from videostore.cli.time_options import format_time, now_us
 from videostore.store.results import StorageState
@@ -137,3 +138,21 @@ def test_a_frame_in_the_future_which_a_clock_that_was_set_back_leaves_is_new() -
     found = FoundState("/data/door", state, recording=None)
     assert found.newest_us == ahead.to_us and found.newest_age_us == 0
     assert found.ranges(ahead.to_us - 1) == [ahead] and found.ranges(ahead.to_us) == []
+
+
+def test_state_tells_why_there_are_gaps(program: Program, tmp_path: Path) -> None:
+    storage = tmp_path / "storage"
+    first, second = capture_times(2), capture_times(2, START_US + 600 * US)
+    for times in (first, second):
+        asyncio.run(record(storage, times))
+    asyncio.run(take_over(storage))
+    gap = {"from_us": first[-1] + 1000, "to_us": second[0], "reason": "the camera was off"}
+    (storage / "notes.json").write_text(json.dumps({"version": 1, "next_id": 1, "gaps": [gap], "events": []}))
+    done = program("state", "--storage", storage, "--utc")
+    assert done.out.endswith(
+        f"\n\nNothing was recorded from {format_time(first[-1] + 1000, utc=True)} to "
+        f"{format_time(up_to_millisecond(second[0]), utc=True)}: the camera was off.\n"
+    )
+    assert [one["reason"] for one in json.loads(program("state", "--storage", storage, "--json").out)["gaps"]] == [
+        "the camera was off"
+    ]

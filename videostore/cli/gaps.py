@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.ranges import DAMAGE_REASONS, UNREADABLE, DamagedRange, Range
 from videostore.cli.runtime import DONE, INCOMPLETE, print_message
-from videostore.cli.time_options import format_length, format_time
+from videostore.cli.time_options import format_length, format_range, format_time
+from videostore.storage.notes import RecordingGap
 
 _REPORTED_US = US_PER_SECOND // 1000
 """A shorter gap is not reported: times are shown to the millisecond."""
@@ -68,6 +69,24 @@ def damage_lines(damaged: Sequence[DamagedRange], *, utc: bool) -> list[str]:
             more = f" and {len(shown) - _LISTED} more times" if len(shown) > _LISTED else ""
             lines.append(f"Pictures may be wrong from {', '.join(shown[-_LISTED:])}{more}: {why}.")
     return lines
+
+
+def gap_lines(gaps: Sequence[RecordingGap], *, utc: bool) -> list[str]:
+    """Sentences that tell why nothing was recorded, the last times of each reason, the latest reason last."""
+    lines = []
+    for reason in reversed(dict.fromkeys(one.reason for one in reversed(gaps))):
+        found = [Range(one.from_us, one.to_us) for one in gaps if one.reason == reason]
+        shown = [f"{' to '.join(format_range(one, utc=utc))}" for one in found[-_LISTED:]]
+        more = f" and {len(found) - _LISTED} more times" if len(found) > _LISTED else ""
+        lines.append(f"Nothing was recorded from {', '.join(shown)}{more}: {reason}.")
+    return lines
+
+
+def reason_for(gap: Range, noted: Sequence[RecordingGap]) -> str | None:
+    """Why there is a gap; None if that is not known. Of several reasons, that of the longest time."""
+    lengths = {one: min(one.to_us, gap.to_us) - max(one.from_us, gap.from_us) for one in noted}
+    longest = max(lengths, key=lambda one: lengths[one], default=None)
+    return longest.reason if longest is not None and lengths[longest] > 0 else None
 
 
 def gaps_between(ranges: Sequence[Range]) -> list[Range]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.ranges import DamagedRange, Range
-from videostore.cli.gaps import damage_lines, gaps_between
+from videostore.cli.gaps import damage_lines, gap_lines, gaps_between, reason_for
 from videostore.cli.local_store import is_being_recorded, open_reader
 from videostore.cli.machine_options import Remote
 from videostore.cli.runtime import DONE
@@ -100,7 +100,9 @@ def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: boo
         for one, gap in zip(shown, before, strict=True)
     ]
     print_widest(_table(rows), _table_with_gaps(rows), _list(rows))
-    if lines := damage_lines(found.damaged(since_us), utc=utc):
+    first_us = shown[0].from_us - 1
+    noted = [one for one in found.state.gaps if one.to_us > first_us]
+    if lines := [*gap_lines(noted, utc=utc), *damage_lines(found.damaged(since_us), utc=utc)]:
         print_result()
         for line in lines:
             print_result(line)
@@ -186,7 +188,7 @@ def _as_json(found: FoundState, ranges: Sequence[Range], since_us: int | None) -
         "device_free_bytes": state.device_free_bytes,
         "sound": state.sound,
         "ranges": [_range_as_json(one) for one in ranges],
-        "gaps": [_range_as_json(one) for one in gaps_between(ranges)],
+        "gaps": [_range_as_json(one) | {"reason": reason_for(one, found.state.gaps)} for one in gaps_between(ranges)],
         "damaged": [
             _range_as_json(Range(one.from_us, one.to_us)) | {"reason": one.reason} for one in found.damaged(since_us)
         ],

@@ -48,8 +48,11 @@ class Recorder:
         prepare: Callable[[], Awaitable[None]] | None = None,
         live: bool = True,
         last_stored: Callable[[Run], Awaitable[int]] | None = None,
+        on_run_start: Callable[[int, str], None] = lambda _epoch_us, _reason: None,
     ) -> None:
-        """`on_run_end` is awaited with each run after its ffmpeg has exited, `prepare` before each run is started.
+        """`on_run_start` gets the time of a run's first frame, and why nothing was recorded before it.
+
+        `on_run_end` is awaited with each run after its ffmpeg has exited, `prepare` before each run is started.
 
         A source that is not `live` waits while ffmpeg is busy or not running, and the packets that a failed ffmpeg lost
         are written again: `last_stored` returns the capture time of the last frame of a run that is in a file. If
@@ -67,6 +70,7 @@ class Recorder:
         self._steady = SteadyClock(clock)
         self._logger = logger
         self._on_run_end = on_run_end
+        self._on_run_start = on_run_start
         self._prepare = prepare
         self._live = live
         self._repeat = None if live else RepeatBuffer(last_stored)
@@ -277,6 +281,7 @@ class Recorder:
                 on_frame=self._meter.frame_came_out,
                 limit=self._message_limit,
             )
+            self._on_run_start(packet.captured_us, self._reason)
             self._watcher = asyncio.create_task(self._watch(self._run))
             self._logger.info("Recording %dx%d %s.", packet.format.width, packet.format.height, packet.format.codec)
         await self._run.write(packet, more=self._live and self._backlog.filled)

@@ -15,6 +15,7 @@ from videostore.base.time_format import format_utc
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.picture import Snapshot
 from videostore.remote.transfer import RESPONSE_PRECISION_US
+from videostore.storage.notes import RecordingGap
 from videostore.store.results import StorageState
 
 
@@ -29,6 +30,7 @@ def parse_state(response: Mapping[str, Any], component: str) -> StorageState:
             device_free_bytes=round(usage["device_storage_remaining_gb"] * GIB),
             damaged=damaged_ranges(response),
             sound=response.get("sound") is True,
+            gaps=_gaps(response),
         )
     except (KeyError, TypeError, ValueError, AttributeError, TimestampError) as error:
         raise MachineError("not-a-recorder", component=component) from error
@@ -42,6 +44,11 @@ def clip_ranges(response: Mapping[str, Any], from_us: int, to_us: int) -> tuple[
     ranges = [replace(one, from_us=max(one.from_us, from_us)) for one in ranges]
     floored_us = to_us // RESPONSE_PRECISION_US * RESPONSE_PRECISION_US
     return tuple(replace(one, to_us=to_us) if one.to_us == floored_us else one for one in ranges)
+
+
+def _gaps(response: Mapping[str, Any]) -> tuple[RecordingGap, ...]:
+    found = [(_range(one), str(one["reason"])) for one in response.get("gaps") or ()]
+    return tuple(RecordingGap(one.from_us, one.to_us, reason) for one, reason in found)
 
 
 def damaged_ranges(response: Mapping[str, Any]) -> tuple[DamagedRange, ...]:

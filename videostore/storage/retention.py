@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from videostore.base.constants import MIB
 from videostore.base.errors import NoRoomError, VideoStoreError
@@ -44,10 +44,12 @@ class Retention:
         holds: RetentionHolds,
         shortage_bytes: Callable[[], int] = lambda: 0,
         logger: logging.Logger,
+        on_deleted: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`open_bytes` returns the size of the open segments; `holds` has the ranges that clips still need.
 
         `shortage_bytes` returns how many bytes must be freed on the device, independent of the quota. Both may block.
+        `on_deleted` is awaited after segments were deleted.
         """
         self._archive = archive
         self._quota_bytes = quota_bytes
@@ -55,6 +57,9 @@ class Retention:
         self._holds = holds
         self._shortage_bytes = shortage_bytes
         self._logger = logger
+        self._on_deleted = on_deleted
+        self._deleted = False
+        """Whether segments were deleted that `on_deleted` does not know of."""
         self._enforcing = asyncio.Lock()
         self._room_segments = _ROOM_DELETED
         """How many segments the next attempt to make room may delete."""
@@ -93,6 +98,9 @@ class Retention:
                 shortage -= freed
             if shortage > 0 and damaged.size_bytes:
                 await loop.run_in_executor(None, damaged.trim, max(0, damaged.size_bytes - shortage))
+        if self._on_deleted is not None and self._deleted:
+            self._deleted = False
+            await self._on_deleted()
 
     async def make_room(self) -> None:
         """Delete the oldest segments until the next one can be written, if the file system says that it is full.
@@ -124,7 +132,9 @@ class Retention:
             self._logger.warning("%s Deleted: %d.", self._limit, deleted)
 
     async def _delete_one(self) -> bool:
-        return await self._archive.delete_oldest(1, 1, lambda: self._holds.ranges) > 0
+        deleted = await self._archive.delete_oldest(1, 1, lambda: self._holds.ranges) > 0
+        self._deleted = self._deleted or deleted
+        return deleted
 
     async def check_room(self, asked: Range) -> None:
         """Refuse to hold more while clips that are not written yet hold nearly all of the quota.
@@ -163,5 +173,6 @@ class Retention:
         freed_bytes = await self._archive.delete_oldest(
             wanted_bytes, DELETE_BATCH, lambda: self._holds.ranges, before_us
         )
+        self._deleted = self._deleted or freed_bytes > 0
         self._logger.debug("Retention: freed %d bytes.", freed_bytes)
         return freed_bytes

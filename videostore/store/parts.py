@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -32,7 +33,9 @@ from videostore.recording.recorder import Recorder
 from videostore.recording.run import Run
 from videostore.storage.archive import Archive
 from videostore.storage.free_space import check_floor, shortage_bytes
+from videostore.storage.gap_notes import GapNotes, forget_gone
 from videostore.storage.maintenance import StorageMaintainer
+from videostore.storage.notes import Notes
 from videostore.storage.open_segments import OpenSegments
 from videostore.storage.retention import Retention
 from videostore.storage.retention_holds import RetentionHolds
@@ -103,6 +106,7 @@ class StoreParts:
         self._delivery: Delivery
         self._snapshots: Snapshots
         self._retention: Retention
+        self._notes: Notes
         self._saves: SaveQueue
         self._maintainer: StorageMaintainer
 
@@ -118,8 +122,11 @@ class StoreParts:
         self._owned.callback(self._uploads.close)
         await self._open_archive()
         self._owned.push_async_callback(self._archive.close)
+        self._notes = Notes(directory, self._logger, read_only=self._read_only)
+        await self._notes.load()
+        self._owned.push_async_callback(self._notes.close)
         self._open = OpenSegments(self._archive, self._clock, lambda: self._run)
-        self._viewing = Viewing(self._archive, self._open)
+        self._viewing = Viewing(self._archive, self._open, self._notes)
         workspaces = Workspaces(None if self._read_only else directory / WORK_DIRECTORY)
         self._clips = ClipCutter(
             self._archive,
@@ -223,12 +230,15 @@ class StoreParts:
             holds=self._holds,
             shortage_bytes=shortage,
             logger=self._logger,
+            on_deleted=functools.partial(forget_gone, self._notes, self._archive),
         )
 
     def _start_recorder(self, directory: Path) -> None:
         if self._source is None or self._encoder is None:
             return
         assert self._binary is not None
+        gaps = GapNotes(self._notes, self._archive, self._clock.wall_us(), self._logger)
+        self._owned.push_async_callback(gaps.close)
         self._recorder = Recorder(
             self._source,
             self._encoder,
@@ -237,6 +247,7 @@ class StoreParts:
             segment_seconds=self._storage.segment_seconds,
             clock=self._clock,
             logger=self._logger,
+            on_run_start=gaps.run_started,
             on_run_end=self._maintainer.take_run,
             prepare=self._maintainer.prepare,
             live=self._live,

@@ -237,6 +237,7 @@ class StoreReading(StoreParts):
 
     async def _state(self) -> StorageState:
         if self._read_only:
+            await self._notes.load()
             await self._archive.wait_until_indexed(0, KNOWN_WITHIN_S)
         async with self._archive.steady():
             opened = [one for one, _ in await self._open.find(0, _ALWAYS_US)]
@@ -257,6 +258,7 @@ class StoreReading(StoreParts):
             device_free_bytes=usage.free,
             damaged=merge_damaged([*damaged, *(found for one in opened for found in one.damaged)])[-MOST_DAMAGED:],
             sound=sound,
+            gaps=self._notes.gaps,
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from videostore.base.ranges import DamagedRange, Range
 from videostore.recording.health import RecorderHealth
+from videostore.storage.notes import RecordingGap
 from videostore.storage.save_record import SaveJob
 
 
@@ -65,6 +66,8 @@ class StorageState:
     """What of it came damaged, in order; at most the last 1000."""
     sound: bool = False
     """Whether the newest segment has sound."""
+    gaps: tuple[RecordingGap, ...] = ()
+    """Why nothing was recorded when, as far as it is known, in order; at most the last 2000."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from videostore.media.fragmented_file import FragmentedFile
 from videostore.media.segment import Segment, UnreadableError, frame_times
 from videostore.storage.archive import Archive
 from videostore.storage.directory_lock import is_locked
+from videostore.storage.notes import Notes, RecordingGap
 from videostore.storage.open_segments import OpenSegments
 from videostore.storage.succession import joins
 from videostore.storage.view_queries import damage_within, name_of
@@ -90,8 +91,9 @@ class ViewedRanges:
 class Viewing:
     """Looks up what one store holds."""
 
-    def __init__(self, archive: Archive, opened: OpenSegments) -> None:
+    def __init__(self, archive: Archive, opened: OpenSegments, notes: Notes) -> None:
         self._archive = archive
+        self._notes = notes
         self._open = opened
 
     async def segments(self, from_us: int, to_us: int = _ALWAYS_US, limit: int = -1) -> list[ViewedSegment]:
@@ -205,6 +207,12 @@ class Viewing:
         newest_us = await self.newest_us()
         found = [] if newest_us is None else await self.segments(newest_us - 1, newest_us)
         return max(found, key=lambda one: one.segment.end_us, default=None)
+
+    async def gaps(self, asked: Range) -> list[RecordingGap]:
+        """The gaps in a range whose reasons are known."""
+        if self._archive.read_only:
+            await self._notes.load()
+        return [one for one in self._notes.gaps if one.from_us < asked.to_us and one.to_us > asked.from_us]
 
     async def _open_ranges(self, opened: Sequence[Segment]) -> list[Range]:
         if not opened:

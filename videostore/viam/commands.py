@@ -12,6 +12,7 @@ from videostore.base.slices import map_in_slices
 from videostore.base.time_format import format_iso, format_utc, format_utc_microseconds, up_to_second
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.containers import DEFAULT_CONTAINER
+from videostore.storage.notes import RecordingGap
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.reading import FETCH_LIMIT_BYTES
 from videostore.store.results import Health, StorageState
@@ -138,6 +139,11 @@ def _damaged(damaged: Sequence[DamagedRange]) -> dict[str, Any]:
     return {"damaged": [_describe_damage(one) for one in damaged]} if damaged else {}
 
 
+def _describe_gap(one: RecordingGap) -> dict[str, Any]:
+    begin, end = format_utc_microseconds(one.from_us), format_utc_microseconds(one.to_us)
+    return {"from": begin, "to": end, "reason": one.reason}
+
+
 def _describe_damage(one: DamagedRange) -> dict[str, Any]:
     begin, end = format_utc_microseconds(one.from_us), format_utc_microseconds(one.to_us)
     return {"from": begin, "to": end, "reason": one.reason}
@@ -159,6 +165,7 @@ async def _describe_state(state: StorageState) -> dict[str, Any]:
         },
         **damaged,
         **({"sound": True} if state.sound else {}),
+        **({"gaps": await map_in_slices(_describe_gap, state.gaps)} if state.gaps else {}),
     }
 
 

@@ -79,7 +79,10 @@ class ApiRoutes:
                 "newest_us": found.newest_us,
                 "recording": await recorder.is_recording(),
                 "ranges": [[one.from_us, one.to_us] for one in found.ranges],
-                "gaps": [],
+                "gaps": [
+                    {"from_us": one.from_us, "to_us": one.to_us, "reason": one.reason}
+                    for one in await viewing.gaps(asked)
+                ],
                 "damaged": [
                     {"from_us": one.from_us, "to_us": one.to_us, "reason": one.reason} for one in found.damaged
                 ],

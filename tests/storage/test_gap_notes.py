@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from tests.support.clocked_recording import StartClocked
+from tests.support.recording import START_US, US, Stores, capture_times, record, take_over, until
+from videostore.base.constants import GIB
+from videostore.media.packet import Gap
+from videostore.storage.gap_notes import NOT_RUNNING
+from videostore.storage.notes import RecordingGap
+from videostore.store.store import VideoStore
+
+
+async def test_a_gap_has_the_reason_of_the_source_and_its_exact_ends(start_clocked: StartClocked) -> None:
+    clocked = await start_clocked()
+    first = await clocked.record(2)
+    clocked.feed.put(Gap("the camera sent nothing"))
+    await until(lambda: clocked.store._run is None)
+    clocked.clock.advance(60)
+    second = await clocked.record(2)
+    await until(lambda: clocked.store._notes.gaps)
+    (gap,) = (await clocked.store.state()).gaps
+    assert first[-1] < gap.from_us < first[-1] + US
+    assert (gap.to_us, gap.reason) == (second[0], "the camera sent nothing")
+    async with VideoStore.open(clocked.stores.storage) as reader:
+        assert (await reader.state()).gaps == (gap,)
+        clocked.feed.put(Gap("the camera is off"))
+        await until(lambda: clocked.store._run is None)
+        clocked.clock.advance(60)
+        await clocked.record(1)
+        await until(lambda: len(clocked.store._notes.gaps) == 2)
+        assert [one.reason for one in (await reader.state()).gaps] == [gap.reason, "the camera is off"]
+
+
+async def test_a_change_of_the_run_without_a_gap_is_none(start_clocked: StartClocked) -> None:
+    clocked = await start_clocked()
+    await clocked.record(2)
+    clocked.feed.put(Gap("for a moment"))
+    await until(lambda: clocked.store._run is None)
+    await clocked.record(2)
+    await clocked.pause()
+    assert (await clocked.store.state()).gaps == ()
+
+
+async def test_over_a_restart_the_recorder_was_not_running(start_clocked: StartClocked, tmp_path: Path) -> None:
+    earlier = capture_times(2, START_US - 3600 * US)
+    await record(tmp_path / "storage", earlier)
+    await take_over(tmp_path / "storage")
+    clocked = await start_clocked()
+    first = await clocked.record(1)
+    await until(lambda: clocked.store._notes.gaps)
+    (gap,) = clocked.store._notes.gaps
+    assert earlier[-1] < gap.from_us < earlier[-1] + US
+    assert (gap.to_us, gap.reason) == (first[0], NOT_RUNNING)
+
+
+async def test_gaps_and_events_are_forgotten_with_their_footage(tmp_path: Path) -> None:
+    stores = Stores(tmp_path)
+    starts_us = [START_US, START_US + 100 * US, START_US + 200 * US]
+    for start_us in starts_us:
+        await record(stores.storage, capture_times(2, start_us))
+    segments = await take_over(stores.storage)
+    quota_gb = sum(one.size_bytes for one in segments[1:]) / GIB
+    store = await stores.open(size_gb=1)
+    await until(lambda: store.health().segments == len(segments))
+    for before_us, after_us in itertools.pairwise(starts_us):
+        await store._notes.add_gap(RecordingGap(before_us + 2 * US, after_us, "off"))
+    await stores.close()
+    store = await stores.open(size_gb=quota_gb)
+    try:
+        await until(lambda: store.health().segments == len(segments) - 1 and len(store._notes.gaps) == 1)
+        assert store._notes.gaps[0].from_us == starts_us[1] + 2 * US
+    finally:
+        await stores.close()

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from videostore.base.ranges import Range
+from videostore.storage.notes import FILE_NAME, MOST_EVENTS, MOST_GAPS, MOST_REASON, Event, Notes, RecordingGap
+
+LOGGER = logging.getLogger("videostore.tests")
+
+
+async def notes_of(directory: Path, *, read_only: bool = False) -> Notes:
+    notes = Notes(directory, LOGGER, read_only=read_only)
+    await notes.load()
+    return notes
+
+
+def event(at_us: int, *, keep: bool = False) -> Event:
+    return Event(0, at_us, at_us - 5, at_us + 5, f"at {at_us}", keep)
+
+
+async def test_notes_survive_a_restart(tmp_path: Path) -> None:
+    notes = await notes_of(tmp_path)
+    assert not list(tmp_path.iterdir())
+    await notes.add_gap(RecordingGap(10, 20, "the camera is off"))
+    first = await notes.add_event(event(30, keep=True))
+    second = await notes.add_event(event(25))
+    await notes.close()
+    again = await notes_of(tmp_path)
+    assert again.gaps == (RecordingGap(10, 20, "the camera is off"),)
+    assert again.events == (second, first) and (first.id, second.id) == (1, 2)
+    assert again.kept == [Range(25, 35)]
+    await again.remove_event(second.id)
+    assert (await again.add_event(event(40))).id == 3  # a number is used once
+    await again.change_event(Event(1, 30, 25, 35, "at 30", False, "clip.mp4"))
+    assert [one.file_name for one in (await notes_of(tmp_path)).events] == ["clip.mp4", None]
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+async def test_a_gap_takes_the_place_of_those_that_it_overlaps(tmp_path: Path) -> None:
+    notes = await notes_of(tmp_path)
+    for one in (RecordingGap(0, 10, "first"), RecordingGap(20, 30, "an attempt"), RecordingGap(20, 40, "x" * 999)):
+        await notes.add_gap(one)
+    assert notes.gaps == (RecordingGap(0, 10, "first"), RecordingGap(20, 40, "x" * MOST_REASON))
+
+
+async def test_of_too_many_the_oldest_are_forgotten_but_for_what_is_kept(tmp_path: Path) -> None:
+    gaps = [{"from_us": n * 10, "to_us": n * 10 + 5, "reason": "off"} for n in range(MOST_GAPS)]
+    events = [
+        {"id": n + 1, "at_us": n, "from_us": n, "to_us": n + 1, "label": "a", "keep": n < 2, "file_name": None}
+        for n in range(MOST_EVENTS)
+    ]
+    (tmp_path / FILE_NAME).write_text(json.dumps({"version": 1, "next_id": 1, "gaps": gaps, "events": events}))
+    notes = await notes_of(tmp_path)
+    await notes.add_gap(RecordingGap(10**6, 10**6 + 1, "off"))
+    assert len(notes.gaps) == MOST_GAPS and notes.gaps[0].from_us == 10
+    new = await notes.add_event(event(10**6))
+    assert len(notes.events) == MOST_EVENTS and new in notes.events
+    assert [one.at_us for one in notes.events[:3]] == [0, 1, 3]
+
+
+async def test_a_reader_sees_what_a_recorder_notes_later_and_changes_nothing(tmp_path: Path) -> None:
+    reader = await notes_of(tmp_path, read_only=True)
+    notes = await notes_of(tmp_path)
+    await notes.add_gap(RecordingGap(10, 20, "off"))
+    assert reader.gaps == ()
+    await reader.load()
+    assert reader.gaps == notes.gaps
+    before = (tmp_path / FILE_NAME).read_bytes()
+    await reader.forget(reader.gaps)
+    assert (tmp_path / FILE_NAME).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b'{"version": 2, "next_id": 1, "gaps": [], "events": []}',
+        b'{"version": 1, "next_id": 1, "gaps": [{"from_us": "1", "to_us": 2, "reason": ""}], "events": []}',
+        b'{"version": 1, "next_id": 1, "gaps": [], "events": [{"id": 1}]}',
+        b"[" * 100_000,
+    ],
+)
+async def test_a_damaged_file_is_set_aside(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(content)
+    reader = await notes_of(tmp_path, read_only=True)
+    assert (reader.gaps, reader.events) == ((), ()) and (tmp_path / FILE_NAME).read_bytes() == content
+    notes = await notes_of(tmp_path)
+    assert (tmp_path / f"{FILE_NAME}.damaged").read_bytes() == content
+    await notes.add_event(event(5))
+    assert len((await notes_of(tmp_path)).events) == 1
+
+
+async def test_an_event_that_cannot_be_written_is_an_error_and_a_gap_is_written_later(tmp_path: Path) -> None:
+    directory = tmp_path / "gone"
+    notes = await notes_of(directory)
+    await notes.add_gap(RecordingGap(1, 2, "off"))
+    with pytest.raises(OSError):
+        await notes.add_event(event(5))
+    assert notes.events == ()
+    directory.mkdir()
+    await notes.add_gap(RecordingGap(3, 4, "off"))
+    assert (await notes_of(directory)).gaps == notes.gaps != ()
+
+
+async def test_what_is_noted_at_once_is_all_written(tmp_path: Path) -> None:
+    notes = await notes_of(tmp_path)
+    found = await asyncio.gather(*(notes.add_event(event(n)) for n in range(20)))
+    assert len({one.id for one in found}) == 20
+    assert (await notes_of(tmp_path)).events == notes.events

@@ -1,0 +1,86 @@
+"""Notes why gaps are there, when recording goes on after them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+
+from videostore.base.constants import JOIN_US, NEIGHBOUR_US
+from videostore.storage.archive import Archive
+from videostore.storage.notes import Event, Notes, RecordingGap
+
+NOT_RUNNING = "the recorder was not running"
+
+
+class GapNotes:
+    """Notes the gaps of one recording. Owns a task for each until `close`: no frame waits for a note."""
+
+    def __init__(self, notes: Notes, archive: Archive, opened_us: int, logger: logging.Logger) -> None:
+        """`opened_us` is when the recorder began to run."""
+        self._notes = notes
+        self._archive = archive
+        self._opened_us = opened_us
+        self._logger = logger
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def run_started(self, epoch_us: int, reason: str) -> None:
+        """A run begins with a frame of this time; nothing was recorded before it for this reason."""
+        task = asyncio.create_task(self._note(epoch_us, reason))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Wait until all gaps are noted."""
+        await asyncio.gather(*self._tasks)
+
+    async def _note(self, epoch_us: int, reason: str) -> None:
+        try:
+            end_us = await last_end_us(self._archive, epoch_us)
+            if end_us is None or epoch_us - end_us <= JOIN_US:
+                return
+            if self._opened_us - end_us > epoch_us - self._opened_us:
+                reason = NOT_RUNNING
+            await self._notes.add_gap(RecordingGap(end_us, epoch_us, reason.rstrip(".")))
+        except (OSError, sqlite3.Error):
+            self._logger.exception("Why there is a gap cannot be noted.")
+
+
+async def last_end_us(archive: Archive, before_us: int) -> int | None:
+    """Where the recording before a moment ends; None if there is none, or if something was recorded at the moment."""
+    near = await archive.index.select(before_us - NEIGHBOUR_US, before_us)
+    if near:
+        end_us = max(one.end_us for one in near)
+        return end_us if end_us <= before_us else None
+    before, _ = archive.timeline.around(before_us)
+    return None if before is None or before.to_us > before_us else before.to_us
+
+
+async def forget_gone(notes: Notes, archive: Archive) -> None:
+    """Forget gaps and events before all that is stored, and events before all that is not kept, unless it is theirs."""
+    oldest = await archive.index.oldest(1)
+    first_us = oldest[0].start_us if oldest else None
+    unkept_us = await _first_unkept_us(notes, archive)
+    if first_us is None or unkept_us is None:
+        return
+    gone: list[RecordingGap | Event] = [one for one in notes.gaps if one.to_us <= first_us]
+    kept = notes.kept
+    for one in notes.events:
+        inside = any(one.from_us < other.to_us and one.to_us > other.from_us for other in kept)
+        if one.to_us <= first_us or (one.to_us <= unkept_us and not inside):
+            gone.append(one)
+    await notes.forget(gone)
+
+
+async def _first_unkept_us(notes: Notes, archive: Archive) -> int | None:
+    """Where the oldest segment begins over which the quota does not pass; None if there is none."""
+    after_us = -(1 << 62)
+    for _ in range(len(notes.kept) + 1):
+        found = await archive.index.oldest(1, (after_us, ""))
+        if not found:
+            return None
+        inside = [one for one in notes.kept if found[0].start_us < one.to_us and found[0].end_us > one.from_us]
+        if not inside:
+            return found[0].start_us
+        after_us = max(one.to_us for one in inside)
+    return None
