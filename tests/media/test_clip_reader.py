@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.coding import write_video
+from tests.support.coding import coded_packets, record_coded, write_video
 from tests.support.inputs import record_file
 from tests.support.recording import SMALL, START_US, US, capture_times, record, take_over, write_foreign
 from videostore.base.errors import RequestError
@@ -128,6 +128,22 @@ async def test_a_clip_that_was_cut_by_another_program_is_not_believed(
     await run_ffmpeg([binary, "-v", "error", "-i", str(clips / "mp4.mp4"), "-c", "copy", *options, str(cut)])
     error = refusal(cut)
     assert (error.code, error.fields["first_us"]) == ("clip-changed", TIMES[4])
+
+
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+async def test_a_clip_of_b_frames_that_lacks_its_last_frames_is_not_believed(
+    tmp_path: Path, binary: str, container: str
+) -> None:
+    """Of what is cut off there, a part is decoded before."""
+    await record_coded(tmp_path / "door", coded_packets(TIMES, "h264", gop=12, b_frames=3))
+    await take_over(tmp_path / "door")
+    clip, cut = tmp_path / "clip.mp4", tmp_path / "cut.mp4"
+    async with VideoStore.open(tmp_path / "door") as store:
+        await store.export(TIMES[4], TIMES[-4], clip, container=container)
+    assert read_clip_times(clip).first_us == TIMES[4]
+    length = ["-t", str((TIMES[-8] - TIMES[4] + 1000) / US)]
+    await run_ffmpeg([binary, "-v", "error", "-i", str(clip), "-c:v", "mpeg4", *length, str(cut)])
+    assert refusal(cut).code == "clip-changed"
 
 
 async def test_a_clip_whose_start_was_moved_is_not_believed(clips: Path, tmp_path: Path, binary: str) -> None:

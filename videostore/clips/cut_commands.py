@@ -56,6 +56,9 @@ _DECODED_LAST = "if(eq(NEXT_DTS,NOPTS),PTS,{})"
 """When frames of a fragmented clip are decoded: as they were, but the first ones just before the first is shown, and
 the last one when it is shown, because players add such delays to the length of a clip, or take them from it. No frame
 is decoded more than 16 places early. The steps are longer than a unit of time."""
+_DECODED_EARLY = "if(N,DTS,min(DTS,PTS-{}/TB))"
+"""The same of an `mp4`: the first frame at least as early as the last one, because libav takes the time from the one to
+the other for the length. The edit list has the rest."""
 _LONGEST_LAST_S = 60
 """More than from the last frame that is decoded to the end; the muxer takes 31 bits."""
 
@@ -133,17 +136,18 @@ def join_command(
         "video_track_timescale": CLIP_TIMESCALE,
     }
     filters = ["hevc_mp4toannexb"] if tag == HEVC_IN_BAND else []
-    last_length_us = plan.parts[-1].last_length_us
+    last_length_us, copy_end = plan.parts[-1].last_length_us, plan.parts[-1].copy_end
     if container == "fmp4":
         filters.append(f"setts=pts=PTS:dts='{_decoded(place)}'")
+    elif copy_end is not None and copy_end.delay_us and not plan.reencoded:
+        filters.append(f"setts=pts=PTS:dts='{_DECODED_EARLY.format(format_seconds(copy_end.delay_us))}'")
     elif last_length_us is not None:
         filters.append("setts=pts=PTS:dts=DTS")
     if last_length_us is not None:
         # Up to ffmpeg 7.1 the demuxer reports no duration for the frames of fragments, later ones guess that of a
         # segment's last frame. The muxer uses only the last frame's duration: for the others it takes the distances.
-        filters[-1] += (
-            f":duration='{_last_length(plan, last_length_us, container == 'fmp4' and not (place and place.more))}'"
-        )
+        ends = container == "fmp4" or copy_end is not None
+        filters[-1] += f":duration='{_last_length(plan, last_length_us, ends=ends and not (place and place.more))}'"
     if filters:
         options["bsf:v"] = ",".join(filters)
     if tag is not None:
@@ -177,14 +181,14 @@ def _decoded(place: Place | None) -> str:
     return decoded if place is not None and place.more else _DECODED_LAST.format(decoded)
 
 
-def _last_length(plan: Plan, shown_us: int, ends_fragments: bool) -> str:
+def _last_length(plan: Plan, shown_us: int, *, ends: bool) -> str:
     """How long the frame lasts that is decoded last. The one that is shown last is shown for `shown_us`; where that is
-    another one, players need the time from the former to the end if it `ends_fragments`."""
+    another one, players need the time from the former to the end if the clip `ends` with it."""
     shown = format_seconds(shown_us)
-    if not ends_fragments:
+    if not ends:
         return f"{shown}/TB"
-    ends = format_seconds(plan_stretches(plan.parts)[-1].end_position_us)
-    return f"clip(STARTPTS+{ends}/TB-PTS,{shown}/TB,({shown}+{_LONGEST_LAST_S})/TB)"
+    length = format_seconds(plan_stretches(plan.parts)[-1].end_position_us)
+    return f"clip(STARTPTS+{length}/TB-PTS,{shown}/TB,({shown}+{_LONGEST_LAST_S})/TB)"
 
 
 def mix_command(sounds: Sequence[Path], output: Path, *, length_us: int, work: Path) -> CutCommand:

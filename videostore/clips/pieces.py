@@ -77,7 +77,7 @@ def pieces_of(parts: Sequence[ClipPart]) -> Pieces:
         begin_us = max(tail_us, last.first_us)
         first = replace(last, first_us=begin_us, decode_us=max(tail_us, last.segment.start_us))
         tail_length_us = length_us - (last_begins_us + begin_us - last.segment.start_us)
-        tail = Edge("tail", (first,), tail_length_us, last.copy_end.tail_delay_us)
+        tail = Edge("tail", (first,), tail_length_us, last.copy_end.delay_us)
     body = CompactList[ListedFile]()
     for part in copied:
         body.append(_listed(part, part.segment.start_us if body else entry_us))

@@ -40,8 +40,8 @@ class CopyEnd:
     tail_us: int | None = None
     """The frames from here on are re-encoded, because some of them need a frame that the clip does not show; None if
     none are."""
-    tail_delay_us: int = 0
-    """How long before it is shown the frame at `tail_us` is decoded."""
+    delay_us: int = 0
+    """How long before it is shown the frame at `tail_us` is decoded; without one, the frame that is decoded last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +302,8 @@ def _with_copy(part: ClipPart, times: FrameTimes, last_us: int, to_us: int) -> C
     part = replace(part, decode_us=max(begins_us, default=start_us))
     until_us = copies_until(times.order, to_us - start_us)
     if until_us is not None:
-        return replace(part, copy_end=CopyEnd(start_us + until_us))
+        ends = max((one for one in times.order if one.decoded_us < until_us), key=lambda one: one.decoded_us)
+        return replace(part, copy_end=CopyEnd(start_us + until_us, None, ends.shown_us - ends.decoded_us))
     tail_us = max((one for one in found if one <= last_us), default=part.first_us)
     if tail_us <= part.first_us:
         return replace(part, copy_end=CopyEnd(part.first_us, part.first_us))

@@ -25,8 +25,6 @@ from videostore.media.fragmented_file import NotOursError
 
 _LENGTH_SLACK_US = US_PER_SECOND // 50
 """A clip whose length differs by more from what its tags say is not as it was made."""
-_REORDERED_SLACK_US = US_PER_SECOND // 2
-"""With B frames, libav takes for the length of a clip how long its frames are decoded: a few intervals more or less."""
 _FOREIGN_SLACK_US = US_PER_SECOND
 """Of recordings that are dated to the second, how long the last frame is shown is not known."""
 _END_SLACK_US = 1000
@@ -122,9 +120,6 @@ def _times(path: Path, container: Any) -> ClipTimes:
     length_us = _length_us(container)
     slack_us = _LENGTH_SLACK_US if times.stretches[-1].exact else _FOREIGN_SLACK_US
     moved = abs(_start_us(container)) > slack_us  # the tags count from the first frame
-    context = container.streams.video[0].codec_context
-    if context is not None and context.has_b_frames:
-        slack_us = max(slack_us, _REORDERED_SLACK_US)
     too_short, longer = length_us < times.listed_us - slack_us, length_us > times.listed_us + slack_us
     too_long = longer and not times.unlisted and not _ends_with_listed_frame(container, times.listed_us)
     if moved or too_short or too_long:

@@ -30,6 +30,8 @@ and only we turn images, since versions of ffmpeg differ in what they turn."""
 FRAGMENTS_IN_TIME = {"frag_duration": str(KEYFRAME_INTERVAL_S * US_PER_SECOND)}
 """A fragment each second, also where keyframes are further apart."""
 
+_SHORTEST_FRAME_S = 0.001
+
 _TURNS: dict[int, tuple[tuple[str, str], ...]] = {
     2: (("hflip", ""),),
     3: (("hflip", ""), ("vflip", "")),
@@ -91,7 +93,8 @@ def recording_command(
     reordered = reordered if encoder.copies else 0
     ordering: dict[str, Any] = {}
     if reordered or sound:
-        ordering = {"bsf:v": _decoding_times(reordered, lengths=sound), "avoid_negative_ts": "disabled"}
+        times = _decoding_times(reordered, encoder.framerate, lengths=sound)
+        ordering = {"bsf:v": times, "avoid_negative_ts": "disabled"}
     if sound:
         ordering |= {"c:a": "copy", "max_interleave_delta": SOUND_PATIENCE_US}
     output = ffmpeg.output(
@@ -130,19 +133,21 @@ def joined_options(options: Mapping[str, str]) -> str:
     return ":".join(f"{name}={value}" for name, value in options.items())
 
 
-def _decoding_times(reordered: int, *, lengths: bool) -> str:
+def _decoding_times(reordered: int, framerate: int, *, lengths: bool) -> str:
     """A filter that dates the decoding of the first frames before the first one is shown.
 
     ffmpeg guesses it by the frame rate, which can be later than when a frame is shown. With `lengths` it also says how
-    long each frame lasts in decoding, and holds it back until the next one.
+    long each frame lasts in decoding, and holds it back until the next one. Of a stream with B frames
+    ffmpeg takes for the length of the last frame the unit of time in its parameter sets, which may be a microsecond:
+    then one over the frame rate is as good as the guess for others.
     """
     dts = f"if(lt(N,{reordered}),(N-{reordered})*{EARLY_US}/({US_PER_SECOND}*TB),DTS)" if reordered else "DTS"
-    filter = f"setts=pts=PTS:dts='{dts}'"
+    duration = f"if(gte(DURATION*TB,{_SHORTEST_FRAME_S}),DURATION,1/({framerate}*TB))"
     if lengths:
         early, last = f"{EARLY_US}/({US_PER_SECOND}*TB)", reordered - 1
         first = f"if(lt(N,{last}),{early},if(eq(N,{last}),NEXT_DTS+{early}," if last >= 0 else "(("
-        filter += f":duration='if(eq(NEXT_DTS,NOPTS),DURATION,{first}NEXT_DTS-DTS)))'"
-    return filter
+        duration = f"if(eq(NEXT_DTS,NOPTS),{duration},{first}NEXT_DTS-DTS)))"
+    return f"setts=pts=PTS:dts='{dts}':duration='{duration}'"
 
 
 def turn_upright(video: Any, orientation: int) -> Any:
