@@ -1,4 +1,4 @@
-"""Where the page is served, and that nobody is let in by mistake."""
+"""Where the page is served, and that no one is let in by mistake."""
 
 from __future__ import annotations
 

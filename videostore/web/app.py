@@ -34,7 +34,7 @@ class Guard(Protocol):
 
 
 def make_app(recorders: Recorders, guard: Guard | None = None) -> web.Application:
-    """The application that shows recorders. It closes them when it ends. Without a guard it answers whoever asks."""
+    """The application that shows recorders. It closes them when it ends. Without a guard it answers all who ask."""
     middlewares: list[Middleware] = [errors_as_answers]
     if guard is not None:
         middlewares.insert(0, _as_middleware(guard))

@@ -20,7 +20,7 @@ _NETWORK_BITS = 64
 
 
 class Attempts:
-    """Counts wrong passwords. Whoever sent too many has to wait, the right one included: it would tell which it is."""
+    """Counts wrong passwords. One who sent too many has to wait, with the right one too: its answer would tell it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -23,7 +23,7 @@ class Figures:
     readable: bool
     """Whether its directory can be read."""
     recording: bool | None = None
-    """None if nothing is to be recorded, or nobody says."""
+    """None if nothing is to be recorded, or no module says."""
     frames: int | None = None
     dropped: int | None = None
     faulty: int | None = None
