@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -58,3 +59,11 @@ def test_with_a_password_only_those_get_in_who_know_it(program: Program, recordi
             assert len(json.load(answer)["recorders"]) == 1
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=TIMEOUT_S)
+
+
+def test_a_port_that_is_taken_is_told_at_once(program: Program, recording: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = program("web", "--storage", recording, "--port", taken.getsockname()[1])
+    assert done.code == 1 and "another program uses this port" in done.sentence

@@ -58,10 +58,13 @@ async def web(directories: Sequence[Path], access: WebConfig) -> int:
     lower_priority()
     guard = Guard(access, await off_loop(read_password, access))
     recorders = Recorders()
-    for directory in directories:
-        recorders.add(RecorderPlace(directory.name or "recording", directory))
-    async with serve(make_app(recorders, guard), access.host, access.port) as url:
-        terminal.print_result(url)
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
+    try:
+        for directory in directories:
+            recorders.add(RecorderPlace(directory.name or "recording", directory))
+        async with serve(make_app(recorders, guard), access.host, access.port) as url:
+            terminal.print_result(url)
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+    finally:
+        await recorders.close()
     return DONE

@@ -8,7 +8,7 @@ import errno
 import ipaddress
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from aiohttp import web
 
@@ -32,7 +32,10 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str
         VideoStoreError: the port is taken, or the address is none of this machine.
     """
     connections = Connections()
-    listening = await _listen(connections, host, port)
+    with _told(shown_address(host, port)):
+        listening = await asyncio.get_running_loop().create_server(
+            connections, host, port, backlog=_BACKLOG, reuse_address=True, start_serving=False
+        )
     try:
         runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=_END_S, logger=logging.getLogger("videostore.web")
@@ -41,7 +44,8 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str
         try:
             assert runner.server is not None
             connections.server = runner.server
-            await listening.start_serving()
+            with _told(shown_address(host, port)):
+                await listening.start_serving()
             yield f"http://{shown_address(host, listening.sockets[0].getsockname()[1])}/"
         finally:
             listening.close()
@@ -50,12 +54,11 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str
         listening.close()
 
 
-async def _listen(connections: Connections, host: str, port: int) -> asyncio.Server:
-    loop, address = asyncio.get_running_loop(), shown_address(host, port)
+@contextlib.contextmanager
+def _told(address: str) -> Iterator[None]:
+    """Say in words why an address cannot be used. That another program uses it may show only when it is listened on."""
     try:
-        return await loop.create_server(
-            connections, host, port, backlog=_BACKLOG, reuse_address=True, start_serving=False
-        )
+        yield
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise VideoStoreError("web-port-taken", address=address) from error
