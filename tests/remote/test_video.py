@@ -59,7 +59,7 @@ async def machine(recorder: OneWay, *videos: VideoStorage) -> AsyncIterator[Mach
 
 def service(recorder: StorageCamera) -> VideoStorage:
     made = VideoStorage(VIDEO, NAME)
-    made.find_recorder = lambda name: recorder if name == NAME else None
+    made.introduce(lambda name: recorder if name == NAME else None)
     return made
 
 

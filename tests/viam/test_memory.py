@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from videostore.viam.memory import MemoryReturn
+from videostore.viam.memory import MemoryReturn, exempt_imports
 
 PROGRAM = """
 import gc
@@ -42,6 +42,15 @@ def test_the_objects_of_the_imports_are_exempt_from_garbage_collection() -> None
     result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     before, frozen, left = map(int, result.stdout.split())
     assert frozen > 0.9 * before > 10_000 and left < 100
+
+
+def test_later_imports_are_exempt_too() -> None:
+    with exempt_imports():
+        assert not gc.isenabled()
+        made = Node()
+    assert gc.isenabled() and not any(one is made for one in gc.get_objects())
+    gc.unfreeze()
+    assert any(one is made for one in gc.get_objects())
 
 
 async def test_memory_is_returned_a_moment_after_the_last_large_response(

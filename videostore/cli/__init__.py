@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if is_module_invocation(arguments):
+        gc.disable()  # the imports leave no garbage worth looking for; the module enables it
         from videostore.viam.module import main as run_module
 
         run_module(arguments)

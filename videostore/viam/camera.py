@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from grpclib import Status
@@ -14,7 +14,7 @@ from viam.media.video import NamedImage
 from viam.proto.app.robot import ComponentConfig
 from viam.proto.common import Geometry, ResourceName, ResponseMetadata
 from viam.resource.base import ResourceBase
-from viam.resource.types import Model, ModelFamily
+from viam.resource.types import Model
 
 from videostore.base.clock import SystemClock
 from videostore.base.constants import CAMERA_SILENCE_S, US_PER_SECOND
@@ -31,19 +31,18 @@ from videostore.viam.commands import answer, describe_health
 from videostore.viam.dependencies import find_camera, find_data_manager, optional_dependencies
 from videostore.viam.json_object import read_object
 from videostore.viam.memory import MemoryReturn
+from videostore.viam.own_resource import STORAGE_MODEL, OwnResource
 from videostore.viam.poller import FramePoller, LatestImage
 from videostore.viam.refusal import Refusal
 from videostore.viam.stream_source import CAMERA_ERRORS, camera_images, check_source, newest_image, open_source
 from videostore.viam.web_process import ShownRecorder
 from videostore.viam.web_servers import WebServers
 
-MODEL = Model(ModelFamily("viam", "video"), "storage")
 
-
-class StorageCamera(Camera):
+class StorageCamera(Camera, OwnResource):
     """Model `viam:video:storage`. `new` checks the config, `start` starts recording, and `close` ends what it owns."""
 
-    MODEL: ClassVar[Model] = MODEL
+    MODEL: ClassVar[Model] = STORAGE_MODEL
     _prepared: ClassVar[dict[bytes, tuple[Config, list[str]]]] = {}
     """Configs that were checked, by their bytes, until `new` takes them."""
     _advised: ClassVar[set[str]] = set()
@@ -147,6 +146,9 @@ class StorageCamera(Camera):
 
     def _is_made_of(self, config: ComponentConfig) -> bool:
         return self._made_of is not None and self._made_of[0] == config_key(config)
+
+    def introduce(self, find: Callable[[str], ResourceBase | None]) -> None:
+        """A recorder needs no other camera of the module."""
 
     async def start(self) -> None:
         """Open the storage and start recording.

@@ -12,8 +12,8 @@ from viam.resource.registry import Registry
 
 from videostore.store.answer_budget import AnswerBudget, AnswerRoom
 from videostore.viam.answer import encode_answer, send_answer
-from videostore.viam.camera import StorageCamera
 from videostore.viam.json_object import read_object
+from videostore.viam.own_resource import OwnResource
 from videostore.viam.request_limit import read_json
 
 ANSWERS = AnswerBudget()
@@ -36,7 +36,7 @@ class StorageCameraService(CameraRPCService):
         timeout = stream.deadline.time_remaining() if stream.deadline else None
         command = await read_json(read_object, request.command)
         with room_for_answer() as room:
-            if isinstance(camera, StorageCamera):
+            if isinstance(camera, OwnResource):
                 answer = await camera.answer(command, room, timeout=timeout)
             else:
                 answer = await camera.do_command(command, timeout=timeout, metadata=stream.metadata)

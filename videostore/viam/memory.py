@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+from collections.abc import Iterator
 
 from videostore.base.system import return_memory
 
@@ -12,14 +14,26 @@ _RETURN_AFTER_S = 1.0
 
 
 def reduce_garbage_collections() -> None:
-    """Exempt the objects that exist now from garbage collection, and collect less often.
+    """Exempt the objects that exist now from garbage collection, and collect less often from now on.
 
     With Python's defaults each image from a camera triggers collections. Measured: 0.45 ms less CPU time for each
-    image, out of 2.7 ms.
+    image, out of 2.7 ms. Of 46,000 objects that the imports leave, 1,000 are garbage: looking for them takes longer
+    than it is worth.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 5, 5)
+    gc.enable()
+
+
+@contextlib.contextmanager
+def exempt_imports() -> Iterator[None]:
+    """Imports in this context trigger no garbage collections, and what they leave is exempt from later ones."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class MemoryReturn:

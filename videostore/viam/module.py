@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from grpclib import Status
 from grpclib.metadata import Deadline
@@ -26,23 +26,22 @@ from viam.proto.module import (
     ValidateConfigRequest,
     ValidateConfigResponse,
 )
-from viam.resource.registry import Registry, ResourceCreatorRegistration
+from viam.resource.base import ResourceBase
 
 from videostore.base.beat import until_beat
 from videostore.base.errors import VideoStoreError
 from videostore.base.system import favour_event_loop, share_memory
 from videostore.base.tasks import off_loop
 from videostore.config import Section, WebConfig, parse_web
-from videostore.viam import camera_service, data_manager, video_api
-from videostore.viam.camera import StorageCamera
+from videostore.viam import camera_service, data_manager, kinds, video_api
 from videostore.viam.json_object import read_object
+from videostore.viam.kinds import kind_of, name_of
 from videostore.viam.log_forwarding import LogForwarder, forward_logs
 from videostore.viam.memory import reduce_garbage_collections
+from videostore.viam.own_resource import OwnResource
 from videostore.viam.plain_sdk import make_plain
 from videostore.viam.refusal import Refusal
 from videostore.viam.request_limit import limit_requests
-from videostore.viam.video_api import Video
-from videostore.viam.video_service import VideoStorage
 from videostore.viam.web_servers import WebServers
 
 _PARENT_CHECK_S = 0.5
@@ -78,17 +77,16 @@ class StorageModule(Module):
 
     async def add_resource(self, request: AddResourceRequest, *, deadline: Deadline | None = None) -> None:
         """Create, register and start a resource. If it cannot be started, it is removed again."""
-        kind = _kind(request.config)
+        kind = await off_loop(kind_of, request.config)
         await off_loop(kind.prepare, request.config)
         try:
             await super().add_resource(request, deadline=deadline)
         finally:
             kind.forget(request.config)
-        name = kind.get_resource_name(request.config.name)
-        resource: StorageCamera | VideoStorage = self.server.get_resource(kind, name)
+        name = name_of(request.config)
+        resource: Any = self.server.resources[name]
         resource.use_web(self.web)
-        if isinstance(resource, VideoStorage):
-            resource.find_recorder = self._recorder
+        resource.introduce(self._camera)
         try:
             await resource.start()
         except BaseException:
@@ -98,9 +96,8 @@ class StorageModule(Module):
     async def reconfigure_resource(self, request: ReconfigureResourceRequest) -> None:
         """Rebuild a resource, unless nothing that it is made of has changed. If the last attempt failed, add it."""
         config, dependencies = request.config, request.dependencies
-        kind = _kind(config)
-        resource = self.server.resources.get(kind.get_resource_name(config.name))
-        if not isinstance(resource, kind):
+        resource: Any = self.server.resources.get(name_of(config))
+        if not isinstance(resource, OwnResource):
             await self.add_resource(AddResourceRequest(config=config, dependencies=dependencies))
         elif not resource.adopt(config, await self._get_dependencies(dependencies)):
             await super().reconfigure_resource(request)
@@ -108,7 +105,7 @@ class StorageModule(Module):
     async def validate_config(self, request: ValidateConfigRequest) -> ValidateConfigResponse:
         """Check a config. Unlike the SDK's own check, this adds no file and line to the error."""
         try:
-            required, optional = await off_loop(_kind(request.config).validate_config, request.config)
+            required, optional = await off_loop(_validate, request.config)
             self.web.check(request.config.name, _web_of(request.config))
         except VideoStoreError as error:
             raise Refusal(error) from error
@@ -116,14 +113,13 @@ class StorageModule(Module):
             raise ViamGRPCError(f"The attributes cannot be read: {error}.", Status.INVALID_ARGUMENT) from error
         return ValidateConfigResponse(dependencies=required, optional_dependencies=optional)
 
-    def _recorder(self, name: str) -> StorageCamera | None:
-        found = self.server.resources.get(Camera.get_resource_name(name))
-        return found if isinstance(found, StorageCamera) else None
+    def _camera(self, name: str) -> ResourceBase | None:
+        return self.server.resources.get(Camera.get_resource_name(name))
 
 
-def _kind(config: ComponentConfig) -> type[StorageCamera] | type[VideoStorage]:
-    """What a config is of."""
-    return VideoStorage if config.api == str(Video.API) else StorageCamera
+def _validate(config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
+    """Blocking."""
+    return kind_of(config).validate_config(config)
 
 
 def _web_of(config: ComponentConfig) -> WebConfig | None:
@@ -173,10 +169,7 @@ async def _run(options: argparse.Namespace) -> None:
     data_manager.register()
     camera_service.register()
     video_api.register()
-    for kind in (StorageCamera, VideoStorage):
-        Registry.register_resource_creator(
-            kind.API, kind.MODEL, ResourceCreatorRegistration(kind.new, kind.validate_config)
-        )
+    kinds.register()
     level = python_logging.getLevelName(options.log_level.upper())
     module = StorageModule(options.socket, log_level=level, tcp_mode=options.tcp_mode)
     serving: asyncio.Task[None] = asyncio.create_task(module.start())  # type: ignore[no-untyped-call]
@@ -195,8 +188,8 @@ async def _run(options: argparse.Namespace) -> None:
         for task in (watching, stopping):
             task.cancel()
         # All at once: the SDK closes one after the other, and each may take most of the time.
-        kinds = (StorageCamera, VideoStorage)
-        ours = {resource for resource in module.server.resources.values() if isinstance(resource, kinds)}
+        resources: list[Any] = list(module.server.resources.values())
+        ours = {resource for resource in resources if isinstance(resource, OwnResource)}
         if ours:
             await asyncio.wait([asyncio.ensure_future(resource.close()) for resource in ours], timeout=_CLOSE_S)
     await module.log.close(_LAST_WORDS_S)

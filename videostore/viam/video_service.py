@@ -16,7 +16,7 @@ from viam.errors import ViamGRPCError
 from viam.proto.app.robot import ComponentConfig
 from viam.proto.common import ResourceName
 from viam.resource.base import ResourceBase
-from viam.resource.types import Model, ModelFamily
+from viam.resource.types import Model
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import ConfigError, RequestError, VideoStoreError
@@ -29,12 +29,11 @@ from videostore.viam.answer import plain_answer
 from videostore.viam.camera import StorageCamera, config_key
 from videostore.viam.dependencies import optional_dependencies
 from videostore.viam.json_object import read_object
+from videostore.viam.own_resource import SERVICE_MODEL, OwnResource
 from videostore.viam.refusal import Refusal
 from videostore.viam.stream_source import check_source
 from videostore.viam.video_api import Video
 from videostore.viam.web_servers import WebServers
-
-MODEL = Model(ModelFamily("viam", "video"), "service")
 
 _DEFAULTS = ("", "default")
 _CODECS = {"h264": "h264", "avc": "h264", "h265": "hevc", "hevc": "hevc"}
@@ -44,14 +43,11 @@ _BROKEN_OFF = struct.pack(">I4s", 1 << 20, b"mdat")
 no error of a video, and between two fragments it would look whole. A plain MP4 that lacks its end shows that itself."""
 _NANOSECONDS = 1_000_000_000
 
-FindRecorder = Callable[[str], StorageCamera | None]
-"""Finds a recorder of the module by its name."""
 
-
-class VideoStorage(Video):
+class VideoStorage(Video, OwnResource):
     """Model `viam:video:service`. `new` checks the config, `start` starts a recorder of its own, `close` ends it."""
 
-    MODEL: ClassVar[Model] = MODEL
+    MODEL: ClassVar[Model] = SERVICE_MODEL
     _prepared: ClassVar[dict[bytes, tuple[str | Config, list[str]]]] = {}
     """Configs that were checked, by their bytes, until `new` takes them."""
 
@@ -61,8 +57,7 @@ class VideoStorage(Video):
         self._recorder = recorder
         self._key = b""
         self._closed = False
-        self.find_recorder: FindRecorder = lambda name: None
-        """How it finds a recorder by its name. The module sets it."""
+        self._find: Callable[[str], ResourceBase | None] = lambda name: None
 
     @classmethod
     def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
@@ -120,6 +115,10 @@ class VideoStorage(Video):
         if isinstance(self._recorder, StorageCamera):
             return self._recorder.adopt(config, dependencies)
         return self._key == config_key(config)
+
+    def introduce(self, find: Callable[[str], ResourceBase | None]) -> None:
+        """Be told how to find a camera of this module by its name. The recorder is one of them."""
+        self._find = find
 
     async def start(self) -> None:
         """Start the recorder of its own.
@@ -198,8 +197,8 @@ class VideoStorage(Video):
     def _found(self) -> StorageCamera:
         if isinstance(self._recorder, StorageCamera):
             return self._recorder
-        found = self.find_recorder(self._recorder)
-        if found is None:
+        found = self._find(self._recorder)
+        if not isinstance(found, StorageCamera):
             raise ViamGRPCError(
                 f"This module has no recorder {self._recorder!r}: it is not built, or is not of the model"
                 " viam:video:storage. Check the attribute 'recorder', or try again.",

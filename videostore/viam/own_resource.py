@@ -1,0 +1,63 @@
+"""What the module asks of its own resources, and the models that they are of."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from viam.proto.app.robot import ComponentConfig
+from viam.proto.common import ResourceName
+from viam.resource.base import ResourceBase
+from viam.resource.types import Model, ModelFamily
+
+from videostore.store.answer_budget import AnswerRoom
+
+STORAGE_MODEL = Model(ModelFamily("viam", "video"), "storage")
+SERVICE_MODEL = Model(ModelFamily("viam", "video"), "service")
+
+
+class OwnResource(abc.ABC):
+    """A resource of the module. It is made in two steps, because the SDK's `new` must not wait: then it starts."""
+
+    @classmethod
+    @abc.abstractmethod
+    def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
+        """Check all attributes. Returns the required dependencies, and the optional ones."""
+
+    @classmethod
+    @abc.abstractmethod
+    def prepare(cls, config: ComponentConfig) -> None:
+        """Check a config for the `new` that follows. Blocking."""
+
+    @classmethod
+    @abc.abstractmethod
+    def forget(cls, config: ComponentConfig) -> None:
+        """Drop what `prepare` found, if no `new` has taken it."""
+
+    @classmethod
+    @abc.abstractmethod
+    def new(cls, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> ResourceBase:
+        """Create the resource. It does nothing until `start`."""
+
+    @abc.abstractmethod
+    def adopt(self, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> bool:
+        """Whether a running resource is already what `new` would make of these; if it is not, nothing is changed."""
+
+    @abc.abstractmethod
+    async def start(self) -> None:
+        """Start what it consists of."""
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Stop everything that `start` started."""
+
+    @abc.abstractmethod
+    async def answer(
+        self, command: Mapping[str, Any], room: AnswerRoom | None, *, timeout: float | None = None
+    ) -> Mapping[str, Any]:
+        """The answer to a command, which may hold a clip as `Base64Text` in that room."""
+
+    @abc.abstractmethod
+    def introduce(self, find: Callable[[str], ResourceBase | None]) -> None:
+        """Be told, before `start`, how to find a camera of this module by its name."""
