@@ -11,7 +11,7 @@ from viam.proto.app.robot import ComponentConfig
 
 from tests.support.checkout import ROOT
 from videostore.viam.camera import StorageCamera
-from videostore.viam.kinds import kind_of, name_of
+from videostore.viam.kinds import is_service, kind_of, name_of
 from videostore.viam.video_api import Video
 from videostore.viam.video_service import VideoStorage
 
@@ -21,9 +21,11 @@ RECORDS = {"av", "aiosqlite", "ffmpeg", "videostore.store.store", "videostore.vi
 
 def test_a_config_has_the_kind_and_the_name_of_its_api() -> None:
     camera = ComponentConfig(name="door", api=str(Camera.API))
-    assert kind_of(camera) is StorageCamera and name_of(camera) == Camera.get_resource_name("door")
+    assert kind_of(camera) is StorageCamera and not is_service(camera)
+    assert name_of(camera) == Camera.get_resource_name("door")
     service = ComponentConfig(name="door", api=str(Video.API))
-    assert kind_of(service) is VideoStorage and name_of(service) == Video.get_resource_name("door")
+    assert kind_of(service) is VideoStorage and is_service(service)
+    assert name_of(service) == Video.get_resource_name("door")
 
 
 def test_a_module_without_a_recorder_has_not_imported_one() -> None:
@@ -31,3 +33,9 @@ def test_a_module_without_a_recorder_has_not_imported_one() -> None:
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     imported = set(json.loads(shown))
     assert "videostore.viam.kinds" in imported and not imported & RECORDS
+
+
+def test_a_recorder_of_a_camera_has_not_imported_what_reads_streams() -> None:
+    code = "import sys, videostore.viam.camera; print([one for one in sys.modules if '.sources.' in one])"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == "[]"

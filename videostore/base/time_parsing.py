@@ -6,9 +6,6 @@ import re
 from datetime import datetime, time, timedelta
 from typing import TypeAlias
 
-import pytimeparse2
-from dateutil.parser import isoparser
-
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import TimestampError
 from videostore.base.timestamps import EARLIEST_US, LATEST_US, around_skipped, occurs, parse_timestamp
@@ -25,7 +22,6 @@ FORMS = (
 
 _END_FORMS = f"+30s (after the beginning), {FORMS}"
 
-_ISO = isoparser()
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt _]\d\d:\d\d.*)?", re.ASCII)
 _TIME_OF_DAY = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?", re.ASCII)
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d.*", re.ASCII)
@@ -55,6 +51,8 @@ def length_s(text: str) -> float | None:
     """A length such as `90s`, `1h30m` or `1.5 h` in seconds; None if it is not one, or has more than one meaning."""
     if _LENGTH.fullmatch(text) is None:
         return None
+    import pytimeparse2  # here, as the other parser below, because most processes read neither
+
     seconds = pytimeparse2.parse(text)
     return float(seconds) if isinstance(seconds, (int, float)) else None
 
@@ -73,14 +71,16 @@ def _read(moment: Moment, field: str, now_us: int, after_us: int | None) -> int:
         return _relative_us(relative, moment, field, now_us, after_us)
     if _TIMESTAMP.fullmatch(text):
         return parse_timestamp(text, field)
+    from dateutil.parser import isoparser
+
     try:
         if _TIME_OF_DAY.fullmatch(text):
-            of_day = _ISO.parse_isotime(text)
+            of_day = isoparser().parse_isotime(text)
             if after_us is not None:
                 return _first_us(of_day, text, after_us, field)
             return _last_us(of_day, text, now_us, field)
         if _DATE.fullmatch(text):
-            return _datetime_us(_ISO.isoparse(text.upper()), field)
+            return _datetime_us(isoparser().isoparse(text.upper()), field)
     except ValueError:
         pass
     raise TimestampError("time-form", field=field, value=moment, expected=FORMS if after_us is None else _END_FORMS)

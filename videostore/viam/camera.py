@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from grpclib import Status
 from viam.components.camera import Camera
@@ -21,7 +21,6 @@ from videostore.base.constants import CAMERA_SILENCE_S, US_PER_SECOND
 from videostore.base.errors import ConfigError, VideoStoreError, reason_of
 from videostore.config import Config, parse_config
 from videostore.ffmpeg.encoder import Encoder
-from videostore.sources.camera_stream import CameraStream
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.store import VideoStore
 from videostore.viam.absent_camera import AbsentCamera
@@ -37,6 +36,9 @@ from videostore.viam.refusal import Refusal
 from videostore.viam.stream_source import CAMERA_ERRORS, camera_images, check_source, newest_image, open_source
 from videostore.viam.web_process import ShownRecorder
 from videostore.viam.web_servers import WebServers
+
+if TYPE_CHECKING:
+    from videostore.sources.camera_stream import CameraStream
 
 
 class StorageCamera(Camera, OwnResource):
@@ -146,9 +148,6 @@ class StorageCamera(Camera, OwnResource):
 
     def _is_made_of(self, config: ComponentConfig) -> bool:
         return self._made_of is not None and self._made_of[0] == config_key(config)
-
-    def introduce(self, find: Callable[[str], ResourceBase | None]) -> None:
-        """A recorder needs no other camera of the module."""
 
     async def start(self) -> None:
         """Open the storage and start recording.

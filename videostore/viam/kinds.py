@@ -18,14 +18,19 @@ from videostore.viam.own_resource import SERVICE_MODEL, STORAGE_MODEL, OwnResour
 from videostore.viam.video_api import Video
 
 
+def is_service(config: ComponentConfig) -> bool:
+    """Whether a config is of a video service; otherwise it is of a camera."""
+    return bool(config.api == str(Video.API))
+
+
 def name_of(config: ComponentConfig) -> ResourceName:
     """The full name of a config's resource."""
-    return (Video if _is_service(config) else Camera).get_resource_name(config.name)
+    return (Video if is_service(config) else Camera).get_resource_name(config.name)
 
 
 def kind_of(config: ComponentConfig) -> type[OwnResource]:
     """What a config is of. Blocking: it may import."""
-    return _service() if _is_service(config) else _camera()
+    return _service() if is_service(config) else _camera()
 
 
 def register() -> None:
@@ -40,10 +45,6 @@ def register() -> None:
                 lambda config, find=find: find().validate_config(config),  # type: ignore[misc]
             ),
         )
-
-
-def _is_service(config: ComponentConfig) -> bool:
-    return bool(config.api == str(Video.API))
 
 
 @cache

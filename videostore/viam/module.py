@@ -35,7 +35,7 @@ from videostore.base.tasks import off_loop
 from videostore.config import Section, WebConfig, parse_web
 from videostore.viam import camera_service, data_manager, kinds, video_api
 from videostore.viam.json_object import read_object
-from videostore.viam.kinds import kind_of, name_of
+from videostore.viam.kinds import is_service, kind_of, name_of
 from videostore.viam.log_forwarding import LogForwarder, forward_logs
 from videostore.viam.memory import reduce_garbage_collections
 from videostore.viam.own_resource import OwnResource
@@ -86,7 +86,8 @@ class StorageModule(Module):
         name = name_of(request.config)
         resource: Any = self.server.resources[name]
         resource.use_web(self.web)
-        resource.introduce(self._camera)
+        if is_service(request.config):
+            resource.introduce(self._camera)
         try:
             await resource.start()
         except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from viam.proto.app.robot import ComponentConfig
@@ -57,7 +57,3 @@ class OwnResource(abc.ABC):
         self, command: Mapping[str, Any], room: AnswerRoom | None, *, timeout: float | None = None
     ) -> Mapping[str, Any]:
         """The answer to a command, which may hold a clip as `Base64Text` in that room."""
-
-    @abc.abstractmethod
-    def introduce(self, find: Callable[[str], ResourceBase | None]) -> None:
-        """Be told, before `start`, how to find a camera of this module by its name."""

@@ -1,10 +1,11 @@
-"""The attribute `source`: its check, and the stream that it makes."""
+"""The attribute `source`: its check, and the stream that it makes. What reads streams is imported for the first."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 from viam.components.camera import Camera
@@ -21,11 +22,10 @@ from videostore.config.source import EXPECTED
 from videostore.ffmpeg.encoder import Encoder, choose_encoder, preferred_encoder
 from videostore.ffmpeg.known_options import unknown_option
 from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
-from videostore.sources.camera_stream import CameraStream
-from videostore.sources.ffmpeg_input import FFmpegInput
-from videostore.sources.hidden_input import SCHEMES_OF_STREAMS
-from videostore.sources.input_url import Address
 from videostore.viam.poller import LatestImage
+
+if TYPE_CHECKING:
+    from videostore.sources.camera_stream import CameraStream
 
 CAMERA_ERRORS = (GRPCError, StreamTerminatedError, ViamGRPCError, OSError, asyncio.TimeoutError)
 
@@ -40,6 +40,9 @@ def check_source(source: SourceConfig) -> None:
     Raises:
         ConfigError: it is not. The error shows no password.
     """
+    from videostore.sources.hidden_input import SCHEMES_OF_STREAMS
+    from videostore.sources.input_url import Address
+
     options = dict(source.options)
     format = options.pop(_FORMAT, None)
     try:
@@ -78,8 +81,11 @@ async def open_source(config: Config, source: SourceConfig, clock: Clock, logger
     options = dict(source.options)
     format = options.pop(_FORMAT, None)
 
-    def make() -> FFmpegInput:
-        return FFmpegInput(
+    def make() -> CameraStream:
+        from videostore.sources.camera_stream import CameraStream
+        from videostore.sources.ffmpeg_input import FFmpegInput
+
+        input = FFmpegInput(
             source.url,
             binary=binary,
             encoder=encoder,
@@ -91,8 +97,9 @@ async def open_source(config: Config, source: SourceConfig, clock: Clock, logger
             streams_only=True,
             sound=config.audio,
         )
+        return CameraStream(input, binary)
 
-    return CameraStream(await off_loop(make), binary)
+    return await off_loop(make)
 
 
 async def newest_image(stream: CameraStream) -> LatestImage | None:

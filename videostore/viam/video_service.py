@@ -117,7 +117,7 @@ class VideoStorage(Video, OwnResource):
         return self._key == config_key(config)
 
     def introduce(self, find: Callable[[str], ResourceBase | None]) -> None:
-        """Be told how to find a camera of this module by its name. The recorder is one of them."""
+        """Be told, before `start`, how to find a camera of this module by its name. The recorder is one of them."""
         self._find = find
 
     async def start(self) -> None:
