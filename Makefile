@@ -23,6 +23,9 @@ PYTHONS ?=
 
 CODE := videostore scripts tests
 
+# Tests start the program a thousand times. Where containers set this, each start would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The archive is built in a separate environment, with the exact versions of requirements.lock.
 MODULE_DIR := build/module
 MODULE_PY := $(MODULE_DIR)/venv/bin/python

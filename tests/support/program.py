@@ -21,6 +21,7 @@ from typing import Any
 
 from tests.support.checkout import ROOT
 from tests.support.recording import US
+from tests.support.warm_program import can_run_warm, run_warm
 from videostore.cli.time_options import format_time
 
 ZONE = "Europe/Berlin"
@@ -83,15 +84,16 @@ class Program:
         return [sys.executable, "-m", "videostore", *map(str, arguments)]
 
     def __call__(self, *arguments: object, cwd: Path | None = None, **environment: str) -> Result:
-        """Run it to its end."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=cwd or self.here,
-            env=self.environment(**environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TIMEOUT_S,
-        )
+        """Run it to its end. Python is started for it only if the environment says how."""
+        settings, here = self.environment(**environment), cwd or self.here
+        if can_run_warm(settings):
+            done = run_warm([str(one) for one in arguments], cwd=here, env=settings, timeout_s=TIMEOUT_S)
+        else:
+            command = self.command(*arguments)
+            nothing = subprocess.DEVNULL
+            done = subprocess.run(
+                command, cwd=here, env=settings, stdin=nothing, capture_output=True, timeout=TIMEOUT_S
+            )
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     async def run_in_thread(self, *arguments: object) -> Result:

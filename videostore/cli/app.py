@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     first = arguments[0] if arguments else ""
     if looks_like_path(first) and not first.startswith("-"):
         raise RequestError("no-such-command", field="command", value=redact(first))
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(_with(first))
     try:
         code = command.main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)
     except _UsageError as error:
@@ -43,3 +44,13 @@ def dispatch(arguments: Sequence[str]) -> int:
     except typer.Abort:
         return INTERRUPTED
     return code if isinstance(code, int) else DONE
+
+
+def _with(name: str) -> typer.Typer:
+    """The program with this command alone: reading the options of all others takes longer than most commands do."""
+    named = [one for one in app.registered_commands if one.name == name]
+    if not named:
+        return app
+    only = copy.copy(app)
+    only.registered_commands = named
+    return only

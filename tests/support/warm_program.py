@@ -1,0 +1,192 @@
+"""The command line as a process that need not import it first: forked from one that has.
+
+`run_warm` takes what `subprocess.run` takes of a command line, and the process is one of its own as there: with its
+environment, working directory, standard streams, exit code and signals. It saves the 0.2 s of CPU that starting Python
+and importing takes, which is most of what a short command costs; the tests run hundreds. What is about imports, or
+about signals during them, needs a process that starts from nothing.
+
+A server process that imports everything belongs to each worker of the tests. It forks a keeper for each command, which
+forks the command and tells the worker its id and how it ended. All of them end with the worker.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NoReturn
+
+import videostore
+
+_HEADER = struct.Struct("!I")
+_STATUS = struct.Struct("!i")
+_STREAMS = 3
+_FIXED_AT_START = ("PYTHON", "LANG", "LC_")
+"""Variables that Python reads when it starts."""
+_NEVER_WARM = ("videostore.viam", "videostore.remote", "videostore.web", "videostore.__main__")
+"""What speaks over the network: a fork may not have its threads and locks."""
+_LATE = ("dateutil.parser", "pytimeparse2", "typer._adapters")
+"""What is imported only when it is needed. Not every version of typer has all of it."""
+
+
+def can_run_warm(environment: Mapping[str, str]) -> bool:
+    """Whether a process with this environment can be forked from the server, whose Python started with ours."""
+    names = {name for name in {*environment, *os.environ} if name.startswith(_FIXED_AT_START)}
+    return all(environment.get(name) == os.environ.get(name) for name in names - {"PYTHONPATH"})
+
+
+def run_warm(
+    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_s: float
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command line to its end, with no standard input.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer; it is killed.
+    """
+    (out, to_out), (err, to_err) = os.pipe(), os.pipe()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as keeper:
+        try:
+            keeper.connect(_server())
+            request = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}).encode()
+            socket.send_fds(keeper, [_HEADER.pack(len(request))], [nothing, to_out, to_err])
+            keeper.sendall(request)
+        finally:
+            for descriptor in (nothing, to_out, to_err):
+                os.close(descriptor)
+        written: dict[int, bytes] = {}
+        readers = [threading.Thread(target=_read_all, args=(one, written), daemon=True) for one in (out, err)]
+        for reader in readers:
+            reader.start()
+        process = _receive(keeper)
+        keeper.settimeout(timeout_s)
+        try:
+            code = _receive(keeper)
+        except TimeoutError:
+            os.kill(process, signal.SIGKILL)
+            raise subprocess.TimeoutExpired(list(arguments), timeout_s) from None
+        deadline = time.monotonic() + timeout_s
+        for reader in readers:  # as with subprocess.run, the streams may be held open by its children
+            reader.join(max(0.0, deadline - time.monotonic()))
+        if len(written) < len(readers):
+            raise subprocess.TimeoutExpired(list(arguments), timeout_s)
+    return subprocess.CompletedProcess(list(arguments), code, written[out], written[err])
+
+
+def _read_all(descriptor: int, written: dict[int, bytes]) -> None:
+    with open(descriptor, "rb") as file:
+        written[descriptor] = file.read()
+
+
+def _receive(keeper: socket.socket) -> int:
+    received = b""
+    while len(received) < _STATUS.size:
+        block = keeper.recv(_STATUS.size - len(received))
+        if not block:
+            raise ConnectionError("the process that keeps the command line has ended")
+        received += block
+    return int(_STATUS.unpack(received)[0])
+
+
+@cache
+def _server() -> str:
+    """The socket of this worker's server, which is started for the first command."""
+    directory = tempfile.mkdtemp(prefix="videostore-warm-")
+    path = os.path.join(directory, "socket")
+    root = Path(__file__).resolve().parents[2]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.warm_program", path],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
+
+    def end() -> None:
+        server.kill()
+        server.wait()
+        os.unlink(path)
+        os.rmdir(directory)
+
+    atexit.register(end)
+    return path
+
+
+def _serve(path: str) -> None:
+    """Fork a keeper for every connection, until standard input ends. The forked command returns from here."""
+    for module in pkgutil.walk_packages(videostore.__path__, "videostore."):
+        if not module.name.startswith(_NEVER_WARM):
+            importlib.import_module(module.name)
+    for name in _LATE:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen(64)
+        gc.freeze()
+        print("ready", flush=True)
+        threading.Thread(target=_end_with_worker, daemon=True).start()
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        while True:
+            connection, _ = listening.accept()
+            if os.fork() == 0:
+                listening.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _keep(connection)
+                return
+            connection.close()
+
+
+def _end_with_worker() -> NoReturn:
+    os.read(0, 1)  # not through sys.stdin, whose lock the forked processes would inherit
+    os._exit(0)
+
+
+def _keep(connection: socket.socket) -> None:
+    """Fork the command and wait for it; only the command returns."""
+    header, streams, _, _ = socket.recv_fds(connection, _HEADER.size, _STREAMS)
+    with connection.makefile("rb") as file:
+        request = json.loads(file.read(_HEADER.unpack(header)[0]))
+    process = os.fork()
+    if process:
+        for stream in streams:
+            os.close(stream)
+        connection.sendall(_STATUS.pack(process))
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        connection.sendall(_STATUS.pack(code))
+        os._exit(0)
+    connection.close()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    time.tzset()
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
+    sys.argv[1:] = request["arguments"]
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])
+    from videostore.cli import main
+
+    main()
