@@ -32,8 +32,8 @@ MODULE_PY := $(MODULE_DIR)/venv/bin/python
 MODULE_STAMP := $(MODULE_DIR)/venv/.installed
 ARCHIVE := module.tar.gz
 
-.PHONY: help setup test test-players test-server test-streams test-web screenshots lint format bench demo soak module module-check \
-    package-check wheel-check lock clean
+.PHONY: help setup test test-exhaustive test-players test-server test-streams test-web screenshots lint format bench \
+    demo soak module module-check package-check wheel-check lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 22
@@ -43,6 +43,9 @@ setup: $(STAMP) ## create .venv with all dependencies
 
 test: $(STAMP) ## run the tests (some of them: PYTEST_ARGS="-n0 -k name")
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+test-exhaustive: $(STAMP) ## try more of each kind than `make test` does, in the tests that cut that short
+	VIDEOSTORE_TESTS=exhaustive $(PY) -m pytest $(PYTEST_ARGS) $$(grep -rl --include='*.py' '^from tests.support.amount ' tests)
 
 test-players: $(STAMP) ## show clips to the players that are installed, and print a table of what they show
 	$(PY) -m pytest -q -o faulthandler_timeout=1200 tests/players $(PLAYERS_ARGS)

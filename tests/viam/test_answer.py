@@ -14,13 +14,16 @@ from viam.utils import dict_to_struct
 from tests.support.property_settings import examples
 from videostore.viam.answer import Base64Text, encode_answer, plain_answer
 
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**53), 2**53)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
+    lambda inner: (
+        st.lists(inner, max_size=8) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner)
+    ),
 )
 ANSWERS = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), VALUES)
 
