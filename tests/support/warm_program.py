@@ -38,7 +38,7 @@ _STATUS = struct.Struct("!i")
 _STREAMS = 3
 _FIXED_AT_START = ("PYTHON", "LANG", "LC_")
 """Variables that Python reads when it starts."""
-_NEVER_WARM = ("videostore.viam", "videostore.remote", "videostore.web", "videostore.__main__")
+_NEVER_WARM = ("videostore.viam", "videostore.remote", "videostore.web", "videostore.cli.web", "videostore.__main__")
 """What speaks over the network: a fork may not have its threads and locks."""
 _LATE = ("dateutil.parser", "pytimeparse2", "typer._adapters")
 """What is imported only when it is needed. Not every version of typer has all of it."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from viam.components.camera import Camera
 from viam.media.video import CameraMimeType
 
-from videostore.sources.camera_stream import CameraStream
 from videostore.viam.absent_camera import AbsentCamera
 from videostore.viam.poller import FramePoller
+
+if TYPE_CHECKING:
+    from videostore.sources.camera_stream import CameraStream
 
 
 def properties_of(
