@@ -17,6 +17,8 @@ Who owns what, and how long it lives:
   keeps pending saves over restarts.
 - Every clip tells its own time in its tags (`ClipTimes`), which `clip_times` and `clip_frame` read from its file.
 - A read-only store works on a snapshot of the index, and follows what others do to the directory.
+- `videostore.web` shows recorders in a browser, by read-only stores. A module runs it as a process for each address
+  (`WebProcess`), which the last recorder with that address ends (`WebServers`).
 - `videostore.viam` is the module around it, `videostore.remote` reaches a recorder on another machine, and
   `videostore.cli` is the command line; nothing below them knows of Viam or of a terminal.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -35,12 +36,12 @@ class Crowd:
 
 
 @contextlib.asynccontextmanager
-async def crowd(**bounds: int) -> AsyncIterator[Crowd]:
+async def crowd(*, size_bytes: int = 4, **bounds: int) -> AsyncIterator[Crowd]:
     release = asyncio.Event()
 
     async def answer(_: web.BaseRequest) -> web.StreamResponse:
         await release.wait()
-        return web.Response(text="here")
+        return web.Response(body=b"x" * size_bytes)
 
     server = web.Server(answer)
     protocols = Connections(**bounds)
@@ -101,6 +102,17 @@ async def test_a_request_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyP
             assert answer.startswith(b"HTTP/1.1 200") == begin.startswith(ASK)
         await until(lambda: not len(server.connections))
         assert not server.connections._of_address
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system cannot tell")
+async def test_a_client_that_takes_nothing_of_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "STALL_S", 0.5)
+    async with crowd(size_bytes=50_000_000) as server:
+        server.release.set()
+        with socket.create_connection((LOCAL, server.port)) as client:  # never read from
+            await asyncio.to_thread(client.sendall, ASK)
+            await until(lambda: len(server.connections) == 1)
+            await until(lambda: not len(server.connections))
 
 
 @pytest.mark.parametrize(
