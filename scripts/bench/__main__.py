@@ -21,30 +21,28 @@ from scripts.bench import scale_table
 from scripts.bench import streams as bench_streams
 from scripts.bench import sync as bench_sync
 from scripts.bench import video as bench_video
+from scripts.bench import web as bench_web
 from scripts.bench.table import Row, describe_machine, format_table
 from videostore.ffmpeg.process import find_ffmpeg
 
-ROWS = tuple(
-    dict.fromkeys(
-        (
-            *bench_recording.ROWS,
-            *bench_streams.ROWS,
-            *bench_sync.ROWS,
-            *bench_archive.ROWS,
-            *bench_answers.ROWS,
-            *bench_video.ROWS,
-            *bench_pictures.ROWS,
-            bench_scale.NAME,
-        )
-    )
+PARTS = (
+    bench_recording,
+    bench_streams,
+    bench_sync,
+    bench_archive,
+    bench_answers,
+    bench_video,
+    bench_pictures,
+    bench_web,
 )
+ROWS = tuple(dict.fromkeys((*(row for part in PARTS for row in part.ROWS), bench_scale.NAME)))
 
 
 async def run(names: Sequence[str], *, quick: bool) -> list[Row]:
     """Measure the rows with these names, or all rows, except those of `scale`."""
     binary = find_ffmpeg()
     found = []
-    for part in (bench_recording, bench_streams, bench_sync, bench_archive, bench_answers, bench_video, bench_pictures):
+    for part in PARTS:
         rows = [row for row in part.ROWS if row in (names or ROWS)]
         if rows:
             found += await part.measure(rows, binary, quick=quick, say=_say)

@@ -62,6 +62,12 @@ def test_a_wrong_picture_is_refused_with_a_sentence(web: WebServer, query: str) 
     assert (answer.status, answer.json["message"][-1]) == (400, ".")
 
 
+def test_an_estimate_counts_what_is_stored(web: WebServer, times: list[int]) -> None:
+    told = web.get(f"{API}/clip?from_us={START_US - 60 * US}&to_us={START_US + 60 * US}").json
+    ((from_us, to_us),) = told["ranges"]
+    assert told["seconds"] == (to_us - from_us) / US
+
+
 def test_a_clip_is_estimated_before_it_is_made(web: WebServer) -> None:
     told = web.get(f"{API}/clip?from_us={START_US + US}&to_us={START_US + 4 * US}").json
     assert told["ranges"] == [[START_US + US, START_US + 4 * US]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import av
@@ -80,6 +81,12 @@ def test_a_range_without_an_end_leads_to_a_playlist_that_does_not_end(web: WebSe
     assert "#EXT-X-STREAM-INF" in leading
     assert "ENDLIST" not in text
     assert len(dict.fromkeys(one.uri for one in web.pieces(f"hls/front-door/{address}"))) == 5
+
+
+def test_a_recent_range_without_an_end_grows_at_its_own_address(web: WebServer) -> None:
+    text = web.get(f"{INDEX}?from_us={time.time_ns() // 1000 - 60 * US}").text
+    assert "STREAM-INF" not in text
+    assert "ENDLIST" not in text
 
 
 @pytest.mark.parametrize(

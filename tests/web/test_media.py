@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
+import logging
+import socket
+import struct
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -53,9 +58,6 @@ def test_what_is_not_a_range_is_passed_over(web: WebServer, stored: Path, uri: s
 
 
 def test_a_connection_is_used_again(web: WebServer, uri: str, stored: Path) -> None:
-    import http.client
-    from urllib.parse import urlsplit
-
     address = urlsplit(web.url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
     for _ in range(3):
@@ -65,3 +67,14 @@ def test_a_connection_is_used_again(web: WebServer, uri: str, stored: Path) -> N
     connection.request("HEAD", f"/{uri}")
     assert int(connection.getresponse().headers["Content-Length"]) == stored.stat().st_size
     connection.close()
+
+
+def test_a_viewer_that_goes_away_is_no_failure(web: WebServer, uri: str, caplog: pytest.LogCaptureFixture) -> None:
+    address = urlsplit(web.url)
+    with caplog.at_level(logging.INFO):
+        for _ in range(20):
+            with socket.create_connection((address.hostname or "", address.port or 0), timeout=60) as viewer:
+                viewer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                viewer.sendall(f"GET /{uri} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode() * 3)
+        assert web.get("api/recorders").status == 200
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING] == []

@@ -194,8 +194,8 @@ class Viewing:
         opened = [one.segment for one in await self._opened(asked.from_us, asked.to_us)]
         total_bytes += sum(one.size_bytes for one in opened)
         length_us += sum(one.duration_us for one in opened)
-        stored_us = min(length_us, asked.to_us - asked.from_us)
-        return total_bytes * stored_us // max(length_us, 1), stored_us
+        stored_us = sum(one.to_us - one.from_us for one in (await self.ranges(asked, MOST_DAMAGED)).ranges)
+        return min(total_bytes, total_bytes * stored_us // max(length_us, 1)), stored_us
 
     def stored_us(self, asked: Range, apart_us: int) -> int:
         """How much of a range is stored in closed segments, with gaps shorter than `apart_us`."""

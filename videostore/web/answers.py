@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -71,9 +72,11 @@ def status_of(error: VideoStoreError) -> int:
 
 @web.middleware
 async def errors_as_answers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer errors as JSON."""
+    """Answer errors as JSON. A client that went away is none."""
     try:
         return await handler(request)
+    except ConnectionError:
+        raise asyncio.CancelledError from None
     except VideoStoreError as error:
         return error_answer(error)
     except web.HTTPNotFound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,13 +10,13 @@ from typing import Any
 from aiohttp import web
 
 from videostore.base.constants import US_PER_SECOND
-from videostore.base.errors import RequestError
+from videostore.base.errors import RequestError, VideoStoreError
 from videostore.base.tasks import off_loop
 from videostore.base.time_format import format_local
 from videostore.base.timestamps import EARLIEST_US, LATEST_US
 from videostore.web.answers import json_answer
 from videostore.web.body import read_object
-from videostore.web.media import send_media
+from videostore.web.media import hang_up, send_media
 from videostore.web.recorders import Recorder, Recorders, slug
 from videostore.web.segment_bytes import open_file
 from videostore.web.times import bound, checked_range, number, required_range
@@ -129,9 +130,13 @@ async def _stream(request: web.Request, blocks: AsyncIterator[bytes], headers: d
     async with contextlib.aclosing(blocks) as made:  # type: ignore[type-var]
         first = await anext(made, b"")
         await answer.prepare(request)
-        await answer.write(first)
-        async for block in made:
-            await answer.write(block)
+        try:
+            await answer.write(first)
+            async for block in made:
+                await answer.write(block)
+        except VideoStoreError:
+            hang_up(request)
+            raise asyncio.CancelledError from None
     await answer.write_eof()
     return answer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.store.viewing import SegmentKey
@@ -12,6 +13,9 @@ from videostore.web.playlists import TYPE
 from videostore.web.range_playlists import MOST_SEGMENTS, Growing, growing_playlist, lead_to_growing, whole_playlist
 from videostore.web.recorders import Recorder, Recorders
 from videostore.web.times import Query, bound, checked_range, now_us, number
+
+_RECENT_US = 2 * 3600 * US_PER_SECOND
+"""A range that begins so late grows at its own address, with the parts of all its segments."""
 
 
 class HlsRoutes:
@@ -76,6 +80,10 @@ async def _playlist(recorder: Recorder, query: Query) -> str:
         growing = Growing(bound(query, "parts") or 0, wholes)
         return await growing_playlist(viewing, recorder.tables, from_us, to_us, growing, ended=not goes_on)
     if to_us is None or goes_on:
-        return await lead_to_growing(viewing, from_us, to_us)
+        absolute = "from_us" in query and ("to_us" in query or to_us is None)
+        if not absolute or from_us < now_us() - _RECENT_US:
+            return await lead_to_growing(viewing, from_us, to_us)
+        all_parts = Growing(parts_from_us=0, wholes=0)
+        return await growing_playlist(viewing, recorder.tables, from_us, to_us, all_parts, ended=False)
     at_us = bound(query, "at")
     return await whole_playlist(viewing, recorder.tables, Range(from_us, to_us), from_us if at_us is None else at_us)

@@ -70,7 +70,7 @@ async def _send(
         try:
             await asyncio.wait_for(_send_piece(request, answer, segment, at, count), _PIECE_WITHIN_S)
         except asyncio.TimeoutError:
-            _hang_up(request)
+            hang_up(request)
             return answer
         at += count
     await answer.write_eof()
@@ -85,9 +85,12 @@ async def _send_piece(
         await answer.write(segment.file.read(count))
         return
     await off_loop(_warm, segment.file, at, count)
-    if request.transport is None:
+    if request.transport is None or request.transport.is_closing():
         raise ConnectionResetError
-    await asyncio.get_running_loop().sendfile(request.transport, segment.file, at, count)
+    try:
+        await asyncio.get_running_loop().sendfile(request.transport, segment.file, at, count)
+    except RuntimeError as error:  # asyncio's word for a connection that is being closed
+        raise ConnectionResetError from error
 
 
 def _warm(file: BinaryIO, at: int, count: int) -> None:
@@ -100,6 +103,7 @@ def _warm(file: BinaryIO, at: int, count: int) -> None:
         at, count = at + got, count - got
 
 
-def _hang_up(request: web.Request) -> None:
+def hang_up(request: web.Request) -> None:
+    """End the connection at once: what was sent is not complete, and must not look so."""
     if request.transport is not None:
         request.transport.abort()

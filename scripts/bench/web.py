@@ -1,0 +1,313 @@
+"""Measures the web server: how soon a page shows something of 300,000 segments, and what viewers cost.
+
+The server is the command `videostore web`, a process. Where nginx is installed, it serves the same bytes besides.
+"""
+
+import asyncio
+import contextlib
+import getpass
+import http.client
+import json
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from scripts.bench.segments import SEGMENT_S, make_directory, write_index
+from scripts.bench.table import Row
+from videostore.base.constants import US_PER_SECOND
+from videostore.media.segment_names import OPEN_SUFFIX
+
+ROWS = ("web",)
+SEGMENTS, QUICK_SEGMENTS = 300_000, 10_000
+TARGET_FIRST_S = 1.0
+VIEWERS = (1, 5, 20)
+_OPEN_WITHIN_S = 300.0
+_PART = re.compile(r"#EXT-X-BYTERANGE:(\d+)@(\d+)\n(\S+)\n")
+_REPEATED = 9
+
+
+async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callable[[str], None]) -> list[Row]:
+    """The rows of `ROWS`."""
+    if not rows:
+        return []
+    with tempfile.TemporaryDirectory(prefix="videostore-bench-") as name:
+        return [
+            *await _measure_scale(Path(name), binary, QUICK_SEGMENTS if quick else SEGMENTS, say),
+            *await asyncio.to_thread(_measure_viewers, Path(name), 5.0 if quick else 15.0, say),
+        ]
+
+
+# Scale
+
+
+async def _measure_scale(directory: Path, binary: str, count: int, say: Callable[[str], None]) -> list[Row]:
+    say(f"web: making {count:,} segments")
+    now_us = (int(time.time()) - 3600) * US_PER_SECOND
+    made = await make_directory(directory / "many", count, now_us, binary, gaps=300, gap_s=100)
+    await write_index(made.path, made.template, made.starts_us)
+    say("web: opening them")
+    return await asyncio.to_thread(_ask, made.path, made.starts_us, count)
+
+
+def _ask(path: Path, starts_us: list[int], count: int) -> list[Row]:
+    began = time.monotonic()
+    with _server(path) as (url, _):
+        client = Client(url)
+        _wait_until_open(client, path.name)
+        opened_s = time.monotonic() - began
+        first_s, playlist_s, day_s, all_s = list[float](), list[float](), list[float](), list[float]()
+        for number in range(_REPEATED):
+            # Each time elsewhere, where nothing is known yet.
+            from_us = starts_us[count * (number + 1) // (_REPEATED + 2)] + SEGMENT_S * US_PER_SECOND // 2
+            began = time.monotonic()
+            client.get(f"api/recorders/{path.name}/timeline?from_us={from_us - 86_400_000_000}&to_us={from_us}")
+            day_s.append(time.monotonic() - began)
+            listed = time.monotonic()
+            text = client.get(f"hls/{path.name}/index.m3u8?from_us={from_us}&to_us={from_us + 600_000_000}").decode()
+            playlist_s.append(time.monotonic() - listed)
+            size, begin, address = _PART.findall(text)[0]
+            client.get(f"hls/{path.name}/{address}", f"bytes={begin}-{int(begin) + int(size) - 1}")
+            first_s.append(time.monotonic() - began)
+            began = time.monotonic()
+            client.get(f"api/recorders/{path.name}/timeline")
+            all_s.append(time.monotonic() - began)
+    worst_s = max(first_s)
+    text = (
+        f"{_ms(first_s)}, {worst_s * 1000:.0f} ms at most (timeline of a day {_ms(day_s)}, playlist of ten minutes "
+        f"{_ms(playlist_s)})"
+    )
+    return [
+        Row(
+            f"web: first bytes of a page, {count:,} segments",
+            text,
+            f"≤ {TARGET_FIRST_S:.0f} s",
+            None,
+            worst_s <= TARGET_FIRST_S,
+        ),
+        Row(f"web: timeline of all {count:,} segments", _ms(all_s), "-", None, None),
+        Row(f"web: start of the server, {count:,} segments", f"{opened_s:.1f} s", "-", None, None),
+    ]
+
+
+# Viewers
+
+
+@dataclass
+class Load:
+    """What viewers did, and what it cost."""
+
+    requests: int = 0
+    size_bytes: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, size_bytes: int) -> None:
+        """Count a request."""
+        with self.lock:
+            self.requests += 1
+            self.size_bytes += size_bytes
+
+
+def _measure_viewers(directory: Path, seconds: float, say: Callable[[str], None]) -> list[Row]:
+    rows = []
+    storage = directory / "live"
+    say("web: recording a camera")
+    with _recording(storage) as recorder, _server(storage) as (url, server):
+        client = Client(url)
+        _wait_until_open(client, "live")
+        parts = _wait_for_parts(client)
+        base = _cpu_percent(recorder, seconds)
+        for viewers in VIEWERS:
+            say(f"web: {viewers} live viewers")
+            load, costs = Load(), dict[str, float]()
+            with _viewing(viewers, lambda stop, load=load: _watch(url, load, stop)):  # type: ignore[misc]
+                before = server.cpu_times()
+                costs["recorder"] = _cpu_percent(recorder, seconds)
+                after = server.cpu_times()
+            costs["server"] = (after.user + after.system - before.user - before.system) / seconds * 100
+            text = f"recorder {costs['recorder']:.1f} %, server {costs['server']:.1f} % of a core"
+            rows.append(Row(f"web: {viewers} live viewers", text, f"recorder alone: {base:.1f} %", None, None))
+        for viewers in VIEWERS:
+            say(f"web: {viewers} viewers as fast as they can")
+            ours = _fetch_rate(f"{url}hls/live/", parts, viewers, seconds)
+            theirs = _nginx_rate(directory, storage, parts, client, viewers, seconds)
+            against = "nginx is not installed" if theirs is None else f"nginx: {theirs[0]:.0f}/s, {theirs[1]:.0f} MB/s"
+            ratio = None if theirs is None else ours[0] / theirs[0]
+            text = f"{ours[0]:.0f}/s, {ours[1]:.0f} MB/s"
+            rows.append(Row(f"web: parts of segments to {viewers} viewers", text, against, ratio, None))
+    return rows
+
+
+def _fetch_rate(base: str, parts: Sequence[tuple[str, str]], viewers: int, seconds: float) -> tuple[float, float]:
+    """Requests and megabytes per second."""
+    command = [sys.executable, "-m", "scripts.bench.web_viewers", base, str(viewers), str(seconds)]
+    done = subprocess.run(command, input=json.dumps(parts), capture_output=True, text=True, check=True)
+    requests, size_bytes = json.loads(done.stdout)
+    return requests / seconds, size_bytes / seconds / 1e6
+
+
+def _nginx_rate(
+    directory: Path, storage: Path, parts: Sequence[tuple[str, str]], client: "Client", viewers: int, seconds: float
+) -> tuple[float, float] | None:
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        return None
+    root = directory / "nginx"
+    root.mkdir(exist_ok=True)
+    for address in {address for address, _ in parts}:
+        (root / address.partition("?")[0]).write_bytes(client.get(f"hls/live/{address}"))
+    port = _free_port()
+    config = root / "nginx.conf"
+    config.write_text(
+        f"user {getpass.getuser()}; worker_processes 1; pid {root}/pid; error_log {root}/errors; daemon off;\n"
+        "events { worker_connections 512; }\n"
+        f"http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;\n"
+        f"server {{ listen 127.0.0.1:{port}; root {root}; }} }}\n",
+        encoding="utf-8",
+    )
+    with subprocess.Popen([program, "-p", str(root), "-c", str(config)], stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_for_port(port)
+            return _fetch_rate(f"http://127.0.0.1:{port}/", parts, viewers, seconds)
+        finally:
+            process.terminate()
+
+
+def _watch(url: str, load: Load, stop: threading.Event) -> None:
+    """Watch live as a player does: the playlist every second, and every new part of it."""
+    client, seen = Client(url), set[str]()
+    while not stop.wait(1.0):
+        found = _PART.findall(client.get("hls/live/index.m3u8").decode())
+        for size, begin, address in found[-3:] if not seen else found:
+            if address not in seen:
+                load.add(len(client.get(f"hls/live/{address}", f"bytes={begin}-{int(begin) + int(size) - 1}")))
+        seen = {address for _, _, address in found}
+
+
+@contextlib.contextmanager
+def _viewing(viewers: int, watch: Callable[[threading.Event], None]) -> Iterator[None]:
+    stop = threading.Event()
+    threads = [threading.Thread(target=watch, args=(stop,), daemon=True) for _ in range(viewers)]
+    for one in threads:
+        one.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for one in threads:
+            one.join(30)
+
+
+# Processes
+
+
+@contextlib.contextmanager
+def _server(path: Path) -> Iterator[tuple[str, psutil.Process]]:
+    command = [sys.executable, "-m", "videostore", "web", "--storage", str(path), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip(), psutil.Process(process.pid)
+        finally:
+            process.terminate()
+
+
+@contextlib.contextmanager
+def _recording(storage: Path) -> Iterator[psutil.Process]:
+    command = [sys.executable, "-m", "videostore", "record", "testsrc=size=1280x720:rate=20", "--format", "lavfi"]
+    command += ["--storage", str(storage), "--size-gb", "5", "--bitrate", "2000000"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while not list(storage.glob(f"*{OPEN_SUFFIX}")):
+                if time.monotonic() > deadline:
+                    raise RuntimeError("nothing is recorded")
+                time.sleep(0.1)
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
+
+
+def _cpu_percent(process: psutil.Process, seconds: float) -> float:
+    """CPU of a process and of those that it started, in percent of a core."""
+
+    def used() -> float:
+        return sum(sum(one.cpu_times()[:2]) for one in [process, *process.children(recursive=True)])
+
+    before = used()
+    time.sleep(seconds)
+    return (used() - before) / seconds * 100
+
+
+class Client:
+    """A client that keeps its connection."""
+
+    def __init__(self, url: str) -> None:
+        address = urlsplit(url)
+        self._connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
+
+    def get(self, path: str, asked: str | None = None) -> bytes:
+        """The content at a path, or a range of it. Raises RuntimeError if it is refused."""
+        self._connection.request("GET", f"/{path}", headers={"Range": asked} if asked else {})
+        answer = self._connection.getresponse()
+        body = answer.read()
+        if answer.status not in (200, 206):
+            raise RuntimeError(f"{path}: {answer.status}")
+        return body
+
+
+def _wait_until_open(client: Client, name: str) -> None:
+    deadline = time.monotonic() + _OPEN_WITHIN_S
+    while True:
+        with contextlib.suppress(RuntimeError):
+            client.get(f"api/recorders/{name}/timeline?most=1")
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError("the recorder is not opened")
+        time.sleep(0.05)
+
+
+def _wait_for_parts(client: Client) -> list[tuple[str, str]]:
+    """The parts of the segments that are recorded so far, after a while: their addresses and ranges."""
+    deadline = time.monotonic() + 60
+    while True:
+        found = _PART.findall(client.get("hls/live/index.m3u8").decode())
+        if len(found) >= 10:
+            return [(one, f"bytes={begin}-{int(begin) + int(size) - 1}") for size, begin, one in found]
+        if time.monotonic() > deadline:
+            raise RuntimeError("nothing is recorded")
+        time.sleep(0.5)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def _wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.connect()
+            connection.close()
+            return
+        time.sleep(0.05)
+    raise RuntimeError("nginx does not answer")
+
+
+def _ms(seconds: Sequence[float]) -> str:
+    return f"{statistics.median(seconds) * 1000:.0f} ms"
