@@ -45,7 +45,7 @@ async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callabl
     with tempfile.TemporaryDirectory(prefix="videostore-bench-") as name:
         return [
             *await _measure_scale(Path(name), binary, QUICK_SEGMENTS if quick else SEGMENTS, say),
-            *await asyncio.to_thread(_measure_viewers, Path(name), 5.0 if quick else 15.0, say),
+            *await asyncio.to_thread(_measure_viewers, Path(name), 5.0 if quick else 10.0, say),
         ]
 
 
@@ -259,8 +259,14 @@ class Client:
 
     def get(self, path: str, asked: str | None = None) -> bytes:
         """The content at a path, or a range of it. Raises RuntimeError if it is refused."""
-        self._connection.request("GET", f"/{path}", headers={"Range": asked} if asked else {})
-        answer = self._connection.getresponse()
+        headers = {"Range": asked} if asked else {}
+        try:
+            self._connection.request("GET", f"/{path}", headers=headers)
+            answer = self._connection.getresponse()
+        except http.client.RemoteDisconnected:  # the server ended an idle connection
+            self._connection.close()
+            self._connection.request("GET", f"/{path}", headers=headers)
+            answer = self._connection.getresponse()
         body = answer.read()
         if answer.status not in (200, 206):
             raise RuntimeError(f"{path}: {answer.status}")
