@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from videostore.media.decode_order import DecodeOrder
 from videostore.media.packet import StreamFormat
 from videostore.sources.handover import CodedFrame
 from videostore.sources.input_profile import InputFault
-from videostore.sources.pacing import FileTimes, pace_file, pace_live
+from videostore.sources.pacing import DatedFrame, FileTimes, pace_file, pace_live
 
 
 class Frames:
@@ -28,6 +29,10 @@ class Frames:
 
     async def next(self, within_s: float | None) -> CodedFrame | None:
         return self._frames.pop(0) if self._frames else None
+
+    def more(self, most: int) -> list[CodedFrame]:
+        taken, self._frames = self._frames[:most], self._frames[most:]
+        return taken
 
 
 class Arriving(Frames):
@@ -47,6 +52,15 @@ class Arriving(Frames):
             self._clock.advance((frame.arrived_us - self._clock.wall) / US)
         return frame
 
+    def more(self, most: int) -> list[CodedFrame]:
+        return []
+
+
+async def each(paced: AsyncIterator[list[DatedFrame]]) -> AsyncIterator[DatedFrame]:
+    async for together in paced:
+        for one in together:
+            yield one
+
 
 async def test_a_live_input_that_ends_while_it_settles_yields_all_its_frames() -> None:
     """The smallest delay dates them all: the first frame was 300 ms late."""
@@ -57,7 +71,7 @@ async def test_a_live_input_that_ends_while_it_settles_yields_all_its_frames() -
         for n, delay_us in enumerate(delays_us)
     )
     paced = pace_live(Frames(others), first, SteadyClock(clock), patience_s=1)
-    dated = [(one.frame.pts_us, one.captured_us) async for one in paced]
+    dated = [(one.frame.pts_us, one.captured_us) async for one in each(paced)]
     assert dated == [(n * 50_000, START_US + 40_000 + n * 50_000) for n in range(3)]
 
 
@@ -75,7 +89,7 @@ async def test_a_first_frame_without_a_time_of_its_own_comes_one_interval_before
     format, clock = StreamFormat("h264", *SMALL), FixedClock(wall=START_US)
     first, *others = (CodedFrame(format, b"x", pts, START_US + 100_000 + pts, 0, pts == 0) for pts in pts_us)
     paced = pace_live(Frames(others), first, SteadyClock(clock), patience_s=1)
-    assert tuple([one.frame.pts_us async for one in paced]) == expected
+    assert tuple([one.frame.pts_us async for one in each(paced)]) == expected
 
 
 def frames_of_a_file(count: int) -> list[CodedFrame]:
@@ -90,7 +104,7 @@ async def test_frames_of_a_file_keep_their_distances_however_late_they_are() -> 
     for resume_us in (0, 500_000):  # by two ffmpegs
         first, *others = frames_of_a_file(10)
         paced = pace_file(Frames(others), first, steady, times=times, resume_us=resume_us, patience_s=1)
-        async for one in paced:
+        async for one in each(paced):
             dated.append(one.captured_us)
             clock.advance(0.579 if len(dated) % 4 == 0 else 0.05)
         clock.advance(2)
@@ -102,7 +116,7 @@ async def test_a_step_of_the_clock_steps_a_file_by_no_more_than_itself() -> None
     steady = SteadyClock(clock)
     first, *others = frames_of_a_file(6)
     dated: list[tuple[int, int]] = []
-    async for one in pace_file(Frames(others), first, steady, times=FileTimes(steady), resume_us=0, patience_s=1):
+    async for one in each(pace_file(Frames(others), first, steady, times=FileTimes(steady), resume_us=0, patience_s=1)):
         dated.append((one.captured_us, one.clock_steps))
         clock.advance(0.579)  # late, and then stepped
         clock.wall += 3600 * US if len(dated) == 3 else 0
@@ -115,7 +129,7 @@ async def test_of_a_file_that_is_stopped_only_what_is_due_comes() -> None:
     dated: list[int] = []
     times = FileTimes(steady)
     first, *others = frames_of_a_file(10)
-    async for one in pace_file(Frames(others), first, steady, times=times, resume_us=0, patience_s=1):
+    async for one in each(pace_file(Frames(others), first, steady, times=times, resume_us=0, patience_s=1)):
         if not dated:
             clock.advance(0.22)  # ffmpeg is slow
             times.stop()
@@ -130,7 +144,7 @@ async def test_a_file_ends_where_so_much_of_it_is_passed_on() -> None:
     first, *others = frames_of_a_file(10)
     times = FileTimes(steady, 150_000)
     dated: list[int] = []
-    async for one in pace_file(Frames(others), first, steady, times=times, resume_us=0, patience_s=1):
+    async for one in each(pace_file(Frames(others), first, steady, times=times, resume_us=0, patience_s=1)):
         dated.append(one.frame.pts_us)
         clock.advance(1)
     assert dated == [0, 50_000, 100_000] and times.over
@@ -148,7 +162,7 @@ async def test_of_reordered_frames_a_file_ends_with_those_before_its_end_and_wha
     )
     times = FileTimes(steady, length)
     paced = pace_file(Frames(others), first, steady, times=times, resume_us=0, patience_s=1)
-    assert [one.frame.pts_us async for one in paced] == expected and times.over
+    assert [one.frame.pts_us async for one in each(paced)] == expected and times.over
 
 
 async def test_late_frames_are_dated_like_the_others(binary: str, camera: NetworkCamera) -> None:
@@ -170,7 +184,7 @@ async def test_what_a_network_delays_for_a_few_seconds_is_not_lost() -> None:
     late = START_US + 70 * step_us
     frames = [one._replace(arrived_us=late) if number >= 20 else one for number, one in enumerate(frames)]
     paced = pace_live(Arriving(frames[1:], clock), frames[0], steady, patience_s=1)
-    dated = [one.captured_us async for one in paced]
+    dated = [one.captured_us async for one in each(paced)]
     assert len(dated) == 60  # as late as the clocks may have drifted meanwhile
     assert max(abs(one - dated[0] - n * step_us) for n, one in enumerate(dated)) < 3000
 
@@ -180,7 +194,7 @@ async def test_frames_that_are_missing_for_seconds_make_a_gap() -> None:
     times = [*range(0, 1_000_000, 50_000), 4_000_000]
     frames = [CodedFrame(format, b"x", one, START_US + one, 0, one == 0, None) for one in times]
     with pytest.raises(InputFault, match="no frame for 2 s"):
-        async for _ in pace_live(Arriving(frames[1:], clock), frames[0], SteadyClock(clock), patience_s=1):
+        async for _ in each(pace_live(Arriving(frames[1:], clock), frames[0], SteadyClock(clock), patience_s=1)):
             pass
 
 

@@ -20,10 +20,10 @@ class Numbers:
         self.waiting = asyncio.Event()
         self.closed = False
 
-    async def items(self) -> AsyncIterator[Packet | Gap]:
+    async def items(self) -> AsyncIterator[list[Packet | Gap]]:
         try:
             for number in range(self.count):
-                yield GAPS[number]
+                yield [GAPS[number]]
             if self.error:
                 raise self.error
             self.waiting.set()
@@ -38,7 +38,7 @@ async def test_it_ends_while_it_waits_for_the_next_item() -> None:
 
     async def take() -> None:
         async with aclosing(numbers.items()) as items:  # type: ignore[type-var]
-            found.extend([number async for number in until_set(items, event)])
+            found.extend([number async for some in until_set(items, event) for number in some])
 
     taking = asyncio.create_task(take())
     await numbers.waiting.wait()
@@ -55,15 +55,15 @@ async def test_nothing_is_taken_after_the_event() -> None:
 
 
 async def test_the_end_and_errors_are_passed_on() -> None:
-    async def three() -> AsyncIterator[Packet | Gap]:
+    async def three() -> AsyncIterator[list[Packet | Gap]]:
         for number in range(3):
-            yield GAPS[number]
+            yield [GAPS[number]]
 
-    assert [number async for number in until_set(three(), asyncio.Event())] == GAPS
+    assert [number async for some in until_set(three(), asyncio.Event()) for number in some] == GAPS
     found = []
     with pytest.raises(ValueError, match="broken"):
-        async for number in until_set(Numbers(2, ValueError("broken")).items(), asyncio.Event()):
-            found.append(number)
+        async for some in until_set(Numbers(2, ValueError("broken")).items(), asyncio.Event()):
+            found.extend(some)
     assert found == GAPS[:2]
 
 
@@ -71,7 +71,7 @@ async def test_closing_it_ends_what_it_waits_for() -> None:
     numbers = Numbers(1)
     async with aclosing(numbers.items()) as items:  # type: ignore[type-var]
         waiting = until_set(items, asyncio.Event())
-        assert await waiting.__anext__() == GAPS[0]
+        assert await waiting.__anext__() == GAPS[:1]
         task = asyncio.ensure_future(waiting.__anext__())
         await numbers.waiting.wait()
         task.cancel()
@@ -84,12 +84,12 @@ async def test_frames_that_are_shown_before_the_last_one_still_come() -> None:
     format = StreamFormat("h264", 2, 2, b"sets", reordered=1)
     event, found = asyncio.Event(), []
 
-    async def packets() -> AsyncIterator[Packet | Gap]:
+    async def packets() -> AsyncIterator[list[Packet | Gap]]:
         for time_us in (0, 30, 10, 20, 60, 40):
             await asyncio.sleep(0)
-            yield Packet(format, b"", time_us)
+            yield [Packet(format, b"", time_us)]
 
-    async for one in until_set(packets(), event):
+    async for (one,) in until_set(packets(), event):
         assert isinstance(one, Packet)
         found.append(one.captured_us)
         if one.captured_us == 30:
@@ -100,8 +100,8 @@ async def test_frames_that_are_shown_before_the_last_one_still_come() -> None:
 async def test_frames_that_do_not_come_are_not_waited_for_without_end() -> None:
     event = asyncio.Event()
 
-    async def packets() -> AsyncIterator[Packet | Gap]:
-        yield Packet(StreamFormat("h264", 2, 2, b"sets", reordered=1), b"", 30)
+    async def packets() -> AsyncIterator[list[Packet | Gap]]:
+        yield [Packet(StreamFormat("h264", 2, 2, b"sets", reordered=1), b"", 30)]
         event.set()
         await asyncio.Event().wait()
 

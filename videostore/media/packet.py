@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -68,6 +69,28 @@ class Source(Protocol):
 
         The recording ends with the iterator. A source that only pauses yields a gap.
         """
+
+
+@runtime_checkable
+class BatchSource(Source, Protocol):
+    """A source that can yield what comes together at once, which costs less for each packet."""
+
+    def batches(self) -> AsyncIterator[Sequence[Packet | Gap]]:
+        """Yield the same as `packets`, some at a time."""
+
+
+async def batches_of(source: Source) -> AsyncIterator[Sequence[Packet | Gap]]:
+    """What a source yields, some at a time if it can."""
+    # A subclass that has only `packets` of its own is asked for these.
+    owner = next((one for one in type(source).__mro__ if "packets" in vars(one)), None)
+    if isinstance(source, BatchSource) and owner is not None and "batches" in vars(owner):
+        async with contextlib.aclosing(source.batches()) as batches:  # type: ignore[type-var]
+            async for batch in batches:
+                yield batch
+        return
+    async with contextlib.aclosing(source.packets()) as packets:  # type: ignore[type-var]
+        async for item in packets:
+            yield (item,)
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
 from videostore.base.tasks import end_tasks_during, finish_despite_cancellation
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.message_limit import MessageLimit
-from videostore.media.packet import Gap, Packet, Source
+from videostore.media.packet import Gap, Packet, Source, batches_of
 from videostore.recording.backlog import END_OF_SOURCE, Backlog
 from videostore.recording.backoff import Backoff
 from videostore.recording.format_gate import FormatGate
@@ -122,16 +122,17 @@ class Recorder:
         steps = self._steady.steps
         while True:
             try:
-                async with contextlib.aclosing(self._source.packets()) as packets:  # type: ignore[type-var]
-                    async for item in packets:
+                async with contextlib.aclosing(batches_of(self._source)) as batches:  # type: ignore[type-var]
+                    async for batch in batches:
                         self._steady.now_us()  # notices a step of the clock
                         if self._steady.steps != steps:
                             steps = self._steady.steps
                             self._logger.warning("The clock was changed; starting a new run.")
                             self._backlog.put(Gap("the clock was changed"))
-                        if not self._live:
-                            await self._backlog.room_for(item)
-                        self._backlog.put(item)
+                        for item in batch:
+                            if not self._live:
+                                await self._backlog.room_for(item)
+                            self._backlog.put(item)
                 self._backlog.put(END_OF_SOURCE)
                 return
             except Exception:
@@ -165,9 +166,11 @@ class Recorder:
         if self.ended.is_set():  # what is left of a source of which nothing can be stored any more
             return
         try:
-            await self._handle(item)
-            if self._run is not None and not self._backlog.filled:
-                await self._attempt(self._run.flush())
+            if not self._gather(item):
+                await self._handle(item)
+            run = self._run
+            if run is not None and run.waiting_bytes and (run.is_full or not self._backlog.filled):
+                await self._attempt(run.flush())
         except Exception as error:
             self._logger.exception("An image could not be recorded.")
             await self._fail_run(f"internal error: {error}")
@@ -176,6 +179,24 @@ class Recorder:
             self._give_up()
         elif item is END_OF_SOURCE:
             self.ended.set()
+
+    def _gather(self, item: Packet | Gap | Run) -> bool:
+        """Add a packet that simply continues the run of a live source to what is given to ffmpeg with those behind it.
+
+        False, with nothing done, if it does not.
+        """
+        run = self._run
+        if run is None or self._repeat is not None or not isinstance(item, Packet) or not run.continues(item):
+            return False
+        if self._is_recordable(item):
+            self._add(run, item)
+        return True
+
+    def _add(self, run: Run, packet: Packet) -> None:
+        run.add(packet)
+        self._meter.count_damage(packet.damage, packet.captured_us)
+        if run.tally.recorded:
+            self._backoff.healthy_for(run.age_us)
 
     def _give_up(self) -> None:
         """End the recording of a source that can wait, since waiting does not help."""
@@ -284,10 +305,9 @@ class Recorder:
             self._on_run_start(packet.captured_us, self._reason)
             self._watcher = asyncio.create_task(self._watch(self._run))
             self._logger.info("Recording %dx%d %s.", packet.format.width, packet.format.height, packet.format.codec)
-        await self._run.write(packet, more=self._live and self._backlog.filled)
-        self._meter.count_damage(packet.damage, packet.captured_us)
-        if self._run.tally.recorded:
-            self._backoff.healthy_for(self._run.age_us)
+        self._add(self._run, packet)
+        if not self._live or self._run.is_full or not self._backlog.filled:
+            await self._run.flush()
 
     async def _end_run(self, reason: str, *, patient: bool = False) -> FFmpegError | None:
         """Finish the run in order, even while being cancelled: ffmpeg still holds its last images.

@@ -138,22 +138,42 @@ class Run:
         """Whether a frame with this capture time can follow those that were given to ffmpeg."""
         return self._nut.takes(captured_us) and captured_us < self.last_us + MAX_STEP_IN_RUN_US
 
-    async def write(self, packet: Packet, *, more: bool = False) -> None:
-        """Hand a packet to ffmpeg; returns when the pipe has room again. If `more` follow at once, it may wait.
+    def continues(self, packet: Packet) -> bool:
+        """Whether a packet has the run's format, and a capture time that can follow."""
+        same = packet.format is self.format or packet.format == self.format
+        return same and self.takes(packet.captured_us)
+
+    async def write(self, packet: Packet) -> None:
+        """Hand a packet to ffmpeg, with those that were added; returns when the pipe has room again.
 
         Raises:
             FFmpegError: ffmpeg has exited, or accepts no more data.
         """
+        self.add(packet)
+        await self.flush()
+
+    def add(self, packet: Packet) -> None:
+        """Let a packet wait for those behind it, which are handed over together; at most until it `is_full`."""
+        captured_us = packet.captured_us
         with self._giving:
             self._nut.add(packet)
-            self._given_us.append(packet.captured_us)
-        self.tally.went_in(packet.captured_us)
-        if not more or self._nut.waiting_bytes >= _TOGETHER_BYTES:
-            await self.flush()
-        self.last_us = max(self.last_us, packet.captured_us)
+            self._given_us.append(captured_us)
+        self.tally.went_in(captured_us)
+        if captured_us > self.last_us:
+            self.last_us = captured_us
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits."""
+        return self._nut.waiting_bytes
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that it has to be handed over."""
+        return self._nut.waiting_bytes >= _TOGETHER_BYTES
 
     async def flush(self) -> None:
-        """Hand over what waits for more packets.
+        """Hand over what waits.
 
         Raises:
             FFmpegError: as for `write`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from videostore.media.packet import Gap, Packet
 from videostore.sources.ffmpeg_input import FFmpegInput
@@ -29,15 +29,23 @@ class CameraStream:
 
     async def packets(self) -> AsyncIterator[Packet | Gap]:
         """Yield what the input yields."""
-        async with contextlib.aclosing(self._input.packets()) as items:  # type: ignore[type-var]
-            async for item in items:
-                if isinstance(item, Gap):
-                    self.fault = item.reason
-                else:
-                    self.fault = None
-                    if item.keyframe:
-                        self.keyframe = item
-                yield item
+        async with contextlib.aclosing(self.batches()) as batches:  # type: ignore[type-var]
+            async for batch in batches:
+                for item in batch:
+                    yield item
+
+    async def batches(self) -> AsyncIterator[Sequence[Packet | Gap]]:
+        """Yield the same, what comes together at once."""
+        async with contextlib.aclosing(self._input.batches()) as batches:  # type: ignore[type-var]
+            async for batch in batches:
+                for item in batch:
+                    if isinstance(item, Gap):
+                        self.fault = item.reason
+                    else:
+                        self.fault = None
+                        if item.keyframe:
+                            self.keyframe = item
+                yield batch
 
     async def still(self) -> tuple[Packet, bytes] | None:
         """The newest keyframe, and the JPEG of it; None before the first.

@@ -147,6 +147,10 @@ class Demuxer:
             raise item
         return item if isinstance(item, CodedFrame) else None
 
+    def more(self, most: int) -> list[CodedFrame]:
+        """Frames that have arrived already and follow the last one, at most so many."""
+        return self._handover.frames_nowait(most)
+
     async def succeeded(self, within_s: float = FFMPEG_FINISH_S) -> bool:
         """After the last frame: whether ffmpeg exits in time, and without an error."""
         try:

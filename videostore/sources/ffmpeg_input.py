@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 from videostore.base.clock import Clock, SteadyClock, SystemClock
@@ -218,16 +218,24 @@ class FFmpegInput:
 
         The end of a file ends the iterator, and so does `stop`; a live input is opened again.
         """
-        async with contextlib.aclosing(self._packets()) as items:  # type: ignore[type-var]
-            if not self.live:
-                async for item in items:
-                    yield item
-                return
-            async with contextlib.aclosing(until_set(items, self._stopping)) as until_stopped:  # type: ignore[type-var]
-                async for item in until_stopped:
+        async with contextlib.aclosing(self.batches()) as batches:  # type: ignore[type-var]
+            async for batch in batches:
+                for item in batch:
                     yield item
 
-    async def _packets(self) -> AsyncIterator[Packet | Gap]:
+    async def batches(self) -> AsyncIterator[Sequence[Packet | Gap]]:
+        """Yield the same, what comes together at once."""
+        async with contextlib.aclosing(self._batches()) as batches:  # type: ignore[type-var]
+            if not self.live:
+                async for batch in batches:
+                    yield batch
+                return
+            stopped = until_set(batches, self._stopping)
+            async with contextlib.aclosing(stopped) as until_stopped:  # type: ignore[type-var]
+                async for batch in until_stopped:
+                    yield batch
+
+    async def _batches(self) -> AsyncIterator[Sequence[Packet | Gap]]:
         profile, complete = self._profile, Completeness()
         times = self._times = FileTimes(self._steady, self._length_us)
         if self._stopping.is_set():
@@ -252,12 +260,7 @@ class FFmpegInput:
                         pause.frame()
                         reported = ""
                         self._tell_of_sound()
-                        packet = self._packet(dated, session)
-                        if not profile.live:
-                            complete.passed(packet)
-                        elif (mark := watch.look(dated.frame, packet.captured_us)) is not None:
-                            packet = replace(packet, damage=mark)
-                        yield packet
+                        yield [self._packet(one, session, watch if profile.live else complete) for one in dated]
                 if not profile.live:
                     if session.read_to_end:
                         await self._look_for_rest(complete, session)
@@ -269,14 +272,14 @@ class FFmpegInput:
                     profile.learn_order(error)
                 if session.outdated:
                     if session.frames_passed:
-                        yield Gap(f"the input {self._address} is opened again: {error}")
+                        yield [Gap(f"the input {self._address} is opened again: {error}")]
                     continue
                 if not session.reencodes:
                     profile.reencoded = str(error)
                     self._logger.info("Re-encoding the input %s: %s.", self._address, error)
                     resume_us = 0 if profile.live else session.next_pts_us
                     if session.frames_passed:
-                        yield Gap(f"the input {self._address} is re-encoded from here on: {error}")
+                        yield [Gap(f"the input {self._address} is re-encoded from here on: {error}")]
                     continue
                 reason = f"the output of the encoder {self._encoder.name} cannot be recorded: {error}"
             except (InputFault, VideoStoreError) as error:
@@ -285,7 +288,7 @@ class FFmpegInput:
             gap = f"the input {self._address} {verb}: {reason}"
             if gap != reported:
                 self._logger.warning("Not recording: %s.", gap)
-                yield Gap(gap)
+                yield [Gap(gap)]
             reported = gap
             if not profile.live:
                 self.fault = gap
@@ -306,10 +309,10 @@ class FFmpegInput:
             level = logging.WARNING if reason else logging.INFO  # else it was asked for
             self._logger.log(level, "The sound of the input %s is not recorded%s.", self._address, reason)
 
-    def _packet(self, dated: DatedFrame, session: InputSession) -> Packet:
-        captured_us = dated.captured_us
+    def _packet(self, dated: DatedFrame, session: InputSession, watch: DamageWatch | Completeness) -> Packet:
+        frame, captured_us = dated.frame, dated.captured_us
         if dated.clock_steps == self._steps:
-            earlier_us = self._before_us if dated.frame.format.reordered else self._last_us
+            earlier_us = self._before_us if frame.format.reordered else self._last_us
             captured_us = max(captured_us, earlier_us + 1)
             self._last_us = max(self._last_us, captured_us)
         else:
@@ -317,12 +320,16 @@ class FFmpegInput:
         self._steps = dated.clock_steps
         if self.first_us is None:
             self.first_us = captured_us
-        format, sound = dated.frame.format, session.sound_until(dated)
-        if dated.frame.keyframe:  # a run begins with one, and its sound with it
+        format, sound = frame.format, session.sound_until(dated)
+        if frame.keyframe:  # a run begins with one, and its sound with it
             self._sound = session.sound_format
         if self._sound is not None:
             format = self._with_sound(format, self._sound)
-        return Packet(format, dated.frame.data, captured_us, dated.frame.keyframe, sound if self._sound else ())
+        mark = watch.look(frame, captured_us) if isinstance(watch, DamageWatch) else None
+        packet = Packet(format, frame.data, captured_us, frame.keyframe, sound if self._sound else (), mark)
+        if isinstance(watch, Completeness):
+            watch.passed(packet)
+        return packet
 
     def _with_sound(self, format: StreamFormat, sound: SoundFormat) -> StreamFormat:
         """The same object as long as nothing changes: every frame is compared with the one before it."""

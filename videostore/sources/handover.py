@@ -97,6 +97,18 @@ class Handover:
             self._changed.notify()
             return item
 
+    def frames_nowait(self, most: int) -> list[CodedFrame]:
+        """Take the oldest frames, at most so many; what is no frame, and all behind it, stays."""
+        taken: list[CodedFrame] = []
+        with self._changed:
+            while self._items and len(taken) < most and isinstance(self._items[0], CodedFrame):
+                frame = self._items.popleft()
+                self._bytes -= len(frame.data)  # type: ignore[union-attr]
+                taken.append(frame)  # type: ignore[arg-type]
+            if taken:
+                self._changed.notify()
+        return taken
+
     async def get(self, within_s: float | None = None) -> Item:
         """Take the oldest item, waiting for one.
 

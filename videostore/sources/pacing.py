@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import statistics
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
 from videostore.base.clock import SteadyClock
@@ -22,8 +22,11 @@ ffmpeg needed to analyse the stream come late, and all at once."""
 
 AT_ONCE = 8
 CATCH_UP_S = 0.02
-"""Of frames that are read together, so many are passed on, and then there is a pause: the recorder drops what does not
-fit into its backlog. At the start it is a pause behind each, since the recorder's ffmpeg starts meanwhile."""
+"""Of frames that wait, so many are passed on in this time: the recorder drops what does not fit into its backlog. At
+the start only one is, since the recorder's ffmpeg starts meanwhile."""
+TOGETHER = 32
+"""So many are passed on together at most. There are more between two beats only of cameras with more than 120 frames
+a second."""
 
 STALL_PATIENCE_S = 4.5
 """A network that stands still for so long delays frames, and loses none if the connection is kept. Frames that come
@@ -46,6 +49,9 @@ class FrameReader(Protocol):
 
     async def next(self, within_s: float | None) -> CodedFrame | None:
         """The next frame; None at the end. Raises asyncio's TimeoutError if none comes in time."""
+
+    def more(self, most: int) -> list[CodedFrame]:
+        """Frames that have arrived already and follow the last one, at most so many."""
 
 
 class DatedFrame(NamedTuple):
@@ -112,7 +118,7 @@ class FileTimes:
 
 async def pace_file(
     reader: FrameReader, first: CodedFrame, clock: SteadyClock, *, times: FileTimes, resume_us: int, patience_s: float
-) -> AsyncIterator[DatedFrame]:
+) -> AsyncIterator[list[DatedFrame]]:
     """Yield the frames of a file in real time, as if it were a camera that starts now.
 
     `resume_us` is where in the file its first frame lies; `patience_s` is how long a frame may take.
@@ -129,8 +135,7 @@ async def pace_file(
             return
         outside.append(frame)
         if not times.is_outside(frame.pts_us + resume_us):
-            for one in outside:
-                yield DatedFrame(one, times.captured_us(one.pts_us + resume_us), clock.steps)
+            yield [DatedFrame(one, times.captured_us(one.pts_us + resume_us), clock.steps) for one in outside]
             outside = []
         try:
             frame = await reader.next(patience_s)
@@ -140,8 +145,9 @@ async def pace_file(
 
 async def pace_live(
     reader: FrameReader, first: CodedFrame, clock: SteadyClock, *, patience_s: float
-) -> AsyncIterator[DatedFrame]:
-    """Yield the frames of a live input as they arrive, dated by their arrival times.
+) -> AsyncIterator[list[DatedFrame]]:
+    """Yield the frames of a live input as they arrive, those that come together as one list, dated by their arrival
+    times.
 
     The first frames are held back until it is known how much they were delayed. `patience_s` is how long a frame may
     take until the usual frame interval is known.
@@ -151,44 +157,87 @@ async def pace_live(
     """
     held, ended = await _settle(reader, first, clock)
     _date_first(held)
-    dates, steps = ArrivalTimeEstimator(), -1
-    observed: deque[CodedFrame] = deque()
-    intervals: deque[int] = deque(maxlen=_INTERVALS)
-    last_us: int | None = None
-    limit_s, passed, at_once = patience_s, 0, 1
-    while True:
-        while held:
-            frame = held.popleft()
-            if frame.clock_steps != steps:
-                dates, steps = ArrivalTimeEstimator(), frame.clock_steps
-            if not dates.observe(frame.pts_us, frame.arrived_us):
-                raise InputFault("its timestamps jumped")
-            if last_us is not None:
-                intervals.append(frame.order_us - last_us)
-            last_us = frame.order_us
-            observed.append(frame)
-        while observed:
-            frame = observed.popleft()
-            yield DatedFrame(frame, dates.date(frame.pts_us), frame.clock_steps)
-            passed += 1
-            if passed >= at_once and (observed or reader.waiting):
-                passed = 0
-                await asyncio.sleep(CATCH_UP_S)
-        if ended:
-            return
+    times = _LiveTimes(patience_s)
+    for frame in held:
+        times.observe(frame)
+    starting = True
+    while held:
+        frame = held.popleft()
+        yield [times.date(frame)]
+        if held or reader.waiting:
+            await asyncio.sleep(CATCH_UP_S)
+    while not ended:
         if not reader.waiting:
-            passed, at_once = 0, AT_ONCE
-            usual_s = statistics.median(intervals) / US_PER_SECOND if intervals else 0.0
-            limit_s = max(CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR * usual_s) if intervals else patience_s
-        wait_s = max(limit_s, STALL_PATIENCE_S) if intervals else limit_s
+            starting = False
+            times.find_limit()
         try:
-            following = await reader.next(wait_s)
+            following = await reader.next(times.wait_s)
         except asyncio.TimeoutError as error:
-            raise InputFault(f"no frame for {wait_s:g} s") from error
-        if following and intervals and following.order_us - (last_us or 0) > limit_s * US_PER_SECOND:
-            raise InputFault(f"no frame for {limit_s:g} s")  # those that are missing did not come late
-        ended = following is None
-        held += [following] if following else []
+            raise InputFault(f"no frame for {times.wait_s:g} s") from error
+        if following is None:
+            return
+        dated, fault = times.date_all([following] if starting else [following, *reader.more(TOGETHER - 1)])
+        if dated:
+            yield dated
+        if fault is not None:
+            raise fault
+        if reader.waiting:
+            await asyncio.sleep(CATCH_UP_S if starting else CATCH_UP_S * len(dated) / AT_ONCE)
+
+
+class _LiveTimes:
+    """The capture times of a live input's frames, and how long to wait for the next one."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._dates = ArrivalTimeEstimator()
+        self._steps = -1
+        self._intervals: deque[int] = deque(maxlen=_INTERVALS)
+        self._last_us: int | None = None
+        self._patience_s = self._limit_s = patience_s
+
+    @property
+    def wait_s(self) -> float:
+        """How long to wait for the next frame."""
+        return max(self._limit_s, STALL_PATIENCE_S) if self._intervals else self._limit_s
+
+    def find_limit(self) -> None:
+        """Find out how long no frame may have been captured, by the last ones: all that have arrived are taken."""
+        if self._intervals:
+            usual_s = statistics.median(self._intervals) / US_PER_SECOND
+            self._limit_s = max(CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR * usual_s)
+
+    def observe(self, frame: CodedFrame) -> None:
+        """A frame has arrived.
+
+        Raises:
+            InputFault: its timestamp has jumped.
+        """
+        if frame.clock_steps != self._steps:
+            self._dates, self._steps = ArrivalTimeEstimator(), frame.clock_steps
+        if not self._dates.observe(frame.pts_us, frame.arrived_us):
+            raise InputFault("its timestamps jumped")
+        order_us = frame.order_us
+        if self._last_us is not None:
+            self._intervals.append(order_us - self._last_us)
+        self._last_us = order_us
+
+    def date(self, frame: CodedFrame) -> DatedFrame:
+        """A frame that has arrived, with its capture time."""
+        return DatedFrame(frame, self._dates.date(frame.pts_us), frame.clock_steps)
+
+    def date_all(self, frames: Sequence[CodedFrame]) -> tuple[list[DatedFrame], InputFault | None]:
+        """Frames that have arrived together, dated up to one that must not follow, and what is wrong with that one."""
+        dated: list[DatedFrame] = []
+        for frame in frames:
+            if self._last_us is not None and self._intervals:
+                if frame.order_us - self._last_us > self._limit_s * US_PER_SECOND:  # those between did not come late
+                    return dated, InputFault(f"no frame for {self._limit_s:g} s")
+            try:
+                self.observe(frame)
+            except InputFault as fault:
+                return dated, fault
+            dated.append(self.date(frame))
+        return dated, None
 
 
 def _date_first(held: deque[CodedFrame]) -> None:

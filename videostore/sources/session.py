@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 
 from videostore.base.clock import SteadyClock
@@ -94,8 +94,8 @@ class InputSession:
     ) -> None:
         await self.demuxer.end()
 
-    async def frames(self) -> AsyncIterator[DatedFrame]:
-        """Yield every frame of the input, dated, when it is due.
+    async def frames(self) -> AsyncIterator[list[DatedFrame]]:
+        """Yield every frame of the input, dated, when it is due; those that come together as one list.
 
         Raises:
             UncopyableError: the video has to be re-encoded.
@@ -125,12 +125,15 @@ class InputSession:
                 raise UncopyableError(INTERLACED if self._sound == self.profile.recorded_sound else _OTHER_SOUND)
             self.profile.check_order(first.format, self.messages)
             async with contextlib.aclosing(self._paced(first)) as paced:  # type: ignore[type-var]
-                async for dated in paced:
-                    self._check_keyframes(dated.frame)
-                    yield dated
-                    self.frames_passed += 1
-                    here_us = dated.frame.pts_us + self._resume_us + _AFTER_FRAME_US
-                    self.next_pts_us = max(self.next_pts_us, here_us)
+                async for together in paced:
+                    dated = together[: self._within_patience(together)]
+                    if dated:
+                        yield dated
+                        self.frames_passed += len(dated)
+                        last_us = max(one.frame.pts_us for one in dated)
+                        self.next_pts_us = max(self.next_pts_us, last_us + self._resume_us + _AFTER_FRAME_US)
+                    if len(dated) < len(together):
+                        raise UncopyableError(f"no keyframe for {self.profile.settings.keyframe_patience_s:g} s")
             if self._times.over:
                 return
         if not await self.demuxer.succeeded(FFMPEG_FINISH_S if self.profile.live else FFMPEG_STUCK_S):
@@ -173,7 +176,7 @@ class InputSession:
             if sound.unusable:
                 self.profile.sound = sound.unusable
 
-    def _paced(self, first: CodedFrame) -> AsyncIterator[DatedFrame]:
+    def _paced(self, first: CodedFrame) -> AsyncIterator[list[DatedFrame]]:
         patience_s = self.profile.settings.patience_s
         if self.profile.live:
             return pace_live(self.demuxer, first, self._clock, patience_s=patience_s)
@@ -181,14 +184,12 @@ class InputSession:
             self.demuxer, first, self._clock, times=self._times, resume_us=self._resume_us, patience_s=patience_s
         )
 
-    def _check_keyframes(self, frame: CodedFrame) -> None:
-        """Before a frame is passed on: a segment ends at a keyframe, so they must not be too far apart.
-
-        Raises:
-            UncopyableError: they are.
-        """
-        patience_s = self.profile.settings.keyframe_patience_s
-        if frame.keyframe or self._keyframe_us is None:
-            self._keyframe_us = frame.pts_us
-        elif not self.reencodes and frame.pts_us - self._keyframe_us > patience_s * US_PER_SECOND:
-            raise UncopyableError(f"no keyframe for {patience_s:g} s")
+    def _within_patience(self, together: Sequence[DatedFrame]) -> int:
+        """How many of these may be passed on: a segment ends at a keyframe, so they must not be too far apart."""
+        patience_us = self.profile.settings.keyframe_patience_s * US_PER_SECOND
+        for number, (frame, _, _) in enumerate(together):
+            if frame.keyframe or self._keyframe_us is None:
+                self._keyframe_us = frame.pts_us
+            elif not self.reencodes and frame.pts_us - self._keyframe_us > patience_us:
+                return number
+        return len(together)

@@ -1,38 +1,46 @@
-"""The items of a stream until an event ends it, even while it waits for the next one."""
+"""The packets of a stream until an event ends it, even while it waits for the next ones."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from videostore.base.tasks import end_task
 from videostore.media.packet import Gap, Packet
 from videostore.sources.last_frames import LastFrames
 
-_AHEAD = 16
-"""So many items are taken before they are asked for: one task takes them all, since a task for each costs more."""
+_AHEAD = 4
+"""So many batches are taken before they are asked for: one task takes them all, since a task for each costs more."""
+
+_Batch = Sequence[Packet | Gap]
 
 
-async def until_set(items: AsyncIterator[Packet | Gap], event: asyncio.Event) -> AsyncIterator[Packet | Gap]:
-    """Yield items until an event is set, then frames that are shown before the last of these; `items` stays open."""
+async def until_set(batches: AsyncIterator[_Batch], event: asyncio.Event) -> AsyncIterator[_Batch]:
+    """Yield batches until an event is set, then frames that are shown before the last of these; `batches` stays open.
+    """
     if event.is_set():
         return
     queue, last = _Ahead(), LastFrames()
-    taking = asyncio.create_task(queue.take(items))
+    taking = asyncio.create_task(queue.take(batches))
     stopped = asyncio.create_task(event.wait())
     for task in (taking, stopped):
         task.add_done_callback(queue.wake)
     try:
         while True:
-            if queue.items:
+            if queue.batches:
                 queue.room.set()
-                item = queue.items.popleft()
-                if event.is_set() and last.patience_s and not last.has(item):
+                batch = queue.batches.popleft()
+                ending = event.is_set() and last.patience_s > 0
+                passed = _until_shown(batch, last) if ending else batch
+                if passed:
+                    for item in passed:
+                        last.passed(item)
+                    yield passed
+                if len(passed) < len(batch):
                     return
-                last.passed(item)
-                yield item
             elif taking.done():
                 if not taking.cancelled():
                     taking.result()
@@ -48,6 +56,11 @@ async def until_set(items: AsyncIterator[Packet | Gap], event: asyncio.Event) ->
         await end_task(taking)
 
 
+def _until_shown(batch: _Batch, last: LastFrames) -> _Batch:
+    """What is shown before the last frame so far, up to the first item that is not."""
+    return tuple(itertools.takewhile(last.has, batch))
+
+
 async def _comes(changed: asyncio.Event, within_s: float) -> bool:
     if within_s:
         with contextlib.suppress(asyncio.TimeoutError):
@@ -56,18 +69,18 @@ async def _comes(changed: asyncio.Event, within_s: float) -> bool:
 
 
 class _Ahead:
-    """The items that were taken and not yielded yet."""
+    """The batches that were taken and not yielded yet."""
 
     def __init__(self) -> None:
-        self.items: deque[Packet | Gap] = deque()
+        self.batches: deque[_Batch] = deque()
         self.changed = asyncio.Event()
         self.room = asyncio.Event()
 
-    async def take(self, items: AsyncIterator[Packet | Gap]) -> None:
-        async for item in items:
-            self.items.append(item)
+    async def take(self, batches: AsyncIterator[_Batch]) -> None:
+        async for batch in batches:
+            self.batches.append(batch)
             self.changed.set()
-            while len(self.items) >= _AHEAD:
+            while len(self.batches) >= _AHEAD:
                 self.room.clear()
                 await self.room.wait()
 
