@@ -21,3 +21,8 @@ def test_the_next_beat_is_the_same_moment_for_all_that_wait_for_it(every_s: floa
 def test_longer_beats_fall_on_shorter_ones() -> None:
     long_s = time.monotonic() + until_beat(1.0)
     assert long_s % BEAT_S == pytest.approx(0, abs=0.05) or long_s % BEAT_S == pytest.approx(BEAT_S, abs=0.05)
+
+
+def test_a_moment_behind_a_beat_comes_with_each_beat() -> None:
+    moment_s = time.monotonic() + until_beat(1.0, 0.5)
+    assert moment_s % 1.0 == pytest.approx(0.5, abs=0.2)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.recording import H264, LOGGER, SMALL, START_US, capture_times, packet
 from videostore.base.errors import FFmpegError
+from videostore.base.files import sync_file
 from videostore.media.fmp4 import read_fragments
 from videostore.media.packet import Packet
 from videostore.recording.run import Run
@@ -132,3 +133,28 @@ async def test_a_long_run_takes_no_more_memory_with_each_frame(tmp_path: Path, b
     await run.finish()
     growth = [after - before for before, after in zip(*sizes, strict=True)]
     assert max(growth) < 11_000 * 20, growth
+
+
+async def test_an_open_segment_is_synced_only_when_it_has_changed(
+    tmp_path: Path, binary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+
+    def sync_and_note(path: Path) -> None:
+        sync_file(path)
+        synced.append(path)
+
+    monkeypatch.setattr("videostore.recording.run.sync_file", sync_and_note)
+    times = capture_times(0.5)
+    run = await start_run(packet(times[0], SMALL), tmp_path, binary)
+    for time_us in times:
+        await run.write(packet(time_us, SMALL))
+    await run.finish()
+    (path,) = run.open_paths()
+    run.sync()
+    run.sync()
+    assert synced == [path]
+    with path.open("ab") as file:
+        file.write(b"\0")
+    run.sync()
+    assert synced == [path, path]

@@ -12,6 +12,9 @@ BEAT_S = 0.25
 """Others last a multiple of it."""
 
 
-def until_beat(every_s: float = BEAT_S) -> float:
-    """Seconds until the next beat of this length, at most that long and never 0: beats are moments of `monotonic`."""
-    return every_s - time.monotonic() % every_s
+def until_beat(every_s: float = BEAT_S, after_s: float = 0.0) -> float:
+    """Seconds until the next beat of this length, at most that long and never 0: beats are moments of `monotonic`.
+
+    With `after_s`, until so long after a beat.
+    """
+    return every_s - (time.monotonic() - after_s) % every_s

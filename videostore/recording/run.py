@@ -69,6 +69,8 @@ class Run:
         self._given_us: deque[int] = deque(maxlen=_FRAMES_KNOWN)
         """Capture times of the last frames that were given to ffmpeg."""
         self._giving = threading.Lock()  # never held while anything waits
+        self._synced = (0, 0, 0)
+        """Number, size and time of change of the file that was synced last, before that."""
         self._messages: asyncio.Task[list[str]] | None = None
         self._report: asyncio.Task[None] | None = None
         self._hurried = asyncio.Event()
@@ -318,7 +320,12 @@ class Run:
         """Sync the open segment to disk. Blocking."""
         for path in self.open_paths()[-1:]:
             with contextlib.suppress(FileNotFoundError):  # it was closed and renamed in the meantime
-                sync_file(path)
+                status = path.stat()
+                # ffmpeg writes a fragment each second: a sync in between would only wake up the disk.
+                state = (status.st_ino, status.st_size, status.st_mtime_ns)
+                if state != self._synced:
+                    sync_file(path)
+                    self._synced = state
 
     async def _send(self, data: bytearray) -> None:
         stdin = self._process.stdin

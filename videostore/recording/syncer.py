@@ -12,6 +12,8 @@ from videostore.recording.run import Run
 SYNC_INTERVAL_S = 0.5
 """How often the open segment is synced to disk: a power cut loses this, one keyframe interval, and what is in the
 pipes; less than 2 s in all."""
+_AFTER_BEAT_S = 0.06
+"""Behind the frames of a beat: then ffmpeg has written them, and this thread need not wait for the interpreter."""
 
 
 class Syncer:
@@ -32,7 +34,7 @@ class Syncer:
         self._stopped.set()
 
     def _sync(self) -> None:
-        while not self._stopped.wait(until_beat(SYNC_INTERVAL_S)):
+        while not self._stopped.wait(until_beat(SYNC_INTERVAL_S, _AFTER_BEAT_S)):
             run = self._current_run()
             if run is not None:
                 try:

@@ -96,9 +96,12 @@ class FrameOrder:
         if decoded_us is None and self.format.reordered:
             raise UncopyableError(_TOO_FAR)
         self._shown_us = max(self._shown_us, frame.pts_us)
+        if not self.format.reordered:  # it is decoded when it is shown, and none is held
+            yield frame
+            return
         yield from self._release()
         dated = frame._replace(decoded_us=decoded_us)
-        if frame.keyframe and self.format.reordered:
+        if frame.keyframe:
             self._held = dated
         else:
             yield dated

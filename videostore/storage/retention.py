@@ -80,20 +80,23 @@ class Retention:
         Raises:
             OSError: the free space of the device cannot be read.
         """
-        open_bytes = await off_loop(self._open_bytes)
         if self._archive.read_only:
+            await off_loop(self._open_bytes)
             return
         loop = asyncio.get_running_loop()
         damaged = self._archive.damaged
         async with self._enforcing:
-            if deleted := await off_loop(damaged.trim, round(self._quota_bytes * DAMAGED_SHARE)):
+            open_bytes, deleted, shortage = await off_loop(self._look)
+            if deleted:
                 self._logger.warning("Deleted the %d oldest files that could not be read: they had no room.", deleted)
             while (excess := self._archive.stored_bytes + open_bytes - self._quota_bytes) > 0:
+                shortage = None
                 if not await self._delete(excess, await self._newest_us()):
                     break
                 open_bytes = await off_loop(self._open_bytes)
             # Measured once: some file systems free the space of deleted files only later.
-            shortage = await off_loop(self._shortage_bytes)
+            if shortage is None:
+                shortage = await off_loop(self._shortage_bytes)
             while shortage > 0 and (freed := await self._delete(shortage, None)):
                 shortage -= freed
             if shortage > 0 and damaged.size_bytes:
@@ -101,6 +104,20 @@ class Retention:
         if self._on_deleted is not None and self._deleted:
             self._deleted = False
             await self._on_deleted()
+
+    def _look(self) -> tuple[int, int, int | None]:
+        """The size of the open segments, the number of files that were deleted because they could not be read, and the
+        shortage; None if that cannot be read. One call for all: each costs more than what it does. Blocking.
+
+        Raises:
+            OSError: a file cannot be deleted.
+        """
+        open_bytes = self._open_bytes()
+        deleted = self._archive.damaged.trim(round(self._quota_bytes * DAMAGED_SHARE))
+        try:
+            return open_bytes, deleted, self._shortage_bytes()
+        except OSError:  # the quota is kept all the same
+            return open_bytes, deleted, None
 
     async def make_room(self) -> None:
         """Delete the oldest segments until the next one can be written, if the file system says that it is full.
