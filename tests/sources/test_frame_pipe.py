@@ -70,7 +70,7 @@ async def test_frames_gather_behind_one_that_was_waited_for_which_has_its_own_ti
         written_us.append(clock.now_us())
         os.write(reading.writing, b"x")
         written += 1
-        await asyncio.sleep(BEAT_S / 30)
+        await asyncio.sleep(BEAT_S / 60)
     await until(lambda: len(reading.pieces) == written)
     together = [later - earlier for earlier, later in zip(reading.emptied, reading.emptied[1:], strict=False)]
     reading.refuse = True

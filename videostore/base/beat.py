@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 
-BEAT_S = 0.25
-"""Others last a multiple of it."""
+BEAT_S = 0.5
+"""Others last a multiple of it, or half of it."""
 
 
 def until_beat(every_s: float = BEAT_S, after_s: float = 0.0) -> float:

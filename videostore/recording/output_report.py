@@ -12,9 +12,9 @@ from videostore.recording.frame_tally import FrameTally
 def report_arguments(*, copies: bool) -> tuple[str, ...]:
     """Global arguments: the report goes to ffmpeg's standard output, how far the output has come some times a second.
 
-    What is copied comes in parts and is written at once: more reports would tell nothing more.
+    What is copied is written at once, and comes with each beat: of two of them, one report is enough.
     """
-    return "-progress", "pipe:1", "-stats_period", "0.5" if copies else "0.2"
+    return "-progress", "pipe:1", "-stats_period", "0.9" if copies else "0.2"
 
 
 _KEY = "videostore"

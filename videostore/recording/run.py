@@ -289,10 +289,10 @@ class Run:
         with self._numbering:
             while _exists(self._open(self._number + 1), unknown=False):
                 self._number += 1
-            while self._first_open < self._number and not _exists(self._open(self._first_open), unknown=True):
-                self._first_open += 1
-            paths = [self._open(number) for number in range(self._first_open, self._number + 1)]
-            self.known_paths = [path for path in paths if _exists(path, unknown=True)]
+            paths = {number: self._open(number) for number in range(self._first_open, self._number + 1)}
+            found = {number: path for number, path in paths.items() if _exists(path, unknown=True)}
+            self._first_open = min(found, default=self._number)
+            self.known_paths = list(found.values())
             return self.known_paths
 
     def next_frame_us(self, time_us: int) -> int | None:

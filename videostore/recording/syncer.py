@@ -10,10 +10,10 @@ from videostore.base.beat import until_beat
 from videostore.recording.run import Run
 
 SYNC_INTERVAL_S = 0.5
-"""How often the open segment is synced to disk: a power cut loses this, one keyframe interval, and what is in the
-pipes; less than 2 s in all."""
-_AFTER_BEAT_S = 0.06
-"""Behind the frames of a beat: then ffmpeg has written them, and this thread need not wait for the interpreter."""
+"""How often the open segment is synced to disk. A power cut loses the frames of one beat, one keyframe interval, and
+what was written since the last sync: less than 2 s in all."""
+_AFTER_BEAT_S = 0.25
+"""So long after frames were read with a beat: by then ffmpeg has written them."""
 
 
 class Syncer:

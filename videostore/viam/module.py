@@ -44,7 +44,7 @@ from videostore.viam.refusal import Refusal
 from videostore.viam.request_limit import limit_requests
 from videostore.viam.web_servers import WebServers
 
-_PARENT_CHECK_S = 0.5
+_PARENT_CHECK_S = 1.0
 _CLOSE_S = 2.6
 """Every process must have ended 3 s after SIGTERM; viam-server kills them after 3.3 s."""
 _LAST_WORDS_S = 0.2
