@@ -71,11 +71,11 @@ class NutWriter:
         """How much was made and not taken yet."""
         return self._bytes.waiting
 
-    def take(self) -> bytearray:
+    def take(self) -> bytes:
         """The bytes of the packets that were added since it was last called."""
         written = self._bytes.take()
         if self._delay and written:  # the parameter sets need not say it
-            written, self._delay = bytearray(with_decode_delay(bytes(written), self._delay)), 0
+            written, self._delay = with_decode_delay(written, self._delay), 0
         return written
 
     def add(self, packet: Packet) -> None:
@@ -132,7 +132,7 @@ class NutWriter:
         at = bisect.bisect_left(known, decoded_us)
         return None if at == len(known) or (at == 0 and len(known) == _SOUND_KNOWN) else known[at]
 
-    def end(self) -> bytearray:
+    def end(self) -> bytes:
         """What was not taken yet, and what follows the last packet."""
         self._container.close()
         return self.take()
@@ -142,21 +142,20 @@ class _Bytes(io.RawIOBase):
     """What the NUT muxer writes, until it is sent to the pipe."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._parts: list[bytes] = []
+        self.waiting = 0
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
-        self._buffer += data
+        self._parts.append(bytes(data))
+        self.waiting += len(data)
         return len(data)
 
-    @property
-    def waiting(self) -> int:
-        return len(self._buffer)
-
-    def take(self) -> bytearray:
-        taken, self._buffer = self._buffer, bytearray()
+    def take(self) -> bytes:
+        taken = b"".join(self._parts)
+        self._parts, self.waiting = [], 0
         return taken
 
 

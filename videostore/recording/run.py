@@ -327,7 +327,7 @@ class Run:
                     sync_file(path)
                     self._synced = state
 
-    async def _send(self, data: bytearray) -> None:
+    async def _send(self, data: bytes) -> None:
         stdin = self._process.stdin
         assert stdin is not None
         if not self.alive:

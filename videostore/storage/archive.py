@@ -133,6 +133,10 @@ class Archive:
         if self._lock is not None:
             self._lock.release()
 
+    def is_in_place(self) -> bool:
+        """Whether there is nothing to `revive`, and the index is in its file. Blocking; raises OSError."""
+        return (self._lock is None or self._lock.is_in_place()) and self.index.is_in_file()
+
     async def revive(self) -> bool:
         """Recreate the directory if it was removed, and lock it if it was replaced. True if either was so.
 

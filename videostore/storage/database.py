@@ -181,6 +181,11 @@ class Database:
 
     # From memory into the file
 
+    def is_in_file(self) -> bool:
+        """Whether it works in its file, and nothing is to be seen that is wrong with that. Blocking."""
+        files = self._files
+        return self.trouble is None and (files is None or files.trouble() is None)
+
     async def ensure_file(self) -> bool:
         """Return from memory to the file, or create the file again if it was removed. True if either was done."""
         loop = asyncio.get_running_loop()

@@ -37,6 +37,18 @@ class DirectoryLock:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def is_in_place(self) -> bool:
+        """Whether the directory that has the path now is the one that was locked. Blocking.
+
+        Raises:
+            OSError: that cannot be seen.
+        """
+        ours = os.fstat(self._descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            current = self._directory.stat()
+            return (current.st_dev, current.st_ino) == (ours.st_dev, ours.st_ino)
+        return False
+
     def renew(self) -> bool:
         """Lock the directory that has the path now; create it if there is none. False if it is still the same one.
 
@@ -47,11 +59,8 @@ class DirectoryLock:
                 (`storage-in-use`).
             OSError: it cannot be created or opened.
         """
-        ours = os.fstat(self._descriptor)
-        with contextlib.suppress(FileNotFoundError):
-            current = self._directory.stat()
-            if (current.st_dev, current.st_ino) == (ours.st_dev, ours.st_ino):
-                return False
+        if self.is_in_place():
+            return False
         if not os.path.ismount(self._mount):
             # Files written there now would fill another disk, and be hidden when the device is back.
             raise VideoStoreError("storage-device-gone", attribute=_ATTRIBUTE, path=self._directory)

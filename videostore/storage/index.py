@@ -136,6 +136,10 @@ class Index:
     def incomplete(self, incomplete: bool) -> None:
         self._database.incomplete = incomplete
 
+    def is_in_file(self) -> bool:
+        """Whether it works in its file, and nothing is to be seen that is wrong with that. Blocking."""
+        return self._database.is_in_file()
+
     async def ensure_file(self) -> bool:
         """Return from memory to the file, or create the file again if it was removed. True if either was done."""
         return await self._database.ensure_file()

@@ -173,11 +173,30 @@ class StorageMaintainer:
         await self._watcher.start()
         while True:
             try:
-                self.trouble = await self._guard(self.revive()) or await self._attend_once()
+                if await self._finds_nothing():
+                    self._grown.set()
+                    self.trouble = self._retention_trouble
+                else:
+                    self.trouble = await self._guard(self.revive()) or await self._attend_once()
             except Exception as error:
                 self._logger.exception("Storage maintenance failed. Trying again.")
                 self.trouble = f"Storage maintenance failed: {reason_of(error)}."
             await asyncio.sleep(until_beat(_TICK_S))
+
+    async def _finds_nothing(self) -> bool:
+        """Whether there is nothing to attend to, as nearly always: seen in one call, which costs less than several."""
+        archive, now_us = self._archive, self._clock.monotonic_us()
+        if archive.read_only or archive.unclosed or archive.index.incomplete or now_us >= self._rescan_us:
+            return False
+        run = self._current_run()
+
+        def look() -> bool:
+            return archive.is_in_place() and (run is None or len(run.open_paths()) <= 1)
+
+        try:
+            return await off_loop(look)
+        except OSError:
+            return False
 
     async def _attend_once(self) -> str | None:
         trouble = await self._guard(self._attend_index())
