@@ -96,3 +96,15 @@ async def test_closing_it_ends_the_gathering() -> None:
     await asyncio.to_thread(reading.thread.join)
     assert len(reading.pieces) == 20
     os.close(reading.reading)
+
+
+@pytest.mark.parametrize("much", [True, False])
+async def test_a_pipe_that_would_be_more_than_half_full_is_read_twice_as_often(much: bool) -> None:
+    reading, writing = os.pipe()
+    pipe = FramePipe(reading, SteadyClock(SystemClock()), lambda: True, gathers=True)
+    os.write(writing, bytes(900_000 if much else 1))
+    pipe.close()  # nothing is waited for
+    assert pipe._gather() > 0
+    assert pipe._every_s == (BEAT_S / 2 if much else BEAT_S)
+    for descriptor in (reading, writing):
+        os.close(descriptor)

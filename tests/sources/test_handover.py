@@ -59,3 +59,25 @@ async def test_the_thread_waits_while_the_queue_is_full_and_is_released_when_it_
     assert writer.accepted == [True] * (fitting + 1) + [False] * 2
     assert handover.get_nowait() is None
     await asyncio.to_thread(writer.join)
+
+
+async def test_frames_that_wait_are_taken_together_up_to_what_is_no_frame() -> None:
+    handover = Handover()
+    frames = [frame(number) for number in range(5)]
+    writer = Writer(handover, frames)
+    await until(lambda: handover.finished.is_set())
+    assert handover.frames_nowait(2) == frames[:2]
+    assert handover.frames_nowait(9) == frames[2:]
+    assert handover.frames_nowait(9) == []
+    assert handover.get_nowait() == EndOfInput()
+    await asyncio.to_thread(writer.join)
+
+
+async def test_taking_frames_together_makes_room_for_others() -> None:
+    handover = Handover()
+    writer = Writer(handover, [frame(number) for number in range(HANDOVER_FRAMES + 5)])
+    await until(lambda: len(writer.accepted) == HANDOVER_FRAMES)
+    assert len(handover.frames_nowait(HANDOVER_FRAMES)) == HANDOVER_FRAMES
+    await asyncio.wait_for(handover.finished.wait(), 20)
+    assert len(handover.frames_nowait(HANDOVER_FRAMES)) == 5
+    await asyncio.to_thread(writer.join)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from videostore.media.decode_order import DecodeOrder
 from videostore.media.packet import StreamFormat
 from videostore.sources.handover import CodedFrame
 from videostore.sources.input_profile import InputFault
-from videostore.sources.pacing import DatedFrame, FileTimes, pace_file, pace_live
+from videostore.sources.pacing import TOGETHER, DatedFrame, FileTimes, pace_file, pace_live
 
 
 class Frames:
@@ -196,6 +197,77 @@ async def test_frames_that_are_missing_for_seconds_make_a_gap() -> None:
     with pytest.raises(InputFault, match="no frame for 2 s"):
         async for _ in each(pace_live(Arriving(frames[1:], clock), frames[0], SteadyClock(clock), patience_s=1)):
             pass
+
+
+def live_frames(times_us: Sequence[int], steps: Sequence[int] = ()) -> list[CodedFrame]:
+    format = StreamFormat("h264", *SMALL)
+    numbers = [*steps, *[0] * (len(times_us) - len(steps))]
+    return [
+        CodedFrame(format, b"x", one, START_US + one + step * 3600 * US, step, one == 0)
+        for one, step in zip(times_us, numbers, strict=True)
+    ]
+
+
+async def together(frames: list[CodedFrame], clock: FixedClock) -> tuple[list[list[DatedFrame]], str]:
+    """What is passed on together of frames of which all behind the first second come together, and the fault."""
+    settling = list(itertools.takewhile(lambda one: one.pts_us < US, frames[1:]))
+    reader, dated = Bursts(settling, frames[1 + len(settling) :], clock), []
+    try:
+        async for some in pace_live(reader, frames[0], SteadyClock(clock), patience_s=1):
+            dated.append(some)
+    except InputFault as fault:
+        return dated, str(fault)
+    return dated, ""
+
+
+class Bursts(Arriving):
+    """Frames of which the first come one after the other, and the others at once."""
+
+    def __init__(self, first: list[CodedFrame], others: list[CodedFrame], clock: FixedClock) -> None:
+        super().__init__(first, clock)
+        self._others = others
+
+    @property
+    def waiting(self) -> bool:
+        return len(self._frames) + len(self._others) > 0 and self._clock.wall >= START_US + US
+
+    async def next(self, within_s: float | None) -> CodedFrame | None:
+        if not self._frames and self._others:
+            self._frames, self._others = self._others, []
+        return await super().next(within_s)
+
+    def more(self, most: int) -> list[CodedFrame]:
+        return Frames.more(self, most) if not self._others else []
+
+
+async def test_frames_that_come_together_are_passed_on_together_and_dated_as_one_by_one() -> None:
+    clock = FixedClock(wall=START_US)
+    frames = live_frames(range(0, 3 * US, 50_000))
+    dated, fault = await together(frames, clock)
+    assert not fault and [one.frame for some in dated for one in some] == frames
+    assert max(len(some) for some in dated) == TOGETHER
+    assert [one.captured_us for some in dated for one in some] == [START_US + one.pts_us for one in frames]
+
+
+@pytest.mark.parametrize(
+    ("jump_us", "expected"), [(3_000_000, "no frame for 2 s"), (-40_000_000, "its timestamps jumped")]
+)
+async def test_of_frames_that_come_together_those_before_a_fault_are_passed_on(jump_us: int, expected: str) -> None:
+    times = [*range(0, 1_500_000, 50_000), *range(1_500_000 + jump_us, 1_700_000 + jump_us, 50_000)]
+    late_us = max(jump_us, 0)
+    arrivals = [START_US + number * 50_000 + (number >= 30) * late_us for number in range(len(times))]
+    frames = [one._replace(arrived_us=at) for one, at in zip(live_frames(times), arrivals, strict=True)]
+    dated, fault = await together(frames, FixedClock(wall=START_US))
+    assert expected in fault and [one.frame for some in dated for one in some] == frames[:30]
+
+
+async def test_a_step_of_the_clock_among_frames_that_come_together_is_followed_at_its_frame() -> None:
+    times = range(0, 2 * US, 50_000)
+    frames = live_frames(times, [0] * 30 + [1] * 10)
+    dated, fault = await together(frames, FixedClock(wall=START_US))
+    found = [one for some in dated for one in some]
+    assert not fault and [one.clock_steps for one in found] == [0] * 30 + [1] * 10
+    assert [one.captured_us - START_US - one.frame.pts_us for one in found] == [0] * 30 + [3600 * US] * 10
 
 
 async def test_a_camera_that_sends_no_frames_makes_a_gap_after_some_seconds(binary: str, camera: NetworkCamera) -> None:

@@ -60,7 +60,7 @@ async def test_the_end_and_errors_are_passed_on() -> None:
             yield [GAPS[number]]
 
     assert [number async for some in until_set(three(), asyncio.Event()) for number in some] == GAPS
-    found = []
+    found: list[Packet | Gap] = []
     with pytest.raises(ValueError, match="broken"):
         async for some in until_set(Numbers(2, ValueError("broken")).items(), asyncio.Event()):
             found.extend(some)

@@ -180,3 +180,15 @@ def test_looking_at_a_directory_does_not_keep_a_recorder_out(tmp_path: Path, mon
     fcntl.flock(looking, fcntl.LOCK_SH)
     monkeypatch.setattr(time, "sleep", lambda _: os.close(looking))  # the look ends meanwhile
     DirectoryLock(tmp_path).release()
+
+
+def test_it_is_seen_whether_the_directory_is_still_the_one_that_was_locked(tmp_path: Path, take: TakeLock) -> None:
+    directory = tmp_path / "a"
+    lock = take(directory)
+    assert lock.is_in_place()
+    directory.rename(tmp_path / "b")
+    assert not lock.is_in_place()
+    directory.mkdir()
+    assert not lock.is_in_place()
+    lock.renew()
+    assert lock.is_in_place()

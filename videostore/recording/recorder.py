@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -15,12 +14,13 @@ from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
 from videostore.base.tasks import end_tasks_during, finish_despite_cancellation
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.message_limit import MessageLimit
-from videostore.media.packet import Gap, Packet, Source, batches_of
+from videostore.media.packet import Gap, Packet, Source
 from videostore.recording.backlog import END_OF_SOURCE, Backlog
 from videostore.recording.backoff import Backoff
 from videostore.recording.format_gate import FormatGate
 from videostore.recording.frame_tally import SILENT_AFTER_S, Verdict
 from videostore.recording.health import HealthMeter, RecorderHealth
+from videostore.recording.intake import Intake
 from videostore.recording.repeat_buffer import RepeatBuffer
 from videostore.recording.run import Run
 from videostore.recording.syncer import Syncer
@@ -109,7 +109,8 @@ class Recorder:
 
     async def record(self) -> None:
         """Record until cancelled; then finish the open segment. A fault ends a run, but never the recording."""
-        self._pulling = asyncio.create_task(self._pull())
+        intake = Intake(self._source, self._backlog, self._steady, self._logger, live=self._live)
+        self._pulling = asyncio.create_task(intake.run())
         syncing = Syncer(lambda: self._run, self._logger)
         try:
             while True:
@@ -117,28 +118,6 @@ class Recorder:
         finally:  # the segment is finished, however long the source takes to close
             syncing.stop()
             await end_tasks_during(self._end_run("the recorder was stopped"), [self._pulling])
-
-    async def _pull(self) -> None:
-        steps = self._steady.steps
-        while True:
-            try:
-                async with contextlib.aclosing(batches_of(self._source)) as batches:  # type: ignore[type-var]
-                    async for batch in batches:
-                        self._steady.now_us()  # notices a step of the clock
-                        if self._steady.steps != steps:
-                            steps = self._steady.steps
-                            self._logger.warning("The clock was changed; starting a new run.")
-                            self._backlog.put(Gap("the clock was changed"))
-                        for item in batch:
-                            if not self._live:
-                                await self._backlog.room_for(item)
-                            self._backlog.put(item)
-                self._backlog.put(END_OF_SOURCE)
-                return
-            except Exception:
-                self._logger.exception("The source failed; trying again.")
-                self._backlog.put(Gap("the source failed"))
-                await asyncio.sleep(1)
 
     async def _watch(self, run: Run) -> None:
         """Notice an ffmpeg that exits by itself, even while no images arrive, and one whose output is wrong."""
@@ -169,7 +148,7 @@ class Recorder:
             if not self._gather(item):
                 await self._handle(item)
             run = self._run
-            if run is not None and run.waiting_bytes and (run.is_full or not self._backlog.filled):
+            if run is not None and (run.is_full or not self._backlog.filled):
                 await self._attempt(run.flush())
         except Exception as error:
             self._logger.exception("An image could not be recorded.")
@@ -181,12 +160,11 @@ class Recorder:
             self.ended.set()
 
     def _gather(self, item: Packet | Gap | Run) -> bool:
-        """Add a packet that simply continues the run of a live source to what is given to ffmpeg with those behind it.
-
-        False, with nothing done, if it does not.
-        """
+        """Let a packet that continues the run of a live source wait for those behind it; False if it does not."""
         run = self._run
-        if run is None or self._repeat is not None or not isinstance(item, Packet) or not run.continues(item):
+        if run is None or self._repeat is not None or not isinstance(item, Packet):
+            return False
+        if (item.format is not run.format and item.format != run.format) or not run.takes(item.captured_us):
             return False
         if self._is_recordable(item):
             self._add(run, item)
@@ -226,7 +204,7 @@ class Recorder:
             return
         run = self._run
         if run is not None:
-            if run.format is not item.format and run.format != item.format:
+            if run.format != item.format:
                 await self._finish_with_retries("the image size or format changed")
             elif not run.takes(item.captured_us):
                 await self._finish_with_retries("the capture times jumped")
@@ -306,7 +284,7 @@ class Recorder:
             self._watcher = asyncio.create_task(self._watch(self._run))
             self._logger.info("Recording %dx%d %s.", packet.format.width, packet.format.height, packet.format.codec)
         self._add(self._run, packet)
-        if not self._live or self._run.is_full or not self._backlog.filled:
+        if self._repeat is not None:
             await self._run.flush()
 
     async def _end_run(self, reason: str, *, patient: bool = False) -> FFmpegError | None:

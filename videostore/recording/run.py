@@ -31,7 +31,7 @@ _FRAMES_KNOWN = 4096
 """Far more frames than an encoder holds back, and than are written before a segment that ended is closed."""
 
 _TOGETHER_BYTES = PIPE_BYTES // 2
-"""Packets that come together are given to ffmpeg together, so that it wakes up once; of so much one part is sent."""
+"""What comes together is given to ffmpeg together, so that it wakes up once, but not more than this."""
 
 FINISH_PATIENCE_S = 30.0
 """At the end of a source, ffmpeg may take any time, as long as bytes move within this."""
@@ -70,7 +70,7 @@ class Run:
         """Capture times of the last frames that were given to ffmpeg."""
         self._giving = threading.Lock()  # never held while anything waits
         self._synced = (0, 0, 0)
-        """Number, size and time of change of the file that was synced last, before that."""
+        """Inode, size and time of change of the file that was synced last, before that."""
         self._messages: asyncio.Task[list[str]] | None = None
         self._report: asyncio.Task[None] | None = None
         self._hurried = asyncio.Event()
@@ -140,11 +140,6 @@ class Run:
         """Whether a frame with this capture time can follow those that were given to ffmpeg."""
         return self._nut.takes(captured_us) and captured_us < self.last_us + MAX_STEP_IN_RUN_US
 
-    def continues(self, packet: Packet) -> bool:
-        """Whether a packet has the run's format, and a capture time that can follow."""
-        same = packet.format is self.format or packet.format == self.format
-        return same and self.takes(packet.captured_us)
-
     async def write(self, packet: Packet) -> None:
         """Hand a packet to ffmpeg, with those that were added; returns when the pipe has room again.
 
@@ -161,13 +156,7 @@ class Run:
             self._nut.add(packet)
             self._given_us.append(captured_us)
         self.tally.went_in(captured_us)
-        if captured_us > self.last_us:
-            self.last_us = captured_us
-
-    @property
-    def waiting_bytes(self) -> int:
-        """How much waits."""
-        return self._nut.waiting_bytes
+        self.last_us = max(self.last_us, captured_us)
 
     @property
     def is_full(self) -> bool:
@@ -317,11 +306,10 @@ class Run:
         return self._directory / open_name(self.epoch_us, number)
 
     def sync(self) -> None:
-        """Sync the open segment to disk. Blocking."""
+        """Sync the open segment to disk, if it has changed. Blocking."""
         for path in self.open_paths()[-1:]:
             with contextlib.suppress(FileNotFoundError):  # it was closed and renamed in the meantime
                 status = path.stat()
-                # ffmpeg writes a fragment each second: a sync in between would only wake up the disk.
                 state = (status.st_ino, status.st_size, status.st_mtime_ns)
                 if state != self._synced:
                     sync_file(path)

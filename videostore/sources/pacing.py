@@ -229,9 +229,9 @@ class _LiveTimes:
         """Frames that have arrived together, dated up to one that must not follow, and what is wrong with that one."""
         dated: list[DatedFrame] = []
         for frame in frames:
-            if self._last_us is not None and self._intervals:
-                if frame.order_us - self._last_us > self._limit_s * US_PER_SECOND:  # those between did not come late
-                    return dated, InputFault(f"no frame for {self._limit_s:g} s")
+            since_us = frame.order_us - (self._last_us or 0)
+            if self._intervals and since_us > self._limit_s * US_PER_SECOND:  # those that are missing did not come late
+                return dated, InputFault(f"no frame for {self._limit_s:g} s")
             try:
                 self.observe(frame)
             except InputFault as fault:

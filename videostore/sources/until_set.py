@@ -19,8 +19,7 @@ _Batch = Sequence[Packet | Gap]
 
 
 async def until_set(batches: AsyncIterator[_Batch], event: asyncio.Event) -> AsyncIterator[_Batch]:
-    """Yield batches until an event is set, then frames that are shown before the last of these; `batches` stays open.
-    """
+    """Yield batches until an event is set, then frames that are shown before their last. `batches` stays open."""
     if event.is_set():
         return
     queue, last = _Ahead(), LastFrames()
