@@ -115,7 +115,8 @@ def compare(stored: Sequence[StoredPicture], sent: Sequence[SentPicture]) -> Com
         matched.append(original)
         errors.append(picture.captured_us - original.captured_us)
     doubled = sum(later.captured_us <= earlier.captured_us for earlier, later in itertools.pairwise(matched))
-    between = [one for one in sent if matched and matched[0].captured_us <= one.captured_us <= matched[-1].captured_us]
+    times_us = [one.captured_us for one in matched]  # the last picture may be an earlier one that is shown again
+    between = [one for one in sent if matched and min(times_us) <= one.captured_us <= max(times_us)]
     unreadable = sum(one.painted is None for one in stored)
     missing = len(between) - len(set(matched))
     return Comparison(len(stored), unreadable, invented, doubled, missing, tuple(errors))
