@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from videostore.sources.ffmpeg_input import FFmpegInput
     from videostore.sources.probing import StreamInfo
     from videostore.storage.findings import Finding, Problem, VerificationReport
-    from videostore.storage.notes import RecordingGap
+    from videostore.storage.notes import Event, RecordingGap
     from videostore.storage.repair import repair_directory
     from videostore.storage.save_record import SaveJob, SaveStatus
     from videostore.storage.verify import OnFile, verify_directory
@@ -91,6 +91,7 @@ __all__ = [
     "DamageMark",
     "DamagedRange",
     "Encoder",
+    "Event",
     "ExportedClip",
     "FFmpegError",
     "FFmpegInput",
@@ -201,7 +202,7 @@ _MODULES = {
         "Problem",
         "VerificationReport",
     ),
-    "videostore.storage.notes": ("RecordingGap",),
+    "videostore.storage.notes": ("Event", "RecordingGap"),
     "videostore.storage.repair": ("repair_directory",),
     "videostore.storage.save_record": (
         "SaveJob",

@@ -75,6 +75,7 @@ def test_state_as_json_has_times_in_utc_bytes_and_seconds(program: Program, reco
         "used_bytes": sum(path.stat().st_size for path in recording.glob("*.mp4")),
         "quota_bytes": None,
         "gaps": [],
+        "events": [],
         "damaged": [],
         "sound": False,
     }
@@ -155,4 +156,25 @@ def test_state_tells_why_there_are_gaps(program: Program, tmp_path: Path) -> Non
     )
     assert [one["reason"] for one in json.loads(program("state", "--storage", storage, "--json").out)["gaps"]] == [
         "the camera was off"
+    ]
+
+
+def test_state_tells_what_was_marked(program: Program, tmp_path: Path) -> None:
+    storage = tmp_path / "storage"
+    times = capture_times(2)
+    asyncio.run(record(storage, times))
+    asyncio.run(take_over(storage))
+    event = {"id": 4, "at_us": times[3], "from_us": times[0], "to_us": times[9], "label": "door opened"}
+    events = [event | {"keep": True, "file_name": "door_1.mp4"}, event | {"id": 5, "keep": False, "file_name": None}]
+    (storage / "notes.json").write_text(json.dumps({"version": 1, "next_id": 6, "gaps": [], "events": events}))
+    lines = program("state", "--storage", storage, "--utc").out.splitlines()
+    at = format_time(times[3], utc=True)
+    assert lines[-2:] == [
+        f"Marked at {at}: door opened (kept, saved as door_1.mp4).",
+        f"Marked at {at}: door opened.",
+    ]
+    found = json.loads(program("state", "--storage", storage, "--json").out)["events"]
+    assert [(one["id"], one["at"], one["label"], one["keep"], one["saved"]) for one in found] == [
+        (4, exact(times[3]), "door opened", True, "door_1.mp4"),
+        (5, exact(times[3]), "door opened", False, None),
     ]

@@ -33,7 +33,7 @@ from videostore.viam.commands import execute
 RANGE = {"from": format_utc_exact(START_US + US), "to": format_utc_exact(START_US + 3 * US)}
 
 
-COMMANDS = ("save", "fetch", "get-storage-state", "get-save-status", "get-frame")
+COMMANDS = ("save", "fetch", "get-storage-state", "get-save-status", "get-frame", "get-events", "unmark")
 
 
 FIELDS = (
@@ -48,6 +48,7 @@ FIELDS = (
     "at",
     "width",
     "exact",
+    "id",
     "nonsense",
 )
 

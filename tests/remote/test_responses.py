@@ -9,6 +9,7 @@ from tests.support.recording import START_US, US
 from videostore.base.errors import MachineError
 from videostore.base.ranges import DamagedRange, Range
 from videostore.remote.responses import clip_ranges, damaged_ranges, parse_snapshot, parse_state, timestamp
+from videostore.storage.notes import Event, RecordingGap
 
 PICTURE: dict[str, Any] = {
     "image": base64.b64encode(b"jpeg").decode(),
@@ -44,3 +45,15 @@ def test_ranges_end_where_the_request_did() -> None:
     assert clip_ranges({}, START_US, START_US + US) is None
     damaged = {"from": timestamp(START_US), "to": timestamp(START_US + US), "reason": "packets-lost"}
     assert damaged_ranges({"damaged": [damaged]}) == (DamagedRange(START_US, START_US + US, "packets-lost"),)
+
+
+def test_a_state_has_events_and_the_reasons_of_gaps() -> None:
+    usage = {"storage_path": "/a", "storage_used_gb": 1, "storage_limit_gb": 2, "device_storage_remaining_gb": 3}
+    span = {"from": timestamp(START_US), "to": timestamp(START_US + US)}
+    event = {"id": 7.0, "at": timestamp(START_US), **span, "label": "motion", "keep": True}
+    response = {"stored_video": [], "disk_usage": usage, "gaps": [span | {"reason": "off"}], "events": [event]}
+    state = parse_state(response, "door")
+    assert state.gaps == (RecordingGap(START_US, START_US + US, "off"),)
+    assert state.events == (Event(7, START_US, START_US, START_US + US, "motion", True),)
+    with pytest.raises(MachineError):
+        parse_state(response | {"events": [event | {"id": "x"}]}, "door")

@@ -349,3 +349,56 @@ async def test_get_frame_returns_the_picture_of_a_moment(store: VideoStore, time
 )
 async def test_get_frame_refuses_what_it_cannot_show(store: VideoStore, fields: dict[str, Any], words: str) -> None:
     assert words in await refusal(store, {"command": "get-frame", **fields})
+
+
+# Events
+
+
+async def test_a_moment_is_marked_listed_and_released(store: VideoStore, stores: Stores) -> None:
+    at = format_utc_microseconds(START_US + 3 * US)
+    command = {"command": "mark", "label": "door opened", "at": at, "before_s": 1.5, "after_s": 2.0, "keep": True}
+    marked = await execute(store, command | {"save": True})
+    await until(lambda: not store.health().pending_saves)
+    assert [path.name for path in uploaded(stores)] == [marked["filename"]]
+    assert marked.pop("command") == "mark"
+    assert marked == {
+        "id": 1,
+        "at": at,
+        "from": format_utc_microseconds(START_US + 1_500_000),
+        "to": format_utc_microseconds(START_US + 5 * US),
+        "label": "door opened",
+        "keep": True,
+        "filename": f"cam_{format_local(START_US + 1_500_000)}_door opened.mp4",
+    }
+    assert await execute(store, {"command": "get-events"}) == {"command": "get-events", "events": [marked]}
+    state = await execute(store, {"command": "get-storage-state"})
+    assert state["events"] == [marked]
+    earlier = {"from": "2024-08-30_06-00-00Z", "to": "2024-08-30_06-30-00Z"}
+    assert (await execute(store, {"command": "get-events", **earlier}))["events"] == []
+    await execute(store, {"command": "unmark", "id": 1.0, "release": True})
+    assert (await execute(store, {"command": "get-events"}))["events"] == [marked | {"keep": False}]
+    assert await execute(store, {"command": "unmark", "id": 1.0}) == {"command": "unmark", "id": 1.0}
+    assert (await execute(store, {"command": "get-events"}))["events"] == []
+    plain = await execute(store, {"command": "mark", "label": "now"})
+    assert "filename" not in plain and plain["at"] == format_utc_microseconds(START_US + 3600 * US)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ({"command": "mark"}, "'label' is missing"),
+        ({"command": "mark", "label": 3.0}, "'label' is 3. It must be"),
+        ({"command": "mark", "label": "a\0b"}, "'label' is "),
+        ({"command": "mark", "label": "a", "at": "noon"}, "noon"),
+        ({"command": "mark", "label": "a", "before_s": "1"}, "'before_s' is '1'"),
+        ({"command": "mark", "label": "a", "after_s": 1e9}, "'after_s' is 1000000000. It must be a number of seconds"),
+        ({"command": "mark", "label": "a", "keep": "yes"}, "'keep' is 'yes'. It must be true or false"),
+        ({"command": "mark", "label": "a", "save": 1.0}, "'save' is 1. It must be true or false"),
+        ({"command": "unmark"}, "'id' is missing"),
+        ({"command": "unmark", "id": 7.0}, "'id' is 7, but there is no event with this number"),
+        ({"command": "unmark", "id": "7"}, "'id' is '7'"),
+        ({"command": "get-events", "from": 7.0}, "parsing time"),
+    ],
+)
+async def test_wrong_events_are_refused(store: VideoStore, command: dict[str, Any], words: str) -> None:
+    assert words in await refusal(store, command)

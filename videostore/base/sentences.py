@@ -3,6 +3,8 @@
 Each table belongs to the class of `videostore.base.errors` with its name. A field of the error is in braces, and its
 form follows the colon (see `Style`). A code never changes its meaning: clients compare codes. Clients of the Go module
 search for some words, which must stay: tests/viam/test_commands.py lists them.
+
+It is long because the sentences of all errors are read, compared and changed together.
 """
 
 from __future__ import annotations
@@ -103,6 +105,8 @@ NO_ROOM = {
     "held-fills-quota": "Clips that are not written yet hold {held_bytes:MiB} of the quota of {quota_bytes:MiB}, and"
     " this one would hold {size_bytes:MiB} more: too little would be left for new video. Save again when they are"
     " written.",
+    "kept-fills-half": "Events keep {kept_bytes:MiB} already, and this one would keep {size_bytes:MiB} more. At most"
+    " half of the quota can be kept, {limit_bytes:MiB}. Release another event with 'unmark', or raise the quota.",
     "import-beyond-quota": "{path} needs about {size_bytes:MiB}, but {free_bytes:MiB} are left of the quota of"
     " {quota_bytes:MiB}, so older video would be deleted at once. Import into a directory of its own, or raise the"
     " quota.",
@@ -167,6 +171,7 @@ STORE = {
     "index-rebuilding": "The index is being rebuilt ({count} files left). Try again later, ask for newer video, or save"
     " with async.",
     "recording-unreadable": "The recording cannot be read at the moment: {reason:reason}.",
+    "event-not-noted": "The event cannot be noted in {path}: {reason:reason}.",
     "picture-not-written": "The picture cannot be written to {path}: {reason:reason}.",
     "clip-not-written": "The clip cannot be written to {path}: {reason:reason}.",
     "upload-stalled": "The disk of the upload path {path} does not respond: nothing moved for {timeout_s:s}.",
@@ -198,6 +203,9 @@ REQUEST = {
     "video-range-empty": "'start_timestamp' ({from_us:time}) must be before 'end_timestamp' ({to_us:time}).",
     "video-in-future": "'start_timestamp' is in the future: {from_us:time}. This machine's clock says {clock_us:time}."
     " Choose an earlier time.",
+    "too-many-events": "{limit} events are kept already. Release some with 'unmark'.",
+    "event-unknown": "{field:field} is {value:value}, but there is no event with this number. 'get-events' lists them.",
+    "read-only-mark": "A store that only reads cannot mark a moment. Ask the recorder of the directory.",
     "moment-in-future": "{field:field} is in the future: {at_us:time}. This machine's clock says {clock_us:time}."
     " Choose an earlier time.",
     "picture-needs-too-much": "This picture needs too many frames before it: its keyframes are very far apart. Ask for"

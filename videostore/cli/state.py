@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from videostore.base.constants import US_PER_SECOND
+from videostore.base.errors import printable
 from videostore.base.ranges import DamagedRange, Range
 from videostore.cli.gaps import damage_lines, gap_lines, gaps_between, reason_for
 from videostore.cli.local_store import is_being_recorded, open_reader
@@ -16,6 +17,7 @@ from videostore.cli.machine_options import Remote
 from videostore.cli.runtime import DONE
 from videostore.cli.text import format_size
 from videostore.cli.time_options import format_length, format_range, format_time, now_us
+from videostore.storage.notes import Event
 from videostore.store.results import StorageState
 
 if TYPE_CHECKING:
@@ -102,11 +104,28 @@ def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: boo
     print_widest(_table(rows), _table_with_gaps(rows), _list(rows))
     first_us = shown[0].from_us - 1
     noted = [one for one in found.state.gaps if one.to_us > first_us]
-    if lines := [*gap_lines(noted, utc=utc), *damage_lines(found.damaged(since_us), utc=utc)]:
+    events = [one for one in found.state.events if one.to_us >= first_us]
+    if lines := [
+        *event_lines(events, utc=utc),
+        *gap_lines(noted, utc=utc),
+        *damage_lines(found.damaged(since_us), utc=utc),
+    ]:
         print_result()
         for line in lines:
             print_result(line)
     return DONE
+
+
+def event_lines(events: Sequence[Event], *, utc: bool) -> list[str]:
+    """A sentence for each of the last events."""
+    lines = []
+    if len(events) > _SHOWN:
+        lines.append(f"{len(events) - _SHOWN} earlier events are in --json.")
+    for one in events[-_SHOWN:]:
+        notes = [*(["kept"] if one.keep else []), *([f"saved as {one.file_name}"] if one.file_name else [])]
+        added = f" ({', '.join(notes)})" if notes else ""
+        lines.append(f"Marked at {format_time(one.at_us, utc=utc)}: {printable(one.label)}{printable(added)}.")
+    return lines
 
 
 def _facts(found: FoundState, *, utc: bool) -> Table:
@@ -189,6 +208,18 @@ def _as_json(found: FoundState, ranges: Sequence[Range], since_us: int | None) -
         "sound": state.sound,
         "ranges": [_range_as_json(one) for one in ranges],
         "gaps": [_range_as_json(one) | {"reason": reason_for(one, found.state.gaps)} for one in gaps_between(ranges)],
+        "events": [
+            {
+                "id": one.id,
+                "at": _exact(one.at_us),
+                **_range_as_json(Range(one.from_us, one.to_us)),
+                "label": one.label,
+                "keep": one.keep,
+                "saved": one.file_name,
+            }
+            for one in found.state.events
+            if since_us is None or one.to_us > since_us
+        ],
         "damaged": [
             _range_as_json(Range(one.from_us, one.to_us)) | {"reason": one.reason} for one in found.damaged(since_us)
         ],

@@ -15,7 +15,7 @@ from videostore.base.time_format import format_utc
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.picture import Snapshot
 from videostore.remote.transfer import RESPONSE_PRECISION_US
-from videostore.storage.notes import RecordingGap
+from videostore.storage.notes import Event, RecordingGap
 from videostore.store.results import StorageState
 
 
@@ -31,6 +31,7 @@ def parse_state(response: Mapping[str, Any], component: str) -> StorageState:
             damaged=damaged_ranges(response),
             sound=response.get("sound") is True,
             gaps=_gaps(response),
+            events=tuple(_event(one) for one in response.get("events") or ()),
         )
     except (KeyError, TypeError, ValueError, AttributeError, TimestampError) as error:
         raise MachineError("not-a-recorder", component=component) from error
@@ -49,6 +50,15 @@ def clip_ranges(response: Mapping[str, Any], from_us: int, to_us: int) -> tuple[
 def _gaps(response: Mapping[str, Any]) -> tuple[RecordingGap, ...]:
     found = [(_range(one), str(one["reason"])) for one in response.get("gaps") or ()]
     return tuple(RecordingGap(one.from_us, one.to_us, reason) for one, reason in found)
+
+
+def _event(one: Mapping[str, Any]) -> Event:
+    range, at_us = _range(one), parse_timestamp(one["at"], "at")
+    name = one.get("filename")
+    return Event(
+        *(round(one["id"]), at_us, range.from_us, range.to_us, str(one["label"]), one["keep"] is True),
+        None if name is None else str(name),
+    )
 
 
 def damaged_ranges(response: Mapping[str, Any]) -> tuple[DamagedRange, ...]:

@@ -27,7 +27,8 @@ _LEAST_ROOM_BYTES = MIB // 4
 _TOLD_S = 600.0
 """How long the status tells that segments were deleted for a limit."""
 
-
+KEPT_SHARE = 2
+"""The part of the quota that events may keep for good: the rest is for what is recorded."""
 NEWEST_SHARE = 10
 """The part of the quota that is left for the newest segments whatever clips hold: those are asked for most."""
 
@@ -171,6 +172,31 @@ class Retention:
                 quota_bytes=self._quota_bytes,
                 size_bytes=together_bytes - held_bytes,
             )
+
+    async def check_keep(self, kept: Sequence[Range], asked: Range) -> None:
+        """Refuse to keep more than half of the quota for good.
+
+        Raises:
+            NoRoomError: with this range it would be more.
+        """
+        limit_bytes = self._quota_bytes // KEPT_SHARE
+        kept_bytes, together_bytes = await self.kept_bytes(kept), await self.kept_bytes([*kept, asked])
+        if together_bytes > limit_bytes:
+            raise NoRoomError(
+                "kept-fills-half",
+                kept_bytes=kept_bytes,
+                limit_bytes=limit_bytes,
+                size_bytes=together_bytes - kept_bytes,
+            )
+
+    async def kept_bytes(self, ranges: Sequence[Range]) -> int:
+        """About how many bytes ranges take, of which a part may not be recorded yet, in whole segments."""
+        timeline = self._archive.timeline
+        usual_us = timeline.stored_us // max(timeline.segments, 1)
+        end_us = timeline.end_us or 0
+        merged = merge_ranges(list(ranges), usual_us)
+        to_come_us = sum(max(0, one.to_us - max(one.from_us, end_us)) for one in merged)
+        return await self._size_bytes(merged) + to_come_us * timeline.stored_bytes // max(timeline.stored_us, 1)
 
     async def _size_bytes(self, ranges: Sequence[Range]) -> int:
         return sum([(await self._archive.index.amount(one.from_us, one.to_us))[0] for one in ranges])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from videostore.base.clock import Clock
 from videostore.base.ranges import Range, merge_ranges
@@ -14,6 +14,8 @@ class RetentionHolds:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.kept: Callable[[], Iterable[Range]] = tuple
+        """What is held besides, for as long as it is listed there."""
         self._held: dict[object, tuple[Range, int]] = {}
 
     @contextlib.contextmanager
@@ -29,9 +31,11 @@ class RetentionHolds:
     @property
     def ranges(self) -> list[Range]:
         """All ranges that are held, in order."""
-        return merge_ranges([held for held, _ in self._held.values()])
+        return merge_ranges([*self.kept(), *(held for held, _ in self._held.values())])
 
     @property
     def since_us(self) -> int | None:
-        """When the oldest hold was requested, UTC; None if nothing is held."""
+        """When the oldest hold was requested, UTC, 0 if it is kept; None if nothing is held."""
+        if any(True for _ in self.kept()):
+            return 0
         return min((since_us for _, since_us in self._held.values()), default=None)

@@ -36,11 +36,12 @@ from videostore.storage.free_space import check_floor, shortage_bytes
 from videostore.storage.gap_notes import GapNotes, forget_gone
 from videostore.storage.maintenance import StorageMaintainer
 from videostore.storage.notes import Notes
-from videostore.storage.open_segments import OpenSegments
+from videostore.storage.open_segments import COVER_POLL_S, OpenSegments
 from videostore.storage.retention import Retention
 from videostore.storage.retention_holds import RetentionHolds
 from videostore.storage.save_record import SaveJob
 from videostore.store.delivery import Delivery
+from videostore.store.marking import Marking, wait_until
 from videostore.store.request_tasks import RequestTasks
 from videostore.store.viewing import Viewing
 
@@ -107,6 +108,7 @@ class StoreParts:
         self._snapshots: Snapshots
         self._retention: Retention
         self._notes: Notes
+        self._marking: Marking
         self._saves: SaveQueue
         self._maintainer: StorageMaintainer
 
@@ -124,6 +126,7 @@ class StoreParts:
         self._owned.push_async_callback(self._archive.close)
         self._notes = Notes(directory, self._logger, read_only=self._read_only)
         await self._notes.load()
+        self._holds.kept = lambda: self._notes.kept
         self._owned.push_async_callback(self._notes.close)
         self._open = OpenSegments(self._archive, self._clock, lambda: self._run)
         self._viewing = Viewing(self._archive, self._open, self._notes)
@@ -140,6 +143,7 @@ class StoreParts:
         )
         self._snapshots = Snapshots(self._archive, self._open, self._holds, self._binary, self._clock, self._logger)
         self._retention = self._make_retention(workspaces)
+        self._marking = Marking(self._notes, self._archive, self._retention)
         turns = Turns(VIDEOS_AT_ONCE, within_s=VIDEO_WAIT_S)
         long = LongStream(self._clips, self._archive, self._open.find, self._clock, turns)
         self._delivery = Delivery(self._clips, self._uploads, directory, long)
@@ -286,6 +290,8 @@ class StoreParts:
         await self._saves.resume()
 
     async def _write_queued(self, save: SaveJob, path: Path) -> ClipContent:
+        if save.accepted_us == save.to_us:  # of an event whose end is still to come
+            await wait_until(self._clock, save.to_us, COVER_POLL_S)
         await self._archive.wait_until_indexed(save.from_us)
         # `to` may be ahead of the clock only if the video was recorded before the clock was set back.
         await self._open.wait_until_covered(save.from_us, min(save.to_us, save.accepted_us + CLOCK_LEEWAY_US))

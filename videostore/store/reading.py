@@ -14,11 +14,12 @@ from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import MOST_DAMAGED, Range, merge_damaged
 from videostore.base.slices import map_in_slices
 from videostore.base.tasks import off_loop
-from videostore.base.time_parsing import Moment
+from videostore.base.time_parsing import Moment, moment_us
 from videostore.clips.clip_content import ClipContent
 from videostore.clips.containers import check_container
 from videostore.clips.picture import Snapshot, check_width
 from videostore.clips.progress import OnProgress
+from videostore.storage.notes import Event
 from videostore.storage.open_segments import newest_has_sound, stored_timeline
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.delivery import OnDamaged, OnRanges
@@ -182,6 +183,18 @@ class StoreReading(StoreParts):
         check_width(width)
         return await self._run_request(self._snapshots.take(at_us, width, exact=exact))
 
+    async def events(self, start: Moment | None = None, end: Moment | None = None) -> tuple[Event, ...]:
+        """The events whose ranges overlap [start, end), by their moments; of everything without the two.
+
+        Raises:
+            TimestampError: a time is wrong.
+        """
+        self._requests.check()
+        now_us = self._clock.wall_us()
+        from_us = 0 if start is None else moment_us(start, "from", now_us=now_us)
+        to_us = _ALWAYS_US if end is None else moment_us(end, "to", now_us=now_us, after_us=from_us)
+        return await self._run_request(self._marking.events(from_us, to_us))
+
     async def state(self) -> StorageState:
         """What is stored, including the open segment, and how much space is left.
 
@@ -259,6 +272,7 @@ class StoreReading(StoreParts):
             damaged=merge_damaged([*damaged, *(found for one in opened for found in one.damaged)])[-MOST_DAMAGED:],
             sound=sound,
             gaps=self._notes.gaps,
+            events=self._notes.events,
         )
 
 

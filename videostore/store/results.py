@@ -7,7 +7,7 @@ from pathlib import Path
 
 from videostore.base.ranges import DamagedRange, Range
 from videostore.recording.health import RecorderHealth
-from videostore.storage.notes import RecordingGap
+from videostore.storage.notes import Event, RecordingGap
 from videostore.storage.save_record import SaveJob
 
 
@@ -68,6 +68,8 @@ class StorageState:
     """Whether the newest segment has sound."""
     gaps: tuple[RecordingGap, ...] = ()
     """Why nothing was recorded when, as far as it is known, in order; at most the last 2000."""
+    events: tuple[Event, ...] = ()
+    """The moments that were marked, in order; at most 2000."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,12 @@ from videostore.clips.limits import check_clip_room
 from videostore.config import MAX_SIZE_GB, StorageConfig, parse_recording
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.packet import Gap, Packet, Source
+from videostore.storage.notes import Event
 from videostore.storage.save_record import SaveJob
 from videostore.store.iterable_source import IterableSource
+from videostore.store.marking import AROUND_S, make_event
 from videostore.store.reading import StoreReading, absolute_path
+from videostore.store.request_range import parse_moment
 from videostore.store.request_text import request_metadata, request_text
 from videostore.store.results import SavedClip
 
@@ -213,6 +216,53 @@ class VideoStore(StoreReading):
                 return await self._run_request(self._save_now(save, path))
             await self._run_request(self._saves.accept(save))
             return SavedClip(path.name, path, None)
+
+    async def mark(
+        self,
+        label: str,
+        at: Moment = "now",
+        *,
+        before_s: float = AROUND_S,
+        after_s: float = AROUND_S,
+        keep: bool = False,
+        save: bool = False,
+    ) -> Event:
+        """Mark a moment, with the range from `before_s` before it to `after_s` after it, which may be still to come.
+
+        With `keep` the quota passes over the footage of the range, which counts for it all the same. With `save` the
+        clip of the range is saved as soon as its end is recorded, with the label as its metadata.
+
+        Raises:
+            TimestampError, RequestError: the time, the label or a length is wrong, or there are too many.
+            NoRoomError: more than half of the quota would be kept, or the disk has no room for the clip.
+            VideoStoreError: it cannot be noted.
+        """
+        self._requests.check()
+        at_us = parse_moment(at, self._clock, self._archive.timeline)
+        event = make_event(at_us, label, before_s, after_s, keep=keep)
+        if save and event.from_us >= event.to_us:
+            raise RequestError("range-empty", from_us=event.from_us, to_us=event.to_us)
+        return await self._run_request(self._marking.mark(event, self._save_event if save else None))
+
+    async def unmark(self, id: int, *, release: bool = False) -> None:
+        """Forget an event, by its `id`. Its footage is then deleted by the quota as any other. With `release` the event
+        stays, and only its footage is not kept any more.
+
+        Raises:
+            RequestError: there is no such event.
+            VideoStoreError: that cannot be noted.
+        """
+        self._requests.check()
+        await self._run_request(self._marking.unmark(id, release=release))
+
+    async def _save_event(self, asked: Range, label: str) -> str:
+        await self._check_room(asked, wait=False)
+        accepted_us = max(self._clock.wall_us(), asked.to_us)
+        save = SaveJob("", "", asked.from_us, asked.to_us, label, accepted_us)
+        directory = tag_directory(())
+        async with self._uploads.reserve_path(asked.from_us, label, directory, save.identity) as path:
+            await self._saves.accept(replace(save, file_name=path.name))
+            return path.name
 
     async def save_status(self, file_name: str) -> SaveJob:
         """The state of a save, by the `file_name` that it returned.

@@ -20,7 +20,7 @@ from videostore.media.fragmented_file import FragmentedFile
 from videostore.media.segment import Segment, UnreadableError, frame_times
 from videostore.storage.archive import Archive
 from videostore.storage.directory_lock import is_locked
-from videostore.storage.notes import Notes, RecordingGap
+from videostore.storage.notes import Event, Notes, RecordingGap
 from videostore.storage.open_segments import OpenSegments
 from videostore.storage.succession import joins
 from videostore.storage.view_queries import damage_within, name_of
@@ -213,6 +213,12 @@ class Viewing:
         if self._archive.read_only:
             await self._notes.load()
         return [one for one in self._notes.gaps if one.from_us < asked.to_us and one.to_us > asked.from_us]
+
+    async def events(self, asked: Range) -> list[Event]:
+        """The events whose ranges overlap a range."""
+        if self._archive.read_only:
+            await self._notes.load()
+        return [one for one in self._notes.events if one.from_us < asked.to_us and one.to_us >= asked.from_us]
 
     async def _open_ranges(self, opened: Sequence[Segment]) -> list[Range]:
         if not opened:

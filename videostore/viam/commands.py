@@ -12,17 +12,21 @@ from videostore.base.slices import map_in_slices
 from videostore.base.time_format import format_iso, format_utc, format_utc_microseconds, up_to_second
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.containers import DEFAULT_CONTAINER
-from videostore.storage.notes import RecordingGap
+from videostore.storage.notes import Event, RecordingGap
 from videostore.store.answer_budget import AnswerRoom
+from videostore.store.marking import AROUND_S
 from videostore.store.reading import FETCH_LIMIT_BYTES
 from videostore.store.results import Health, StorageState
 from videostore.store.store import VideoStore
 from videostore.viam.answer import Base64Text, plain_answer
 from videostore.viam.web_servers import WebState
 
-NAMES = ("save", "fetch", "get-storage-state", "get-save-status", "get-frame")
+NAMES = ("save", "fetch", "get-storage-state", "get-save-status", "get-frame", "mark", "unmark", "get-events")
 FRAME_WIDTH = 640
 """Of a picture whose width is not asked for: about 60 KB, which the control tab shows without delay."""
+_LABEL = "a text that says what is marked"
+_SECONDS = "a number of seconds"
+_EVENT_ID = "the 'id' of an event, as 'get-events' lists it"
 _FILE_NAME = "the 'filename' from the response to a save"
 
 
@@ -48,6 +52,12 @@ async def answer(store: VideoStore, command: Mapping[str, Any], room: AnswerRoom
         return await _fetch(store, command, room)
     if name == "get-frame":
         return await _get_frame(store, command)
+    if name == "mark":
+        return await _mark(store, command)
+    if name == "unmark":
+        return await _unmark(store, command)
+    if name == "get-events":
+        return await _get_events(store, command)
     if name == "get-storage-state":
         return await _describe_state(await store.state())
     if name == "get-save-status":
@@ -95,6 +105,54 @@ async def _get_frame(store: VideoStore, command: Mapping[str, Any]) -> dict[str,
         "height": found.height,
         "exact": found.exact,
         **({"damaged": found.damaged} if found.damaged else {}),
+    }
+
+
+async def _mark(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
+    label = _optional(command, "label", str, _LABEL)
+    if label is None:
+        raise RequestError("field-missing", field="label", expected=_LABEL)
+    before_s = _optional(command, "before_s", (int, float), _SECONDS)
+    after_s = _optional(command, "after_s", (int, float), _SECONDS)
+    keep = bool(_optional(command, "keep", bool, "true or false"))
+    save = bool(_optional(command, "save", bool, "true or false"))
+    at = "now" if command.get("at") is None else parse_timestamp(command["at"], "at")
+    event = await store.mark(
+        label,
+        at,
+        before_s=AROUND_S if before_s is None else before_s,
+        after_s=AROUND_S if after_s is None else after_s,
+        keep=keep,
+        save=save,
+    )
+    return {"command": "mark"} | _describe_event(event)
+
+
+async def _unmark(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
+    id = _optional(command, "id", (int, float), _EVENT_ID)
+    if id is None:
+        raise RequestError("field-missing", field="id", expected=_EVENT_ID)
+    release = bool(_optional(command, "release", bool, "true or false"))
+    await store.unmark(id, release=release)
+    return {"command": "unmark", "id": id}
+
+
+async def _get_events(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
+    start = None if command.get("from") is None else parse_timestamp(command["from"], "from")
+    end = None if command.get("to") is None else parse_timestamp(command["to"], "to")
+    events = await store.events(start, end)
+    return {"command": "get-events", "events": await map_in_slices(lambda one: _describe_event(one), events)}
+
+
+def _describe_event(one: Event) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "at": format_utc_microseconds(one.at_us),
+        "from": format_utc_microseconds(one.from_us),
+        "to": format_utc_microseconds(one.to_us),
+        "label": one.label,
+        "keep": one.keep,
+        **({"filename": one.file_name} if one.file_name else {}),
     }
 
 
@@ -165,6 +223,7 @@ async def _describe_state(state: StorageState) -> dict[str, Any]:
         },
         **damaged,
         **({"sound": True} if state.sound else {}),
+        **({"events": await map_in_slices(lambda one: _describe_event(one), state.events)} if state.events else {}),
         **({"gaps": await map_in_slices(_describe_gap, state.gaps)} if state.gaps else {}),
     }
 

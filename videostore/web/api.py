@@ -86,7 +86,18 @@ class ApiRoutes:
                 "damaged": [
                     {"from_us": one.from_us, "to_us": one.to_us, "reason": one.reason} for one in found.damaged
                 ],
-                "events": [],
+                "events": [
+                    {
+                        "id": one.id,
+                        "from_us": one.from_us,
+                        "to_us": one.to_us,
+                        "at_us": one.at_us,
+                        "label": one.label,
+                        "keep": one.keep,
+                        "saved": one.file_name,
+                    }
+                    for one in await viewing.events(asked)
+                ],
                 "exact": found.exact,
             }
         )

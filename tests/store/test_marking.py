@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from scripts.fakes.painted_camera import read_clip
+from tests.support.recording import START_US, US, FixedClock, Pulse, Stores, capture_times, record, take_over, until
+from videostore.base.constants import GIB
+from videostore.base.errors import NoRoomError, RequestError, VideoStoreError
+from videostore.media.segment import Segment
+from videostore.storage.notes import FILE_NAME, Event
+from videostore.storage.save_record import SaveStatus
+from videostore.store.marking import wait_until
+from videostore.store.store import VideoStore
+
+APART_US = 100 * US
+
+
+async def recorded(stores: Stores, count: int) -> list[Segment]:
+    """Some recordings, each a segment, `APART_US` from one to the next."""
+    for number in range(count):
+        await record(stores.storage, capture_times(1.8, START_US + number * APART_US))
+    segments = await take_over(stores.storage)
+    assert len(segments) == count
+    return segments
+
+
+async def reopened(stores: Stores, segments: Sequence[Segment], *, size_gb: float = 1) -> VideoStore:
+    """The store anew, with another quota, when it has enforced that."""
+    await stores.close()
+    store = await stores.open(size_gb=size_gb)
+    names = {one.file_name for one in segments}
+    await until(lambda: {path.name for path in stores.storage.glob("*.mp4")} == names)
+    await until(lambda: store.health().segments == len(segments))
+    return store
+
+
+async def test_a_moment_is_marked_listed_and_forgotten_on_demand(stores: Stores, recording: Path) -> None:
+    store = await stores.over(recording)
+    second = await store.mark("door opened", START_US + 3 * US, before_s=1, after_s=0.5)
+    first = await store.mark("motion", START_US + US)
+    assert second == Event(1, START_US + 3 * US, START_US + 2 * US, START_US + 3_500_000, "door opened")
+    assert (first.from_us, first.to_us) == (START_US - 14 * US, START_US + 16 * US)
+    assert await store.events() == (await store.state()).events == (first, second)
+    assert await store.events(START_US + 4 * US, START_US + 5 * US) == (first,)
+    await stores.close()
+    store = await stores.open()
+    assert await store.events() == (first, second)
+    async with VideoStore.open(stores.storage) as reader:
+        assert await reader.events() == (first, second)
+        await store.unmark(first.id)
+        assert await reader.events() == (second,)
+        for refused in (reader.mark("motion", START_US), reader.unmark(second.id)):
+            with pytest.raises(RequestError) as failed:
+                await refused
+            assert failed.value.code == "read-only-mark"
+    with pytest.raises(RequestError) as failed:
+        await store.unmark(first.id)
+    assert (failed.value.code, failed.value.value) == ("event-unknown", first.id)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"label": ""}, "label"),
+        ({"label": "  "}, "label"),
+        ({"label": "a\nb"}, "label"),
+        ({"label": "x" * 201}, "label"),
+        ({"label": 7}, "label"),
+        ({"before_s": -1}, "before_s"),
+        ({"before_s": 3601}, "before_s"),
+        ({"after_s": float("nan")}, "after_s"),
+        ({"after_s": True}, "after_s"),
+        ({"after_s": "15"}, "after_s"),
+        ({"at": START_US + 10_000 * US}, "at"),
+    ],
+)
+async def test_what_is_no_event_is_refused(stores: Stores, fields: dict[str, object], field: str) -> None:
+    store = await stores.open()
+    with pytest.raises(RequestError) as refused:
+        await store.mark(**{"label": "motion", "at": START_US} | fields)  # type: ignore[arg-type]
+    assert refused.value.field == field and not (stores.storage / FILE_NAME).exists()
+
+
+async def test_the_quota_passes_over_what_is_kept_until_it_is_released(stores: Stores) -> None:
+    segments = await recorded(stores, 5)
+    room_gb = sum(one.size_bytes for one in segments[-2:]) * 1.2 / GIB
+    store = await reopened(stores, segments)
+    kept = await store.mark("burglary", segments[1].start_us + US, before_s=0.1, after_s=0.1, keep=True)
+    lost = await store.mark("wind", segments[2].start_us + US, before_s=0.1, after_s=0.1)
+    early = await store.mark("cat", segments[0].start_us + US, before_s=0.1, after_s=0.1)
+    store = await reopened(stores, [segments[1], segments[4]], size_gb=room_gb)
+    await until(lambda: store._notes.events == (kept,))
+    assert lost.id != early.id
+    assert (await store.fetch(kept.from_us, kept.to_us)).ranges is None
+    await store.unmark(kept.id, release=True)
+    assert [one.keep for one in await store.events()] == [False]
+    await stores.close()
+    store = await stores.open(size_gb=segments[4].size_bytes * 1.1 / GIB)
+    await until(lambda: not store._notes.events)
+    assert [path.name for path in stores.storage.glob("*.mp4")] == [segments[4].file_name]
+
+
+async def test_at_most_half_of_the_quota_is_kept(stores: Stores) -> None:
+    segments = await recorded(stores, 4)
+    total = sum(one.size_bytes for one in segments)
+    store = await reopened(stores, segments, size_gb=total * 1.1 / GIB)
+    kept = [await store.mark("one", segments[0].start_us + US, before_s=0.1, after_s=0.1, keep=True)]
+    kept.append(await store.mark("same", segments[0].start_us + US, before_s=0.1, after_s=0.1, keep=True))
+    kept.append(await store.mark("two", segments[1].start_us + US, before_s=0.1, after_s=0.1, keep=True))
+    with pytest.raises(NoRoomError) as refused:
+        await store.mark("three", segments[2].start_us + US, before_s=0.1, after_s=0.1, keep=True)
+    assert refused.value.code == "kept-fills-half"
+    assert refused.value.fields["limit_bytes"] == round(total * 1.1) // 2
+    assert refused.value.fields["kept_bytes"] >= segments[0].size_bytes + segments[1].size_bytes
+    with pytest.raises(NoRoomError):  # what is still to be recorded counts too
+        await store.mark("later", "now", before_s=0, after_s=3600, keep=True)
+    assert await store.events() == tuple(kept)
+    await store.unmark(kept[2].id)
+    assert (await store.mark("three", segments[2].start_us + US, before_s=0.1, after_s=0.1, keep=True)).keep
+
+
+async def test_the_clip_of_an_event_is_saved_as_soon_as_its_end_is_recorded(tmp_path: Path) -> None:
+    stores = Stores(tmp_path)
+    pulse = Pulse()
+    store = await stores.open(pulse)
+    try:
+        await until(lambda: len(pulse.delivered) > 12)
+        began_us = time.time_ns() // 1000
+        event = await store.mark("door bell", before_s=0.5, after_s=1.5, save=True)
+        assert began_us <= event.at_us and event.file_name is not None and "door bell" in event.file_name
+        assert (await store.save_status(event.file_name)).status is SaveStatus.PENDING
+        await until(lambda: not store.health().pending_saves)
+        assert time.time_ns() // 1000 >= event.to_us
+        assert (await store.save_status(event.file_name)).status is SaveStatus.DONE
+        shown = [frame.captured_us for _, frame in read_clip(stores.upload / event.file_name) if frame]
+        assert shown == [one for one in pulse.delivered if event.from_us <= one < event.to_us]
+    finally:
+        await stores.close()
+
+
+async def test_an_empty_range_is_not_saved(stores: Stores, recording: Path) -> None:
+    store = await stores.over(recording)
+    with pytest.raises(RequestError) as refused:
+        await store.mark("nothing", START_US + US, before_s=0, after_s=0, save=True)
+    assert refused.value.code == "range-empty" and not await store.events()
+
+
+async def test_what_cannot_be_noted_is_an_error(stores: Stores, recording: Path) -> None:
+    store = await stores.over(recording)
+    (stores.storage / f"{FILE_NAME}.new").mkdir()
+    with pytest.raises(VideoStoreError) as failed:
+        await store.mark("motion", START_US + US)
+    assert failed.value.code == "event-not-noted" and not await store.events()
+
+
+async def test_a_clock_that_is_set_back_does_not_keep_an_event_waiting() -> None:
+    clock = FixedClock()
+    await wait_until(clock, clock.wall - 1, 0.001)
+
+    class Stepped(FixedClock):
+        def monotonic_us(self) -> int:
+            self.monotonic += US
+            self.wall -= US
+            return self.monotonic
+
+    await wait_until(Stepped(), Stepped().wall + 5 * US, 0.001)
