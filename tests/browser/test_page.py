@@ -41,6 +41,7 @@ def test_a_narrow_screen_has_all_of_it(open_page: OpenPage, server: WebServer, f
           .filter(([, box]) => box.height < 44 || box.width < 44).map(([name]) => name)"""
     )
     assert small == []
+    page.page.locator("#lanes").scroll_into_view_if_needed()
     box = page.page.locator("#lanes").bounding_box()
     assert box
     page.page.touchscreen.tap(box["x"] + box["width"] / 2 + 10, box["y"] + 40)

@@ -126,7 +126,7 @@ def test_the_hour_that_comes_twice_is_drawn_twice(page: PageDriver) -> None:
           const { Zone } = await import("./static/zone.mjs");
           return ticks(from, to, 900, new Zone("Europe/Berlin", 60)).map(({ label }) => label);
         }""",
-        [BASE_US - 130 * 60 * US, BASE_US + 230 * 60 * US],
+        [BASE_US - 131 * 60 * US, BASE_US + 230 * 60 * US],
     )
     assert labels == ["2025-10-26", "01:00", "02:00", "02:00 CET", "03:00", "04:00", "05:00"]
 

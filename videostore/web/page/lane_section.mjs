@@ -62,6 +62,7 @@ export class LaneSection {
     const data = timeline?.get(this.stretch.from, Math.min(this.stretch.to, now()), this.strip.clientWidth);
     drawOverview(this.strip, { view, zone: zone(), stretch: this.stretch, data, nowUs: now() });
     say(find("span-text"), `${lengthText(view.span)} from ${zone().full(view.from)}`);
+    this.tellHover();
     this.describe();
   }
 
@@ -115,12 +116,21 @@ export class LaneSection {
     return this.context.playhead.screens[lane] ?? this.context.playhead.focus;
   }
 
+  /** What is known of the moment under the pointer; more may become known while it lies there. */
+  tellHover() {
+    if (!this.hovered) return;
+    const { now, view, zone } = this.context;
+    const { us, lane } = this.hovered;
+    const near = (view.span / this.canvas.clientWidth) * 6;
+    say(find("hover-text"), us > now() ? "not yet" : hoverWords(us, this.screenAt(lane)?.timeline, zone(), near));
+  }
+
   /** The pointer lies on a moment: a small picture of it, and what is known of it. */
   hover(us, x, lane) {
-    const { now, view, zone } = this.context;
+    const { now } = this.context;
     const screen = this.screenAt(lane);
-    const text = us > now() ? "not yet" : hoverWords(us, screen?.timeline, zone(), (view.span / this.canvas.clientWidth) * 6);
-    say(find("hover-text"), text);
+    this.hovered = { us, lane };
+    this.tellHover();
     this.hoverBox.hidden = false;
     const half = this.hoverBox.offsetWidth / 2;
     const left = Math.min(Math.max(x + this.canvas.offsetLeft, half + 4), this.canvas.clientWidth - half + 20);
@@ -157,6 +167,7 @@ export class LaneSection {
 
   leave() {
     this.hoverBox.hidden = true;
+    this.hovered = null;
     this.scrubbing = false;
     if (this.scrubUs !== undefined) {
       this.scrubUs = undefined;

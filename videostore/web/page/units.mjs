@@ -10,11 +10,12 @@ export function lengthText(us) {
   const seconds = Math.abs(us) / SECOND_US;
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 10) return `${Number(seconds.toFixed(1))} s`;
+  const whole = Math.round(seconds);
   const parts = [
-    [Math.floor(seconds / 86400), "day"],
-    [Math.floor(seconds / 3600) % 24, "h"],
-    [Math.floor(seconds / 60) % 60, "min"],
-    [Math.floor(seconds) % 60, "s"],
+    [Math.floor(whole / 86400), "day"],
+    [Math.floor(whole / 3600) % 24, "h"],
+    [Math.floor(whole / 60) % 60, "min"],
+    [whole % 60, "s"],
   ];
   const first = parts.findIndex(([count]) => count > 0);
   return parts
