@@ -67,7 +67,7 @@ class PageDriver:
 
     def settle(self) -> PageDriver:
         """Wait until the page shows what it was asked for."""
-        self.page.wait_for_function("document.getElementById('screens').getAttribute('aria-busy') === 'false'")
+        self.page.locator("#screens[aria-busy=false]").wait_for()
         return self
 
     def press(self, *keys: str) -> PageDriver:

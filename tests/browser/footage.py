@@ -64,7 +64,7 @@ def make_all(root: Path) -> dict[str, Footage]:
     return {
         "front-door": make(root / "front door", (0, 40), (70, LENGTH_S - 70), (hour_s, 20)),
         "yard": make(root / "yard", (0, LENGTH_S), seed=1),
-        "gate": make(root / "gate", (0, 12), encoder=H265),
+        "gate": make(root / "gate", (0, 6), encoder=H265),
     }
 
 

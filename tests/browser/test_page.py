@@ -106,7 +106,7 @@ def test_what_this_browser_cannot_decode_is_told_and_shown_as_pictures(
 ) -> None:
     if page.page.evaluate("MediaSource.isTypeSupported('video/mp4; codecs=\"hvc1.1.6.L93.B0\"')"):
         pytest.skip("this Chromium decodes H.265")
-    us = BASE_US + 7 * US
+    us = BASE_US + 2 * US
     page.open_at(us, recorders="gate")
     page.until(lambda: "cannot decode H.265" in page.message("gate"))
     assert page.screen("gate").get_by_role("button", name="Download").is_visible()

@@ -18,8 +18,8 @@ HOUR_US = 3600 * US
 
 def check(page: PageDriver, id: str, due_us: int) -> None:
     """The picture and its stamp are those of a frame."""
-    assert page.painted(id) == due_us
-    assert page.stamp_us(id) == due_us // 1000 * 1000
+    page.until_painted(id, lambda us: us == due_us)
+    page.until(lambda: page.stamp_us(id) == due_us // 1000 * 1000)
 
 
 def test_a_link_shows_the_frame_of_its_moment(page: PageDriver, footage: dict[str, Footage]) -> None:

@@ -108,7 +108,7 @@ class Page {
     this.commands = new Commands(this);
     listen(this.commands);
     this.bind();
-    if (clip.isWhole) clip.changed();
+    clip.changed();
     this.begin(asked);
   }
 

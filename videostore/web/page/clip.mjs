@@ -170,15 +170,15 @@ export class Clip {
     find("export-progress").hidden = false;
     const path = `saves/${encodeURIComponent(answer.file_name)}`;
     for (let state = answer; ; state = await api.get(api.recorderUrl(id, path))) {
-      if (state.state === "failed" || state.error) {
-        this.over(`${answer.file_name} was not saved. ${state.message ?? state.error ?? ""}`);
+      if (state.status === "failed") {
+        this.over(`${state.file_name} was not saved. ${state.reason}`);
         return;
       }
-      if (state.state === "done" || state.state === "saved") {
-        this.over(`${answer.file_name} is in the upload path.`);
+      if (state.status === "done") {
+        this.over(`${state.file_name} is in the upload path.`);
         return;
       }
-      this.progress(`${answer.file_name} is being written …`);
+      this.progress(`${state.file_name} is being written …`);
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }

@@ -10,6 +10,7 @@ import { HOUR_US, MINUTE_US, SECOND_US } from "./units.mjs";
 const STEP_SEARCH_US = 5 * SECOND_US;
 const NEAR_END_US = 10 * SECOND_US;
 const INTO_FRAME_US = 1;
+const ROUNDED_US = 100;
 
 export class Commands {
   constructor(page) {
@@ -122,6 +123,7 @@ export class Commands {
     const us = screen?.capturedUs;
     if (us === null || us === undefined || this.stepping) return;
     this.stepping = true;
+    this.render();
     try {
       const range = { from_us: us - STEP_SEARCH_US, to_us: us + STEP_SEARCH_US };
       const { api } = this.page;
@@ -135,6 +137,7 @@ export class Commands {
       this.page.word(error.message);
     } finally {
       this.stepping = false;
+      this.render();
     }
   }
 
@@ -225,15 +228,26 @@ export class Commands {
     await this.playhead.go(us - SECOND_US);
   }
 
-  markIn() {
-    const us = this.playhead.shownUs;
+  async markIn() {
+    const us = await this.shownFrame();
     if (us !== null) this.page.clip.set("in", us);
   }
 
   /** The shown frame is the clip's last one. */
-  markOut() {
-    const us = this.playhead.shownUs;
+  async markOut() {
+    const us = await this.shownFrame();
     if (us !== null) this.page.clip.set("out", us + 1);
+  }
+
+  /** The capture time of the shown frame to the microsecond: the player's is rounded. */
+  async shownFrame() {
+    const us = this.playhead.shownUs;
+    const screen = this.playhead.focus;
+    if (screen?.capturedUs === null || us === null) return us;
+    const range = { from_us: us - ROUNDED_US, to_us: us + ROUNDED_US };
+    const { api } = this.page;
+    const known = await api.get(api.recorderUrl(screen.recorder.id, "frames", range)).catch(() => ({ frames_us: [] }));
+    return known.frames_us[0] ?? us;
   }
 
   /** A clip of the minute around the shown moment, where it cannot be played here. */
@@ -308,7 +322,7 @@ export class Commands {
   render() {
     const { page, playhead } = this;
     const us = playhead.shownUs ?? page.now();
-    find("screens").setAttribute("aria-busy", String(Boolean(playhead.seeking)));
+    find("screens").setAttribute("aria-busy", String(Boolean(playhead.seeking || this.stepping)));
     say(find("play"), playhead.playing ? "Pause" : "Play");
     say(find("day"), page.zone().date(us));
     find("day").setAttribute("aria-label", `${page.zone().date(us)}, open the calendar`);

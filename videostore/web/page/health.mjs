@@ -64,20 +64,21 @@ export class Health {
       for (const [term, text] of rows(health, this.context.zone())) {
         if (text) list.append(element("dt", {}, term), element("dd", {}, text));
       }
-      content.append(list, troubles(health.troubles ?? health.last_troubles ?? [], this.context.zone()));
+      content.append(list, troubles(health));
     }
     return content;
   }
 }
 
 function stateText(health) {
-  if (health.recording) return [true, `● recording${health.fps ? ` ${Number(health.fps.toFixed(1))} fps` : ""}`];
-  return [false, `○ not recording${health.reason ? `: ${health.reason}` : ""}`];
+  if (!health.recording) return [false, `○ not recording${health.reason ? `: ${health.reason}` : ""}`];
+  const rate = health.status?.frames_per_second ?? health.frames_per_second;
+  return [true, `● recording${rate ? ` ${Number(rate.toFixed(1))} fps` : ""}`];
 }
 
 function rest(health) {
   const parts = [""];
-  if (health.days_fit) parts.push(`${daysText(health.days_fit)} fit`);
+  if (health.days_that_fit) parts.push(`${daysText(health.days_that_fit)} fit`);
   if (health.used_bytes && health.limit_bytes) {
     parts.push(`${shareText(health.used_bytes, health.limit_bytes)} of ${sizeText(health.limit_bytes)}`);
   }
@@ -85,33 +86,43 @@ function rest(health) {
 }
 
 const daysText = (days) => lengthText(days * 86400 * SECOND_US);
+const isKnown = (value) => value !== undefined && value !== null;
 
+/** Terms and what is known of them; a row without text is left out. */
 function rows(health, zone) {
-  const count = (number, words) => (number === undefined || number === null ? "" : `${number}${words ? ` ${words}` : ""}`);
-  const saves = [count(health.pending_saves, "waiting"), count(health.failed_saves, "failed")].filter(Boolean);
+  const status = health.status ?? {};
+  const count = (value) => (isKnown(value) ? String(value) : "");
+  const age = health.newest_age_seconds;
+  const size = (bytes) => (isKnown(bytes) ? sizeText(bytes) : "");
+  const limit = health.limit_bytes ? ` of ${sizeText(health.limit_bytes)}` : "";
   return [
     ["State", stateText(health)[1]],
-    ["Newest picture", health.newest_age_s === undefined || health.newest_age_s === null ? "" : `${lengthText(health.newest_age_s * SECOND_US)} ago`],
+    ["Newest picture", isKnown(age) ? `${lengthText(age * SECOND_US)} ago` : "none"],
     ["Oldest picture", health.first_us ? zone.full(health.first_us) : ""],
     ["Picture", [health.width && `${health.width} × ${health.height}`, health.codec].filter(Boolean).join(", ")],
-    ["Sound", health.sound === undefined || health.sound === null ? "" : health.sound === true ? "yes" : health.sound || "no"],
-    ["Stored", health.used_bytes ? `${sizeText(health.used_bytes)}${health.limit_bytes ? ` of ${sizeText(health.limit_bytes)}` : ""}` : ""],
-    ["Free on the disk", health.free_bytes ? sizeText(health.free_bytes) : ""],
-    ["Fits at the present rate", health.days_fit ? daysText(health.days_fit) : ""],
-    ["Dropped frames", count(health.dropped)],
-    ["Faulty images", count(health.faulty)],
-    ["Restarts of ffmpeg", count(health.restarts)],
-    ["Saves", saves.join(", ")],
+    ["Sound", isKnown(health.sound) ? (health.sound ? "yes" : "no") : ""],
+    ["Stored", `${size(health.used_bytes)}${limit}`],
+    ["Free on the disk", size(health.device_free_bytes)],
+    ["A day takes", size(health.bytes_per_day)],
+    ["Fits at the present rate", health.days_that_fit ? daysText(health.days_that_fit) : ""],
+    ["Dropped frames", count(status.dropped_frames)],
+    ["Faulty images", count(status.faulty_frames)],
+    ["Restarts of ffmpeg", count(status.ffmpeg_restarts)],
+    ["Saves waiting", count(status.pending_saves)],
+    ["Saves failed", count(status.failed_saves)],
+    ["Damaged files", count(health.damaged_files)],
   ];
 }
 
-function troubles(list, zone) {
-  if (list.length === 0) return element("p", {}, "No troubles are known.");
-  const items = list.slice(0, 20).map((one) => {
-    if (typeof one === "string") return element("li", {}, one);
-    const us = one.at_us ?? one.from_us;
-    return element("li", {}, `${us ? `${zone.full(us)}: ` : ""}${one.message ?? one.reason ?? ""}`);
-  });
-  return element("div", {}, element("h4", {}, "Last troubles"), element("ul", {}, ...items));
+/** The last troubles, those of the module too. */
+function troubles(health) {
+  const status = health.status ?? {};
+  const known = [
+    health.reason, health.storage_trouble, status.storage_limit, status.index_trouble, status.upload_trouble,
+    status.last_fault && `The last image that was refused: ${status.last_fault}`,
+    status.last_damage && `The last damage: ${status.last_damage}`,
+  ].filter(Boolean);
+  if (known.length === 0) return element("p", {}, "No troubles are known.");
+  return element("div", {}, element("h4", {}, "Last troubles"),
+    element("ul", {}, ...[...new Set(known)].map((text) => element("li", {}, String(text)))));
 }
-

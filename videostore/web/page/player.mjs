@@ -2,17 +2,17 @@
 
 import { canPlay } from "./codec.mjs";
 import { Playlist } from "./playlist.mjs";
-import { MINUTE_US, SECOND_US } from "./units.mjs";
+import { MINUTE_US } from "./units.mjs";
 
 const BEFORE_US = MINUTE_US;
 const AFTER_US = 20 * MINUTE_US;
-const LIVE_US = 30 * SECOND_US;
 const BEHIND_LIVE_S = 1.0;
-const PRESENTED_MS = 400; // how long after a seek a frame may take to be presented
+const PRESENTED_MS = 1500; // how long after a seek a frame may take to be presented, on a busy machine
 const INTO_FRAME_S = 0.0001; // times are rounded: a position a little inside the frame shows this frame
 const TRIES = 3;
 const CONFIG = {
   enableWorker: false,
+  liveSyncDuration: 2,
   autoStartLoad: false,
   backBufferLength: 30,
   maxBufferLength: 20,
@@ -80,7 +80,7 @@ export class Player extends EventTarget {
     this.isLive = false;
     if (!this.has(us) || this.openEnded === undefined) {
       const to = us + AFTER_US;
-      await this.load({ from_us: us - BEFORE_US, to_us: to < this.now() ? to : undefined }, turn, us);
+      await this.load({ from_us: us - BEFORE_US, to_us: to < this.now() ? to : undefined, at_us: us }, turn, us);
       if (turn !== this.turn) return null;
     }
     if (this.unplayable) return null;
@@ -92,7 +92,7 @@ export class Player extends EventTarget {
       // The true times of frames are known when they are loaded; before, those of the playlist are summed up.
       const now = this.playlist.position(us);
       const right = Math.abs(now - at) < INTO_FRAME_S / 2 && this.mediaTime <= at + INTO_FRAME_S;
-      if (turn !== this.turn || now === null || right) break;
+      if (turn !== this.turn || now === null || right || this.unplayable || this.trouble) break;
       at = now;
     }
     return null;
@@ -110,8 +110,12 @@ export class Player extends EventTarget {
     });
     this.setLoading(true);
     video.currentTime = position;
-    await sought;
-    await Promise.race([presented, new Promise((resolve) => setTimeout(resolve, PRESENTED_MS))]);
+    // What cannot be decoded, or is gone, is never sought to.
+    const interrupted = new Promise((resolve) => {
+      this.interrupt = resolve;
+    });
+    await Promise.race([sought, interrupted]);
+    await Promise.race([presented, interrupted, new Promise((resolve) => setTimeout(resolve, PRESENTED_MS))]);
     this.setLoading(false);
   }
 
@@ -119,7 +123,7 @@ export class Player extends EventTarget {
   async live() {
     if (!this.Hls) return;
     const turn = ++this.turn;
-    await this.load({ from_us: Math.round(this.now() - LIVE_US) }, turn, null);
+    await this.load({}, turn, null);
     if (turn !== this.turn || this.unplayable || this.playlist.isEmpty) return;
     this.isLive = true;
     const last = this.playlist.pieces[this.playlist.pieces.length - 1];
@@ -129,34 +133,49 @@ export class Player extends EventTarget {
   }
 
   /** Load a playlist and wait until its fragments are known, or it failed. */
-  load(query, turn, us) {
+  async load(query, turn, us) {
     this.unload();
     this.openEnded = query.to_us === undefined;
     this.setLoading(true);
+    let url = this.api.playlistUrl(this.recorder.id, query);
+    try {
+      if (this.openEnded && us !== null) url = await this.mediaPlaylist(url);
+      if (turn === this.turn) await this.attach(url, us);
+    } catch (error) {
+      if (turn === this.turn) this.failed(error.message);
+    } finally {
+      if (turn === this.turn) this.setLoading(false);
+    }
+  }
+
+  /** The playlist of a stretch that still grows is named by another one. hls.js would ask for it only with its
+   * fragments, and begin with the newest. */
+  async mediaPlaylist(url) {
+    const response = await this.api.response(url);
+    const lines = (await response.text()).split("\n");
+    const at = lines.findIndex((line) => line.startsWith("#EXT-X-STREAM-INF"));
+    return at < 0 ? url : new URL(lines[at + 1], response.url).href;
+  }
+
+  attach(url, us) {
     const hls = new this.Hls(CONFIG);
     this.hls = hls;
     const { Events } = this.Hls;
+    const learn = (_, { details }) => {
+      if (hls !== this.hls) return;
+      this.playlist = new Playlist(details.fragments);
+      this.update();
+    };
     return new Promise((resolve) => {
+      this.abandon = resolve;
       let tries = 0;
-      const settle = () => {
-        this.setLoading(false);
-        resolve();
-      };
-      const take = (_, { details }) => {
-        if (turn !== this.turn && hls !== this.hls) return;
-        this.playlist = new Playlist(details.fragments);
-        this.update();
+      hls.once(Events.LEVEL_LOADED, (name, data) => {
+        learn(name, data);
         if (!this.playlist.isEmpty && us !== null) hls.startLoad(this.playlist.position(us) ?? 0);
-        settle();
-      };
-      hls.on(Events.LEVEL_LOADED, take);
-      hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
-        this.playlist = new Playlist(details.fragments);
+        resolve();
       });
-      hls.on(Events.LEVEL_PTS_UPDATED, (_, { details }) => {
-        this.playlist = new Playlist(details.fragments);
-        this.update();
-      });
+      hls.on(Events.LEVEL_UPDATED, learn);
+      hls.on(Events.LEVEL_PTS_UPDATED, learn);
       hls.on(Events.BUFFER_CODECS, (_, tracks) => this.checkCodec(tracks.video ?? tracks.audiovideo));
       hls.on(Events.ERROR, (_, data) => {
         if (data.mimeType) this.checkCodec({ codec: /codecs="?([^",]+)/.exec(data.mimeType)?.[1] });
@@ -166,10 +185,10 @@ export class Player extends EventTarget {
           hls.recoverMediaError();
           return;
         } else if (!this.unplayable) this.failed(data.response?.text || data.error?.message || data.details);
-        settle();
+        resolve();
       });
       hls.attachMedia(this.video);
-      hls.loadSource(this.api.playlistUrl(this.recorder.id, query));
+      hls.loadSource(url);
     });
   }
 
@@ -178,6 +197,7 @@ export class Player extends EventTarget {
     if (!codec || canPlay(codec)) return;
     this.unplayable = codec;
     this.hls?.stopLoad();
+    this.interrupt?.();
     this.emit("state");
   }
 
@@ -186,12 +206,14 @@ export class Player extends EventTarget {
   }
 
   failed(text) {
-    if (!this.hls) return;
     this.trouble = { kind: "failed", text };
+    this.interrupt?.();
     this.emit("state");
   }
 
   unload() {
+    this.interrupt?.();
+    this.abandon?.();
     this.hls?.destroy();
     this.hls = null;
     this.playlist = new Playlist([]);
