@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,7 +37,9 @@ def recorder_zone() -> Iterator[None]:
     """The recorder's zone, which is not the browser's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", ZONE)
+        time.tzset()
         yield
+    time.tzset()
 
 
 @pytest.fixture(scope="session")

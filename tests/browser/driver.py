@@ -137,7 +137,7 @@ class PageDriver:
         """Ask until there is an answer."""
         deadline = time.monotonic() + within_s
         while not (found := get()):
-            assert time.monotonic() < deadline, f"not reached within {within_s} s"
+            assert time.monotonic() < deadline, f"not reached within {within_s} s; the page says:\n{self.text('body')}"
             self.page.wait_for_timeout(20)
         return found  # type: ignore[return-value]
 
