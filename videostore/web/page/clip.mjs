@@ -86,7 +86,7 @@ export class Clip {
       if (estimate?.error) parts.push(estimate.error.message);
       else if (estimate) {
         parts.push(`${lengthText(to - from)} ≈ ${sizeText(estimate.size_bytes)}`);
-        const missing = to - from - estimate.seconds * 1e6;
+        const missing = to - from - estimate.ranges.reduce((sum, [start, end]) => sum + end - start, 0);
         if (missing > 1e6) parts.push(`without ${lengthText(missing)} that was not recorded`);
         if (count(estimate.damaged)) parts.push("with damaged pictures");
       } else parts.push(lengthText(to - from));
@@ -170,11 +170,11 @@ export class Clip {
     find("export-progress").hidden = false;
     const path = `saves/${encodeURIComponent(answer.file_name)}`;
     for (let state = answer; ; state = await api.get(api.recorderUrl(id, path))) {
-      if (state.status === "failed") {
-        this.over(`${state.file_name} was not saved. ${state.reason}`);
+      if (state.state === "failed") {
+        this.over(`${state.file_name} was not saved. ${state.message}`);
         return;
       }
-      if (state.status === "done") {
+      if (state.state === "done") {
         this.over(`${state.file_name} is in the upload path.`);
         return;
       }

@@ -9,7 +9,9 @@ const AFTER_US = 20 * MINUTE_US;
 const BEHIND_LIVE_S = 1.0;
 const PRESENTED_MS = 1500; // how long after a seek a frame may take to be presented, on a busy machine
 const INTO_FRAME_S = 0.0001; // times are rounded: a position a little inside the frame shows this frame
-const TRIES = 3;
+const TRIES = 3; // to recover from an error of the decoder
+const SEEK_TRIES = 8;
+const LAST_FRAME_S = 0.02;
 const CONFIG = {
   enableWorker: false,
   liveSyncDuration: 2,
@@ -87,12 +89,16 @@ export class Player extends EventTarget {
     const position = this.playlist.position(us);
     if (position === null) return this.playlist.around(us);
     let at = position;
-    for (let tries = 0; tries < TRIES && at !== null; tries += 1) {
-      await this.seek(at + INTO_FRAME_S);
+    let back = 0;
+    for (let tries = 0; tries < SEEK_TRIES; tries += 1) {
+      await this.seek(at - back + INTO_FRAME_S);
       // The true times of frames are known when they are loaded; before, those of the playlist are summed up.
       const now = this.playlist.position(us);
-      const right = Math.abs(now - at) < INTO_FRAME_S / 2 && this.mediaTime <= at + INTO_FRAME_S;
-      if (turn !== this.turn || now === null || right || this.unplayable || this.trouble) break;
+      const moved = Math.abs(now - at) >= INTO_FRAME_S / 2;
+      const isLate = this.mediaTime > at + INTO_FRAME_S;
+      if (turn !== this.turn || now === null || !(moved || isLate) || this.unplayable || this.trouble) break;
+      // A player that has no frame for the very end of a segment shows the next one: the frame before is due.
+      if (!moved && tries > 0) back = back === 0 ? LAST_FRAME_S : back * 2;
       at = now;
     }
     return null;
