@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import numpy
 from PIL import Image
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, Response
 
 from scripts.fakes.paint import read_paint
 from tests.support.recording import US
@@ -51,7 +51,13 @@ class PageDriver:
         page.set_default_timeout(WITHIN_S * 1000)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("request", lambda request: self.asked.append(request.url))
+        page.on("response", self._note)
         self.asked: list[str] = []
+        self.refused: list[str] = []
+
+    def _note(self, response: Response) -> None:
+        if response.status >= 400:
+            self.refused.append(f"{response.status} {response.url}")
 
     def open(self, **words: str) -> PageDriver:
         """Open the page. `words` are those of its address: `at`, `from_`, `to`, `recorders`, `live` …"""
@@ -137,7 +143,9 @@ class PageDriver:
         """Ask until there is an answer."""
         deadline = time.monotonic() + within_s
         while not (found := get()):
-            assert time.monotonic() < deadline, f"not reached within {within_s} s; the page says:\n{self.text('body')}"
+            assert time.monotonic() < deadline, (
+                f"not reached within {within_s} s; the page says:\n{self.text('body')}\nrefused: {self.refused[-5:]}"
+            )
             self.page.wait_for_timeout(20)
         return found  # type: ignore[return-value]
 

@@ -228,15 +228,19 @@ export class Commands {
     await this.playhead.go(us - SECOND_US);
   }
 
-  async markIn() {
-    const us = await this.shownFrame();
-    if (us !== null) this.page.clip.set("in", us);
-  }
+  markIn = () => this.mark("in", 0);
 
   /** The shown frame is the clip's last one. */
-  async markOut() {
+  markOut = () => this.mark("out", 1);
+
+  async mark(name, laterUs) {
+    if (this.stepping) return;
+    this.stepping = true;
+    this.render();
     const us = await this.shownFrame();
-    if (us !== null) this.page.clip.set("out", us + 1);
+    this.stepping = false;
+    if (us !== null) this.page.clip.set(name, us + laterUs);
+    this.render();
   }
 
   /** The capture time of the shown frame to the microsecond: the player's is rounded. */

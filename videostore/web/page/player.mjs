@@ -10,8 +10,8 @@ const BEHIND_LIVE_S = 1.0;
 const PRESENTED_MS = 1500; // how long after a seek a frame may take to be presented, on a busy machine
 const INTO_FRAME_S = 0.0001; // times are rounded: a position a little inside the frame shows this frame
 const TRIES = 3; // to recover from an error of the decoder
-const SEEK_TRIES = 8;
-const LAST_FRAME_S = 0.02;
+const SEEK_TRIES = 5;
+const FRAME_SEARCH_US = 5_000_000;
 const CONFIG = {
   enableWorker: false,
   liveSyncDuration: 2,
@@ -89,19 +89,30 @@ export class Player extends EventTarget {
     const position = this.playlist.position(us);
     if (position === null) return this.playlist.around(us);
     let at = position;
-    let back = 0;
+    let frameUs = us;
     for (let tries = 0; tries < SEEK_TRIES; tries += 1) {
-      await this.seek(at - back + INTO_FRAME_S);
+      await this.seek(at + INTO_FRAME_S);
       // The true times of frames are known when they are loaded; before, those of the playlist are summed up.
-      const now = this.playlist.position(us);
+      const now = this.playlist.position(frameUs);
       const moved = Math.abs(now - at) >= INTO_FRAME_S / 2;
       const isLate = this.mediaTime > at + INTO_FRAME_S;
       if (turn !== this.turn || now === null || !(moved || isLate) || this.unplayable || this.trouble) break;
-      // A player that has no frame for the very end of a segment shows the next one: the frame before is due.
-      if (!moved && tries > 0) back = back === 0 ? LAST_FRAME_S : back * 2;
       at = now;
+      // A browser takes the last frame of a segment for shorter than it is, and shows the next one at its end.
+      if (!moved && tries > 0) {
+        frameUs = await this.frameBefore(frameUs);
+        at = this.playlist.position(frameUs) ?? now;
+      }
     }
     return null;
+  }
+
+  /** The capture time of the last frame up to a moment. */
+  async frameBefore(us) {
+    const range = { from_us: us - FRAME_SEARCH_US, to_us: us + 1 };
+    const url = this.api.recorderUrl(this.recorder.id, "frames", range);
+    const { frames_us: frames } = await this.api.get(url).catch(() => ({ frames_us: [] }));
+    return frames[frames.length - 1] ?? us;
   }
 
   async seek(position) {
