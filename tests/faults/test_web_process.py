@@ -203,6 +203,14 @@ async def test_recorders_share_a_page_and_one_that_differs_is_refused(shared: Ma
 
     await machine.until(both)
     assert len(servers(machine)) == 1
+    machine.parent.videos.add("service")  # with a recorder of its own
+    await machine.parent.add("service", attributes("service"))
+
+    async def all_three() -> bool:
+        return '"service"' in (await get(port, "/api/recorders"))[1]
+
+    await machine.until(all_three)
+    await machine.parent.remove("service")
     await machine.parent.remove(NAME)
 
     async def one() -> bool:

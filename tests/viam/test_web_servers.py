@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from pathlib import Path
 
@@ -111,11 +112,11 @@ async def test_a_config_that_was_never_used_is_forgotten() -> None:
     assert house.refused("yard", Y) is None
 
 
-@pytest.mark.parametrize("order", [("door", "yard"), ("yard", "door")])
-async def test_both_can_be_changed_though_they_are_checked_one_by_one(order: tuple[str, str]) -> None:
+@pytest.mark.parametrize("order", list(itertools.permutations(["door", "gate", "yard"])))
+async def test_all_can_be_changed_though_they_are_checked_one_by_one(order: tuple[str, ...]) -> None:
     house = House()
-    house.add("door", X)
-    house.add("yard", X)
+    for name in ("door", "gate", "yard"):
+        house.add(name, X)
     left = list(order)
     for _ in range(3):  # viam-server tries again what was refused
         for name in list(left):
@@ -123,7 +124,25 @@ async def test_both_can_be_changed_though_they_are_checked_one_by_one(order: tup
                 await house.servers.leave(name)
                 house.join(name, Y)
                 left.remove(name)
-    assert left == [] and {web: sorted(names) for web, names in house.shown.items()} == {Y: ["door", "yard"]}
+    assert left == [] and {web: sorted(names) for web, names in house.shown.items()} == {Y: ["door", "gate", "yard"]}
+
+
+async def test_what_was_refused_keeps_out_no_one_who_fits() -> None:
+    house = House()
+    house.add("door", X)
+    assert house.refused("gate", Y) is not None
+    house.add("yard", X)
+    assert house.shown == {X: ["door", "yard"]}
+
+
+async def test_one_that_fits_is_not_refused_when_the_first_one_is_changed_by_mistake() -> None:
+    house = House()
+    house.add("door", X)
+    house.add("yard", X)
+    assert house.refused("door", Y) is not None
+    await house.servers.leave("yard")  # viam-server removes it and adds it again when its camera was rebuilt
+    house.add("yard", X)
+    assert house.refused("door", Y) is not None
 
 
 async def test_while_one_is_changed_and_the_other_not_one_is_shown_and_the_other_says_why_not() -> None:
@@ -150,18 +169,24 @@ async def test_one_that_runs_is_not_refused_for_what_another_asks_for() -> None:
 
 async def test_of_two_that_differ_one_always_runs() -> None:
     house = House()
-    house.add("door", X)
-    house.add("yard", X)
-    assert house.refused("door", Y) is not None
-    await house.servers.leave("yard")  # viam-server removes it and adds it again when its camera was rebuilt
-    running = []
+    running: list[str] = []
     for _ in range(3):
         for name, web in (("yard", X), ("door", Y)):
             if name not in running and house.refused(name, web) is None:
-                await house.servers.leave(name)
                 house.join(name, web)
                 running.append(name)
-    assert len(running) == 1 and list(house.shown.values()) == [running]
+    assert running == ["yard"] and house.shown == {X: ["yard"]}
+    await house.servers.leave("yard")
+    assert house.refused("door", Y) is None
+
+
+async def test_one_that_is_about_to_go_keeps_no_one_out() -> None:
+    house = House()
+    house.add("door", X)
+    house.add("yard", X)
+    assert house.refused("yard", None) is None
+    assert house.refused("door", Y) is None
+    await house.servers.leave("yard")
 
 
 async def test_a_recorder_that_moves_frees_its_place() -> None:

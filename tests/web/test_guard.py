@@ -60,7 +60,8 @@ async def test_a_session_gets_in_until_it_is_ended(locked: Served) -> None:
     cookie = cookie_of(answer)
     assert (await locked.ask("/metrics", Cookie=cookie)).status == 200
     assert (await locked.ask("/api/session", Cookie=cookie)).json == {"needed": True, "open": True}
-    assert (await locked.ask("/api/session", method="DELETE", Cookie=cookie)).json == {"needed": True, "open": False}
+    ended = await locked.ask("/api/session", method="DELETE", Cookie=cookie)
+    assert ended.json == {"needed": True, "open": False} and ended.headers["clear-site-data"] == '"cache"'
     assert (await locked.ask("/metrics", Cookie=cookie)).status == 401
 
 

@@ -84,3 +84,11 @@ def test_an_address_is_written_as_in_a_url() -> None:
     assert shown_address("127.0.0.1", 8600) == "127.0.0.1:8600"
     assert shown_address("::1", 8600) == "[::1]:8600"
     assert shown_address("localhost", 8600) == "localhost:8600"
+
+
+async def test_an_address_that_stands_for_all_is_told_as_one_that_can_be_opened() -> None:
+    async with serve(application(), "0.0.0.0", 0) as url:
+        host, _, port = url.removeprefix("http://").rstrip("/").rpartition(":")
+        assert host != "0.0.0.0"
+        reply = await Served(int(port), FixedClock()).send(b"GET / HTTP/1.0\r\n\r\n", host)
+        assert reply.endswith(b"here")

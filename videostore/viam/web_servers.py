@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -53,31 +54,39 @@ class WebServers:
         """What was checked last of each recorder, and when, in the order in which they came first."""
 
     def check(self, name: str, web: WebConfig | None) -> None:
-        """Check a config of a recorder beside those of the others. The one that came first is right.
+        """Check a config of a recorder beside those of the others. The one that came first leads.
 
-        A config that changes both is checked one by one. So a recorder that came first is refused only as long as the
-        other runs with something else, and the other is compared with what the first one is to be.
+        A config that changes several is checked one by one. So the others may be what the first one is or is to be,
+        and the first one may be what the others are or are to be.
 
         Raises:
             ConfigError: another recorder names the same host and port, and differs in something else.
         """
+        now_us = self._clock.monotonic_us()
         if web is None:
             self._claims.pop(name, None)
             return
-        now_us = self._clock.monotonic_us()
         self._claims[name] = (web, now_us)
+        for other, (_, at_us) in list(self._claims.items()):
+            if other not in self._joined and now_us - at_us > _CLAIMED_US:
+                del self._claims[other]
         if self._joined.get(name) == web:
             return
-        is_senior = False
-        for other, (claimed, at_us) in list(self._claims.items()):
-            if other == name:
-                is_senior = True
-            elif other not in self._joined and now_us - at_us > _CLAIMED_US:
-                del self._claims[other]
-            elif differing := _differing(web, claimed):
-                joined = self._joined.get(other)
-                if not is_senior or (joined is not None and _differing(web, joined)):
-                    raise _error(name, other, web, differing)
+        leader = self._leader(web)
+        # One that is joined and claims nothing is about to go.
+        running = [other for other in self._joined if other != name and other in self._claims]
+        others = running if leader == name else [leader]
+        for other in others:
+            differing = [_differing(web, its) for its in (self._claims[other][0], self._joined.get(other)) if its]
+            if all(differing):
+                raise _error(name, other, web, differing[0])
+
+    def _leader(self, web: WebConfig) -> str:
+        """The first recorder with the host and port of a config; one that runs comes before those that ask to."""
+        place = (web.host, web.port)
+        running = (name for name in self._claims if name in self._joined and _place_of(self._joined[name]) == place)
+        asking = (name for name, (its, _) in self._claims.items() if _place_of(its) == place)
+        return next(itertools.chain(running, asking))
 
     def join(self, recorder: ShownRecorder, web: WebConfig) -> None:
         """Show a recorder. A page that others have with other settings does not."""
@@ -142,9 +151,13 @@ class WebServers:
         return str(_error(name, other, web, _differing(web, its)))
 
 
+def _place_of(web: WebConfig) -> tuple[str, int]:
+    return web.host, web.port
+
+
 def _differing(one: WebConfig, other: WebConfig) -> list[str]:
     """In what two differ that have the same host and port; nothing if they do not share them."""
-    if (one.host, one.port) != (other.host, other.port):
+    if _place_of(one) != _place_of(other):
         return []
     return list(_differences(one, other))
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
+from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import VideoStoreError
 from videostore.base.system import share_memory
 from videostore.base.tasks import end_task, off_loop
@@ -33,7 +34,7 @@ from videostore.web.control import (
 from videostore.web.guard import Guard
 from videostore.web.password import read_password
 from videostore.web.recorders import RecorderPlace, Recorders
-from videostore.web.server import serve
+from videostore.web.server import lower_priority, serve
 
 _RETRY_S = 5.0
 """How often an address that cannot be used, or a password that cannot be read, is tried again."""
@@ -47,6 +48,8 @@ _LOGGER = logging.getLogger("videostore.web")
 def main() -> NoReturn:
     """Serve until standard input ends; this never returns. Threads that wait for a disk do not keep it."""
     share_memory()
+    if os.nice(0) < CUT_NICENESS:  # the system has no program for it
+        lower_priority()
     logging.basicConfig(handlers=[_Handler()], level=logging.INFO)
     code = 1
     try:
@@ -83,7 +86,13 @@ def _say(line: bytes) -> None:
 
 
 async def _messages(reader: asyncio.StreamReader) -> AsyncIterator[Message]:
-    while line := await reader.readline():
+    while True:
+        try:
+            line = await reader.readline()
+        except ValueError:  # it is too long, and is left out
+            continue
+        if not line:
+            return
         if (message := read_message(line)) is not None:
             yield message
 

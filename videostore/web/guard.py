@@ -132,6 +132,7 @@ class Guard:
     async def _end(self, request: web.Request) -> web.Response:
         self._sessions.end(request.cookies.get(self._cookie, ""))
         response = web.json_response({"needed": self._password is not None, "open": self._password is None})
+        response.headers["Clear-Site-Data"] = '"cache"'  # pictures
         response.del_cookie(self._cookie, httponly=True, samesite="Strict")
         return response
 

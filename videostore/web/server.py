@@ -8,6 +8,7 @@ import errno
 import ipaddress
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator, Iterator
 
 from aiohttp import web
@@ -20,6 +21,8 @@ HOST = "127.0.0.1"
 _END_S = 1.0
 """How long requests in progress may go on when it ends."""
 _BACKLOG = 128
+_ELSEWHERE = {"0.0.0.0": (socket.AF_INET, "192.0.2.1"), "::": (socket.AF_INET6, "2001:db8::1")}  # noqa: S104
+"""Hosts that stand for all addresses, and one of no machine in their family."""
 
 
 @contextlib.asynccontextmanager
@@ -46,7 +49,7 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str
             connections.server = runner.server
             with _told(shown_address(host, port)):
                 await listening.start_serving()
-            yield f"http://{shown_address(host, listening.sockets[0].getsockname()[1])}/"
+            yield f"http://{shown_address(_reached(host), listening.sockets[0].getsockname()[1])}/"
         finally:
             listening.close()
             await runner.cleanup()
@@ -65,6 +68,19 @@ def _told(address: str) -> Iterator[None]:
         # asyncio adds a text of its own, but not to what the resolver says.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else reason_of(error)
         raise VideoStoreError("web-not-served", address=address, reason=reason) from error
+
+
+def _reached(host: str) -> str:
+    """An address by which others reach what is served on a host: if that stands for all of them, the one of the route
+    to elsewhere. Nothing is sent."""
+    elsewhere = _ELSEWHERE.get(host)
+    if elsewhere is None:
+        return host
+    family, address = elsewhere
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((address, 9))
+        return str(probe.getsockname()[0])
+    return "localhost"
 
 
 def shown_address(host: str, port: int) -> str:
