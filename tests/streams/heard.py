@@ -47,6 +47,14 @@ def clicks_us(directory: Path) -> list[int]:
     return found
 
 
+def unheard_us(stored: Sequence[StoredPicture], clicks: Sequence[int]) -> list[int]:
+    """How long after the first picture those were captured that lack their click. That of the last one comes after
+    it."""
+    shown = [one.captured_us for one in stored[:-1] if one.painted is not None and one.painted % FPS == 0]
+    missing = [one for one in shown if all(abs(click - one) > US // 2 for click in clicks)]
+    return [one - stored[0].captured_us for one in missing]
+
+
 def sync_errors_us(stored: Sequence[StoredPicture], clicks: Sequence[int]) -> list[int]:
     """How much later each click is heard than its picture is shown: the one of the same whole second of the stream."""
     shown = [one.captured_us for one in stored if one.painted is not None and one.painted % FPS == 0]

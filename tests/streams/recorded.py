@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from tests.streams.cameras import CAMERAS, COMMAND, PASSWORD, USER, Camera, GstCameras, serving
 from tests.streams.components import Components, run_components
-from tests.streams.heard import clicks_us, sync_errors_us
+from tests.streams.heard import clicks_us, sync_errors_us, unheard_us
 from tests.streams.recorder import Recorder
 from tests.streams.stored import Comparison, StoredPicture, compare, stored_pictures
 from tests.support.coded_stream import SentPicture
@@ -43,6 +43,8 @@ class Recorded:
     comparison: Comparison
     sync_errors_us: Sequence[int]
     """How much later than its picture each click is heard."""
+    unheard_us: Sequence[int]
+    """How long after the first picture those were captured whose click is not heard."""
 
     @classmethod
     def of(cls, name: str, way: str, recording: Recording) -> Recorded:
@@ -51,8 +53,10 @@ class Recorded:
         stored = stored_pictures(recording.directory)
         # Of the last ones, those that are shown earlier may not have come.
         stored = stored[: len(stored) - camera.coding.b_frames]
-        heard = sync_errors_us(stored, clicks_us(recording.directory))
-        return cls(name, way, camera, recording, stored, compare(stored, recording.sent), heard)
+        clicks = clicks_us(recording.directory)
+        found = compare(stored, recording.sent)
+        errors, unheard = sync_errors_us(stored, clicks), unheard_us(stored, clicks)
+        return cls(name, way, camera, recording, stored, found, errors, unheard)
 
     @property
     def hears(self) -> bool:
