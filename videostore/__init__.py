@@ -72,9 +72,16 @@ if TYPE_CHECKING:
     from videostore.storage.save_record import SaveJob, SaveStatus
     from videostore.storage.verify import OnFile, verify_directory
     from videostore.store.delivery import OnDamaged, OnRanges
-    from videostore.store.footage_import import ImportedFile, import_file
+    from videostore.store.footage_import import import_file
     from videostore.store.reading import FETCH_LIMIT_BYTES
-    from videostore.store.results import ExportedClip, FetchedClip, Health, SavedClip, StorageState
+    from videostore.store.results import (
+        ExportedClip,
+        FetchedClip,
+        Health,
+        ImportedFile,
+        SavedClip,
+        StorageState,
+    )
     from videostore.store.store import VideoStore
 
 __version__ = "0.1.0"
@@ -213,12 +220,13 @@ _MODULES = {
         "OnDamaged",
         "OnRanges",
     ),
-    "videostore.store.footage_import": ("ImportedFile", "import_file"),
+    "videostore.store.footage_import": ("import_file",),
     "videostore.store.reading": ("FETCH_LIMIT_BYTES",),
     "videostore.store.results": (
         "ExportedClip",
         "FetchedClip",
         "Health",
+        "ImportedFile",
         "SavedClip",
         "StorageState",
     ),

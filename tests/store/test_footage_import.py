@@ -19,7 +19,8 @@ from videostore.storage.archive import Archive
 from videostore.storage.directory_lock import DirectoryLock
 from videostore.storage.import_stage import STAGE
 from videostore.storage.verify import verify_directory
-from videostore.store.footage_import import ImportedFile, import_file
+from videostore.store.footage_import import import_file
+from videostore.store.results import ImportedFile
 from videostore.store.store import VideoStore
 
 TIMES = capture_times(6, fps=20)

@@ -207,3 +207,20 @@ def hear(clip: bytes) -> Heard:
                 quiet_s = begin_s + at / rate + 0.1
             sound_s, samples_s = begin_s + frame.samples / rate, samples_s + frame.samples / rate
     return Heard(flashes, clicks, video_s, sound_s, samples_s, starts_s)
+
+
+def write_clapping(
+    path: Path, seconds: float, *, codec: str = "aac", rate: int = 48000, b_frames: int = 0, late_s: float = 0
+) -> tuple[float, ...]:
+    """Write a file of such a camera, whose sound begins `late_s` after the video, and return when it claps."""
+    command = [
+        *(find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i", f"color=black:size=160x144:rate={FPS}:duration={seconds}"),
+        *("-f", "lavfi", "-i", f"aevalsrc={_clicks()}:sample_rate={rate}:duration={seconds}"),
+        *("-vf", f"drawbox=color=white:t=fill:enable='{_flashes()}'", "-c:v", "libx264", "-pix_fmt", "yuv420p"),
+        *("-af", f"atrim=start={late_s}", "-preset", "veryfast", "-bf", str(b_frames), "-g", str(FPS)),
+        *("-sc_threshold", "0", "-c:a", codec, "-strict", "experimental", str(path)),
+    ]
+    subprocess.run(command, check=True)
+    count = int((seconds - FIRST_CLAP_S) / CLAP_EVERY_S) + 1
+    claps = [FIRST_CLAP_S + number * CLAP_EVERY_S for number in range(count)]
+    return tuple(one for one in claps if one >= late_s)

@@ -11,13 +11,16 @@ from videostore.cli import terminal
 from videostore.cli.runtime import DONE, INCOMPLETE, print_message
 from videostore.cli.style import CommandLineStyle, sentence_of
 from videostore.cli.time_options import format_length, format_range
-from videostore.store.footage_import import ImportedFile, import_file
+from videostore.store.footage_import import import_file
+from videostore.store.results import ImportedFile
 
 _OF_DIRECTORY = frozenset({"import-into-recording"})
 """What no other file would change."""
 
 
-async def import_files(files: Sequence[str], directory: Path, *, start_us: int | None, size_gb: float | None) -> int:
+async def import_files(
+    files: Sequence[str], directory: Path, *, start_us: int | None, size_gb: float | None, sound: bool = True
+) -> int:
     """Import one file after the other, and return the exit code. A file that is refused does not keep the others out.
 
     Raises:
@@ -30,7 +33,9 @@ async def import_files(files: Sequence[str], directory: Path, *, start_us: int |
         path = Path(name).expanduser()
         try:
             with terminal.progress_bar(f"Importing {path.name}") as show:
-                done = await import_file(path, directory, start=start_us, size_gb=size_gb, on_progress=show)
+                done = await import_file(
+                    path, directory, start=start_us, size_gb=size_gb, sound=sound, on_progress=show
+                )
         except RequestError as error:
             refusals.append(error)
             if error.code in _OF_DIRECTORY or len(refusals) == len(files):
@@ -50,8 +55,8 @@ def _report(done: ImportedFile) -> int:
         print_message(f"{done.path} was imported before. Nothing was added.")
     elif done.reencoded:
         print_message(f"{done.path} was re-encoded: {done.reencoded}.")
-    if done.has_sound:
-        print_message(f"The sound of {done.path} is not stored.")
+    if done.silent:
+        print_message(f"The sound of {done.path} is not stored: {done.silent}.")
     if done.gaps:
         missing = format_length(sum(one.to_us - one.from_us for one in done.gaps))
         print_message(f"{done.path} has {len(done.gaps)} gaps, {missing} together, in which nothing was captured.")
@@ -64,4 +69,4 @@ def _report(done: ImportedFile) -> int:
         )
     if done.shortfall:
         print_message(f"{done.path} {done.shortfall}.")
-    return INCOMPLETE if done.skipped_frames or done.shortfall else DONE
+    return INCOMPLETE if done.skipped_frames or done.shortfall or done.silent else DONE

@@ -85,7 +85,7 @@ def record(
         **EXIT_CODES,
         DONE: "imported, or imported before",
         REFUSED: "wrong arguments, or no file that can be imported",
-        INCOMPLETE: "imported, but a file is cut off or damaged, or was refused",
+        INCOMPLETE: "imported, but a file is cut off or damaged, lacks its sound, or was refused",
     },
 )
 def import_(
@@ -93,6 +93,7 @@ def import_(
     storage: recording.NewStorage,
     start: importing.Start = None,
     size_gb: importing.Quota = None,
+    no_audio: importing.NoAudio = False,
     verbose: Verbose = False,
 ) -> int:
     """Import video files of another camera or recorder, under their own time."""
@@ -104,5 +105,6 @@ def import_(
         Path(unescape(str(storage))),
         start_us=None if start is None else parse_time(start, "start"),
         size_gb=None if size_gb is None else parse_number(size_gb, "--size-gb"),
+        sound=not no_audio,
     )
     return run(work)

@@ -19,6 +19,7 @@ import av.error
 
 from videostore.base.constants import CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR, US_PER_SECOND
 from videostore.base.errors import RequestError, reason_of
+from videostore.media.footage_sound import FootageSound, SoundSurvey
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
 from videostore.media.packet_digest import PacketDigest
 from videostore.media.recovery_point import recovers_later
@@ -73,7 +74,8 @@ class Footage:
     """The same for every copy of the file, and for no other."""
     uncopyable: str
     """Why it cannot be stored without encoding; empty if it can."""
-    has_sound: bool
+    sound: FootageSound | None
+    """None if it has none."""
     tags: Mapping[str, str]
     """What the file says of itself."""
 
@@ -135,12 +137,17 @@ def _survey(
     is_over: Callable[[], bool],
 ) -> Footage:
     reader = _Reader(stream, digest, turned=_is_turned(path, stream.index))
-    for number, packet in enumerate(container.demux(stream)):
+    sound = SoundSurvey(container.streams.audio[0]) if container.streams.audio else None
+    streams = [stream] if sound is None else [stream, sound.stream]
+    for number, packet in enumerate(container.demux(streams)):
         if number % _REPORT_EVERY == 0:
             if is_over():
                 raise InterruptedError
             on_read(packet.pos or 0)
-        if packet.size:
+        if sound is not None and packet.stream is sound.stream:
+            if packet.size:
+                sound.add(packet)
+        elif packet.size:
             reader.add(packet)
     times = sorted(reader.times)
     if reader.untimed:
@@ -170,7 +177,7 @@ def _survey(
         size_bytes=reader.size_bytes,
         digest=digest.hexdigest(),
         uncopyable=uncopyable,
-        has_sound=bool(container.streams.audio),
+        sound=sound.result() if sound is not None else None,
         tags=dict(container.metadata),
     )
 

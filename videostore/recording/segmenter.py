@@ -93,7 +93,7 @@ def recording_command(
     reordered = reordered if encoder.copies else 0
     ordering: dict[str, Any] = {}
     if reordered or sound:
-        times = _decoding_times(reordered, encoder.framerate, lengths=sound)
+        times = decoding_times(reordered, encoder.framerate, lengths=sound)
         ordering = {"bsf:v": times, "avoid_negative_ts": "disabled"}
     if sound:
         ordering |= {"c:a": "copy", "max_interleave_delta": SOUND_PATIENCE_US}
@@ -133,7 +133,7 @@ def joined_options(options: Mapping[str, str]) -> str:
     return ":".join(f"{name}={value}" for name, value in options.items())
 
 
-def _decoding_times(reordered: int, framerate: int, *, lengths: bool) -> str:
+def decoding_times(reordered: int, framerate: int, *, lengths: bool) -> str:
     """A filter that dates the decoding of the first frames before the first one is shown.
 
     ffmpeg guesses it by the frame rate, which can be later than when a frame is shown. With `lengths` it also says how

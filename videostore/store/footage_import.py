@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import bisect
 import contextlib
+import functools
 import logging
 import os
 import sqlite3
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from videostore.base.clock import SystemClock
@@ -45,43 +45,21 @@ from videostore.storage.archive import Archive
 from videostore.storage.import_stage import STAGE, clear_import
 from videostore.storage.segment_files import list_directory
 from videostore.store.import_place import check_place, opened
+from videostore.store.import_sound import ReadySound, UnusableSoundError, place_sounds, prepare_sound
+from videostore.store.results import ImportedFile
 
 _SURVEY_SHARE = 0.3
 """Of the progress: the file is read once to learn what it holds, and once to store it."""
 _ENCODED_FACTOR = 1.5
 """What is encoded gets so many times the bits of its source, so that little of it is lost."""
 _LEAST_BITRATE = 1_000_000
+_SOUND_NAME = "sound.mp4"
+"""Of the file with sound that cannot be copied as it is, beside the segments."""
 _EVER_US = 1 << 62
 _EPOCHS_US = 1000
 """More runs do not begin in the same microsecond."""
 _ROUNDED_US = 2
 """Times are rounded to microseconds by us and by ffmpeg."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedFile:
-    """What was imported from a file."""
-
-    path: Path
-    """The file."""
-    captured: Range
-    """From its first frame to the end of its last one."""
-    frames: int
-    """Number of frames."""
-    known: bool
-    """Whether all of it was stored before, so that nothing was added."""
-    reencoded: str
-    """Why it was encoded; empty if it is stored as it came."""
-    skipped_frames: int
-    """Frames at its beginning that cannot be decoded, because the file begins between two keyframes."""
-    gaps: tuple[Range, ...]
-    """Where nothing was captured in it: from the last frame before to the first one behind."""
-    longest_interval_us: int
-    """The longest time from one frame to the next, gaps apart."""
-    has_sound: bool
-    """Whether the file has sound, which is not stored."""
-    shortfall: str
-    """What is missing of the file, in words that follow its name; empty as far as nothing is known to be missing."""
 
 
 async def import_file(
@@ -90,13 +68,15 @@ async def import_file(
     *,
     start: Moment | None = None,
     size_gb: float | None = None,
+    sound: bool = True,
     on_progress: OnProgress | None = None,
     logger: logging.Logger | None = None,
 ) -> ImportedFile:
-    """Store the video of a file under the time at which it was captured, as fast as the disk can.
+    """Store the video of a file under the time at which it was captured, as fast as the disk can, and its sound.
 
-    `start` is when the first frame of the file was captured; without it, the file has to tell that. `size_gb` is the
-    quota of the directory, which must hold everything; it is needed for the directory of a recorder.
+    `sound=False` leaves the sound out. `start` is when the first frame of the file was captured; without it, the file
+    has to tell that. `size_gb` is the quota of the directory, which must hold everything; it is needed for the
+    directory of a recorder.
 
     Raises:
         RequestError: the file cannot be imported, or when it was captured is not certain.
@@ -120,7 +100,7 @@ async def import_file(
     logger = logger or logging.getLogger("videostore")
     try:
         async with opened(target, logger) as archive:
-            work = _Import(path, footage, captured, archive, logger)
+            work = _Import(path, footage, captured, archive, logger, sound=sound)
             return await work.store(size_gb, lambda share: show(_SURVEY_SHARE + share * (1 - _SURVEY_SHARE)))
     except (OSError, sqlite3.Error) as error:
         raise VideoStoreError("storage-unusable", path=target, reason=reason_of(error)) from error
@@ -144,14 +124,18 @@ async def _surveyed(path: Path, show: Callable[[float], None]) -> Footage:
 class _Import:
     """One file on its way into an archive."""
 
-    def __init__(self, path: Path, footage: Footage, captured: Range, archive: Archive, logger: logging.Logger) -> None:
+    def __init__(
+        self, path: Path, footage: Footage, captured: Range, archive: Archive, logger: logging.Logger, *, sound: bool
+    ) -> None:
         self._path = path
         self._footage = footage
         self._captured = captured
         self._archive = archive
         self._logger = logger
         self._stage = archive.directory / STAGE
-        self._shortfall = ""
+        self._shortfall = self._silent = ""
+        self._sounds = sound
+        self._sound: ReadySound | None = None
 
     async def store(self, size_gb: float | None, show: Callable[[float], None]) -> ImportedFile:
         """Write the segments that are not stored yet, within a quota."""
@@ -160,7 +144,9 @@ class _Import:
         known = self._is_complete(stored)
         if not known:
             await self._check_start()
-            await check_place(self._archive, self._path, self._footage.size_bytes, size_gb)
+            sound = self._footage.sound
+            sound_bytes = sound.size_bytes if sound is not None and self._sounds else 0
+            await check_place(self._archive, self._path, self._footage.size_bytes + sound_bytes, size_gb)
             await off_loop(clear_import, self._archive.directory)
             try:
                 runs = self._runs(stored, others)
@@ -178,7 +164,8 @@ class _Import:
             skipped_frames=footage.skipped,
             gaps=tuple(Range(before + offset_us, after + offset_us) for before, after in footage.gaps_us),
             longest_interval_us=footage.longest_us,
-            has_sound=footage.has_sound,
+            has_sound=footage.sound is not None,
+            silent=self._silent,
             shortfall=self._shortfall,
         )
 
@@ -255,6 +242,12 @@ class _Import:
             bitrate = max(_LEAST_BITRATE, round(8 * footage.size_bytes / length_s * _ENCODED_FACTOR))
             name = choose_encoder("h264", await list_encoders(binary))
             encoder = Encoder(name, bitrate, DEFAULT_PRESET, max(1, round(footage.frames / length_s)))
+        made = self._stage / _SOUND_NAME
+        if self._sounds:
+            try:
+                self._sound = await prepare_sound(binary, self._path, footage, made, self._logger)
+            except UnusableSoundError as error:
+                self._silent = str(error)
         command = import_command(
             binary,
             self._path,
@@ -265,6 +258,7 @@ class _Import:
             run_us=run_us,
             segment_seconds=DEFAULT_SEGMENT_SECONDS,
             logger=self._logger,
+            sound=self._sound.input if self._sound is not None else None,
         )
         complaints: list[str] = []
         more = asyncio.Event()
@@ -281,6 +275,7 @@ class _Import:
                 await CutProgress(footage.length_us, report).follow(output)
         finally:
             await end_task(syncing)
+        await off_loop(functools.partial(made.unlink, missing_ok=True))
         if await off_loop(is_cut_off, self._path):
             self._shortfall = "is cut off: it is shorter than it says itself"
         elif complaints:
@@ -317,7 +312,11 @@ class _Import:
         """Move what is staged to the directory, without the segments that begin like stored ones. Blocking."""
         frames, place, number = 0, -1, 0
         starts_us, ends_us = self._stretches
-        for path in sorted(self._stage.iterdir()):
+        staged = sorted(self._stage.iterdir())
+        if self._sound is not None:
+            offset_us = self._captured.from_us - self._footage.first_us
+            place_sounds(staged, [one + offset_us for one in self._sound.times_us])
+        for path in staged:
             content = read_fragments(path)
             frames += len(content.times_us)
             begun = bisect.bisect_right(starts_us, content.start_us + _ROUNDED_US) - 1

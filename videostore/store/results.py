@@ -108,3 +108,31 @@ class Health:
     """Capture time of the oldest frame in a closed segment, in microseconds UTC; None if there is none."""
     gaps: int = 0
     """Number of gaps of more than 5 s between the closed segments."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedFile:
+    """What was imported from a file."""
+
+    path: Path
+    """The file."""
+    captured: Range
+    """From its first frame to the end of its last one."""
+    frames: int
+    """Number of frames."""
+    known: bool
+    """Whether all of it was stored before, so that nothing was added."""
+    reencoded: str
+    """Why it was encoded; empty if it is stored as it came."""
+    skipped_frames: int
+    """Frames at its beginning that cannot be decoded, because the file begins between two keyframes."""
+    gaps: tuple[Range, ...]
+    """Where nothing was captured in it: from the last frame before to the first one behind."""
+    longest_interval_us: int
+    """The longest time from one frame to the next, gaps apart."""
+    has_sound: bool
+    """Whether the file has sound."""
+    silent: str
+    """Why its sound is not stored; empty if it is, or if there is none or it was to be left out."""
+    shortfall: str
+    """What is missing of the file, in words that follow its name; empty as far as nothing is known to be missing."""
