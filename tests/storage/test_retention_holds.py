@@ -53,3 +53,15 @@ def test_a_hold_that_was_requested_at_the_epoch_counts() -> None:
     holds = RetentionHolds(FixedClock())
     with holds.hold(10, 20, since_us=0):
         assert holds.since_us == 0
+
+
+def test_what_is_kept_is_held_as_long_as_it_is_listed() -> None:
+    kept: list[Range] = [Range(0, 10)]
+    holds = RetentionHolds(FixedClock())
+    holds.kept = lambda: kept
+    assert (holds.ranges, holds.since_us) == ([Range(0, 10)], 0)
+    with holds.hold(10, 20, 5):
+        assert (holds.ranges, holds.since_us) == ([Range(0, 20)], 0)
+        kept.clear()
+        assert (holds.ranges, holds.since_us) == ([Range(10, 20)], 5)
+    assert (holds.ranges, holds.since_us) == ([], None)

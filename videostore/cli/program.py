@@ -58,6 +58,8 @@ What is recorded in /data/front-door?
   videostore state --storage /data/front-door
 Cut out ten minutes, exact to the frame:
   videostore export 02:50 03:00 --storage /data/front-door
+See what was in front of the camera at a moment:
+  videostore snapshot 02:50:12 --storage /data/front-door
 Watch the last five minutes:
   videostore play -5m now --storage /data/front-door
 When was this captured, 12 and a half seconds into a clip?
