@@ -6,8 +6,8 @@ and the recording are shared with it. Other users, and `--here`, get the small c
 with an empty environment and an empty PATH.
 
 In both cases it is driven over its socket, as by viam-server: it is started several times, records a painted camera,
-saves a clip and fetches one, and every frame of both clips is checked (as in `make demo`). All files are in one
-temporary directory, which is removed at the end.
+saves a clip and fetches one, every frame of both clips is checked (as in `make demo`), and its page is served. All
+files are in one temporary directory, which is removed at the end.
 """
 
 import argparse
@@ -28,12 +28,16 @@ from pathlib import Path
 import av
 from grpclib import GRPCError
 from grpclib.exceptions import StreamTerminatedError
+from viam.components.camera.client import CameraClient
 
 from scripts.demo import FRAMES_PER_SECOND, NAME, DemoError, record, show_clips, stop, write_log
 from scripts.fakes.painted_camera import PaintedCamera
 from scripts.fakes.viam_server import ROOT, ModuleStartError, Parent
+from videostore.base.constants import WEB_CHILD
 
 READY_WITHIN_S = 2.0
+WEB_PORT = 8690
+PAGE_WITHIN_S = 30.0
 DEBOOTSTRAP_TIMEOUT_S = 900.0
 # Files that a bare system must not have.
 FOREIGN = (
@@ -160,12 +164,14 @@ async def drive(starter: Path, module: Path, output: Path, *, starts: int, secon
             paths = {"storage_path": str(output / "storage"), "upload_path": str(output / "upload")}
             storage = {"size_gb": 1, "segment_seconds": 5, **paths}
             attributes = {"camera": camera.name, "sync": "data-manager", "framerate": FRAMES_PER_SECOND}
-            await parent.add(NAME, {**attributes, "storage": storage})
+            await parent.add(NAME, {**attributes, "storage": storage, "web": {"port": WEB_PORT}})
             client = parent.camera(NAME)
             await record(client, camera, seconds)
-            encoders = {child.cmdline()[0] for child in parent.children()}
+            commands = [child.cmdline() for child in parent.children()]
+            encoders = {command[0] for command in commands if WEB_CHILD not in command}
             print(f"\nEncoding: {', '.join(str(Path(encoder).relative_to(module)) for encoder in sorted(encoders))}")
             await show_clips(client, camera, seconds, output)
+            print(f"\nThe page: {await page_address(client)}")
             stopped_s = await stop(parent)
             if left := parent.leftovers():
                 raise DemoError(f"The module left processes behind: {left}.")
@@ -174,6 +180,18 @@ async def drive(starter: Path, module: Path, output: Path, *, starts: int, secon
             print((output / "module.log").read_text(encoding="utf-8"), file=sys.stderr)
             raise
     print(f"\nThe module ended {stopped_s:.1f} s after SIGTERM and left no process behind.")
+
+
+async def page_address(client: CameraClient) -> str:
+    """Where the page is, once it is served. Raises DemoError if it is not."""
+    deadline = time.monotonic() + PAGE_WITHIN_S
+    while True:
+        status = await client.get_status()
+        if address := status.get("web_address"):
+            return str(address)
+        if time.monotonic() > deadline:
+            raise DemoError(f"The page is not served: {status.get('web_trouble', 'it says nothing')}")
+        await asyncio.sleep(0.2)
 
 
 def run(arguments: argparse.Namespace, work: Path) -> None:
