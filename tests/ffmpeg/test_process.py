@@ -110,6 +110,37 @@ async def test_the_installed_ffmpeg_is_new_enough(binary: str) -> None:
     await check_version(binary)
 
 
+async def test_an_ffmpeg_is_asked_once_and_again_when_it_is_another(tmp_path: Path) -> None:
+    program, asked = tmp_path / "ffmpeg", tmp_path / "asked"
+
+    def install(version: str) -> None:
+        program.write_text(f"#!/bin/sh\necho >> '{asked}'\necho 'ffmpeg version {version} Copyright'\n")
+        program.chmod(0o755)
+
+    install("9.0.2")
+    await check_version(str(program))
+    await check_version(str(program))
+    assert asked.read_text() == "\n"
+    install("4.4")
+    for _ in range(2):
+        with pytest.raises(FFmpegError, match=r"version 4\.4"):
+            await check_version(str(program))
+    assert asked.read_text() == "\n\n"
+    program.unlink()
+    with pytest.raises(FFmpegError):
+        await check_version(str(program))
+
+
+async def test_an_answer_that_failed_is_asked_for_again(tmp_path: Path) -> None:
+    program, ready = tmp_path / "ffmpeg", tmp_path / "ready"
+    program.write_text(f"#!/bin/sh\n[ -e '{ready}' ] || exit 1\necho 'ffmpeg version 9.0.2 Copyright'\n")
+    program.chmod(0o755)
+    with pytest.raises(FFmpegError):
+        await check_version(str(program))
+    ready.touch()
+    await check_version(str(program))
+
+
 async def test_encoders_are_listed_by_name(binary: str) -> None:
     encoders = await list_encoders(binary)
     assert {"libx264", "libx265", "mjpeg"} <= set(encoders)

@@ -6,13 +6,12 @@ import difflib
 import re
 from collections.abc import Collection
 
-from videostore.ffmpeg.process import run_ffmpeg
+from videostore.ffmpeg.process import ask
 
 _OPTION = re.compile(r"^ {0,2}-([A-Za-z][\w.-]*)", re.MULTILINE)
 """Of a demuxer, a protocol or a codec it is indented."""
 _CERTAIN = "probesize"
 """An ffmpeg whose help lacks this has another form of it."""
-_ANSWER_S = 20.0
 
 
 async def unknown_option(binary: str, names: Collection[str]) -> tuple[str, str] | None:
@@ -25,7 +24,7 @@ async def unknown_option(binary: str, names: Collection[str]) -> tuple[str, str]
     """
     if not names:
         return None
-    help = await run_ffmpeg([binary, "-hide_banner", "-loglevel", "error", "-h", "full"], timeout_s=_ANSWER_S)
+    help = await ask(binary, "-hide_banner", "-loglevel", "error", "-h", "full")
     known = set(_OPTION.findall(help.decode(errors="replace")))
     if _CERTAIN not in known:
         return None

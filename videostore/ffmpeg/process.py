@@ -31,6 +31,9 @@ OLDEST_VERSION = (5, 1)
 
 _ANSWER_S = 20.0
 """A machine with slow storage may take this long to load the program."""
+_MOST_TOLD = 16
+"""Answers that are kept. Most processes ask one ffmpeg for two or three."""
+_TOLD: dict[tuple[tuple[int, ...] | None, str, tuple[str, ...]], bytes] = {}
 
 _LEVELS = {
     "panic": logging.CRITICAL,
@@ -89,6 +92,30 @@ def find_ffmpeg() -> str:
     return found
 
 
+async def ask(binary: str, *options: str) -> bytes:
+    """What an ffmpeg tells of itself. It is asked once, and again when its file has changed.
+
+    Raises:
+        FFmpegError: it cannot be run, or fails.
+    """
+    key = await off_loop(_identity, binary), binary, options
+    if key not in _TOLD or key[0] is None:
+        answer = await run_ffmpeg([binary, *options], timeout_s=_ANSWER_S)
+        if len(_TOLD) >= _MOST_TOLD:
+            _TOLD.clear()
+        _TOLD[key] = answer
+    return _TOLD[key]
+
+
+def _identity(binary: str) -> tuple[int, ...] | None:
+    """By which a file is the same program; None if it cannot be told. Blocking."""
+    try:
+        status = os.stat(binary)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 async def check_version(binary: str) -> None:
     """Refuse an ffmpeg that is too old to keep exact times. One built from a checkout has no version and is accepted.
 
@@ -96,7 +123,7 @@ async def check_version(binary: str) -> None:
         FFmpegError: it is another program, is too old, or cannot be run.
     """
     try:
-        answer = await run_ffmpeg([binary, "-version"], timeout_s=_ANSWER_S)
+        answer = await ask(binary, "-version")
     except FFmpegError as error:
         if error.code != "ffmpeg-failed":
             raise
@@ -121,7 +148,7 @@ async def list_encoders(binary: str) -> list[str]:
     Raises:
         FFmpegError: it cannot be run.
     """
-    output = await run_ffmpeg([binary, "-hide_banner", "-loglevel", "error", "-encoders"], timeout_s=_ANSWER_S)
+    output = await ask(binary, "-hide_banner", "-loglevel", "error", "-encoders")
     encoders = []
     for line in output.decode(errors="replace").splitlines():
         words = line.split()
