@@ -17,6 +17,7 @@ from scripts.fakes.painted_camera import ClipCheck, PaintedCamera, check_clip, r
 from scripts.fakes.viam_server import Parent
 from videostore.base.errors import VideoStoreError
 from videostore.base.time_format import format_utc_exact
+from videostore.base.time_parsing import moment_us
 from videostore.remote.call_errors import error_of
 
 NAME = "store"
@@ -91,6 +92,10 @@ class Machine:
 
         async def reached() -> bool:
             try:
+                # The state costs a hundredth of a clip, and is told in seconds.
+                state = await self.command("get-storage-state")
+                if all(moment_us(one["to"], "to", now_us=0) < time_us // US * US for one in state["stored_video"]):
+                    return False
                 answer = await self.command("fetch", from_us=time_us - US, to_us=time_us)
             except GRPCError:
                 return False
