@@ -16,9 +16,10 @@ _REMEMBERED = 1000
 
 
 class Part(NamedTuple):
-    """Some bytes of a segment, and when what they hold is decoded, by the clock of the capture times."""
+    """Some bytes of a segment, and when what they hold was captured."""
 
     start_us: int
+    """Of the frame that is decoded first: players put that at the beginning of a part, also with B frames."""
     end_us: int
     begin_byte: int
     end_byte: int
@@ -67,11 +68,11 @@ class PartTables:
 
 def table_of(content: FragmentedFile) -> PartTable:
     """The parts of a segment's content: one for each fragment."""
-    parts = []
-    for one in content.fragments:
-        start_us = one.decoded_us[0] if one.decoded_us else one.times_us[0]
-        end_us = one.decoded_until_us or one.end_us
-        parts.append(Part(start_us, max(end_us, start_us + 1), one.begin_byte, one.end_byte, one.is_keyed))
+    parts = [Part(one.times_us[0], one.end_us, one.begin_byte, one.end_byte, one.is_keyed) for one in content.fragments]
+    for number in range(len(parts) - 1):
+        one, other = parts[number : number + 2]
+        if one.end_byte == other.begin_byte and one.start_us < other.start_us:
+            parts[number] = one._replace(end_us=other.start_us)
     return PartTable(content.header_bytes, tuple(parts))
 
 

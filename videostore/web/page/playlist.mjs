@@ -13,11 +13,12 @@ export class Playlist {
     this.pieces = [];
     for (const fragment of fragments) {
       const stated = fragment.rawProgramDateTime;
-      if (stated) dated = { us: readDate(stated), start: fragment.start };
+      if (stated) dated = { us: readDate(stated), start: startOf(fragment) };
       if (dated === null) continue;
-      const from = dated.us + Math.round((fragment.start - dated.start) * SECOND_US);
+      const from = dated.us + Math.round((startOf(fragment) - dated.start) * SECOND_US);
       const to = from + Math.round(fragment.duration * SECOND_US);
-      this.pieces.push({ start: fragment.start, end: fragment.start + fragment.duration, from_us: from, to_us: to });
+      const start = startOf(fragment);
+      this.pieces.push({ start, end: start + fragment.duration, from_us: from, to_us: to });
     }
     // How long the last frame of a segment is shown is a guess: it stays until the next one, unless a gap is between.
     this.pieces.forEach((piece, number) => {
@@ -67,3 +68,6 @@ export function readDate(text) {
   const fraction = Number((found[2] ?? "").padEnd(6, "0").slice(0, 6));
   return Date.parse(found[1] + found[3]) * 1000 + fraction;
 }
+
+/** Where the first picture of a fragment lies: hls.js lets the first fragment begin at 0, also if its picture does not. */
+const startOf = (fragment) => (Number.isFinite(fragment.startPTS) ? fragment.startPTS : fragment.start);

@@ -1,0 +1,115 @@
+"""Recordings that are not as ours are coded: B frames, distant keyframes, sizes that change, the Go module's files."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.browser.driver import PageDriver
+from tests.browser.footage import BASE_US, SIZE, Footage, make
+from tests.support.recording import US, picture, record, take_over
+from tests.support.web_server import WebServer, run_web
+from videostore.ffmpeg.process import find_ffmpeg
+from videostore.store.footage_import import import_file
+from videostore.web.recorders import RecorderPlace
+
+LENGTH_S, FPS = 40, 10
+SOUND = ("-f", "lavfi", "-i", f"sine=duration={LENGTH_S}:sample_rate=16000", "-map", "0", "-map", "1", "-c:a", "aac")
+TIMES_US = tuple(BASE_US + number * US // FPS for number in range(LENGTH_S * FPS))
+
+
+def code(path: Path, *coding: str) -> Path:
+    """A file of painted pictures."""
+    images = b"".join(picture(time_us, SIZE) for time_us in TIMES_US)
+    command = [find_ffmpeg(), "-v", "error", "-f", "image2pipe", "-framerate", str(FPS), "-c:v", "mjpeg", "-i", "-"]
+    command += [*coding, "-pix_fmt", "yuv420p"]
+    subprocess.run([*command, str(path)], input=images, check=True, timeout=120)
+    return path
+
+
+def make_imported(directory: Path, *coding: str) -> Footage:
+    """Footage of another camera, as it comes."""
+
+    async def work() -> None:
+        file = code(directory.with_suffix(".mp4"), *coding)
+        await import_file(file, directory, start=BASE_US)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(work())).result()
+    return Footage(directory, TIMES_US)
+
+
+def make_resized(directory: Path) -> Footage:
+    """A camera whose pictures become smaller; the page reads the paint of those as large as before."""
+    footage = make(directory, (0, 20))
+
+    async def work() -> None:
+        times = [BASE_US + 20 * US + number * US // FPS for number in range(100)]
+        await record(directory, times, size=(320, 180), segment_seconds=5)
+        await take_over(directory)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(work())).result()
+    return Footage(directory, footage.times_us)
+
+
+def make_foreign(directory: Path) -> Footage:
+    """A segment as the Go module writes it, at a whole second."""
+    directory.mkdir()
+    second_us = BASE_US // US * US
+    file = code(directory / f"{second_us // US}.mp4", "-c:v", "libx264", "-preset", "veryfast", "-g", "10", "-bf", "0")
+    assert file.exists()
+    return Footage(directory, TIMES_US)
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Footage]:
+    root = tmp_path_factory.mktemp("coded")
+    h264 = ("-c:v", "libx264", "-preset", "veryfast")
+    return {
+        "b-frames": make_imported(root / "b-frames", *h264, "-g", "20", "-bf", "3", "-x264-params", "open-gop=0"),
+        "sound": make_imported(root / "sound", *SOUND, *h264, "-g", "10", "-bf", "0"),
+        "both": make_imported(root / "both", *SOUND, *h264, "-g", "20", "-bf", "3", "-x264-params", "open-gop=0"),
+        "distant": make_imported(root / "distant", *h264, "-g", "120", "-keyint_min", "120", "-bf", "0"),
+        "resized": make_resized(root / "resized"),
+        "foreign": make_foreign(root / "foreign"),
+    }
+
+
+@pytest.fixture(scope="module")
+def coded_server(coded: dict[str, Footage]) -> Iterator[WebServer]:
+    with run_web([RecorderPlace(id, one.directory) for id, one in coded.items()]) as server:
+        yield server
+
+
+@pytest.mark.parametrize("id", ["b-frames", "sound", "both", "distant", "resized"])
+def test_each_moment_shows_its_frame(
+    open_page: Callable[..., PageDriver], coded_server: WebServer, coded: dict[str, Footage], id: str
+) -> None:
+    page = open_page(coded_server, bypass_csp=True)
+    for after_s in (0.03, 3.33, 7.91, 12.049, 19.5, 11.96, 0.51):
+        us = BASE_US + round(after_s * US)
+        page.open_at(us, recorders=id)
+        assert page.painted(id) == coded[id].shown_at(us), after_s
+        assert page.stamp_us(id) == coded[id].shown_at(us) // 1000 * 1000, after_s
+
+
+def test_pictures_of_another_size_are_shown(open_page: Callable[..., PageDriver], coded_server: WebServer) -> None:
+    page = open_page(coded_server, bypass_csp=True).open_at(BASE_US + 25 * US, recorders="resized")
+    assert page.stamp_us("resized") == (BASE_US + 25 * US) // 1000 * 1000
+
+
+def test_a_segment_of_the_go_module_shows_its_frames(
+    open_page: Callable[..., PageDriver], coded_server: WebServer, coded: dict[str, Footage]
+) -> None:
+    page = open_page(coded_server, bypass_csp=True)
+    behind_us = BASE_US % US  # its times begin at the second in its name
+    for after_s in (0.05, 11.15, 29.05):
+        us = BASE_US + round(after_s * US)
+        page.open_at(us - behind_us, recorders="foreign")
+        assert page.painted("foreign") == coded["foreign"].shown_at(us), after_s
