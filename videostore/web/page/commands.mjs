@@ -307,6 +307,7 @@ export class Commands {
 
   fillZones() {
     const { page } = this;
+    find("zones").hidden = page.recorderZone.label(page.now()) === "UTC";
     const label = `recorder's time (${page.recorderZone.label(page.now())})`;
     const radio = (text, utc) =>
       element("button", { type: "button", role: "radio", "aria-checked": String(page.useUtc === utc),

@@ -59,7 +59,9 @@ export function drawLanes(canvas, { view, zone, lanes, playheadUs, marks, nowUs 
     const x = view.x(nowUs, width);
     context.fillStyle = colour.now;
     context.fillRect(x - 1, RULER - 6, 2, height - RULER + 6);
-    context.fillText("now", Math.min(x + 4, width - 26), RULER - 8);
+    const left = Math.min(x + 4, width - 28);
+    context.clearRect(left - 2, 0, 28, RULER - 3);
+    context.fillText("now", left, RULER - 11);
   }
   if (playheadUs !== null) {
     const x = view.x(playheadUs, width);

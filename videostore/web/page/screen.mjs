@@ -99,7 +99,7 @@ export class Screen {
     this.put(`Nothing was recorded at ${zone.time(us)}${why}.`, ways);
     this.after = after;
     say(this.local, `${zone.full(us)}`);
-    say(this.utc, UTC.full(us));
+    say(this.utc, zone.label(us) === "UTC" ? "" : UTC.full(us));
     say(this.note, "no recording");
   }
 
