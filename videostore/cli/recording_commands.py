@@ -85,7 +85,7 @@ def record(
         **EXIT_CODES,
         DONE: "imported, or imported before",
         REFUSED: "wrong arguments, or no file that can be imported",
-        INCOMPLETE: "imported, but a file is cut off or damaged, lacks its sound, or was refused",
+        INCOMPLETE: "imported, but a file is cut off, damaged, without its sound, or refused",
     },
 )
 def import_(
