@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -10,6 +11,7 @@ from videostore.base.files import (
     as_path,
     missing_directories,
     mount_point,
+    open_regular,
     remove_empty_directories,
     rename_to_free,
     sync_directory,
@@ -57,6 +59,18 @@ def test_the_reason_why_a_directory_cannot_be_created_names_what_is_in_its_way(t
     assert why(tmp_path / "link") == f"{tmp_path / 'link'} is a link that leads nowhere"
     assert why(Path("/proc/door/inside")) == "no directory can be created in /proc"
     assert why(tmp_path / ("x" * 300)) == "File name too long"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_only_a_regular_file_is_opened_and_nothing_else_is_waited_for(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "other")
+    with pytest.raises(OSError, match="not a regular file"):
+        open_regular(tmp_path / "other")
+    (tmp_path / "file").write_bytes(b"abc")
+    with open_regular(tmp_path / "file", buffering=1024) as file:
+        assert file.read() == b"abc"
 
 
 def test_a_file_is_forced_to_stable_storage_and_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

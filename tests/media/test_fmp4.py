@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -222,3 +223,12 @@ async def test_thousands_of_nested_boxes_are_refused(tmp_path: Path) -> None:
 async def test_a_file_that_does_not_exist_is_an_error_of_the_system(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_fragments(tmp_path / "none.mp4")
+
+
+@pytest.mark.parametrize("read", [read_fragments, read_ends])
+def test_a_named_pipe_in_place_of_a_segment_is_refused_and_not_waited_for(
+    tmp_path: Path, read: Callable[[Path], FragmentedFile]
+) -> None:
+    os.mkfifo(tmp_path / "segment.mp4")
+    with pytest.raises(OSError, match="not a regular file"):
+        read(tmp_path / "segment.mp4")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from videostore.base.errors import reason_of
 from videostore.base.system import rename_exclusively, sync_data
@@ -100,6 +101,22 @@ def _replace_empty(source: Path, target: Path) -> None:
         os.replace(source, target)
     except OSError:
         target.unlink()
+        raise
+
+
+def open_regular(path: AnyPath, buffering: int = -1) -> BinaryIO:
+    """Open a file to read it. One that another program left in its place, such as a named pipe, would block. Blocking.
+
+    Raises:
+        OSError: it does not exist, is not a regular file, or cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        return os.fdopen(descriptor, "rb", buffering)
+    except BaseException:
+        os.close(descriptor)
         raise
 
 

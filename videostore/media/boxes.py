@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from videostore.base.constants import MIB
+from videostore.base.files import open_regular
 
 MAX_HEADER_BYTES = 16 * MIB
 """Far more than any `moov` or `moof` of a segment: a greater length is garbage."""
@@ -51,7 +52,7 @@ def read_box(file: BinaryIO, begin: int, file_bytes: int) -> Box | None:
 
 def is_cut_off(path: Path) -> bool:
     """Whether a file ends within a box. Blocking."""
-    with path.open("rb", buffering=1024) as file:
+    with open_regular(path, buffering=1024) as file:
         file_bytes, end = path.stat().st_size, 0
         while box := read_box(file, end, file_bytes):
             end = box.end

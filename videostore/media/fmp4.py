@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from videostore.base.constants import US_PER_SECOND
+from videostore.base.files import open_regular
 from videostore.media.agreement import start_times
 from videostore.media.boxes import (
     DAMAGE,
@@ -50,7 +51,7 @@ def read_fragments(path: Path, within_bytes: int | None = None) -> FragmentedFil
         NotOursError: it is not an MP4, or has no `prft` or no complete fragment.
         OSError: the file cannot be read.
     """
-    with path.open("rb", buffering=1024) as file:
+    with open_regular(path, buffering=1024) as file:
         try:
             return _read(file, path, within_bytes=within_bytes)
         except DAMAGE as error:
@@ -67,7 +68,7 @@ def read_ends(path: Path) -> FragmentedFile:
         NotOursError: it is not an MP4, or has no `prft` or no complete fragment.
         OSError: the file cannot be read.
     """
-    with path.open("rb", buffering=4096) as file:
+    with open_regular(path, buffering=4096) as file:
         try:
             if last := _find_last_fragment(file, path.stat().st_size):
                 ends = _read(file, path, last)
