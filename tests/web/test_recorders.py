@@ -17,7 +17,10 @@ from videostore.web.recorders import RecorderPlace, Recorders, slug
         ("Front Door", "front-door"),
         ("Tür 2", "tur-2"),
         ("../../etc", "etc"),
-        ("日本", "recorder"),
+        ("...", "recorder"),
+        ("日本", "recorder-cf2abf"),
+        ("門 1", "1-d80886"),
+        ("庭 1", "1-b4f82c"),
         ("a" * 99, "a" * 60),
     ],
 )

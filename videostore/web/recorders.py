@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import re
 import time
@@ -31,6 +32,7 @@ _LIVE_FOR_S = 2.0
 """How long it is believed whether a recording is in progress."""
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
 _SLUG_CHARS = 60
+_DIGEST_CHARS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +245,14 @@ class Recorders:
 
 
 def slug(name: str) -> str:
-    """A name as addresses write it: `Front Door` is `front-door`."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return _NOT_SLUG.sub("-", plain).strip("-")[:_SLUG_CHARS] or "recorder"
+    """A name as addresses write it: `Front Door` is `front-door`.
+
+    One with letters that have no place there gets a digest of its own: its address, and each link with it, must not
+    depend on what other recorders there are.
+    """
+    decomposed = unicodedata.normalize("NFKD", name)
+    plain = _NOT_SLUG.sub("-", decomposed.encode("ascii", "ignore").decode().lower()).strip("-")[:_SLUG_CHARS]
+    if any(one.isalnum() and not one.isascii() for one in decomposed):
+        digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:_DIGEST_CHARS]
+        return f"{plain or 'recorder'}-{digest}"
+    return plain or "recorder"
