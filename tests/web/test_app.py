@@ -50,3 +50,9 @@ def test_a_guard_decides_over_every_request(recording: Path) -> None:
         assert (answer.status, answer.headers["X-Guarded"]) == (200, "yes")
         assert server.get("nowhere", {"Authorization": "sesame"}).headers["X-Guarded"] == "yes"
         assert server.get("door", {"Authorization": "sesame"}).text == "door"
+
+
+def test_an_address_names_its_methods(web: WebServer) -> None:
+    answer = web.get("api/recorders", method="DELETE")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+    assert (answer.json["error"], answer.json["value"]) == ("method-unknown", "DELETE")

@@ -48,13 +48,22 @@ def test_a_range_of_it_is_sent(
     assert answer.headers["Content-Range"] == f"bytes {begin}-{end - 1}/{len(content)}"
 
 
-def test_a_range_behind_the_end_is_refused(web: WebServer, stored: Path, uri: str) -> None:
-    answer = web.get(uri, {"Range": "bytes=99999999-"})
+@pytest.mark.parametrize("asked", ["99999999-", "9999999999999999999999-", "-0"])
+def test_a_range_behind_the_end_is_refused(web: WebServer, stored: Path, uri: str, asked: str) -> None:
+    answer = web.get(uri, {"Range": f"bytes={asked}"})
     assert (answer.status, answer.headers["Content-Range"]) == (416, f"bytes */{stored.stat().st_size}")
 
 
-def test_what_is_not_a_range_is_passed_over(web: WebServer, stored: Path, uri: str) -> None:
-    assert web.get(uri, {"Range": "lines=1-2"}).body == stored.read_bytes()
+@pytest.mark.parametrize("asked", ["lines=1-2", "bytes=5-3", "bytes=0-1,4-5", "bytes=-", "bytes=a-b", "bytes=--1", ""])
+def test_what_is_not_one_range_is_passed_over(web: WebServer, stored: Path, uri: str, asked: str) -> None:
+    answer = web.get(uri, {"Range": asked})
+    assert (answer.status, answer.body) == (200, stored.read_bytes())
+    assert "Content-Range" not in answer.headers
+
+
+def test_a_range_of_a_file_that_may_have_changed_is_not_sent(web: WebServer, stored: Path, uri: str) -> None:
+    answer = web.get(uri, {"Range": "bytes=0-9", "If-Range": '"of another"'})
+    assert (answer.status, answer.body) == (200, stored.read_bytes())
 
 
 def test_a_connection_is_used_again(web: WebServer, uri: str, stored: Path) -> None:

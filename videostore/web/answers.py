@@ -20,6 +20,7 @@ from videostore.base.errors import (
     VideoStoreError,
 )
 from videostore.base.ranges import Range
+from videostore.web.refusal import Refused
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -81,6 +82,10 @@ async def errors_as_answers(request: web.Request, handler: Handler) -> web.Strea
         return error_answer(error)
     except web.HTTPNotFound:
         return error_answer(RequestError("no-such-page"))
+    except web.HTTPMethodNotAllowed as refused:
+        allowed = ", ".join(sorted(refused.allowed_methods))
+        unknown = RequestError("method-unknown", value=request.method, expected=allowed)
+        raise Refused(unknown, 405, {"Allow": allowed}) from None
 
 
 def _plain(value: object) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping
 from typing import BinaryIO
 
@@ -18,6 +19,7 @@ _PIECE_BYTES = MIB // 2
 _PIECE_WITHIN_S = 60.0
 """A viewer that takes less than a piece in this time, 70 kbit/s, has gone or would never catch up."""
 _TYPE = "video/mp4"
+_RANGE = re.compile(r"bytes=([0-9]{0,40})-([0-9]{0,40})", re.IGNORECASE)
 
 
 async def send_media(
@@ -47,17 +49,11 @@ async def _send(
     answer.content_type = _TYPE
     answer.headers["Accept-Ranges"] = "bytes"
     answer.headers["Cache-Control"] = "private, max-age=3600" if lasting else "no-store"
-    try:
-        asked = request.http_range
-        first, last = asked.start, asked.stop
-    except ValueError:  # not a range of bytes
-        first = last = None
-    if first is not None and first < 0:
-        first = max(0, total + first)
-    first, last = first or 0, total if last is None else min(last, total)
+    asked = _asked(request, total)
+    first, last = (0, total) if asked is None else asked
     if first >= last:
         return web.Response(status=416, headers={"Content-Range": f"bytes */{total}", "Cache-Control": "no-store"})
-    if (first, last) != (0, total) or "Range" in request.headers:
+    if asked is not None:
         answer.set_status(206)
         answer.headers["Content-Range"] = f"bytes {first}-{last - 1}/{total}"
     answer.content_length = last - first
@@ -75,6 +71,21 @@ async def _send(
         at += count
     await answer.write_eof()
     return answer
+
+
+def _asked(request: web.Request, total: int) -> tuple[int, int] | None:
+    """The bytes that a request is about, from the first one to behind the last one, of so many in all.
+
+    None for everything, as RFC 9110 has it (14.2, 13.1.5): nothing is named, what is named is no range or several, or
+    it is asked for only if nothing has changed, which no answer states.
+    """
+    named = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if named is None or "If-Range" in request.headers:
+        return None
+    if not named[1]:
+        return (max(0, total - int(named[2])), total) if named[2] else None
+    first, last = int(named[1]), int(named[2]) if named[2] else total - 1
+    return None if named[2] and last < first else (first, min(last + 1, total))
 
 
 async def _send_piece(
