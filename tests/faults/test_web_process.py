@@ -132,7 +132,7 @@ async def test_a_crowd_of_viewers_costs_the_recorder_no_frame(shared: Machine) -
 
     async def watch() -> None:
         while True:
-            for path in ("/api/recorders", "/metrics", "/", "/no/such/page"):
+            for path in (f"/hls/{NAME}/index.m3u8", "/api/recorders", "/metrics", "/", "/no/such/page"):
                 seen[0] += (await get(port, path))[0] > 0
 
     viewers = [asyncio.create_task(watch()) for _ in range(_VIEWERS)]
