@@ -15,12 +15,12 @@ def test_the_digest_is_that_of_all_packets_in_their_order(count: int) -> None:
     packets = [
         (None if number == 7 else number * 3, dice.randbytes(dice.randint(1, 90_000))) for number in range(count)
     ]
-    expected = hashlib.blake2b(b"h264 1/90000 ", digest_size=16)
+    expected = hashlib.sha256(b"h264 1/90000 ")
     with PacketDigest(b"h264 1/90000 ") as digest:
         for pts, data in packets:
             digest.add(pts, memoryview(data))
             expected.update(f"{pts} {len(data)} ".encode() + data)
-        assert digest.hexdigest() == expected.hexdigest()
+        assert digest.hexdigest() == expected.hexdigest()[:32]
 
 
 def test_no_thread_is_left_if_reading_ends_early() -> None:

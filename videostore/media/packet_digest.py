@@ -15,12 +15,16 @@ _BATCH_BYTES = MIB
 _BATCHES = 8
 """As many wait at most, so that reading does not run ahead by more than 8 MiB and a packet each."""
 
+_DIGITS = 32
+"""So many of it are kept."""
+
 
 class PacketDigest:
     """Owns its thread, as a context manager."""
 
     def __init__(self, beginning: bytes) -> None:
-        self._hash = hashlib.blake2b(beginning, digest_size=16)
+        # Where the processor has instructions for it, more than twice as fast as BLAKE2.
+        self._hash = hashlib.sha256(beginning)
         self._thread = ThreadPoolExecutor(1, "videostore digest")
         self._batch: list[tuple[bytes, memoryview]] = []
         self._batch_bytes = 0
@@ -42,11 +46,11 @@ class PacketDigest:
             self._hand_over()
 
     def hexdigest(self) -> str:
-        """The digest of all packets. Blocking."""
+        """The first 32 digits of the digest of all packets. Blocking."""
         self._hand_over()
         while self._waiting:
             self._waiting.popleft().result()
-        return self._hash.hexdigest()
+        return self._hash.hexdigest()[:_DIGITS]
 
     def _hand_over(self) -> None:
         while len(self._waiting) >= _BATCHES:
