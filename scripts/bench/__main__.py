@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from scripts.bench import answers as bench_answers
 from scripts.bench import archive as bench_archive
+from scripts.bench import footage as bench_footage
 from scripts.bench import pictures as bench_pictures
 from scripts.bench import recording as bench_recording
 from scripts.bench import scale as bench_scale
@@ -33,6 +34,7 @@ PARTS = (
     bench_answers,
     bench_video,
     bench_pictures,
+    bench_footage,
     bench_web,
 )
 ROWS = tuple(dict.fromkeys((*(row for part in PARTS for row in part.ROWS), bench_scale.NAME)))
