@@ -83,6 +83,7 @@ async def _record(urls: Sequence[str], seconds: float) -> Side:
                 places = {"storage_path": f"{directory}/{name}", "upload_path": f"{directory}/upload-{name}"}
                 storage = {"size_gb": 1, "segment_seconds": SEGMENT_S, **places}
                 await parent.add(name, {"source": url, "sync": "data-manager", "storage": storage})
+            await asyncio.wait_for(asyncio.gather(*(_recording(parent, name) for name in names)), TIMEOUT_S)
             await asyncio.sleep(WARM_UP_S)
             module, children = psutil.Process(parent.process.pid), parent.children()
             reading = [one for one in children if "segment" not in one.cmdline()]
@@ -99,6 +100,12 @@ async def _record(urls: Sequence[str], seconds: float) -> Side:
             side = Side(in_module, in_reading, in_writing, _memory_mb([module]), _memory_mb(children))
             await parent.terminate()
     return side
+
+
+async def _recording(parent: Parent, name: str) -> None:
+    """Wait until a component records: at first it reads each frame when it arrives, which lasts some seconds."""
+    while not (await parent.camera(name).get_status(timeout=TIMEOUT_S))["recording"]:  # noqa: ASYNC110
+        await asyncio.sleep(0.5)
 
 
 async def _record_bare(urls: Sequence[str], seconds: float, binary: str) -> Side:

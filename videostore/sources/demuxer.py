@@ -238,7 +238,7 @@ class Demuxer:
             formatted = formatter.format(bytes(packet), bool(packet.is_keyframe))
             if formatted is not None:
                 pts_us = (2 * packet.pts * scale + unit) // (2 * unit)
-                if order is None or order.format != formatted[0]:
+                if order is None or (order.format is not formatted[0] and order.format != formatted[0]):
                     yield from order.rest() if order else ()
                     order = FrameOrder(formatted[0], unsaid=formatter.unsaid, untimed=untimed)
                 frame = CodedFrame(*formatted, pts_us, arrived_us, steps, bool(packet.is_keyframe))
