@@ -25,7 +25,7 @@ from videostore.recording.repeat_buffer import RepeatBuffer
 from videostore.recording.run import Run
 from videostore.recording.syncer import Syncer
 
-_JUDGE_INTERVAL_S, _JUDGE_COPY_INTERVAL_S = 0.25, 1.0
+_JUDGE_INTERVAL_S, _JUDGE_COPY_INTERVAL_S = 0.25, 2.0
 """How often what came out of ffmpeg is compared with what went in: what is not decoded can only be late."""
 
 _NOTHING_YET = "no image has arrived yet"
