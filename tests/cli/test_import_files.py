@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
+from tests.support.clapping import write_clapping
 from tests.support.coding import write_video
 from tests.support.program import Program, exact, summer_time, wait_for
 from tests.support.recording import START_US, US, capture_times
 from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg
+from videostore.media.fmp4 import read_fragments
 
 TIMES = capture_times(4, fps=20)
 
@@ -40,6 +42,15 @@ def test_a_file_is_imported_once_and_exported_exactly(program: Program, video: P
     painted = [frame.captured_us for _, frame in read_clip(program.here / "clip.mp4") if frame]
     assert painted == TIMES[5:50]
     assert sorted(path.name for path in program.here.iterdir()) == ["clip.mp4", "sd"]
+
+
+def test_sound_is_imported_unless_it_is_to_be_left_out(program: Program) -> None:
+    write_clapping(program.here / "phone.mp4", 2)
+    for directory, options in (("with", ()), ("without", ("--no-audio",))):
+        done = program("import", "phone.mp4", "--storage", directory, "--start", exact(START_US), *options)
+        assert (done.code, done.err) == (0, "")
+        (segment,) = (program.here / directory).glob("*.mp4")
+        assert (read_fragments(segment).sound is None) == bool(options)
 
 
 def test_names_tell_the_times_of_several_files(program: Program, video: Path) -> None:
