@@ -62,6 +62,9 @@ class PageDriver:
     def open(self, **words: str) -> PageDriver:
         """Open the page. `words` are those of its address: `at`, `from_`, `to`, `recorders`, `live` …"""
         fragment = urlencode({name.rstrip("_"): value for name, value in words.items()}, safe=":,")
+        if self.page.url.startswith(self.url):
+            # Otherwise nothing is loaded, and what the page shows is what it showed before, for a moment.
+            self.page.goto("about:blank")
         self.page.goto(f"{self.url}#{fragment}" if fragment else self.url)
         self.page.wait_for_selector("figure.screen")
         return self.settle()

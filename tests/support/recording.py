@@ -104,7 +104,7 @@ async def record(
     )
     for one in packets:
         await run.write(one)
-    await run.finish()
+    await run.finish(patient=True)
     return run
 
 
