@@ -10,7 +10,7 @@ import av
 import pytest
 
 from tests.support.recording import START_US, US
-from tests.support.web_server import FOREIGN_S, WebServer
+from tests.support.web_server import FOREIGN_S, WebServer, pieces_of
 from videostore.web.playlists import date_time
 
 INDEX = "hls/front-door/index.m3u8"
@@ -72,6 +72,13 @@ def test_ffmpeg_plays_it(web: WebServer, binary: str, times: list[int]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     frames = [line for line in done.stdout.splitlines() if not line.startswith("#")]
     assert len(frames) == len(times), done.stderr
+
+
+def test_vlc_gets_whole_segments_with_their_headers(web: WebServer) -> None:
+    text = web.get(DAY, {"User-Agent": "VLC/3.0.21 LibVLC/3.0.21"}).text
+    assert "EXT-X-MAP" not in text and "BYTERANGE" not in text
+    assert text.count("#EXT-X-DISCONTINUITY\n") == 3
+    assert all(web.get(f"hls/front-door/{one.address}").body[4:8] == b"ftyp" for one in pieces_of(text))
 
 
 def test_a_range_without_an_end_leads_to_a_playlist_that_does_not_end(web: WebServer) -> None:

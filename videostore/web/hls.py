@@ -10,10 +10,19 @@ from videostore.base.ranges import Range
 from videostore.store.viewing import SegmentKey
 from videostore.web.media import send_media
 from videostore.web.playlists import TYPE
-from videostore.web.range_playlists import MOST_SEGMENTS, Growing, growing_playlist, lead_to_growing, whole_playlist
+from videostore.web.range_playlists import (
+    MOST_SEGMENTS,
+    Growing,
+    growing_playlist,
+    lead_to_growing,
+    simple_playlist,
+    whole_playlist,
+)
 from videostore.web.recorders import Recorder, Recorders
 from videostore.web.times import Query, bound, checked_range, now_us, number
 
+_SIMPLE_PLAYER = "VLC/"
+"""How a player names itself that plays no second segment by the playlists of the others."""
 _RECENT_US = 2 * 3600 * US_PER_SECOND
 """A range that begins so late grows at its own address, with the parts of all its segments."""
 
@@ -35,7 +44,8 @@ class HlsRoutes:
 
     async def playlist(self, request: web.Request) -> web.StreamResponse:
         """The playlist of a range, or the live one."""
-        text = await _playlist(self._recorder_of(request), request.query)
+        simple = request.headers.get("User-Agent", "").startswith(_SIMPLE_PLAYER)
+        text = await _playlist(self._recorder_of(request), request.query, simple=simple)
         return web.Response(text=text, content_type=TYPE, headers={"Cache-Control": "no-store"})
 
     async def segment(self, request: web.Request) -> web.StreamResponse:
@@ -64,7 +74,7 @@ def _key_of(request: web.Request) -> SegmentKey:
     return key
 
 
-async def _playlist(recorder: Recorder, query: Query) -> str:
+async def _playlist(recorder: Recorder, query: Query, *, simple: bool) -> str:
     from_us = bound(query, "from")
     to_us = bound(query, "to", from_us)
     if from_us is None and to_us is None:
@@ -85,5 +95,7 @@ async def _playlist(recorder: Recorder, query: Query) -> str:
             return await lead_to_growing(viewing, from_us, to_us)
         all_parts = Growing(parts_from_us=0, wholes=0)
         return await growing_playlist(viewing, recorder.tables, from_us, to_us, all_parts, ended=False)
+    if simple:
+        return await simple_playlist(viewing, Range(from_us, to_us))
     at_us = bound(query, "at")
     return await whole_playlist(viewing, recorder.tables, Range(from_us, to_us), from_us if at_us is None else at_us)

@@ -21,6 +21,8 @@ class Entry:
     header_bytes: int | None
     """None if that is not known: then the whole segment is one piece, and the server finds its bytes."""
     part: Part
+    with_header: bool = False
+    """Whether it is a whole segment with its header in it: VLC takes only the first `EXT-X-MAP` of a playlist."""
 
 
 def entry_uri(entry: Entry) -> str:
@@ -29,6 +31,8 @@ def entry_uri(entry: Entry) -> str:
     Each part has its own address: newer versions of ffmpeg ask for touching ranges of one address at once, and play
     only the first of them.
     """
+    if entry.with_header:
+        return f"{entry.key}.mp4"
     return f"{entry.key}.mp4?{entry.part.begin_byte}" if entry.header_bytes is not None else f"{entry.key}.m4s"
 
 
@@ -59,9 +63,9 @@ def _entry_lines(entries: Iterable[Entry]) -> list[str]:
         part = one.part
         if last is None or last.key != one.key:
             lines += ["#EXT-X-DISCONTINUITY"] if last is not None else []
-            if one.header_bytes is None:
+            if one.header_bytes is None and not one.with_header:
                 lines.append(f'#EXT-X-MAP:URI="{one.key}.init.mp4"')
-            else:
+            elif one.header_bytes is not None:
                 lines.append(f'#EXT-X-MAP:URI="{one.key}.mp4",BYTERANGE="{one.header_bytes}@0"')
         lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time(part.start_us)}")
         lines.append(f"#EXTINF:{(part.end_us - part.start_us) / US_PER_SECOND:.6f},")

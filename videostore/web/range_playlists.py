@@ -7,7 +7,7 @@ decided once, and told by its address, from where on it has all parts, and how m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError
@@ -54,6 +54,15 @@ async def whole_playlist(viewing: Viewing, tables: PartTables, asked: Range, at_
             table = await tables.read(one)
         entries += _within(one, table, asked)
     return playlist(entries, ended=True)
+
+
+async def simple_playlist(viewing: Viewing, asked: Range) -> str:
+    """The same of whole segments, each with its header, for players that take one header at most.
+
+    Raises:
+        RequestError: it would be too long.
+    """
+    return playlist([replace(_whole(one), with_header=True) for one in await _segments(viewing, asked)], ended=True)
 
 
 async def lead_to_growing(viewing: Viewing, from_us: int, to_us: int | None) -> str:
