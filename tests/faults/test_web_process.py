@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import re
@@ -175,6 +176,10 @@ async def test_a_port_that_is_taken_and_a_password_that_is_missing_are_told_and_
     assert (await get(port, "/metrics"))[0] == 401 and (await get(port, "/healthz"))[0] == 200
     assert (await get(port, "/metrics", "Authorization: Basic OmEgc2VjcmV0IHdvcmQ="))[0] == 200
     assert not any(PASSWORD in " ".join([*line]) for line in map(command_and_environment, servers(machine)))
+    wrong = base64.b64encode(b"any:another word").decode()
+    assert (await get(port, "/metrics", f"Authorization: Basic {wrong}"))[0] == 401
+    told = "\tA wrong password came from 127.0.0.1."
+    await machine.until(lambda: any(line.message.endswith(told) for line in machine.parent.logs))
     assert not any(PASSWORD in line.message for line in machine.parent.logs)
     await machine.parent.remove(NAME)
 

@@ -92,6 +92,30 @@ async def test_two_that_differ_are_refused_and_both_are_named() -> None:
     assert house.refused("yard", ELSEWHERE) is None and house.refused("yard", None) is None
 
 
+@pytest.mark.parametrize(
+    ("host", "other", "meet"),
+    [
+        ("127.0.0.1", "localhost", True),
+        ("localhost", "::1", True),
+        ("0.0.0.0", "127.0.0.1", True),
+        ("0.0.0.0", "localhost", True),
+        ("::", "::1", True),
+        ("127.0.0.1", "::1", False),
+        ("0.0.0.0", "::", False),
+        ("::", "127.0.0.1", False),
+        ("192.0.2.1", "localhost", False),
+    ],
+)
+async def test_hosts_that_are_written_differently_may_be_the_same_address(host: str, other: str, meet: bool) -> None:
+    for first, second in ((host, other), (other, host)):
+        house = House()
+        house.add("door", WebConfig(first, 8600))
+        sentence = house.refused("yard", WebConfig(second, 8600))
+        assert (sentence is not None) is meet
+        assert sentence is None or "differ in host" in sentence
+        assert house.refused("yard", WebConfig(second, 8601)) is None
+
+
 async def test_the_order_of_hosts_does_not_matter() -> None:
     house = House()
     house.add("door", WebConfig("::", 1, password_env="P", hosts=("a", "b")))

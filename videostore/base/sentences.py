@@ -35,7 +35,7 @@ CONFIG = {
     " Write it to a file and name that in {other:attribute}, or name a variable of the environment in"
     " {variable:attribute}.",
     "web-two-passwords": "{attribute:the attribute} and {other:attribute} are both set. Leave out one of them.",
-    "web-differs": "The attribute web of {name:value} and that of {other:value} name the same host and port,"
+    "web-differs": "The attribute web of {name:value} and that of {other:value} use the same port of this machine,"
     " {address}, but differ in {differing}. Make them the same, or choose another port.",
     "password-unreadable": "The password cannot be read from {path:path}: {reason:reason}.",
     "password-not-safe": "The password in {path:path} is not safe: {reason:reason}. The file must belong to the user"

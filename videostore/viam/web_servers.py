@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import itertools
 import logging
 from collections.abc import Callable, Iterator
@@ -16,6 +17,9 @@ from videostore.viam.web_process import ShownRecorder, WebProcess
 
 _CLAIMED_US = 60 * US_PER_SECOND
 """A config that was checked, and not used since, counts for so long: viam-server tries one again after 5 s."""
+
+_ALL = {"0.0.0.0": 4, "::": 6}  # noqa: S104 (only compared)
+"""Hosts that stand for all addresses, of one version of IP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +86,9 @@ class WebServers:
                 raise _error(name, other, web, differing[0])
 
     def _leader(self, web: WebConfig) -> str:
-        """The first recorder with the host and port of a config; one that runs comes before those that ask to."""
-        place = (web.host, web.port)
-        running = (name for name in self._claims if name in self._joined and _place_of(self._joined[name]) == place)
-        asking = (name for name, (its, _) in self._claims.items() if _place_of(its) == place)
+        """The first recorder with the address of a config; one that runs comes before those that ask to."""
+        running = (name for name in self._claims if name in self._joined and _is_shared(self._joined[name], web))
+        asking = (name for name, (its, _) in self._claims.items() if _is_shared(its, web))
         return next(itertools.chain(running, asking))
 
     def join(self, recorder: ShownRecorder, web: WebConfig) -> None:
@@ -151,18 +154,37 @@ class WebServers:
         return str(_error(name, other, web, _differing(web, its)))
 
 
-def _place_of(web: WebConfig) -> tuple[str, int]:
-    return web.host, web.port
+def _is_shared(one: WebConfig, other: WebConfig) -> bool:
+    """Whether two name the same port of the same address, which only one server can have."""
+    return one.port == other.port and (_meet(one.host, other.host) or _meet(other.host, one.host))
 
 
 def _differing(one: WebConfig, other: WebConfig) -> list[str]:
-    """In what two differ that have the same host and port; nothing if they do not share them."""
-    if _place_of(one) != _place_of(other):
-        return []
-    return list(_differences(one, other))
+    """In what two differ that name the same port of the same address; nothing if they do not."""
+    return list(_differences(one, other)) if _is_shared(one, other) else []
+
+
+def _meet(host: str, other: str) -> bool:
+    """Whether one host includes the other. Of a name that is not of this kind only the system knows what it means."""
+    if host == other:
+        return True
+    address = _address(other)
+    if host in _ALL:
+        return other not in _ALL and (address is None or address.version == _ALL[host])
+    return host == "localhost" and address is not None and str(address) in ("127.0.0.1", "::1")
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """None for a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def _differences(one: WebConfig, other: WebConfig) -> Iterator[str]:
+    if one.host != other.host:
+        yield "host"
     if one.password_file != other.password_file:
         yield "password_file"
     if one.password_env != other.password_env:

@@ -50,7 +50,7 @@ def main() -> NoReturn:
     share_memory()
     if os.nice(0) < CUT_NICENESS:  # the system has no program for it
         lower_priority()
-    logging.basicConfig(handlers=[_Handler()], level=logging.INFO)
+    logging.basicConfig(handlers=[_Handler()], level=logging.INFO, format="%(message)s")
     code = 1
     try:
         asyncio.run(_main())
