@@ -13,7 +13,7 @@ from tests.support.recording import LOGGER, START_US, US
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.store.store import VideoStore
-from videostore.web.days import days_of, stored_by_day
+from videostore.web.days import day_of, days_of, stored_by_day
 
 
 @pytest.fixture
@@ -32,6 +32,7 @@ def us(*utc: int) -> int:
 @pytest.mark.usefixtures("berlin")
 def test_a_day_begins_at_midnight_of_the_recorder_whatever_its_length() -> None:
     days = dict(days_of(Range(us(2026, 10, 24, 12), us(2026, 10, 26, 12))))
+    assert [day_of(one.from_us) for one in days.values()] == list(days)
     assert list(days) == ["2026-10-24", "2026-10-25", "2026-10-26"]
     assert days["2026-10-25"] == Range(us(2026, 10, 24, 22), us(2026, 10, 25, 23))  # 25 hours
     assert days["2026-10-26"].to_us - days["2026-10-26"].from_us == 24 * 3600 * US

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from aiohttp import web
 
 import videostore
 from videostore.web.answers import json_answer
-from videostore.web.days import stored_by_day
+from videostore.web.days import day_of, stored_by_day
 from videostore.web.health import health_of
 from videostore.web.recorders import Recorder, Recorders
 from videostore.web.times import bound, checked_range, now_us, number, required_range
@@ -105,8 +106,10 @@ class ApiRoutes:
     async def days(self, request: web.Request) -> web.StreamResponse:
         """How much is stored of each day."""
         viewing = (await self._recorder_of(request).store())._viewing
-        stored = await stored_by_day(viewing, required_range(request.query))
-        return json_answer({"days": {name: {"seconds": seconds, "events": 0} for name, seconds in stored.items()}})
+        asked = required_range(request.query)
+        stored = await stored_by_day(viewing, asked)
+        events = Counter(day_of(one.at_us) for one in await viewing.events(asked))
+        return json_answer({"days": {name: {"seconds": stored[name], "events": events[name]} for name in stored}})
 
     async def frames(self, request: web.Request) -> web.StreamResponse:
         """When the frames of a range were captured."""

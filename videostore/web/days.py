@@ -51,5 +51,10 @@ def days_of(asked: Range) -> Iterator[tuple[str, Range]]:
         day = following
 
 
+def day_of(time_us: int) -> str:
+    """The name of the day of a time."""
+    return f"{datetime.fromtimestamp(time_us // US_PER_SECOND):%Y-%m-%d}"
+
+
 def _us(local: datetime) -> int:
     return round(local.timestamp()) * US_PER_SECOND
