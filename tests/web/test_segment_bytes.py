@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import av
 import pytest
 
 from tests.support.recording import US
-from tests.support.web_server import FOREIGN_S, WebServer
+from tests.support.web_server import FOREIGN_S, WebServer, run_web
 
 
 def test_a_segment_of_the_go_module_is_played_as_fragments(web: WebServer) -> None:
@@ -30,3 +33,17 @@ def test_its_frames_are_all_there(web: WebServer, tmp_path_factory: pytest.TempP
 def test_a_segment_that_is_not_there_is_gone(web: WebServer, key: str, form: str) -> None:
     answer = web.get(f"hls/front-door/{key}.{form}")
     assert (answer.status, answer.json["error"]) == (404, "segment-gone")
+
+
+def test_a_segment_whose_header_is_destroyed_is_a_gap_to_players(recording: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "damaged"
+    shutil.copytree(recording, directory)
+    segment = min(directory.glob("*.mp4"))
+    from_us = int(segment.stem) * US
+    with run_web([directory]) as server:
+        piece = server.pieces(f"hls/damaged/index.m3u8?from_us={from_us}&to_us={from_us + US}")[0]
+        with segment.open("r+b") as file:
+            file.write(bytes(600))
+        for _ in range(3):
+            answer = server.get(f"hls/damaged/{piece.uri}")
+            assert (answer.status, answer.json["error"]) == (404, "moment-unreadable")

@@ -92,3 +92,25 @@ async def test_an_address_that_stands_for_all_is_told_as_one_that_can_be_opened(
         assert host != "0.0.0.0"
         reply = await Served(int(port), FixedClock()).send(b"GET / HTTP/1.0\r\n\r\n", host)
         assert reply.endswith(b"here")
+
+
+async def test_a_request_ends_with_its_client() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: web.Request) -> web.Response:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    app = application()
+    app.router.add_get("/long", answer)
+    async with serve(app, "127.0.0.1", 0) as url:
+        port = int(url.rstrip("/").rpartition(":")[2])
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /long HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        await asyncio.wait_for(begun.wait(), 60)
+        writer.close()
+        await asyncio.wait_for(ended.wait(), 60)

@@ -17,6 +17,7 @@ from videostore.base.errors import (
     RequestError,
     TooLargeError,
     UnknownSaveError,
+    UnreadableRangeError,
     VideoStoreError,
 )
 from videostore.base.ranges import Range
@@ -39,6 +40,7 @@ _STATUS_BY_CODE = {
 _STATUS_BY_CLASS: tuple[tuple[type[VideoStoreError], int], ...] = (
     (NothingStoredError, 404),
     (UnknownSaveError, 404),
+    (UnreadableRangeError, 404),
     (TooLargeError, 413),
     (NoRoomError, 507),
     (RequestError, 400),

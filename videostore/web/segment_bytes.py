@@ -17,7 +17,7 @@ from typing import BinaryIO
 import ffmpeg
 
 from videostore.base.constants import CUT_NICENESS, MIB
-from videostore.base.errors import RequestError
+from videostore.base.errors import FFmpegError, RequestError, UnreadableRangeError
 from videostore.base.tasks import off_loop
 from videostore.clips.turns import Turns
 from videostore.ffmpeg.process import run_ffmpeg
@@ -28,6 +28,7 @@ _REWRITTEN_BYTES = 64 * MIB
 """Kept in memory: about eight segments of 30 s at 2 Mbit/s."""
 _LARGEST_BYTES = 256 * MIB
 _REWRITE_WITHIN_S = 30.0
+_DAMAGED_KNOWN = 1000
 _AT_ONCE = 2
 _MOST_WAITING = 32
 _FRAGMENTED = "+frag_keyframe+empty_moov+delay_moov+default_base_moof"
@@ -54,13 +55,14 @@ class SegmentBytes:
         self._binary = binary
         self._turns = Turns(_AT_ONCE, _MOST_WAITING, _REWRITE_WITHIN_S)
         self._rewritten: OrderedDict[SegmentKey, bytes] = OrderedDict()
+        self._damaged: OrderedDict[SegmentKey, None] = OrderedDict()
 
     async def open(self, key: SegmentKey) -> SegmentFile:
         """The bytes of a segment.
 
         Raises:
             RequestError: it is gone, or cannot be read.
-            FFmpegError: it is of another program, and its frames cannot be copied.
+            FFmpegError: it is of another program, and ffmpeg cannot be run, or not in time.
         """
         for _ in range(2):  # it may be closed, and get its name, between the look-up and this
             path = await self._viewing.path_of(key)
@@ -78,14 +80,14 @@ class SegmentBytes:
         raise RequestError("segment-gone")
 
     async def _rewrite(self, key: SegmentKey, path: Path) -> SegmentFile:
+        if key in self._damaged:  # players ask again and again
+            raise UnreadableRangeError("moment-unreadable", at_us=key.start_us)
         async with self._turns.turn():
             data = self._rewritten.get(key)
             if data is None:
                 if (await off_loop(path.stat)).st_size > _LARGEST_BYTES:
                     raise RequestError("segment-gone")
-                data = await run_ffmpeg(
-                    _command(self._binary, path), niceness=CUT_NICENESS, timeout_s=_REWRITE_WITHIN_S
-                )
+                data = await self._copy(key, path)
                 self._rewritten[key] = data
                 while len(self._rewritten) > 1 and sum(map(len, self._rewritten.values())) > _REWRITTEN_BYTES:
                     self._rewritten.popitem(last=False)
@@ -96,6 +98,18 @@ class SegmentBytes:
         if header_bytes is None:
             raise RequestError("segment-gone")
         return SegmentFile(file, len(data), header_bytes, in_memory=True)
+
+    async def _copy(self, key: SegmentKey, path: Path) -> bytes:
+        command = _command(self._binary, path)
+        try:
+            return await run_ffmpeg(command, niceness=CUT_NICENESS, timeout_s=_REWRITE_WITHIN_S)
+        except FFmpegError as error:
+            if error.code != "ffmpeg-failed":
+                raise
+            self._damaged[key] = None
+            if len(self._damaged) > _DAMAGED_KNOWN:
+                self._damaged.popitem(last=False)
+            raise UnreadableRangeError("moment-unreadable", at_us=key.start_us) from error
 
 
 def open_file(path: Path) -> SegmentFile:

@@ -41,7 +41,11 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str
         )
     try:
         runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=_END_S, logger=logging.getLogger("videostore.web")
+            app,
+            access_log=None,
+            shutdown_timeout=_END_S,
+            logger=logging.getLogger("videostore.web"),
+            handler_cancellation=True,  # what a viewer who went away asked for must keep no other waiting
         )
         await runner.setup()
         try:
