@@ -11,12 +11,13 @@ from pathlib import Path
 
 from tests.support.checkout import ROOT
 
-NEEDED = ("Makefile", "setup.cfg", "setup.py", "pyproject.toml")
+NEEDED = ("Makefile", "setup.cfg", "setup.py", "pyproject.toml", "scripts/page/package-lock.json")
 
 
 def test_a_setup_that_fails_can_be_run_again_and_replaces_an_unfinished_environment(tmp_path: Path) -> None:
     for name in NEEDED:
-        shutil.copy(ROOT / name, tmp_path)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
     venv.create(tmp_path / ".venv")
     leftover = tmp_path / ".venv/leftover"
     leftover.touch()

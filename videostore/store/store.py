@@ -204,6 +204,8 @@ class VideoStore(StoreReading):
         if self._read_only and not wait:
             raise RequestError("read-only-save")
         accepted_us = self._clock.wall_us()
+        if accepted_us == asked.to_us:
+            accepted_us += 1  # only the save of an event is as old as its end, for which it waits
         save = SaveJob("", str(directory), asked.from_us, asked.to_us, metadata, accepted_us, container=container)
         if not self._read_only:
             await self._run_request(self._check_room(asked, wait))
