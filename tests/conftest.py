@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,11 @@ from videostore.storage.reconciler import Reconciler
 # A busy machine makes single examples slow: no property has a deadline.
 settings.register_profile("videostore", deadline=None)
 settings.load_profile("videostore")
+
+# Programs that are started inherit it if this signal is ignored, as it is in the background of a shell without job
+# control: `record` would not end by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
