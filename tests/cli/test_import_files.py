@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,13 @@ import pytest
 from scripts.fakes.painted_camera import read_clip
 from tests.support.clapping import write_clapping
 from tests.support.coding import write_video
-from tests.support.program import Program, exact, summer_time, wait_for
+from tests.support.program import Program, exact, summer_time, wait_for, wait_until
 from tests.support.recording import START_US, US, capture_times
 from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg
 from videostore.media.fmp4 import read_fragments
+from videostore.media.footage import survey
+from videostore.media.import_tag import read_import
+from videostore.storage.import_stage import STAGE
 
 TIMES = capture_times(4, fps=20)
 
@@ -101,8 +106,38 @@ def test_ctrl_c_leaves_nothing_of_a_file(program: Program, video: Path) -> None:
         os.kill(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, b"", b"")
-    assert [path.name for path in (program.here / "sd").iterdir() if path.suffix != ".db"] == []
+    assert not (program.here / "sd").exists()
     assert program("import", video, "--storage", "sd", "--start", exact(START_US)).code == 0
+
+
+def test_a_kill_at_any_moment_leaves_nothing_that_the_next_import_does_not_complete_or_remove(program: Program) -> None:
+    video, times = program.here / "long.mp4", [START_US + number * US for number in range(90)]
+    write_video(video, "h264", times, gop=5)
+    digest = survey(video, lambda _: None, lambda: False).digest
+    directory = program.here / "sd"
+
+    def kill_at(moment: Callable[[], bool]) -> None:
+        with program.start("import", video, "--storage", "sd", "--start", exact(START_US)) as process:
+            wait_until(lambda: moment() or process.poll() is not None)
+            process.kill()
+
+    staged, stored = directory / STAGE, [directory / "index.sqlite.db", directory / STAGE]
+    for moment in (
+        lambda: any(path.exists() for path in stored),
+        lambda: bool(list(staged.glob("*-000000.open"))),
+        lambda: bool(list(staged.glob("*-000001.open"))),
+        lambda: bool(list(directory.glob("*.open"))),
+        lambda: bool(list(directory.glob("*.mp4"))),
+    ):
+        kill_at(moment)
+        # What is in the directory is whole and tells its file.
+        assert {read_import(one) for one in directory.glob("*.[om]p*")} <= {digest}
+        done = program("import", video, "--storage", "sd", "--start", exact(START_US))
+        assert done.code == 0, done.err
+        assert not staged.exists() and not list(directory.glob("*.open"))
+        painted = [time_us for one in sorted(directory.glob("*.mp4")) for time_us in read_fragments(one).times_us]
+        assert painted == times
+        shutil.rmtree(directory)
 
 
 def test_a_refused_file_does_not_keep_the_others_out(program: Program, video: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.support.coding import write_video
 from tests.support.recording import START_US, US, capture_times
 from videostore.base.errors import RequestError
 from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
-from videostore.media.footage import Footage, survey
+from videostore.media.footage import Footage, survey, survey_beginning
 
 TIMES = capture_times(3, fps=20, seed=None)
 
@@ -31,6 +32,31 @@ def test_frames_and_times_are_those_of_the_file(tmp_path: Path, codec: str, suff
     assert found.length_us == pytest.approx(TIMES[-1] - TIMES[0], abs=1000)
     assert found.longest_us == pytest.approx(US / 20, abs=1000)
     assert 0 < found.size_bytes < path.stat().st_size
+
+
+@pytest.mark.parametrize(("suffix", "b_frames"), [(".mp4", 0), (".mkv", 2), (".ts", 2)])
+def test_the_first_packets_tell_how_a_file_begins_and_the_header_how_long_it_is(
+    tmp_path: Path, suffix: str, b_frames: int
+) -> None:
+    path = tmp_path / f"video{suffix}"
+    times = capture_times(30, fps=30, seed=None)
+    write_video(path, "h264", times, b_frames=b_frames)
+    beginning, whole = survey_beginning(path), look(path)
+    assert beginning.frames < whole.frames == len(times)
+    assert beginning.begins_like(whole)
+    assert beginning.length_us == pytest.approx(whole.length_us, abs=200_000)
+
+
+def test_a_beginning_is_not_that_of_a_file_with_a_gap_or_another_first_frame(tmp_path: Path) -> None:
+    path, other = tmp_path / "video.mp4", tmp_path / "other.mp4"
+    times = [START_US + number * 50_000 for number in (*range(700), *range(2000, 2100))]
+    write_video(path, "h264", times)
+    whole = look(path)
+    assert len(whole.gaps_us) == 1 and not survey_beginning(path).gaps_us
+    assert not survey_beginning(path).begins_like(whole)
+    write_video(other, "h264", TIMES)
+    late = replace(look(other), first_us=50_000)
+    assert not late.begins_like(look(other))
 
 
 async def test_what_cannot_be_stored_as_it_is_says_why(tmp_path: Path) -> None:

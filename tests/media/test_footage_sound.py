@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,13 @@ def test_what_begins_before_the_first_frame_is_told_apart() -> None:
     assert kept.times_us == (1024, 2048) and from_us == 512
     kept, from_us = sound.beginning(5000)
     assert kept.times_us == () and from_us is not None and 2048 < from_us <= 5000
+
+
+def test_a_beginning_of_sound_is_that_of_the_whole_if_it_tells_what_is_left_out() -> None:
+    whole = FootageSound(1, "aac", True, (-1024, 0, 1024, 2048, 3072), 100)
+    beginning = replace(whole, times_us=whole.times_us[:4], size_bytes=80)
+    assert beginning.begins_like(whole, 512)
+    assert not beginning.begins_like(whole, 3000)  # what begins then has not been seen
+    assert not replace(beginning, codec="opus").begins_like(whole, 512)
+    assert not beginning.begins_like(replace(whole, fault="its times go back"), 512)
+    assert not beginning.begins_like(replace(whole, times_us=(-1024, 1024)), 512)

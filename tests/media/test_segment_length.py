@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import av
@@ -61,6 +62,16 @@ async def test_a_fragment_of_one_frame_can_be_shortened_too(tmp_path: Path) -> N
     assert [len(one.times_us) for one in content.fragments] == [1, 1]
     assert write_length(path, content, times[-1] + 20_000)
     assert read_fragments(path).end_us == times[-1] + 20_000
+
+
+async def test_a_length_that_is_stated_already_is_not_written_again(tmp_path: Path) -> None:
+    path, content = await segment(tmp_path, fps=30)
+    until_us = content.times_us[-1] + 33_333
+    assert write_length(path, content, until_us)
+    os.utime(path, ns=(0, 0))
+    assert not write_length(path, content, until_us)
+    assert not write_length(path, read_fragments(path), until_us)
+    assert path.stat().st_mtime_ns == 0
 
 
 @pytest.mark.parametrize("length_us", [-US, 0, US, 5000 * US])

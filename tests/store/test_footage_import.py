@@ -14,6 +14,7 @@ from tests.support.coding import write_video
 from tests.support.recording import LOGGER, SMALL, START_US, US, capture_times, record, take_over, until
 from videostore.base.errors import ConfigError, NoRoomError, RequestError, VideoStoreError
 from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg, run_ffmpeg
+from videostore.media.footage import survey_beginning
 from videostore.media.segment import probe
 from videostore.storage.archive import Archive
 from videostore.storage.directory_lock import DirectoryLock
@@ -194,8 +195,7 @@ async def test_an_import_that_is_cancelled_leaves_nothing(tmp_path: Path, monkey
         importing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await importing
-    assert segments(directory) == []
-    await assert_intact(directory)
+    assert not directory.exists()
     assert not (await import_file(path, directory, start=START_US)).known
 
 
@@ -225,6 +225,48 @@ async def test_what_a_kill_left_is_completed(tmp_path: Path) -> None:
     assert not done.known
     assert segments(directory) == names
     assert {probe(directory / name).run_us for name in names} == {START_US}
+    await assert_intact(directory)
+
+
+async def test_two_imports_of_a_file_at_once_give_one_recording(tmp_path: Path) -> None:
+    path, directory = tmp_path / "video.mp4", tmp_path / "sd"
+    write_video(path, "h264", TIMES)
+    both = await asyncio.gather(
+        *(import_file(path, directory, start=START_US) for _ in range(2)), return_exceptions=True
+    )
+    done = [one for one in both if isinstance(one, ImportedFile)]
+    refused = [one.code for one in both if isinstance(one, VideoStoreError)]
+    assert done and refused == ["import-while-recording"] * (2 - len(done))
+    names = segments(directory)
+    again = await import_file(path, directory, start=START_US)
+    assert again.known and again.captured == done[0].captured
+    assert segments(directory) == names
+    await assert_intact(directory)
+
+
+async def test_nothing_is_written_of_a_file_that_is_stored_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, ran = tmp_path / "sd", tmp_path / "ran"
+    path, _ = await write_and_import(directory, TIMES)
+    script = tmp_path / "ffmpeg"
+    script.write_text(f"#!/bin/sh\ntouch '{ran}'\nexec '{find_ffmpeg()}' \"$@\"\n")
+    script.chmod(0o755)
+    monkeypatch.setenv(BINARY_VARIABLE, str(script))
+    assert (await import_file(path, directory, start=START_US)).known and not ran.exists()
+    await import_file(path, tmp_path / "other", start=START_US)
+    assert ran.exists()
+
+
+async def test_what_turns_out_only_at_the_end_of_a_file_is_stored_as_it_is(tmp_path: Path) -> None:
+    """The beginning, by which the writing starts, tells of no gap and no other format."""
+    directory = tmp_path / "sd"
+    times = [START_US + number * 50_000 for number in (*range(700), *range(2000, 2100))]
+    path, done = await write_and_import(directory, times)
+    assert not survey_beginning(path).gaps_us and len(done.gaps) == 1
+    async with VideoStore.open(directory) as store:
+        ranges = (await store.state()).ranges
+    assert [one.from_us - START_US for one in ranges] == [0, 100 * US]
     await assert_intact(directory)
 
 

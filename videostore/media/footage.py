@@ -10,7 +10,7 @@ import stat
 import statistics
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from videostore.base.constants import CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR, US_P
 from videostore.base.errors import RequestError, reason_of
 from videostore.media.footage_sound import FootageSound, SoundSurvey
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
+from videostore.media.import_tag import UNKNOWN_DIGEST
 from videostore.media.packet_digest import PacketDigest
 from videostore.media.recovery_point import recovers_later
 
@@ -37,6 +38,8 @@ _COVER = av.stream.Disposition.attached_pic
 _CHANGES = "its format changes in the middle"
 _REPORT_EVERY = 256
 """Packets between two reports of the progress."""
+_BEGINNING_PACKETS = 512
+"""So many tell how a file begins. No decoder holds so many frames back because of their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,14 @@ class Footage:
         """From the first frame that can be decoded to the last."""
         return self.last_us - self.first_us
 
+    def begins_like(self, other: Footage) -> bool:
+        """Whether the same is written of both, if no more is known of one than how it begins."""
+        return (
+            not (self.uncopyable or other.uncopyable)
+            and len(self.stretches_us) == len(other.stretches_us) == 1
+            and (self.codec, self.begin_us, self.first_us) == (other.codec, other.begin_us, other.first_us)
+        )
+
 
 def survey(path: Path, on_progress: Callable[[float], None], is_over: Callable[[], bool]) -> Footage:
     """Read all coded frames of a file, without decoding them. Blocking; it ends early when `is_over`.
@@ -92,6 +103,21 @@ def survey(path: Path, on_progress: Callable[[float], None], is_over: Callable[[
         RequestError: it cannot be read, or has no video with times (`import-unreadable`).
         InterruptedError: it ended early.
     """
+    return _read(path, on_progress, is_over, None)
+
+
+def survey_beginning(path: Path) -> Footage:
+    """The same of the first packets of a file. Blocking. How long the video is, is what the file says of itself.
+
+    Raises:
+        RequestError: it cannot be read, or its beginning has no video with times (`import-unreadable`).
+    """
+    return _read(path, lambda _: None, lambda: False, _BEGINNING_PACKETS)
+
+
+def _read(
+    path: Path, on_progress: Callable[[float], None], is_over: Callable[[], bool], most_packets: int | None
+) -> Footage:
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):  # a pipe or a device could block for ever
@@ -103,7 +129,11 @@ def survey(path: Path, on_progress: Callable[[float], None], is_over: Callable[[
             beginning = f"{context.name} {stream.time_base} ".encode() + bytes(context.extradata or b"")
             with PacketDigest(beginning) as digest:
                 report = functools.partial(_report, on_progress, max(1, status.st_size))
-                return _survey(path, container, stream, digest, report, is_over)
+                found = _survey(path, container, stream, digest, report, is_over, most_packets)
+            if most_packets is None:
+                return found
+            last_us = max(found.last_us, found.begin_us + (container.duration or 0))
+            return replace(found, last_us=last_us, digest=UNKNOWN_DIGEST)
     except InterruptedError:
         raise
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
@@ -135,11 +165,12 @@ def _survey(
     digest: PacketDigest,
     on_read: Callable[[int], None],
     is_over: Callable[[], bool],
+    most_packets: int | None,
 ) -> Footage:
     reader = _Reader(stream, digest, turned=_is_turned(path, stream.index))
     sound = SoundSurvey(container.streams.audio[0]) if container.streams.audio else None
     streams = [stream] if sound is None else [stream, sound.stream]
-    for number, packet in enumerate(container.demux(streams)):
+    for number, packet in enumerate(itertools.islice(container.demux(streams), most_packets)):
         if number % _REPORT_EVERY == 0:
             if is_over():
                 raise InterruptedError

@@ -39,6 +39,20 @@ class FootageSound:
         between_us = (self.times_us[at - 1] + following_us + 1) // 2 if at else None
         return replace(self, times_us=self.times_us[at:]), between_us
 
+    def begins_like(self, other: FootageSound, from_us: int) -> bool:
+        """Whether from a time on the same is written of both, if no more is known of one than how it begins."""
+        (ours, left_us), (theirs, other_us) = self.beginning(from_us), other.beginning(from_us)
+        return bool(ours.times_us) and (
+            self._coding == other._coding
+            and left_us == other_us
+            and self.times_us[0] == other.times_us[0]
+            and ours.times_us[0] == theirs.times_us[0]
+        )
+
+    @property
+    def _coding(self) -> tuple[int, str, bool, str]:
+        return self.index, self.codec, self.described, self.fault
+
 
 class SoundSurvey:
     """Takes the packets of a file's first sound one after the other."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from videostore.media.boxes import DAMAGE, read_body, read_box
 from videostore.media.segment_names import run_comment
 
 _RUN = re.compile(rb"videostore run \d{1,18}")
+UNKNOWN_DIGEST = "0" * 32
+"""Of a file that has not been read to its end yet."""
 _TAG = re.compile(rb"videostore import ([0-9a-f]{32})")
 
 
@@ -18,25 +22,32 @@ def import_tag(digest: str) -> str:
     return f"videostore import {digest}"
 
 
-def write_run(path: Path, run_us: int) -> None:
-    """Write the epoch of another run into the `comment` tag of a segment that is not in use yet. Blocking.
+def write_origin(path: Path, run_us: int, digest: str) -> None:
+    """Write the epoch of a run into the `comment` tag of a segment that is not in use yet, and the digest of the file
+    that it comes from into its `grouping` tag. Blocking.
 
     Raises:
         OSError: the file cannot be read or written.
-        ValueError: it has no such tag, or one of another length.
+        ValueError: it has no such tags, or ones of another length.
     """
     with path.open("r+b", buffering=0) as file:
         at, file_bytes = 0, path.stat().st_size
         while box := read_box(file, at, file_bytes):
-            if box.kind == b"moov" and (found := _RUN.search(read_body(file, box))):
-                comment = run_comment(run_us).encode()
-                if len(comment) != len(found[0]):
-                    break
-                file.seek(box.body + found.start())
-                file.write(comment)
+            if box.kind == b"moov":
+                _replace(file, box.body, read_body(file, box), {_RUN: run_comment(run_us), _TAG: import_tag(digest)})
                 return
             at = box.end
-    raise ValueError(f"{path.name} does not tell its run")
+    raise ValueError(f"{path.name} has no header")
+
+
+def _replace(file: BinaryIO, at: int, body: bytes, texts: Mapping[re.Pattern[bytes], str]) -> None:
+    for pattern, text in texts.items():
+        found = pattern.search(body)
+        if found is None or len(found[0]) != len(text):
+            raise ValueError(f"there is no room for {text!r}")
+        if found[0] != text.encode():
+            file.seek(at + found.start())
+            file.write(text.encode())
 
 
 def read_import(path: Path) -> str | None:

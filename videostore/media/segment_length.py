@@ -25,7 +25,8 @@ def write_length(path: Path, content: FragmentedFile, until_us: int) -> bool:
     last longer. A few bytes are replaced and none moves. Blocking.
 
     Returns:
-        Whether that was done: not if a header is damaged, or has no place for so large a number.
+        Whether something was replaced: not if the file states it already, if a header is damaged, or if it has no place
+        for so large a number.
 
     Raises:
         OSError: the file cannot be read or written.
@@ -35,9 +36,13 @@ def write_length(path: Path, content: FragmentedFile, until_us: int) -> bool:
             writes = _writes(file, content, until_us)
         except DAMAGE:
             return False
+        changed = False
         for at, number in writes:
-            os.pwrite(file.fileno(), struct.pack(">I", number), at)
-        return bool(writes)
+            stated = struct.pack(">I", number)
+            if os.pread(file.fileno(), 4, at) != stated:  # a file that does not change need not be synced again
+                os.pwrite(file.fileno(), stated, at)
+                changed = True
+        return changed
 
 
 def _writes(file: BinaryIO, content: FragmentedFile, until_us: int) -> list[tuple[int, int]]:

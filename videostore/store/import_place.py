@@ -27,7 +27,7 @@ _LOOKED_AT = 20
 
 @asynccontextmanager
 async def opened(directory: Path, logger: logging.Logger) -> AsyncIterator[Archive]:
-    """The directory, locked, with everything in the index. A refusal leaves no directory that was not there before.
+    """The directory, locked, with everything in the index. What fails leaves no directory that was not there before.
 
     Raises:
         VideoStoreError: it is being recorded to, or cannot be used.
@@ -43,7 +43,7 @@ async def opened(directory: Path, logger: logging.Logger) -> AsyncIterator[Archi
     try:
         await Reconciler(archive, logger).reconcile(lambda _: False)
         yield archive
-    except VideoStoreError:
+    except BaseException:
         refused = True
         raise
     finally:

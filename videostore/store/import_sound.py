@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, reason_of
 from videostore.base.tasks import run_in_thread
 from videostore.ffmpeg.process import ffmpeg_output
-from videostore.media.fmp4 import read_fragments
 from videostore.media.footage import Footage
 from videostore.media.footage_sound import FootageSound, SoundSurvey
+from videostore.media.fragmented_file import FragmentedFile
 from videostore.media.sound import COPIED
 from videostore.media.sound_track import place_sound
 from videostore.recording.import_command import SOUND_EARLY_US, ImportedSound, sound_command
@@ -80,16 +80,17 @@ def _read_made(path: Path, begins_us: int) -> FootageSound:
     return replace(found, times_us=tuple(one + begins_us for one in found.times_us))
 
 
-def place_sounds(paths: Iterable[Path], times_us: Sequence[int]) -> None:
-    """Write into the segments of a run when their sound was captured. `times_us` is when each of its packets was.
-    Blocking.
+class SoundPlaces:
+    """Writes into the segments of a file when their sound was captured. ffmpeg starts it at 0 in each of them."""
 
-    ffmpeg starts the times of sound at 0 in each file. Each packet is in one of them, in their order.
-    """
-    stored = 0
-    for path in paths:
-        content = read_fragments(path)
+    def __init__(self, times_us: Sequence[int]) -> None:
+        """`times_us` is when each packet was captured. Each is in one segment, in their order."""
+        self._times_us = times_us
+        self._stored = 0
+
+    def place(self, path: Path, content: FragmentedFile) -> None:
+        """Do it in the next segment. Blocking."""
         sounds = [one for fragment in content.fragments for one in fragment.sounds]
-        if content.sound is not None and sounds and stored < len(times_us):
-            place_sound(path, content.sound, max(0, times_us[stored] - sounds[0].times_us[0]))
-        stored += sum(len(one.times_us) for one in sounds)
+        if content.sound is not None and sounds and self._stored < len(self._times_us):
+            place_sound(path, content.sound, max(0, self._times_us[self._stored] - sounds[0].times_us[0]))
+        self._stored += sum(len(one.times_us) for one in sounds)
