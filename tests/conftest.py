@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support.amount import EXHAUSTIVE
 from tests.support.clocked_recording import ClockedRecording, StartClocked
 from tests.support.machine import Machine, run_machine
 from tests.support.recording import (
@@ -56,8 +57,17 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the tests of faults, which wait the longest: otherwise the workers wait for them at the end."""
+def _is_tried(item: pytest.Item) -> bool:
+    marks = {mark.name for mark in item.iter_markers()}
+    return "exhaustive" in marks or "cut_short" in marks if EXHAUSTIVE else "exhaustive" not in marks
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what `make test-exhaustive` tries, or all else. Start with the tests of faults, which wait the longest:
+    otherwise the workers wait for them at the end."""
+    left_out = [item for item in items if not _is_tried(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if _is_tried(item)]
     items.sort(key=lambda item: "faults" not in item.path.parts)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.amount import some_combinations
 from tests.support.clapping import FPS, Clapping, Heard, clapping, described_until, hear, record_clapping, start_run
 from tests.support.recording import LOGGER, START_US, US, Cutter, FixedClock, clips_of, until
 from videostore import VideoStore
@@ -28,7 +29,8 @@ AAC = clapping(10)
 OPUS = clapping(10, codec="libopus", rate=48000)
 B_FRAMES = clapping(10, rate=48000, gop_s=2, b_frames=2)
 _Found = tuple[Segment, Path]
-CAMERAS = [pytest.param(AAC, id="aac"), pytest.param(OPUS, id="opus"), pytest.param(B_FRAMES, id="b-frames")]
+CAMERAS = {"aac": AAC, "opus": OPUS, "b-frames": B_FRAMES}
+each_camera = pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS)
 
 
 async def stored(directory: Path, binary: str, *cameras: Clapping) -> Cutter:
@@ -58,8 +60,7 @@ def check(one: Heard, camera: Clapping, name: str) -> None:
     assert -camera.sound_us / US <= ends <= 0.001
 
 
-@pytest.mark.parametrize("container", ["mp4", "fmp4"])
-@pytest.mark.parametrize("camera", CAMERAS)
+@some_combinations(camera=list(CAMERAS.values()), container=["mp4", "fmp4"])
 async def test_claps_are_heard_when_they_are_seen_at_both_ends_of_clips(
     tmp_path: Path, binary: str, camera: Clapping, container: str
 ) -> None:
@@ -120,7 +121,7 @@ def restarts(store: VideoStore) -> int:
     return recorder.ffmpeg_restarts
 
 
-@pytest.mark.parametrize("camera", CAMERAS)
+@each_camera
 async def test_claps_are_in_sync_after_the_recorder_and_its_ffmpeg_were_killed(
     tmp_path: Path, binary: str, camera: Clapping
 ) -> None:
@@ -144,7 +145,7 @@ async def test_claps_are_in_sync_after_the_recorder_and_its_ffmpeg_were_killed(
         await cutter.archive.close()
 
 
-@pytest.mark.parametrize("camera", CAMERAS)
+@each_camera
 async def test_claps_are_in_sync_after_ffmpeg_was_killed(
     tmp_path: Path, binary: str, camera: Clapping, monkeypatch: pytest.MonkeyPatch
 ) -> None:

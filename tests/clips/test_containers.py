@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import pytest
 
+from tests.support.amount import some_combinations
 from tests.support.clip_time_checks import check_times, painted_frames
 from tests.support.coding import coded_packets, record_coded
 from tests.support.recording import US, capture_times, take_over
@@ -22,8 +23,7 @@ def test_another_container_is_refused_with_those_that_there_are() -> None:
         assert error.value.code == "field-wrong" and error.value.fields["value"] == value
 
 
-@pytest.mark.parametrize("codec", ["h264", "hevc"])
-@pytest.mark.parametrize("b_frames", [2, 3])
+@some_combinations(b_frames=[2, 3], codec=["h264", "hevc"])
 async def test_a_clip_of_b_frames_shows_and_tells_what_is_stored_wherever_it_is_cut(
     tmp_path: Path, codec: str, b_frames: int
 ) -> None:

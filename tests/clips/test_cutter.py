@@ -10,6 +10,7 @@ import av
 import pytest
 
 from scripts.fakes.painted_camera import ClipCheck, check_clip, read_clip
+from tests.support.amount import some_combinations
 from tests.support.coding import coded_packets, record_coded
 from tests.support.recording import (
     H264,
@@ -183,8 +184,7 @@ async def test_fragmented_clips_of_h265_are_exact(cutter: OpenOver, tmp_path: Pa
         await check(clips, times, times[first], times[last], "fmp4")
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize(("codec", "gop"), [("h264", 25), ("h264", 1000), ("hevc", 25), ("hevc", 1000)])
+@some_combinations(codec=["h264", "hevc"], gop=[25, 1000], container=CONTAINERS)
 async def test_a_clip_can_start_and_end_far_from_any_keyframe(
     cutter: OpenOver, tmp_path: Path, codec: str, gop: int, container: str
 ) -> None:
@@ -276,8 +276,7 @@ async def test_a_clip_over_a_change_of_codec_holds_all_frames(cutter: OpenOver, 
     await check(clips, first + second, first[3], second[-3], gaps=True)
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@some_combinations(codec=["libx264", "libx265"], container=CONTAINERS)
 async def test_runs_with_different_encoder_settings_decode_without_errors_in_one_clip(
     cutter: OpenOver, tmp_path: Path, binary: str, codec: str, container: str
 ) -> None:

@@ -7,6 +7,7 @@ import base64
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
+from tests.support.amount import some_combinations
 from tests.support.clocked_recording import HOUR_S, ClockedRecording, StartClocked
 from tests.support.recording import (
     START_US,
@@ -30,6 +31,7 @@ STEPS_S = {
 
 
 stepped = pytest.mark.parametrize("step_s", STEPS_S.values(), ids=STEPS_S)
+some_stepped = some_combinations(step_s=list(STEPS_S.values()))
 
 
 async def record_around_step(clocked: ClockedRecording, step_s: float) -> None:
@@ -54,7 +56,7 @@ async def test_every_frame_before_and_after_a_clock_step_can_be_fetched(
     assert recorder is not None and (recorder.dropped_frames, recorder.ffmpeg_restarts) == (0, 0)
 
 
-@stepped
+@some_stepped
 async def test_a_restart_after_a_clock_step_finds_the_same_with_and_without_the_index(
     start_clocked: StartClocked, step_s: float
 ) -> None:
@@ -76,7 +78,7 @@ async def test_a_restart_after_a_clock_step_finds_the_same_with_and_without_the_
         clocked.check_unchanged()
 
 
-@stepped
+@some_stepped
 async def test_after_a_clock_step_the_quota_deletes_the_oldest_recording(
     start_clocked: StartClocked, step_s: float
 ) -> None:

@@ -11,7 +11,7 @@ import av
 import pytest
 
 from scripts.fakes.clip_check import PaintReader
-from tests.support.amount import at_most
+from tests.support.amount import at_most, cut_short, some_combinations
 from tests.support.coding import coded_packets, record_coded
 from tests.support.foreign_recording import CODINGS, FRAME_US, write_foreign_video
 from tests.support.recording import H264, H265, SMALL, START_US, US, Cutter, capture_times, record
@@ -55,12 +55,8 @@ def ranges(times: Sequence[int], count: int, seed: int) -> list[tuple[int, int]]
     return found
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize(
-    "encoder",
-    [H264, H265, Encoder("libx264", 1_000_000, "medium", 20)],
-    ids=lambda encoder: f"{encoder.name} {encoder.preset}",
-)
+@cut_short
+@some_combinations(encoder=[H264, H265, Encoder("libx264", 1_000_000, "medium", 20)], container=CONTAINERS)
 async def test_of_a_recording_that_we_encoded(
     cutter: OpenOver, tmp_path: Path, encoder: Encoder, container: str
 ) -> None:
@@ -71,8 +67,8 @@ async def test_of_a_recording_that_we_encoded(
         await check(clips, times, from_us, to_us, container)
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@cut_short
+@some_combinations(codec=["h264", "hevc"], container=CONTAINERS)
 async def test_of_a_stream_that_a_camera_encoded(cutter: OpenOver, tmp_path: Path, codec: str, container: str) -> None:
     times = capture_times(6)
     await record_coded(tmp_path, coded_packets(times, codec, gop=25))
@@ -81,8 +77,8 @@ async def test_of_a_stream_that_a_camera_encoded(cutter: OpenOver, tmp_path: Pat
         await check(clips, times, from_us, to_us, container)
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize("coding", CODINGS)
+@cut_short
+@some_combinations(coding=list(CODINGS), container=CONTAINERS)
 async def test_of_files_that_other_programs_wrote(
     cutter: OpenOver, tmp_path: Path, coding: str, container: str
 ) -> None:

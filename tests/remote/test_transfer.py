@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.amount import some, some_combinations
 from tests.support.clip_time_checks import check_times
 from tests.support.coding import coded_packets, record_coded
 from tests.support.packets import RESOLUTION_MS, same_frames
@@ -100,7 +101,7 @@ async def recorded(
     return directory
 
 
-@pytest.mark.parametrize("seed", range(3))
+@some("seed", range(3), 1)
 async def test_pieces_of_any_size_make_the_same_clip(tmp_path: Path, remote: Any, seed: int) -> None:
     times = capture_times(12, fps=10, seed=seed)
     dice = random.Random(seed)
@@ -148,11 +149,11 @@ async def test_the_time_between_pieces_is_exact_even_if_every_frame_is_a_keyfram
     assert check.drift_ms <= drift_limit_ms(machine)
 
 
-@pytest.mark.parametrize("older", [False, True])
-@pytest.mark.parametrize(("step_s", "limit_bytes"), [(0.7, 55_000), (3, 45_000), (3, 70_000)])
+@some_combinations(few=[(0.7, 55_000), (3, 45_000), (3, 70_000)], older=[False, True])
 async def test_the_time_between_pieces_is_exact_even_if_a_response_holds_only_a_few_frames(
-    tmp_path: Path, remote: Any, monkeypatch: pytest.MonkeyPatch, step_s: float, limit_bytes: int, older: bool
+    tmp_path: Path, remote: Any, monkeypatch: pytest.MonkeyPatch, few: tuple[float, int], older: bool
 ) -> None:
+    step_s, limit_bytes = few
     times = [START_US + int(number * step_s * US) + number % 3 * 1003 for number in range(12)]
     directory = tmp_path / "recording"
     await record(directory, times, segment_seconds=10)

@@ -1,12 +1,38 @@
-"""How much of a kind the tests try: some in every run, more of it where `make test-exhaustive` asks for it."""
+"""How much of a kind the tests try: some in every run, all of it where `make test-exhaustive` asks for it."""
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
 
 EXHAUSTIVE = os.environ.get("VIDEOSTORE_TESTS") == "exhaustive"
+# A test that tries more of its kind in an exhaustive run, by `at_most`.
+cut_short = pytest.mark.cut_short
 
 
 def at_most(exhaustive: int, usual: int) -> int:
-    """How many of a kind to try."""
+    """How many of a kind a test tries that is marked as `cut_short`."""
     return exhaustive if EXHAUSTIVE else usual
+
+
+def some(argument: str, values: Sequence[Any], usual: int) -> pytest.MarkDecorator:
+    """A parameter with the first `usual` of its values, and with the others in an exhaustive run."""
+    return pytest.mark.parametrize(argument, [_param((one,), number < usual) for number, one in enumerate(values)])
+
+
+def some_combinations(**values: Sequence[Any]) -> pytest.MarkDecorator:
+    """Parameters in every other combination, so that each value is there, and in the others in an exhaustive run."""
+    combinations = itertools.product(*(enumerate(some) for some in values.values()))
+    params = [
+        _param([value for _, value in one], sum(number for number, _ in one) % 2 == 0)
+        for one in map(list, combinations)
+    ]
+    return pytest.mark.parametrize(tuple(values), params)
+
+
+def _param(values: Sequence[Any], usual: bool) -> Any:
+    return pytest.param(*values, marks=() if usual else pytest.mark.exhaustive)
