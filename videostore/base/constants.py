@@ -75,3 +75,6 @@ JOIN_US = 200_000
 
 WEB_CHILD = "web-child"
 """The first argument that makes the program the server of a module's page. No user types it."""
+
+PICTURE_CHILD = "picture-child"
+"""The one that makes it a decoder of pictures."""

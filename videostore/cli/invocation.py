@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Sequence
 
-from videostore.base.constants import WEB_CHILD
+from videostore.base.constants import PICTURE_CHILD, WEB_CHILD
 from videostore.base.errors import redact
 
 _TCP_MODE = "--tcp-mode"
@@ -33,6 +33,11 @@ def is_module_invocation(arguments: Sequence[str]) -> bool:
 def is_web_child(arguments: Sequence[str]) -> bool:
     """Whether a module has started the program as its server."""
     return list(arguments) == [WEB_CHILD]
+
+
+def is_picture_child(arguments: Sequence[str]) -> bool:
+    """Whether a store has started the program to decode its pictures."""
+    return list(arguments) == [PICTURE_CHILD]
 
 
 def looks_like_path(argument: str) -> bool:

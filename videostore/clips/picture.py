@@ -1,4 +1,7 @@
-"""Makes the JPEG of one frame of the recording. Another process decodes it: no frame can crash this one."""
+"""Makes the JPEG of one frame of the recording. Another process decodes it: no frame can crash this one.
+
+That is a decoder that stays (`picture_decoder`), or else an ffmpeg for this picture alone, which tells what is wrong.
+"""
 
 from __future__ import annotations
 
@@ -17,26 +20,22 @@ from videostore.base.errors import FFmpegError, RequestError
 from videostore.base.ranges import UNREADABLE
 from videostore.base.system import subordinate
 from videostore.base.tasks import off_loop
+from videostore.clips.picture_decoder import PictureDecoders
 from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.media.coded_picture import CodedPicture
 from videostore.media.exif import with_capture_time
 from videostore.media.images import read_picture
 from videostore.media.nut_header import with_decode_delay
+from videostore.media.shown_picture import QUALITY, WIDEST, ShownFrames, scaling
 
-NARROWEST, WIDEST = 16, 16384
-"""Widths that can be asked for. The widest is that of x265 and of most decoders."""
+NARROWEST = 16
+"""Of widths that can be asked for. The widest is `WIDEST`."""
 
 _TIMEOUT_S = 30.0
 """Half a minute of 4K between keyframes takes a third of it."""
-_QUALITY = 3
-"""ffmpeg's scale for JPEG, 2 to 31: 3 is hardly distinguishable from the original."""
-_FROM_HD = 720
-"""Lines from which on players take the matrix of BT.709 for video that names none."""
-_UNNAMED = 2
 _MOST_DELAY = 16
 """Frames that H.264 and H.265 can hold back to reorder them."""
-_EXACT = "bicubic+accurate_rnd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +71,25 @@ def check_width(width: object) -> None:
 
 
 async def make_snapshot(
-    binary: str, picture: CodedPicture, width: int | None, logger: logging.Logger, *, damaged: str | None
+    binary: str,
+    picture: CodedPicture,
+    width: int | None,
+    logger: logging.Logger,
+    *,
+    damaged: str | None,
+    decoders: PictureDecoders | None = None,
 ) -> Snapshot:
     """Decode a picture, at most `width` pixels wide, and never enlarged. `damaged` is what its mark says.
+
+    What one of the `decoders` does not show is made by an ffmpeg.
 
     Raises:
         FFmpegError: it cannot be decoded, or not in time.
     """
+    if decoders is not None and picture.whole:
+        shown = await decoders.show(shown_frames(picture, width))
+        if shown is not None:
+            return _finish(shown, picture, damaged)
     stream = await off_loop(_nut, picture)
     arguments = await off_loop(_command, binary, picture, width)
     process = await start_ffmpeg(await off_loop(subordinate, arguments, CUT_NICENESS), stdin=True, stdout=True)
@@ -96,6 +107,12 @@ async def make_snapshot(
     if damaged is None and (complaints or not picture.whole):
         damaged = UNREADABLE
     return await off_loop(_finish, jpeg, picture, damaged)
+
+
+def shown_frames(picture: CodedPicture, width: int | None) -> ShownFrames:
+    """What a decoder gets of a picture."""
+    frames = tuple(zip(_places(picture), (data for _, data in picture.frames), strict=True))
+    return ShownFrames(picture.codec, picture.size, picture.look, frames, width)
 
 
 def _finish(jpeg: bytes, picture: CodedPicture, damaged: str | None) -> Snapshot:
@@ -116,8 +133,7 @@ def _nut(picture: CodedPicture) -> bytes:
 
     So the wanted one is found by its time, whichever of the others do not decode. Blocking.
     """
-    shown = sorted(time_us for time_us, _ in picture.frames)
-    places = [shown.index(time_us) for time_us, _ in picture.frames]
+    places = _places(picture)
     delay = max(number - place for number, place in enumerate(places))
     output = io.BytesIO()
     with av.open(output, "w", format="nut") as container:
@@ -134,32 +150,28 @@ def _nut(picture: CodedPicture) -> bytes:
     return with_decode_delay(data, _MOST_DELAY) if delay else data
 
 
+def _places(picture: CodedPicture) -> list[int]:
+    """The place of each frame in the order of showing."""
+    place: dict[int, int] = {}
+    for number, time_us in enumerate(sorted(time_us for time_us, _ in picture.frames)):
+        place.setdefault(time_us, number)
+    return [place[time_us] for time_us, _ in picture.frames]
+
+
 def _command(binary: str, picture: CodedPicture, width: int | None) -> list[str]:
-    shown = sorted(time_us for time_us, _ in picture.frames)
-    places = [shown.index(time_us) for time_us, _ in picture.frames]
+    places = _places(picture)
     time = places[-1] + max(number - place for number, place in enumerate(places))
-    options = {"threads": 1} if len(picture.frames) == 1 else {}
-    video = ffmpeg.input("pipe:0", f="nut", protocol_whitelist="pipe", format_whitelist="nut", **options).video
+    threads = {"threads": 1} if len(picture.frames) == 1 else {}
+    video = ffmpeg.input("pipe:0", f="nut", protocol_whitelist="pipe", format_whitelist="nut", **threads).video
     video = video.filter("select", f"between(t,{time}-0.25,{time}+0.25)")
     shape = picture.look.pixel_shape
     if shape != 1:
         video = video.filter("setsar", f"{shape.numerator}/{shape.denominator}")
-    widest = WIDEST if width is None else width
-    matrix = {}
-    if picture.look.colours is None or picture.look.colours[2] == _UNNAMED:
-        matrix["in_color_matrix"] = "bt709" if picture.size[1] >= _FROM_HD else "bt601"
-    video = video.filter(
-        "scale",
-        f"min({widest},round(iw*max(1,sar)))",
-        "max(1,round(ow/dar))",
-        out_range="pc",
-        out_color_matrix="bt601",
-        flags=_EXACT,
-        **matrix,
-    )
+    sizes, options = scaling(picture.size, picture.look, width)
+    video = video.filter("scale", *sizes, **options)
     video = video.filter("setsar", 1).filter("format", "yuvj420p")
     output = video.output(
-        "pipe:1", f="image2pipe", **{"c:v": "mjpeg", "q:v": _QUALITY, "frames:v": 1, "fps_mode": "passthrough"}
+        "pipe:1", f="image2pipe", **{"c:v": "mjpeg", "q:v": QUALITY, "frames:v": 1, "fps_mode": "passthrough"}
     )
     arguments: list[str] = output.global_args(
         "-copyts", "-hide_banner", "-nostats", "-loglevel", "level+warning"

@@ -22,6 +22,7 @@ from videostore.base.tasks import off_loop
 from videostore.base.time_format import format_utc_exact
 from videostore.clips.nearest_frames import nearest_frames
 from videostore.clips.picture import Snapshot, make_snapshot
+from videostore.clips.picture_decoder import shared_decoders
 from videostore.clips.segment_order import touch
 from videostore.clips.turns import Turns
 from videostore.media.coded_picture import CodedPicture, TooMuchError, read_coded_picture
@@ -45,7 +46,7 @@ _ALWAYS_US = 1 << 62
 
 
 class Snapshots:
-    """Makes pictures of what is stored in one archive. Owns every ffmpeg that it starts."""
+    """Makes pictures of what is stored in one archive, until `close`. Owns every ffmpeg that it starts."""
 
     def __init__(
         self,
@@ -63,6 +64,12 @@ class Snapshots:
         self._clock = clock
         self._logger = logger
         self._turns = Turns(PICTURES_AT_ONCE, MOST_WAITING)
+        self._decoders = shared_decoders()
+        self._decoders.join()
+
+    async def close(self) -> None:
+        """Let go of the decoders of pictures, which end with the last store that uses them."""
+        await self._decoders.leave()
 
     async def take(self, at_us: int, width: int | None, *, exact: bool) -> Snapshot:
         """The picture of the frame that is shown at a moment; if it need not be exact, of the last keyframe up to it.
@@ -79,7 +86,9 @@ class Snapshots:
             async with self._turns.turn():
                 found, damaged = await self._find(at_us, exact=exact)
                 try:
-                    return await make_snapshot(self._binary, found, width, self._logger, damaged=damaged)
+                    return await make_snapshot(
+                        self._binary, found, width, self._logger, damaged=damaged, decoders=self._decoders
+                    )
                 except FFmpegError as error:
                     if error.code != "ffmpeg-failed":
                         raise

@@ -28,9 +28,10 @@ from videostore.base.ranges import MOST_DAMAGED, DamagedRange, Range, damaged_wi
 from videostore.base.tasks import finish_despite_cancellation, off_loop, run_in_thread
 from videostore.base.time_parsing import Moment, moment_us
 from videostore.clips.clip_names import tag_directory
-from videostore.clips.picture import WIDEST, Snapshot, check_width
+from videostore.clips.picture import Snapshot, check_width
 from videostore.clips.progress import OnProgress
 from videostore.clips.uploads import publish
+from videostore.media.shown_picture import WIDEST
 from videostore.remote.call_errors import LOST, status_of, translated_errors
 from videostore.remote.connection import dial, parse_target, quiet_sdk
 from videostore.remote.responses import clip_ranges, damaged_ranges, parse_snapshot, parse_state, timestamp

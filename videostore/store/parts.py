@@ -142,6 +142,7 @@ class StoreParts:
             self._encoder,
         )
         self._snapshots = Snapshots(self._archive, self._open, self._holds, self._binary, self._clock, self._logger)
+        self._owned.push_async_callback(self._snapshots.close)
         self._retention = self._make_retention(workspaces)
         self._marking = Marking(self._notes, self._archive, self._retention)
         turns = Turns(VIDEOS_AT_ONCE, within_s=VIDEO_WAIT_S)
