@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.support.recording import LOGGER
+from videostore.base.errors import RequestError
 from videostore.web.app import Guard, make_app
 from videostore.web.recorders import RecorderPlace, Recorders
 from videostore.web.server import HOST, serve
@@ -110,6 +111,9 @@ def run_web(places: Sequence[RecorderPlace | Path], guard: Guard | None = None) 
             recorders.add(one if isinstance(one, RecorderPlace) else RecorderPlace(one.name, one))
         end.append(asyncio.Event())
         async with serve(make_app(recorders, guard), HOST, 0) as url:
+            for recorder in recorders:
+                with contextlib.suppress(RequestError):  # it cannot be opened
+                    await (await recorder.store())._archive.reconciled.wait()
             started.set_result(WebServer(url, recorders, asyncio.get_running_loop()))
             await end[0].wait()
 

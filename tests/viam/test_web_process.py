@@ -29,6 +29,7 @@ print("30 a wrong password came", file=sys.stderr)
 print("Traceback of something", file=sys.stderr, flush=True)
 for line in sys.stdin:
     open(sys.argv[1], "a").write(line)
+    print(json.dumps({"kind": "alive"}), flush=True)
 """
 
 
@@ -109,6 +110,19 @@ async def test_one_that_does_not_end_is_killed() -> None:
         await until(lambda: process.process_id is not None)
         pid = process.process_id
     assert pid is not None and not psutil.pid_exists(pid)
+
+
+async def test_one_that_answers_nothing_any_more_is_told_and_started_again(tmp_path: Path) -> None:
+    script = f"""
+import json, sys, time
+open({str(tmp_path / "starts")!r}, "a").write("x")
+print(json.dumps({{"kind": "serving", "text": "http://here/"}}), flush=True)
+time.sleep(1000)
+"""
+    async with running([sys.executable, "-c", script]) as process:
+        await until(lambda: process.trouble is not None)
+        assert process.trouble is not None and "did not answer" in process.trouble and process.url is None
+        await until(lambda: (tmp_path / "starts").read_text() == "xx" and process.url is not None)
 
 
 async def test_one_that_reads_nothing_does_not_fill_the_memory() -> None:

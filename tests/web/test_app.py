@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from aiohttp import web as aiohttp_web
 
 from tests.support.web_server import WebServer, run_web
+from videostore.web import app
 from videostore.web.answers import Handler
+from videostore.web.hls import HlsRoutes
 
 
 class Doorman:
@@ -56,3 +60,21 @@ def test_an_address_names_its_methods(web: WebServer) -> None:
     answer = web.get("api/recorders", method="DELETE")
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
     assert (answer.json["error"], answer.json["value"]) == ("method-unknown", "DELETE")
+
+
+def test_what_takes_too_long_is_given_up_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_up = []
+
+    async def hang(_: HlsRoutes, request: aiohttp_web.Request) -> aiohttp_web.StreamResponse:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.append(request.path)
+        raise AssertionError
+
+    monkeypatch.setattr(app, "ANSWER_WITHIN_S", 0.1)
+    monkeypatch.setattr(HlsRoutes, "playlist", hang)
+    with run_web([]) as server:
+        answer = server.get("hls/door/index.m3u8")
+    assert (answer.status, answer.json["error"], answer.headers["Retry-After"]) == (503, "answer-too-late", "2")
+    assert given_up == ["/hls/door/index.m3u8"]

@@ -13,7 +13,7 @@ from tests.support.guarded_server import Served, eventually
 from tests.support.recording import FixedClock, until
 from videostore.config import WebConfig
 from videostore.web.child import run
-from videostore.web.control import Message, read_message, write_message, write_serve
+from videostore.web.control import ALIVE, Message, read_message, write_message, write_serve
 
 
 class Told:
@@ -22,6 +22,7 @@ class Told:
     def __init__(self) -> None:
         self._messages: asyncio.Queue[Message | None] = asyncio.Queue()
         self.said: list[tuple[str, str]] = []
+        self.alive = 0
 
     def tell(self, line: bytes) -> None:
         """Send it a line."""
@@ -40,7 +41,10 @@ class Told:
     def say(self, line: bytes) -> None:
         message = read_message(line)
         assert message is not None
-        self.said.append((message.kind, message.fields["text"]))
+        if message.kind == ALIVE:
+            self.alive += 1
+        else:
+            self.said.append((message.kind, message.fields["text"]))
 
     @property
     def server(self) -> Served:
@@ -77,6 +81,7 @@ async def test_recorders_come_and_go_and_their_health_is_shown(recording: Path, 
         assert [(one["name"], one["saves"]) for one in await recorders(told)] == [("door", False)]
         told.tell(added("yard", recording, tmp_path / "uploads"))
         told.tell(write_message("status", of={"door": {"recording": True, "frames_per_second": 5.0}, "gone": {}}))
+        await until(lambda: told.alive == 1)
 
         async def is_told() -> bool:
             return len(await recorders(told)) == 2 and b'recording{recorder="door"} 1' in await metrics(told)

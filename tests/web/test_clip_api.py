@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -13,7 +14,7 @@ from urllib.parse import quote
 import av
 import pytest
 
-from tests.support.recording import START_US, US
+from tests.support.recording import START_US, US, Pulse, Stores, until
 from tests.support.web_server import WebServer, run_web
 from videostore.base.time_format import format_local
 from videostore.web.recorders import RecorderPlace
@@ -54,6 +55,20 @@ def test_a_moment_in_a_gap_names_the_frames_on_both_sides(web: WebServer, times:
     assert (answer.status, answer.json["error"]) == (404, "moment-in-gap")
     assert answer.json["before_us"] == times[-1]
     assert answer.json["after_us"] > START_US + 60 * US
+
+
+async def test_the_picture_of_now_is_the_newest_one_that_is_there(tmp_path: Path) -> None:
+    stores, pulse = Stores(tmp_path), Pulse()
+    await stores.open(pulse, segment_seconds=30)
+    try:
+        await until(lambda: len(pulse.delivered) > 25)
+        with run_web([RecorderPlace("door", stores.storage)]) as server:
+            for query in ("at=now", "at=now&exact=0"):
+                answer = await asyncio.to_thread(server.get, f"api/recorders/door/frame.jpg?{query}")
+                assert (answer.status, answer.headers["X-Exact"]) == (200, "0"), answer.body
+                assert pulse.delivered[0] <= int(answer.headers["X-Capture-Time-Us"]) <= pulse.delivered[-1]
+    finally:
+        await stores.close()
 
 
 @pytest.mark.parametrize("query", ["", "at_us=x", "at_us=1&width=1", "at_us=1&width=x", "at_us=1&exact=2"])

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
@@ -79,8 +80,38 @@ async def test_those_that_say_nothing_make_room_for_those_that_ask() -> None:
             assert (await asyncio.wait_for((await server.connect(ASK)).readline(), WITHIN_S)).startswith(
                 b"HTTP/1.1 200"
             )
-        assert [await asyncio.wait_for(reader.read(), WITHIN_S) for reader in silent[:2]] == [b"", b""]
+        for reader in silent[:2]:  # it may have been about to ask
+            told = await asyncio.wait_for(reader.read(), WITHIN_S)
+            assert told.startswith(b"HTTP/1.1 503 ") and b"Retry-After: " in told
         assert len(server.connections) == 3
+
+
+async def test_those_that_had_an_answer_make_room_in_silence() -> None:
+    async with crowd(most=1) as server:
+        server.release.set()
+        kept = await server.connect(ASK)
+        assert await asyncio.wait_for(kept.readuntil(b"xxxx"), WITHIN_S)
+        assert (await asyncio.wait_for((await server.connect(ASK)).readline(), WITHIN_S)).startswith(b"HTTP/1.1 200")
+        assert await asyncio.wait_for(kept.read(), WITHIN_S) == b""
+
+
+async def test_each_of_a_flood_gets_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "LINGER_S", 0.5)
+    async with crowd(most=8) as server:
+        server.release.set()
+
+        def ask() -> bytes:
+            with socket.create_connection((LOCAL, server.port), timeout=WITHIN_S) as client:
+                client.sendall(ASK)
+                client.settimeout(WITHIN_S)
+                return client.recv(4096)
+
+        with ThreadPoolExecutor(64) as threads:
+            loop = asyncio.get_running_loop()
+            answers = await asyncio.gather(*(loop.run_in_executor(threads, ask) for _ in range(400)))
+        assert {one[:13] for one in answers} <= {b"HTTP/1.1 200 ", b"HTTP/1.1 503 "}
+        await until(lambda: not server.connections.lingering)
+        assert len(server.connections) <= 8
 
 
 async def test_one_address_does_not_take_all_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,10 +139,10 @@ async def test_a_request_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyP
 async def test_a_client_that_takes_nothing_of_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "STALL_S", 0.5)
     async with crowd(size_bytes=50_000_000) as server:
-        server.release.set()
         with socket.create_connection((LOCAL, server.port)) as client:  # never read from
             await asyncio.to_thread(client.sendall, ASK)
             await until(lambda: len(server.connections) == 1)
+            server.release.set()
             await until(lambda: not len(server.connections))
 
 

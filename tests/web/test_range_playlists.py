@@ -77,3 +77,19 @@ async def test_a_range_that_is_being_recorded_grows_and_no_number_changes_its_pi
             assert [one.address for one in found[: len(seen)]] == [one.address for one in seen]
             seen = found
             await asyncio.sleep(0.1)
+
+
+async def test_one_that_has_grown_too_long_goes_on_without_its_oldest_pieces(
+    viewing: Viewing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables, growing = PartTables(), Growing(0, 0)
+    whole = await growing_playlist(viewing, tables, START_US, None, growing, ended=False)
+    pieces = pieces_of(whole)
+    for most in (len(pieces) - 1, 3):
+        monkeypatch.setattr(range_playlists, "_MOST_ENTRIES", most)
+        text = await growing_playlist(viewing, tables, START_US, None, growing, ended=False)
+        left = pieces[-most:]
+        assert [one.address for one in pieces_of(text)] == [one.address for one in left]
+        assert f"#EXT-X-MEDIA-SEQUENCE:{len(pieces) - most}\n" in text
+        gone = whole.count("#EXT-X-DISCONTINUITY\n") - text.count("#EXT-X-DISCONTINUITY\n")
+        assert (f"#EXT-X-DISCONTINUITY-SEQUENCE:{gone}\n" in text) == (gone > 0)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
-from tests.support.recording import LOGGER
+from tests.support.recording import LOGGER, until
 from videostore.base.errors import RequestError
+from videostore.base.ranges import Range
+from videostore.storage.segment_files import list_directory
 from videostore.web.recorders import RecorderPlace, Recorders, slug
 
 
@@ -33,14 +37,76 @@ async def test_each_recorder_has_its_own_address(recording: Path) -> None:
     changes: list[int] = []
     recorders.on_change.append(lambda: changes.append(len(recorders)))
     first, second = (recorders.add(RecorderPlace(name, recording)) for name in ("a b", "a-b"))
-    assert [one.id for one in recorders] == ["a-b", "a-b-2"]
-    assert recorders.get("a-b-2") is second is recorders.named("a-b")
+    ids = [one.id for one in recorders]
+    assert len(set(ids)) == 2 and all(one.startswith("a-b-") for one in ids)
+    assert recorders.get(ids[1]) is second is recorders.named("a-b")
+    with pytest.raises(RequestError, match="no recorder 'a-b'"):  # rather none than the wrong one
+        recorders.get("a-b")
     assert (await first.store()).health().segments > 0
     await recorders.remove(first)
-    with pytest.raises(RequestError, match="no recorder 'a-b'"):
-        recorders.get("a-b")
+    assert second.id == "a-b"
+    assert recorders.get("a-b") is recorders.get(ids[1]) is second
+    with pytest.raises(RequestError, match="no recorder"):
+        recorders.get(ids[0])
     await recorders.close()
     assert changes == [1, 2, 1, 0]
+
+
+async def test_addresses_do_not_depend_on_the_order(tmp_path: Path) -> None:
+    places = [RecorderPlace(name, tmp_path / name / directory) for name in ("a b", "a.b", "c") for directory in "xy"]
+    found = []
+    for ordered in (places, places[::-1]):
+        recorders = Recorders(LOGGER)
+        found.append({one.place: one.id for one in [recorders.add(place) for place in ordered]})
+        await recorders.close()
+    assert found[0] == found[1] and len(set(found[0].values())) == len(places)
+
+
+async def test_the_index_answers_while_the_directory_is_walked(
+    tmp_path: Path, recording: Path, times: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Path(shutil.copytree(recording, tmp_path / "storage"))
+    names = sorted(one.name for one in storage.glob("*.mp4"))
+    (storage / names[1]).unlink()  # while no one looked
+    walk = threading.Event()
+
+    def list_later(directory: Path) -> tuple[list[str], list[str]]:
+        assert walk.wait(60)
+        return list_directory(directory)
+
+    monkeypatch.setattr("videostore.storage.reconciler.list_directory", list_later)
+    recorders = Recorders(LOGGER)
+    recorder = recorders.add(RecorderPlace("door", storage))
+    try:
+        store = await recorder.store()
+        assert not store._archive.reconciled.is_set()
+        asked = Range(times[0], times[-1] + 1)
+        found = await store._viewing.segments(asked.from_us, asked.to_us)
+        assert [one.path.name for one in found] == names
+        segments = await recorder.segments()
+        (await segments.open(found[0].key)).file.close()
+        with pytest.raises(RequestError) as refused:
+            await segments.open(found[1].key)
+        assert refused.value.code == "segment-gone"
+        picture, _ = await (await recorder.pictures()).take(times[3], 64, exact=True)
+        assert picture.captured_us == times[3]
+        walk.set()
+        await until(lambda: store.health().segments == len(names) - 1)
+    finally:
+        walk.set()
+        await recorders.close()
+
+
+async def test_an_index_that_is_lost_answers_when_the_directory_is_walked(tmp_path: Path, recording: Path) -> None:
+    storage = Path(shutil.copytree(recording, tmp_path / "storage"))
+    for one in storage.glob("index.*"):
+        one.unlink()
+    recorders = Recorders(LOGGER)
+    recorder = recorders.add(RecorderPlace("door", storage))
+    try:
+        assert (await recorder.store()).health().segments == len(list(storage.glob("*.mp4")))
+    finally:
+        await recorders.close()
 
 
 async def test_a_directory_that_cannot_be_opened_is_named_in_words(tmp_path: Path) -> None:

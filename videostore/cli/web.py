@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from videostore.base.errors import RequestError
+from videostore.base.system import favour_event_loop
 from videostore.base.tasks import off_loop
 from videostore.cli import terminal
 from videostore.cli.runtime import DONE
@@ -56,6 +57,7 @@ async def web(directories: Sequence[Path], access: WebConfig) -> int:
         ConfigError: the password cannot be read, or others can.
     """
     lower_priority()
+    favour_event_loop()
     guard = Guard(access, await off_loop(read_password, access))
     recorders = Recorders()
     try:

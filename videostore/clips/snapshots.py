@@ -98,8 +98,11 @@ class Snapshots:
     async def _find(self, at_us: int, *, exact: bool) -> tuple[CodedPicture, str | None]:
         """The coded picture, and why it came damaged if it did."""
         unreadable: UnreadableError | None = None
-        for _ in range(_ATTEMPTS):
-            await self._archive.wait_until_indexed(at_us, KNOWN_WITHIN_S)
+        for attempt in range(_ATTEMPTS):
+            # While the directory is walked for the first time, what the index knows is shown at once.
+            is_early = not attempt and self._archive.read_only and not self._archive.reconciled.is_set()
+            if not is_early:
+                await self._archive.wait_until_indexed(at_us, KNOWN_WITHIN_S)
             async with self._archive.steady():
                 found = await self._around(at_us - NEIGHBOUR_US, at_us + NEIGHBOUR_US)
             try:
@@ -111,6 +114,8 @@ class Snapshots:
             except OSError as error:
                 raise VideoStoreError("recording-unreadable", reason=reason_of(error)) from error
             except LookupError:
+                if is_early:
+                    continue
                 raise await self._nothing(at_us, found) from None
         raise UnreadableRangeError("moment-unreadable", at_us=at_us) from unreadable
 

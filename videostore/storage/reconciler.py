@@ -16,14 +16,28 @@ from pathlib import Path
 import psutil
 
 from videostore.base.errors import VideoStoreError, reason_of
+from videostore.base.tasks import off_loop
 from videostore.media.segment_names import parse_open_name
 from videostore.storage.archive import BATCH, Archive
 from videostore.storage.orphan_processes import find_orphans
-from videostore.storage.segment_files import list_directory
+from videostore.storage.segment_files import list_directory, list_open
 from videostore.storage.unindexed import UnindexedFiles
 
 _MEASURED = 2000
 """Files whose sizes are read in one go."""
+
+
+async def know_open(archive: Archive) -> bool:
+    """Whether the index of a read-only archive can answer before the directory is walked. It is not lost or empty, and
+    what is being recorded is known besides.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    if archive.index.incomplete or not archive.timeline.segments:
+        return False
+    archive.unclosed |= {archive.directory / name for name in await off_loop(list_open, archive.directory)}
+    return True
 
 
 class Reconciler:

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +38,7 @@ from videostore.storage.gap_notes import GapNotes, forget_gone
 from videostore.storage.maintenance import StorageMaintainer
 from videostore.storage.notes import Notes
 from videostore.storage.open_segments import COVER_POLL_S, OpenSegments
+from videostore.storage.reconciler import know_open
 from videostore.storage.retention import Retention
 from videostore.storage.retention_holds import RetentionHolds
 from videostore.storage.save_record import SaveJob
@@ -48,6 +50,8 @@ from videostore.store.viewing import Viewing
 _RESTART_S = 1.0
 """Pause before a recorder that failed starts again."""
 _POLL_S = 0.2
+_WALK_S = 1.0
+"""So long a store that can answer from its index waits for the walk over its directory: most take less."""
 VIDEOS_AT_ONCE = 8
 """Videos that are sent at the same time. Each takes an ffmpeg of lower priority, and as many can be watched live."""
 VIDEO_WAIT_S = 10.0
@@ -96,6 +100,9 @@ class StoreParts:
         self._creates_upload_path = True
         """Whether `start` creates it, so that a mistake shows at once; otherwise the first clip does."""
         self._uploads_hang = False
+        self._begins_with_index = False
+        """Read-only: whether it answers from the index while the directory is walked. What has vanished is then known
+        late, as is what the index lacks."""
         self._holds = RetentionHolds(self._clock)
         self._requests = RequestTasks()
         self._owned = contextlib.AsyncExitStack()
@@ -173,7 +180,8 @@ class StoreParts:
         self._maintainer.start()
         self._owned.push_async_callback(self._maintainer.close)
         if self._read_only:
-            await self._read_directory()
+            is_known = self._begins_with_index and await know_open(self._archive)
+            await self._read_directory(_WALK_S if is_known else None)
 
     async def _end_parts(self) -> None:
         """Finish the open segment, and end every process and task, the last part that started first."""
@@ -269,8 +277,9 @@ class StoreParts:
                 self._logger.exception("The recorder failed; restarting.")
             await asyncio.sleep(_RESTART_S)
 
-    async def _read_directory(self) -> None:
-        while not self._archive.reconciled.is_set():
+    async def _read_directory(self, within_s: float | None) -> None:
+        deadline = None if within_s is None else time.monotonic() + within_s
+        while not self._archive.reconciled.is_set() and (deadline is None or time.monotonic() < deadline):
             if self._maintainer.walk_trouble:
                 raise VideoStoreError("storage-trouble", reason=self._maintainer.walk_trouble)
             with contextlib.suppress(asyncio.TimeoutError):

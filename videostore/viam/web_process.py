@@ -37,8 +37,12 @@ from videostore.web.control import (
 
 _STATUS_S = 2.0
 _BEHIND_BYTES = 256 * 1024
-"""A server that has not read so much gets no more statuses. One that reads nothing at all is ended after `_STUCK_S`."""
-_STUCK_S = 60.0
+"""A server that has not read so much gets no more statuses."""
+_SILENT_STATUSES = 10
+"""A server that answers so many statuses with nothing, 20 s, is stuck, and is ended."""
+_START_S = 120.0
+"""It says nothing until it runs, which takes long on a busy machine."""
+_SILENT = "it did not answer"
 _END_S = 1.0
 """It ends within this time after its input did, out of the module's 3 s."""
 
@@ -87,6 +91,8 @@ class WebProcess:
         self._recorders: dict[str, ShownRecorder] = {}
         self._process: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None
+        self._unanswered = 0
+        self._is_heard = False
 
     def start(self) -> None:
         """Start the process, and keep it running."""
@@ -147,12 +153,14 @@ class WebProcess:
         except OSError as error:
             return reason_of(error)
         self._process = process
+        self._unanswered, self._is_heard = 0, False
         self._send(write_serve(self.web))
         for recorder in self._recorders.values():
             self._send(self._added(recorder))
         tasks = [asyncio.create_task(work) for work in (self._listen(process), self._log(process), self._feed(process))]
         try:
-            return f"exit code {await process.wait()}"
+            code = await process.wait()
+            return _SILENT if self._is_silent else f"exit code {code}"
         finally:
             self._process = None
             for task in tasks:
@@ -165,6 +173,7 @@ class WebProcess:
             message = read_message(line)
             if message is None:
                 continue
+            self._unanswered, self._is_heard = 0, True
             said = str(message.fields.get("text", ""))
             if message.kind == SERVING:
                 self.url, self.trouble = said, None
@@ -183,18 +192,21 @@ class WebProcess:
                 self._logger.log(level, "%s", told)
 
     async def _feed(self, process: asyncio.subprocess.Process) -> None:
-        """Tell it what the recorders say of themselves, and end it if it reads nothing any more."""
+        """Tell it what the recorders say of themselves, and end it if it answers nothing any more."""
         assert process.stdin is not None
-        behind_us = None
         while True:
+            # It is counted here, so that a module that was stopped itself does not blame its server.
+            self._unanswered += 1
+            if self._is_silent:
+                process.kill()
             if process.stdin.transport.get_write_buffer_size() <= _BEHIND_BYTES:
-                behind_us = None
                 self._send(write_message(STATUS, of=self._statuses()))
-            else:
-                behind_us = behind_us or self._clock.monotonic_us()
-                if self._clock.monotonic_us() - behind_us > _STUCK_S * 1e6:
-                    process.kill()
             await asyncio.sleep(self._status_s)
+
+    @property
+    def _is_silent(self) -> bool:
+        most = _SILENT_STATUSES if self._is_heard else round(_START_S / self._status_s)
+        return self._unanswered > most
 
     def _statuses(self) -> dict[str, Mapping[str, Any]]:
         found: dict[str, Mapping[str, Any]] = {}

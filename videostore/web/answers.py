@@ -31,6 +31,7 @@ _STATUS_BY_CODE = {
     "page-missing": 404,
     "segment-gone": 404,
     "playlist-too-long": 413,
+    "answer-too-late": 503,
     "recorder-opening": 503,
     "recorder-not-readable": 503,
     "too-many-requests": 429,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from videostore.base.errors import RequestError
 from videostore.web.answers import Handler, errors_as_answers
 from videostore.web.api import ApiRoutes
 from videostore.web.clip_api import ClipRoutes
@@ -17,6 +19,9 @@ from videostore.web.metrics import MetricsRoutes
 from videostore.web.page_files import PageRoutes
 from videostore.web.recorders import Recorders
 
+ANSWER_WITHIN_S = 60.0
+"""How long a request of the page may take; a picture may take half of it. What sends video has limits of its own."""
+_SENDS_VIDEO = (".mp4", ".m4s")
 _LARGEST_BODY = 1 << 16
 """What a client may send: the JSON of a save."""
 
@@ -35,7 +40,7 @@ class Guard(Protocol):
 
 def make_app(recorders: Recorders, guard: Guard | None = None) -> web.Application:
     """The application that shows recorders. It closes them when it ends. Without a guard it answers all who ask."""
-    middlewares: list[Middleware] = [errors_as_answers]
+    middlewares: list[Middleware] = [errors_as_answers, _in_time]
     if guard is not None:
         middlewares.insert(0, _as_middleware(guard))
     app = web.Application(middlewares=middlewares, client_max_size=_LARGEST_BODY)
@@ -52,6 +57,17 @@ def make_app(recorders: Recorders, guard: Guard | None = None) -> web.Applicatio
 
     app.on_cleanup.append(close)
     return app
+
+
+@web.middleware
+async def _in_time(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give up what a disk that hangs keeps waiting."""
+    if request.path.endswith(_SENDS_VIDEO):
+        return await handler(request)
+    try:
+        return await asyncio.wait_for(handler(request), ANSWER_WITHIN_S)
+    except asyncio.TimeoutError:
+        raise RequestError("answer-too-late", limit=ANSWER_WITHIN_S) from None
 
 
 def _as_middleware(guard: Guard) -> Middleware:

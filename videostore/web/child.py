@@ -13,12 +13,13 @@ from typing import Any, NoReturn
 
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import VideoStoreError
-from videostore.base.system import share_memory
+from videostore.base.system import favour_event_loop, share_memory
 from videostore.base.tasks import end_task, off_loop
 from videostore.config import WebConfig
 from videostore.web.app import make_app
 from videostore.web.control import (
     ADD,
+    ALIVE,
     MOST_LINE_BYTES,
     REMOVE,
     SERVE,
@@ -48,6 +49,7 @@ _LOGGER = logging.getLogger("videostore.web")
 def main() -> NoReturn:
     """Serve until standard input ends; this never returns. Threads that wait for a disk do not keep it."""
     share_memory()
+    favour_event_loop()
     if os.nice(0) < CUT_NICENESS:  # the system has no program for it
         lower_priority()
     logging.basicConfig(handlers=[_Handler()], level=logging.INFO, format="%(message)s")
@@ -114,6 +116,7 @@ async def run(messages: AsyncIterator[Message], say: Callable[[bytes], None], *,
             elif message.kind == REMOVE and (found := recorders.named(message.fields["name"])) is not None:
                 await recorders.remove(found)
             elif message.kind == STATUS:
+                say(write_message(ALIVE))
                 for name, status in message.fields["of"].items():
                     if (recorder := recorders.named(name)) is not None:
                         recorder.tell(status)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
 from videostore.base.constants import US_PER_SECOND
-from videostore.base.errors import RequestError, VideoStoreError
+from videostore.base.errors import NothingStoredError, RequestError, VideoStoreError
 from videostore.base.tasks import off_loop
 from videostore.base.time_format import format_local
 from videostore.base.timestamps import EARLIEST_US, LATEST_US
@@ -19,10 +20,12 @@ from videostore.web.body import read_object
 from videostore.web.media import hang_up, send_media
 from videostore.web.recorders import Recorder, Recorders, slug
 from videostore.web.segment_bytes import open_file
-from videostore.web.times import bound, checked_range, number, required_range
+from videostore.web.times import bound, checked_range, now_us, number, required_range
 
 _MOST_RANGES = 1000
 _WIDEST = 4096
+_BEHIND_US = 10 * US_PER_SECOND
+"""The picture of now is the newest one, if it is not older than that."""
 
 
 class ClipRoutes:
@@ -49,7 +52,16 @@ class ClipRoutes:
             raise RequestError("field-missing", field="at_us", expected="microseconds since 1970 (UTC)")
         width = number(request.query["width"], "width", 16, _WIDEST) if "width" in request.query else None
         exact = number(request.query.get("exact", "1"), "exact", 0, 1) == 1
-        found, lasting = await (await recorder.pictures()).take(at_us, width, exact=exact)
+        pictures = await recorder.pictures()
+        try:
+            found, lasting = await pictures.take(at_us, width, exact=exact)
+        except NothingStoredError as error:
+            newest_us = error.fields.get("before_us")
+            if error.code != "moment-after-last" or newest_us is None or newest_us < now_us() - _BEHIND_US:
+                raise
+            # What is captured now is read in a second: the newest frame that is there, whose time is told.
+            found, lasting = await pictures.take(newest_us, width, exact=exact)
+            found = replace(found, exact=False)
         return web.Response(
             body=found.jpeg,
             content_type="image/jpeg",

@@ -32,6 +32,8 @@ MOST_HEADERS = 64
 LINGER_S = 2.0
 """The rest of a body that was refused is read for so long, so that the client gets the answer."""
 
+_MOST_LINGERING = 256
+
 _LOGGER = logging.getLogger(__name__)
 _BUSY = json.dumps({"error": "too-many-connections", "message": str(RequestError("too-many-connections"))}).encode()
 _TOO_MANY = b"".join(
@@ -44,13 +46,18 @@ _TOO_MANY = b"".join(
 
 
 class Connections:
-    """Counts connections, and makes a protocol for each. For a new one, the one that is idle the longest is closed."""
+    """Counts connections, and makes a protocol for each. For a new one, the one that is idle the longest is closed.
+
+    One that has not asked anything yet is told to come back: its request may be on its way.
+    """
 
     def __init__(self, *, most: int = MOST, most_of_address: int = MOST_OF_ADDRESS) -> None:
         self.server: web.Server
         """What answers. It is set before the first connection."""
         self._most, self._most_of_address = most, most_of_address
         self._open: dict[_Connection, str] = {}
+        self.lingering: set[_Connection] = set()
+        """Those that were refused, and may still be sending. They are not among the open ones."""
         self._of_address: Counter[str] = Counter()
 
     def __call__(self) -> asyncio.Protocol:
@@ -69,6 +76,7 @@ class Connections:
 
     def leave(self, connection: _Connection) -> None:
         """A connection has ended."""
+        self.lingering.discard(connection)
         address = self._open.pop(connection, None)
         if address is not None:
             self._of_address[address] -= 1
@@ -87,14 +95,14 @@ class Connections:
         if found is None:
             return False
         self.leave(found)
-        found.force_close()
+        found.make_way()
         return True
 
 
 class _Connection(web.RequestHandler):
     """aiohttp's protocol, which is not begun where there is no room."""
 
-    __slots__ = ("_connections", "_refused")
+    __slots__ = ("_answered", "_asked", "_begun", "_connections", "_refused")
 
     def __init__(self, connections: Connections, server: web.Server) -> None:
         super().__init__(
@@ -109,32 +117,62 @@ class _Connection(web.RequestHandler):
             auto_decompress=False,
         )
         self._connections = connections
-        self._refused = False
+        self._answered = self._asked = self._begun = self._refused = False
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is being answered."""
-        return self._current_request is None
+        """Whether no request is being answered, or waits for that."""
+        return not self._asked or (self._waiter is not None and not self._waiter.done())
+
+    def make_way(self) -> None:
+        """Close it for another one."""
+        if self._answered:
+            self.force_close()
+        elif isinstance(self.transport, asyncio.Transport):
+            self._refuse(self.transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         peer = transport.get_extra_info("peername")
         if not self._connections.admit(self, str(peer[0]) if isinstance(peer, tuple) else ""):
-            self._refused = True
-            transport.write(_TOO_MANY)
-            transport.close()
+            self._refuse(transport)
             return
+        self._begun = True
         _give_up_stalled(transport.get_extra_info("socket"))
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._connections.leave(self)
-        if not self._refused:
+        if self._begun:
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if not self._refused:
+            self._asked = True
             super().data_received(data)
+
+    def eof_received(self) -> None:
+        if not self._refused:
+            super().eof_received()
+
+    def _refuse(self, transport: asyncio.Transport) -> None:
+        """Tell the client to come back. What it sends is read for a while: or the system would drop the answer."""
+        self._refused = True
+        transport.write(_TOO_MANY)
+        lingering = self._connections.lingering
+        if len(lingering) < _MOST_LINGERING and transport.can_write_eof():
+            lingering.add(self)
+            transport.write_eof()
+            asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
+        else:
+            transport.close()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        found = await super().finish_response(request, resp, start_time)
+        self._answered = True
+        return found
 
     def handle_error(
         self,

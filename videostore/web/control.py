@@ -2,7 +2,7 @@
 
 The module writes to standard input: `serve` first, with where and to whom; then `add` and `remove` of recorders, and
 `status` with what each says of itself. The server writes `serving` with its address or `trouble` with a sentence to
-standard output, and its log to standard error. It ends when its standard input does.
+standard output, `alive` for each `status`, and its log to standard error. It ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from videostore.config import WebConfig
 MOST_LINE_BYTES = 1 << 20
 """Of a line either way. The status of a recorder has about two thousand bytes."""
 SERVE, ADD, REMOVE, STATUS = "serve", "add", "remove", "status"
-SERVING, TROUBLE = "serving", "trouble"
+SERVING, TROUBLE, ALIVE = "serving", "trouble", "alive"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ decided once, and told by its address, from where on it has all parts, and how m
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 from videostore.base.constants import US_PER_SECOND
@@ -19,7 +20,7 @@ from videostore.web.playlists import Entry, leading_to, playlist
 MOST_SEGMENTS = 10_000
 """Of one playlist: three days of segments of 30 s, and 2 MB of text."""
 _MOST_ENTRIES = 20_000
-"""Of one that grows: five hours."""
+"""Of one that grows: five hours by the second. Without its oldest ones it is still one that a player follows."""
 _TABLES_READ = 40
 """Segments whose parts are read for one playlist, if they are not known."""
 _FINE_US = 600 * US_PER_SECOND
@@ -83,8 +84,10 @@ async def growing_playlist(
 ) -> str:
     """The playlist of a range whose end is recorded later, or never.
 
+    If it has become too long, its oldest pieces are left out: a player goes on with those that come.
+
     Raises:
-        RequestError: it has become too long.
+        RequestError: it has become much too long.
     """
     asked = Range(from_us, _ENDLESS_US if to_us is None else to_us)
     segments = await _segments(viewing, asked)
@@ -93,10 +96,10 @@ async def growing_playlist(
     for one in segments[len(wholes) :]:
         table = await tables.read(one)
         entries += [_whole(one)] if table is None else _all_within(one, table, asked)
-    if len(entries) > _MOST_ENTRIES:
-        raise RequestError("playlist-too-long", from_us=from_us, to_us=segments[-1].segment.end_us, limit=_MOST_ENTRIES)
     gone = max(0, growing.wholes - len(wholes))  # the quota takes the oldest
-    return playlist(entries, ended=ended, sequence=gone, discontinuities=gone)
+    first = max(0, len(entries) - _MOST_ENTRIES)
+    changes = sum(one.key != other.key for one, other in itertools.pairwise(entries[: first + 1]))
+    return playlist(entries[first:], ended=ended, sequence=gone + first, discontinuities=gone + changes)
 
 
 async def _segments(viewing: Viewing, asked: Range) -> list[ViewedSegment]:

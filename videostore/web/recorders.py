@@ -9,6 +9,7 @@ import logging
 import re
 import time
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +49,10 @@ class RecorderPlace:
 class Recorder:
     """A recorder that is shown: a read-only store over its directory, which is opened in the background."""
 
-    def __init__(self, id: str, place: RecorderPlace, logger: logging.Logger) -> None:
+    def __init__(self, place: RecorderPlace, logger: logging.Logger) -> None:
         """`start` opens it; `close` ends it."""
-        self.id = id
+        self.id = ""
+        """What names it in addresses, among the others."""
         self.place = place
         self.tables = PartTables()
         self.trouble: VideoStoreError | None = None
@@ -167,6 +169,7 @@ class Recorder:
             store = VideoStore.open(
                 self.place.directory, name=self.place.name, upload_path=self.place.upload_path, logger=self._logger
             )
+            store._begins_with_index = True
             try:
                 await store.start()
             except VideoStoreError as error:
@@ -188,27 +191,30 @@ class Recorders:
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = logger or logging.getLogger("videostore")
-        self._by_id: dict[str, Recorder] = {}
+        self._all: list[Recorder] = []
         self.on_change: list[Callable[[], None]] = []
         """Called when a recorder was added or removed."""
 
     def __iter__(self) -> Iterator[Recorder]:
-        return iter(list(self._by_id.values()))
+        return iter(list(self._all))
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self._all)
 
     def add(self, place: RecorderPlace) -> Recorder:
         """Show a recorder from now on. Its directory is opened in the background, and may not exist yet."""
-        recorder = Recorder(self._free_id(place.name), place, self._logger)
-        self._by_id[recorder.id] = recorder
+        recorder = Recorder(place, self._logger)
+        self._all.append(recorder)
+        self._name_all()
         recorder.start()
         self._changed()
         return recorder
 
     async def remove(self, recorder: Recorder) -> None:
         """Show a recorder no more."""
-        self._by_id.pop(recorder.id, None)
+        if recorder in self._all:
+            self._all.remove(recorder)
+            self._name_all()
         self._changed()
         await recorder.close()
 
@@ -223,21 +229,21 @@ class Recorders:
         Raises:
             RequestError: there is none.
         """
-        if (found := self._by_id.get(id)) is None:
+        found = [one for one in self._all if one.id == id] or [one for one in self._all if _long_id(one.place) == id]
+        if not found:
             raise RequestError("no-such-recorder", value=id)
-        return found
+        return found[0]
 
     def named(self, name: str) -> Recorder | None:
         """The recorder with a name; None if there is none."""
         return next((one for one in self if one.name == name), None)
 
-    def _free_id(self, name: str) -> str:
-        plain = slug(name)
-        number, id = 1, plain
-        while id in self._by_id:
-            number += 1
-            id = f"{plain}-{number}"
-        return id
+    def _name_all(self) -> None:
+        """Give each its id. It depends on no order: links must lead to the same recorder after a restart."""
+        shared = Counter(slug(one.name) for one in self._all)
+        for one in self._all:
+            plain = slug(one.name)
+            one.id = plain if shared[plain] == 1 else _long_id(one.place)
 
     def _changed(self) -> None:
         for call in self.on_change:
@@ -253,6 +259,14 @@ def slug(name: str) -> str:
     decomposed = unicodedata.normalize("NFKD", name)
     plain = _NOT_SLUG.sub("-", decomposed.encode("ascii", "ignore").decode().lower()).strip("-")[:_SLUG_CHARS]
     if any(one.isalnum() and not one.isascii() for one in decomposed):
-        digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:_DIGEST_CHARS]
-        return f"{plain or 'recorder'}-{digest}"
+        return f"{plain or 'recorder'}-{_digest(name)}"
     return plain or "recorder"
+
+
+def _long_id(place: RecorderPlace) -> str:
+    """What tells a recorder from others whose names become the same, or are."""
+    return f"{slug(place.name)}-{_digest(place.name)}-{_digest(str(place.directory))}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:_DIGEST_CHARS]
