@@ -306,7 +306,7 @@ REMOTE_REQUEST = {
 WEB_REQUEST = {
     "no-such-recorder": "There is no recorder {value:value} here.",
     "no-such-page": "There is nothing at this address.",
-    "answer-too-late": "The answer took longer than {limit:g} s. The disk may be slow. Try again.",
+    "answer-too-late": "The answer took longer than {limit:s}. The disk may be slow. Try again.",
     "recorder-opening": "The recording of {value:value} is still being opened. Try again in a few seconds.",
     "recorder-not-readable": "The recording of {value:value} cannot be read: {reason:reason}.",
     "segment-gone": "This part of the recording is gone: the quota or a person deleted it.",
