@@ -73,7 +73,7 @@ class Recording:
         """The segments in its index, and the frames that were delivered to it."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(command.encode() + b"\n")
-        line = await asyncio.wait_for(self.process.stdout.readline(), 20)
+        line = await asyncio.wait_for(self.process.stdout.readline(), 90)
         assert line, self.log
         answer: dict[str, Any] = json.loads(line)
         return answer

@@ -7,6 +7,7 @@ every system reports when a file is closed. A slow walk over the directory finds
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from enum import Enum
@@ -20,10 +21,12 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
+from watchdog.observers.api import ObservedWatch
 
 from videostore.base.tasks import run_in_thread
+from videostore.storage.shared_observer import SharedObserver
+
+_OBSERVER = SharedObserver()
 
 
 class Change(Enum):
@@ -35,7 +38,7 @@ class Change(Enum):
 
 
 class Watcher:
-    """Owns an observer thread between `start` and `stop`; calls back on the event loop."""
+    """Watches between `start` and `stop`, by the observer that all watchers share; calls back on the event loop."""
 
     def __init__(
         self,
@@ -52,31 +55,23 @@ class Watcher:
         self._kinds: list[type[FileSystemEvent]] = [FileClosedEvent, FileDeletedEvent, FileMovedEvent]
         if created:
             self._kinds.append(FileCreatedEvent)
-        self._observer: BaseObserver | None = None
+        self._watched: tuple[ObservedWatch, _Handler] | None = None
 
     async def start(self) -> None:
         """Start watching. If the system allows no watch, only the slow walk finds new files."""
         await run_in_thread(self._start, _Handler(asyncio.get_running_loop(), self._on_change))
 
     def _start(self, handler: _Handler) -> None:
-        observer: BaseObserver | None = None
         try:
-            observer = Observer()
-            observer.schedule(handler, str(self._directory), event_filter=self._kinds)
-            observer.start()
+            self._watched = _OBSERVER.watch(self._directory, handler, self._kinds), handler
         except OSError as error:
             self._logger.warning("The storage directory cannot be watched (%s). New files are found later.", error)
-            if observer is not None:
-                observer.stop()
-            return
-        self._observer = observer
 
     def stop(self) -> None:
-        """Stop watching, and end the thread. Blocking."""
-        if self._observer is not None:
-            self._observer.stop()
-            self._observer.join(timeout=1)
-            self._observer = None
+        """Stop watching. Blocking."""
+        if self._watched is not None:
+            _OBSERVER.unwatch(*self._watched)
+            self._watched = None
 
 
 class _Handler(FileSystemEventHandler):
@@ -99,5 +94,5 @@ class _Handler(FileSystemEventHandler):
 
     def _report(self, change: Change, path: str | bytes) -> None:
         name = Path(path.decode() if isinstance(path, bytes) else path).name
-        if not self._loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop was closed; an error would end the observer of all others
             self._loop.call_soon_threadsafe(self._on_change, change, name)
