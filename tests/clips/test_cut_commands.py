@@ -15,6 +15,7 @@ from tests.support.recording import START_US, US, write_foreign
 from videostore.base.constants import FASTSTART_BYTES
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
+from videostore.clips.copy_range import CopyRange
 from videostore.clips.cut_commands import (
     HEVC_IN_BAND,
     CutCommand,
@@ -97,7 +98,7 @@ def test_whole_segments_are_copied_by_one_command() -> None:
 def test_a_clip_starts_on_its_first_frame_and_ends_between_two() -> None:
     first, last = parts_of((640, 480), (640, 480))
     start_us = first.segment.start_us
-    first = replace(first, first_us=start_us + 2_500_001, keyframe_us=start_us + 2_500_001, last_length_us=1)
+    first = replace(first, first_us=start_us + 2_500_001, copy=CopyRange(start_us + 2_500_001), last_length_us=1)
     last = replace(last, stop_us=last.segment.start_us + 4 * US, last_length_us=100_000)
     (command,) = commands_for(plan_of([first, last]))
     assert (option(command, "ss"), option(command, "t")) == (None, "11.499999")
@@ -109,7 +110,7 @@ def test_a_clip_starts_on_its_first_frame_and_ends_between_two() -> None:
 def test_a_clip_that_starts_between_keyframes_reencodes_up_to_the_next_one(container: str) -> None:
     first, last = parts_of((640, 480), (640, 480))
     start_us = first.segment.start_us
-    first = replace(first, first_us=start_us + US, keyframe_us=start_us + 3 * US, last_length_us=1)
+    first = replace(first, first_us=start_us + US, copy=CopyRange(start_us + 3 * US), last_length_us=1)
     head, whole = commands_for(plan_of([first, last]), container)
     assert (option(head, "c:v"), option(head, "ss"), option(head, "t")) == ("libx264", "1.000000", "1.999999")
     assert str(WORK / "head.mp4") in head.arguments
@@ -128,7 +129,11 @@ def test_frames_that_are_decoded_later_than_others_are_cut_out_of_a_decoded_file
     (part,) = parts_of((640, 480))
     start_us = part.segment.start_us
     part = replace(
-        part, first_us=start_us + 3 * US, stop_us=start_us + 4 * US, decode_us=start_us + 2 * US, last_length_us=1
+        part,
+        first_us=start_us + 3 * US,
+        stop_us=start_us + 4 * US,
+        copy=CopyRange(decode_us=start_us + 2 * US),
+        last_length_us=1,
     )
     head, _ = commands_for(plan_of([part]))
     assert (option(head, "ss"), option(head, "t")) == (None, "2.000000")
@@ -166,7 +171,7 @@ def test_parts_of_different_frame_sizes_are_reencoded_to_the_largest_and_bounded
 @pytest.mark.parametrize("container", ["mp4", "fmp4"])
 def test_every_input_is_a_file_of_the_command_or_the_output_of_one_before(container: str) -> None:
     first, *others = parts_of((640, 480), (640, 480), (1280, 720))
-    first = replace(first, first_us=first.segment.start_us + US, keyframe_us=first.segment.start_us + 2 * US)
+    first = replace(first, first_us=first.segment.start_us + US, copy=CopyRange(first.segment.start_us + 2 * US))
     for parts in ([first], [first, others[0]], [first, *others]):
         written: set[Path] = set()
         for command in commands_for(plan_of(parts), container):

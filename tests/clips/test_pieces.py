@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tests.support.recording import START_US, US
 from videostore.clips.pieces import pieces_of
-from videostore.clips.plan import ClipPart, CopyEnd
+from videostore.clips.copy_range import CopyEnd, CopyRange
+from videostore.clips.plan import ClipPart
 from videostore.media.segment import Segment
 
 
@@ -13,9 +14,10 @@ def part(number: int, **changes: int | CopyEnd | None) -> ClipPart:
     """A segment of 10 s that was read, and is used from its first frame, a keyframe, to its end."""
     start_us = START_US + number * 10 * US
     segment = Segment(f"{number}.mp4", start_us, start_us + 10 * US, 1000, 640, 480, "h264", run_us=1)
-    whole = ClipPart(segment, Path(f"/{number}.mp4"), segment.end_us, start_us, last_length_us=1, keyframe_us=start_us)
+    whole = ClipPart(segment, Path(f"/{number}.mp4"), segment.end_us, start_us, last_length_us=1)
     moved = {name: start_us + at if isinstance(at, int) else at for name, at in changes.items()}
-    return replace(whole, **moved)  # type: ignore[arg-type]
+    copy = CopyRange(moved.pop("keyframe_us", start_us), end=moved.pop("copy_end", None))  # type: ignore[arg-type]
+    return replace(whole, copy=copy, **moved)  # type: ignore[arg-type]
 
 
 def test_nothing_is_reencoded_of_a_clip_that_begins_on_a_keyframe() -> None:
@@ -29,7 +31,7 @@ def test_the_head_reaches_to_the_next_keyframe_also_in_a_later_segment() -> None
     pieces = pieces_of([first, second])
     assert pieces.head is not None and pieces.head.parts == (first,) and pieces.head.length_us == 8 * US
     assert [one.path.name for one in pieces.body] == ["1.mp4"]
-    late = replace(second, keyframe_us=second.segment.start_us + 3 * US)
+    late = replace(second, copy=CopyRange(second.segment.start_us + 3 * US))
     pieces = pieces_of([first, late])
     assert pieces.head is not None and len(pieces.head.parts) == 2 and pieces.head.length_us == 11 * US
     assert pieces.body[0].inpoint_us == 3 * US

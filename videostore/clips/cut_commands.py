@@ -59,6 +59,11 @@ is decoded more than 16 places early. The steps are longer than a unit of time."
 _DECODED_EARLY = "if(N,DTS,min(DTS,PTS-{}/TB))"
 """The same of an `mp4`: the first frame at least as early as the last one, because libav takes the time from the one to
 the other for the length. The edit list has the rest."""
+_OPENED = "st(0,max(ld(0),key*gte(pts,startpts+{0}/tb)))*lt(pts,startpts+{0}/tb)"
+"""What to leave out where copying begins with the keyframe of an open GOP: the frames that are decoded behind it and
+shown before it."""
+_OPENED_WITHIN_US = 50
+"""No two frames are that near to each other, and no rounding moves one so far."""
 _LONGEST_LAST_S = 60
 """More than from the last frame that is decoded to the end; the muxer takes 31 bits."""
 
@@ -110,6 +115,7 @@ def join_command(
     recorder: str,
     work: Path,
     stop_us: int | None = None,
+    opens_us: int | None = None,
     tag: str | None = None,
     sound: Path | None = None,
     starts: VideoStarts = None,
@@ -136,7 +142,9 @@ def join_command(
         "video_track_timescale": CLIP_TIMESCALE,
     }
     filters = ["hevc_mp4toannexb"] if tag == HEVC_IN_BAND else []
-    last_length_us, copy_end = plan.parts[-1].last_length_us, plan.parts[-1].copy_end
+    if opens_us is not None and (place is None or place.first):
+        filters.append(f"noise=drop='{_OPENED.format(format_seconds(opens_us - _OPENED_WITHIN_US))}'")
+    last_length_us, copy_end = plan.parts[-1].last_length_us, plan.parts[-1].copy.end
     if container == "fmp4":
         filters.append(f"setts=pts=PTS:dts='{_decoded(place)}'")
     elif copy_end is not None and copy_end.delay_us and not plan.reencoded:
@@ -278,9 +286,9 @@ class _Command:
         first, last = parts[0], parts[-1]
         begin_us, options = first.first_us, {}
         begin: ListedFile | None = None
-        if first.decode_us is not None:
+        if first.copy.decode_us is not None:
             # The demuxer cannot seek in a file of this kind: it may find a keyframe that is too late.
-            begin_us = first.decode_us
+            begin_us = first.copy.decode_us
             if begin_us > first.segment.start_us:
                 from_us = begin_us - first.segment.start_us
                 inpoint_us = first.origin_us + from_us
@@ -291,9 +299,10 @@ class _Command:
             before_us = sum(part.length_us for part in parts) - last.length_us
             stop_us = before_us + last.stop_us - last.segment.start_us
             options["t"] = format_seconds(stop_us - (begin_us - first.segment.start_us))
-        listed = chain([begin or _whole(first)], map(_whole, islice(parts, 1, None)))
+        borrowed = () if last.borrowed is None else (last.borrowed,)
+        listed = chain([begin or _whole(first)], map(_whole, islice(parts, 1, None)), borrowed)
         video = self.concat_input(name, listed, **options).video
-        if begin_us < first.first_us:
+        if begin_us < first.first_us or first.copy.decode_us is not None:
             video = video.filter("trim", start=format_seconds(first.first_us - begin_us))
             video = video.filter("setpts", "PTS-STARTPTS")
         return video

@@ -238,7 +238,7 @@ class ClipCutter:
         """Encode what has to be encoded. Returns the command that joins the pieces of the clip."""
         # In threads: all that goes through the parts takes a while for tens of thousands of segments.
         starts = await off_loop(video_starts, plan)
-        groups, joinable, stop_us = await off_loop(groups_of, plan.parts), None, None
+        groups, joinable, stop_us, opens_us = await off_loop(groups_of, plan.parts), None, None, None
         if len(groups) == 1:
             pieces = await off_loop(pieces_of, groups[0])
             progress.add(sum(edge.length_us for edge in pieces.edges))
@@ -246,7 +246,7 @@ class ClipCutter:
             joinable = await self._edges.encode(
                 pieces, work, functools.partial(self._run_edge, progress=progress), starts
             )
-            stop_us = pieces.stop_us
+            stop_us, opens_us = pieces.stop_us, pieces.opens_us
         if place is not None:
             joinable = fitted_into(joinable, place, plan.parts[0].first_us, sounds=starts is not None)
         if joinable is None:
@@ -255,7 +255,7 @@ class ClipCutter:
             joinable = Joinable(listed)
             for command in commands:
                 await self._run(command, progress)
-            stop_us = None
+            stop_us = opens_us = None
         sound = await self._sound(plan, progress, work) if starts is not None and place is None else None
         join = functools.partial(
             join_command,
@@ -267,6 +267,7 @@ class ClipCutter:
             recorder=self._recorder,
             work=work,
             stop_us=stop_us,
+            opens_us=opens_us,
             tag=joinable.tag,
             sound=sound,
             starts=starts,

@@ -42,6 +42,9 @@ class Pieces:
     """The whole length, up to the end of the last frame."""
     stop_us: int | None
     """Where to stop reading the pieces, from the start of the clip: between two frames. None for their end."""
+    opens_us: int | None = None
+    """Where in the clip a keyframe is with which copying begins, if the frames that are decoded behind it and shown
+    before it are to be left out; None if there are none."""
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -52,36 +55,41 @@ class Pieces:
 def pieces_of(parts: Sequence[ClipPart]) -> Pieces:
     """Divide parts that can be joined without re-encoding all of them."""
     last = parts[-1]
-    number = next((n for n, part in enumerate(parts) if not part.was_read or part.keyframe_us is not None), None)
+    number = next((n for n, part in enumerate(parts) if not part.was_read or part.copy.keyframe_us is not None), None)
     entry = parts[number] if number is not None else last
     entry_begins_us, last_begins_us, length_us = _places(parts, number)
     stop_us = None
-    if last.stop_us is not None and last.copy_end is None:
+    if last.stop_us is not None and last.copy.end is None:
         stop_us = last_begins_us + last.stop_us - last.segment.start_us
-    tail_us = last.copy_end.tail_us if last.copy_end is not None else None
-    entry_us = entry.segment.start_us if entry.keyframe_us is None else entry.keyframe_us
+    end = last.copy.end
+    tail_us = end.tail_us if end is not None else None
+    entry_us = entry.segment.start_us if entry.copy.keyframe_us is None else entry.copy.keyframe_us
     # The demuxer takes no piece that ends, in the order of decoding, before its first frame is shown.
-    ends_us = [] if last.copy_end is None else [last.copy_end.decoded_us, *([] if tail_us is None else [tail_us])]
+    ends_us = [] if end is None else [end.decoded_us, *([] if tail_us is None else [tail_us])]
     if number is None or (number == len(parts) - 1 and any(end_us <= entry_us for end_us in ends_us)):
         return Pieces(Edge("head", parts, length_us), (), None, last.path, length_us, None)
     before = CompactList(parts[:number])
     if entry_us > entry.first_us:
-        before.append(replace(entry, stop_us=entry_us - 1))
+        before.append(replace(entry, stop_us=entry_us - 1, borrowed=None))
+    elif number and entry.copy.opens and parts[number - 1].borrowed is not None:
+        before = CompactList(parts[: number - 1])
+        before.append(replace(parts[number - 1], stop_us=entry_us - 1))
     head_us = entry_begins_us + entry_us - entry.segment.start_us
-    head = Edge("head", before, head_us, entry.keyframe_delay_us) if before else None
+    head = Edge("head", before, head_us, entry.copy.keyframe_delay_us) if before else None
     tail = None
     copied = parts[number:]
-    if last.copy_end is not None and tail_us is not None:
+    if end is not None and tail_us is not None:
         if tail_us <= last.first_us:
             copied = copied[:-1]
         begin_us = max(tail_us, last.first_us)
-        first = replace(last, first_us=begin_us, decode_us=max(tail_us, last.segment.start_us))
+        first = replace(last, first_us=begin_us, copy=replace(last.copy, decode_us=end.decode_us or tail_us))
         tail_length_us = length_us - (last_begins_us + begin_us - last.segment.start_us)
-        tail = Edge("tail", (first,), tail_length_us, last.copy_end.delay_us)
+        tail = Edge("tail", (first,), tail_length_us, end.delay_us)
     body = CompactList[ListedFile]()
     for part in copied:
         body.append(_listed(part, part.segment.start_us if body else entry_us))
-    return Pieces(head, body, tail, entry.path, length_us, stop_us)
+    opens_us = head_us if entry.copy.opens else None
+    return Pieces(head, body, tail, entry.path, length_us, stop_us, opens_us)
 
 
 def _places(parts: Sequence[ClipPart], number: int | None) -> tuple[int, int, int]:
@@ -96,7 +104,7 @@ def _places(parts: Sequence[ClipPart], number: int | None) -> tuple[int, int, in
 
 
 def _listed(part: ClipPart, from_us: int) -> ListedFile:
-    start_us, end, to_us = part.segment.start_us, part.copy_end, part.segment.start_us + part.length_us
+    start_us, end, to_us = part.segment.start_us, part.copy.end, part.segment.start_us + part.length_us
     outpoint_us = None
     if end is not None and (end.tail_us is not None or part.stop_us is not None):
         outpoint_us = part.origin_us + end.decoded_us - start_us

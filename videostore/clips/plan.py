@@ -11,13 +11,15 @@ from pathlib import Path
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.ranges import UNREADABLE, DamagedRange, Range, add_range, merge_ranges
+from videostore.clips.borrowed_frames import borrowed_frames, runs_on
 from videostore.clips.clip_content import ClipContent, DamageList
 from videostore.clips.compact_list import CompactList
+from videostore.clips.copy_range import CopyRange, copy_range
 from videostore.clips.frame_reader import NO_DAMAGE, Damage, FrameReader
 from videostore.clips.segment_order import touch
-from videostore.media.coded_order import borders, copies_until
+from videostore.ffmpeg.concat_list import ListedFile
 from videostore.media.look import Look
-from videostore.media.segment import FrameTimes, Segment, Stretch, UnreadableError
+from videostore.media.segment import Segment, Stretch, UnreadableError
 from videostore.media.segment_names import parse_open_name
 
 REENCODED_FACTOR = 2
@@ -29,19 +31,6 @@ _SHORT_WAIT_US = US_PER_SECOND
 """A clip of a camera of more than one frame a second is said to begin at `from`, though its first frame is later."""
 _LOST_END_US = US_PER_SECOND // 2
 """A file that ends this much before its segment is truncated. Less is a different guess of the last frame's length."""
-
-
-@dataclass(frozen=True, slots=True)
-class CopyEnd:
-    """Where the copy of a part ends whose frames are decoded in another order than they are shown in."""
-
-    decoded_us: int
-    """When the first frame that is not copied is decoded."""
-    tail_us: int | None = None
-    """The frames from here on are re-encoded, because some of them need a frame that the clip does not show; None if
-    none are."""
-    delay_us: int = 0
-    """How long before it is shown the frame at `tail_us` is decoded; without one, the frame that is decoded last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +48,16 @@ class ClipPart:
     """Between the last frame that is shown and the segment's next one; None if it is shown to its end."""
     last_length_us: int | None = None
     """How long the last frame is shown; None if the file was not read."""
-    keyframe_us: int | None = None
-    """The first shown frame from which the file can be copied behind frames that are re-encoded: a keyframe that needs
-    nothing before it. None if there is none, or if the file was not read."""
-    keyframe_delay_us: int = 0
-    """How long before it is shown that keyframe is decoded."""
-    copy_end: CopyEnd | None = None
-    """Where to stop copying, if frames are decoded in another order than they are shown in."""
-    decode_us: int | None = None
-    """Where decoding must begin for `first_us`, if frames are decoded in another order than they are shown in."""
+    copy: CopyRange = CopyRange()
+    """Where the file can be copied."""
     origin_us: int = 0
     """The time in the file of its first frame."""
     look: Look | None = None
     """None if the file was not read."""
+    leads: bool = False
+    """Whether the file begins with frames that are shown before its first one, which need the file before it."""
+    borrowed: ListedFile | None = None
+    """The beginning of the next file, if the last frames are there."""
     read_bytes: int | None = None
     """How much of the file is read, if that is not all: an open segment grows meanwhile, and where the end of a file is
     lost ffmpeg would stop."""
@@ -131,6 +117,8 @@ class Plan:
     """From the start of the range to the first frame in it, if a slow camera's frame before it lasts until then."""
     broken: tuple[BrokenSegment, ...] = ()
     """Segments in which something before the last frame cannot be read. Each of their stretches must become a part."""
+    goes_on: bool = False
+    """Whether a clip of what follows is put behind this one as it is."""
     damage: Damage = field(default_factory=dict)
     """What ffmpeg could not decode, and is left out."""
     damaged: tuple[DamagedRange, ...] = ()
@@ -170,6 +158,7 @@ def make_plan(
     *,
     thorough: bool = False,
     damage: Damage = NO_DAMAGE,
+    goes_on: bool = False,
 ) -> Plan:
     """Find the first and last frame of a range in its segments, in their order. Blocking: reads the files' headers, and
     up to `CHECKED_BYTES` the frames.
@@ -226,26 +215,35 @@ def make_plan(
             part = replace(part, look=times.look)
             sound_rate = max(sound_rate, times.sound_bytes / max(1, times.end_us - times.all_us[0]))
             add_range(held, max(from_us, segment.start_us), min(to_us, end_us))
-            first = bisect.bisect_left(times.all_us, from_us)
+            all_us = times.all_us
+            borrows = following is not None and (not entered or (last and not goes_on))
+            borrowed = borrowed_frames(segment, times, following) if following is not None and borrows else None
+            if borrowed is not None:  # behind them comes the first frame of the next segment
+                all_us = [*all_us, *borrowed.shown_us, *([following[0].start_us] if last else [])]
+            first = bisect.bisect_left(all_us, from_us)
             if segment.run_us in shown_us:
-                first = max(first, bisect.bisect_right(times.all_us, shown_us[segment.run_us]))
+                first = max(first, bisect.bisect_right(all_us, shown_us[segment.run_us]))
             whole_us = to_us if times.complete_until_us is None else min(to_us, times.complete_until_us)
-            stop = bisect.bisect_left(times.all_us, whole_us)
+            stop = bisect.bisect_left(all_us, whole_us)
             if first >= stop:  # its last frame is shown into the range, but was captured before it
                 continue
             if segment.run_us is not None:
-                shown_us[segment.run_us] = times.all_us[stop - 1]
-            last_us, next_us = times.all_us[stop - 1], times.all_us[stop] if stop < len(times.all_us) else None
+                shown_us[segment.run_us] = all_us[stop - 1]
+            last_us, next_us = all_us[stop - 1], all_us[stop] if stop < len(all_us) else None
             lasts_until_us = segment.start_us + part.length_us if next_us is None else next_us
+            # In a clip of both segments they are copied one behind the other.
+            copied_us = last_us if last else min(last_us, times.all_us[-1])
             part = replace(
                 part,
-                first_us=times.all_us[first],
+                first_us=all_us[first],
                 stop_us=(last_us + next_us) // 2 if next_us is not None else None,
                 last_length_us=max(lasts_until_us - last_us, 1),
                 origin_us=times.origin_us,
+                copy=copy_range(times, segment.start_us, all_us[first], copied_us, whole_us, begins=not parts),
+                leads=times.leading is not None,
+                borrowed=borrowed.file if borrowed is not None and last_us > times.all_us[-1] else None,
             )
-            part = _with_copy(part, times, last_us, whole_us)
-            entered = entered or part.keyframe_us is not None
+            entered = entered or part.copy.keyframe_us is not None
         else:
             add_range(held, segment.start_us, end_us)
         parts.append(part)
@@ -264,6 +262,7 @@ def make_plan(
         reencoded=groups > 1,
         wait_us=wait_us,
         broken=tuple(broken),
+        goes_on=goes_on,
         damage=damage,
         damaged=damaged.ranges,
     )
@@ -285,30 +284,6 @@ def _from_first_frame(ranges: list[Range], parts: Sequence[ClipPart]) -> list[Ra
     if shown and first_us - shown[0].from_us >= _SHORT_WAIT_US:
         shown[0] = Range(first_us, shown[0].to_us)
     return shown
-
-
-def _with_copy(part: ClipPart, times: FrameTimes, last_us: int, to_us: int) -> ClipPart:
-    """The part with the frames between which its file can be copied, of those from `first_us` to `last_us`."""
-    entry = bisect.bisect_left(times.entries_us, part.first_us)
-    if entry < len(times.entries_us) and times.entries_us[entry] <= last_us:
-        part = replace(part, keyframe_us=times.entries_us[entry])
-    if not times.order:
-        return part
-    start_us = part.segment.start_us
-    found = {start_us + one.shown_us: one for one in borders(times.order)}
-    if part.keyframe_us is not None:
-        part = replace(part, keyframe_delay_us=found[part.keyframe_us].delay_us)
-    begins_us = [one for one in found if one <= part.first_us]
-    part = replace(part, decode_us=max(begins_us, default=start_us))
-    until_us = copies_until(times.order, to_us - start_us)
-    if until_us is not None:
-        ends = max((one for one in times.order if one.decoded_us < until_us), key=lambda one: one.decoded_us)
-        return replace(part, copy_end=CopyEnd(start_us + until_us, None, ends.shown_us - ends.decoded_us))
-    tail_us = max((one for one in found if one <= last_us), default=part.first_us)
-    if tail_us <= part.first_us:
-        return replace(part, copy_end=CopyEnd(part.first_us, part.first_us))
-    border = found[tail_us]
-    return replace(part, copy_end=CopyEnd(start_us + border.decoded_us, tail_us, border.delay_us))
 
 
 def first_picture_bytes(pixels: int) -> int:
@@ -338,6 +313,8 @@ def _joins(one: ClipPart, other: ClipPart) -> bool:
     if one.stop_us is not None or other.skip_us > 0:
         return False
     a, b = one.segment, other.segment
+    if other.leads and not runs_on(a, b):
+        return False  # the frames at its beginning must not be shown
     if (a.codec, a.width, a.height) != (b.codec, b.width, b.height):
         return False
     if one.look and other.look and one.look != other.look:

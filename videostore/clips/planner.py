@@ -63,14 +63,16 @@ class ClipPlanner:
             raise await self.nothing_to_cut(plan)
         return plan
 
-    async def plan_window(self, found: Sequence[tuple[Segment, Path]], asked: Range, work: Path) -> Plan:
-        """The plan for a range, of segments that were found; it may have no parts.
+    async def plan_window(
+        self, found: Sequence[tuple[Segment, Path]], asked: Range, work: Path, *, goes_on: bool
+    ) -> Plan:
+        """The plan for a range, of segments that were found; it may have no parts. `goes_on`: a window follows.
 
         Raises:
             VideoStoreError: the storage cannot be read at the moment.
         """
         try:
-            return await self._make(asked, found, work)
+            return await self._make(asked, found, work, goes_on=goes_on)
         except OSError as error:
             raise VideoStoreError("recording-unreadable", reason=reason_of(error)) from error
 
@@ -106,7 +108,7 @@ class ClipPlanner:
                 lost = await off_loop(find_undecodable, part.segment, part.path, shown)
                 name = part.segment.file_name
                 damage[name] = damage.get(name, frozenset()) | lost
-        better = await self._make(plan.asked, plan.found, work, thorough=True, damage=damage)
+        better = await self._make(plan.asked, plan.found, work, thorough=True, damage=damage, goes_on=plan.goes_on)
         if await off_loop(_are_same, better.parts, plan.parts):
             return None
         if not better.parts:
@@ -121,8 +123,11 @@ class ClipPlanner:
         *,
         thorough: bool = False,
         damage: Damage = NO_DAMAGE,
+        goes_on: bool = False,
     ) -> Plan:
-        make = functools.partial(make_plan, asked=asked, logger=self._logger, thorough=thorough, damage=damage)
+        make = functools.partial(
+            make_plan, asked=asked, logger=self._logger, thorough=thorough, damage=damage, goes_on=goes_on
+        )
         plan = await off_loop(make, found)
         if plan.broken:
             stretches = await off_loop(divide_broken, plan, work)

@@ -158,14 +158,15 @@ def _read(found: Sequence[tuple[Segment, Path]], at_us: int, exact: bool) -> tup
     unreadable: UnreadableError | None = None
     for (segment, path), following in itertools.zip_longest(found, found[1:]):
         end_us = segment.end_us
-        if following is not None and touch(segment, following[0]):
-            end_us = max(end_us, following[0].start_us)
+        touching = following if following is not None and touch(segment, following[0]) else None
+        if touching is not None:
+            end_us = max(end_us, touching[0].start_us)
         elif following is None and not exact and parse_open_name(segment.file_name):
             end_us += _JUST_PASSED_US  # the recording goes on
         if not segment.start_us <= at_us < end_us:
             continue
         try:
-            one = read_coded_picture(segment, path, end_us, at_us, keyframe=not exact)
+            one = read_coded_picture(segment, path, end_us, at_us, touching, keyframe=not exact)
         except UnreadableError as error:
             unreadable = error
             continue

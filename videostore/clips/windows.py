@@ -120,7 +120,7 @@ class Windows:
 
     async def _plan(self, found: Found, border: Segment | None, asked: Range, work: Path) -> Plan:
         to_us = asked.to_us if border is None else border.start_us
-        plan = await self._planner.plan_window(found, Range(asked.from_us, to_us), work)
+        plan = await self._planner.plan_window(found, Range(asked.from_us, to_us), work, goes_on=border is not None)
         await off_loop(_check_present, found, plan)
         if not plan.parts:
             return plan
@@ -130,7 +130,8 @@ class Windows:
         if self._anchor is not None and first.was_read and self._inside is None:
             # What it needs to be decoded is in the window before, as in a clip of both.
             start_us = first.segment.start_us
-            whole = replace(first, first_us=start_us, keyframe_us=start_us, keyframe_delay_us=0)
+            copy = replace(first.copy, keyframe_us=start_us, keyframe_delay_us=0, opens=False)
+            whole = replace(first, first_us=start_us, copy=copy)
             plan = replace(plan, parts=[whole, *list(plan.parts)[1:]])
         return plan
 
@@ -173,7 +174,7 @@ def _length_us(segment: Segment, after: Segment) -> int:
 
 def _is_only_head(plan: Plan) -> bool:
     """Whether nothing of a plan can be copied: then it does not show how what follows is decoded."""
-    return bool(plan.parts) and all(part.was_read and part.keyframe_us is None for part in plan.parts)
+    return bool(plan.parts) and all(part.was_read and part.copy.keyframe_us is None for part in plan.parts)
 
 
 def _last_border(found: Found, from_us: int) -> int | None:

@@ -23,16 +23,32 @@ class CodedFrame:
 
 @dataclass(frozen=True, slots=True)
 class Border:
-    """A keyframe that divides a file: all frames that are decoded before it are shown before it, the others after."""
+    """A keyframe that divides a file: all frames that are decoded before it are shown before it, the others after. Only
+    frames of an open GOP are shown between the two."""
 
     shown_us: int
     decoded_us: int
     fresh: bool
+    is_open: bool = False
+    """Whether frames that are shown before it are decoded behind it: they need frames before it (an open GOP)."""
 
     @property
     def delay_us(self) -> int:
         """How long before it is shown it is decoded."""
         return self.shown_us - self.decoded_us
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """The frames of a file that are shown before its first one: it begins with an open GOP.
+
+    They cannot be decoded without the file before it, to whose time they belong. Times are UTC, in microseconds.
+    """
+
+    shown_us: tuple[int, ...]
+    """Sorted."""
+    decoded_until_us: int | None
+    """When the first frame behind them is decoded, by the clock of the capture times; None if there is none."""
 
 
 def is_delayed(frames: Sequence[CodedFrame]) -> bool:
@@ -42,12 +58,18 @@ def is_delayed(frames: Sequence[CodedFrame]) -> bool:
 
 def borders(frames: Sequence[CodedFrame]) -> list[Border]:
     """The keyframes that divide a file, in their order. Frames are in the order in which they are decoded."""
+    return [one for one in entries(frames) if not one.is_open]
+
+
+def entries(frames: Sequence[CodedFrame]) -> list[Border]:
+    """The keyframes from which on all frames that are shown later can be decoded, in their order: also those of open
+    GOPs."""
     before = itertools.accumulate((one.shown_us for one in frames), max)
     after = list(itertools.accumulate((one.shown_us for one in reversed(frames)), min))[::-1]
     found, latest_us = [], -1
     for frame, earliest_us, shown_until_us in zip(frames, after, before, strict=True):
-        if frame.keyframe and latest_us < frame.shown_us == earliest_us:
-            found.append(Border(frame.shown_us, frame.decoded_us, frame.fresh))
+        if frame.keyframe and latest_us < min(frame.shown_us, earliest_us):
+            found.append(Border(frame.shown_us, frame.decoded_us, frame.fresh, earliest_us < frame.shown_us))
         latest_us = shown_until_us
     return found
 

@@ -56,10 +56,19 @@ class TooMuchError(Exception):
     """The frames that a picture needs have more than `MOST_BYTES`."""
 
 
-def read_coded_picture(segment: Segment, path: Path, end_us: int, at_us: int, *, keyframe: bool) -> CodedPicture | None:
+def read_coded_picture(
+    segment: Segment,
+    path: Path,
+    end_us: int,
+    at_us: int,
+    following: tuple[Segment, Path] | None = None,
+    *,
+    keyframe: bool,
+) -> CodedPicture | None:
     """The frame that a segment, whose last frame ends at `end_us`, shows at a moment; or the last keyframe up to it.
 
-    None if it shows none then: nothing was captured, or that part of the file cannot be read. Blocking.
+    None if it shows none then: nothing was captured, or that part of the file cannot be read. `following` is the next
+    segment, if it touches this one: it may begin with frames that are shown before it. Blocking.
 
     Raises:
         UnreadableError: the file is missing or damaged.
@@ -67,7 +76,7 @@ def read_coded_picture(segment: Segment, path: Path, end_us: int, at_us: int, *,
         OSError: the system lacks resources at the moment.
     """
     try:
-        return _read_ours(segment, path, end_us, at_us, keyframe=keyframe)
+        return _read_ours(segment, path, end_us, at_us, following, keyframe=keyframe)
     except NotOursError as error:
         if segment.run_us is not None:
             raise UnreadableError("its header or all of its times are damaged") from error
@@ -83,7 +92,9 @@ def read_coded_picture(segment: Segment, path: Path, end_us: int, at_us: int, *,
         raise UnreadableError(getattr(error, "strerror", None) or str(error)) from error
 
 
-def _read_ours(segment: Segment, path: Path, end_us: int, at_us: int, *, keyframe: bool) -> CodedPicture | None:
+def _read_ours(
+    segment: Segment, path: Path, end_us: int, at_us: int, following: tuple[Segment, Path] | None, *, keyframe: bool
+) -> CodedPicture | None:
     is_open = parse_open_name(segment.file_name) is not None
     content = read_fragments(path, segment.size_bytes if is_open else None)
     # Of an open one, frames that are shown before the last ones may not be there yet.
@@ -106,13 +117,19 @@ def _read_ours(segment: Segment, path: Path, end_us: int, at_us: int, *, keyfram
     first = begins[-1]
     last, wanted_us = (first, fragments[first].times_us[0]) if keyframe else (last, shown_us)
     needed = fragments[first : last + 1]
+    leading: tuple[tuple[int, bytes], ...] = ()
+    if not keyframe and following is not None and shown_us == times_us[-1] and content.is_reordered:
+        leading = _read_leading(following, at_us)
+    if leading:
+        needed, wanted_us = fragments[first:], leading[-1][0]
+    frames = _read_frames(path, needed, None if leading else wanted_us)
     picture = CodedPicture(
         content.codec,
         (content.width, content.height),
         content.look,
         wanted_us,
-        _read_frames(path, needed, wanted_us),
-        exact=wanted_us == shown_us,
+        (*frames, *leading),
+        exact=not keyframe or wanted_us == shown_us,
         whole=all(one.end_byte == other.begin_byte for one, other in itertools.pairwise(needed)),
     )
     return _decodable(picture, read_setup(path).config, path)
@@ -126,8 +143,24 @@ def _end_us(fragments: Sequence[Fragment], number: int, following_us: int) -> in
     return one.end_us
 
 
-def _read_frames(path: Path, fragments: Sequence[Fragment], wanted_us: int) -> tuple[tuple[int, bytes], ...]:
-    """The frames of fragments, up to one that is in the last of them."""
+def _read_leading(following: tuple[Segment, Path], at_us: int) -> tuple[tuple[int, bytes], ...]:
+    """The frames of the next segment up to the one that is shown at a moment before its start; empty if none is."""
+    segment, path = following
+    content = read_fragments(path, segment.size_bytes if parse_open_name(segment.file_name) else None)
+    leading = content.leading
+    shown_us = [one for one in leading.shown_us if one <= at_us] if leading is not None else []
+    if not shown_us:
+        return ()
+    last = next(number for number, one in enumerate(content.fragments) if shown_us[-1] in one.times_us)
+    return _read_frames(path, content.fragments[: last + 1], shown_us[-1], leading=True)
+
+
+def _read_frames(
+    path: Path, fragments: Sequence[Fragment], wanted_us: int | None, *, leading: bool = False
+) -> tuple[tuple[int, bytes], ...]:
+    """The frames of fragments, up to one that is in the last of them, or all; without those that need frames before
+    the first one, unless `leading` ones are wanted."""
+    from_us = -1 if leading else fragments[0].times_us[0]
     coded: list[tuple[int, bytes]] = []
     total_bytes = 0
     with path.open("rb") as file:
@@ -137,7 +170,9 @@ def _read_frames(path: Path, fragments: Sequence[Fragment], wanted_us: int) -> t
                 total_bytes += size
                 if total_bytes > MOST_BYTES:
                     raise TooMuchError
-                coded.append((time_us, file.read(size)))
+                data = file.read(size)
+                if time_us >= from_us:
+                    coded.append((time_us, data))
                 if time_us == wanted_us:
                     break
     return tuple(coded)

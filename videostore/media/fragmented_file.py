@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from videostore.media.coded_order import CodedFrame, borders
+from videostore.media.coded_order import CodedFrame, Leading, entries
 from videostore.media.look import Look
 from videostore.media.sound_track import SoundStretch, SoundTrack, packet_length, shifted
 
@@ -110,7 +110,8 @@ class FragmentedFile:
 
     @property
     def order(self) -> tuple[CodedFrame, ...]:
-        """The frames in the order in which they are decoded; empty if that is the order in which they are shown."""
+        """The frames in the order in which they are decoded, without `leading` ones; empty if that is the order in
+        which they are shown."""
         if not self.is_reordered:
             return ()
         start_us = self.start_us
@@ -122,6 +123,7 @@ class FragmentedFile:
             for number, (shown_us, decoded_us) in enumerate(
                 zip(one.times_us, one.decoded_us or one.times_us, strict=True)
             )
+            if shown_us >= start_us
         )
 
     @property
@@ -148,9 +150,21 @@ class FragmentedFile:
 
     @property
     def times_us(self) -> list[int]:
-        """Capture times of all frames, in the order in which they are shown."""
+        """Capture times of its frames, in the order in which they are shown, without `leading` ones."""
         times_us = [time_us for fragment in self.fragments for time_us in fragment.times_us]
-        return sorted(times_us) if self.is_reordered else times_us
+        return sorted(one for one in times_us if one >= self.start_us) if self.is_reordered else times_us
+
+    @property
+    def leading(self) -> Leading | None:
+        """The frames that are shown before its first one; None if there are none."""
+        if not self.is_reordered or min(one.first_us for one in self.fragments) >= self.start_us:
+            return None
+        frames = [
+            pair for one in self.fragments for pair in zip(one.times_us, one.decoded_us or one.times_us, strict=True)
+        ]
+        last = max(number for number, (shown_us, _) in enumerate(frames) if shown_us < self.start_us)
+        behind_us = next((decoded_us for _, decoded_us in frames[last + 1 :]), None)
+        return Leading(tuple(sorted(one for one, _ in frames if one < self.start_us)), behind_us)
 
     @property
     def keyframes_us(self) -> list[int]:
@@ -161,7 +175,7 @@ class FragmentedFile:
     def entries_us(self) -> list[int]:
         """Capture times of the keyframes that can follow the frames of another encoder."""
         if self.is_reordered:
-            return [self.start_us + one.shown_us for one in borders(self.order) if one.fresh]
+            return [self.start_us + one.shown_us for one in entries(self.order) if one.fresh]
         return [fragment.times_us[0] for fragment in self.fragments if fragment.fresh]
 
     @property

@@ -39,8 +39,8 @@ class Packet:
     format: StreamFormat
     data: bytes
     """For H.264 and H.265: Annex B, with the parameter sets in every keyframe. Frames come in the order in which they
-    are decoded: with B frames, one may be captured earlier than the one before it, but none earlier than the last
-    keyframe."""
+    are decoded: with B frames, one may be captured earlier than the one before it, but none earlier than what is
+    decoded before the last keyframe. Those that are captured before that keyframe need the frames before it."""
     captured_us: int
     """Capture time in microseconds, UTC."""
     keyframe: bool = True

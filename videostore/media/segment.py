@@ -16,7 +16,7 @@ from videostore.base.constants import LONGEST_SEGMENT_US, US_PER_SECOND
 from videostore.base.errors import reason_of
 from videostore.base.ranges import DamagedRange, Range
 from videostore.media.boxes import is_cut_off
-from videostore.media.coded_order import CodedFrame, borders, is_delayed
+from videostore.media.coded_order import CodedFrame, Leading, borders, is_delayed
 from videostore.media.damage_statement import read_statement
 from videostore.media.fmp4 import read_ends, read_fragments
 from videostore.media.foreign_frames import read_foreign
@@ -177,6 +177,8 @@ class FrameTimes:
     """What is left out because the frames in it are damaged."""
     sound_bytes: int = 0
     """Bytes of its sound."""
+    leading: Leading | None = None
+    """The frames that are shown before its first one; they are in no other list."""
     complete_until_us: int | None = None
     """Where an open segment has frames of which some that are shown before them are not there yet; None if nowhere."""
 
@@ -228,13 +230,14 @@ def frame_times(
         order=content.order,
         origin_us=content.origin_us,
         sound_bytes=sum(one.size_bytes for one in content.sounds),
+        leading=content.leading,
         complete_until_us=segment.end_us if is_open and segment.end_us < content.end_us else None,
     )
 
 
 def needed_for(asked: Range, fragments: Sequence[Fragment]) -> list[Fragment]:
     """The fragments without which the frames of a range cannot be decoded: from the keyframe before it on."""
-    keyed = (n for n, one in enumerate(fragments) if one.is_keyed and one.first_us <= asked.from_us)
+    keyed = (n for n, one in enumerate(fragments) if one.is_keyed and one.times_us[0] <= asked.from_us)
     first = max(keyed, default=0)
     return [one for one in fragments[first:] if one.first_us < asked.to_us]
 

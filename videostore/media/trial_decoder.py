@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -43,7 +44,10 @@ def undecodable_fragments(path: Path, codec: str, fragments: Sequence[Fragment])
             coded = []
             for number, one in enumerate(group):
                 file.seek(one.body_byte)
-                coded += [(frame, number) for frame in frames_of(one, file.read(one.end_byte - one.body_byte))]
+                frames = frames_of(one, file.read(one.end_byte - one.body_byte))
+                # What is shown before the first frame needs frames before it.
+                shown = [time_us >= group[0].times_us[0] for time_us in one.times_us]
+                coded += [(frame, number) for frame in itertools.compress(frames, shown)]
             marked = {number for frame, number in coded if has_mark(codec, frame, lengths)}
             decoder = TrialDecoder(codec, config, lengths, marked)
             for frame, number in coded:
@@ -54,10 +58,10 @@ def undecodable_fragments(path: Path, codec: str, fragments: Sequence[Fragment])
 
 
 def _groups(fragments: Sequence[Fragment]) -> Iterator[list[Fragment]]:
-    """The fragments, divided before each that begins with a keyframe."""
+    """The fragments, divided before each that needs none before it."""
     group: list[Fragment] = []
     for one in fragments:
-        if group and one.is_keyed:
+        if group and one.is_keyed and one.first_us == one.times_us[0]:
             yield group
             group = []
         group.append(one)

@@ -206,7 +206,7 @@ class Recorder:
         if run is not None:
             if run.format != item.format:
                 await self._finish_with_retries("the image size or format changed")
-            elif not run.takes(item.captured_us):
+            elif not run.takes(item.captured_us) and not _needs_earlier(run, item):
                 await self._finish_with_retries("the capture times jumped")
         if self._repeat is not None:
             await self._write_with_retries(item)
@@ -283,6 +283,9 @@ class Recorder:
             self._on_run_start(packet.captured_us, self._reason)
             self._watcher = asyncio.create_task(self._watch(self._run))
             self._logger.info("Recording %dx%d %s.", packet.format.width, packet.format.height, packet.format.codec)
+        if _needs_earlier(self._run, packet):
+            self._dropped += 1
+            return
         self._add(self._run, packet)
         if self._repeat is not None:
             await self._run.flush()
@@ -341,3 +344,8 @@ class Recorder:
         finally:
             self._meter.take_over(run)
             self._run = None
+
+
+def _needs_earlier(run: Run, packet: Packet) -> bool:
+    """Whether a frame cannot be decoded in a run that began with the keyframe of an open GOP: it is shown before it."""
+    return run.format.reordered > 0 and run.age_us == 0 and not packet.keyframe and packet.captured_us < run.epoch_us

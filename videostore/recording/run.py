@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import bisect
 import contextlib
+import itertools
 import logging
 import threading
 from collections import deque
@@ -285,14 +285,13 @@ class Run:
             return self.known_paths
 
     def next_frame_us(self, time_us: int) -> int | None:
-        """The next capture time after that of a frame that was given to ffmpeg; None if it is not known any more.
+        """The capture time of the frame that was given to ffmpeg behind another one; None if it is not known any more.
 
         Files may tell a time a microsecond too early.
         """
         with self._giving:
-            given = sorted(self._given_us)
-        at = bisect.bisect_right(given, time_us + 1)
-        return given[at] if 0 < at < len(given) else None
+            given = [*self._given_us]
+        return next((after for one, after in itertools.pairwise(given) if time_us <= one <= time_us + 1), None)
 
     def next_sound_us(self, decoded_us: int) -> int | None:
         """When the first sound at or after a time was captured that was given to ffmpeg; None if it is not known.

@@ -34,6 +34,8 @@ class Completeness:
         if packet.keyframe:
             self._last.clear()
             self._last_bytes = 0
+        elif self._last and packet.captured_us < self._last[0].captured_us:  # it needs frames before the keyframe
+            return
         self._last_bytes += len(packet.data)
         if self._last_bytes <= _LAST_BYTES:
             self._last.append(packet)

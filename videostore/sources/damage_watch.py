@@ -61,6 +61,10 @@ class DamageWatch:
         self._after_report = 0
         self._last_us: int | None = None
         self._mark: DamageMark | None = None
+        self._keyframe_us = -1
+        """Capture time of the last keyframe."""
+        self._before: DamageMark | None = None
+        """The mark of the frames before it."""
         self._over: tuple[int, str] = (-1, "")
         """Capture time of the keyframe that ended the last stretch, and why that was damaged."""
 
@@ -78,6 +82,8 @@ class DamageWatch:
                 since_us = min(self._last_us, captured_us)
         doubtful = self._is_doubtful(frame, captured_us)
         cause = "packets-lost" if doubtful else fault
+        if frame.keyframe:
+            self._keyframe_us, self._before = captured_us, self._mark
         if frame.keyframe and self._mark is not None:
             self._over = captured_us, self._mark.reason
             self._mark = None
@@ -90,6 +96,8 @@ class DamageWatch:
                 cause = reason
             self._mark = DamageMark(since_us, cause)
         self._last_us = captured_us
+        if self._mark is None and captured_us < self._keyframe_us:  # in an open GOP, it needs the one before
+            return self._before
         return self._mark
 
     def _is_doubtful(self, frame: CodedFrame, captured_us: int) -> bool:

@@ -22,9 +22,8 @@ _LOOKED_AT = 3
 class FrameOrder:
     """Checks the order of the frames of one format, and finds when each is decoded.
 
-    If frames are reordered, a keyframe waits for the next frame. Is one shown earlier, it needs frames before the
-    keyframe (an open GOP): no segment can begin there, so that the keyframe is passed on as another frame. After the
-    first keyframe of all there is nothing that they need, and they are left out: they cannot be decoded.
+    Frames that are shown before the keyframe that is decoded before them need frames before the keyframe (an open GOP).
+    After the first keyframe of all there is nothing that they need, and they are left out: they cannot be decoded.
     """
 
     def __init__(self, format: StreamFormat, *, unsaid: bool, untimed: bool) -> None:
@@ -43,9 +42,6 @@ class FrameOrder:
         """When the last keyframe is shown."""
         self._is_first = True
         """Whether that is the first of all."""
-        self._opened_us: int | None = None
-        """When the last keyframe of an open GOP is shown."""
-        self._held: CodedFrame | None = None
 
     def next(self, frame: CodedFrame) -> Iterator[CodedFrame]:
         """The frames that can be passed on.
@@ -66,7 +62,6 @@ class FrameOrder:
     def rest(self) -> Iterator[CodedFrame]:
         """The frames that wait."""
         yield from self._begin()
-        yield from self._release()
 
     def _begin(self) -> Iterator[CodedFrame]:
         kept, self._kept = self._kept or [], None
@@ -87,40 +82,19 @@ class FrameOrder:
             self._is_first = self._keyframe_us is None
             self._before_us, self._keyframe_us = self._shown_us, frame.pts_us
         elif self._keyframe_us is not None and frame.pts_us < self._keyframe_us:
-            self._open(frame)
+            if not self.format.reordered:
+                raise ReorderedError(_REORDERED)
             if self._is_first:
                 return
+            if frame.pts_us <= self._before_us:
+                raise UncopyableError(_TOO_FAR)
         decoded_us = self._order.next(frame.pts_us)
         if decoded_us is None and not self.format.reordered and frame.pts_us < self._shown_us:
             raise ReorderedError(_REORDERED)
         if decoded_us is None and self.format.reordered:
             raise UncopyableError(_TOO_FAR)
         self._shown_us = max(self._shown_us, frame.pts_us)
-        if not self.format.reordered:  # it is decoded when it is shown, and none is held
-            yield frame
-            return
-        yield from self._release()
-        dated = frame._replace(decoded_us=decoded_us)
-        if frame.keyframe:
-            self._held = dated
-        else:
-            yield dated
-
-    def _open(self, frame: CodedFrame) -> None:
-        """A frame comes that is shown before the keyframe that is decoded before it."""
-        if not self.format.reordered:
-            raise ReorderedError(_REORDERED)
-        if frame.pts_us <= self._before_us and not self._is_first:
-            raise UncopyableError(_TOO_FAR)
-        if self._held is not None and not self._is_first:
-            self._held, self._opened_us = self._held._replace(keyframe=False), self._keyframe_us
-        elif self._opened_us != self._keyframe_us and not self._is_first:  # it was passed on as one
-            raise UncopyableError(_TOO_FAR)
-
-    def _release(self) -> Iterator[CodedFrame]:
-        held, self._held = self._held, None
-        if held is not None:
-            yield held
+        yield frame._replace(decoded_us=decoded_us) if self.format.reordered else frame
 
 
 def _missing_time(others_us: Sequence[int], *, first: bool) -> int:

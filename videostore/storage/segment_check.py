@@ -56,7 +56,8 @@ def read_content(path: Path) -> SegmentContent:
     if content.has_holes or content.end_lost:
         cut_off = not content.has_holes and not content.finished and is_cut_off_after(path, content.size_bytes)
         loss = Problem.CUT_OFF if cut_off else Problem.DAMAGED
-    return SegmentContent(segment, len(content.times_us), loss, damaged)
+    frames = sum(len(one.times_us) for one in content.fragments)
+    return SegmentContent(segment, frames, loss, damaged)
 
 
 def _damaged(segment: Segment, path: Path) -> tuple[Range, ...]:

@@ -110,7 +110,7 @@ def _state_length(path: Path, content: FragmentedFile, known: NextTimes | None) 
     try:
         next_us: int | None = read_fragments(path.with_name(open_name(run[0], run[1] + 1))).start_us
     except (NotOursError, OSError):  # ffmpeg creates the next file only after it has closed this one
-        next_us = known.next_frame_us(last_us) if known is not None else None
+        next_us = known.next_frame_us(content.fragments[-1].times_us[-1]) if known is not None else None
     if next_us is None or not last_us < next_us < last_us + MAX_STEP_IN_RUN_US:
         return content
     try:

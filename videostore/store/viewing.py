@@ -246,7 +246,8 @@ def _is_recording(directory: Path, opened: Sequence[Path]) -> bool:
 def _frames_us(viewed: ViewedSegment) -> list[int]:
     """None of a segment that cannot be read, or is gone. Blocking."""
     try:
-        return frame_times(viewed.segment, viewed.path).all_us
+        times = frame_times(viewed.segment, viewed.path)
+        return [*(times.leading.shown_us if times.leading is not None else ()), *times.all_us]
     except (UnreadableError, OSError):
         return []
 

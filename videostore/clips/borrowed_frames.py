@@ -1,0 +1,54 @@
+"""Borrowed frames: the last frames of a segment that the next file holds.
+
+Where a segment begins with an open GOP, the frames that are decoded behind its keyframe and shown before it need the
+segment before, to whose time they belong. Who shows both segments copies one behind the other. Who shows the end of the
+one alone, or decodes it, needs the beginning of the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from videostore.clips.segment_order import touch
+from videostore.ffmpeg.concat_list import ListedFile
+from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
+from videostore.media.segment import FrameTimes, Segment
+from videostore.media.segment_names import parse_open_name
+
+
+@dataclass(frozen=True, slots=True)
+class BorrowedFrames:
+    """What a segment borrows from the next one."""
+
+    shown_us: tuple[int, ...]
+    """Capture times, sorted, in microseconds UTC."""
+    file: ListedFile
+    """The beginning of the next file: its first keyframe, and these frames."""
+
+
+def borrowed_frames(segment: Segment, times: FrameTimes, following: tuple[Segment, Path]) -> BorrowedFrames | None:
+    """What a segment borrows from the one that follows; None if that is nothing, or cannot be read. Blocking."""
+    after, path = following
+    if not times.order or not runs_on(segment, after):
+        return None
+    size_bytes = after.size_bytes if parse_open_name(after.file_name) else None
+    try:
+        content = read_fragments(path, size_bytes)
+    except (NotOursError, OSError):
+        return None
+    leading = content.leading
+    if leading is None or content.start_lost or leading.shown_us[0] <= times.all_us[-1]:
+        return None
+    outpoint_us = None
+    if leading.decoded_until_us is not None:
+        outpoint_us = content.origin_us + leading.decoded_until_us - content.start_us
+    # Its sound may begin before it, which would be taken for the start of the file.
+    inpoint_us = content.origin_us if content.sound is not None else None
+    return BorrowedFrames(leading.shown_us, ListedFile(path.absolute(), 1, inpoint_us, outpoint_us, size_bytes))
+
+
+def runs_on(one: Segment, other: Segment) -> bool:
+    """Whether the stream goes on from a segment to another one, without a frame that is missing."""
+    return one.run_us is not None and one.run_us == other.run_us and touch(one, other)
