@@ -62,10 +62,12 @@ CODINGS: dict[str, dict[str, str]] = {
 """ffmpeg's options for the ways of coding."""
 
 
-async def write_foreign_video(path: Path, times: Sequence[int], coding: Mapping[str, str]) -> None:
-    """Write a plain MP4 with an image for each of these times, at `FPS` frames a second."""
+async def write_foreign_video(
+    path: Path, times: Sequence[int], coding: Mapping[str, str], framerate: float = FPS
+) -> None:
+    """Write a plain MP4 with an image for each of these times, at so many frames a second."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    source = ffmpeg.input("pipe:0", f="image2pipe", framerate=FPS, **{"c:v": "mjpeg"})
+    source = ffmpeg.input("pipe:0", f="image2pipe", framerate=framerate, **{"c:v": "mjpeg"})
     options = {"pix_fmt": "yuv420p", **coding}
     full = options["pix_fmt"] == "yuvj420p"
     video = source.video.filter("scale", out_range="full" if full else "limited")

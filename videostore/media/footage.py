@@ -56,7 +56,9 @@ class Footage:
     frames: int
     """The frames that are shown, from the first one that can be decoded."""
     skipped: int
-    """How many frames come before that one."""
+    """How many frames cannot be decoded: those before that one, and those that need them."""
+    leads: bool
+    """Whether some of these come behind it."""
     begin_us: int
     """Time of the first frame in the file."""
     first_us: int
@@ -93,6 +95,7 @@ class Footage:
             not (self.uncopyable or other.uncopyable)
             and len(self.stretches_us) == len(other.stretches_us) == 1
             and (self.codec, self.begin_us, self.first_us) == (other.codec, other.begin_us, other.first_us)
+            and self.leads == other.leads
         )
 
 
@@ -198,6 +201,7 @@ def _survey(
         resized=reader.resized,
         frames=len(times),
         skipped=reader.skipped,
+        leads=reader.leads,
         begin_us=round(min(reader.begin, times[0]) * base),
         first_us=round(times[0] * base),
         last_us=round(times[-1] * base),
@@ -248,6 +252,8 @@ class _Reader:
         self.skipped = self.size_bytes = 0
         self.begin = 1 << 62
         self.untimed = self.goes_back = self._changes = False
+        self.leads = False
+        self._shown = self._shown_before = -(1 << 62)
         self._decoded = -(1 << 62)
         self.uncopyable = ""
         self.size = stream.width, stream.height
@@ -281,6 +287,13 @@ class _Reader:
         if not self.keyframes and not packet.is_keyframe:
             self.skipped += 1
             return
+        if len(self.keyframes) == 1 and packet.pts < self.keyframes[0]:  # of an open GOP
+            self.skipped += 1
+            self.leads = True
+            return
+        if packet.is_keyframe:
+            self._shown_before = self._shown
+        self._shown = max(self._shown, packet.pts)
         looks = self._codec in COPYABLE and (packet.is_keyframe or not self.uncopyable)
         fault = self._fault(packet) if looks else ""
         self._changes |= fault == _CHANGES
@@ -302,8 +315,8 @@ class _Reader:
         """Why this frame cannot be stored as it is."""
         if packet.is_discard:
             return "it starts with hidden frames"
-        if self.keyframes and packet.pts < self.keyframes[-1]:
-            return "its frames need those of the group before (open GOP)"
+        if packet.pts <= self._shown_before:
+            return "its frames are shown before some that come before their keyframe"
         if packet.has_sidedata("new_extradata"):
             return _CHANGES
         if packet.is_keyframe and self._in_band:

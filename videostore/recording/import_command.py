@@ -32,6 +32,8 @@ from videostore.recording.segmenter import (
 SOUND_CODING: dict[str, Any] = {"c:a": "aac", "b:a": "128k", "ar": 48_000}
 SOUND_EARLY_US = 1024 * US_PER_SECOND // 48_000
 """How long before it the coder begins: a packet of silence, which decoders need for the next one."""
+_SHOWN_FROM_START = "noise=drop='lt(pts*tb,-0.00005)'"
+"""Leaves out frames that are shown before the first keyframe, which is at 0, and need what is before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,16 @@ def import_command(
     else:
         video = player_colours(even_size(deinterlaced(source["V:0"])), full_range=footage.codec == "mjpeg")
     heard: dict[str, str] = {}
+    filters = [_SHOWN_FROM_START] if encoder.copies and footage.leads else []
     streams = [video]
     if sound is not None:
         streams.append(_sound_input(source, sound, footage))
-        heard = {"c:a": "copy", "bsf:v": decoding_times(0, encoder.framerate, lengths=True)}
+        heard = {"c:a": "copy"}
+        filters.append(decoding_times(0, encoder.framerate, lengths=True))
         if sound.from_us is not None:
             heard["bsf:a"] = f"noise=drop='lt(pts*tb,{format_seconds(sound.from_us - footage.first_us)})'"
+    if filters:
+        heard["bsf:v"] = ",".join(filters)
     output = ffmpeg.output(
         *streams,
         output_pattern(directory, run_us),

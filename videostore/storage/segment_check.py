@@ -33,6 +33,8 @@ class SegmentContent:
     """Number of frames that can be read; None if another program wrote the file."""
     loss: Problem | None
     """`CUT_OFF` or `DAMAGED` if there are frames that cannot be read."""
+    leading: int = 0
+    """How many of them need the segment before: they cannot be decoded without it."""
     damaged: tuple[Range, ...] = ()
     """Where frames are there but damaged, so that clips leave them out."""
 
@@ -47,7 +49,7 @@ def read_content(path: Path) -> SegmentContent:
     segment = probe(path)
     damaged = _damaged(segment, path)
     if segment.run_us is None:
-        return SegmentContent(segment, None, None, damaged)
+        return SegmentContent(segment, None, None, damaged=damaged)
     try:
         content = read_fragments(path)
     except NotOursError as error:
@@ -57,7 +59,8 @@ def read_content(path: Path) -> SegmentContent:
         cut_off = not content.has_holes and not content.finished and is_cut_off_after(path, content.size_bytes)
         loss = Problem.CUT_OFF if cut_off else Problem.DAMAGED
     frames = sum(len(one.times_us) for one in content.fragments)
-    return SegmentContent(segment, frames, loss, damaged)
+    leading = len(content.leading.shown_us) if content.leading is not None else 0
+    return SegmentContent(segment, frames, loss, leading, damaged)
 
 
 def _damaged(segment: Segment, path: Path) -> tuple[Range, ...]:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -38,6 +39,9 @@ _SETTLED_S = 3.0
 """After this time a running recorder has closed, indexed or deleted the segment that it was working on."""
 _ROWS = 5000
 """Rows of the index read in one go."""
+
+_MISSING = re.compile(r"mmco: unref|[Rr]eference picture|co located POCs|number of reference frames|Could not find ref")
+"""What decoders report where a file begins with an open GOP, and what they may refer to is in the file before."""
 
 OnFile = Callable[[int, int], None]
 """Called with the number of files that have been checked, and the number of all files."""
@@ -209,16 +213,20 @@ class _Verification:
             return name, [finding] if finding is not None else [], None
         found = content_findings(content)
         if decode:
-            complaint, decoded_frames = await self._decode(path)
+            complaints, decoded_frames = await self._decode(path)
             self._decoded_frames += decoded_frames
-            if complaint is None and content.frames is not None and decoded_frames < content.frames:
-                complaint = f"{decoded_frames} of {content.frames} frames"
+            if content.leading:  # decoders say that what comes before the file is missing
+                complaints = [one for one in complaints if not _MISSING.search(one)]
+            complaint = complaints[0] if complaints else None
+            alone = None if content.frames is None else content.frames - content.leading
+            if complaint is None and alone is not None and decoded_frames < alone:
+                complaint = f"{decoded_frames} of {alone} frames"
             if complaint is not None and not content.segment.damaged and await off_loop(path.exists):
                 found.append(Finding(name, Problem.NOT_DECODED, complaint))
         return name, found, content.segment
 
-    async def _decode(self, path: Path) -> tuple[str | None, int]:
-        """Decode a file to its end: the first error of ffmpeg, and the number of frames."""
+    async def _decode(self, path: Path) -> tuple[list[str], int]:
+        """Decode a file to its end: the first errors of ffmpeg, and the number of frames."""
         command = [self._binary, "-hide_banner", "-nostats", "-loglevel", "level+error", "-threads", "1"]
         command += ["-i", f"file:{path}", "-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "1/1000000"]
         command += ["-f", "null", "-progress", "pipe:1", "-"]
@@ -232,4 +240,4 @@ class _Verification:
                         frames = int(value)
         except FFmpegError as error:
             complaints = complaints or [str(error)]
-        return (complaints[0] if complaints else None), frames
+        return complaints, frames

@@ -243,7 +243,8 @@ class StagedSegments:
             self._places = SoundPlaces([one + placed.offset_us for one in self._sound_times_us()])
         self._places.place(path, content)
         target = self._directory / open_name(self._runs[place], number)
-        self._finished[path] = _Finished(place, number, content.start_us, len(content.times_us), target)
+        frames = sum(len(one.times_us) for one in content.fragments)
+        self._finished[path] = _Finished(place, number, content.start_us, frames, target)
 
     def publish(self, stored_us: set[int]) -> None:
         """Move what is staged to the directory, without the segments that begin like stored ones. Blocking."""
