@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy
 import pytest
 from PIL import Image
@@ -24,8 +28,6 @@ TIMES = [START_US + number * US for number in range(75)]
 @pytest.fixture(scope="module", params=["h264", "h265"])
 def directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a file of open GOPs becomes."""
-    import asyncio
-
     path = tmp_path_factory.mktemp("open-gop")
 
     async def make() -> None:
@@ -70,6 +72,20 @@ async def test_clips_on_both_sides_of_an_open_gop_are_exact(directory: Path, tmp
         for first, last in ranges:
             shown = await painted(store, first, last, tmp_path / "clip.mp4")
             assert shown == list(range(first, last)), (first, last)
+
+
+async def test_a_long_stream_is_that_of_one_clip(directory: Path) -> None:
+    async def taken(blocks: AsyncGenerator[bytes, None]) -> list[tuple[Any, Any, bytes]]:
+        data = b"".join([block async for block in blocks])
+        with av.open(io.BytesIO(data)) as container:
+            packets = [one for one in container.demux(video=0) if one.size]
+            return [(one.pts - packets[0].pts, one.dts - packets[0].dts, bytes(one)) for one in packets]
+
+    async with VideoStore.open(directory) as store:
+        for first in (0, begins(directory)[1]):
+            end_us = TIMES[-1] + 1
+            early = await taken(store._send_video(TIMES[first], end_us))
+            assert early == await taken(store.stream(TIMES[first], end_us)) and len(early) == len(TIMES) - first
 
 
 async def test_a_snapshot_shows_the_frame_that_the_next_file_holds(directory: Path) -> None:

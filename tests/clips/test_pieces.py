@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.support.recording import START_US, US
-from videostore.clips.pieces import pieces_of
 from videostore.clips.copy_range import CopyEnd, CopyRange
+from videostore.clips.pieces import pieces_of
 from videostore.clips.plan import ClipPart
 from videostore.media.segment import Segment
 

@@ -9,8 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.coded_stream import FPS, SIZE, Coding, code
 from tests.support.recording import H264, LOGGER, SMALL, START_US, US, Feed, FixedClock, capture_times, packet, until
+from videostore.ffmpeg.encoder import Encoder
 from videostore.media.fmp4 import read_fragments
+from videostore.media.h26x import inspect_keyframe, parameter_sets
 from videostore.media.packet import Gap, Packet, StreamFormat
 from videostore.recording.recorder import Recorder
 from videostore.recording.run import Run
@@ -49,7 +52,7 @@ async def start(tmp_path: Path, binary: str) -> AsyncIterator[Callable[..., Reco
     """Starts recorders, and stops them at the end of the test."""
     started: list[Recording] = []
 
-    def begin(*items: Packet | Gap | Exception, ffmpeg: str = binary) -> Recording:
+    def begin(*items: Packet | Gap | Exception, ffmpeg: str = binary, encoder: Encoder = H264) -> Recording:
         feed, clock = Feed(*items), FixedClock(wall=START_US + 60 * US)
         ended: list[Run] = []
 
@@ -58,7 +61,7 @@ async def start(tmp_path: Path, binary: str) -> AsyncIterator[Callable[..., Reco
 
         recorder = Recorder(
             feed,
-            H264,
+            encoder,
             binary=ffmpeg,
             directory=tmp_path,
             segment_seconds=2,
@@ -144,6 +147,27 @@ async def test_a_gap_ends_the_run_and_the_next_frame_starts_another(start: Start
     assert recording.recorder.health().recording
     await recording.stop()
     assert recording.runs() == [before, after]
+
+
+async def test_a_run_that_begins_in_a_stream_of_open_gops_lacks_what_cannot_be_decoded(start: Start) -> None:
+    coded = code(Coding("hevc", b_frames=2, open_gop=True, length_s=4))
+    sets = parameter_sets("hevc", coded[0].data)
+    format = StreamFormat("hevc", *SIZE, sets, reordered=inspect_keyframe("hevc", coded[0].data).reordered)
+    stream = [Packet(format, one.data, START_US + one.shown * US // FPS, one.keyframe) for one in coded]
+    last = max(range(len(stream)), key=lambda at: stream[at].captured_us)
+    stream = stream[: last + 1]
+    number = [at for at, one in enumerate(stream) if one.keyframe][2]
+    keyframe_us = stream[number].captured_us
+    leading = [one for one in stream[number:] if one.captured_us < keyframe_us]
+    assert leading
+    recording = start(*stream[:20], Gap("the camera hangs"), *stream[20:], encoder=Encoder.copy(FPS))
+    await recording.reaches(stream[-1].captured_us)
+    await recording.stop()
+    assert recording.runs() == [
+        sorted(one.captured_us for one in stream[:20]),
+        sorted(one.captured_us for one in stream[number:] if one.captured_us >= keyframe_us),
+    ]
+    assert recording.recorder.health().dropped_frames == len(stream[20:number]) + len(leading)
 
 
 async def test_images_of_another_size_or_format_start_another_run(start: Start) -> None:

@@ -138,3 +138,17 @@ def test_a_report_that_comes_late_belongs_to_the_frame_that_showed_the_damage() 
     assert look(watch, 20) == ""
     reports.report(arrival_us(19))
     assert [look(watch, number) for number in range(21, 30)] == ["20 frame-missing"] * 9
+
+
+def test_frames_of_an_open_gop_are_as_damaged_as_those_before_their_keyframe() -> None:
+    reports = Reports()
+    watch = watched(reports)
+    assert [look(watch, number) for number in range(15)] == [""] * 15
+    reports.report(arrival_us(15) + 1)
+    assert [look(watch, number) for number in range(15, 20)][-1] == "14 packets-lost"
+    shown = {20: 22, 21: 20, 22: 21}
+    marks = [
+        look(watch, number, replace(PACKETS[number], captured_us=TIMES[shown.get(number, number)]))
+        for number in range(20, 26)
+    ]
+    assert marks == ["", "14 packets-lost", "14 packets-lost", "", "", ""]

@@ -19,6 +19,7 @@ from tests.support.inputs import (
     record_file,
 )
 from tests.support.recording import SMALL, START_US, capture_times, until
+from videostore.media.fmp4 import read_fragments
 
 
 async def test_b_frames_that_begin_later_begin_another_run_and_are_copied(tmp_path: Path, binary: str) -> None:
@@ -35,15 +36,19 @@ async def test_b_frames_that_begin_later_begin_another_run_and_are_copied(tmp_pa
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])
-async def test_open_gops_are_copied_and_no_segment_begins_with_one(tmp_path: Path, binary: str, codec: str) -> None:
+async def test_open_gops_are_copied_and_segments_begin_with_them(tmp_path: Path, binary: str, codec: str) -> None:
     times = [START_US + n * FRAME_US for n in range(40)]
     await write_foreign_video(tmp_path / "open.mp4", times, CODINGS[f"{codec} open GOP"])
     made = await record_file(tmp_path / "open.mp4", tmp_path, binary)
     assert not made.source.gaps and all(one.format.reordered for one in made.source.packets_seen)
-    assert [one.keyframe for one in made.source.packets_seen] == [True] + 39 * [False]
-    assert len(made.segments) == 1
-    shown = [frame for segment in made.segments for _, frame in read_clip(segment)]
-    assert [frame.captured_us for frame in shown if frame] == times
+    seen = made.source.packets_seen
+    keyframes = [number for number, one in enumerate(seen) if one.keyframe]
+    assert len(keyframes) == 3 and seen[keyframes[1] + 1].captured_us < seen[keyframes[1]].captured_us
+    contents = [read_fragments(one) for one in made.segments]
+    assert [one.start_us for one in contents] == [seen[number].captured_us for number in keyframes]
+    assert [one.leading is not None for one in contents] == [False, True, True]
+    stored = [time_us for one in contents for fragment in one.fragments for time_us in fragment.times_us]
+    assert stored == made.source.times_us
 
 
 async def test_b_frames_of_which_it_is_not_known_when_they_are_shown_are_reencoded(tmp_path: Path, binary: str) -> None:

@@ -65,10 +65,10 @@ def test_a_first_frame_without_a_time_is_in_the_gap_if_others_may_be_shown_befor
     assert [one.pts_us - 100 for one in passed(given, untimed=True)] == [30, 60, 40, 50]
 
 
-def test_a_keyframe_before_which_frames_are_shown_that_are_decoded_after_it_begins_no_segment() -> None:
+def test_a_keyframe_before_which_frames_are_shown_that_are_decoded_after_it_is_passed_on_as_one() -> None:
     found = passed(frames([0, 30, 10, 20, 60, 40, 50, 90, 70, 80, 120, 150, 130], 1, keys=(0, 4, 10)))
     assert [one.pts_us - 100 for one in found] == [0, 30, 10, 20, 60, 40, 50, 90, 70, 80, 120, 150, 130]
-    assert [number for number, one in enumerate(found) if one.keyframe] == [0, 10]
+    assert [number for number, one in enumerate(found) if one.keyframe] == [0, 4, 10]
 
 
 def test_frames_that_need_some_before_the_first_keyframe_are_left_out() -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from videostore.media.coded_order import Border, copies_until, entries
 from videostore.media.segment import FrameTimes
 
-
 _NEVER_US = 1 << 62
 
 
@@ -43,6 +42,9 @@ class CopyRange:
     """Where to stop copying, if frames are decoded in another order than they are shown in."""
     decode_us: int | None = None
     """Where decoding must begin for the first frame, if frames are decoded in another order than they are shown in."""
+
+
+NOT_READ = CopyRange()
 
 
 def copy_range(times: FrameTimes, start_us: int, first_us: int, last_us: int, to_us: int, *, begins: bool) -> CopyRange:

@@ -14,7 +14,7 @@ from videostore.base.ranges import UNREADABLE, DamagedRange, Range, add_range, m
 from videostore.clips.borrowed_frames import borrowed_frames, runs_on
 from videostore.clips.clip_content import ClipContent, DamageList
 from videostore.clips.compact_list import CompactList
-from videostore.clips.copy_range import CopyRange, copy_range
+from videostore.clips.copy_range import NOT_READ, CopyRange, copy_range
 from videostore.clips.frame_reader import NO_DAMAGE, Damage, FrameReader
 from videostore.clips.segment_order import touch
 from videostore.ffmpeg.concat_list import ListedFile
@@ -48,7 +48,7 @@ class ClipPart:
     """Between the last frame that is shown and the segment's next one; None if it is shown to its end."""
     last_length_us: int | None = None
     """How long the last frame is shown; None if the file was not read."""
-    copy: CopyRange = CopyRange()
+    copy: CopyRange = NOT_READ
     """Where the file can be copied."""
     origin_us: int = 0
     """The time in the file of its first frame."""
@@ -216,7 +216,7 @@ def make_plan(
             sound_rate = max(sound_rate, times.sound_bytes / max(1, times.end_us - times.all_us[0]))
             add_range(held, max(from_us, segment.start_us), min(to_us, end_us))
             all_us = times.all_us
-            borrows = following is not None and (not entered or (last and not goes_on))
+            borrows = not goes_on if last else not entered
             borrowed = borrowed_frames(segment, times, following) if following is not None and borrows else None
             if borrowed is not None:  # behind them comes the first frame of the next segment
                 all_us = [*all_us, *borrowed.shown_us, *([following[0].start_us] if last else [])]

@@ -1,0 +1,52 @@
+"""Between which frames a file can be copied, by the order in which its frames are decoded."""
+
+from __future__ import annotations
+
+from videostore.clips.copy_range import CopyEnd, CopyRange, copy_range
+from videostore.media.coded_order import CodedFrame, Leading
+from videostore.media.look import Look
+from videostore.media.segment import FrameTimes
+
+START_US = 1_000_000
+PLACES = [0, 3, 1, 2, 7, 4, 5, 6, 10, 8, 9, 11]
+"""Where the frames are shown that are decoded one after the other. A closed GOP begins at 0, an open one at 7."""
+
+
+def frame_times(*, fresh: bool = True, leading: Leading | None = None) -> FrameTimes:
+    order = tuple(
+        CodedFrame(place * 100, (number - 2) * 100, place in (0, 7), fresh and place in (0, 7))
+        for number, place in enumerate(PLACES)
+    )
+    all_us = sorted(START_US + one.shown_us for one in order)
+    entries_us = [START_US, START_US + 700] if fresh else []
+    keyframes_us = [START_US, START_US + 700]
+    return FrameTimes(all_us, keyframes_us, entries_us, all_us[-1] + 100, 1, Look(), order=order, leading=leading)
+
+
+def ranged(first: int, last: int, times: FrameTimes, *, begins: bool = True) -> CopyRange:
+    first_us, last_us = START_US + first * 100, START_US + last * 100
+    return copy_range(times, START_US, first_us, last_us, last_us + 1, begins=begins)
+
+
+def test_a_copy_can_begin_with_an_open_gop_without_the_frames_that_need_the_one_before() -> None:
+    found = ranged(2, 11, frame_times())
+    assert (found.keyframe_us, found.opens, found.decode_us) == (START_US + 700, True, START_US)
+    assert found.keyframe_delay_us == 500
+    assert ranged(0, 11, frame_times()).opens is False
+
+
+def test_of_h264_decoding_begins_before_an_open_gop() -> None:
+    assert ranged(8, 11, frame_times()).decode_us == START_US + 700
+    found = ranged(8, 11, frame_times(fresh=False))
+    assert (found.keyframe_us, found.decode_us) == (None, START_US)
+
+
+def test_a_copy_that_ends_in_an_open_gop_has_its_keyframe_and_the_frames_before_it() -> None:
+    assert ranged(0, 9, frame_times()).end == CopyEnd(START_US + 600, START_US + 800, 200, START_US + 700)
+    assert ranged(0, 10, frame_times()).end == CopyEnd(START_US + 900, None, 100)
+
+
+def test_a_file_that_begins_with_an_open_gop_begins_a_clip_also_if_its_keyframe_can_follow_no_other_encoder() -> None:
+    times = frame_times(fresh=False, leading=Leading((START_US - 100,), START_US))
+    assert ranged(0, 11, times).keyframe_us == START_US and ranged(0, 11, times).opens
+    assert ranged(0, 11, times, begins=False).keyframe_us is None
