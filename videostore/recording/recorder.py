@@ -210,8 +210,8 @@ class Recorder:
                 await self._finish_with_retries("the capture times jumped")
         if self._repeat is not None:
             await self._write_with_retries(item)
-            return
-        await self._attempt(self._write(item))
+        else:
+            await self._attempt(self._write(item))
 
     async def _attempt(self, work: Awaitable[None]) -> None:
         """Give something to the run of a live source; if that fails, it is lost, and the run ends."""
@@ -296,9 +296,8 @@ class Recorder:
         If `patient`, it may take as long as ffmpeg keeps writing. Returns why it could not be finished.
         """
         self._reason = reason
-        if self._run is None:
+        if (run := self._run) is None:
             return None
-        run = self._run
         finishing = asyncio.ensure_future(self._finish_run(run, patient))
         try:
             return await asyncio.shield(finishing)
