@@ -16,6 +16,7 @@ from scripts.bench import answers as bench_answers
 from scripts.bench import archive as bench_archive
 from scripts.bench import footage as bench_footage
 from scripts.bench import pictures as bench_pictures
+from scripts.bench import recorders as bench_recorders
 from scripts.bench import recording as bench_recording
 from scripts.bench import scale as bench_scale
 from scripts.bench import scale_table
@@ -28,6 +29,7 @@ from videostore.ffmpeg.process import find_ffmpeg
 
 PARTS = (
     bench_recording,
+    bench_recorders,
     bench_streams,
     bench_sync,
     bench_archive,

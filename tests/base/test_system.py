@@ -246,3 +246,23 @@ def test_a_busy_thread_gives_way_to_the_event_loop_within_a_millisecond() -> Non
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert float(done.stdout) <= 0.001 < sys.getswitchinterval()
+
+
+@linux_only
+def test_the_end_of_a_process_is_awaited_without_a_thread() -> None:
+    program = """
+import asyncio, threading
+from videostore.base import system
+
+async def main():
+    processes = [await asyncio.create_subprocess_exec("sleep", "60") for _ in range(5)]
+    threads = threading.active_count()
+    for process in processes:
+        process.kill()
+    print(threads, [await process.wait() for process in processes])
+
+system.await_children_in_loop()
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"1 {[-9] * 5}"

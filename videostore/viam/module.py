@@ -30,7 +30,7 @@ from viam.resource.base import ResourceBase
 
 from videostore.base.beat import until_beat
 from videostore.base.errors import VideoStoreError
-from videostore.base.system import favour_event_loop, share_memory
+from videostore.base.system import await_children_in_loop, favour_event_loop, share_memory
 from videostore.base.tasks import off_loop
 from videostore.config import Section, WebConfig, parse_web
 from videostore.viam import camera_service, data_manager, kinds, video_api
@@ -146,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     share_memory()
     reduce_garbage_collections()
     favour_event_loop()
+    await_children_in_loop()
     try:
         asyncio.run(_run(options))
     except SystemExit:  # the SDK lost the connection to the parent
