@@ -94,6 +94,13 @@ async def test_players_send_the_password_with_each_request(locked: Served) -> No
     assert (await locked.ask("/hls/door/index.m3u8", Authorization="Bearer x")).json["error"] == "password-needed"
 
 
+async def test_a_question_for_the_password_is_about_the_bytes_that_were_asked_for(locked: Served) -> None:
+    # Otherwise ffmpeg, which every part of a playlist makes ask for other bytes than the first ones, gives up.
+    for asked, told in (("bytes=939-2000", "bytes 939-2000/*"), ("bytes=939-", "bytes 939-939/*"), ("bytes=-5", None)):
+        answer = await locked.ask("/hls/door/1-1.mp4", User_Agent="Lavf/61", Range=asked)
+        assert (answer.status, answer.headers.get("content-range")) == (401, told)
+
+
 async def test_a_browser_is_not_made_to_ask_in_a_window_of_its_own(locked: Served) -> None:
     assert "www-authenticate" not in (await locked.ask("/metrics", User_Agent="Mozilla/5.0 (X11)")).headers
 

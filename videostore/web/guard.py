@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
@@ -31,6 +32,7 @@ _MOST_PASSWORD_BODY_BYTES = 4096
 _BROWSER = "Mozilla/"
 """How all browsers begin to describe themselves. They get no question for a password of their own: the page asks."""
 _BASIC = "basic "
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
 
 
 class Guard:
@@ -98,6 +100,10 @@ class Guard:
             return
         browser = request.headers.get("User-Agent", "").startswith(_BROWSER)
         headers = {} if browser else {"WWW-Authenticate": 'Basic realm="videostore", charset="UTF-8"'}
+        # ffmpeg gives up where the answer is not about the bytes that it asked for, instead of sending its password.
+        # Others have to ignore this header (RFC 9110, 14.4).
+        if headers and (asked := _RANGE.fullmatch(request.headers.get("Range", ""))):
+            headers["Content-Range"] = f"bytes {asked[1]}-{asked[2] or asked[1]}/*"
         raise Refused(RequestError("password-needed"), 401, headers)
 
     def _try(self, request: web.Request, given: str) -> None:
