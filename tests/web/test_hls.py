@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
+from scripts.fakes.painted_camera import read_paint
 from tests.support.recording import START_US, US
 from tests.support.web_server import FOREIGN_S, WebServer, pieces_of
 from videostore.web.playlists import date_time
@@ -72,6 +73,16 @@ def test_ffmpeg_plays_it(web: WebServer, binary: str, times: list[int]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     frames = [line for line in done.stdout.splitlines() if not line.startswith("#")]
     assert len(frames) == len(times), done.stderr
+
+
+def test_ffmpeg_shows_each_frame_of_each_segment(web: WebServer, times: list[int]) -> None:
+    shown = []
+    with av.open(f"{web.url}{DAY}") as container:
+        for frame in container.decode(video=0):
+            if (paint := read_paint(frame.to_ndarray(format="gray"))) is not None:
+                shown.append((paint.captured_us, frame.pts * frame.time_base))
+    assert [one for one, _ in shown] == times
+    assert all(abs(pts * US - captured_us) < 2000 for captured_us, pts in shown)
 
 
 def test_vlc_gets_whole_segments_with_their_headers(web: WebServer) -> None:

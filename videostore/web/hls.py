@@ -50,13 +50,17 @@ class HlsRoutes:
 
     async def segment(self, request: web.Request) -> web.StreamResponse:
         """The bytes of a segment."""
-        found = await (await self._recorder_of(request).segments()).open(_key_of(request))
-        return await send_media(request, found, 0, found.size_bytes, lasting=False)
+        key = _key_of(request)
+        found = await (await self._recorder_of(request).segments()).open(key)
+        return await send_media(request, found, 0, found.size_bytes, lasting=False, start_us=key.start_us)
 
     async def fragments(self, request: web.Request) -> web.StreamResponse:
         """The bytes of a segment behind its header."""
-        found = await (await self._recorder_of(request).segments()).open(_key_of(request))
-        return await send_media(request, found, found.header_bytes, found.size_bytes, lasting=False)
+        key = _key_of(request)
+        found = await (await self._recorder_of(request).segments()).open(key)
+        return await send_media(
+            request, found, found.header_bytes, found.size_bytes, lasting=False, start_us=key.start_us
+        )
 
     async def header(self, request: web.Request) -> web.StreamResponse:
         """The header of a segment."""

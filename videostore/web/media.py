@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import re
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from aiohttp import web
 
 from videostore.base.constants import MIB
 from videostore.base.tasks import off_loop
+from videostore.web.one_clock import MOST_BYTES, PLAYERS, on_one_clock
 from videostore.web.segment_bytes import SegmentFile
 
 _PIECE_BYTES = MIB // 2
@@ -30,19 +32,28 @@ async def send_media(
     *,
     lasting: bool,
     headers: Mapping[str, str] | None = None,
+    start_us: int | None = None,
 ) -> web.StreamResponse:
     """Answer with the bytes from `begin` to `end` of a segment, or what a `Range` names of these; close its file.
 
-    `lasting` bytes never change: caches may keep them.
+    `lasting` bytes never change: caches may keep them. With the start of a segment, players that need it get its times
+    on one clock with the others.
     """
     try:
-        return await _send(request, segment, begin, end, lasting=lasting, headers=headers or {})
+        return await _send(request, segment, begin, end, lasting=lasting, headers=headers or {}, start_us=start_us)
     finally:
         await off_loop(segment.file.close)
 
 
 async def _send(
-    request: web.Request, segment: SegmentFile, begin: int, end: int, *, lasting: bool, headers: Mapping[str, str]
+    request: web.Request,
+    segment: SegmentFile,
+    begin: int,
+    end: int,
+    *,
+    lasting: bool,
+    headers: Mapping[str, str],
+    start_us: int | None,
 ) -> web.StreamResponse:
     total = end - begin
     answer = web.StreamResponse(headers=headers)  # its headers are sent at once, so that the file can follow
@@ -61,6 +72,12 @@ async def _send(
     if request.method == "HEAD":
         return answer
     at, end = begin + first, begin + last
+    is_told = request.headers.get("User-Agent", "").startswith(PLAYERS)
+    if start_us is not None and is_told and last - first <= MOST_BYTES:
+        data = await off_loop(on_one_clock, segment.file, segment.size_bytes, at, end, start_us)
+        if len(data) < end - at:
+            raise ConnectionResetError  # the file was cut meanwhile
+        segment, at, end = SegmentFile(io.BytesIO(data), len(data), 0, in_memory=True), 0, len(data)
     while at < end:
         count = min(_PIECE_BYTES, end - at)
         try:

@@ -1,0 +1,67 @@
+"""One clock: the media times of all segments of a recording as one player needs them.
+
+Each segment counts from 0. Browsers begin again at a discontinuity, and VLC with each header. ffmpeg, on which most
+other players are built, does not: it drops the fragments that are earlier than what came before, so that a second of
+each segment is missing. It gets the same bytes with each time counted from 1970 instead.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+from videostore.base.constants import MIB, US_PER_SECOND
+from videostore.media.boxes import DAMAGE, read_body, read_box, track_leaves, track_positions
+
+PLAYERS = ("Lavf/", "libmpv", "mpv")
+"""How those players name themselves."""
+MOST_BYTES = 32 * MIB
+"""Larger pieces are sent as they are: they are changed in memory."""
+
+_WIDE = 1
+"""The version of a box whose times have 64 bits."""
+
+
+def on_one_clock(file: BinaryIO, size_bytes: int, first: int, last: int, start_us: int) -> bytes:
+    """The bytes of a segment from `first` to `last`, with times from 1970 on; it starts at `start_us`. Blocking.
+
+    What cannot be read stays as it is.
+    """
+    file.seek(first)
+    data = bytearray(file.read(last - first))
+    try:
+        for at, time in _times(file, size_bytes, first, last, start_us):
+            for number, byte in enumerate(struct.pack(">Q", time), at - first):
+                if 0 <= number < len(data):
+                    data[number] = byte
+    except DAMAGE:
+        pass
+    return bytes(data)
+
+
+def _times(file: BinaryIO, size_bytes: int, first: int, last: int, start_us: int) -> list[tuple[int, int]]:
+    """Where the time of each track in each fragment between two bytes is, and what it becomes."""
+    scales: dict[int, int] = {}
+    found = []
+    at = 0
+    while at < last and (box := read_box(file, at, size_bytes)):
+        if box.kind == b"moov":
+            for track in track_leaves(read_body(file, box)):
+                tkhd, mdhd = track[b"tkhd"], track[b"mdhd"]
+                number = int.from_bytes(_after_dates(tkhd), "big")
+                scales[number] = int.from_bytes(_after_dates(mdhd), "big")
+        elif box.kind == b"moof" and box.end > first:
+            for fragment in track_positions(read_body(file, box)):
+                place, tfdt = fragment[b"tfdt"]
+                scale = scales[int.from_bytes(fragment[b"tfhd"][1][4:8], "big")]
+                if tfdt[0] == _WIDE:
+                    time = int.from_bytes(tfdt[4:12], "big") + start_us * scale // US_PER_SECOND
+                    found.append((box.body + place + 4, time))
+        at = box.end
+    return found
+
+
+def _after_dates(body: bytes) -> bytes:
+    """The number of four bytes behind the dates of a header."""
+    at = 20 if body[0] == _WIDE else 12
+    return body[at : at + 4]
