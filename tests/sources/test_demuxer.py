@@ -3,8 +3,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from scripts.fakes.painted_camera import read_clip
 from tests.support.coding import Painter, coded_packets, write_video
 from tests.support.foreign_recording import CODINGS, FRAME_US, write_foreign_video
@@ -35,10 +33,21 @@ async def test_b_frames_that_begin_later_begin_another_run_and_are_copied(tmp_pa
     assert [frame.captured_us for frame in shown if frame] == times
 
 
-@pytest.mark.parametrize("codec", ["h264", "h265"])
-async def test_open_gops_are_copied_and_segments_begin_with_them(tmp_path: Path, binary: str, codec: str) -> None:
+async def test_open_gops_of_h264_are_copied_and_no_segment_begins_with_one(tmp_path: Path, binary: str) -> None:
+    """Chromium cannot begin there: its decoder fails at what refers to frames before."""
     times = [START_US + n * FRAME_US for n in range(40)]
-    await write_foreign_video(tmp_path / "open.mp4", times, CODINGS[f"{codec} open GOP"])
+    await write_foreign_video(tmp_path / "open.mp4", times, CODINGS["h264 open GOP"])
+    made = await record_file(tmp_path / "open.mp4", tmp_path, binary)
+    assert not made.source.gaps and all(one.format.reordered for one in made.source.packets_seen)
+    assert [one.keyframe for one in made.source.packets_seen] == [True] + 39 * [False]
+    assert len(made.segments) == 1
+    shown = [frame for segment in made.segments for _, frame in read_clip(segment)]
+    assert [frame.captured_us for frame in shown if frame] == times
+
+
+async def test_open_gops_of_h265_are_copied_and_segments_begin_with_them(tmp_path: Path, binary: str) -> None:
+    times = [START_US + n * FRAME_US for n in range(40)]
+    await write_foreign_video(tmp_path / "open.mp4", times, CODINGS["h265 open GOP"])
     made = await record_file(tmp_path / "open.mp4", tmp_path, binary)
     assert not made.source.gaps and all(one.format.reordered for one in made.source.packets_seen)
     seen = made.source.packets_seen

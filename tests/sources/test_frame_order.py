@@ -13,10 +13,10 @@ IDR, P_SLICE, B_SLICE = b"\0\0\1\x65\xb8", b"\0\0\1\x41\xe0", b"\0\0\1\x01\xa8"
 
 
 def frames(
-    places: Sequence[int], reordered: int, data: bytes = P_SLICE, keys: Sequence[int] = (0,)
+    places: Sequence[int], reordered: int, data: bytes = P_SLICE, keys: Sequence[int] = (0,), codec: str = "h264"
 ) -> list[CodedFrame]:
     """Frames that are shown at these places, of which those with these numbers are keyframes."""
-    format = StreamFormat("h264", 2, 2, b"sets", reordered=reordered)
+    format = StreamFormat(codec, 2, 2, b"sets", reordered=reordered)
     return [CodedFrame(format, data, 100 + place, 0, 0, number in keys) for number, place in enumerate(places)]
 
 
@@ -65,10 +65,14 @@ def test_a_first_frame_without_a_time_is_in_the_gap_if_others_may_be_shown_befor
     assert [one.pts_us - 100 for one in passed(given, untimed=True)] == [30, 60, 40, 50]
 
 
-def test_a_keyframe_before_which_frames_are_shown_that_are_decoded_after_it_is_passed_on_as_one() -> None:
-    found = passed(frames([0, 30, 10, 20, 60, 40, 50, 90, 70, 80, 120, 150, 130], 1, keys=(0, 4, 10)))
+@pytest.mark.parametrize(("codec", "keyframes"), [("h264", [0, 10]), ("hevc", [0, 4, 10])])
+def test_a_keyframe_before_which_frames_are_shown_that_are_decoded_after_it_is_passed_on_as_one_of_h265(
+    codec: str, keyframes: list[int]
+) -> None:
+    """Decoders in players begin with one of H.265 alone."""
+    found = passed(frames([0, 30, 10, 20, 60, 40, 50, 90, 70, 80, 120, 150, 130], 1, keys=(0, 4, 10), codec=codec))
     assert [one.pts_us - 100 for one in found] == [0, 30, 10, 20, 60, 40, 50, 90, 70, 80, 120, 150, 130]
-    assert [number for number, one in enumerate(found) if one.keyframe] == [0, 4, 10]
+    assert [number for number, one in enumerate(found) if one.keyframe] == keyframes
 
 
 def test_frames_that_need_some_before_the_first_keyframe_are_left_out() -> None:

@@ -315,6 +315,8 @@ class _Reader:
         """Why this frame cannot be stored as it is."""
         if packet.is_discard:
             return "it starts with hidden frames"
+        if self._codec == "h264" and self.keyframes and packet.pts < self.keyframes[-1]:  # players cannot begin there
+            return "its frames need those of the group before (open GOP)"
         if packet.pts <= self._shown_before:
             return "its frames are shown before some that come before their keyframe"
         if packet.has_sidedata("new_extradata"):

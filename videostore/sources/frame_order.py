@@ -23,7 +23,9 @@ class FrameOrder:
     """Checks the order of the frames of one format, and finds when each is decoded.
 
     Frames that are shown before the keyframe that is decoded before them need frames before the keyframe (an open GOP).
-    After the first keyframe of all there is nothing that they need, and they are left out: they cannot be decoded.
+    After the first keyframe of all there is nothing that they need, and they are left out: they cannot be decoded. Of
+    H.264, players cannot begin with such a keyframe, so that it is passed on as another frame: to know that, each waits
+    for the next frame.
     """
 
     def __init__(self, format: StreamFormat, *, unsaid: bool, untimed: bool) -> None:
@@ -42,6 +44,10 @@ class FrameOrder:
         """When the last keyframe is shown."""
         self._is_first = True
         """Whether that is the first of all."""
+        self._waits = format.codec == "h264" and format.reordered > 0
+        self._held: CodedFrame | None = None
+        self._opened_us: int | None = None
+        """When the last keyframe that was passed on as another frame is shown."""
 
     def next(self, frame: CodedFrame) -> Iterator[CodedFrame]:
         """The frames that can be passed on.
@@ -62,6 +68,7 @@ class FrameOrder:
     def rest(self) -> Iterator[CodedFrame]:
         """The frames that wait."""
         yield from self._begin()
+        yield from self._release()
 
     def _begin(self) -> Iterator[CodedFrame]:
         kept, self._kept = self._kept or [], None
@@ -88,13 +95,27 @@ class FrameOrder:
                 return
             if frame.pts_us <= self._before_us:
                 raise UncopyableError(_TOO_FAR)
+            if self._held is not None:
+                self._held, self._opened_us = self._held._replace(keyframe=False), self._keyframe_us
+            elif self._waits and self._opened_us != self._keyframe_us:  # it was passed on as one
+                raise UncopyableError(_TOO_FAR)
         decoded_us = self._order.next(frame.pts_us)
         if decoded_us is None and not self.format.reordered and frame.pts_us < self._shown_us:
             raise ReorderedError(_REORDERED)
         if decoded_us is None and self.format.reordered:
             raise UncopyableError(_TOO_FAR)
         self._shown_us = max(self._shown_us, frame.pts_us)
-        yield frame._replace(decoded_us=decoded_us) if self.format.reordered else frame
+        yield from self._release()
+        dated = frame._replace(decoded_us=decoded_us) if self.format.reordered else frame
+        if frame.keyframe and self._waits:
+            self._held = dated
+        else:
+            yield dated
+
+    def _release(self) -> Iterator[CodedFrame]:
+        held, self._held = self._held, None
+        if held is not None:
+            yield held
 
 
 def _missing_time(others_us: Sequence[int], *, first: bool) -> int:
