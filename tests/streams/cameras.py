@@ -131,7 +131,12 @@ class GstCameras:
     def sent(self, path: str) -> list[SentPicture]:
         """The pictures of a camera that were sent, to all clients."""
         lines = [line for line in list(self._sent) if line["path"] == path]
-        return [SentPicture(int(one["painted"]), int(one["captured_us"]), int(one["sent_us"])) for one in lines]
+        return [
+            SentPicture(
+                int(one["painted"]), int(one["captured_us"]), int(one["sent_us"]), connection=int(one["began_us"])
+            )
+            for one in lines
+        ]
 
     def sent_s(self, path: str) -> float:
         """How much of the stream the newest client of a camera has got, in seconds."""

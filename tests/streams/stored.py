@@ -116,7 +116,10 @@ def compare(stored: Sequence[StoredPicture], sent: Sequence[SentPicture]) -> Com
         errors.append(picture.captured_us - original.captured_us)
     doubled = sum(later.captured_us <= earlier.captured_us for earlier, later in itertools.pairwise(matched))
     times_us = [one.captured_us for one in matched]  # the last picture may be an earlier one that is shown again
-    between = [one for one in sent if matched and min(times_us) <= one.captured_us <= max(times_us)]
+    # A stream may be opened twice before it is recorded. What the first client got, and is shown later, is not missing.
+    begun = matched[0].connection if matched else 0
+    since = [one for one in sent if one.connection >= begun]
+    between = [one for one in since if matched and min(times_us) <= one.captured_us <= max(times_us)]
     unreadable = sum(one.painted is None for one in stored)
     missing = len(between) - len(set(matched))
     return Comparison(len(stored), unreadable, invented, doubled, missing, tuple(errors))

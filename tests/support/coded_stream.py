@@ -57,6 +57,8 @@ class SentPicture:
     sent_us: int
     whole: bool = True
     """Whether no packet was lost of it, nor of those that its decoding needs."""
+    connection: int = 0
+    """To which client: later ones have larger numbers."""
 
 
 def painted_us(number: int) -> int:

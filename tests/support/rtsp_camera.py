@@ -40,6 +40,8 @@ class Conduct:
     """Where in the stream a client joins it."""
     breaks_at: int | None = None
     """The RTP packet from which on the first client gets nothing more."""
+    drift_ppm: int = 0
+    """How much faster than ours its clock runs."""
     hangs_up: bool = False
     """Whether it then closes the connection; otherwise that stays, and nothing comes."""
 
@@ -119,7 +121,7 @@ class RtspCamera:
                 reported_s = passed_s
                 rtp_time = conduct.first_rtp_time + round(passed_s * RTP_HZ)
                 send(1, _sender_report(wall_us / 1e6 + passed_s + conduct.clock_ahead_s, rtp_time))
-            rtp_time = conduct.first_rtp_time + shown * RTP_HZ // FPS
+            rtp_time = conduct.first_rtp_time + shown * RTP_HZ * (1_000_000 + conduct.drift_ppm) // (FPS * 1_000_000)
             sent_us = time.time_ns() // 1000
             whole = whole or one.keyframe
             for payload, last in _payloads(one.data):
