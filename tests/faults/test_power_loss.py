@@ -6,22 +6,28 @@ was not forced to the device is lost, nothing more reaches it, and the journal i
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import fcntl
 import os
 import struct
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.amount import at_most
 from tests.support.disk import recording_now
+from tests.support.inputs import Tap, open_input, store_of
 from tests.support.recording import US, Pulse, Stores, until
 from videostore.base.clock import SystemClock
+from videostore.ffmpeg.process import end_process, find_ffmpeg, run_ffmpeg
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragmented_file import NotOursError
 from videostore.storage.index import FILE_NAME
@@ -30,6 +36,7 @@ from videostore.store.store import VideoStore
 _SHUTDOWN = 0x8004587D
 """FS_IOC_SHUTDOWN of Linux."""
 _WITHOUT_FLUSHING_THE_LOG = 2
+STREAM_FPS = 30
 
 
 @dataclass
@@ -198,3 +205,99 @@ async def test_a_power_cut_while_segments_are_closed_loses_none_and_repeats_none
             read_fragments(path)
     assert (await store.state()).used_bytes == sum(path.stat().st_size for path in paths)
     assert store.health().index_trouble is None and not list(on_disk.storage.glob(FILE_NAME + ".damaged*"))
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What a camera sends that codes by itself, 30 pictures a second."""
+
+    gop_s: int
+    b_frames: int
+    sound: bool
+
+    async def write(self, path: Path) -> None:
+        """Code half a minute of it."""
+        video = ["-f", "lavfi", "-i", f"testsrc2=size=320x240:rate={STREAM_FPS}:duration=30"]
+        coding = ["-c:v", "libx264", "-preset", "veryfast", "-bf", str(self.b_frames), "-sc_threshold", "0"]
+        coding += ["-g", str(self.gop_s * STREAM_FPS), "-x264-params", "b-adapt=0"]
+        sound = ["-f", "lavfi", "-i", "sine=duration=30:sample_rate=48000"] if self.sound else []
+        await run_ffmpeg([find_ffmpeg(), "-v", "error", *video, *sound, *coding, "-c:a", "aac", str(path)])
+
+
+@contextlib.asynccontextmanager
+async def sending(path: Path) -> AsyncIterator[str]:
+    """A camera that sends a file in real time to each client, from its beginning. Yields where it is."""
+    send = [find_ffmpeg(), "-v", "quiet", "-re", "-i", str(path), "-c", "copy", "-f", "mpegts", "-flush_packets", "1"]
+    serving: set[asyncio.Task[Any]] = set()
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        process = await asyncio.create_subprocess_exec(*send, "pipe:1", stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        try:
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                while block := await process.stdout.read(65536):
+                    writer.write(block)
+                    await writer.drain()
+        finally:
+            writer.close()
+            await end_process(process)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+
+
+def newest_us(directory: Path) -> int:
+    """Capture time of the newest frame that is stored."""
+    found = []
+    for path in [*directory.glob("*.mp4"), *directory.glob("*.open")]:
+        with contextlib.suppress(NotOursError):
+            found += read_fragments(path).times_us
+    return max(found)
+
+
+STREAMS = [Stream(gop_s, b_frames, sound) for gop_s in (10, 1) for b_frames in (2, 0) for sound in (True, False)]
+
+
+async def test_a_power_cut_costs_a_stream_two_seconds_however_far_apart_its_keyframes_are(
+    powered_disk: PoweredDisk, tmp_path: Path, binary: str, record_property: Callable[[str, object], None]
+) -> None:
+    """All streams at once, cut at some moments between two fragments."""
+    streams = STREAMS[:: at_most(1, 3)]
+    for seconds in (3.2, 3.9, 4.6, 5.3)[: at_most(4, 1)]:
+        async with contextlib.AsyncExitStack() as stack:
+            taps, stores = [], []
+            for number, stream in enumerate(streams):
+                path = tmp_path / f"{number}.ts"
+                if not path.exists():
+                    await stream.write(path)
+                url = await stack.enter_async_context(sending(path))
+                source = open_input(url, binary, format="mpegts", sound=stream.sound)
+                taps.append(Tap(source))
+                stores.append(store_of(taps[-1], powered_disk.directory / f"{seconds}-{number}", binary, live=True))
+            for store in stores:
+                await store.start()
+            await until(lambda: all(tap.packets_seen for tap in taps))  # noqa: B023
+            begun_us = max(tap.times_us[0] for tap in taps)
+            await until(lambda: all(tap.times_us[-1] - begun_us > seconds * US for tap in taps))  # noqa: B023
+            cut_us = time.time_ns() // 1000
+            powered_disk.cut()
+            came_us = [tap.times_us[-1] for tap in taps]
+            await asyncio.gather(*(store.close() for store in stores))
+        powered_disk.unmount()
+        powered_disk.mount()
+        for number, (stream, tap) in enumerate(zip(streams, taps, strict=True)):
+            assert not tap.gaps
+            kept_us = newest_us(powered_disk.directory / f"{seconds}-{number}" / "storage")
+            assert kept_us in tap.times_us
+            lost_s = (cut_us - kept_us) / US
+            record_property(str(stream), f"{lost_s:.2f} s, of what was read {(came_us[number] - kept_us) / US:.2f} s")
+            assert lost_s < 2, stream
