@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from pathlib import Path
 
 import av
 import pytest
 
-from tests.support.recording import SMALL, START_US, capture_times, packet
+from tests.support.clapping import FPS, clapping, record_clapping
+from tests.support.recording import SMALL, START_US, US, capture_times, packet
+from videostore.media.fmp4 import read_fragments
 from videostore.recording.nut_writer import NutWriter
+from videostore.sources.arrival_time import ArrivalTimeEstimator
 
 
 @pytest.mark.parametrize("mime", ["image/jpeg", "image/png", "image/vnd.viam.rgba"])
@@ -40,3 +45,24 @@ def test_packets_that_are_taken_together_are_the_same_stream() -> None:
         parts += one_by_one.take()
         together.add(one)
     assert parts + one_by_one.end() == together.end()
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+@pytest.mark.parametrize("earlier_us", [20_000, 98_000, 400_000])
+async def test_no_frame_is_lost_when_a_better_estimate_dates_pictures_and_sound_earlier(
+    tmp_path: Path, b_frames: int, earlier_us: int
+) -> None:
+    """Packets of sound come closer together than NUT can tell apart."""
+    camera, dates, packets = clapping(3, b_frames=b_frames), ArrivalTimeEstimator(), []
+    for place, one in enumerate(camera.packets):
+        delay_us = 500_000 - (earlier_us if place >= 37 else 0)
+        assert dates.observe(one.captured_us - START_US, START_US + place * US // FPS + delay_us)
+        captured_us = dates.date(one.captured_us - START_US)
+        moved_us = captured_us - one.captured_us
+        sound = tuple(replace(heard, captured_us=heard.captured_us + moved_us) for heard in one.sound)
+        packets.append(replace(one, captured_us=captured_us, sound=sound))
+    run = await record_clapping(tmp_path, replace(camera, packets=tuple(packets)))
+    stored = [read_fragments(path) for path in run.open_paths()]
+    assert sorted(time_us for one in stored for time_us in one.times_us) == sorted(one.captured_us for one in packets)
+    heard = [time_us for one in stored for part in one.fragments for sound in part.sounds for time_us in sound.times_us]
+    assert len(heard) >= sum(len(one.sound) for one in packets) - 1  # the first one begins before the first frame

@@ -53,6 +53,8 @@ class NutWriter:
         self._container = av.open(self._bytes, "w", format="nut", container_options=options)
         self._stream = _mux_stream(self._container, first, framerate)
         self._sound_stream: Any = _sound_stream(self._container, sound) if sound is not None else None
+        self._sound_unit_us = -(-US_PER_SECOND // sound.rate) if sound is not None else 0
+        """NUT counts sound in samples."""
         self._sound_us: deque[int] = deque(maxlen=_SOUND_KNOWN)
         """When the last packets of sound were captured."""
         self._decoded_us = -1
@@ -111,8 +113,8 @@ class NutWriter:
 
     def _add_sound(self, packet: SoundPacket) -> None:
         captured_us = packet.captured_us
-        if self._sound_us and captured_us <= self._sound_us[-1]:  # the estimate of capture times went back a little
-            captured_us = self._sound_us[-1] + 1
+        if self._sound_us:  # the estimate of capture times may go back; less apart, two would have the same time in NUT
+            captured_us = max(captured_us, self._sound_us[-1] + self._sound_unit_us)
         if captured_us < self._border_us:
             return
         coded = av.Packet(packet.data)
