@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 from collections.abc import AsyncIterator
@@ -33,23 +34,33 @@ async def opened(directory: Path, logger: logging.Logger) -> AsyncIterator[Archi
         VideoStoreError: it is being recorded to, or cannot be used.
     """
     missing = await off_loop(missing_directories, directory)
+    opening = asyncio.create_task(Archive.open(directory, logger, keep_unreadable=True))
     try:
-        archive = await Archive.open(directory, logger, keep_unreadable=True)
+        await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await asyncio.wait([opening])
+        if opening.exception() is None:
+            await _leave(opening.result(), missing)
+        raise
     except VideoStoreError as error:
         if error.code != "storage-in-use":
             raise
         raise VideoStoreError("import-while-recording", path=directory) from error
-    refused = False
+    archive = opening.result()
     try:
         await Reconciler(archive, logger).reconcile(lambda _: False)
         yield archive
     except BaseException:
-        refused = True
+        await _leave(archive, missing)
         raise
-    finally:
-        await archive.close()
-        if refused and missing:
-            await run_in_thread(_remove_unused, directory, missing)
+    await archive.close()
+
+
+async def _leave(archive: Archive, missing: list[Path]) -> None:
+    """Close what is of no use, and remove it if it was not there before."""
+    await archive.close()
+    if missing:
+        await run_in_thread(_remove_unused, archive.directory, missing)
 
 
 def _remove_unused(directory: Path, missing: list[Path]) -> None:
