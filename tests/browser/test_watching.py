@@ -165,6 +165,20 @@ def test_live_is_seconds_behind_and_one_key_away(open_page: Callable[..., PageDr
     assert abs(page.stamp_us("porch") - shown) < 20 * US
 
 
+def test_live_that_fell_behind_catches_up(open_page: Callable[..., PageDriver], live_server: WebServer) -> None:
+    page = open_page(live_server).open()
+    page.until_painted("porch", lambda us: time.time() - us / US < 10)
+    page.screen("porch").locator("video").evaluate(
+        """(video) => new Promise((resolve) => {
+          let sought = 0;
+          video.addEventListener("seeking", () => (sought += 1) === 2 && resolve());
+          video.currentTime -= 20;
+        })"""
+    )
+    page.until_painted("porch", lambda us: time.time() - us / US < 10)
+    assert "live" in page.screen("porch").locator(".note").inner_text()
+
+
 def test_times_are_the_recorders_or_utc(page: PageDriver) -> None:
     page.open_at(BASE_US + 5 * US, recorders=DOOR)
     assert page.screen(DOOR).locator(".local").inner_text().endswith("CEST")

@@ -17,7 +17,22 @@ COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[
 
 
 def test_the_help_is_readable_in_80_columns_without_colours_and_has_examples(program: Program) -> None:
-    commands = ["", "state", "export", "snapshot", "play", "when", "verify", "record", "import", "web", "serve"]
+    commands = [
+        "",
+        "state",
+        "export",
+        "snapshot",
+        "play",
+        "when",
+        "verify",
+        "events",
+        "mark",
+        "unmark",
+        "record",
+        "import",
+        "web",
+        "serve",
+    ]
     assert {*commands} == {"", *COMMANDS}
     with ThreadPoolExecutor(2) as pool:
         for command, done in zip(commands, pool.map(lambda c: program(*c.split(), "--help"), commands), strict=True):

@@ -25,7 +25,7 @@ def key_differences(text: str, sources: dict[str, str]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def sources() -> dict[str, str]:
-    return {name: package_sources()[f"videostore/cli/{name}.py"] for name in ("state", "verify")}
+    return {name: package_sources()[f"videostore/cli/{name}.py"] for name in ("state", "events", "verify")}
 
 
 def test_keys_are_those_of_the_code(text: str, sources: dict[str, str]) -> None:

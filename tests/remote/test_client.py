@@ -368,3 +368,26 @@ async def test_the_picture_of_a_moment_comes_from_the_machine(recording: Recordi
         with pytest.raises(NothingStoredError) as refused:
             await machine.snapshot(delivered[0] - 60 * US)
         assert (refused.value.code, refused.value.after_us) == ("moment-before-first", delivered[0])
+
+
+# Events
+
+
+async def test_a_moment_is_marked_on_the_machine_and_forgotten(recording: Recording, server: MachineServer) -> None:
+    at_us = recording.camera.delivered[5]
+    async with Machine.connect(server.address) as machine:
+        event = await machine.mark("door", at_us, before_s=1, after_s=2, keep=True)
+        assert (event.at_us, event.from_us, event.to_us) == (at_us, at_us - US, at_us + 2 * US)
+        assert (event.label, event.keep, event.file_name) == ("door", True, None)
+        assert event in (await machine.state()).events
+        await machine.unmark(event.id, release=True)
+        assert [one.keep for one in (await machine.state()).events if one.id == event.id] == [False]
+        before_us = now_us()
+        other = await machine.mark("now")
+        assert before_us <= other.at_us <= now_us()
+        for one in (event, other):
+            await machine.unmark(one.id)
+        assert (await machine.state()).events == ()
+        with pytest.raises(RequestError) as refused:
+            await machine.unmark(event.id)
+        assert refused.value.code == "event-unknown"

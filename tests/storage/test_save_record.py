@@ -20,10 +20,11 @@ def test_the_path_of_a_clip_is_below_the_directory_of_its_save() -> None:
 @pytest.mark.parametrize("ranges", [None, (), (Range(10 * US, 11 * US), Range(12 * US, 20 * US))])
 @pytest.mark.parametrize("damaged", [(), (DamagedRange(10 * US, 11 * US, "packets-lost"),)])
 @pytest.mark.parametrize("status", SaveStatus)
+@pytest.mark.parametrize("waits", [False, True])
 def test_a_save_is_read_from_its_row_as_it_was_stored(
-    status: SaveStatus, ranges: tuple[Range, ...] | None, damaged: tuple[DamagedRange, ...]
+    waits: bool, status: SaveStatus, ranges: tuple[Range, ...] | None, damaged: tuple[DamagedRange, ...]
 ) -> None:
-    save = replace(SAVE, status=status, reason="no room", ranges=ranges, container="fmp4", damaged=damaged)
+    save = replace(SAVE, status=status, reason="no room", ranges=ranges, container="fmp4", damaged=damaged, waits=waits)
     row = (
         save.file_name,
         save.directory,
@@ -36,6 +37,7 @@ def test_a_save_is_read_from_its_row_as_it_was_stored(
         save.ranges_text,
         save.container,
         save.damaged_text,
+        int(save.waits),
     )
     assert SaveJob.from_row(row) == save
 
@@ -51,6 +53,7 @@ def test_a_pending_save_is_read_from_its_identity(metadata: str) -> None:
     assert SaveJob.from_identity(save.file_name, save.identity) == save
     assert "\n" not in save.identity
     assert replace(SAVE, accepted_us=31 * US).identity != SAVE.identity
+    assert SaveJob.from_identity(save.file_name, replace(save, waits=True).identity) == replace(save, waits=True)
 
 
 @pytest.mark.parametrize(

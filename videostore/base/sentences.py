@@ -206,6 +206,9 @@ REQUEST = {
     "too-many-events": "{limit} events are kept already. Release some with 'unmark'.",
     "event-unknown": "{field:field} is {value:value}, but there is no event with this number. 'get-events' lists them.",
     "read-only-mark": "A store that only reads cannot mark a moment. Ask the recorder of the directory.",
+    "mark-while-recording": "{path} is being recorded to, and its events are its recorder's. Use --machine, or the"
+    " command 'mark' of the component.",
+    "mark-needs-machine": "{field} is for a recorder that runs. Use --machine.",
     "moment-in-future": "{field:field} is in the future: {at_us:time}. This machine's clock says {clock_us:time}."
     " Choose an earlier time.",
     "picture-needs-too-much": "This picture needs too many frames before it: its keyframes are very far apart. Ask for"

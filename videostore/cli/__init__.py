@@ -4,7 +4,7 @@
 - `command_line` runs one command line: streams (`output`), logging, and one sentence for every error (`style`).
 - `app` has the arguments and the help of the commands. What several commands take is in `options`, `arguments`,
   `environment`, `time_options`, `machine_options` and `storage_directory`.
-- `state`, `export`, `play`, `verify`, `record` and `serve` are the commands. They read a directory through
+- `state`, `export`, `play`, `verify`, `events`, `record` and `serve` are the commands. They read a directory through
   `local_store`, draw on the `terminal`, and report `gaps`.
 - `runtime` has the exit codes and runs a command until it ends or a signal comes.
 """

@@ -10,14 +10,14 @@ import typer
 import typer.main
 
 from videostore.base.errors import RequestError, redact
-from videostore.cli import reading_commands, recording_commands, server_commands
+from videostore.cli import marking_commands, reading_commands, recording_commands, server_commands
 from videostore.cli.invocation import file_hint, looks_like_path
 from videostore.cli.program import PROGRAM, app
 from videostore.cli.runtime import DONE, INTERRUPTED, REFUSED, print_message
 
 __all__ = ["COMMANDS", "PROGRAM", "app", "dispatch"]
 
-COMMANDS = (reading_commands, recording_commands, server_commands)
+COMMANDS = (reading_commands, marking_commands, recording_commands, server_commands)
 """Importing these registers the commands, in the order in which the help lists them."""
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """What a wrong command line raises. It is click's, which newer versions of typer contain."""

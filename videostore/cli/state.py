@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import printable
 from videostore.base.ranges import DamagedRange, Range
+from videostore.cli.events import event_as_json, event_notes
 from videostore.cli.gaps import damage_lines, gap_lines, gaps_between, reason_for
 from videostore.cli.local_store import is_being_recorded, open_reader
 from videostore.cli.machine_options import Remote
@@ -122,9 +123,8 @@ def event_lines(events: Sequence[Event], *, utc: bool) -> list[str]:
     if len(events) > _SHOWN:
         lines.append(f"{len(events) - _SHOWN} earlier events are in --json.")
     for one in events[-_SHOWN:]:
-        notes = [*(["kept"] if one.keep else []), *([f"saved as {one.file_name}"] if one.file_name else [])]
-        added = f" ({', '.join(notes)})" if notes else ""
-        lines.append(f"Marked at {format_time(one.at_us, utc=utc)}: {printable(one.label)}{printable(added)}.")
+        added = f" ({notes})" if (notes := event_notes(one)) else ""
+        lines.append(f"Marked at {format_time(one.at_us, utc=utc)}: {printable(one.label)}{added}.")
     return lines
 
 
@@ -208,18 +208,7 @@ def _as_json(found: FoundState, ranges: Sequence[Range], since_us: int | None) -
         "sound": state.sound,
         "ranges": [_range_as_json(one) for one in ranges],
         "gaps": [_range_as_json(one) | {"reason": reason_for(one, found.state.gaps)} for one in gaps_between(ranges)],
-        "events": [
-            {
-                "id": one.id,
-                "at": _exact(one.at_us),
-                **_range_as_json(Range(one.from_us, one.to_us)),
-                "label": one.label,
-                "keep": one.keep,
-                "saved": one.file_name,
-            }
-            for one in found.state.events
-            if since_us is None or one.to_us > since_us
-        ],
+        "events": [event_as_json(one) for one in found.state.events if since_us is None or one.to_us > since_us],
         "damaged": [
             _range_as_json(Range(one.from_us, one.to_us)) | {"reason": one.reason} for one in found.damaged(since_us)
         ],

@@ -34,9 +34,11 @@ from videostore.clips.uploads import publish
 from videostore.media.shown_picture import WIDEST
 from videostore.remote.call_errors import LOST, status_of, translated_errors
 from videostore.remote.connection import dial, parse_target, quiet_sdk
-from videostore.remote.responses import clip_ranges, damaged_ranges, parse_snapshot, parse_state, timestamp
+from videostore.remote.responses import clip_ranges, damaged_ranges, parse_event, parse_snapshot, parse_state, timestamp
 from videostore.remote.transfer import Transfer
 from videostore.remote.video import NoServiceError, VideoService, held_ranges
+from videostore.storage.notes import Event
+from videostore.store.marking import AROUND_S
 from videostore.store.results import ExportedClip, SavedClip, StorageState
 
 _LOOK_S = 5.0
@@ -137,6 +139,38 @@ class Machine:
         fields: dict[str, Any] = {"at": timestamp(at_us), "width": WIDEST if width is None else width, "exact": exact}
         response = await self._command("get-frame", timeout_s=_STATE_S, **fields)
         return parse_snapshot(response, self.component)
+
+    async def mark(
+        self,
+        label: str,
+        at: Moment = "now",
+        *,
+        before_s: float = AROUND_S,
+        after_s: float = AROUND_S,
+        keep: bool = False,
+        save: bool = False,
+    ) -> Event:
+        """Mark a moment of the machine's recording, as `VideoStore.mark`. `now` is the present by the machine's clock.
+
+        Raises:
+            RequestError: the machine refuses the request.
+            VideoStoreError: the machine could not note it.
+            MachineError: the machine does not respond.
+        """
+        fields: dict[str, Any] = {"label": label, "before_s": before_s, "after_s": after_s, "keep": keep, "save": save}
+        if at != "now":
+            fields["at"] = timestamp(moment_us(at, "at", now_us=time.time_ns() // 1000))
+        return parse_event(await self._command("mark", timeout_s=_STATE_S, **fields), self.component)
+
+    async def unmark(self, id: int, *, release: bool = False) -> None:
+        """Forget an event, as `VideoStore.unmark`.
+
+        Raises:
+            RequestError: there is no such event.
+            VideoStoreError: the machine could not note it.
+            MachineError: the machine does not respond.
+        """
+        await self._command("unmark", timeout_s=_STATE_S, id=id, release=release)
 
     async def export(
         self,

@@ -61,6 +61,18 @@ def _event(one: Mapping[str, Any]) -> Event:
     )
 
 
+def parse_event(response: Mapping[str, Any], component: str) -> Event:
+    """The event in a response.
+
+    Raises:
+        MachineError: there is none.
+    """
+    try:
+        return _event(response)
+    except (KeyError, TypeError, ValueError, AttributeError, TimestampError) as error:
+        raise MachineError("not-a-recorder", component=component) from error
+
+
 def damaged_ranges(response: Mapping[str, Any]) -> tuple[DamagedRange, ...]:
     found = []
     for one in response.get("damaged") or ():

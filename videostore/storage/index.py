@@ -52,7 +52,8 @@ CREATE TABLE IF NOT EXISTS saves (
     reason TEXT NOT NULL,
     ranges TEXT,
     container TEXT NOT NULL DEFAULT 'mp4',
-    damaged TEXT
+    damaged TEXT,
+    waits INTEGER NOT NULL DEFAULT 0
 );
 """
 _OUR_COLUMNS = {
@@ -62,6 +63,11 @@ _OUR_COLUMNS = {
     "run_us": "INTEGER",
     "run_number": "INTEGER",
     "damaged": "TEXT",
+}
+_OUR_SAVE_COLUMNS = {
+    "container": "TEXT NOT NULL DEFAULT 'mp4'",
+    "damaged": "TEXT",
+    "waits": "INTEGER NOT NULL DEFAULT 0",
 }
 _INDEXES = """
 CREATE INDEX IF NOT EXISTS files_by_start ON files (start_us);
@@ -76,7 +82,9 @@ WHERE start_us IS NULL OR end_us IS NULL;
 """
 _FORGET_METADATA = "UPDATE saves SET metadata = '' WHERE status != 'pending' AND metadata != '';"
 _FIELDS = "file_name, start_us, end_us, size_bytes, width, height, codec, setup, run_us, run_number, damaged"
-_SAVE_FIELDS = "file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges, container, damaged"
+_SAVE_FIELDS = ", ".join(
+    ["file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges", *_OUR_SAVE_COLUMNS]
+)
 _SAVE_MARKS = ", ".join("?" * len(_SAVE_FIELDS.split(",")))
 _TABLES = (
     Table("saves", _SAVE_FIELDS, kept=True),
@@ -285,6 +293,7 @@ class Index:
             save.ranges_text,
             save.container,
             save.damaged_text,
+            int(save.waits),
         )
         await self._database.write(f"INSERT OR REPLACE INTO saves ({_SAVE_FIELDS}) VALUES ({_SAVE_MARKS})", [values])
         await self._database.write(
@@ -332,12 +341,9 @@ def _as_segments(rows: Sequence[Sequence[Any]]) -> list[Segment]:
 
 async def _prepare(connection: aiosqlite.Connection) -> None:
     await connection.executescript(_SCHEMA)
-    existing = {row[1] for row in await connection.execute_fetchall("PRAGMA table_info(files)")}
-    for name, kind in _OUR_COLUMNS.items():
-        if name not in existing:
-            await connection.execute(f"ALTER TABLE files ADD COLUMN {name} {kind}")
-    existing = {row[1] for row in await connection.execute_fetchall("PRAGMA table_info(saves)")}
-    for name, kind in (("container", "TEXT NOT NULL DEFAULT 'mp4'"), ("damaged", "TEXT")):
-        if name not in existing:
-            await connection.execute(f"ALTER TABLE saves ADD COLUMN {name} {kind}")
+    for table, columns in (("files", _OUR_COLUMNS), ("saves", _OUR_SAVE_COLUMNS)):
+        existing = {row[1] for row in await connection.execute_fetchall(f"PRAGMA table_info({table})")}
+        for name, kind in columns.items():
+            if name not in existing:
+                await connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
     await connection.executescript(_INDEXES + _ADOPT_ROWS + _FORGET_METADATA)

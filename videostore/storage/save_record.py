@@ -22,6 +22,7 @@ class SaveStatus(enum.Enum):
 
 
 _IDENTITY = ("accepted_us", "from_us", "to_us", "directory", "container", "metadata")
+_WAITS = "waits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class SaveJob:
     """`mp4`, or `fmp4` for a fragmented MP4."""
     damaged: tuple[DamagedRange, ...] = ()
     """What of the range came damaged, or cannot be read any more."""
+    waits: bool = False
+    """Whether it waits until its end has come: the save of an event, which may end in the future."""
 
     @property
     def relative_path(self) -> PurePath:
@@ -56,7 +59,7 @@ class SaveJob:
     def identity(self) -> str:
         """Tells it from all other saves, also after a restart, and holds what a lost index needs to know of it."""
         asked = (self.accepted_us, self.from_us, self.to_us, self.directory, self.container, self.metadata)
-        return json.dumps(dict(zip(_IDENTITY, asked, strict=True)))
+        return json.dumps(dict(zip(_IDENTITY, asked, strict=True)) | ({_WAITS: True} if self.waits else {}))
 
     @property
     def ranges_text(self) -> str | None:
@@ -71,11 +74,13 @@ class SaveJob:
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> SaveJob:
         """A save from its row in the index, with the fields in the order of this class."""
-        file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges, container, damaged = row
+        file_name, directory, from_us, to_us, metadata, accepted_us, status, reason, ranges, *others = row
+        container, damaged, waits = others
         held = None if ranges is None else tuple(Range(int(a), int(b)) for a, b in json.loads(ranges))
         return cls(
             *(file_name, directory, from_us, to_us, metadata, accepted_us, SaveStatus(status), reason, held, container),
             parse_damage(damaged),
+            waits=bool(waits),
         )
 
     @classmethod
@@ -85,6 +90,7 @@ class SaveJob:
             held = json.loads(identity)
             times = [held[name] for name in _IDENTITY[:3]]
             texts = [held[name] for name in _IDENTITY[3:]]
+            waits = held.get(_WAITS) is True
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         if any(type(time) is not int for time in times) or any(type(text) is not str for text in texts):
@@ -93,4 +99,4 @@ class SaveJob:
         directory, container, metadata = texts
         if PurePath(directory).is_absolute() or ".." in PurePath(directory).parts or from_us >= to_us:
             return None
-        return cls(file_name, directory, from_us, to_us, metadata, accepted_us, container=container)
+        return cls(file_name, directory, from_us, to_us, metadata, accepted_us, container=container, waits=waits)

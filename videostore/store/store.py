@@ -203,10 +203,8 @@ class VideoStore(StoreReading):
         directory = tag_directory(tags)
         if self._read_only and not wait:
             raise RequestError("read-only-save")
-        accepted_us = self._clock.wall_us()
-        if accepted_us == asked.to_us:
-            accepted_us += 1  # only the save of an event is as old as its end, for which it waits
-        save = SaveJob("", str(directory), asked.from_us, asked.to_us, metadata, accepted_us, container=container)
+        now_us = self._clock.wall_us()
+        save = SaveJob("", str(directory), asked.from_us, asked.to_us, metadata, now_us, container=container)
         if not self._read_only:
             await self._run_request(self._check_room(asked, wait))
         identity = None if wait else save.identity
@@ -259,8 +257,7 @@ class VideoStore(StoreReading):
 
     async def _save_event(self, asked: Range, label: str) -> str:
         await self._check_room(asked, wait=False)
-        accepted_us = max(self._clock.wall_us(), asked.to_us)
-        save = SaveJob("", "", asked.from_us, asked.to_us, label, accepted_us)
+        save = SaveJob("", "", asked.from_us, asked.to_us, label, self._clock.wall_us(), waits=True)
         directory = tag_directory(())
         async with self._uploads.reserve_path(asked.from_us, label, directory, save.identity) as path:
             await self._saves.accept(replace(save, file_name=path.name))

@@ -1,5 +1,9 @@
 // Requests to the server. All paths are relative to the page, which a proxy may serve below a path of its own.
 
+const LIMIT_MS = 15_000; // a busy machine may take some seconds for a picture
+const TRIES = 2;
+const SEND_LIMIT_MS = 60_000;
+
 export class ApiError extends Error {
   constructor(status, answer) {
     super(answer.message ?? `The server answered ${status}.`);
@@ -16,10 +20,17 @@ export class UnreachableError extends Error {
   }
 }
 
+/** The server took too long. */
+export class LateError extends Error {
+  constructor(limit_ms) {
+    super(`The server did not answer within ${limit_ms / 1000} s. Is it busy, or the network slow?`);
+  }
+}
+
 export class Api {
-  /** `onLocked` is called when the session has ended. */
-  constructor(onLocked) {
-    this.onLocked = onLocked;
+  /** `onLocked` is called when the session has ended; `onLate` with what to say when a request is made again. */
+  constructor(onLocked, onLate, limit_ms = LIMIT_MS) {
+    Object.assign(this, { onLocked, onLate, limit_ms });
   }
 
   url(path, query = {}) {
@@ -56,14 +67,44 @@ export class Api {
     throw new ApiError(response.status, answer);
   }
 
-  async get(url, options) {
-    return (await this.response(url, options)).json();
+  /** What `read` makes of the response of a request that changes nothing. It has `limit_ms` for it all; one that is late
+   * is made once more, and that is said. Throws LateError too. */
+  async read(url, read) {
+    for (let tries = 1; ; tries += 1) {
+      const { result, isLate } = await this.readOnce(url, read);
+      if (!isLate) return result;
+      if (tries === TRIES) throw new LateError(this.limit_ms);
+      this.onLate(`The server has not answered for ${this.limit_ms / 1000} s. Asking again …`);
+    }
   }
 
+  /** `{result}`, or `{isLate: true}` if the limit was reached. */
+  async readOnce(url, read, options = {}, limit_ms = this.limit_ms) {
+    const abort = new AbortController();
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      abort.abort();
+    }, limit_ms);
+    try {
+      return { result: await read(await this.response(url, { ...options, signal: abort.signal })) };
+    } catch (error) {
+      if (isLate) return { isLate };
+      throw error instanceof TypeError ? new UnreachableError() : error; // the connection broke within the answer
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  get(url) {
+    return this.read(url, (response) => response.json());
+  }
+
+  /** Send something. It is sent once, however long that takes, up to SEND_LIMIT_MS. */
   async send(url, body, method = "POST") {
     const options = { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-    const response = await this.response(url, options);
-    const text = await response.text();
-    return text ? JSON.parse(text) : {};
+    const { result, isLate } = await this.readOnce(url, (response) => response.text(), options, SEND_LIMIT_MS);
+    if (isLate) throw new LateError(SEND_LIMIT_MS);
+    return result ? JSON.parse(result) : {};
   }
 }

@@ -37,7 +37,8 @@ async function loadHls() {
 class Page {
   constructor() {
     this.session = null;
-    this.api = new Api(() => this.session.ask().then(() => this.refresh()));
+    const onLocked = () => this.session.ask().then(() => this.refresh());
+    this.api = new Api(onLocked, (text) => this.word(text));
     this.session = new Session(this.api);
     this.useUtc = false;
     this.ahead = 0; // of the server's clock before this browser's
@@ -177,7 +178,10 @@ class Page {
       this.learn(known);
       this.list.update();
       this.banner(null);
-      for (const screen of this.playhead.screens) screen.timeline.retryAt = 0;
+      for (const screen of this.playhead.screens) {
+        screen.timeline.retryAt = 0;
+        screen.retry();
+      }
       // Nothing was recorded when the page was opened.
       if (this.playhead.us === null) await this.begin({ at: null });
     } catch (error) {

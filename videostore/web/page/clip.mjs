@@ -165,11 +165,10 @@ export class Clip {
 
   /** Say what becomes of a save until it is written or has failed. */
   async follow(id, answer) {
-    const { api } = this.context;
     find("export-cancel").hidden = true;
     find("export-progress").hidden = false;
     const path = `saves/${encodeURIComponent(answer.file_name)}`;
-    for (let state = answer; ; state = await api.get(api.recorderUrl(id, path))) {
+    for (let state = answer; ; state = await this.stateOf(id, path, state)) {
       if (state.state === "failed") {
         this.over(`${state.file_name} was not saved. ${state.message}`);
         return;
@@ -178,8 +177,19 @@ export class Clip {
         this.over(`${state.file_name} is in the upload path.`);
         return;
       }
-      this.progress(`${state.file_name} is being written …`);
+      this.progress(`${state.file_name} is being written …${state.trouble ? ` ${state.trouble}` : ""}`);
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+
+  /** The state of a save. That the server does not answer says nothing of it: it is asked for again. */
+  async stateOf(id, path, known) {
+    const { api } = this.context;
+    try {
+      return await api.get(api.recorderUrl(id, path));
+    } catch (error) {
+      if (error instanceof ApiError && error.status !== 401) return { ...known, state: "failed", message: error.message };
+      return { ...known, trouble: error.message };
     }
   }
 }

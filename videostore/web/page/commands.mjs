@@ -273,10 +273,13 @@ export class Commands {
     if (us === null || us === undefined) return;
     word("The picture is being made …");
     try {
-      const response = await api.response(api.recorderUrl(screen.recorder.id, "frame.jpg", { at_us: us + INTO_FRAME_US, exact: 1 }));
-      const captured = Number(response.headers.get("X-Capture-Time-Us"));
+      const url = api.recorderUrl(screen.recorder.id, "frame.jpg", { at_us: us + INTO_FRAME_US, exact: 1 });
+      const [captured, blob] = await api.read(url, async (response) => [
+        Number(response.headers.get("X-Capture-Time-Us")),
+        await response.blob(),
+      ]);
       const name = `${screen.recorder.name}_${zone().date(captured)}_${zone().time(captured, 3)}`;
-      handBlob(await response.blob(), `${name.replaceAll(/[^\w.-]+/g, "-")}.jpg`);
+      handBlob(blob, `${name.replaceAll(/[^\w.-]+/g, "-")}.jpg`);
       word(`The picture of ${zone().full(captured, 3)} is in your downloads.`);
     } catch (error) {
       word(error.message);

@@ -16,7 +16,8 @@ export class LanePointer {
     canvas.addEventListener("pointermove", (event) => this.move(event));
     canvas.addEventListener("pointerup", (event) => this.up(event));
     canvas.addEventListener("pointercancel", (event) => this.cancel(event));
-    canvas.addEventListener("pointerleave", () => this.on.leave());
+    // What is dragged is still looked for when the pointer is beside the lanes.
+    canvas.addEventListener("pointerleave", () => this.drag || this.on.leave());
     canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
 
@@ -46,6 +47,7 @@ export class LanePointer {
   }
 
   move(event) {
+    if (this.drag && event.buttons === 0) this.cancel(event); // it was released where that is not told
     const at = this.at(event);
     if (!this.drag) {
       this.canvas.classList.toggle("handle", handleAt(at.x, this.view, this.marks, at.width, 0) !== null);
@@ -88,7 +90,12 @@ export class LanePointer {
     const at = this.at(event);
     if (drag.kind === "scrub") this.on.settle(at.us, at.lane, { clicked: !drag.moved });
     if (drag.kind === "mark") this.on.mark(drag.handle, at.us, { done: true });
-    if (event.pointerType === "touch") this.on.leave();
+    if (event.pointerType === "touch" || !this.isOver(event)) this.on.leave();
+  }
+
+  isOver({ clientX, clientY }) {
+    const { left, right, top, bottom } = this.canvas.getBoundingClientRect();
+    return clientX >= left && clientX < right && clientY >= top && clientY < bottom;
   }
 
   cancel(event) {

@@ -10,7 +10,9 @@ import { DAY_US, HOUR_US, lengthText, SECOND_US } from "./units.mjs";
 
 const THUMBNAIL = 320;
 const WORDS_MS = 1000;
+const RETRY_MS = 1000;
 const MONTH_US = 31 * DAY_US;
+const isNone = (error) => error?.status === 404; // there is no picture; other errors may pass
 
 export class LaneSection {
   /** `context` has view, clip, playhead, pictures, zone(), now(), say(text), onChange(). */
@@ -155,10 +157,13 @@ export class LaneSection {
     const at = this.pictureTime(us);
     const id = screen.recorder.id;
     let picture = await this.context.pictures.get("hover", id, at, { width: THUMBNAIL });
-    if (picture?.error && at !== us) picture = await this.context.pictures.get("hover", id, us, { width: THUMBNAIL });
+    if (isNone(picture?.error) && at !== us) picture = await this.context.pictures.get("hover", id, us, { width: THUMBNAIL });
     if (!picture) return;
     canvas.hidden = Boolean(picture.error);
-    if (picture.error) return;
+    if (picture.error) {
+      if (!isNone(picture.error)) setTimeout(() => this.hovered && this.wanted === us && this.thumbnail(screen, us), RETRY_MS);
+      return;
+    }
     drawPicture(canvas, picture.bitmap);
     canvas.dataset.captured = String(picture.captured_us);
     // While the pointer moves, an older picture is better than none.

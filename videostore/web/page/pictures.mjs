@@ -1,12 +1,13 @@
 // Pictures of moments from the server. A few are asked for at once; while more are wanted, the last wins.
 
 const MOST_AT_ONCE = 2;
-const MOST_KEPT = 200;
+const MOST_PIXELS = 16_000_000; // of all that are kept: 64 MB
 
 export class Pictures {
   constructor(api) {
     this.api = api;
     this.kept = new Map();
+    this.keptPixels = 0;
     this.running = 0;
     this.waiting = new Map();
   }
@@ -46,21 +47,35 @@ export class Pictures {
 
   async fetch(url) {
     try {
-      const response = await this.api.response(url);
-      const captured = Number(response.headers.get("X-Capture-Time-Us"));
-      const picture = { bitmap: await createImageBitmap(await response.blob()), captured_us: captured };
-      this.kept.set(url, picture);
-      if (this.kept.size > MOST_KEPT) {
-        const [oldest, { bitmap }] = this.kept.entries().next().value;
-        this.kept.delete(oldest);
-        bitmap.close();
-      }
+      const picture = await this.api.read(url, async (response) => ({
+        bitmap: await createImageBitmap(await response.blob()),
+        captured_us: Number(response.headers.get("X-Capture-Time-Us")),
+      }));
+      this.keep(url, picture);
       return picture;
     } catch (error) {
       return { error };
     }
   }
+
+  /** Keep a picture; the oldest of too many go. */
+  keep(url, picture) {
+    this.drop(url); // another place wanted the same one
+    this.kept.set(url, picture);
+    this.keptPixels += pixelsOf(picture);
+    while (this.keptPixels > MOST_PIXELS && this.kept.size > 1) this.drop(this.kept.keys().next().value);
+  }
+
+  drop(url) {
+    const picture = this.kept.get(url);
+    if (!picture) return;
+    this.keptPixels -= pixelsOf(picture);
+    this.kept.delete(url);
+    picture.bitmap.close();
+  }
 }
+
+const pixelsOf = ({ bitmap }) => bitmap.width * bitmap.height;
 
 /** Draw a picture into a canvas, which takes its size. */
 export function drawPicture(canvas, bitmap) {

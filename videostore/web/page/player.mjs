@@ -1,12 +1,18 @@
 // Plays one recorder: a video element, hls.js, and the capture time of the frame that is shown.
 
+import { ApiError } from "./api.mjs";
 import { canPlay } from "./codec.mjs";
 import { Playlist } from "./playlist.mjs";
-import { MINUTE_US } from "./units.mjs";
+import { MINUTE_US, SECOND_US } from "./units.mjs";
 
 const BEFORE_US = MINUTE_US;
 const AFTER_US = 20 * MINUTE_US;
 const BEHIND_LIVE_S = 1.0;
+const FAST_BEHIND_S = 2.0;
+const FAST = 1.1;
+const JUMP_BEHIND_S = 6.0;
+const LONGEST_GROWING_US = 60 * MINUTE_US; // a playlist that grows is left for a shorter one after this
+const SEEK_MS = 20_000; // a picture that has not come by then never comes
 const PRESENTED_MS = 1500; // how long after a seek a frame may take to be presented, on a busy machine
 const INTO_FRAME_S = 0.0001; // times are rounded: a position a little inside the frame shows this frame
 const TRIES = 3; // to recover from an error of the decoder
@@ -23,18 +29,30 @@ const CONFIG = {
   maxFragLookUpTolerance: 0.001, // otherwise near a fragment's end the next one is loaded first, and shown
 };
 
-/** Events: `frame` (a frame is shown), `state` (something to be said has changed), `ended` (what is there is played). */
+const LATE = Symbol("late");
+const late = (ms) => new Promise((resolve) => setTimeout(resolve, ms, LATE));
+
+/** What an error of hls.js means for people. */
+function failureText({ type, details, response, error }) {
+  if (type !== "networkError") return error?.message || details;
+  const status = response?.code;
+  if (status >= 400) return `the server answered ${status}${response.text ? `, ${response.text}` : ""}`;
+  return /TimeOut/.test(details) ? "the server did not answer in time" : "the server does not answer";
+}
+
+/** Events: `frame` (a frame is shown), `state` (something to be said has changed), `ended` (what is there is played),
+ * `long` (the playlist has grown so long that another one is better). */
 export class Player extends EventTarget {
   /** `Hls` is the class of hls.js; null where it is missing. */
-  constructor(recorder, video, { api, Hls, now }) {
+  constructor(recorder, video, { api, Hls, now, longestUs = LONGEST_GROWING_US }) {
     super();
-    Object.assign(this, { recorder, video, api, Hls, now });
+    Object.assign(this, { recorder, video, api, Hls, now, longestUs });
     this.hls = null;
     this.playlist = new Playlist([]);
     this.capturedUs = null;
     this.isLive = false;
     this.rate = 1;
-    this.trouble = null; // {kind, text}: why no picture moves
+    this.trouble = null; // {text, passes}: why no picture moves
     this.unplayable = null; // the codec that this browser cannot decode
     this.loading = false;
     this.turn = 0;
@@ -67,7 +85,24 @@ export class Player extends EventTarget {
   update() {
     if (this.mediaTime === undefined || this.playlist.isEmpty) return;
     this.capturedUs = this.playlist.captured(this.mediaTime);
+    if (this.isLive) this.keepUp();
     this.emit("frame");
+  }
+
+  /** Live stays live: what fell behind, for want of time or of network, plays faster, or jumps to the end. */
+  keepUp() {
+    const { video, playlist } = this;
+    if (video.paused || video.seeking) return;
+    const behind = (playlist.toUs - this.capturedUs) / SECOND_US - playlist.longestS;
+    if (behind > JUMP_BEHIND_S) video.currentTime = this.livePosition;
+    else if (behind > FAST_BEHIND_S) video.playbackRate = FAST;
+    else if (behind < BEHIND_LIVE_S) video.playbackRate = 1;
+  }
+
+  /** Where live is played: a little before the end of what is there. */
+  get livePosition() {
+    const { pieces } = this.playlist;
+    return Math.max(pieces[pieces.length - 1].end - BEHIND_LIVE_S, pieces[0].start);
   }
 
   /** Whether a moment is in what is loaded. */
@@ -85,7 +120,7 @@ export class Player extends EventTarget {
       await this.load({ from_us: us - BEFORE_US, to_us: to < this.now() ? to : undefined, at_us: us }, turn, us);
       if (turn !== this.turn) return null;
     }
-    if (this.unplayable) return null;
+    if (this.unplayable || this.trouble) return null; // what could not be asked for is no gap
     const position = this.playlist.position(us);
     if (position === null) return this.playlist.around(us);
     let at = position;
@@ -131,8 +166,9 @@ export class Player extends EventTarget {
     const interrupted = new Promise((resolve) => {
       this.interrupt = resolve;
     });
-    await Promise.race([sought, interrupted]);
-    await Promise.race([presented, interrupted, new Promise((resolve) => setTimeout(resolve, PRESENTED_MS))]);
+    const isLate = await Promise.race([sought, interrupted, late(SEEK_MS)]);
+    if (isLate === LATE) this.failed(`no picture came within ${SEEK_MS / 1000} s`, { passes: true });
+    await Promise.race([presented, interrupted, late(PRESENTED_MS)]);
     this.setLoading(false);
   }
 
@@ -143,8 +179,7 @@ export class Player extends EventTarget {
     await this.load({}, turn, null);
     if (turn !== this.turn || this.unplayable || this.playlist.isEmpty) return;
     this.isLive = true;
-    const last = this.playlist.pieces[this.playlist.pieces.length - 1];
-    const position = Math.max(last.end - BEHIND_LIVE_S, this.playlist.pieces[0].start);
+    const position = this.livePosition;
     this.hls.startLoad(position);
     await this.seek(position);
   }
@@ -159,7 +194,7 @@ export class Player extends EventTarget {
       if (this.openEnded && us !== null) url = await this.mediaPlaylist(url);
       if (turn === this.turn) await this.attach(url, us);
     } catch (error) {
-      if (turn === this.turn) this.failed(error.message);
+      if (turn === this.turn) this.failed(error.message, { passes: !(error instanceof ApiError) });
     } finally {
       if (turn === this.turn) this.setLoading(false);
     }
@@ -168,10 +203,10 @@ export class Player extends EventTarget {
   /** The playlist of a stretch that still grows is named by another one. hls.js would ask for it only with its
    * fragments, and begin with the newest. */
   async mediaPlaylist(url) {
-    const response = await this.api.response(url);
-    const lines = (await response.text()).split("\n");
+    const [text, base] = await this.api.read(url, async (response) => [await response.text(), response.url]);
+    const lines = text.split("\n");
     const at = lines.findIndex((line) => line.startsWith("#EXT-X-STREAM-INF"));
-    return at < 0 ? url : new URL(lines[at + 1], response.url).href;
+    return at < 0 ? url : new URL(lines[at + 1], base).href;
   }
 
   attach(url, us) {
@@ -182,6 +217,7 @@ export class Player extends EventTarget {
       if (hls !== this.hls) return;
       this.playlist = new Playlist(details.fragments);
       this.update();
+      if (details.live && this.playlist.toUs - this.playlist.fromUs > this.longestUs) this.emit("long");
     };
     return new Promise((resolve) => {
       this.abandon = resolve;
@@ -201,7 +237,7 @@ export class Player extends EventTarget {
         else if (data.type === "mediaError" && !this.unplayable && ++tries < TRIES) {
           hls.recoverMediaError();
           return;
-        } else if (!this.unplayable) this.failed(data.response?.text || data.error?.message || data.details);
+        } else if (!this.unplayable) this.failed(failureText(data), { passes: data.type === "networkError" });
         resolve();
       });
       hls.attachMedia(this.video);
@@ -222,8 +258,9 @@ export class Player extends EventTarget {
     this.playlist = new Playlist([]);
   }
 
-  failed(text) {
-    this.trouble = { kind: "failed", text };
+  /** `passes`: it lies at the network or the server, and may be over at the next attempt. */
+  failed(text, { passes = false } = {}) {
+    this.trouble = { text: text.replace(/\.$/, ""), passes };
     this.interrupt?.();
     this.emit("state");
   }

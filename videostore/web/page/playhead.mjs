@@ -184,6 +184,17 @@ export class Playhead extends EventTarget {
     screen.show(this.us).then((shown) => shown && this.playing && screen.player.play(this.rate));
   }
 
+  /** Load again what a screen shows, and go on: its playlist is too long, or failed. */
+  async renew(screen) {
+    if (this.seeking || screen.renewing || this.us === null) return;
+    screen.renewing = true;
+    screen.player.unload();
+    const shown = this.isLive ? await screen.live() : await screen.show(screen.capturedUs ?? this.us);
+    screen.renewing = false;
+    if (!this.playing) return;
+    if (this.isLive ? screen.gap === null : shown) screen.player.play(this.isLive ? 1 : this.rate);
+  }
+
   /** A screen has played all that was loaded. */
   async ended(screen) {
     if (!this.playing || screen !== this.lead) return;
@@ -202,6 +213,7 @@ export class Playhead extends EventTarget {
 
   /** Go on behind the gap at a moment. */
   async skip(us) {
+    if (this.screens.some(({ player }) => player.trouble)) return; // whether that is a gap is not known
     const after = this.screens.map((screen) => (screen.gap === null ? null : screen.after)).filter(Boolean);
     if (after.length === 0) {
       this.pause();

@@ -11,6 +11,7 @@ export class Playlist {
   constructor(fragments) {
     let dated = null;
     this.pieces = [];
+    this.longestS = 0; // of a piece: so much comes at once
     for (const fragment of fragments) {
       const stated = fragment.rawProgramDateTime;
       if (stated) dated = { us: readDate(stated), start: startOf(fragment) };
@@ -18,6 +19,7 @@ export class Playlist {
       const from = dated.us + Math.round((startOf(fragment) - dated.start) * SECOND_US);
       const to = from + Math.round(fragment.duration * SECOND_US);
       const start = startOf(fragment);
+      this.longestS = Math.max(this.longestS, fragment.duration);
       this.pieces.push({ start, end: start + fragment.duration, from_us: from, to_us: to });
     }
     // How long the last frame of a segment is shown is a guess: it stays until the next one, unless a gap is between.

@@ -96,6 +96,7 @@ export class RecorderList {
         focus: (screen) => page.commands?.focus(screen),
         large: () => (this.shown.length > 1 ? this.show([id]) : this.all()),
         latest: () => page.commands.latest(),
+        renew: (screen) => page.playhead.renew(screen),
         download: () => page.commands.downloadAround(),
       },
     });

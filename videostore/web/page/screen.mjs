@@ -9,11 +9,12 @@ import { lengthText } from "./units.mjs";
 import { UTC } from "./zone.mjs";
 
 const LATE_MS = 700; // what takes longer is said
+const BETWEEN_TRIES_MS = 5000;
 const STILL_WIDTH = 1280;
 const EDGE_US = 2000; // into what is recorded, so that its first frame is shown
 
 export class Screen {
-  /** `context` has api, Hls, hlsMissing, pictures, now(), zone(), on (go, focus, large, download). */
+  /** `context` has api, Hls, hlsMissing, pictures, now(), zone(), on (go, focus, large, latest, download, renew). */
   constructor(recorder, timeline, context) {
     Object.assign(this, { recorder, timeline, context });
     this.video = element("video", { muted: true, playsInline: true, disablePictureInPicture: true });
@@ -32,9 +33,11 @@ export class Screen {
     this.player = new Player(recorder, this.video, context);
     this.player.addEventListener("frame", () => this.stamp());
     this.player.addEventListener("state", () => this.tell());
+    this.player.addEventListener("long", () => context.on.renew(this));
     this.gap = null; // the moment without footage that is shown
     this.held = false; // ahead of the playhead: behind a gap that others have no
     this.stillUs = null;
+    this.retriedAt = -Infinity;
   }
 
   /** The capture time of what is shown; null where nothing is. */
@@ -58,8 +61,16 @@ export class Screen {
     this.clearMessage();
     this.tell();
     if (this.player.unplayable || this.context.hlsMissing) return this.showStill(us);
+    if (this.player.trouble) return false;
     this.stamp();
     return true;
+  }
+
+  /** The server answers: try again what failed for want of that. */
+  retry() {
+    if (!this.player.trouble?.passes || performance.now() - this.retriedAt < BETWEEN_TRIES_MS) return;
+    this.retriedAt = performance.now();
+    this.context.on.renew(this);
   }
 
   async live() {
@@ -160,7 +171,8 @@ export class Screen {
     } else if (player.unplayable) {
       this.put(cannotPlayText(player.unplayable), [["Download", () => this.context.on.download(this)]], "low");
     } else if (player.trouble) {
-      this.put(`It does not play: ${player.trouble.text}`, [["Try again", () => this.context.on.go(this.wanted)]]);
+      const again = player.trouble.passes ? " Trying again …" : "";
+      this.put(`It does not play: ${player.trouble.text}.${again}`, [["Try again", () => this.context.on.renew(this)]]);
     } else if (this.gap === null) this.clearMessage();
     clearTimeout(this.late);
     if (!player.loading) this.work.hidden = true;

@@ -1,0 +1,89 @@
+"""A server that does not answer, or late: the page says so, asks again, and goes on when it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.browser.driver import PageDriver
+from tests.browser.footage import BASE_US, Footage
+from tests.support.recording import US
+from tests.support.web_server import WebServer
+
+DOOR = "front-door"
+LIMIT_MS = 1000
+_ASK = """async ([ids, us, limit]) => {
+  const { Api } = await import("./static/api.mjs");
+  const { Pictures } = await import("./static/pictures.mjs");
+  const said = [];
+  const pictures = new Pictures(new Api(() => {}, (text) => said.push(text), limit));
+  const asked = ids.map((id, number) => pictures.get(number, id, us, { width: 64 }));
+  const found = await Promise.all(asked);
+  return { said, found: found.map(({ error, captured_us }) => error?.message ?? captured_us) };
+}"""
+
+
+def test_pictures_that_never_come_keep_no_others(page: PageDriver) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=DOOR)
+    hung: list[Any] = []
+    page.page.route("**/recorders/yard/frame.jpg*", lambda route: hung.append(route))
+    answer = page.page.evaluate(_ASK, [["yard", "yard", DOOR], BASE_US + 7 * US, LIMIT_MS])
+    late = f"The server did not answer within {LIMIT_MS // 1000} s. Is it busy, or the network slow?"
+    assert answer["found"][:2] == [late, late]
+    assert abs(answer["found"][2] - BASE_US - 7 * US) < 2 * US
+    assert set(answer["said"]) == {f"The server has not answered for {LIMIT_MS // 1000} s. Asking again …"}
+    assert len(hung) == 4  # each was asked for twice
+
+
+def test_a_picture_that_comes_at_the_second_time_is_shown(page: PageDriver) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=DOOR)
+    hung: list[Any] = []
+    page.page.route("**/recorders/yard/frame.jpg*", lambda route: route.continue_() if hung else hung.append(route))
+    answer = page.page.evaluate(_ASK, [["yard"], BASE_US + 7 * US, 10 * LIMIT_MS])
+    assert abs(answer["found"][0] - BASE_US - 7 * US) < 2 * US
+    assert len(answer["said"]) == 1
+
+
+def test_video_goes_on_by_itself_when_the_server_answers_again(page: PageDriver, footage: dict[str, Footage]) -> None:
+    us = BASE_US + 17 * US
+    page.page.route("**/hls/**", lambda route: route.abort())
+    page.open_at(us, recorders=DOOR)
+    page.until(lambda: "the server does not answer. Trying again …" in page.message(DOOR))
+    page.page.unroute("**/hls/**")
+    assert page.until_painted(DOOR, lambda painted: painted > 0) == footage[DOOR].shown_at(us)
+    assert not page.is_told(DOOR)
+
+
+def test_a_small_picture_that_failed_is_asked_for_again(page: PageDriver) -> None:
+    refused: list[str] = []
+
+    def refuse(route: Any) -> None:
+        refused.append(route.request.url)
+        route.fulfill(status=503, json={"error": "busy", "message": "Too many pictures are asked for."})
+
+    view = BASE_US, BASE_US + 100 * US
+    page.open_at(sum(view) // 2, span_s=100, recorders="yard")
+    page.page.route("**/frame.jpg*", refuse)
+    page.page.mouse.move(page.lane_x(BASE_US + 30 * US, *view), page.lane_y())
+    page.until(lambda: refused)
+    page.page.unroute("**/frame.jpg*")
+    captured = page.until(lambda: page.page.locator("#hover-picture").get_attribute("data-captured"))
+    assert abs(int(captured) - BASE_US - 30 * US) < 2 * US
+
+
+def test_a_playlist_that_has_grown_long_is_told(open_page: Callable[..., PageDriver], live_server: WebServer) -> None:
+    page = open_page(live_server).open()
+    is_long = page.page.evaluate(
+        """async () => {
+          const [{ Api }, { Player }, { default: Hls }] = await Promise.all(
+            ["api", "player", "vendor/hls"].map((name) => import(`./static/${name}.mjs`)));
+          const now = () => Date.now() * 1000;
+          const video = Object.assign(document.createElement("video"), { muted: true });
+          const context = { api: new Api(() => {}, () => {}), Hls, now, longestUs: 4e6 };
+          const player = new Player({ id: "porch" }, video, context);
+          const told = new Promise((resolve) => player.addEventListener("long", () => resolve(true)));
+          await player.show(now() - 3e6);
+          return told.finally(() => player.close());
+        }"""
+    )
+    assert is_long
