@@ -28,6 +28,7 @@ from videostore.ffmpeg.process import find_ffmpeg
 from videostore.media.images import read_picture
 from videostore.media.packet import Gap, Packet
 from videostore.recording.run import Run
+from videostore.storage.notes import Event, Notes, RecordingGap
 from videostore.store.store import VideoStore
 from videostore.web.app import make_app
 from videostore.web.recorders import RecorderPlace, Recorders
@@ -73,6 +74,18 @@ async def make(directory: Path, label: str, now_us: int) -> None:
             await run.write(packet)
         if run is not None:
             await run.finish()
+
+
+async def note(directory: Path, now_us: int) -> None:
+    """Note why the front door has its last gap, and what was marked there."""
+    notes = Notes(directory, LOGGER, read_only=False)
+    await notes.load()
+    gap = RecordingGap(now_us - 12 * MINUTE_US, now_us - 11 * MINUTE_US, "the camera did not answer")
+    await notes.add_gap(gap)
+    for minutes, label, keep in ((14, "person at the door", False), (9, "door opened", True)):
+        at_us = now_us - minutes * MINUTE_US
+        await notes.add_event(Event(0, at_us, at_us - 15 * US, at_us + 15 * US, label, keep))
+    await notes.close()
 
 
 class LiveCamera:
@@ -156,6 +169,7 @@ async def run(target: Path, chromium: str) -> None:
         directories = [Path(work) / name for name in RUNS]
         for directory in directories:
             await make(directory, directory.name, now_us)
+        await note(directories[0], now_us)
         recorders = Recorders(LOGGER)
         for directory in directories:
             recorders.add(RecorderPlace(directory.name, directory))

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,9 +50,14 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Footage]:
 
 
 @pytest.fixture(scope="session")
-def server(footage: dict[str, Footage], tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+def upload(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The upload path of the front door."""
+    return tmp_path_factory.mktemp("upload")
+
+
+@pytest.fixture(scope="session")
+def server(footage: dict[str, Footage], upload: Path) -> Iterator[WebServer]:
     """A server over the recordings."""
-    upload = tmp_path_factory.mktemp("upload")
     places = [
         RecorderPlace(one.directory.name, one.directory, upload if id == "front-door" else None)
         for id, one in footage.items()

@@ -21,8 +21,8 @@ from tests.support.recording import US
 
 WITHIN_S = 60.0
 """What takes longer on a busy machine hangs."""
-# What the figure shows, whichever element shows it, at its own size.
-_GRAB = """(figure) => {
+
+GRAB = """(figure) => {
   const still = figure.querySelector("canvas:not([hidden])");
   const video = figure.querySelector("video");
   const source = still ?? video;
@@ -37,6 +37,7 @@ _GRAB = """(figure) => {
     reader.readAsDataURL(blob);
   }));
 }"""
+"""What a figure shows, whichever element shows it, at its own size: a PNG in base64."""
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) UTC")
 T = TypeVar("T")
 
@@ -99,7 +100,7 @@ class PageDriver:
 
     def painted(self, id: str) -> int | None:
         """The capture time that is painted into the shown picture; None if there is none."""
-        content = self.screen(id).evaluate(_GRAB)
+        content = self.screen(id).evaluate(GRAB)
         if content is None:
             return None
         picture = Image.open(io.BytesIO(base64.b64decode(content))).convert("L")

@@ -89,7 +89,9 @@ def test_a_link_opens_the_same_picture_for_another_person(
     assert other.text("#clip-text").split(" · ")[0] == page.text("#clip-text").split(" · ")[0]
 
 
-def test_a_clip_is_saved_where_there_is_an_upload_path(page: PageDriver, footage: dict[str, Footage]) -> None:
+def test_a_clip_is_saved_where_there_is_an_upload_path(
+    page: PageDriver, footage: dict[str, Footage], upload: Path
+) -> None:
     marks = BASE_US + 10 * US, BASE_US + 13 * US
     words = {"in_": iso(marks[0]), "out": iso(marks[1])}
     page.open_at(marks[0], 300, recorders="yard", **words)
@@ -100,6 +102,9 @@ def test_a_clip_is_saved_where_there_is_an_upload_path(page: PageDriver, footage
     page.page.locator("#tags").fill("test, door")
     page.page.locator("#save-form button[type=submit]").click()
     page.until(lambda: "is in the upload path" in page.text("#export-text"))
+    [path] = (upload / "tag=test" / "tag=door").glob("*.mp4")
+    assert re.search("from.the.page", path.name)
+    assert frames_of(path) == [us for us in footage[DOOR].times_us if marks[0] <= us < marks[1]]
 
 
 def test_a_save_that_is_refused_says_why(page: PageDriver) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.fakes.painted_camera import read_clip
 from tests.browser.driver import PageDriver
 from tests.browser.footage import BASE_US, SIZE, Footage, make
 from tests.support.recording import US, picture, record, take_over
@@ -20,6 +21,8 @@ from videostore.web.recorders import RecorderPlace
 
 LENGTH_S, FPS = 40, 10
 SOUND = ("-f", "lavfi", "-i", f"sine=duration={LENGTH_S}:sample_rate=16000", "-map", "0", "-map", "1", "-c:a", "aac")
+DEEP = ("-pix_fmt", "yuv420p10le")
+CLOSED_H265 = "keyint=10:bframes=0:open-gop=0:log-level=error"
 TIMES_US = tuple(BASE_US + number * US // FPS for number in range(LENGTH_S * FPS))
 
 
@@ -27,7 +30,7 @@ def code(path: Path, *coding: str) -> Path:
     """A file of painted pictures."""
     images = b"".join(picture(time_us, SIZE) for time_us in TIMES_US)
     command = [find_ffmpeg(), "-v", "error", "-f", "image2pipe", "-framerate", str(FPS), "-c:v", "mjpeg", "-i", "-"]
-    command += [*coding, "-pix_fmt", "yuv420p"]
+    command += ["-pix_fmt", "yuv420p", *coding]
     subprocess.run([*command, str(path)], input=images, check=True, timeout=120)
     return path
 
@@ -76,6 +79,10 @@ def coded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Footage]:
         "sound": make_imported(root / "sound", *SOUND, *h264, "-g", "10", "-bf", "0"),
         "both": make_imported(root / "both", *SOUND, *h264, "-g", "20", "-bf", "3", "-x264-params", "open-gop=0"),
         "distant": make_imported(root / "distant", *h264, "-g", "120", "-keyint_min", "120", "-bf", "0"),
+        "h264-10-bit": make_imported(root / "h264-10-bit", *h264, *DEEP, "-g", "10", "-bf", "0"),
+        "h265-10-bit": make_imported(
+            root / "h265-10-bit", "-c:v", "libx265", "-preset", "ultrafast", *DEEP, "-x265-params", CLOSED_H265
+        ),
         "resized": make_resized(root / "resized"),
         "foreign": make_foreign(root / "foreign"),
     }
@@ -113,3 +120,37 @@ def test_a_segment_of_the_go_module_shows_its_frames(
         us = BASE_US + round(after_s * US)
         page.open_at(us - behind_us, recorders="foreign")
         assert page.painted("foreign") == coded["foreign"].shown_at(us), after_s
+
+
+@pytest.mark.parametrize(
+    ("id", "codec", "named"),
+    [
+        ("h264-10-bit", "avc1.6e0016", "H.264 with more than 8 bit or 4:2:0 colours"),
+        ("h265-10-bit", "hvc1.2.4.L63.90", "H.265 with 10 bit"),
+    ],
+)
+def test_what_this_browser_cannot_decode_is_shown_as_pictures_and_downloaded(
+    open_page: Callable[..., PageDriver],
+    coded_server: WebServer,
+    coded: dict[str, Footage],
+    id: str,
+    codec: str,
+    named: str,
+    tmp_path: Path,
+) -> None:
+    page = open_page(coded_server)
+    us = BASE_US + 12_030_000
+    page.open_at(us, recorders=id)
+    if page.page.evaluate(f"MediaSource.isTypeSupported('video/mp4; codecs=\"{codec}\"')"):
+        pytest.skip(f"this Chromium decodes {named}")
+    page.until(lambda: f"cannot decode {named}" in page.message(id))
+    for due_us in (us, us + US):
+        shown_us = coded[id].shown_at(due_us)
+        page.until(lambda due=shown_us: page.painted(id) == due)  # type: ignore[misc]
+        assert page.stamp_us(id) == shown_us // 1000 * 1000
+        page.press("ArrowRight")
+    button = page.screen(id).get_by_role("button", name="Download")
+    path = page.downloaded(button.click, tmp_path)
+    frames = [frame.captured_us if frame else 0 for _, frame in read_clip(path)]
+    middle_us = us + 2 * US
+    assert frames == [one for one in coded[id].times_us if middle_us - 30 * US <= one < middle_us + 30 * US]

@@ -7,6 +7,7 @@ import { Commands } from "./commands.mjs";
 import { listen } from "./keys.mjs";
 import { Calendar } from "./calendar.mjs";
 import { Clip } from "./clip.mjs";
+import { Events } from "./events.mjs";
 import { Health } from "./health.mjs";
 import { LaneSection } from "./lane_section.mjs";
 import { Pictures } from "./pictures.mjs";
@@ -102,6 +103,7 @@ class Page {
     Object.assign(this.clip.marks, { in: asked.in, out: asked.out });
     const choose = (from, to) => this.commands.showDay(from, to);
     this.calendar = new Calendar({ ...shared, recorder, recorderZone: this.zone, choose });
+    this.events = new Events({ ...shared, recorder, go: (us) => this.commands.showEvent(us) });
     this.health = new Health({ ...shared, recorder, recorders: () => this.recorders });
     const { view, clip, playhead, pictures } = this;
     this.section = new LaneSection({ ...shared, view, clip, playhead, pictures, onChange });

@@ -84,7 +84,7 @@ export class Calendar {
         "data-day": day,
         "data-recorded": seconds > 0 ? "some" : "none",
         "data-shown": String(date === this.shown),
-        "aria-label": `${date}${date === today ? ", today" : ""}: ${words}${events ? `, ${events} events` : ""}`,
+        "aria-label": `${day}, ${date}${date === today ? ", today" : ""}: ${words}${events ? `, ${events} events` : ""}`,
         onclick: () => this.choose(day),
       },
       String(day),

@@ -18,7 +18,7 @@ export class Commands {
     const ids = { "day-back": "dayBack", "day-forward": "dayForward", day: "calendar", back: "back", forward: "forwardOnly",
       "frame-back": "frameBack", "frame-forward": "frameForward", play: "toggle", sound: "sound", live: "live",
       "mark-in": "markIn", "mark-out": "markOut", picture: "picture", link: "link", "help-button": "help",
-      "health-button": "health" };
+      "events-button": "events", "health-button": "health" };
     for (const [id, name] of Object.entries(ids)) find(id).onclick = () => this[name]({});
     find("speed").replaceChildren(...RATES.map((rate) => element("option", { value: rate, selected: rate === 1 }, `${rate} ×`)));
     find("speed").onchange = ({ target }) => this.setRate(Number(target.value));
@@ -57,6 +57,7 @@ export class Commands {
   frameBack = () => this.step(-1);
   frameForward = () => this.step(1);
   calendar = () => this.page.calendar.open(this.playhead.us ?? this.page.now());
+  events = () => this.page.events.open();
   health = () => this.page.health.open();
   help = () => this.page.showHelp();
   zoomIn = () => this.page.section.zoom(0.5);
@@ -96,10 +97,14 @@ export class Commands {
       : events.filter(({ at_us }) => at_us < us - SECOND_US).pop();
     if (!found) this.page.word(`No event ${direction > 0 ? "after" : "before"} this on the timeline.`);
     else {
-      this.page.view.follow(found.at_us);
       this.page.word(found.label);
-      this.playhead.go(found.at_us);
+      this.showEvent(found.at_us);
     }
+  }
+
+  showEvent(us) {
+    this.page.view.follow(us);
+    this.playhead.go(us);
   }
 
   one({ key }) {

@@ -17,6 +17,7 @@ export const KEYS = [
   [["PageDown"], "one day forward", "dayForward"],
   [["["], "event before", "eventBack"],
   [["]"], "event after", "eventForward"],
+  [["e"], "list of events", "events"],
   [["End"], "live", "live"],
   [["Backspace"], "back to where you were before the last jump", "jumpBack"],
   [["i"], "the clip begins with the shown frame", "markIn"],

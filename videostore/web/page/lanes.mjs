@@ -6,6 +6,7 @@ const RULER = 26;
 const LANE = 34;
 const SPACE = 6;
 const HANDLE = 9;
+const NOW_WIDTH = 28;
 
 /** Colours are those of the style sheet, which knows dark and light. */
 function colours(canvas) {
@@ -49,19 +50,18 @@ export function drawLanes(canvas, { view, zone, lanes, playheadUs, marks, nowUs 
   const { context, width, height } = prepare(canvas, lanesHeight(lanes.length));
   const colour = colours(canvas);
   context.font = "12px system-ui, sans-serif";
-  drawRuler(context, { view, zone, width, height, colour });
+  const nowX = nowUs < view.to ? view.x(nowUs, width) : null;
+  const nowLeft = nowX === null ? null : Math.min(nowX + 4, width - NOW_WIDTH);
+  drawRuler(context, { view, zone, width, height, colour, nowLeft });
   lanes.forEach((lane, number) => {
     const top = RULER + number * (LANE + SPACE);
     drawLane(context, { lane, view, width, top, colour, nowUs });
   });
   drawMarks(context, { view, width, height, marks, colour });
-  if (nowUs < view.to) {
-    const x = view.x(nowUs, width);
+  if (nowX !== null) {
     context.fillStyle = colour.now;
-    context.fillRect(x - 1, RULER - 6, 2, height - RULER + 6);
-    const left = Math.min(x + 4, width - 28);
-    context.clearRect(left - 2, 0, 28, RULER - 3);
-    context.fillText("now", left, RULER - 11);
+    context.fillRect(nowX - 1, RULER - 6, 2, height - RULER + 6);
+    context.fillText("now", nowLeft, RULER - 11);
   }
   if (playheadUs !== null) {
     const x = view.x(playheadUs, width);
@@ -75,7 +75,7 @@ export function drawLanes(canvas, { view, zone, lanes, playheadUs, marks, nowUs 
   }
 }
 
-function drawRuler(context, { view, zone, width, height, colour }) {
+function drawRuler(context, { view, zone, width, height, colour, nowLeft }) {
   let free = -Infinity;
   for (const tick of ticks(view.from, view.to, width, zone)) {
     const x = view.x(tick.us, width);
@@ -83,8 +83,10 @@ function drawRuler(context, { view, zone, width, height, colour }) {
     context.fillRect(Math.round(x), RULER - (tick.strong ? 12 : 6), 1, height);
     if (x < free) continue;
     context.fillStyle = colour.text;
+    const right = x + context.measureText(tick.label).width + 10;
+    if (nowLeft !== null && right > nowLeft && x < nowLeft + NOW_WIDTH) continue; // "now" stands there
     context.fillText(tick.label, x + 3, RULER - 11);
-    free = x + context.measureText(tick.label).width + 10;
+    free = right;
   }
 }
 

@@ -54,6 +54,7 @@ export class Player extends EventTarget {
     this.rate = 1;
     this.trouble = null; // {text, passes}: why no picture moves
     this.unplayable = null; // the codec that this browser cannot decode
+    this.known = null; // {mediaTime, us}: the capture time of a frame that was sought
     this.loading = false;
     this.turn = 0;
     this.watchFrames();
@@ -84,7 +85,8 @@ export class Player extends EventTarget {
 
   update() {
     if (this.mediaTime === undefined || this.playlist.isEmpty) return;
-    this.capturedUs = this.playlist.captured(this.mediaTime);
+    const { known } = this;
+    this.capturedUs = known?.mediaTime === this.mediaTime ? known.us : this.playlist.captured(this.mediaTime);
     if (this.isLive) this.keepUp();
     this.emit("frame");
   }
@@ -139,7 +141,18 @@ export class Player extends EventTarget {
         at = this.playlist.position(frameUs) ?? now;
       }
     }
+    // Firefox tells the position that was sought and not that of its frame.
+    if (turn === this.turn && this.mediaTime >= at + INTO_FRAME_S / 2) await this.learnFrame(frameUs, turn);
     return null;
+  }
+
+  /** Take the capture time of the frame that is shown from the server. */
+  async learnFrame(us, turn) {
+    const { mediaTime } = this;
+    const frameUs = await this.frameBefore(us);
+    if (turn !== this.turn || mediaTime !== this.mediaTime) return;
+    this.known = { mediaTime, us: frameUs };
+    this.update();
   }
 
   /** The capture time of the last frame up to a moment. */
@@ -273,6 +286,7 @@ export class Player extends EventTarget {
     this.playlist = new Playlist([]);
     this.openEnded = undefined;
     this.mediaTime = undefined;
+    this.known = null;
     this.unplayable = null;
     if (this.trouble) {
       this.trouble = null;

@@ -8,6 +8,7 @@ export class Session {
     this.opening = null;
     const dialog = find("login");
     dialog.addEventListener("cancel", (event) => event.preventDefault());
+    find("log-out").onclick = () => this.end();
     find("login-form").onsubmit = async (event) => {
       event.preventDefault();
       const field = find("password");
@@ -24,12 +25,22 @@ export class Session {
     };
   }
 
+  async end() {
+    try {
+      await this.api.send("api/session", {}, "DELETE");
+      location.reload();
+    } catch (error) {
+      say(find("word"), `The session goes on. ${error.message}`);
+    }
+  }
+
   /** Return when the session is open. */
   async open() {
     const { needed, open } = await this.api.get("api/session").catch((error) => {
       if (error.status === 404) return { needed: false };
       throw error;
     });
+    find("log-out").hidden = !needed;
     if (needed && !open) await this.ask();
   }
 
