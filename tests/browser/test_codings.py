@@ -30,7 +30,7 @@ def code(path: Path, *coding: str) -> Path:
     """A file of painted pictures."""
     images = b"".join(picture(time_us, SIZE) for time_us in TIMES_US)
     command = [find_ffmpeg(), "-v", "error", "-f", "image2pipe", "-framerate", str(FPS), "-c:v", "mjpeg", "-i", "-"]
-    command += ["-pix_fmt", "yuv420p", *coding]
+    command += [*coding, *(() if "-pix_fmt" in coding else ("-pix_fmt", "yuv420p"))]
     subprocess.run([*command, str(path)], input=images, check=True, timeout=120)
     return path
 

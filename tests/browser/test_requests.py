@@ -71,6 +71,21 @@ def test_a_small_picture_that_failed_is_asked_for_again(page: PageDriver) -> Non
     assert abs(int(captured) - BASE_US - 30 * US) < 2 * US
 
 
+def test_live_begins_by_itself_when_something_is_recorded(
+    open_page: Callable[..., PageDriver], live_server: WebServer
+) -> None:
+    page = open_page(live_server)
+    empty = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n"
+    page.page.route(
+        "**/index.m3u8*", lambda route: route.fulfill(body=empty, content_type="application/vnd.apple.mpegurl")
+    )
+    page.open(live="1")
+    page.until(lambda: "Nothing is being recorded at present." in page.message("porch"))
+    page.page.unroute("**/index.m3u8*")
+    assert page.until_painted("porch", lambda us: us > 0)
+    page.until(lambda: "live" in page.screen("porch").locator(".note").inner_text())
+
+
 def test_a_playlist_that_has_grown_long_is_told(open_page: Callable[..., PageDriver], live_server: WebServer) -> None:
     page = open_page(live_server).open()
     is_long = page.page.evaluate(

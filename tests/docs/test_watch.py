@@ -42,3 +42,9 @@ def test_every_module_of_the_page_is_imported_by_a_name_that_exists() -> None:
     for module in PAGE.glob("*.mjs"):
         for name in re.findall(r'from "\./([\w.]+)"', module.read_text(encoding="utf-8")):
             assert (PAGE / name).is_file(), f"{module.name} imports {name}"
+
+
+def test_the_page_asks_for_all_of_its_modules_at_once() -> None:
+    page = (PAGE / "index.html").read_text(encoding="utf-8")
+    named = re.findall(r'<(?:link rel="modulepreload" href|script type="module" src)="static/([^"]+)"', page)
+    assert sorted(named) == sorted([*(module.name for module in PAGE.glob("*.mjs")), "vendor/hls.mjs"])

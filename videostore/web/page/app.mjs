@@ -66,8 +66,9 @@ class Page {
     let known;
     for (;;) {
       try {
+        const early = this.api.get("api/recorders").catch(() => null); // it mostly needs no password, or has a session
         await this.session.open();
-        known = await this.api.get("api/recorders");
+        known = (await early) ?? (await this.api.get("api/recorders"));
         break;
       } catch (error) {
         this.banner(`${error.message} Trying again every ${RETRY_MS / 1000} s.`);

@@ -12,7 +12,7 @@ const FAST_BEHIND_S = 2.0;
 const FAST = 1.1;
 const JUMP_BEHIND_S = 6.0;
 const LONGEST_GROWING_US = 60 * MINUTE_US; // a playlist that grows is left for a shorter one after this
-const SEEK_MS = 20_000; // a picture that has not come by then never comes
+const LIMIT_MS = 45_000; // what has not come by then, also on a busy machine, never comes
 const PRESENTED_MS = 1500; // how long after a seek a frame may take to be presented, on a busy machine
 const INTO_FRAME_S = 0.0001; // times are rounded: a position a little inside the frame shows this frame
 const TRIES = 3; // to recover from an error of the decoder
@@ -104,7 +104,8 @@ export class Player extends EventTarget {
   /** Where live is played: a little before the end of what is there. */
   get livePosition() {
     const { pieces } = this.playlist;
-    return Math.max(pieces[pieces.length - 1].end - BEHIND_LIVE_S, pieces[0].start);
+    // A video that begins at 0 tells of no seek.
+    return Math.max(pieces[pieces.length - 1].end - BEHIND_LIVE_S, pieces[0].start, INTO_FRAME_S);
   }
 
   /** Whether a moment is in what is loaded. */
@@ -179,8 +180,9 @@ export class Player extends EventTarget {
     const interrupted = new Promise((resolve) => {
       this.interrupt = resolve;
     });
-    const isLate = await Promise.race([sought, interrupted, late(SEEK_MS)]);
-    if (isLate === LATE) this.failed(`no picture came within ${SEEK_MS / 1000} s`, { passes: true });
+    if ((await Promise.race([sought, interrupted, late(LIMIT_MS)])) === LATE) {
+      this.failed(`no picture came within ${LIMIT_MS / 1000} s`, { passes: true });
+    }
     await Promise.race([presented, interrupted, late(PRESENTED_MS)]);
     this.setLoading(false);
   }
@@ -205,7 +207,9 @@ export class Player extends EventTarget {
     let url = this.api.playlistUrl(this.recorder.id, query);
     try {
       if (this.openEnded && us !== null) url = await this.mediaPlaylist(url);
-      if (turn === this.turn) await this.attach(url, us);
+      if (turn !== this.turn) return;
+      const loaded = await Promise.race([this.attach(url, us), late(LIMIT_MS)]);
+      if (loaded === LATE && turn === this.turn) this.failed("the server did not answer in time", { passes: true });
     } catch (error) {
       if (turn === this.turn) this.failed(error.message, { passes: !(error instanceof ApiError) });
     } finally {
@@ -245,8 +249,9 @@ export class Player extends EventTarget {
       hls.on(Events.BUFFER_CODECS, (_, tracks) => this.checkCodec(tracks.video ?? tracks.audiovideo));
       hls.on(Events.ERROR, (_, data) => {
         if (data.mimeType) this.checkCodec({ codec: /codecs="?([^",]+)/.exec(data.mimeType)?.[1] });
-        if (!data.fatal) return;
-        if (data.details === "levelEmptyError" || data.response?.code === 404) this.nothing();
+        const isEmpty = data.details === "levelEmptyError"; // hls.js would wait for more
+        if (!data.fatal && !isEmpty) return;
+        if (isEmpty || data.response?.code === 404) this.nothing();
         else if (data.type === "mediaError" && !this.unplayable && ++tries < TRIES) {
           hls.recoverMediaError();
           return;

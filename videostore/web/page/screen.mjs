@@ -66,9 +66,10 @@ export class Screen {
     return true;
   }
 
-  /** The server answers: try again what failed for want of that. */
+  /** The server answers: try again what failed for want of that, and live while nothing was recorded. */
   retry() {
-    if (!this.player.trouble?.passes || performance.now() - this.retriedAt < BETWEEN_TRIES_MS) return;
+    const waits = this.wanted === "live" && this.gap !== null;
+    if (!(this.player.trouble?.passes || waits) || performance.now() - this.retriedAt < BETWEEN_TRIES_MS) return;
     this.retriedAt = performance.now();
     this.context.on.renew(this);
   }
