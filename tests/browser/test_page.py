@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -115,34 +114,6 @@ def test_what_this_browser_cannot_decode_is_told_and_shown_as_pictures(
     shown = page.until_painted("gate", lambda painted: painted > us)
     assert shown == footage["gate"].shown_at(us + US)
     assert page.stamp_us("gate") == shown // 1000 * 1000
-
-
-def test_a_password_is_asked_for_and_keeps_what_was_asked(
-    open_page: OpenPage, server: WebServer, footage: dict[str, Footage]
-) -> None:
-    page = open_page(server)
-    is_open: list[bool] = []
-
-    def session(route: Any) -> None:
-        if route.request.method == "POST":
-            right = route.request.post_data_json == {"password": "open sesame"}
-            if right:
-                is_open.append(True)
-            body = {} if right else {"error": "wrong-password", "message": "The password is wrong."}
-            route.fulfill(status=200 if right else 401, json=body)
-        else:
-            route.fulfill(json={"needed": True, "open": bool(is_open)})
-
-    page.page.route("**/api/session", session)
-    page.page.goto(f"{page.url}#at=2025-10-26T00:10:17Z&recorders={DOOR}")
-    page.page.locator("#password").fill("swordfish")
-    page.page.keyboard.press("Enter")
-    page.until(lambda: page.text("#login-error") == "The password is wrong.")
-    page.page.locator("#password").fill("open sesame")
-    page.page.keyboard.press("Enter")
-    page.page.wait_for_selector("figure.screen")
-    page.settle()
-    assert page.painted(DOOR) == footage[DOOR].shown_at(BASE_US - 123_457 + 17 * US)
 
 
 def test_a_server_that_is_gone_is_told_and_comes_back(page: PageDriver) -> None:
