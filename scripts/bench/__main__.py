@@ -18,6 +18,7 @@ from scripts.bench import footage as bench_footage
 from scripts.bench import pictures as bench_pictures
 from scripts.bench import recorders as bench_recorders
 from scripts.bench import recording as bench_recording
+from scripts.bench import requests as bench_requests
 from scripts.bench import scale as bench_scale
 from scripts.bench import scale_table
 from scripts.bench import streams as bench_streams
@@ -32,6 +33,7 @@ PARTS = (
     bench_recorders,
     bench_streams,
     bench_sync,
+    bench_requests,
     bench_archive,
     bench_answers,
     bench_video,
