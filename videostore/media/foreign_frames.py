@@ -72,25 +72,33 @@ def read_foreign(path: Path) -> ForeignFrames:
     Raises:
         av.error.FFmpegError, IndexError: it cannot be read, or has no video.
     """
-    frames, intact, late = [], [], False
+    coded, intact, late = list[tuple[int, int, bool, bool]](), [], False
     with av.open(str(path), format="mp4") as container:
         stream = container.streams.video[0]
         codec, config = stream.codec_context.name, stream.codec_context.extradata or b""
         lengths = length_bytes(codec, config)
         base, look = stream.time_base, Look.of_stream(stream)
         assert base is not None
+        factor = base * US_PER_SECOND
+        multiplier, divisor = factor.numerator, factor.denominator  # a fraction for each frame takes long
         for packet in container.demux(stream):
-            if packet.pts is None or packet.size == 0 or packet.is_discard:  # hidden by an edit list
+            shown, decoded = packet.pts, packet.dts
+            if shown is None or packet.size == 0 or packet.is_discard:  # hidden by an edit list
                 continue
-            shown_us = int(packet.pts * base * US_PER_SECOND)
-            decoded_us = shown_us if packet.dts is None else int(packet.dts * base * US_PER_SECOND)
-            keyframe, fresh = _keyframe_kind(codec, packet, lengths or 4)
+            shown_us = _toward_zero(shown * multiplier, divisor)
+            decoded_us = shown_us if decoded in (None, shown) else _toward_zero(decoded * multiplier, divisor)
+            data = bytes(packet)
+            keyframe, fresh = _keyframe_kind(codec, data, lengths or 4) if packet.is_keyframe else (False, False)
             late = late or (packet.is_keyframe and not keyframe)
-            frames.append(CodedFrame(shown_us, decoded_us, keyframe, fresh))
-            intact.append(lengths is None or is_intact(codec, bytes(packet), lengths))
-    first_us = min((one.shown_us for one in frames), default=0)
-    moved = (CodedFrame(f.shown_us - first_us, f.decoded_us - first_us, f.keyframe, f.fresh) for f in frames)
-    return ForeignFrames(tuple(moved), tuple(intact), first_us, look, late)
+            coded.append((shown_us, decoded_us, keyframe, fresh))
+            intact.append(lengths is None or is_intact(codec, data, lengths))
+    first_us = min((one[0] for one in coded), default=0)
+    frames = tuple(CodedFrame(shown_us - first_us, decoded_us - first_us, k, f) for shown_us, decoded_us, k, f in coded)
+    return ForeignFrames(frames, tuple(intact), first_us, look, late)
+
+
+def _toward_zero(value: int, divisor: int) -> int:
+    return value // divisor if value >= 0 else -(-value // divisor)
 
 
 def undecodable_parts(path: Path, from_us: int, to_us: int) -> list[int]:
@@ -157,11 +165,8 @@ def _write(target: Path, stream: Any, packets: Sequence[Any]) -> None:
             output.mux(packet)
 
 
-def _keyframe_kind(codec: str, packet: Any, lengths: int) -> tuple[bool, bool]:
-    """Whether decoding can begin with a packet, and whether it can be behind the frames of another encoder."""
-    if not packet.is_keyframe:
-        return False, False
-    data = bytes(packet)
+def _keyframe_kind(codec: str, data: bytes, lengths: int) -> tuple[bool, bool]:
+    """Whether decoding can begin with a keyframe, and whether it can be behind the frames of another encoder."""
     if codec == "h264" and recovers_later(data, length_bytes=lengths):
         return False, False
     return True, starts_fresh(codec, lambda begin, count: data[begin : begin + count], length_bytes=lengths)
