@@ -7,9 +7,12 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from scripts.fakes.painted_camera import read_clip
 from tests.support.program import Program, contents, exact, read_time, wait_until
 from tests.support.recording import Pulse, Stores, until
+from videostore.cli import terminal
 from videostore.cli.local_store import is_being_recorded, open_reader
 from videostore.storage.directory_lock import DirectoryLock
 
@@ -45,6 +48,19 @@ def test_while_a_lost_index_is_rebuilt_a_bar_is_shown(
     code, drawn = program.on_terminal("state", "--storage", many)
     assert code == 0 and re.search(r"Reading \d+ segments that are not in the index", drawn)
     assert not (many / "index.sqlite.db").exists()
+
+
+def test_in_a_pipe_lines_tell_how_far_the_rebuilding_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "_TELL_AFTER_S", 0.0)
+    monkeypatch.setattr(terminal, "_TELL_EVERY_S", 0.0)
+    with terminal.progress_shown("Reading 5 segments") as show:
+        for share in (0, 0.5):
+            show(share)
+    monkeypatch.setattr(terminal, "_TELL_EVERY_S", 60.0)
+    show(1)
+    assert capsys.readouterr() == ("", "Reading 5 segments: 0%\nReading 5 segments: 50%\n")
 
 
 async def test_a_reader_has_every_segment_indexed_and_changes_nothing(recording: Path, tmp_path: Path) -> None:

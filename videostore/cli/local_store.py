@@ -21,7 +21,7 @@ _COVER_S = 5.0
 
 @contextlib.asynccontextmanager
 async def open_reader(directory: Path) -> AsyncIterator[VideoStore]:
-    """A read-only store over the directory, with every segment indexed. Shows a bar while an index is being rebuilt.
+    """A read-only store over the directory, with every segment indexed. Tells how far it is while an index is rebuilt.
 
     Raises:
         VideoStoreError: the directory cannot be read.
@@ -50,9 +50,9 @@ async def _start(store: VideoStore) -> None:
 
 
 async def _show_indexing(store: VideoStore, starting: asyncio.Future[None], total: int) -> None:
-    from videostore.cli.terminal import progress_bar  # seldom needed, and slow to import
+    from videostore.cli.terminal import progress_shown  # seldom needed, and slow to import
 
-    with progress_bar(f"Reading {total} segments that are not in the index") as show:
+    with progress_shown(f"Reading {total} segments that are not in the index") as show:
         while not starting.done():
             await asyncio.wait({starting}, timeout=_POLL_S)
             total = max(total, store.unindexed_segments)

@@ -7,6 +7,7 @@ would control a terminal are escaped.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -20,6 +21,9 @@ from videostore.cli.text import printable_lines
 
 _PIPE_WIDTH = 1000
 """A table in a pipe is as wide as it needs to be."""
+_TELL_AFTER_S = 1.0
+_TELL_EVERY_S = 3.0
+"""Of what lasts, where no bar can be drawn."""
 _GAP = 2
 """Spaces between the columns of facts."""
 
@@ -109,6 +113,25 @@ def list_table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, no_wrap=True)
     return table
+
+
+@contextlib.contextmanager
+def progress_shown(title: str) -> Iterator[Callable[[float], None]]:
+    """A progress bar on a terminal; elsewhere a line every few seconds, if it takes so long."""
+    console = messages_console()
+    if console.is_terminal:
+        with progress_bar(title) as show:
+            yield show
+        return
+    told_s = time.monotonic() - _TELL_EVERY_S + _TELL_AFTER_S
+
+    def tell(share: float) -> None:
+        nonlocal told_s
+        if time.monotonic() - told_s >= _TELL_EVERY_S:
+            told_s = time.monotonic()
+            console.print(f"{title}: {share:.0%}")
+
+    yield tell
 
 
 @contextlib.contextmanager
