@@ -31,5 +31,10 @@ fi
 
 # The working directory stays the caller's, for a relative socket path, but no module is imported from it (Python 3.11).
 export PYTHONSAFEPATH=1 PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+# Where it cannot write its bytecode, each start would compile all that it imports.
+unset PYTHONDONTWRITEBYTECODE
+if [ ! -w "$root/videostore" ] && [ -n "${VIAM_MODULE_DATA:-}" ]; then
+    export PYTHONPYCACHEPREFIX="$VIAM_MODULE_DATA/bytecode"
+fi
 # exec: signals of viam-server must reach Python itself.
 exec "$root/.venv/bin/python" -m videostore "$@"
