@@ -217,6 +217,7 @@ async def _record_bare(camera: StillCamera, frames: int, binary: str, recorded: 
         process = await asyncio.create_subprocess_exec(
             *[binary, *source, "-i", *ours[ours.index("pipe:0") :]],
             stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,  # the command reports each of its outputs
             stderr=asyncio.subprocess.DEVNULL,
         )
         try:

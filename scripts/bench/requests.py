@@ -71,7 +71,9 @@ class _Clip:
     async def bare(self) -> float:
         """Make it with bare ffmpeg."""
         listing, head, clip = (self.stored.directory.parent / name for name in ("list.txt", "head.mp4", "bare.mp4"))
-        files = [f"file '{self.stored.directory / one.file_name}'\nduration {SEGMENT_S}" for one in self.stored.segments]
+        files = [
+            f"file '{self.stored.directory / one.file_name}'\nduration {SEGMENT_S}" for one in self.stored.segments
+        ]
         concat, read = ("-f", "concat", "-safe", "0"), ("-t", f"{self.length_s - _HALF_FRAME_S:.6f}")
         begin_s = self.skip_s
         commands: list[tuple[str, ...]] = []
@@ -81,7 +83,9 @@ class _Clip:
             span = ("-ss", f"{begin_s - _HALF_FRAME_S:.6f}", "-t", f"{length_s:.6f}")
             # The concat demuxer takes the unit of time of the first file for those of all.
             commands.append((*span, "-i", first, *_HEAD, "-video_track_timescale", str(_timescale(first)), str(head)))
-            files[0] = f"{files[0].splitlines()[0]}\ninpoint {_NEXT_KEYFRAME_S}\nduration {SEGMENT_S - _NEXT_KEYFRAME_S}"
+            files[0] = (
+                f"{files[0].splitlines()[0]}\ninpoint {_NEXT_KEYFRAME_S}\nduration {SEGMENT_S - _NEXT_KEYFRAME_S}"
+            )
             files.insert(0, f"file '{head}'\nduration {length_s:.6f}")
             commands.append((*concat, *read, "-i", str(listing), *_COPY, str(clip)))
         else:
@@ -147,7 +151,7 @@ def _timescale(path: str) -> int:
     with av.open(path) as container:
         base = container.streams.video[0].time_base
         assert base is not None
-        return base.denominator
+        return int(base.denominator)
 
 
 async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callable[[str], None]) -> list[Row]:
