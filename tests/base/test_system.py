@@ -20,6 +20,7 @@ from videostore.base.system import (
     descriptor_room,
     forbid_core_dump,
     is_held,
+    lower_priority,
     name_of_descriptor,
     return_memory,
     subordinate,
@@ -50,6 +51,19 @@ def test_a_command_runs_with_a_lower_priority_if_asked_for() -> None:
     for niceness in (0, 7):
         done = subprocess.run(subordinate([sys.executable, "-c", script], niceness), capture_output=True, check=True)
         assert int(done.stdout) == own + niceness
+
+
+def test_all_threads_of_a_process_get_a_lower_priority() -> None:
+    script = "import threading; [threading.Thread(target=input).start() for _ in range(3)]; print(flush=True)"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        lower_priority(process.pid, 7)
+        threads = psutil.Process(process.pid).threads() if LINUX else []
+        found = {os.getpriority(os.PRIO_PROCESS, one.id) for one in threads} or {psutil.Process(process.pid).nice()}
+        assert found == {os.nice(0) + 7} and len(threads) >= 4 * LINUX
+        process.kill()
+    lower_priority(process.pid, 7)  # it has ended
 
 
 @linux_only

@@ -28,6 +28,17 @@ async def test_a_workspace_exists_until_its_context_ends(tmp_path: Path) -> None
     assert list(base.iterdir()) == []
 
 
+async def test_within_a_workspace_with_room_no_other_one_is_made(small_disk: Path) -> None:
+    workspaces = Workspaces(small_disk / "mine")
+    async with workspaces.make() as work:
+        async with workspaces.make(1 << 20, work) as same:
+            assert same == work and workspaces.promised_bytes == 1 << 20
+        assert work.is_dir()
+        async with workspaces.make(20 << 20, work) as other:  # more than the disk has
+            assert other != work
+        assert work.is_dir() and not other.exists()
+
+
 async def test_a_workspace_is_elsewhere_if_the_directory_is_full_and_only_its_owner_sweeps_it(
     small_disk: Path, elsewhere: Path
 ) -> None:

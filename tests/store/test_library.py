@@ -324,7 +324,7 @@ async def test_a_stream_that_ends_because_the_store_closes_raises(storage: Path,
 
 async def test_a_stream_whose_ffmpeg_fails_raises(storage: Path, times: list[int]) -> None:
     async with VideoStore.open(storage) as store:
-        store._clips._binary = "/bin/false"
+        store._clips._maker._binary = "/bin/false"
         with pytest.raises(FFmpegError, match="could not be made"):
             async for _ in store.stream(times[0], times[-1]):
                 pass
@@ -440,14 +440,14 @@ async def test_an_export_that_is_cancelled_or_fails_leaves_no_file(
     slow.write_text(f'#!/bin/sh\n"{binary}" "$@"\nexec sleep 60\n')
     slow.chmod(0o755)
     async with VideoStore.open(storage) as store:
-        store._clips._binary = str(slow)
+        store._clips._maker._binary = str(slow)
         exporting = asyncio.create_task(store.export(times[0], times[60], tmp_path / "clip.mp4"))
         await until(lambda: any(path.stat().st_size for path in tmp_path.glob("clip.mp4.*.prog")))
         exporting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await exporting
         assert exporting.cancelled() and [path.name for path in tmp_path.iterdir()] == ["storage"]
-        store._clips._binary = "/bin/false"
+        store._clips._maker._binary = "/bin/false"
         with pytest.raises(FFmpegError, match="could not be made"):
             await store.export(times[3], times[60], tmp_path / "clip.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["storage"]

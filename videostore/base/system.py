@@ -66,6 +66,21 @@ def subordinate(command: Sequence[str], niceness: int = 0) -> list[str]:
     return [*prefix, *([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []), *command]
 
 
+def lower_priority(process_id: int, niceness: int) -> None:
+    """Lower the priority of a process that has started, with all of its threads. Those that start later inherit it.
+
+    Linux counts each thread by itself, so one that exists already has to be set too.
+    """
+    wanted, done = min(os.getpriority(os.PRIO_PROCESS, 0) + niceness, 19), set[int]()
+    with contextlib.suppress(OSError):  # it has ended
+        os.setpriority(os.PRIO_PROCESS, process_id, wanted)
+        while LINUX and (found := set(map(int, os.listdir(f"/proc/{process_id}/task"))) - done):
+            for thread in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.setpriority(os.PRIO_PROCESS, thread, wanted)
+            done |= found
+
+
 @functools.cache
 def _program(name: str) -> str | None:
     return shutil.which(name)

@@ -23,7 +23,7 @@ from videostore.base.time_format import format_seconds
 from videostore.clips.pieces import Edge
 from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, first_picture_bytes
 from videostore.clips.time_tags import plan_stretches, plan_tags
-from videostore.ffmpeg.concat_list import CONCAT_INPUT, ListedFile, concat_list
+from videostore.ffmpeg.concat_list import CONCAT_INPUT, LATE_CONCAT_INPUT, ListedFile, concat_list
 from videostore.ffmpeg.filters import fitted
 from videostore.ffmpeg.options import (
     CLIP_TIMESCALE,
@@ -98,6 +98,8 @@ class CutCommand:
     """Inputs, options and output; the program and the options for its messages are not among them."""
     files: Mapping[Path, str]
     """Files to write before it runs, with their text: the lists and tags that it reads."""
+    late: str | None = None
+    """What it reads from its standard input."""
 
     def write_files(self) -> None:
         """Blocking."""
@@ -120,13 +122,15 @@ def join_command(
     sound: Path | None = None,
     starts: VideoStarts = None,
     place: Place | None = None,
+    late: bool = False,
 ) -> CutCommand:
     """The command that writes a clip to a file or a pipe: its pieces, one after another, as they are.
 
     `container` is `mp4` or `fmp4`; `comment` goes into the clip's comment tag, and the recorder's name into its title.
     It ends at `stop_us`, if that is given. `tag` is that of the video; `HEVC_IN_BAND` also repeats the parameter sets
     before each keyframe. `sound` is a file with its sound, as long as the clip. With a `place`, it is a part of a
-    stream, whose times count from the stream's start.
+    stream, whose times count from the stream's start. If it is `late`, ffmpeg gets the list of the pieces at its
+    standard input: the arguments do not depend on them.
 
     Raises:
         RequestError: the path of a segment cannot be written in a list.
@@ -171,7 +175,7 @@ def join_command(
     reading = {"itsoffset": format_seconds(begin_us)} if begin_us else {}
     if stop_us is not None:
         reading["t"] = format_seconds(begin_us + stop_us)
-    video = command.concat_input("list.txt", pieces, **reading).video
+    video = command.concat_input(None if late else "list.txt", pieces, **reading).video
     times = plan_tags(plan, recorder, goes_on=place is not None and place.more)
     # The name may end in a backslash, as the comment may, and only one of them can be the last line of the file.
     options["metadata"] = f"{TITLE}={times.pop(TITLE)}"
@@ -263,6 +267,7 @@ class _Command:
         self.work = work.absolute()
         self._starts = starts
         self._files: dict[Path, str] = {}
+        self._late: str | None = None
 
     def file(self, name: str, text: str) -> Path:
         """Add a file; returns its path."""
@@ -270,11 +275,14 @@ class _Command:
         self._files[path] = text
         return path
 
-    def concat_input(self, name: str, files: Iterable[ListedFile], **options: str) -> Any:
-        """An input that plays files one after another."""
+    def concat_input(self, name: str | None, files: Iterable[ListedFile], **options: str) -> Any:
+        """An input that plays files one after another. Without a name, the list comes from standard input."""
         if self._starts is not None:
             files = map(self._from_video, files)
-        text = concat_list(files, video_only=self._starts is not None)
+        text = concat_list(files, video_only=self._starts is not None, piped=name is None)
+        if name is None:
+            self._late = text
+            return ffmpeg.input("pipe:0", **LATE_CONCAT_INPUT, **options)
         return ffmpeg.input(str(self.file(name, text)), **CONCAT_INPUT, **options)
 
     def _from_video(self, file: ListedFile) -> ListedFile:
@@ -309,7 +317,7 @@ class _Command:
 
     def writing(self, output: Any) -> CutCommand:
         """The command that writes an output of ffmpeg-python."""
-        return CutCommand(tuple(ffmpeg.get_args(output)), self._files)
+        return CutCommand(tuple(ffmpeg.get_args(output)), self._files, self._late)
 
 
 def _whole(part: ClipPart) -> ListedFile:

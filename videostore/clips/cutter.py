@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, RequestError
 from videostore.base.ranges import Range
-from videostore.base.tasks import off_loop, run_in_thread, wait_a_moment
-from videostore.clips.clip_sound import cut_sound, video_starts
-from videostore.clips.cut_commands import CutCommand, Place, group_commands, join_command, mix_command
-from videostore.clips.edge_encoder import EdgeEncoder, Joinable, fitted_into
+from videostore.base.tasks import end_task, run_in_thread, wait_a_moment
+from videostore.clips.clip_maker import ClipMaker, ClipOrder
+from videostore.clips.cut_commands import CutCommand, Place
 from videostore.clips.output_path import remove_written, written_bytes
-from videostore.clips.pieces import pieces_of
-from videostore.clips.plan import Plan, groups_of
+from videostore.clips.plan import Plan
 from videostore.clips.planner import ClipPlanner, FindOpenSegments
 from videostore.clips.progress import CutProgress, OnProgress
 from videostore.clips.segment_links import SegmentLinks
 from videostore.clips.turns import Turns
 from videostore.clips.workspace import Workspaces
 from videostore.ffmpeg.encoder import Encoder
-from videostore.ffmpeg.message_limit import MessageLimit
-from videostore.ffmpeg.process import ffmpeg_output, loglevel
 from videostore.storage.archive import Archive
 from videostore.storage.retention_holds import RetentionHolds
 
@@ -74,11 +68,8 @@ class ClipCutter:
         self.holds = holds
         self.workspaces = workspaces
         self.planner = ClipPlanner(archive, open_segments, logger)
-        self._edges = EdgeEncoder(encoder, logger)
-        self._binary = binary
+        self._maker = ClipMaker(binary, logger, recorder, encoder)
         self._logger = logger
-        self._message_limit = MessageLimit()
-        self._recorder = recorder
         self.saves = Turns(SAVES_AT_ONCE)
         self.fetches = Turns(FETCHES_AT_ONCE)
         self.streams = Turns(STREAMS_AT_ONCE)
@@ -108,12 +99,15 @@ class ClipCutter:
             async with (turns or self.fetches).turn(), self.workspaces.make() as work:
                 links = SegmentLinks(self._archive.directory, work, read_only=self._archive.read_only)
                 try:
-                    plan = await self.planner.plan(Range(from_us, to_us), links)
+                    plan = await self.planner.plan(Range(from_us, to_us), links, check=False)
                     if check_size is not None:
                         await check_size(plan.estimated_bytes, plan.length_us)
                     yield plan
                 finally:
-                    await run_in_thread(links.close)
+                    if links.holds_files:
+                        await run_in_thread(links.close)
+                    else:
+                        links.close()
 
     async def estimate(self, from_us: int, to_us: int) -> tuple[int, int]:
         """About how many bytes and microseconds a clip of the closed segments has; reads only the index."""
@@ -140,7 +134,7 @@ class ClipCutter:
             FFmpegError: ffmpeg failed. As when cancelled, no file is left.
             RequestError: nothing of the plan can be read any more.
         """
-        async with self.workspaces.make(plan.work_bytes) as work:
+        async with self._workspace(plan) as work:
             try:
                 plan = await self._cut(plan, output, container, comment, work, on_progress)
                 if not await run_on_disk(written_bytes, output):
@@ -166,14 +160,16 @@ class ClipCutter:
             FFmpegError: ffmpeg failed or could not read all of the plan. The blocks before are not the whole clip.
             RequestError: nothing of the plan can be read.
         """
-        async with self.workspaces.make(plan.work_bytes) as work:
-            prepare = functools.partial(
-                self._prepare, output="pipe:1", container="fmp4", comment=comment, work=work, place=place
-            )
+        async with self._workspace(plan) as work:
+            order = ClipOrder("pipe:1", "fmp4", comment, work, place)
+
+            async def prepare(plan: Plan, progress: CutProgress) -> CutCommand:
+                return await self._maker.prepare(plan, progress, order)
+
             plan, progress, last = await self._attempt(plan, work, prepare)
             if on_plan is not None:
                 on_plan(plan)
-            async with self._output(last, progress) as output:
+            async with self._maker.output(last, progress) as output:
                 while block := await output.read(_BLOCK_BYTES):
                     yield block
             self._check_read_to_end(progress)
@@ -181,16 +177,26 @@ class ClipCutter:
                 raise self._incomplete(progress)
 
     @contextlib.asynccontextmanager
-    async def temporary(self, size_bytes: int = 0) -> AsyncIterator[Path]:
-        """A path for a temporary clip of about this size, which is removed when the context ends."""
-        async with self.workspaces.make(size_bytes) as work:
+    async def _workspace(self, plan: Plan) -> AsyncIterator[Path]:
+        """The workspace of the plan, if making the clip takes no more room than lists and edges."""
+        if plan.work is not None and not plan.work_bytes:
+            yield plan.work
+            return
+        async with self.workspaces.make(plan.work_bytes) as work:
+            yield work
+
+    @contextlib.asynccontextmanager
+    async def temporary(self, size_bytes: int = 0, work: Path | None = None) -> AsyncIterator[Path]:
+        """A path for a temporary clip of about this size, in the workspace `work` if there is room. Otherwise it is
+        removed when the context ends."""
+        async with self.workspaces.make(size_bytes, work) as work:
             yield work / "clip.mp4"
 
     async def _cut(
         self, plan: Plan, output: Path, container: str, comment: str, work: Path, on_progress: OnProgress | None
     ) -> Plan:
         async def run(plan: Plan, progress: CutProgress) -> None:
-            await self._run(await self._prepare(plan, progress, str(output), container, comment, work), progress)
+            await self._maker.make(plan, progress, ClipOrder(str(output), container, comment, work))
 
         plan, progress, _ = await self._attempt(plan, work, run, on_progress)
         self._check_read_to_end(progress)
@@ -200,132 +206,52 @@ class ClipCutter:
         self,
         plan: Plan,
         work: Path,
-        run: Callable[[Plan, CutProgress], Awaitable[_T]],
+        run: Callable[[Plan, CutProgress], Coroutine[Any, Any, _T]],
         on_progress: OnProgress | None = None,
     ) -> tuple[Plan, CutProgress, _T]:
-        """Carry out a plan, and if ffmpeg fails or complains, one without what turns out to be damaged.
+        """Carry out a plan, and if ffmpeg fails or complains, one without what turns out to be damaged. The frames of
+        a plan that is not checked are read at the same time.
 
         Returns the last plan that was tried, and what came of it.
         """
         for left in range(_ATTEMPTS, 0, -1):
             progress = CutProgress(plan.ffmpeg_us, on_progress)
-            failure, result = None, None
+            failure, result, better = None, None, None
             try:
-                result = await run(plan, progress)
+                result, better = await self._run_and_check(plan, progress, work, run(plan, progress))
             except FFmpegError as error:
                 failure = error
-            better = None
-            if left > 1 and (failure is not None or progress.complaints):
+            if better is None and left > 1 and (failure is not None or progress.complaints):
                 better = await self.planner.replan(plan, work, chain.from_iterable(progress.decoded))
             if better is None:
                 break
-            self._edges.forget_failures()
+            self._maker.forget_failures()
             plan = better
         if failure is not None:
             raise failure
         return plan, progress, cast(_T, result)
 
-    async def _prepare(
-        self,
-        plan: Plan,
-        progress: CutProgress,
-        output: str,
-        container: str,
-        comment: str,
-        work: Path,
-        place: Place | None = None,
-    ) -> CutCommand:
-        """Encode what has to be encoded. Returns the command that joins the pieces of the clip."""
-        # In threads: all that goes through the parts takes a while for tens of thousands of segments.
-        starts = await off_loop(video_starts, plan)
-        groups, joinable, stop_us, opens_us = await off_loop(groups_of, plan.parts), None, None, None
-        if len(groups) == 1:
-            pieces = await off_loop(pieces_of, groups[0])
-            progress.add(sum(edge.length_us for edge in pieces.edges))
-            progress.decoded += [edge.parts for edge in pieces.edges]
-            joinable = await self._edges.encode(
-                pieces, work, functools.partial(self._run_edge, progress=progress), starts
-            )
-            stop_us, opens_us = pieces.stop_us, pieces.opens_us
-        if place is not None:
-            joinable = fitted_into(joinable, place, plan.parts[0].first_us, sounds=starts is not None)
-        if joinable is None:
-            progress.decoded = [plan.parts]
-            commands, listed = await off_loop(group_commands, groups, work, starts)
-            joinable = Joinable(listed)
-            for command in commands:
-                await self._run(command, progress)
-            stop_us = opens_us = None
-        sound = await self._sound(plan, progress, work) if starts is not None and place is None else None
-        join = functools.partial(
-            join_command,
-            plan,
-            joinable.files,
-            output,
-            container=container,
-            comment=comment,
-            recorder=self._recorder,
-            work=work,
-            stop_us=stop_us,
-            opens_us=opens_us,
-            tag=joinable.tag,
-            sound=sound,
-            starts=starts,
-            place=place,
-        )
-        return await off_loop(join)
+    async def _run_and_check(
+        self, plan: Plan, progress: CutProgress, work: Path, running: Coroutine[Any, Any, _T]
+    ) -> tuple[_T | None, Plan | None]:
+        """What comes of a run, and a better plan if some frames of this one are damaged: the run is given up then."""
+        if plan.checked:
+            return await running, None
 
-    async def _sound(self, plan: Plan, progress: CutProgress, work: Path) -> Path | None:
-        """A file with the sound of a plan; None if it has none."""
-        sounds = await off_loop(cut_sound, plan, work)
-        if len(sounds.files) < 2:
-            return sounds.files[0] if sounds.files else None
-        mixed = work / "mixed.mp4"
-        await self._run_edge(mix_command(sounds.files, mixed, length_us=sounds.length_us, work=work), progress)
-        return mixed
+        async def checked() -> Plan | None:
+            await progress.begun.wait()
+            return await self.planner.checked(plan, work)
 
-    async def _run_edge(self, command: CutCommand, progress: CutProgress) -> None:
-        """Run a command that may fail because another way of encoding is needed."""
-        complaints: list[str] = []
-        async with self._ffmpeg(command, complaints, "-progress", "pipe:1") as output:
-            await progress.follow(output)
-        progress.complaints += complaints
-
-    async def _run(self, command: CutCommand, progress: CutProgress) -> None:
-        async with self._output(command, progress, "-progress", "pipe:1") as output:
-            await progress.follow(output)
-
-    @contextlib.asynccontextmanager
-    async def _output(
-        self, command: CutCommand, progress: CutProgress, *options: str
-    ) -> AsyncIterator[asyncio.StreamReader]:
-        """Run a command and read its output.
-
-        Raises:
-            FFmpegError: it failed; the log has the reason.
-        """
+        run, check = asyncio.ensure_future(running), asyncio.ensure_future(checked())
+        run.add_done_callback(lambda _: progress.begun.set())
         try:
-            async with self._ffmpeg(command, progress.complaints, *options) as output:
-                yield output
-        except FFmpegError as error:
-            self._logger.error("A clip could not be made: %s", error)
-            raise FFmpegError("clip-failed") from error
-
-    @contextlib.asynccontextmanager
-    async def _ffmpeg(
-        self, command: CutCommand, complaints: list[str], *options: str
-    ) -> AsyncIterator[asyncio.StreamReader]:
-        await off_loop(command.write_files)
-        messages = ("-hide_banner", "-nostats", "-loglevel", loglevel(self._logger), "-y")
-        arguments = [self._binary, *command.arguments, *options, *messages]
-        async with ffmpeg_output(
-            arguments,
-            logger=self._logger,
-            niceness=CUT_NICENESS,
-            complaints=complaints,
-            limit=self._message_limit,
-        ) as output:
-            yield output
+            better = await check
+            return (None, better) if better is not None else (await run, None)
+        finally:
+            for task in (run, check):
+                await end_task(task)
+            if not run.cancelled():
+                run.exception()  # asyncio logs an error that is never retrieved
 
     async def _lost_some(self, plan: Plan, work: Path, progress: CutProgress) -> bool:
         """Whether part of a plan cannot be read."""

@@ -26,6 +26,9 @@ _KNOWN_SETUPS = 64
 RunCommand = Callable[[CutCommand], Awaitable[None]]
 """Runs a command. Raises FFmpegError."""
 
+OnTag = Callable[[str | None], Awaitable[None]]
+"""Gets how the video will be tagged, if the pieces can be joined."""
+
 
 @dataclass(frozen=True, slots=True)
 class Joinable:
@@ -60,10 +63,17 @@ class EdgeEncoder:
         self._logger = logger
         self._worked: dict[tuple[DecoderSetup, Encoder | None], str | None] = {}
 
-    async def encode(self, pieces: Pieces, work: Path, run: RunCommand, starts: VideoStarts = None) -> Joinable | None:
+    async def encode(
+        self,
+        pieces: Pieces,
+        work: Path,
+        run: RunCommand,
+        starts: VideoStarts = None,
+        on_tag: OnTag | None = None,
+    ) -> Joinable | None:
         """The files of all pieces; None if all of the clip must be re-encoded. `starts` is for the commands.
 
-        At most two commands run at a time.
+        At most two commands run at a time. `on_tag` is called before them, if the tag is certain.
         """
         if not pieces.edges:
             return Joinable(pieces.body)
@@ -75,7 +85,10 @@ class EdgeEncoder:
             self._logger.debug("A clip is re-encoded: %s.", error)
             return None
         known = self._worked.get((setup, encoder), "")
-        for way in ways if known == "" else [way for way in ways if way.name == known]:
+        tried = ways if known == "" else [way for way in ways if way.name == known]
+        if on_tag is not None and len(tags := {way.tag for way in tried}) == 1:
+            await on_tag(*tags)
+        for way in tried:
             if (files := await self._try(way, setup, pieces, work, run, starts)) is not None:
                 self._remember(setup, encoder, way.name)
                 return Joinable(await loop.run_in_executor(None, _in_order, pieces, files), way.tag)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, zip_longest
@@ -123,6 +124,9 @@ class Plan:
     """What ffmpeg could not decode, and is left out."""
     damaged: tuple[DamagedRange, ...] = ()
     """What of the range came damaged, and is in the clip, or cannot be read, and is not."""
+    checked: bool = True  # whether its frames were read
+    work: Path | None = None
+    """Where the second names of its segments are, as long as they last."""
 
     @property
     def content(self) -> ClipContent:
@@ -157,28 +161,25 @@ def make_plan(
     logger: logging.Logger,
     *,
     thorough: bool = False,
+    check: bool = True,
     damage: Damage = NO_DAMAGE,
     goes_on: bool = False,
 ) -> Plan:
-    """Find the first and last frame of a range in its segments, in their order. Blocking: reads the files' headers, and
-    up to `CHECKED_BYTES` the frames.
+    """Find the first and last frame of a range in its segments, in their order. Blocking: reads the files' headers.
 
-    The segments include neighbours outside the range: their starts are the ends of the last frames before them. With
-    `thorough`, segments of other programs are also read when they are used whole, and all frames are checked. What
-    `damage` names is left out.
+    The segments include neighbours outside the range: their starts are the ends of the last frames before them. To
+    `check`, up to `CHECKED_BYTES` of frames are read; with `thorough` all, and other programs' segments that are used
+    whole. What `damage` names is left out.
     """
     from_us, to_us = asked.from_us, asked.to_us
-    reader = FrameReader(found, asked, logger, thorough=thorough, damage=damage)
+    reader = FrameReader(found, asked, logger, thorough=thorough, check=check, damage=damage)
     parts = CompactList[ClipPart]()
     held: list[Range] = []
     damaged = DamageList(asked)
-    sound_rate = 0.0
-    """Bytes of sound in a microsecond, at most."""
-    entered = False
-    """Whether a frame is found from which on the clip can be copied."""
+    sound_rate = 0.0  # bytes in a microsecond, at most
+    entered = False  # whether a frame is found from which on the clip can be copied
     broken: list[BrokenSegment] = []
-    shown_us: dict[int | None, int] = {}
-    """The last frame of each run so far: a damaged copy of a segment may hold some of them again."""
+    shown_us: dict[int | None, int] = {}  # by run, the last frame so far, which a damaged copy may hold again
     for (segment, path), following in zip_longest(found, islice(found, 1, None)):
         after = following[0] if following else None
         end_us = after.start_us if after is not None and touch(segment, after) else segment.end_us
@@ -257,7 +258,7 @@ def make_plan(
         parts,
         tuple(shown),
         estimated_bytes,
-        round(sound_rate * sum(one.to_us - one.from_us for one in shown)),
+        math.ceil(sound_rate * sum(one.to_us - one.from_us for one in shown)),
         _most_bytes(parts, estimated_bytes, groups),
         reencoded=groups > 1,
         wait_us=wait_us,
@@ -265,6 +266,7 @@ def make_plan(
         goes_on=goes_on,
         damage=damage,
         damaged=damaged.ranges,
+        checked=not reader.left_unchecked,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,15 @@ FindOpenSegments = Callable[[int, int], Awaitable[list[tuple[Segment, Path]]]]
 _ALWAYS_US = 1 << 62
 
 
+class _Faults(logging.Logger):
+    """Knows whether there was something to tell."""
+
+    told = False
+
+    def handle(self, record: logging.LogRecord) -> None:
+        self.told = True
+
+
 class ClipPlanner:
     """Makes plans of what is stored in one archive."""
 
@@ -45,8 +55,10 @@ class ClipPlanner:
         self._open_segments = open_segments
         self._logger = logger
 
-    async def plan(self, asked: Range, links: SegmentLinks) -> Plan:
+    async def plan(self, asked: Range, links: SegmentLinks, *, check: bool = True) -> Plan:
         """The plan for a range. Its segments stay readable as long as `links`.
+
+        To `check` the frames, they are read; else `checked` does that, which can go on while the clip is made.
 
         Nothing is copied but what can be read of damaged segments, to the directory of the links.
 
@@ -56,7 +68,7 @@ class ClipPlanner:
             VideoStoreError: the storage cannot be read at the moment, or the index is being rebuilt.
         """
         try:
-            plan = await self._make(asked, await self._find_indexed(asked, links), links.work)
+            plan = await self._make(asked, await self._find_indexed(asked, links), links.work, check=check)
         except OSError as error:
             raise VideoStoreError("recording-unreadable", reason=reason_of(error)) from error
         if not plan.parts:
@@ -91,6 +103,23 @@ class ClipPlanner:
         closed = sum(one.end_us > asked.from_us and not parse_open_name(one.file_name) for one, _ in found)
         return found, closed >= limit
 
+    async def checked(self, plan: Plan, work: Path) -> Plan | None:
+        """A plan without the frames that are damaged, which are read for that; None if none are.
+
+        Raises:
+            NothingStoredError, UnreadableRangeError: nothing is left of it.
+            VideoStoreError: the storage cannot be read at the moment.
+        """
+        try:
+            better = await self._make(plan.asked, plan.found, work, damage=plan.damage)
+        except OSError as error:
+            raise VideoStoreError("recording-unreadable", reason=reason_of(error)) from error
+        if await off_loop(_are_same, better.parts, plan.parts):
+            return None
+        if not better.parts:
+            raise await self.nothing_to_cut(better)
+        return better
+
     async def replan(self, plan: Plan, work: Path, decoded: Iterable[ClipPart] = ()) -> Plan | None:
         """A plan without what turns out to be damaged after ffmpeg complained; None if nothing is.
 
@@ -122,19 +151,26 @@ class ClipPlanner:
         work: Path,
         *,
         thorough: bool = False,
+        check: bool = True,
         damage: Damage = NO_DAMAGE,
         goes_on: bool = False,
     ) -> Plan:
         make = functools.partial(
             make_plan, asked=asked, logger=self._logger, thorough=thorough, damage=damage, goes_on=goes_on
         )
+        if not check:
+            faults = _Faults(__name__)
+            plan = await off_loop(functools.partial(make_plan, found, asked, faults, check=False, damage=damage))
+            if not (faults.told or plan.broken):
+                return replace(plan, work=work)
         plan = await off_loop(make, found)
         if plan.broken:
-            stretches = await off_loop(divide_broken, plan, work)
+            # What is read of an earlier plan meanwhile is in another directory.
+            stretches = await off_loop(divide_broken, plan, Path(await off_loop(tempfile.mkdtemp, "", "", work)))
             damaged = plan.damaged  # the copies no longer tell what is not in them
             plan = await off_loop(make, stretches)
             plan = replace(plan, found=found, damaged=damaged_within((*damaged, *plan.damaged), asked))
-        return plan
+        return replace(plan, work=work)
 
     async def _find_indexed(
         self, asked: Range, links: SegmentLinks, limit: int | None = None
@@ -159,13 +195,15 @@ class ClipPlanner:
         from_us, to_us = asked.from_us - NEIGHBOUR_US, asked.to_us + NEIGHBOUR_US
         async with self._archive.steady():
             opened = await self._open_segments(from_us, to_us)
-            closed: CompactList[Segment] | list[Segment] = CompactList[Segment]()
+            closed, page = CompactList[Segment](), list[Segment]()
             if limit is None:
-                async for page in self._archive.index.pages(from_us, to_us):
-                    await off_loop(closed.extend, page)
+                async for following in self._archive.index.pages(from_us, to_us):
+                    if page:
+                        await off_loop(closed.extend, page)
+                    page = following
             else:
-                closed = await self._select_first(asked, limit)
-            found = await off_loop(_link_each, links, closed, opened)
+                page = await self._select_first(asked, limit)
+            found = await off_loop(_link_each, links, closed, page, opened)
         return await off_loop(sort_segments, found)
 
     async def _select_first(self, asked: Range, limit: int) -> list[Segment]:
@@ -217,9 +255,13 @@ def _are_same(parts: Sequence[ClipPart], others: Sequence[ClipPart]) -> bool:
 
 
 def _link_each(
-    links: SegmentLinks, closed: Sequence[Segment], opened: Sequence[tuple[Segment, Path]]
+    links: SegmentLinks,
+    closed: CompactList[Segment],
+    more: Sequence[Segment],
+    opened: Sequence[tuple[Segment, Path]],
 ) -> Sequence[tuple[Segment, Path]]:
     """Blocking. Read-only, a segment that its recorder is closing may have both names: the closed one counts."""
+    closed.extend(more)
     places = {(segment.run_us, segment.start_us) for segment, _ in opened}
     known = places.intersection((one.run_us, one.start_us) for one in closed) if places else places
     return links.link(closed, [one for one in opened if (one[0].run_us, one[0].start_us) not in known])

@@ -14,7 +14,7 @@ OnProgress = Callable[[float], None]
 
 _STOPPED_READING = re.compile(
     r"Impossible to open|Error during demuxing|Error retrieving a packet|Input/output error|No such file"
-    r"|filter failed to receive|\.txt: Invalid data"
+    r"|filter failed to receive|(\.txt|pipe:0): Invalid data"
 )
 """What ffmpeg reports when it cannot read an input to its end."""
 
@@ -32,6 +32,8 @@ class CutProgress:
         self._on_progress = on_progress
         self.complaints: list[str] = []
         """What ffmpeg reported as errors, although it may not have failed."""
+        self.begun = asyncio.Event()
+        """Set when an ffmpeg works, so that this process has time for something else."""
         self.decoded: list[Sequence[ClipPart]] = []
         """The parts whose frames are decoded, of each piece of the clip."""
 

@@ -37,6 +37,11 @@ class SegmentLinks:
     ) -> None:
         self.close()
 
+    @property
+    def holds_files(self) -> bool:
+        """Whether it keeps files open, which may take a while to close on a disk that hangs."""
+        return bool(self._descriptors) or self._linking.locked()
+
     def close(self) -> None:
         """Release all segments. A thread that still links some, perhaps on a disk that hangs, is not waited for."""
         self._closed = True

@@ -41,21 +41,22 @@ class Workspaces:
         """What the workspaces that exist may take together."""
 
     @contextlib.asynccontextmanager
-    async def make(self, size_bytes: int = 0) -> AsyncIterator[Path]:
-        """An empty directory with room for so many bytes, which is removed when the context ends.
+    async def make(self, size_bytes: int = 0, within: Path | None = None) -> AsyncIterator[Path]:
+        """An empty directory with room for so many bytes, which is removed when the context ends; or the workspace
+        `within`, if there is room.
 
         Raises:
             NoRoomError: no place has enough room.
         """
         # What others were promised and have not written yet is not free, wherever they write it.
-        making = asyncio.get_running_loop().run_in_executor(None, self._make, size_bytes, self.promised_bytes)
+        making = asyncio.get_running_loop().run_in_executor(None, self._make, size_bytes, self.promised_bytes, within)
         self.promised_bytes += size_bytes
         try:
             await finish_despite_cancellation(making)  # the thread makes it even if the caller is cancelled
             yield making.result()
         finally:
             self.promised_bytes -= size_bytes
-            if not making.cancelled() and making.exception() is None:
+            if not making.cancelled() and making.exception() is None and making.result() != within:
                 await run_in_thread(_remove, making.result())
 
     def sweep(self) -> None:
@@ -74,14 +75,18 @@ class Workspaces:
             if owner and not psutil.pid_exists(int(owner[1])):
                 _remove(left)
 
-    def _make(self, size_bytes: int, promised_bytes: int) -> Path:
+    def _make(self, size_bytes: int, promised_bytes: int, within: Path | None) -> Path:
         free_bytes = 0
+        if within is not None:
+            with contextlib.suppress(OSError):
+                free_bytes = max(0, shutil.disk_usage(within).free - promised_bytes)
+                if free_bytes > size_bytes + _MIN_FREE_BYTES and _takes(within, size_bytes):
+                    return within
         if self._base is not None:
             with contextlib.suppress(OSError):  # its disk is full, read-only or gone
                 self._base.mkdir(mode=0o700, exist_ok=True)
                 free_bytes = max(0, shutil.disk_usage(self._base).free - promised_bytes)
-                tried_bytes = _MIN_FREE_BYTES + min(size_bytes, _TRIED_BYTES)
-                if free_bytes > size_bytes + _MIN_FREE_BYTES and lacking_room(self._base, tried_bytes) is None:
+                if free_bytes > size_bytes + _MIN_FREE_BYTES and _takes(self._base, size_bytes):
                     return Path(tempfile.mkdtemp(dir=self._base))
         temporary = Path(tempfile.gettempdir())
         free_bytes = max(free_bytes, shutil.disk_usage(temporary).free - promised_bytes)
@@ -96,6 +101,10 @@ class Workspaces:
             size_bytes=size_bytes,
             free_bytes=free_bytes,
         )
+
+
+def _takes(directory: Path, size_bytes: int) -> bool:
+    return lacking_room(directory, _MIN_FREE_BYTES + min(size_bytes, _TRIED_BYTES)) is None
 
 
 def _remove(directory: Path) -> None:

@@ -12,6 +12,8 @@ from videostore.base.time_format import format_seconds
 CONCAT_INPUT = {"f": "concat", "safe": 0, "format_whitelist": "concat,mov", "protocol_whitelist": "file,subfile"}
 """Options for a list as an input. Without `safe` the demuxer refuses absolute paths. The other two hold for the files
 in it as well: a damaged or forged one is never taken for a playlist, which would lead to other files or hosts."""
+LATE_CONCAT_INPUT = {**CONCAT_INPUT, "protocol_whitelist": "file,subfile,pipe"}
+"""The same for a list that ffmpeg reads from its standard input, which is all that a pipe can lead to."""
 
 _HEADER = "ffconcat version 1.0"
 _VIDEO_ONLY = ("stream", "exact_stream_id 1")
@@ -35,8 +37,9 @@ class ListedFile:
     """How many bytes of the file are read, from its start; None for all. An absolute path is needed for that."""
 
 
-def concat_list(files: Iterable[ListedFile], *, video_only: bool = False) -> str:
+def concat_list(files: Iterable[ListedFile], *, video_only: bool = False, piped: bool = False) -> str:
     """The text of a list. `video_only` is for files of ours with sound, of which the demuxer then knows nothing.
+    A list that is `piped` to ffmpeg has absolute paths alone.
 
     Raises:
         RequestError: a path contains a line break, which the format cannot express.
@@ -46,7 +49,7 @@ def concat_list(files: Iterable[ListedFile], *, video_only: bool = False) -> str
         if len(lines) >= _BLOCK_LINES:  # freeing them all at once would hold up other threads
             blocks.append("\n".join(lines))
             lines = []
-        lines.append(f"file {_quoted(one)}")
+        lines.append(f"file {_quoted(one, piped=piped)}")
         if one.inpoint_us is not None:
             lines.append(f"inpoint {format_seconds(one.inpoint_us)}")
         if one.outpoint_us is not None:
@@ -55,10 +58,12 @@ def concat_list(files: Iterable[ListedFile], *, video_only: bool = False) -> str
     return "\n".join([*blocks, *lines, ""])
 
 
-def _quoted(file: ListedFile) -> str:
+def _quoted(file: ListedFile, *, piped: bool) -> str:
     text = str(file.path)
     if "\n" in text or "\r" in text:
         raise RequestError("path-unlistable", path=file.path)
-    if file.size_bytes is not None:
+    if file.size_bytes is None and piped:
+        text = f"file:{text}"  # a path alone would be taken for the name of a pipe
+    elif file.size_bytes is not None:
         text = f"subfile,,start,0,end,{file.size_bytes},,:{text}"
     return "'" + text.replace("'", "'\\''") + "'"

@@ -16,8 +16,9 @@ import imageio_ffmpeg
 
 from videostore.base.constants import MIB
 from videostore.base.errors import FFmpegError, reason_of
-from videostore.base.system import subordinate, widen_pipe
+from videostore.base.system import lower_priority, subordinate, widen_pipe
 from videostore.base.tasks import end_task, finish_despite_cancellation, off_loop
+from videostore.ffmpeg.late_input import LateInput
 from videostore.ffmpeg.message_limit import MessageLimit
 
 PIPE_BYTES = MIB
@@ -275,8 +276,9 @@ async def ffmpeg_output(
     niceness: int = 0,
     complaints: list[str] | None = None,
     limit: MessageLimit | None = None,
+    late: LateInput | None = None,
 ) -> AsyncIterator[asyncio.StreamReader]:
-    """Run ffmpeg and read its output. It is killed if the context is left by an exception.
+    """Run ffmpeg and read its output. It is killed if the context is left by an exception. `late` is its input.
 
     With a niceness it has a lower priority, and is killed when this process exits. The first hundred errors that it
     reports are appended to `complaints`: it may succeed in spite of them. A `limit` is for the log, see `log_messages`.
@@ -285,12 +287,16 @@ async def ffmpeg_output(
         FFmpegError: it cannot be started, or it failed, which is known at the end of the context.
     """
     if niceness:
-        args = await off_loop(subordinate, args, niceness)
-    process = await start_ffmpeg(args, stdin=False, stdout=True)
+        args = subordinate(args)
+    process = await start_ffmpeg(args, stdin=late is not None, stdout=True)
     assert process.stdout is not None and process.stderr is not None
     logger = logger or logging.getLogger("videostore.quiet")
     messages = asyncio.ensure_future(log_messages(process.stderr, logger, complaints, limit=limit))
+    feeding = asyncio.ensure_future(late.feed(process.stdin)) if late is not None and process.stdin else None
     try:
+        if niceness:
+            # `nice` in front of the command would be one more program to load.
+            await off_loop(lower_priority, process.pid, niceness)
         yield process.stdout
         code = await process.wait()
         reported = await messages
@@ -298,6 +304,8 @@ async def ffmpeg_output(
         try:
             await end_process(process)
         finally:
+            if feeding is not None:
+                await end_task(feeding)
             await end_task(messages)
     if code != 0:
         raise FFmpegError("ffmpeg-failed", exit_code=code, reason="; ".join(reported) or "it gave no reason")

@@ -112,7 +112,7 @@ class Delivery:
             await room.take(limit_bytes)
         async with (
             self._clips.plan(asked.from_us, asked.to_us, check) as plan,
-            self._clips.temporary(plan.output_bytes) as path,
+            self._clips.temporary(plan.output_bytes, plan.work) as path,
         ):
             if room is not None:
                 room.resize(min(limit_bytes, plan.output_bytes))
