@@ -1,6 +1,7 @@
 """`make bench`: measures the module on this machine, and compares each row with bare ffmpeg or a target.
 
-`scale` is a separate table: how the costs of the store grow with the number of stored segments.
+Without names it measures what recording and asking for clips cost, which takes a quarter of an hour. `scale` is a
+separate table: how the costs of the store grow with the number of stored segments.
 
 All files are in temporary directories, which are removed at the end. A missed target is marked in the table; it is not
 a failure of the program.
@@ -41,15 +42,17 @@ PARTS = (
     bench_footage,
     bench_web,
 )
+TABLE = ("record", "memory", "save-10s", "save-60s", "fetch-10s", "fetch-60s", "start", "state", "idle", "streams")
+"""What is measured if no rows are named."""
 ROWS = tuple(dict.fromkeys((*(row for part in PARTS for row in part.ROWS), bench_scale.NAME)))
 
 
 async def run(names: Sequence[str], *, quick: bool) -> list[Row]:
-    """Measure the rows with these names, or all rows, except those of `scale`."""
+    """Measure the rows with these names, except those of `scale`."""
     binary = find_ffmpeg()
     found = []
     for part in PARTS:
-        rows = [row for row in part.ROWS if row in (names or ROWS)]
+        rows = [row for row in part.ROWS if row in names]
         if rows:
             found += await part.measure(rows, binary, quick=quick, say=_say)
     return found
@@ -58,19 +61,23 @@ async def run(names: Sequence[str], *, quick: bool) -> list[Row]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line, measure, and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m scripts.bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="ROW", help=f"rows to measure: {', '.join(ROWS)}; default all")
+    parser.add_argument(
+        "names", nargs="*", metavar="ROW", help=f"rows to measure: {', '.join(ROWS)}; default: {', '.join(TABLE)}"
+    )
+    parser.add_argument("--all", action="store_true", help="measure all rows, which takes an hour")
     parser.add_argument(
         "--quick", action="store_true", help="measure for a shorter time and less often; the figures are less exact"
     )
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(ROWS):
         parser.error(f"no such row: {', '.join(sorted(unknown))}; the rows are {', '.join(ROWS)}")
+    names = ROWS if options.all else tuple(options.names) or TABLE
     machine, began = describe_machine(find_ffmpeg()), time.monotonic()
     tables, missed = [], []
-    if rows := asyncio.run(run(options.names, quick=options.quick)):
+    if rows := asyncio.run(run(names, quick=options.quick)):
         tables.append(format_table(rows))
         missed += [row.name for row in rows if row.ok is False]
-    if bench_scale.NAME in (options.names or ROWS):
+    if bench_scale.NAME in names:
         headings, lines = asyncio.run(bench_scale.measure(find_ffmpeg(), quick=options.quick, say=_say))
         tables.append(scale_table.format_lines(headings, lines))
         missed += [f"{bench_scale.NAME} ({line.name})" for line in lines if line.ok is False]

@@ -1,7 +1,7 @@
 """Measures the module while it records a camera of 1280x720 at 20 fps, and bare ffmpeg with the same images.
 
-It measures CPU time per frame. Module and bare ffmpeg take turns, several times with the same images, and the best time
-of each counts: other programs on the machine can only make it longer.
+It measures CPU time per frame. Module and bare ffmpeg take turns, several times with the same images, and the median of
+each counts.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from viam.media.video import CameraMimeType, NamedImage
 from viam.proto.common import ResponseMetadata
 from viam.utils import ValueTypes
 
+from scripts.bench.pairs import milliseconds, ratio_of
 from scripts.bench.table import Row
 from scripts.fakes.viam_server import Parent
 from videostore.config import DEFAULT_BITRATE, DEFAULT_PRESET, DEFAULT_SEGMENT_SECONDS
@@ -137,8 +138,8 @@ def describe_memory(process: psutil.Process) -> tuple[float, str]:
 
 async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callable[[str], None]) -> list[Row]:
     """Measure these rows of `ROWS`."""
-    rounds = (1 if quick else 3) if "record" in rows else 1
-    frames = FRAMES_PER_SECOND * (20 if "record" in rows and not quick else 8)
+    rounds = (2 if quick else 10) if "record" in rows else 1
+    frames = FRAMES_PER_SECOND * 8
     camera = StillCamera("still", await asyncio.to_thread(draw_jpegs))
     recorded = Recorded()
     for number in range(rounds):
@@ -245,15 +246,14 @@ def _describe(recorded: Recorded, frames: int) -> list[Row]:
     rows = []
     if recorded.bare_cpu_s:
         ours, bare = recorded.ours_cpu_s, recorded.bare_cpu_s
-        ratio = min(ours) / min(bare)
+        ratio = ratio_of(ours, bare)
         dropped = f", {recorded.dropped} frames dropped" if recorded.dropped else ""
-        best = ours.index(min(ours))
-        parts = f"module {_percent(recorded.module_cpu_s[best])}, ffmpeg {_percent(recorded.child_cpu_s[best])}"
+        parts = f"module {milliseconds(recorded.module_cpu_s, 2)}, ffmpeg {milliseconds(recorded.child_cpu_s, 1)}"
         rows.append(
             Row(
-                f"record {frames // FRAMES_PER_SECOND} s",
-                f"{_milliseconds(ours)} CPU/frame ({parts} of a core{dropped})",
-                f"{_milliseconds(bare)} CPU/frame ({_percent(min(bare))}); ≤ {TARGET_CPU_RATIO:.2f} x",
+                f"record {len(ours)} times {frames // FRAMES_PER_SECOND} s",
+                f"{milliseconds(ours, 1)} CPU/frame ({parts}{dropped})",
+                f"{milliseconds(bare, 1)} CPU/frame; ≤ {TARGET_CPU_RATIO:.2f} x",
                 ratio,
                 ratio <= TARGET_CPU_RATIO and not recorded.dropped,
             )
@@ -276,14 +276,6 @@ def _describe(recorded: Recorded, frames: int) -> list[Row]:
 def _cpu_s(process: psutil.Process) -> float:
     """User and system time so far, including children that have ended."""
     return float(sum(process.cpu_times()[:4]))
-
-
-def _milliseconds(per_frame_s: Sequence[float]) -> str:
-    return f"{min(per_frame_s) * 1000:.1f} ms (worst {max(per_frame_s) * 1000:.1f})"
-
-
-def _percent(per_frame_s: float) -> str:
-    return f"{per_frame_s * FRAMES_PER_SECOND * 100:.1f} %"
 
 
 def _stamp(seconds: float) -> str:
