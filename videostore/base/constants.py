@@ -73,6 +73,8 @@ JOIN_US = 200_000
 
 # Programs
 
+READING_CHILD = "reading-child"
+"""The first argument that makes the program read segments for another process. No user types it."""
 WEB_CHILD = "web-child"
 """The first argument that makes the program the server of a module's page. No user types it."""
 

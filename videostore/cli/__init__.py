@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from videostore.cli.invocation import is_module_invocation, is_picture_child, is_web_child
+from videostore.cli.invocation import is_module_invocation, is_picture_child, is_reading_child, is_web_child
 from videostore.cli.signals import exit_on_signals, install_signal_handlers
 
 _INTERRUPTED = 130
@@ -42,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         from videostore.clips.picture_child import main as decode_pictures
 
         decode_pictures()
+    if is_reading_child(arguments):
+        from videostore.storage.reading_processes import serve
+
+        serve(sys.stdin.buffer, sys.stdout.buffer)
+        sys.exit(0)
     install_signal_handlers()
     try:
         from videostore.cli.command_line import run_command_line

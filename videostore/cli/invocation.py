@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Sequence
 
-from videostore.base.constants import PICTURE_CHILD, WEB_CHILD
+from videostore.base.constants import PICTURE_CHILD, READING_CHILD, WEB_CHILD
 from videostore.base.errors import redact
 
 _TCP_MODE = "--tcp-mode"
@@ -38,6 +38,11 @@ def is_web_child(arguments: Sequence[str]) -> bool:
 def is_picture_child(arguments: Sequence[str]) -> bool:
     """Whether a store has started the program to decode its pictures."""
     return list(arguments) == [PICTURE_CHILD]
+
+
+def is_reading_child(arguments: Sequence[str]) -> bool:
+    """Whether another process of the program has started it to read segments."""
+    return list(arguments) == [READING_CHILD]
 
 
 def looks_like_path(argument: str) -> bool:

@@ -204,10 +204,10 @@ class Archive:
         self._listed = True
         self._undeletable.clear()
 
-    async def index_newest(self) -> None:
+    async def index_newest(self, limit: int = BATCH) -> None:
         """Read some of the unindexed files into the index, the newest first."""
         async with self._changing:
-            await self._index_files(self._unindexed.take_newest(BATCH))
+            await self._index_files(self._unindexed.take_newest(limit))
 
     # Closing, adding and forgetting
 

@@ -16,15 +16,18 @@ from pathlib import Path
 import psutil
 
 from videostore.base.errors import VideoStoreError, reason_of
-from videostore.base.tasks import off_loop
+from videostore.base.tasks import off_loop, run_in_thread
 from videostore.media.segment_names import parse_open_name
 from videostore.storage.archive import BATCH, Archive
 from videostore.storage.orphan_processes import find_orphans
+from videostore.storage.reading_processes import MANY
 from videostore.storage.segment_files import list_directory, list_open
 from videostore.storage.unindexed import UnindexedFiles
 
 _MEASURED = 2000
 """Files whose sizes are read in one go."""
+_READ_TOGETHER = 400
+"""Files that several processes read in one go."""
 
 
 async def know_open(archive: Archive) -> bool:
@@ -118,6 +121,14 @@ class Reconciler:
         self._archive.set_unindexed(unindexed)
         if len(unindexed) > BATCH:
             self._logger.warning("%d segments are not in the index. Reading them, newest first.", len(unindexed))
+        # A recorder has time: its requests and its recording come first.
+        if self._archive.read_only and len(unindexed) >= MANY:
+            try:
+                await run_in_thread(self._archive.reader.use_processes)
+                while unindexed:
+                    await self._archive.index_newest(_READ_TOGETHER)
+            finally:
+                await run_in_thread(self._archive.reader.end_processes)
         loop = asyncio.get_running_loop()
         for begin in range(0, len(names := unindexed.names), _MEASURED):
             for _ in range(_MEASURED // 4 // BATCH):  # requests most often ask for the newest segments

@@ -13,6 +13,7 @@ import av.error
 from videostore.base.errors import reason_of
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
 from videostore.storage.damaged_files import DAMAGED_DIRECTORY, DamagedFiles
+from videostore.storage.reading_processes import ReadingProcesses
 from videostore.storage.segment_files import UNREADABLE_AGE_S, is_young, read_through
 
 MOST_WAITING = 1000
@@ -38,6 +39,7 @@ class SegmentReader:
         self._damaged = damaged or DamagedFiles(directory)
         self._logger = logger
         self._keep_unreadable = keep_unreadable
+        self._processes: ReadingProcesses | None = None
         self.walking = False
         """Whether all of the directory is being read, and not only what an event has named."""
         self._waiting: dict[str, _Stamp | None] = {}
@@ -45,12 +47,24 @@ class SegmentReader:
         self.unreadable: tuple[str, ...] = ()
         """Names of files that cannot be read and are still in their place. They are the last `MOST_WAITING`."""
 
+    def use_processes(self) -> None:
+        """Let several processes read, until `end_processes`. Blocking."""
+        with contextlib.suppress(OSError):  # then this one reads
+            self._processes = ReadingProcesses(self._directory)
+
+    def end_processes(self) -> None:
+        """Blocking, for a moment."""
+        if self._processes is not None:
+            self._processes.close()
+            self._processes = None
+
     def read_all(self, file_names: Iterable[str]) -> list[Segment]:
         """The segments that these files hold. A file that cannot be read is logged and left out. Blocking."""
-        segments = []
-        for name in file_names:
+        segments, names = [], list(file_names)
+        found = self._processes.read(names) if self._processes is not None else {}
+        for name in names:
             try:
-                segments.append(probe(self._directory / name))
+                segments.append(found.get(name) or probe(self._directory / name))
                 self._forget(name)
             except UnreadableError:
                 with contextlib.suppress(OSError):
