@@ -22,7 +22,7 @@ def directory(recording: Path, tmp_path: Path) -> Path:
     copy = tmp_path / "storage"
     shutil.copytree(recording, copy)
     (copy / "1600000000.mp4").write_bytes(b"garbage")
-    shutil.copy(min(recording.glob("*.mp4")), os.fsencode(copy) + b"/\xff.mp4")
+    (copy / os.fsdecode(b"\xff.mp4")).write_bytes(b"garbage")
     return copy
 
 
