@@ -173,12 +173,12 @@ class TestedModule:
             await asyncio.sleep(POLL_S)
 
     def recording_ffmpegs(self) -> list[psutil.Process]:
-        """The ffmpegs that record. Those that cut clips read no pipe."""
+        """The ffmpegs that record: the others write no segments."""
         found = []
         for child in self.parent.children():
             try:
                 command = child.cmdline()
-                if "pipe:0" in command and not any(str(self._neighbours) in part for part in command):
+                if "segment" in command and not any(str(self._neighbours) in part for part in command):
                     found.append(child)
             except psutil.Error:
                 continue

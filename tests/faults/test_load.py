@@ -36,7 +36,8 @@ class ChildWatch:
         self._module = psutil.Process(machine.parent.process.pid)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look)
-        self.most_cuts = 0
+        self.most_cuts = self.most_joins = 0
+        """At once: of those that encode edges or do all of a clip, and of those that join pieces, and wait for them."""
         self.recorders: set[int] = set()
         self.recorder_nice = 0
         self.nice: defaultdict[int, list[int]] = defaultdict(list)
@@ -52,18 +53,19 @@ class ChildWatch:
 
     def _look(self) -> None:
         while not self._ended.wait(0.005):
-            cuts = 0
+            cuts = joins = 0
             for child in self._module.children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     if child.status() == psutil.STATUS_ZOMBIE:
                         continue
-                    if "pipe:0" in child.cmdline():
+                    if "segment" in child.cmdline():
                         self.recorders.add(child.pid)
                         self.recorder_nice = child.nice()
                     else:
-                        cuts += 1
+                        late = "pipe:0" in child.cmdline()
+                        cuts, joins = cuts + (not late), joins + late
                         self.nice[child.pid].append(child.nice())
-            self.most_cuts = max(self.most_cuts, cuts)
+            self.most_cuts, self.most_joins = max(self.most_cuts, cuts), max(self.most_joins, joins)
 
 
 @contextlib.asynccontextmanager
@@ -106,7 +108,7 @@ def cutting(machine: Machine) -> list[psutil.Process]:
     found = []
     for child in machine.parent.children():
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "pipe:0" not in child.cmdline():
+            if "segment" not in child.cmdline():
                 found.append(child)
     return found
 
@@ -144,6 +146,7 @@ async def test_fifty_requests_at_once_get_right_clips_from_few_processes_while_r
         await machine.until(saved)
     load_end_us = delivered[-1]
     assert watch.most_cuts <= FETCHES_AT_ONCE + SAVES_AT_ONCE
+    assert 0 < watch.most_joins <= FETCHES_AT_ONCE + SAVES_AT_ONCE
     assert len(watch.recorders) == 1
     last = [seen[-1] for seen in watch.nice.values() if len(seen) > 2]  # seen too briefly otherwise
     assert len(last) > 5 and sum(nice > watch.recorder_nice for nice in last) > 0.8 * len(last), watch.nice

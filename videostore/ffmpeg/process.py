@@ -287,7 +287,7 @@ async def ffmpeg_output(
         FFmpegError: it cannot be started, or it failed, which is known at the end of the context.
     """
     if niceness:
-        args = subordinate(args)
+        args = await off_loop(subordinate, args)
     process = await start_ffmpeg(args, stdin=late is not None, stdout=True)
     assert process.stdout is not None and process.stderr is not None
     logger = logger or logging.getLogger("videostore.quiet")
