@@ -67,15 +67,23 @@ class Comparison:
 _NEAR_US = 5 * US
 """A picture that is stored with a time further from its capture is another one: a stream is repeated after 20 s."""
 
+_BEFORE = -(1 << 40)
+
 
 def stored_pictures(directory: Path) -> list[StoredPicture]:
     """The pictures of all segments of a directory, decoded."""
-    return [one for path in sorted(directory.glob("*.mp4")) for one in _pictures_of_segment(path)]
+    paths = sorted(directory.glob("*.mp4"))
+    befores = [None, *paths]
+    return [one for path, before in zip(paths, befores, strict=False) for one in _pictures_of_segment(path, before)]
 
 
-def _pictures_of_segment(path: Path) -> list[StoredPicture]:
-    frames, positions = [], []
+def _pictures_of_segment(path: Path, before: Path | None) -> list[StoredPicture]:
+    frames: list[Any] = []
+    positions = []
     with av.open(str(path)) as container:
+        if before is not None and read_fragments(path).leading is not None:
+            # It begins with an open GOP, of which some frames need those of the segment before.
+            _decode_before(container.streams.video[0].codec_context, before)
         for packet in container.demux(video=0):
             positions += [packet.pts] if packet.size else []
             frames += packet.decode()
@@ -83,6 +91,8 @@ def _pictures_of_segment(path: Path) -> list[StoredPicture]:
     times_us = dict(zip(sorted(one for one in positions if one is not None), _times_us(path), strict=True))
     found = []
     for frame in frames:
+        if frame.pts is not None and frame.pts <= _BEFORE:
+            continue
         assert isinstance(frame, av.VideoFrame) and frame.pts is not None
         paint = read_paint(frame.to_ndarray(format="gray"))
         painted = None if paint is None else painted_number(paint.captured_us)
@@ -90,8 +100,17 @@ def _pictures_of_segment(path: Path) -> list[StoredPicture]:
     return found
 
 
+def _decode_before(decoder: Any, path: Path) -> None:
+    """Give a decoder the frames of the segment before, whose pictures come with other times."""
+    with av.open(str(path)) as container:
+        for packet in container.demux(video=0):
+            if packet.size and packet.pts is not None:
+                packet.pts += 2 * _BEFORE
+                decoder.decode(packet)
+
+
 def _times_us(path: Path) -> list[int]:
-    return sorted(read_fragments(path).times_us)
+    return sorted(time_us for one in read_fragments(path).fragments for time_us in one.times_us)
 
 
 def compare(stored: Sequence[StoredPicture], sent: Sequence[SentPicture]) -> Comparison:
