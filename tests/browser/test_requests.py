@@ -71,6 +71,23 @@ def test_a_small_picture_that_failed_is_asked_for_again(page: PageDriver) -> Non
     assert abs(int(captured) - BASE_US - 30 * US) < 2 * US
 
 
+def test_a_page_that_was_opened_while_nothing_was_recorded_goes_live(
+    open_page: Callable[..., PageDriver], live_server: WebServer
+) -> None:
+    page = open_page(live_server)
+
+    def pause(route: Any) -> None:
+        known = route.fetch().json()
+        route.fulfill(json={**known, "recorders": [{**one, "live": False} for one in known["recorders"]]})
+
+    page.page.route("**/api/recorders", pause)
+    page.open()
+    page.until(lambda: page.painted("porch"))
+    assert page.text("#play") == "Play"
+    page.page.unroute("**/api/recorders")
+    page.until(lambda: "live" in page.screen("porch").locator(".note").inner_text())
+
+
 def test_live_begins_by_itself_when_something_is_recorded(
     open_page: Callable[..., PageDriver], live_server: WebServer
 ) -> None:

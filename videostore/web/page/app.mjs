@@ -42,6 +42,7 @@ class Page {
     this.api = new Api(onLocked, (text) => this.word(text));
     this.session = new Session(this.api);
     this.useUtc = false;
+    this.waitingAt = undefined; // the end of what was recorded, while that is shown for want of a recording
     this.ahead = 0; // of the server's clock before this browser's
   }
 
@@ -133,7 +134,10 @@ class Page {
       this.view.follow(asked.at);
       await this.playhead.go(asked.at);
     } else if (this.recorders.some(({ live }) => live)) await this.playhead.live();
-    else await this.commands.latest();
+    else {
+      await this.commands.latest();
+      this.waitingAt = this.playhead.us;
+    }
     this.changed();
   }
 
@@ -172,6 +176,14 @@ class Page {
     this.word(`Skipped ${lengthText(to_us - from_us)} without recording${gap?.reason ? `: ${gap.reason}` : ""}.`);
   }
 
+  /** Whether nothing was recorded when the page was opened, and it was left alone since. */
+  get isWaiting() {
+    const { us, playing } = this.playhead;
+    if (us === null) return true;
+    const isLeft = us === this.waitingAt && !playing && this.clip.marks.in === null && this.clip.marks.out === null;
+    return isLeft && this.recorders.some(({ live }) => live);
+  }
+
   /** Look again at what changes by itself. */
   async refresh() {
     if (document.hidden || this.refreshing || !this.section) return;
@@ -185,8 +197,7 @@ class Page {
         screen.timeline.retryAt = 0;
         screen.retry();
       }
-      // Nothing was recorded when the page was opened.
-      if (this.playhead.us === null) await this.begin({ at: null });
+      if (this.isWaiting) await this.begin({ at: null });
     } catch (error) {
       if (error.status !== 401) this.banner(error.message);
     } finally {
