@@ -7,8 +7,10 @@ import contextlib
 import io
 import os
 import signal
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -16,20 +18,35 @@ import pytest
 
 from scripts.fakes.painted_camera import read_clip
 from tests.support.amount import some_combinations
-from tests.support.clapping import clapping, hear, record_clapping
+from tests.support.clapping import FPS as CLAPPING_FPS
+from tests.support.clapping import Clapping, clapping, described_until, hear, record_clapping
 from tests.support.coding import coded_packets, record_coded
 from tests.support.damage import overwrite_header, segment
 from tests.support.disturbances import ffmpegs
 from tests.support.foreign_recording import FPS, FRAME_US, write_foreign_video
 from tests.support.inputs import Tap, open_input, store_of
 from tests.support.marked import marked
-from tests.support.recording import H265, SMALL, START_US, US, Stores, capture_times, record, take_over, until
+from tests.support.recording import (
+    H264,
+    H265,
+    SIZE,
+    SMALL,
+    START_US,
+    US,
+    Stores,
+    capture_times,
+    record,
+    take_over,
+    until,
+)
 from videostore.base.errors import FFmpegError, NothingStoredError, VideoStoreError
 from videostore.base.ranges import Range, merge_ranges
 from videostore.clips.long_stream import LongStream
 from videostore.clips.windows import Windows
 from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.process import BINARY_VARIABLE
 from videostore.media.clip_reader import read_clip_times
+from videostore.media.packet import Packet
 from videostore.storage.segment_files import close_segment
 from videostore.store.store import VideoStore
 
@@ -115,15 +132,38 @@ async def test_a_short_range_is_the_clip_that_is_planned_whole(store: VideoStore
     assert await taken(store._send_video(from_us, to_us)) == await taken(store.stream(from_us, to_us))
 
 
-async def test_where_the_format_changes_all_of_it_is_re_encoded_as_ever(stores: Stores) -> None:
-    await record(stores.storage, capture_times(7))
-    await record(stores.storage, capture_times(3, START_US + 8 * US), size=SMALL)
+@pytest.mark.parametrize(
+    ("first", "second"), [((SIZE, H264), (SMALL, H264)), ((SMALL, H264), (SIZE, H264)), ((SIZE, H265), (SIZE, H264))]
+)
+async def test_where_the_format_changes_it_is_one_window_by_window(
+    stores: Stores, first: tuple[tuple[int, int], Encoder], second: tuple[tuple[int, int], Encoder]
+) -> None:
+    await record(stores.storage, capture_times(7), size=first[0], encoder=first[1])
+    await record(stores.storage, capture_times(5, START_US + 8 * US, seed=3), size=second[0], encoder=second[1])
+    await record(stores.storage, capture_times(5, START_US + 14 * US), size=first[0], encoder=first[1])
     await take_over(stores.storage)
     opened = await stores.open()
-    from_us, to_us = START_US + US, START_US + 11 * US
-    assert read_clip(await taken(opened._send_video(from_us, to_us))) == read_clip(
-        await taken(opened.stream(from_us, to_us))
-    )
+    from_us, to_us = START_US + US // 3, START_US + 18 * US
+    early, whole = await taken(opened._send_video(from_us, to_us)), await taken(opened.stream(from_us, to_us))
+    assert b"mfra" in whole and b"mfra" not in early
+    assert read_clip(early) == read_clip(whole)
+    with av.open(io.BytesIO(early)) as container:
+        video = container.streams.video[0].codec_context
+        assert (video.name, video.width, video.height) == ("h264", *SIZE)
+
+
+async def test_what_has_the_format_of_the_whole_is_copied(stores: Stores) -> None:
+    await record(stores.storage, capture_times(6))
+    await record(stores.storage, capture_times(3, START_US + 7 * US), size=SMALL)
+    await record(stores.storage, capture_times(6, START_US + 11 * US))
+    await take_over(stores.storage)
+    opened = await stores.open()
+    clip = packets_of(await taken(opened._send_video(START_US, START_US + 18 * US)))
+    stored = [
+        bytes(one) for path in sorted(stores.storage.glob("*.mp4")) for _, _, one in packets_of(path.read_bytes())
+    ]
+    copied = sum(any(one.endswith(frame[-200:]) for frame in stored) for _, _, one in clip)
+    assert 110 < copied < len(clip) - 25
 
 
 async def test_before_the_first_bytes_only_the_beginning_is_planned(
@@ -171,6 +211,22 @@ async def test_a_segment_that_is_deleted_midway_is_an_error(store: VideoStore, s
                     if indexed:
                         await store._archive.forget([victim.name])
     assert error.value.code == "clip-incomplete"
+
+
+async def test_what_is_being_sent_is_kept_from_the_quota_and_deleted_afterwards(
+    store: VideoStore, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_us, to_us = START_US + US, START_US + 23 * US
+    whole = packets_of(await taken(store.stream(from_us, to_us)))
+    stored, sent = len(list(stores.storage.glob("*.mp4"))), b""
+    monkeypatch.setattr(store._retention, "_quota_bytes", 1)
+    async with contextlib.aclosing(store._send_video(from_us, to_us)) as blocks:
+        async for block in blocks:
+            sent += block
+            await store._retention.enforce()
+    assert packets_of(sent) == whole
+    await store._retention.enforce()
+    assert len(list(stores.storage.glob("*.mp4"))) < stored / 2
 
 
 async def test_a_store_that_closes_midway_is_an_error(store: VideoStore) -> None:
@@ -269,12 +325,98 @@ async def test_sound_is_heard_when_it_is_seen_also_where_it_comes_late(
     assert -packet_s <= heard.sound_s - heard.video_s <= 0.001 and abs(heard.starts_s) <= packet_s
 
 
-async def test_what_is_followed_has_its_frames_and_no_sound(stores: Stores, binary: str) -> None:
+async def test_what_is_followed_has_its_sound(stores: Stores, binary: str) -> None:
     store = await with_sound(stores, binary)
     from_us, to_us = START_US + 5 * US, START_US + 21 * US
-    clip = await taken(store._send_video(from_us, to_us, follow=True))
-    whole = await taken(store.stream(from_us, to_us))
-    followed, expected = hear(clip), hear(whole)
-    assert followed.sound_s == 0 < expected.sound_s
+    followed, expected = (
+        hear(await taken(store._send_video(from_us, to_us, follow=True))),
+        hear(await taken(store.stream(from_us, to_us))),
+    )
     assert followed.flashes_s == pytest.approx(expected.flashes_s, abs=0.001)
+    assert followed.clicks_s == pytest.approx(expected.clicks_s, abs=0.001)
     assert followed.video_s == pytest.approx(expected.video_s, abs=0.001)
+
+
+def sounds_of(clip: bytes) -> list[tuple[int | None, bytes]]:
+    with av.open(io.BytesIO(clip)) as container:
+        return [(one.pts, bytes(one)) for one in container.demux(audio=0) if one.size]
+
+
+CAMERAS = {
+    "aac": clapping(14),
+    "aac 44.1 kHz": clapping(14, rate=44100),
+    "opus": clapping(14, codec="libopus", rate=48000),
+    "b-frames": clapping(14, rate=48000, gop_s=2, b_frames=2),
+}
+
+
+@pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS)
+async def test_over_all_borders_of_windows_its_sound_is_that_of_the_clip_that_is_planned_whole(
+    stores: Stores, binary: str, camera: Clapping
+) -> None:
+    """Packet by packet: nothing is missing, doubled or silent at a border, over a gap, or behind a restart."""
+    for one in (camera, camera.moved(14 * US + 200_000), camera.without_sound(3, 6.2).moved(35 * US)):
+        run = await record_clapping(stores.storage, one, binary=binary)
+        for path in sorted(stores.storage.glob("*.open")):
+            close_segment(path, finished_only=True, run=run)
+    await take_over(stores.storage)
+    store = await stores.open(binary=binary)
+    for from_s, to_s in ((0, 60), (1.31, 27.77), (13.2, 48.2)):
+        from_us, to_us = START_US + round(from_s * US), START_US + round(to_s * US)
+        early, whole = await taken(store._send_video(from_us, to_us)), await taken(store.stream(from_us, to_us))
+        assert b"mfra" in whole and b"mfra" not in early
+        sounds, expected = sounds_of(early), sounds_of(whole)
+        assert [data for _, data in sounds[: len(expected)]] == [data for _, data in expected]
+        filled = [data for _, data in sounds[len(expected) :]]
+        assert len(filled) <= 3 and len(set(filled)) <= 1, "its end may be filled with silence"
+        times, wanted = [time or 0 for time, _ in sounds], [time or 0 for time, _ in expected]
+        assert [b - a for a, b in pairwise(times[: len(wanted)])] == [b - a for a, b in pairwise(wanted)]
+        format = camera.packets[0].format.sound
+        assert format is not None and abs(times[0] - wanted[0]) < format.rate / 1000
+
+
+async def test_sound_of_several_formats_is_mixed_as_ever(stores: Stores, binary: str) -> None:
+    for one in (CAMERAS["aac"], CAMERAS["opus"].moved(15 * US)):
+        run = await record_clapping(stores.storage, one, binary=binary)
+        for path in sorted(stores.storage.glob("*.open")):
+            close_segment(path, finished_only=True, run=run)
+    await take_over(stores.storage)
+    store = await stores.open(binary=binary)
+    from_us, to_us = START_US + 5 * US, START_US + 27 * US
+    assert await taken(store._send_video(from_us, to_us)) == await taken(store.stream(from_us, to_us))
+    with pytest.raises(FFmpegError) as error:
+        await taken(store._send_video(from_us, to_us, follow=True))
+    assert error.value.code == "stream-format-changed" and error.value.fields["at_us"] == START_US + 15 * US
+
+
+async def test_a_recorder_is_followed_with_its_sound_in_sync(
+    tmp_path: Path, binary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(BINARY_VARIABLE, binary)
+    later_us = time.time_ns() // 1000 + 1000 * US - START_US
+    camera, storage = clapping(14).moved(later_us), tmp_path / "storage"
+    came = asyncio.Event()
+
+    async def packets() -> AsyncIterator[Packet]:
+        for number, one in enumerate(camera.packets):
+            if number >= 6 * CLAPPING_FPS and number % CLAPPING_FPS == 0:
+                await until(lambda so_far=one.captured_us: described_until(storage) >= so_far - 4 * US)  # type: ignore[misc]
+            if number == 6 * CLAPPING_FPS:
+                await asyncio.wait_for(came.wait(), 60)
+            yield one
+
+    data = b""
+    async with VideoStore.record(storage, packets(), size_gb=1, segment_seconds=4, codec="copy", live=False) as store:
+        asked = Range(camera.packets[7].captured_us, camera.packets[-30].captured_us)
+        async with contextlib.aclosing(store._delivery.video(asked, "fmp4", follow=True)) as blocks:
+            async for block in blocks:
+                data += block
+                came.set()
+        await asyncio.wait_for(store.ended(), 60)
+    heard, sounds = await asyncio.to_thread(hear, data), [len(one) for _, one in sounds_of(data)]
+    packet_ms = camera.sound_us / 1000
+    assert len(heard.clicks_s) > 18 and max(map(abs, heard.errors_ms)) <= packet_ms
+    assert abs(heard.sound_s - heard.video_s) <= packet_ms / 1000 and abs(heard.starts_s) <= packet_ms / 1000
+    recorded = [len(sound.data) for one in camera.packets for sound in one.sound]
+    begin = next(n for n in range(20) if recorded[n : n + 5] == sounds[:5])
+    assert recorded[begin : begin + len(sounds)] == sounds, "nothing is missing, doubled or silent"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 
 import pytest
 
@@ -14,6 +16,7 @@ from tests.support.recording import (
     US,
     until,
 )
+from videostore.base.errors import VideoStoreError
 from videostore.media.fmp4 import read_fragments
 from videostore.storage.open_segments import COVER_TIMEOUT_S
 from videostore.viam.commands import execute
@@ -217,3 +220,37 @@ async def test_the_age_of_the_last_frame_is_never_negative(start_clocked: StartC
     recorder = clocked.store.health().recorder
     assert recorder is not None and recorder.last_frame_age_s is not None
     assert 0 <= recorder.last_frame_age_s < 10
+
+
+@pytest.mark.parametrize("step_s", [0, HOUR_S, -HOUR_S, -3.3])
+async def test_a_video_that_follows_the_recording_is_right_up_to_a_step_back_and_names_it(
+    start_clocked: StartClocked, step_s: float
+) -> None:
+    clocked = await start_clocked()
+    first = await clocked.record(6)
+    clip, came = b"", asyncio.Event()
+
+    async def follow() -> None:
+        nonlocal clip
+        begin_us, end_us = first[0], first[-1] + round((2 * HOUR_S) * US)
+        async with contextlib.aclosing(clocked.store._send_video(begin_us, end_us, follow=True)) as blocks:
+            async for block in blocks:
+                clip += block
+                came.set()
+
+    following = asyncio.ensure_future(follow())
+    await asyncio.wait_for(came.wait(), 60)
+    clocked.step(step_s)
+    second = await clocked.record(6)
+    if step_s < 0:
+        with pytest.raises(VideoStoreError) as error:
+            await asyncio.wait_for(following, 60)
+        assert error.value.code == "stream-clock-set-back"
+        assert error.value.fields["at_us"] == pytest.approx(second[0], abs=US)
+    else:
+        await clocked.pause()
+        clocked.clock.advance(3 * HOUR_S)
+        await asyncio.wait_for(following, 60)
+    shown = [frame.captured_us for _, frame in clocked.frames_of(clip) if frame is not None]
+    assert shown == [*first, *second][: len(shown)] and len(shown) > len(first) / 2
+    assert step_s < 0 or len(shown) == len(first) + len(second)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.recording import START_US, capture_times, record
-from videostore.media.boxes import leaves
+from videostore.media.boxes import leaves, track_leaves
 from videostore.media.fragment_joiner import FragmentJoiner
 
 
@@ -22,14 +22,28 @@ def box(kind: bytes, content: bytes = b"") -> bytes:
     return struct.pack(">I4s", 8 + len(content), kind) + content
 
 
-def fragment(time: int, frames: bytes) -> bytes:
-    tfdt = box(b"tfdt", struct.pack(">IQ", 1 << 24, time))
-    return box(b"moof", box(b"mfhd", struct.pack(">II", 0, 77)) + box(b"traf", tfdt)) + box(b"mdat", frames)
+def track(number: int, time: int) -> bytes:
+    tfhd, tfdt = struct.pack(">II", 0, number), struct.pack(">IQ", 1 << 24, time)
+    return box(b"traf", box(b"tfhd", tfhd) + box(b"tfdt", tfdt))
+
+
+def fragment(*times: int, frames: bytes = b"frames") -> bytes:
+    """One with a track for each time."""
+    tracks = [track(number, time) for number, time in enumerate(times, 1)]
+    return box(b"moof", box(b"mfhd", struct.pack(">II", 0, 77)) + b"".join(tracks)) + box(b"mdat", frames)
+
+
+def index(*scales: int) -> bytes:
+    tracks = []
+    for number, scale in enumerate(scales, 1):
+        mdhd = box(b"mdia", box(b"mdhd", struct.pack(">IIIIII", 0, 0, 0, scale, 0, 0)))
+        tracks.append(box(b"trak", box(b"tkhd", struct.pack(">IIII", 0, 0, 0, number)) + mdhd))
+    return box(b"moov", b"".join(tracks))
 
 
 def file(*times: int, frames: bytes = b"frames") -> bytes:
-    parts = [fragment(time, frames) for time in times]
-    return box(b"ftyp", b"mp42") + box(b"moov", b"index") + b"".join(parts) + box(b"mfra", b"table")
+    parts = [fragment(time, frames=frames) for time in times]
+    return box(b"ftyp", b"mp42") + index(90_000) + b"".join(parts) + box(b"mfra", b"table")
 
 
 def joined(*files: bytes, cut: int = 1 << 30) -> bytes:
@@ -63,6 +77,15 @@ def test_one_header_and_all_fragments_are_left_and_numbered_through(cut: int) ->
     assert numbers(data) == [(1, 0), (2, 100), (3, 200), (4, 345), (5, 400)]
 
 
+def test_each_track_counts_from_the_beginning_of_the_first_in_its_own_unit() -> None:
+    begin = box(b"ftyp", b"mp42") + index(90_000, 16_000)
+    first = begin + fragment(9_000_000, 1_600_000) + fragment(9_045_000, 1_608_192)
+    data = joined(first, begin + box(b"moof", box(b"mfhd", bytes(8)) + track(2, 1_616_384)) + box(b"mdat", b""))
+    found = [content for kind, content in top_level(data) if kind == b"moof"]
+    times = [[struct.unpack(">Q", one[b"tfdt"][4:12])[0] for one in track_leaves(content)] for content in found]
+    assert times == [[0, 0], [45_000, 8192], [16_384]]
+
+
 def test_frames_with_a_long_size_pass_unchanged() -> None:
     frames = random.Random(3).randbytes(5000)
     long = struct.pack(">I4sQ", 1, b"mdat", 16 + len(frames)) + frames
@@ -87,6 +110,9 @@ async def test_a_segment_stays_as_it_is_shown(tmp_path: Path) -> None:
     [
         box(b"moof", b"no boxes"),
         box(b"moof", box(b"mfhd", bytes(8))),
+        index(90_000) + box(b"moof", box(b"mfhd", bytes(8)) + track(2, 0)),
+        index(0),
+        box(b"moov", box(b"trak", b"")),
         struct.pack(">I4s", 7, b"ftyp"),
         struct.pack(">I4s", 1 << 30, b"moof"),
         struct.pack(">I4sQ", 1, b"mdat", 3),

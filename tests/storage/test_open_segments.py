@@ -145,3 +145,15 @@ async def test_the_newest_segment_tells_whether_there_is_sound_open_or_closed(ar
         archive.unclosed.discard(path)
         await archive.take_open(path, run=run)
         assert await newest_has_sound(archive, await open_now()) is sound
+
+
+async def test_when_the_sound_of_an_open_segment_was_captured_is_asked_of_its_run(archive: Archive) -> None:
+    camera = clapping(4)
+    run = await record_clapping(archive.directory, camera, segment_seconds=30)
+    ((segment, path),) = await OpenSegments(archive, FixedClock(), lambda: run).find(0, 1 << 62)
+    sounds = [sound.captured_us for one in camera.packets for sound in one.sound]
+    assert segment.sound_us == min(sound for sound in sounds if sound >= segment.start_us)
+    assert segment.sound_us != read_fragments(path).sounds[0].times_us[0], "the file knows it to half a packet"
+    archive.unclosed.add(path)
+    ((left, _),) = await OpenSegments(archive, FixedClock(), lambda: None).find(0, 1 << 62)
+    assert left.sound_us is None

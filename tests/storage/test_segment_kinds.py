@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.support.recording import LOGGER, US
 from videostore.media.segment import Segment
 from videostore.storage.index import Index
-from videostore.storage.segment_kinds import SegmentKind, count_of, kinds_of, runs_of
+from videostore.storage.segment_kinds import SegmentKind, count_of, first_of, kinds_of, runs_of
 
 
 async def test_kinds_are_counted_within_the_range_and_the_limit(tmp_path: Path) -> None:
@@ -24,10 +24,14 @@ async def test_kinds_are_counted_within_the_range_and_the_limit(tmp_path: Path) 
     )
     small, large = ("h264", 320, 180, "x", 1), ("h264", 640, 180, "x", 0)
     found = await kinds_of(index, US, 9 * US, 10)
-    assert sorted(found) == [SegmentKind(*small, 3), SegmentKind(*large, 1)]
-    assert await kinds_of(index, 2 * US, 4 * US, 10) == [SegmentKind(*small, 1)]
-    assert await kinds_of(index, 0, 9 * US, 2) == [SegmentKind(*small, 2)]
+    assert sorted(found) == [SegmentKind(*small, 3, "0.mp4"), SegmentKind(*large, 1, "2.mp4")]
+    assert await kinds_of(index, 2 * US, 4 * US, 10) == [SegmentKind(*small, 1, "1.mp4")]
+    assert await kinds_of(index, 0, 9 * US, 2) == [SegmentKind(*small, 2, "0.mp4")]
     assert await count_of(index, 2 * US, 6 * US) == (2, 4 * US)
+    assert await first_of(index, US, 9 * US, *small[:3]) == 2 * US
+    assert await first_of(index, US, 9 * US, *small[:3], other=True) == 4 * US
+    assert await first_of(index, 0, 9 * US, *large[:3]) is None, "it is of another program"
+    assert await first_of(index, 5 * US, 6 * US, *small[:3], other=True) is None
     assert await count_of(index, 100 * US, 200 * US) == (0, None)
     await index.close()
 

@@ -147,6 +147,8 @@ FFMPEG = {
 }
 
 STORE = {
+    "stream-clock-set-back": "The clock was set back, to {at_us:time}, which this video has passed. Ask for the rest"
+    " from that time on.",
     "web-port-taken": "Nothing can be served at {address}: another program uses this port. End it, or choose another"
     " port.",
     "web-ended": "The server of the page at {address} ended ({reason:reason}) and is started again.",

@@ -14,9 +14,10 @@ from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError
 from videostore.base.tasks import off_loop
 from videostore.clips.clip_sound import cut_sound, video_starts
-from videostore.clips.cut_commands import CutCommand, Place, VideoStarts, group_commands, join_command, mix_command
+from videostore.clips.cut_commands import CutCommand, VideoStarts, group_commands, join_command, mix_command
 from videostore.clips.edge_encoder import EdgeEncoder, Joinable, OnTag, fitted_into
 from videostore.clips.pieces import Pieces, pieces_of
+from videostore.clips.place import Place
 from videostore.clips.plan import ClipPart, Plan, groups_of
 from videostore.clips.progress import CutProgress
 from videostore.ffmpeg.encoder import Encoder
@@ -93,7 +94,13 @@ class ClipMaker:
         starts, groups, pieces, command = await off_loop(_divide, plan, join if place is None else None)
         if command is not None:
             return command
-        sound = await self._sound(plan, progress, work) if starts is not None and place is None else None
+        fit = place.fit if place is not None else None
+        if fit is not None and not fit.is_met_by(groups):
+            pieces = None
+        if place is not None:
+            sound = await off_loop(place.cut_sound, plan, work, starts is not None)
+        else:
+            sound = await self._sound(plan, progress, work) if starts is not None else None
         join = functools.partial(join, sound=sound, starts=starts)
         joinable: Joinable | None = None
         if pieces is not None:
@@ -105,11 +112,11 @@ class ClipMaker:
                 on_tag = functools.partial(early.start, functools.partial(join, (), late=True))
             run = functools.partial(self._run_edge, progress=progress)
             joinable = await self._edges.encode(pieces, work, run, starts, on_tag)
-        if place is not None:
-            joinable = fitted_into(joinable, place, plan.parts[0].first_us, sounds=starts is not None)
+        if place is not None and fit is None:
+            joinable = fitted_into(joinable, place, plan.parts[0].first_us)
         if joinable is None:
             progress.decoded = [plan.parts]
-            commands, listed = await off_loop(group_commands, groups, work, starts)
+            commands, listed = await off_loop(group_commands, groups, work, starts, fit)
             joinable, join = Joinable(listed), functools.partial(join, stop_us=None, opens_us=None)
             for command in commands:
                 await off_loop(command.write_files)

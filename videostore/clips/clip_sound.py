@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -22,9 +23,13 @@ from videostore.media.clip_times import ClipStretch
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragmented_file import FragmentedFile, NotOursError
 from videostore.media.gapless_sound import FARTHEST_OFF
+from videostore.media.segment import Segment
 from videostore.media.silence import codec_of, nominal_length, silence
 from videostore.media.sound_file import SoundFile
-from videostore.media.sound_track import SoundStretch, packet_length
+from videostore.media.sound_track import SoundStretch, packet_length, shifted
+
+_SILENT_AT_ONCE = 10_000
+"""Packets that are written at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,18 @@ class SoundFormat:
 
     entry: bytes
     rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class SoundingFile:
+    """A segment with sound."""
+
+    path: Path
+    run_us: int | None
+    start_us: int
+    """Where it begins."""
+    format: SoundFormat
+    stretches: Sequence[SoundStretch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +70,20 @@ def cut_sound(plan: Plan, directory: Path) -> CutSound:
     Raises:
         OSError: a file cannot be read or written.
     """
-    writers: dict[SoundFormat, _Writer] = {}
+    writers: dict[SoundFormat, SoundWriter] = {}
     stretches = list(part_stretches(plan.parts))
     length_us = stretches[-1].end_position_us
     of_run: dict[int | None, list[ClipStretch]] = {}  # the clock is not set back within a run
-    for part, one in zip(plan.parts, stretches, strict=True):
-        of_run.setdefault(part.segment.run_us, []).append(one)
+    for part, shown in zip(plan.parts, stretches, strict=True):
+        of_run.setdefault(part.segment.run_us, []).append(shown)
     try:
-        for path, run_us, content in _sounding(plan):
-            assert content.sound is not None
-            format = SoundFormat(content.sound.entry, content.sound.timescale)
-            if format not in writers:
-                made = _Writer(directory / f"sound{len(writers)}.mp4", format, content.sounds, length_us)
-                writers[format] = made
-            with path.open("rb") as file:
-                for stretch in content.sounds:
-                    writers[format].add(file, stretch, of_run[run_us])
+        for one in sounding(plan):
+            if one.format not in writers:
+                made, samples = directory / f"sound{len(writers)}.mp4", samples_of(one.format, one.stretches)
+                writers[one.format] = SoundWriter(made, one.format, samples, length_us=length_us)
+            with one.path.open("rb") as file:
+                for stretch in one.stretches:
+                    writers[one.format].add(file, stretch, of_run[one.run_us])
         return CutSound([writer.path for writer in writers.values() if writer.has_sound], length_us)
     finally:
         for writer in writers.values():
@@ -94,13 +109,23 @@ def video_starts(plan: Plan) -> dict[Path, int] | None:
     return starts if late else None
 
 
-def _sounding(plan: Plan) -> Iterator[tuple[Path, int | None, FragmentedFile]]:
-    """The files with sound and their runs, in their order."""
+def sounding(plan: Plan) -> Iterator[SoundingFile]:
+    """The files with sound, in their order. What is after the parts may hold sound that is heard with them."""
     sounds = _Sounds()
     for part in chain(plan.parts, _behind(plan)):
-        content = sounds.read(part) if sounds.may_be_in(part.segment.run_us) else None
-        if content is not None:
-            yield part.path, part.segment.run_us, content
+        run_us = part.segment.run_us
+        content = sounds.read(part) if sounds.may_be_in(run_us) else None
+        if content is not None and content.sound is not None:
+            format = SoundFormat(content.sound.entry, content.sound.timescale)
+            yield SoundingFile(part.path, run_us, part.segment.start_us, format, _dated(content, part.segment))
+
+
+def _dated(content: FragmentedFile, segment: Segment) -> list[SoundStretch]:
+    """The sound of a file, at the times that are known best."""
+    sounds = content.sounds
+    if content.sound is None or content.sound.placed or segment.sound_us is None or not sounds:
+        return sounds
+    return [shifted(one, segment.sound_us - sounds[0].times_us[0]) for one in sounds]
 
 
 class _Sounds:
@@ -128,24 +153,38 @@ def _behind(plan: Plan) -> list[ClipPart]:
     if last.run_us is None:
         return []
     for segment, path in plan.found:
-        if segment.run_us == last.run_us and segment.start_us >= last.end_us:
+        if segment.run_us == last.run_us and segment.start_us > last.start_us:  # where the last one ends is a guess
             return [ClipPart(segment, path, segment.end_us, segment.start_us)]
     return []
 
 
-class _Writer:
+def samples_of(format: SoundFormat, stretches: Sequence[SoundStretch]) -> int:
+    """How many samples each packet has."""
+    return nominal_length(codec_of(format.entry), packet_length(stretches) * format.rate / US_PER_SECOND)
+
+
+class SoundWriter:
     """Puts packets of one format behind one another."""
 
-    def __init__(self, path: Path, format: SoundFormat, sounds: Sequence[SoundStretch], length_us: int) -> None:
+    def __init__(
+        self, path: Path, format: SoundFormat, samples: int, *, length_us: int | None, before: int = 0
+    ) -> None:
+        """`before` is how many packets are before the file, in a stream of which it is a part. `length_us` is that of
+        the whole clip; None if more follows.
+        """
         self.path = path
-        measured = packet_length(sounds) * format.rate / US_PER_SECOND
-        self._samples = nominal_length(codec_of(format.entry), measured)
-        self._silence = silence(format.entry, format.rate, self._samples)
-        self._packet_us = self._samples * US_PER_SECOND / format.rate
+        self._silence = silence(format.entry, format.rate, samples)
+        self.packet_us = samples * US_PER_SECOND / format.rate
+        self._before = before
         self._length_us = length_us
-        self._most = int(length_us // self._packet_us)
-        self._file = SoundFile(path, format.entry, format.rate, self._samples)
+        self._most = None if length_us is None else int(length_us // self.packet_us)
+        self._file = SoundFile(path, format.entry, format.rate, samples)
         self.has_sound = False
+
+    @property
+    def count(self) -> int:
+        """How many packets there are, with those before the file."""
+        return self._before + self._file.count
 
     def add(self, file: BinaryIO, stretch: SoundStretch, stretches: Sequence[ClipStretch]) -> None:
         """Add those packets of a stretch that are heard in the clip."""
@@ -154,12 +193,12 @@ class _Writer:
         for time_us, size in zip(stretch.times_us, stretch.sizes, strict=True):
             position_us = self._position(time_us, stretches)
             if position_us is not None:
-                off = position_us / self._packet_us - self._file.count - len(taken)
+                off = position_us / self.packet_us - self.count - len(taken)
                 if off >= FARTHEST_OFF and self._silence is not None:
                     self._copy(file, begin, taken)
-                    self._fill(self._silence, round(off))
+                    self._fill(round(off))
                     off -= round(off)
-                if abs(off) >= FARTHEST_OFF or self._file.count + len(taken) >= self._most:
+                if abs(off) >= FARTHEST_OFF or self._room < len(taken) + 1:
                     position_us = None
             if position_us is None:
                 self._copy(file, begin, taken)
@@ -169,26 +208,39 @@ class _Writer:
             at += size
         self._copy(file, begin, taken)
 
+    def fill_up_to(self, position_us: float) -> None:
+        """Add silence, if there is nothing up to a place in the clip."""
+        self._fill(int(position_us / self.packet_us) - self.count)
+
     def close(self) -> None:
+        """Complete the file."""
         self._file.close()
+
+    @property
+    def _room(self) -> int:
+        """How many packets the clip has room for."""
+        return sys.maxsize if self._most is None else self._most - self.count
 
     def _position(self, time_us: int, stretches: Sequence[ClipStretch]) -> float | None:
         """Where a packet begins in the clip; None if its middle is not in it; at the end of the clip if none of it is,
         since sound that is a little too early has room for one more.
         """
-        middle_us = time_us + self._packet_us / 2
+        middle_us = time_us + self.packet_us / 2
         after = bisect.bisect_right(stretches, middle_us, key=lambda one: one.from_us)
         if after == 0:
             return None
         one = stretches[after - 1]
-        last = one.end_position_us >= self._length_us
+        last = self._length_us is not None and one.end_position_us >= self._length_us
         if (time_us if last else middle_us) >= one.to_us:
             return None
         return one.position_us + time_us - one.from_us
 
-    def _fill(self, packet: bytes, count: int) -> None:
-        count = min(count, self._most - self._file.count)
-        self._file.add(packet * count, [len(packet)] * count)
+    def _fill(self, count: int) -> None:
+        count = min(count, self._room)
+        if count > 0 and self._silence is not None:
+            for begin in range(0, count, _SILENT_AT_ONCE):
+                some = min(_SILENT_AT_ONCE, count - begin)
+                self._file.add(self._silence * some, [len(self._silence)] * some)
 
     def _copy(self, file: BinaryIO, begin: int, sizes: list[int]) -> None:
         """Write the packets that were taken, and forget them."""

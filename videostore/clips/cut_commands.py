@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import ffmpeg
 from videostore.base.constants import FASTSTART_BYTES, US_PER_SECOND
 from videostore.base.time_format import format_seconds
 from videostore.clips.pieces import Edge
+from videostore.clips.place import Fit, Place
 from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, first_picture_bytes
 from videostore.clips.time_tags import plan_stretches, plan_tags
 from videostore.ffmpeg.concat_list import CONCAT_INPUT, LATE_CONCAT_INPUT, ListedFile, concat_list
@@ -72,22 +72,6 @@ VideoStarts = Mapping[Path, int] | None
 
 HEVC_IN_BAND = "hev1"
 """The tag of H.265 whose parameter sets may be in the video."""
-
-
-@dataclass(slots=True)
-class Place:
-    """Where the clip of a plan lies in a longer stream, of which it is a part. It is changed for each part."""
-
-    position_us: int = 0
-    """From the start of the stream."""
-    first: bool = True
-    """Whether the stream begins with it."""
-    more: bool = True
-    """Whether other parts follow."""
-    silent: bool = False
-    """Whether sound is left out. A stream of several parts has none."""
-    tag: str | None = None
-    """How the video is tagged in the stream, which its first part decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +157,8 @@ def join_command(
     command = _Command(work, starts)
     begin_us = 0 if place is None else _STREAM_BEGIN_US + place.position_us
     reading = {"itsoffset": format_seconds(begin_us)} if begin_us else {}
-    if stop_us is not None:
-        reading["t"] = format_seconds(begin_us + stop_us)
-    video = command.concat_input(None if late else "list.txt", pieces, **reading).video
+    until = {} if stop_us is None else {"t": format_seconds(begin_us + stop_us)}
+    video = command.concat_input(None if late else "list.txt", pieces, **reading, **until).video
     times = plan_tags(plan, recorder, goes_on=place is not None and place.more)
     # The name may end in a backslash, as the comment may, and only one of them can be the last line of the file.
     options["metadata"] = f"{TITLE}={times.pop(TITLE)}"
@@ -183,7 +166,9 @@ def join_command(
     # The tags have no video, but ffmpeg-python includes only inputs that are mapped.
     streams = [video, ffmpeg.input(str(tags), **_TAGS_INPUT)["v?"]]
     if sound is not None:
-        streams.append(ffmpeg.input(str(sound.absolute()), **OWN_CLIP).audio)
+        if place is not None:
+            reading = {"itsoffset": format_seconds(_STREAM_BEGIN_US + place.sound_begin_us)}
+        streams.append(ffmpeg.input(str(sound.absolute()), **OWN_CLIP, **reading).audio)
     return command.writing(ffmpeg.output(*streams, output, **options))
 
 
@@ -232,32 +217,37 @@ def edge_command(
 
 
 def group_commands(
-    groups: Sequence[Sequence[ClipPart]], work: Path, starts: VideoStarts = None
+    groups: Sequence[Sequence[ClipPart]], work: Path, starts: VideoStarts = None, fit: Fit | None = None
 ) -> tuple[list[CutCommand], list[ListedFile]]:
-    """The commands that re-encode each group to the largest frame size, with the pixel shape of that, and what they
-    write.
+    """The commands that re-encode each group to the largest frame size, with the pixel shape of that, or to `fit`, and
+    what they write.
 
     Each group by itself: ffmpeg's filter that joins them guesses how long the last frame of each is shown.
 
     Raises:
         RequestError: the path of a segment cannot be written in a list.
     """
-    largest = max((part for group in groups for part in group), key=lambda one: one.segment.width * one.segment.height)
-    width, height = (side + side % 2 for side in (largest.segment.width, largest.segment.height))
-    pixel_shape = largest.look.pixel_shape if largest.look else Fraction(1)
+    fit = fit or _largest(groups)
+    width, height = fit.width, fit.height
     commands, listed = [], []
     for number, group in enumerate(groups):
         command = _Command(work, starts)
         encoded = command.work / f"group{number}.mp4"
         video = command.exact_video(f"list{number}.txt", group)
         large = min(group[0].segment.width, group[0].segment.height) > 2
-        video = fitted(video, width, height, pixel_shape, may_have_fields=large)
+        video = fitted(video, width, height, fit.pixel_shape, may_have_fields=large)
         limits = _bounded(group, width * height)
         output = video.output(str(encoded), f="mp4", **REENCODED, **EXACT_TIMES, **limits)
         commands.append(command.writing(output))
         length_us = sum(part.length_us for part in group) - group[0].skip_us
         listed.append(ListedFile(encoded, length_us))
     return commands, listed
+
+
+def _largest(groups: Sequence[Sequence[ClipPart]]) -> Fit:
+    parts = (part for group in groups for part in group)
+    one = max(parts, key=lambda part: part.segment.width * part.segment.height)
+    return Fit.of_size(one.segment.width, one.segment.height, one.look)
 
 
 class _Command:

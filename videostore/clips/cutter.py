@@ -14,8 +14,9 @@ from videostore.base.errors import FFmpegError, RequestError
 from videostore.base.ranges import Range
 from videostore.base.tasks import end_task, run_in_thread, wait_a_moment
 from videostore.clips.clip_maker import ClipMaker, ClipOrder
-from videostore.clips.cut_commands import CutCommand, Place
+from videostore.clips.cut_commands import CutCommand
 from videostore.clips.output_path import remove_written, written_bytes
+from videostore.clips.place import Place
 from videostore.clips.plan import Plan
 from videostore.clips.planner import ClipPlanner, FindOpenSegments
 from videostore.clips.progress import CutProgress, OnProgress

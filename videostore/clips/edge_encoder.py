@@ -11,9 +11,10 @@ from pathlib import Path
 
 from videostore.base.errors import FFmpegError
 from videostore.clips.compact_list import CompactList
-from videostore.clips.cut_commands import CutCommand, Place, VideoStarts, edge_command
+from videostore.clips.cut_commands import CutCommand, VideoStarts, edge_command
 from videostore.clips.edge_variants import Variant, variants
 from videostore.clips.pieces import Pieces
+from videostore.clips.place import Place
 from videostore.ffmpeg.concat_list import ListedFile
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.decoder_setup import DecoderSetup, NoSetupError, read_setup
@@ -39,14 +40,12 @@ class Joinable:
     """How the video is tagged in the clip; None for the usual."""
 
 
-def fitted_into(joinable: Joinable | None, place: Place, first_us: int, *, sounds: bool) -> Joinable:
+def fitted_into(joinable: Joinable | None, place: Place, first_us: int) -> Joinable:
     """Pieces of a part of a stream that begins at `first_us`, as they fit into the stream.
 
     Raises:
-        FFmpegError: they do not, all of the part would have to be re-encoded, or it `sounds`, as the stream cannot.
+        FFmpegError: they do not, or all of the part would have to be re-encoded.
     """
-    if sounds and not place.silent:
-        raise FFmpegError("stream-format-changed", at_us=first_us)
     if joinable is not None and place.first:
         place.tag = joinable.tag
     if joinable is None or joinable.tag not in (None, place.tag):

@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from videostore.base.errors import FFmpegError
+from videostore.base.constants import US_PER_SECOND
+from videostore.base.errors import FFmpegError, VideoStoreError
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop, run_in_thread
+from videostore.clips.place import Fit
 from videostore.clips.plan import ClipPart, Plan, groups_of
 from videostore.clips.planner import ClipPlanner
 from videostore.clips.segment_links import SegmentLinks
@@ -28,6 +30,9 @@ FIRST_SEGMENTS = 2
 also where frames are checked."""
 MOST_SEGMENTS = 64
 """Half an hour. Each window doubles up to this: the plan of one takes little memory, and its pause nobody sees."""
+
+_LAST_FRAME_US = US_PER_SECOND
+"""How long the last frame of a run lasts is a guess, and at most this."""
 
 Found = Sequence[tuple[Segment, Path]]
 
@@ -60,6 +65,13 @@ class Windows:
         self._at_us = asked.from_us
         self._anchor: tuple[Segment, int] | None = None
         """The last segment that is in the clip, and where its start is there."""
+        self.passed = 0
+        """How many windows with frames were gone through."""
+        self.fit: Fit | None = None
+        """What several formats are re-encoded to; None if there is to be one."""
+
+        self._runs: set[int] = set()
+        """Those that were seen being written."""
 
     @property
     def at_us(self) -> int:
@@ -69,7 +81,7 @@ class Windows:
     @property
     def found_any(self) -> bool:
         """Whether a window had frames."""
-        return self._anchor is not None
+        return self.passed > 0
 
     @contextlib.asynccontextmanager
     async def next(self, to_us: int) -> AsyncIterator[Window]:
@@ -114,6 +126,19 @@ class Windows:
                 return found[: at + 1], found[at][0]
             limit *= 4
 
+    def check_clock(self, opened: Sequence[Segment], known: Sequence[Segment]) -> None:
+        """Check that no run that was not seen before begins at a time that was gone through, or before the end of
+        another one that is `known`.
+
+        Raises:
+            VideoStoreError: one has: the clock was set back.
+        """
+        for run_us in {one.run_us for one in opened if one.run_us is not None} - self._runs:
+            ended_us = max((one.end_us for one in known if one.run_us != run_us), default=0)
+            if self.found_any and run_us < max(self._at_us, ended_us - _LAST_FRAME_US):
+                raise VideoStoreError("stream-clock-set-back", at_us=run_us)
+            self._runs.add(run_us)
+
     def is_done(self, segment: Segment) -> bool:
         """Whether a segment was gone through to its end."""
         return self._done is not None and segment.start_us <= self._done.start_us
@@ -124,8 +149,11 @@ class Windows:
         await off_loop(_check_present, found, plan)
         if not plan.parts:
             return plan
-        if len(groups_of(plan.parts)) > 1:
-            raise FFmpegError("stream-format-changed", at_us=groups_of(plan.parts)[1][0].first_us)
+        groups = groups_of(plan.parts)
+        if self.fit is None and len(groups) > 1:
+            raise FFmpegError("stream-format-changed", at_us=groups[1][0].first_us)
+        if self.fit is not None and not self.fit.is_met_by(groups):
+            plan = self.fit.reencoded(plan)
         first = plan.parts[0]
         if self._anchor is not None and first.was_read and self._inside is None:
             # What it needs to be decoded is in the window before, as in a clip of both.
@@ -152,6 +180,7 @@ class Windows:
             for one in list(plan.parts)[:-1]:
                 position_us += one.length_us
             self._anchor = last.segment, position_us
+            self.passed += 1
         self._inside = None
         if border is not None:
             passed = [one for one, _ in found if one.start_us < border.start_us]

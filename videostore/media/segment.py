@@ -75,6 +75,8 @@ class Segment:
     """What of it came damaged, by the marks of its frames, in order; the first may begin before it."""
     until_next_us: int | None = dataclasses.field(default=None, compare=False)
     """From its first frame to that of the next segment, as its header says, for other programs; None if unknown."""
+    sound_us: int | None = dataclasses.field(default=None, compare=False)
+    """When its first sound was captured, as its run knows it while it is written; None if unknown."""
 
     @property
     def duration_us(self) -> int:

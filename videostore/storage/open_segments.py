@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -18,6 +19,7 @@ from videostore.media.marked_frames import read_damage
 from videostore.media.segment import Segment, describe_fragments
 from videostore.media.segment_names import parse_open_name
 from videostore.storage.archive import Archive
+from videostore.storage.segment_files import first_sound_us
 from videostore.storage.succession import joins
 from videostore.storage.timeline import Timeline
 
@@ -185,12 +187,15 @@ def _read_newest(run: OpenRun | None, others: list[Path]) -> int | None:
 
 def _read(run: OpenRun | None, unclosed: list[Path], from_us: int, to_us: int) -> list[OpenContent]:
     found = []
-    for path in dict.fromkeys([*(run.open_paths() if run else []), *unclosed]):
+    running = run.open_paths() if run else []
+    for path in dict.fromkeys([*running, *unclosed]):
         try:
             name = parse_open_name(path.name)
             content = read_fragments(path)
             number = name[1] if name else None
             segment = describe_fragments(path.name, content, number, read_damage(path, content))
+            if run is not None and path in running and (sound_us := first_sound_us(content, run)) is not None:
+                segment = replace(segment, sound_us=sound_us)
         except (NotOursError, OSError):
             continue
         if segment.start_us < to_us and segment.end_us > from_us:

@@ -123,13 +123,20 @@ def _place_sound(path: Path, run: NextTimes) -> None:
     """Write when the sound was captured, if that is known."""
     with contextlib.suppress(NotOursError, OSError, *DAMAGE):
         content = read_fragments(path)
-        first = next((one for one in content.fragments if one.sounds), None)
-        sounding_us = run.next_sound_us(content.decoded_from_us - _ROUNDING_US)
-        if content.sound is None or first is None or sounding_us is None:
-            return
-        from_us = first.decoded_us[0] if first.decoded_us else first.times_us[0]
-        if from_us - _ROUNDING_US <= sounding_us < from_us + _SOUND_WITHIN_US:
+        sounding_us = first_sound_us(content, run)
+        if content.sound is not None and sounding_us is not None:
+            first = next(one for one in content.fragments if one.sounds)
             place_sound(path, content.sound, max(0, sounding_us - first.sounds[0].times_us[0]))
+
+
+def first_sound_us(content: FragmentedFile, run: NextTimes) -> int | None:
+    """When the first sound of a segment was captured, of which the file does not tell it; None if it is not known."""
+    first = next((one for one in content.fragments if one.sounds), None)
+    sounding_us = run.next_sound_us(content.decoded_from_us - _ROUNDING_US)
+    if content.sound is None or content.sound.placed or first is None or sounding_us is None:
+        return None
+    from_us = first.decoded_us[0] if first.decoded_us else first.times_us[0]
+    return sounding_us if from_us - _ROUNDING_US <= sounding_us < from_us + _SOUND_WITHIN_US else None
 
 
 def _other_name(path: Path) -> Path | None:

@@ -157,7 +157,7 @@ class Delivery:
 
     async def codecs(self, asked: Range) -> set[str]:
         """The codecs of what is stored of a range, or of its beginning if it is very long."""
-        return await self._long.codecs(asked)
+        return await self._long.formats.codecs(asked)
 
     async def video(self, asked: Range, container: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
         """Yield a clip block by block: an `mp4` when it is made, an `fmp4` while it is made, from its beginning on.
@@ -176,9 +176,10 @@ class Delivery:
 
     async def _fragments(self, asked: Range, *, follow: bool) -> AsyncGenerator[bytes, None]:
         begun = False
-        if follow or await self._long.can_begin_early(asked):
+        format = None if follow else await self._long.formats.find(asked)
+        if follow or format is not None:
             try:
-                async with contextlib.aclosing(self._long.blocks(asked, follow=follow)) as blocks:
+                async with contextlib.aclosing(self._long.blocks(asked, format, follow=follow)) as blocks:
                     async for block in blocks:
                         begun = begun or bool(block)
                         yield block

@@ -1,0 +1,88 @@
+"""A place: where the clip of a plan lies in a longer stream, of which it is a part, and what the stream has one of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+from videostore.base.errors import FFmpegError
+from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, first_picture_bytes
+from videostore.clips.stream_sound import SoundSoFar, StreamSound, cut_window
+from videostore.media.look import Look
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What all of a stream gets whose recording changes its format: the frame size and the shape of a pixel."""
+
+    width: int
+    height: int
+    pixel_shape: Fraction = Fraction(1)
+    copied: tuple[str, bool, Look] | None = None
+    """Codec, whether they are of this module, and look of the segments of that size which are copied as they are; None
+    if all are re-encoded."""
+
+    @classmethod
+    def of_size(cls, width: int, height: int, look: Look | None, copied: tuple[str, bool, Look] | None = None) -> Fit:
+        """That of segments of a size, which is made even."""
+        shape = look.pixel_shape if look is not None else Fraction(1)
+        return cls(width + width % 2, height + height % 2, shape, copied)
+
+    def is_met_by(self, groups: Sequence[Sequence[ClipPart]]) -> bool:
+        """Whether these can be copied into the stream."""
+        if len(groups) != 1 or self.copied is None:
+            return False
+        codec, ours, look = self.copied
+        one = groups[0][0].segment
+        same = (one.codec, one.run_us is not None, one.width, one.height) == (codec, ours, self.width, self.height)
+        return same and all(part.look in (None, look) for part in groups[0])
+
+    def reencoded(self, plan: Plan) -> Plan:
+        """A plan that is re-encoded, whether its parts differ or not."""
+        most_bytes = plan.estimated_bytes * REENCODED_FACTOR + first_picture_bytes(self.width * self.height)
+        return replace(plan, reencoded=True, output_bytes=most_bytes)
+
+
+@dataclass(slots=True)
+class Place:
+    """Where the clip of a plan lies in a longer stream, of which it is a part. It is changed for each part."""
+
+    position_us: int = 0
+    """From the start of the stream."""
+    first: bool = True
+    """Whether the stream begins with it."""
+    more: bool = True
+    """Whether other parts follow."""
+    tag: str | None = None
+    """How the video is tagged in the stream, which its first part decides."""
+    fit: Fit | None = None
+    """What parts are re-encoded to that have another format; None if none has."""
+    sound: StreamSound | None = None
+    """What sound the stream has, which its header tells; None without."""
+    sound_begin_us: int = 0
+    """Where the sound of the part begins in the stream, once it is cut."""
+    _so_far: SoundSoFar = field(default_factory=SoundSoFar)
+    _after: SoundSoFar = field(default_factory=SoundSoFar)
+
+    def cut_sound(self, plan: Plan, work: Path, sounds: bool) -> Path | None:
+        """Write the sound of a plan that lies here, which has its place in the stream. None if the stream has none.
+        Blocking.
+
+        Raises:
+            FFmpegError: the recording `sounds` and the stream cannot, or it has another format of sound.
+            OSError: a file cannot be read or written.
+        """
+        if self.sound is None:
+            if sounds:
+                raise FFmpegError("stream-format-changed", at_us=plan.parts[0].first_us)
+            return None
+        made = cut_window(self.sound, self._so_far, plan, work / "sound.mp4", self.position_us, more=self.more)
+        self._after, self.sound_begin_us = made.after, made.begin_us
+        return made.path
+
+    def pass_on(self) -> None:
+        """The part is in the stream: the next one follows."""
+        self.first = False
+        self._so_far = self._after

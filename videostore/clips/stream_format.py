@@ -1,0 +1,124 @@
+"""The format of a long stream: what it has one of from its first byte on, told from the index and a few files."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop
+from videostore.clips.clip_sound import SoundFormat
+from videostore.clips.place import Fit
+from videostore.clips.planner import FindOpenSegments
+from videostore.clips.stream_sound import StreamSound
+from videostore.clips.windows import FIRST_SEGMENTS
+from videostore.media.fmp4 import read_ends, read_fragments
+from videostore.media.fragmented_file import NotOursError
+from videostore.media.look import Look
+from videostore.media.segment import Segment
+from videostore.media.silence import codec_of
+from videostore.storage.archive import Archive
+from videostore.storage.segment_kinds import SegmentKind, kinds_of, runs_of
+
+_COMPARED_SEGMENTS = 5000
+"""42 hours. To compare more before the first byte would take long."""
+_COMPARED_RUNS = 100
+"""A file of each is opened to look for sound, which all segments of a run have or none: a tenth of a second. Of more
+runs, the first and the last are compared, because sound is mostly switched on or off once."""
+_COMPARED_KINDS = 30
+_ENCODED_COLOURS = (6, 6, 6, False)
+"""Those of all that is re-encoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFormat:
+    """What a stream has one of."""
+
+    sound: StreamSound | None = None
+    fit: Fit | None = None
+    """What is re-encoded to; None if nothing has to be."""
+
+    def copies(self, segment: Segment) -> bool:
+        """Whether a segment is copied into the stream, as far as the index tells."""
+        if self.fit is None or self.fit.copied is None:
+            return self.fit is None
+        one = (segment.codec, segment.run_us is not None, segment.width, segment.height)
+        return one == (*self.fit.copied[:2], self.fit.width, self.fit.height)
+
+
+class StreamFormats:
+    """Finds the formats of streams of one archive."""
+
+    def __init__(self, archive: Archive, opened: FindOpenSegments) -> None:
+        self._archive = archive
+        self._opened = opened
+
+    async def codecs(self, asked: Range) -> set[str]:
+        """The codecs of what is stored of a range, or of its beginning if it is very long."""
+        return {one.codec for one in await self._kinds(asked)}
+
+    async def find(self, asked: Range, *, follow: bool = False) -> StreamFormat | None:
+        """The format of the stream of a range; None if it is planned whole, because it is short, or because its sound
+        has several formats, which are then mixed. Who follows it has the first of them.
+
+        Where another format shows only in what is not compared, the stream has no place for it.
+        """
+        kinds = await self._kinds(asked)
+        if len(kinds) > _COMPARED_KINDS and not follow:
+            return None
+        looks = [await off_loop(_look, self._archive.directory / one.file_name) for one in kinds[:_COMPARED_KINDS]]
+        fit = _fit_of(list(zip(kinds, looks, strict=False)))
+        if not follow and fit is None and sum(one.segments for one in kinds) <= FIRST_SEGMENTS:
+            return None
+        compared = self._archive.index, asked.from_us, asked.to_us, _COMPARED_SEGMENTS
+        paths = [self._archive.directory / name for name in await runs_of(*compared)]
+        if len(paths) > _COMPARED_RUNS:
+            paths = paths[: _COMPARED_RUNS // 2] + paths[-_COMPARED_RUNS // 2 :]
+        paths += [path for _, path in await self._opened(asked.from_us, asked.to_us)]
+        sounds = await off_loop(_sounds, paths)
+        if len(sounds) > 1 and not follow:
+            return None
+        return StreamFormat(next(iter(sounds.values()), None), fit)
+
+    async def _kinds(self, asked: Range) -> list[SegmentKind]:
+        kinds = await kinds_of(self._archive.index, asked.from_us, asked.to_us, _COMPARED_SEGMENTS)
+        for one, path in await self._opened(asked.from_us, asked.to_us):
+            shown = (one.codec, one.width, one.height, one.setup)
+            kinds.append(SegmentKind(*shown, int(one.run_us is not None), 1, path.name))
+        return kinds
+
+
+def _fit_of(kinds: Sequence[tuple[SegmentKind, Look]]) -> Fit | None:
+    """The size that all of a stream gets which has these kinds: the largest. None if they are one."""
+    # H.264 may change its parameter sets within a stream: they are repeated in it. Those of other codecs must be equal.
+    formats = {(one[:3], one.ours, look, None if one.codec == "h264" else one.setup) for one, look in kinds}
+    if len(formats) <= 1:
+        return None
+    largest, look = max(kinds, key=lambda one: (one[0].width * one[0].height, one[0].segments))
+    even = largest.width % 2 == largest.height % 2 == 0
+    copied = even and largest.codec == "h264" and largest.ours and look.colours in (None, _ENCODED_COLOURS)
+    return Fit.of_size(largest.width, largest.height, look, (largest.codec, True, look) if copied else None)
+
+
+def _look(path: Path) -> Look:
+    """Blocking."""
+    with contextlib.suppress(NotOursError, OSError):  # the plan tells what cannot be read
+        return read_ends(path).look
+    return Look()
+
+
+def _sounds(paths: Sequence[Path]) -> dict[SoundFormat, StreamSound]:
+    """The formats of the sound in files, in their order. Blocking."""
+    found: dict[SoundFormat, StreamSound] = {}
+    for path in paths:
+        with contextlib.suppress(NotOursError, OSError):  # the plan tells what cannot be read
+            sound = read_ends(path).sound
+            if sound is None or not codec_of(sound.entry):
+                continue
+            format = SoundFormat(sound.entry, sound.timescale)
+            if format not in found:
+                stretches = read_fragments(path).sounds
+                found[format] = StreamSound.of(format, stretches)
+    return found
