@@ -21,8 +21,6 @@ from videostore.storage.archive import Archive
 from videostore.storage.reconciler import Reconciler
 from videostore.storage.segment_files import close_segment
 
-CAMERA = clapping(12)
-
 
 async def clips(directory: Path, *cameras: Clapping) -> AsyncIterator[ClipCutter]:
     for camera in cameras:
@@ -66,7 +64,7 @@ async def windows(cutter: ClipCutter, directory: Path, work: Path, borders: list
 @pytest.mark.parametrize("seed", range(4))
 async def test_however_it_is_divided_each_packet_comes_once(tmp_path: Path, seed: int) -> None:
     dice, storage = random.Random(seed), tmp_path / "storage"
-    camera = (CAMERA, clapping(12, rate=48000, gop_s=2, b_frames=2))[seed % 2]
+    camera = clapping(12, rate=48000, gop_s=2, b_frames=2) if seed % 2 else clapping(12)
     frames = sorted(one.captured_us for one in camera.packets)
     async for cutter in clips(storage, camera):
         borders = [frames[0], *sorted(dice.sample(frames[3:-3], 6)), frames[-1]]
@@ -81,11 +79,12 @@ async def test_however_it_is_divided_each_packet_comes_once(tmp_path: Path, seed
 
 
 async def test_a_window_without_sound_is_silent_and_the_next_one_is_in_its_place(tmp_path: Path) -> None:
-    silent = CAMERA.silent().moved(20 * US)
-    async for cutter in clips(tmp_path / "storage", CAMERA, silent, CAMERA.moved(40 * US)):
+    camera = clapping(12)
+    silent = camera.silent().moved(20 * US)
+    async for cutter in clips(tmp_path / "storage", camera, silent, camera.moved(40 * US)):
         borders = [START_US, *(START_US + s * US for s in (15, 35)), START_US + 52 * US]
         packets, begins = await windows(cutter, tmp_path / "storage", tmp_path, borders)
-        packet_s = CAMERA.sound_us / US
+        packet_s = camera.sound_us / US
         assert begins[1] / US == pytest.approx(12, abs=2 * packet_s)
         assert 24 - 1 - 2 * packet_s <= begins[2] / US <= 24 + packet_s, "late sound would have a place"
         assert len(packets) * packet_s == pytest.approx(36, abs=2 * packet_s)

@@ -18,9 +18,9 @@ from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
 from videostore.clips.cutter import ClipCutter
+from videostore.clips.long_format import LongFormat, LongFormats
 from videostore.clips.place import Place
 from videostore.clips.planner import FindOpenSegments
-from videostore.clips.stream_format import StreamFormat, StreamFormats
 from videostore.clips.turns import Turns
 from videostore.clips.windows import Windows
 from videostore.media.fmp4 import read_fragments
@@ -52,13 +52,13 @@ class LongStream:
         self._clips = clips
         self._archive = archive
         self._opened = opened
-        self.formats = StreamFormats(archive, opened)
+        self.formats = LongFormats(archive, opened)
         self._clock = clock
         self.turns = turns
         """Those of all videos that are sent, whether they are long or not."""
 
     async def blocks(
-        self, asked: Range, format: StreamFormat | None = None, *, follow: bool = False
+        self, asked: Range, format: LongFormat | None = None, *, follow: bool = False
     ) -> AsyncGenerator[bytes, None]:
         """Yield the clip in a format, block by block as they are taken. To follow, `asked` may end at any time in the
         future, and the format is found when there is something.
@@ -114,7 +114,7 @@ class LongStream:
             if left < stored:  # it may be missing from the clip
                 raise FFmpegError("clip-incomplete")
 
-    async def _next_end(self, windows: Windows, asked: Range, format: StreamFormat | None) -> int:
+    async def _next_end(self, windows: Windows, asked: Range, format: LongFormat | None) -> int:
         """Where the next window ends at the latest: where the format changes, and where it is re-encoded, soon."""
         if format is None or format.fit is None:
             return asked.to_us

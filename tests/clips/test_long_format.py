@@ -7,13 +7,13 @@ import pytest
 from tests.support.clapping import clapping, record_clapping
 from tests.support.recording import H265, SIZE, SMALL, START_US, US, Stores, capture_times, record, take_over
 from videostore.base.ranges import Range
-from videostore.clips.stream_format import StreamFormat, StreamFormats
+from videostore.clips.long_format import LongFormat, LongFormats
 from videostore.store.store import VideoStore
 
 ALL = Range(START_US, START_US + 100 * US)
 
 
-def formats_of(store: VideoStore) -> StreamFormats:
+def formats_of(store: VideoStore) -> LongFormats:
     return store._delivery._long.formats
 
 
@@ -22,8 +22,8 @@ async def test_a_short_range_of_one_format_is_planned_whole_and_a_long_one_needs
     await take_over(stores.storage)
     formats = formats_of(await stores.open())
     assert await formats.find(Range(START_US, START_US + US)) is None
-    assert await formats.find(Range(START_US, START_US + US), follow=True) == StreamFormat()
-    assert await formats.find(ALL) == StreamFormat()
+    assert await formats.find(Range(START_US, START_US + US), follow=True) == LongFormat()
+    assert await formats.find(ALL) == LongFormat()
     assert await formats.codecs(ALL) == {"h264"}
 
 

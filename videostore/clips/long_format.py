@@ -33,7 +33,7 @@ _ENCODED_COLOURS = (6, 6, 6, False)
 
 
 @dataclass(frozen=True, slots=True)
-class StreamFormat:
+class LongFormat:
     """What a stream has one of."""
 
     sound: StreamSound | None = None
@@ -48,7 +48,7 @@ class StreamFormat:
         return one == (*self.fit.copied[:2], self.fit.width, self.fit.height)
 
 
-class StreamFormats:
+class LongFormats:
     """Finds the formats of streams of one archive."""
 
     def __init__(self, archive: Archive, opened: FindOpenSegments) -> None:
@@ -59,7 +59,7 @@ class StreamFormats:
         """The codecs of what is stored of a range, or of its beginning if it is very long."""
         return {one.codec for one in await self._kinds(asked)}
 
-    async def find(self, asked: Range, *, follow: bool = False) -> StreamFormat | None:
+    async def find(self, asked: Range, *, follow: bool = False) -> LongFormat | None:
         """The format of the stream of a range; None if it is planned whole, because it is short, or because its sound
         has several formats, which are then mixed. Who follows it has the first of them.
 
@@ -80,7 +80,7 @@ class StreamFormats:
         sounds = await off_loop(_sounds, paths)
         if len(sounds) > 1 and not follow:
             return None
-        return StreamFormat(next(iter(sounds.values()), None), fit)
+        return LongFormat(next(iter(sounds.values()), None), fit)
 
     async def _kinds(self, asked: Range) -> list[SegmentKind]:
         kinds = await kinds_of(self._archive.index, asked.from_us, asked.to_us, _COMPARED_SEGMENTS)
