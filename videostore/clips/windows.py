@@ -71,7 +71,7 @@ class Windows:
         """What several formats are re-encoded to; None if there is to be one."""
 
         self._runs: set[int] = set()
-        """Those that were seen being written."""
+        """Those that were gone through, or seen being written."""
 
     @property
     def at_us(self) -> int:
@@ -181,6 +181,7 @@ class Windows:
                 position_us += one.length_us
             self._anchor = last.segment, position_us
             self.passed += 1
+            self._runs |= {part.segment.run_us for part in plan.parts if part.segment.run_us is not None}
         self._inside = None
         if border is not None:
             passed = [one for one, _ in found if one.start_us < border.start_us]
