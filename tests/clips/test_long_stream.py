@@ -106,12 +106,19 @@ async def test_whatever_the_recorder_encodes_with(stores: Stores, encoder: Encod
     await assert_same(await stores.open(), START_US + 500_000, START_US + 8 * US)
 
 
-@some_combinations(gop_s=[1, 3], b_frames=[0, 3])
-async def test_a_stream_that_was_recorded_as_it_came(tmp_path: Path, binary: str, b_frames: int, gop_s: int) -> None:
+@some_combinations(gop_s=[1, 3], b_frames=[0, 3], coding=["h264", "hevc", "hevc, open GOPs"])
+async def test_a_stream_that_was_recorded_as_it_came(
+    tmp_path: Path, binary: str, gop_s: int, b_frames: int, coding: str
+) -> None:
     times = [START_US + number * FRAME_US for number in range(12 * FPS)]
     path, keyint = tmp_path / "input.mp4", gop_s * FPS
-    params = f"keyint={keyint}:min-keyint={keyint}:scenecut=0:bframes={b_frames}:b-adapt=0:b-pyramid=normal:open-gop=0"
-    await write_foreign_video(path, times, {"c:v": "libx264", "preset": "veryfast", "x264-params": params})
+    params = f"keyint={keyint}:min-keyint={keyint}:scenecut=0:bframes={b_frames}:b-adapt=0"
+    if coding == "h264":
+        options = {"c:v": "libx264", "preset": "veryfast", "x264-params": f"{params}:b-pyramid=normal:open-gop=0"}
+    else:
+        params = f"log-level=error:{params}:open-gop={int('open' in coding)}"
+        options = {"c:v": "libx265", "preset": "ultrafast", "tag:v": "hvc1", "x265-params": params}
+    await write_foreign_video(path, times, options)
     source = Tap(open_input(path, binary))
     async with store_of(source, tmp_path, binary, live=False) as store:
         await asyncio.wait_for(store.ended(), 60)

@@ -61,7 +61,7 @@ async def test_windows_follow_each_other_and_get_longer_up_to_a_bound(stores: St
     await take_over(stores.storage)
     store = await stores.open()
     found = await gone_through(store, Range(times[5], times[-1]))
-    assert [count for count, _, _ in found] == [1, 3, 7, 1] and sum(count for count, _, _ in found) == 12
+    assert [count for count, _, _ in found] == [1, 3, 8], "the last segment has no window of its own"
     assert all(position == first - times[5] for _, first, position in found)
     assert MOST_SEGMENTS >= 8 and not list((stores.storage / ".cuts").glob("*"))
 

@@ -122,7 +122,8 @@ class Windows:
                 return found, None
             found = [one for one in found if one[0].start_us <= known_us]
             at = await off_loop(_last_border, found, asked.from_us)
-            if at is not None:
+            # The last segment may have to be re-encoded, to which an open GOP needs the one before it.
+            if at is not None and found[at][0].end_us + _LAST_FRAME_US < asked.to_us:
                 return found[: at + 1], found[at][0]
             limit *= 4
 
