@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+import sys
 from fractions import Fraction
 
 from PIL import Image
@@ -49,3 +50,16 @@ def test_the_process_ends_with_its_input() -> None:
     assert done.returncode == 0
     ((jpeg, _),) = answers(io.BytesIO(done.stdout), 1)
     assert Image.open(io.BytesIO(jpeg)).width == 64
+
+
+def test_the_memory_of_the_program_that_starts_it_is_not_its_own() -> None:
+    """On Linux, `getrusage` tells a process the most memory of the one that started it."""
+    good = ShownFrames("h264", SIZE, Look(), frames(1), 64)
+    program = (
+        "import subprocess, sys; large = bytearray(b'.' * 500_000_000);"
+        "sys.exit(subprocess.run(sys.argv[1:]).returncode)"
+    )
+    command = [sys.executable, "-c", program, *decoder_command()]
+    done = subprocess.run(command, input=write_request(good), capture_output=True, timeout=60, check=True)
+    ((_, taken_kib),) = answers(io.BytesIO(done.stdout), 1)
+    assert 10_000 < taken_kib < 300_000

@@ -72,6 +72,8 @@ class Windows:
 
         self._runs: set[int] = set()
         """Those that were gone through, or seen being written."""
+        self._is_live = False
+        """Whether what it goes through is still being recorded."""
 
     @property
     def at_us(self) -> int:
@@ -102,6 +104,8 @@ class Windows:
                 while border is not None and self._anchor is None and _is_only_head(plan):
                     found, border = await self._find(asked, links)
                     plan = await self._plan(found, border, asked, work)
+                if self._is_live:
+                    self._check_runs(plan)
                 position_us = self._position_us(plan.parts[0]) if plan.parts else 0
                 yield Window(plan, position_us, last=border is None)
                 self._pass(found, border, plan, to_us)
@@ -134,11 +138,20 @@ class Windows:
         Raises:
             VideoStoreError: one has: the clock was set back.
         """
+        self._is_live = True
         for run_us in {one.run_us for one in opened if one.run_us is not None} - self._runs:
             ended_us = max((one.end_us for one in known if one.run_us != run_us), default=0)
             if self.found_any and run_us < max(self._at_us, ended_us - _LAST_FRAME_US):
                 raise VideoStoreError("stream-clock-set-back", at_us=run_us)
             self._runs.add(run_us)
+
+    def _check_runs(self, plan: Plan) -> None:
+        """The same of runs of which segments were closed before they were seen being written."""
+        segments = [part.segment for part in plan.parts]
+        for run_us in {one.run_us for one in segments if one.run_us is not None} - self._runs:
+            ended_us = max((one.end_us for one in segments if one.run_us != run_us), default=0)
+            if self.found_any and self.asked.from_us <= run_us < max(self._at_us, ended_us - _LAST_FRAME_US):
+                raise VideoStoreError("stream-clock-set-back", at_us=run_us)
 
     def is_done(self, segment: Segment) -> bool:
         """Whether a segment was gone through to its end."""
