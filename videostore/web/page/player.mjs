@@ -3,6 +3,7 @@
 import { ApiError } from "./api.mjs";
 import { canPlay } from "./codec.mjs";
 import { Playlist } from "./playlist.mjs";
+import { nextFrame, shownTime } from "./shown_frame.mjs";
 import { MINUTE_US, SECOND_US } from "./units.mjs";
 
 const BEFORE_US = MINUTE_US;
@@ -14,6 +15,7 @@ const JUMP_BEHIND_S = 6.0;
 const LONGEST_GROWING_US = 60 * MINUTE_US; // a playlist that grows is left for a shorter one after this
 const LIMIT_MS = 45_000; // what has not come by then, also on a busy machine, never comes
 const PRESENTED_MS = 1500; // how long after a seek a frame may take to be presented, on a busy machine
+const FRESH_MS = 300; // and one more after it, where the browser does not tell which frame it shows
 const INTO_FRAME_S = 0.0001; // times are rounded: a position a little inside the frame shows this frame
 const TRIES = 3; // to recover from an error of the decoder
 const SEEK_TRIES = 5;
@@ -54,6 +56,7 @@ export class Player extends EventTarget {
     this.rate = 1;
     this.trouble = null; // {text, passes}: why no picture moves
     this.unplayable = null; // the codec that this browser cannot decode
+    this.sought = null; // {position, us}: what was sought last
     this.known = null; // {mediaTime, us}: the capture time of a frame that was sought
     this.loading = false;
     this.turn = 0;
@@ -78,9 +81,22 @@ export class Player extends EventTarget {
     const shown = (_, { mediaTime }) => {
       this.mediaTime = mediaTime;
       this.update();
+      this.learnFrame();
       this.video.requestVideoFrameCallback(shown);
     };
     this.video.requestVideoFrameCallback(shown);
+  }
+
+  /** Take the time of the frame that is on the screen: the one presented last may be from before the seek. */
+  async takeShown(position) {
+    const time = shownTime(this.video);
+    if (time !== null) {
+      if (Math.abs(time - this.mediaTime) < INTO_FRAME_S / 2) return;
+      this.mediaTime = time;
+      this.update();
+    } else if (Math.abs(this.mediaTime - position) > INTO_FRAME_S) {
+      await Promise.race([nextFrame(this.video), late(FRESH_MS)]);
+    }
   }
 
   update() {
@@ -117,6 +133,7 @@ export class Player extends EventTarget {
   async show(us) {
     if (!this.Hls) return null;
     const turn = ++this.turn;
+    this.sought = null;
     this.isLive = false;
     if (!this.has(us) || this.openEnded === undefined) {
       const to = us + AFTER_US;
@@ -142,15 +159,19 @@ export class Player extends EventTarget {
         at = this.playlist.position(frameUs) ?? now;
       }
     }
-    // Firefox tells the position that was sought and not that of its frame.
-    if (turn === this.turn && this.mediaTime >= at + INTO_FRAME_S / 2) await this.learnFrame(frameUs, turn);
+    if (turn === this.turn) {
+      this.sought = { position: at + INTO_FRAME_S, us: frameUs };
+      await this.learnFrame();
+    }
     return null;
   }
 
-  /** Take the capture time of the frame that is shown from the server. */
-  async learnFrame(us, turn) {
-    const { mediaTime } = this;
-    const frameUs = await this.frameBefore(us);
+  /** Take the capture time of the frame that is shown from the server: Firefox tells the position that was sought and
+   * not that of its frame. */
+  async learnFrame() {
+    const { mediaTime, sought, turn } = this;
+    if (sought === null || Math.abs(mediaTime - sought.position) > INTO_FRAME_S / 2) return;
+    const frameUs = await this.frameBefore(sought.us);
     if (turn !== this.turn || mediaTime !== this.mediaTime) return;
     this.known = { mediaTime, us: frameUs };
     this.update();
@@ -168,9 +189,7 @@ export class Player extends EventTarget {
     const { video } = this;
     const isThere = Math.abs(video.currentTime - position) < INTO_FRAME_S / 2 && video.readyState >= 2 && !video.seeking;
     if (isThere && this.mediaTime <= position) return;
-    const presented = new Promise((resolve) => {
-      video.requestVideoFrameCallback(resolve);
-    });
+    const presented = nextFrame(video);
     const sought = new Promise((resolve) => {
       video.addEventListener("seeked", resolve, { once: true });
     });
@@ -184,6 +203,7 @@ export class Player extends EventTarget {
       this.failed(`no picture came within ${LIMIT_MS / 1000} s`, { passes: true });
     }
     await Promise.race([presented, interrupted, late(PRESENTED_MS)]);
+    await this.takeShown(position);
     this.setLoading(false);
   }
 
@@ -292,6 +312,7 @@ export class Player extends EventTarget {
     this.openEnded = undefined;
     this.mediaTime = undefined;
     this.known = null;
+    this.sought = null;
     this.unplayable = null;
     if (this.trouble) {
       this.trouble = null;
