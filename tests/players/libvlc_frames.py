@@ -2,9 +2,9 @@
 
     python -m tests.players.libvlc_frames DIRECTORY < jobs
 
-A job is [path, width, height, start in seconds or null]; an answer is {"frames": file or null, "duration_ms": …}. The
-frames are written to `DIRECTORY` as raw gray pictures. libvlc is all of VLC but its window; the program `vlc` refuses
-to run as root.
+A job is [path or address, width, height, start in seconds or null, frames after which it ends or null]; an answer is
+{"frames": file or null, "duration_ms": …}. The frames are written to `DIRECTORY` as raw gray pictures. libvlc is all of
+VLC but its window; the program `vlc` refuses to run as root.
 """
 
 from __future__ import annotations
@@ -39,16 +39,19 @@ class Vlc:
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL(ctypes.util.find_library("vlc") or "libvlc.so.5")
-        for name in ("new", "media_new_path", "media_player_new_from_media"):
+        for name in ("new", "media_new_path", "media_new_location", "media_player_new_from_media"):
             getattr(self._library, f"libvlc_{name}").restype = ctypes.c_void_p
         self._library.libvlc_media_get_duration.restype = ctypes.c_int64
         options = (ctypes.c_char_p * len(_OPTIONS))(*(option.encode() for option in _OPTIONS))
         self._instance = ctypes.c_void_p(self._library.libvlc_new(len(_OPTIONS), options))
 
-    def play(self, path: str, width: int, height: int, start_s: float | None, target: Path | None) -> dict[str, Any]:
-        """Play a file to its end, or until its first frame if there is no `target`'s worth of more."""
+    def play(
+        self, path: str, width: int, height: int, start_s: float | None, most: int | None, target: Path | None
+    ) -> dict[str, Any]:
+        """Play a file to its end or until `most` frames, or until its first frame behind `start_s`."""
         library = self._library
-        media = ctypes.c_void_p(library.libvlc_media_new_path(self._instance, path.encode()))
+        new = library.libvlc_media_new_location if "://" in path else library.libvlc_media_new_path
+        media = ctypes.c_void_p(new(self._instance, path.encode()))
         if start_s is not None:
             library.libvlc_media_add_option(media, f":start-time={start_s:.3f}".encode())
         player = ctypes.c_void_p(library.libvlc_media_player_new_from_media(media))
@@ -69,7 +72,7 @@ class Vlc:
         while state not in (_ENDED, _ERROR) and time.monotonic() < deadline:
             time.sleep(0.02)
             state = library.libvlc_media_player_get_state(player)
-            if start_s is not None and frames:
+            if (start_s is not None and frames) or (most is not None and len(frames) >= most):
                 break
         duration_ms = int(library.libvlc_media_get_duration(media))
         library.libvlc_media_player_stop(player)
@@ -85,9 +88,9 @@ def main() -> None:
     """Do the jobs on standard input."""
     directory, vlc = Path(sys.argv[1]), Vlc()
     answers = []
-    for number, (path, width, height, start_s) in enumerate(json.load(sys.stdin)):
+    for number, (path, width, height, start_s, most) in enumerate(json.load(sys.stdin)):
         target = directory / f"{number}.gray"
-        answers.append(vlc.play(path, width, height, start_s, target) | {"frames": str(target)})
+        answers.append(vlc.play(path, width, height, start_s, most, target) | {"frames": str(target)})
     json.dump(answers, sys.stdout)
 
 

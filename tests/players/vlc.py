@@ -49,22 +49,41 @@ class Vlc:
     def _play(self, clips: Sequence[Clip], directory: Path) -> dict[str, Reading]:
         jobs: list[tuple[Any, ...]] = []
         for clip in clips:
-            jobs += [(str(clip.path), *shown_size(clip), None), (str(clip.path), *shown_size(clip), clip.middle_s)]
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.players.libvlc_frames", directory],
-            input=json.dumps(jobs).encode(),
-            capture_output=True,
-            cwd=ROOT,
-            env=alone(directory),
-            timeout=_LIMIT_S,
-        )
-        if done.returncode:
-            return {clip.name: Reading(error=done.stderr.decode()[-300:]) for clip in clips}
-        answers = json.loads(done.stdout)
+            jobs += [(str(clip.path), *shown_size(clip), start_s, None) for start_s in (None, clip.middle_s)]
+        try:
+            answers = _play(jobs, directory)
+        except RuntimeError as error:
+            return {clip.name: Reading(error=str(error)) for clip in clips}
         return {
             clip.name: _reading(clip, whole, middle)
             for clip, whole, middle in zip(clips, answers[::2], answers[1::2], strict=True)
         }
+
+
+def play_address(address: str, size: tuple[int, int], most: int | None, directory: Path) -> list[int]:
+    """The capture times of the frames that VLC shows of an address, to its end or until `most` of them."""
+    (answer,) = _play([(address, *size, None, most)], directory)
+    return read_frames(gray_frames(_taken(answer), size))
+
+
+def _play(jobs: Sequence[tuple[Any, ...]], directory: Path) -> list[dict[str, Any]]:
+    """What libvlc answers to some jobs.
+
+    Raises:
+        RuntimeError: it failed; this says how.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.players.libvlc_frames", directory],
+        input=json.dumps(jobs).encode(),
+        capture_output=True,
+        cwd=ROOT,
+        env=alone(directory),
+        timeout=_LIMIT_S,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr.decode()[-300:])
+    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    return answers
 
 
 def _reading(clip: Clip, whole: dict[str, Any], middle: dict[str, Any]) -> Reading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import time
 from pathlib import Path
@@ -15,6 +16,8 @@ from tests.support.web_server import FOREIGN_S, WebServer, pieces_of
 from videostore.web.playlists import date_time
 
 INDEX = "hls/front-door/index.m3u8"
+GROWING = f"{INDEX}?from_us={START_US}&parts_us={START_US + 3 * US}&wholes=1"
+VLC = {"User-Agent": "VLC/3.0.21 LibVLC/3.0.21"}
 DAY = f"{INDEX}?from_us={START_US}&to_us={START_US + 7 * US}"
 
 
@@ -85,11 +88,29 @@ def test_ffmpeg_shows_each_frame_of_each_segment(web: WebServer, times: list[int
     assert all(abs(pts * US - captured_us) < 2000 for captured_us, pts in shown)
 
 
-def test_vlc_gets_whole_segments_with_their_headers(web: WebServer) -> None:
-    text = web.get(DAY, {"User-Agent": "VLC/3.0.21 LibVLC/3.0.21"}).text
+@pytest.mark.parametrize("address", [DAY, GROWING])
+def test_vlc_gets_each_piece_with_its_header(web: WebServer, address: str) -> None:
+    text = web.get(address, VLC).text
     assert "EXT-X-MAP" not in text and "BYTERANGE" not in text
-    assert text.count("#EXT-X-DISCONTINUITY\n") == 3
-    assert all(web.get(f"hls/front-door/{one.address}").body[4:8] == b"ftyp" for one in pieces_of(text))
+    pieces = pieces_of(text)
+    assert pieces
+    for one in pieces:
+        data = web.get(f"hls/front-door/{one.address}", VLC).body
+        with av.open(io.BytesIO(data), format="mp4") as container:
+            first = next(container.decode(video=0))
+        assert data[4:8] == b"ftyp" and date_time(round(first.pts * first.time_base * US))[:-3] == one.date[:-3]
+
+
+def test_segments_of_one_run_have_no_break_for_vlc(web: WebServer) -> None:
+    assert "DISCONTINUITY" not in web.get(DAY, VLC).text
+    with_another_program = f"{INDEX}?from_us={START_US}&to_us={FOREIGN_S * US + 60 * US}"
+    assert web.get(with_another_program, VLC).text.count("#EXT-X-DISCONTINUITY\n") == 1
+
+
+@pytest.mark.parametrize("named", ["1-2", "900-900", "9-8", "941-99999999", "0-99999999999"])
+def test_bytes_that_are_none_of_its_fragments_are_not_sent_behind_a_header(web: WebServer, named: str) -> None:
+    uri = web.pieces(DAY)[0].uri.removesuffix(".mp4")
+    assert web.get(f"hls/front-door/{uri}.{named}.mp4").status == 404
 
 
 def test_a_range_without_an_end_leads_to_a_playlist_that_does_not_end(web: WebServer) -> None:

@@ -45,6 +45,24 @@ def test_a_playlist_names_the_bytes_of_each_part_and_when_it_was_captured() -> N
     )
 
 
+def test_with_headers_each_piece_has_its_own_and_only_another_run_is_a_break() -> None:
+    entries = [
+        Entry(ONE, 900, Part(5_000_001, 6_000_001, 900, 1000, keyed=True)),
+        Entry(ONE, 900, Part(6_000_001, 7_000_000, 1000, 1500, keyed=True)),
+        Entry(OTHER, None, Part(7_000_000, 8_600_000, 0, 2000, keyed=True)),
+        Entry(GO, None, Part(9_000_000, 39_400_000, 0, 5000, keyed=True)),
+    ]
+    text = playlist(entries, ended=True, with_headers=True)
+    assert [line for line in text.splitlines() if ".mp4" in line or "DISC" in line or "MAP" in line] == [
+        "5000001-5000001.900-1000.mp4",
+        "5000001-5000001.1000-1500.mp4",
+        "7000000-5000001.mp4",
+        "#EXT-X-DISCONTINUITY",
+        "9000000.mp4",
+    ]
+    assert "BYTERANGE" not in text
+
+
 def test_a_live_playlist_counts_what_was_before_it_and_does_not_end() -> None:
     text = playlist(
         [Entry(ONE, 900, Part(0, 1, 900, 1000, keyed=True))],

@@ -7,6 +7,7 @@ from aiohttp import web
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop
 from videostore.store.viewing import SegmentKey
 from videostore.web.media import send_media
 from videostore.web.playlists import TYPE
@@ -19,9 +20,10 @@ from videostore.web.range_playlists import (
     whole_playlist,
 )
 from videostore.web.recorders import Recorder, Recorders
+from videostore.web.segment_bytes import with_header
 from videostore.web.times import Query, bound, checked_range, now_us, number
 
-_SIMPLE_PLAYER = "VLC/"
+_OWN_HEADERS = "VLC/"
 """How a player names itself that plays no second segment by the playlists of the others."""
 _RECENT_US = 2 * 3600 * US_PER_SECOND
 """A range that begins so late grows at its own address, with the parts of all its segments."""
@@ -38,14 +40,15 @@ class HlsRoutes:
         return [
             web.get("/hls/{id}/index.m3u8", self.playlist),
             web.get("/hls/{id}/{key:[0-9-]{1,40}}.mp4", self.segment),
+            web.get("/hls/{id}/{key:[0-9-]{1,40}}.{begin:[0-9]{1,12}}-{end:[0-9]{1,12}}.mp4", self.part),
             web.get("/hls/{id}/{key:[0-9-]{1,40}}.m4s", self.fragments),
             web.get("/hls/{id}/{key:[0-9-]{1,40}}.init.mp4", self.header),
         ]
 
     async def playlist(self, request: web.Request) -> web.StreamResponse:
         """The playlist of a range, or the live one."""
-        simple = request.headers.get("User-Agent", "").startswith(_SIMPLE_PLAYER)
-        text = await _playlist(self._recorder_of(request), request.query, simple=simple)
+        with_headers = request.headers.get("User-Agent", "").startswith(_OWN_HEADERS)
+        text = await _playlist(self._recorder_of(request), request.query, with_headers=with_headers)
         return web.Response(text=text, content_type=TYPE, headers={"Cache-Control": "no-store"})
 
     async def segment(self, request: web.Request) -> web.StreamResponse:
@@ -53,6 +56,16 @@ class HlsRoutes:
         key = _key_of(request)
         found = await (await self._recorder_of(request).segments()).open(key)
         return await send_media(request, found, 0, found.size_bytes, lasting=False, start_us=key.start_us)
+
+    async def part(self, request: web.Request) -> web.StreamResponse:
+        """Some bytes of a segment, behind its header."""
+        key = _key_of(request)
+        found = await (await self._recorder_of(request).segments()).open(key)
+        try:
+            part = await off_loop(with_header, found, int(request.match_info["begin"]), int(request.match_info["end"]))
+        finally:
+            await off_loop(found.file.close)
+        return await send_media(request, part, 0, part.size_bytes, lasting=False, start_us=key.start_us)
 
     async def fragments(self, request: web.Request) -> web.StreamResponse:
         """The bytes of a segment behind its header."""
@@ -78,11 +91,11 @@ def _key_of(request: web.Request) -> SegmentKey:
     return key
 
 
-async def _playlist(recorder: Recorder, query: Query, *, simple: bool) -> str:
+async def _playlist(recorder: Recorder, query: Query, *, with_headers: bool) -> str:
     from_us = bound(query, "from")
     to_us = bound(query, "to", from_us)
     if from_us is None and to_us is None:
-        return await (await recorder.live()).playlist()
+        return await (await recorder.live()).playlist(with_headers=with_headers)
     viewing = (await recorder.store())._viewing
     first_us, newest_us = await viewing.extent_us()
     from_us = (first_us or 0) if from_us is None else from_us
@@ -92,14 +105,18 @@ async def _playlist(recorder: Recorder, query: Query, *, simple: bool) -> str:
     if "parts_us" in query:
         wholes = number(query.get("wholes", "0"), "wholes", 0, MOST_SEGMENTS)
         growing = Growing(bound(query, "parts") or 0, wholes)
-        return await growing_playlist(viewing, recorder.tables, from_us, to_us, growing, ended=not goes_on)
+        return await growing_playlist(
+            viewing, recorder.tables, from_us, to_us, growing, ended=not goes_on, with_headers=with_headers
+        )
     if to_us is None or goes_on:
         absolute = "from_us" in query and ("to_us" in query or to_us is None)
         if not absolute or from_us < now_us() - _RECENT_US:
             return await lead_to_growing(viewing, from_us, to_us)
         all_parts = Growing(parts_from_us=0, wholes=0)
-        return await growing_playlist(viewing, recorder.tables, from_us, to_us, all_parts, ended=False)
-    if simple:
+        return await growing_playlist(
+            viewing, recorder.tables, from_us, to_us, all_parts, ended=False, with_headers=with_headers
+        )
+    if with_headers:
         return await simple_playlist(viewing, Range(from_us, to_us))
     at_us = bound(query, "at")
     return await whole_playlist(viewing, recorder.tables, Range(from_us, to_us), from_us if at_us is None else at_us)

@@ -34,17 +34,17 @@ class LiveWindow:
         self._sequence = 0
         self._discontinuities = 0
         self._target_s = 1
-        self._text = ""
+        self._texts = ("", "")
         self._made = 0.0
         self._making = asyncio.Lock()
 
-    async def playlist(self) -> str:
-        """The playlist of this moment."""
+    async def playlist(self, *, with_headers: bool = False) -> str:
+        """The playlist of this moment, or that for VLC (`with_headers`)."""
         async with self._making:
-            if not self._text or time.monotonic() - self._made > _FRESH_S:
+            if not self._texts[0] or time.monotonic() - self._made > _FRESH_S:
                 await self._refresh()
                 self._made = time.monotonic()
-            return self._text
+            return self._texts[with_headers]
 
     async def _refresh(self) -> None:
         newest_us = await self._viewing.newest_us()
@@ -57,12 +57,16 @@ class LiveWindow:
             self._forget(newest_us)
         longest_us = max((one.part.end_us - one.part.start_us for one in self._entries), default=0)
         self._target_s = max(self._target_s, (longest_us + US_PER_SECOND // 2) // US_PER_SECOND)
-        self._text = playlist(
+        self._texts = (self._text_of(with_headers=False), self._text_of(with_headers=True))
+
+    def _text_of(self, *, with_headers: bool) -> str:
+        return playlist(
             self._entries,
             ended=False,
             sequence=self._sequence,
             discontinuities=self._discontinuities,
             target_s=self._target_s,
+            with_headers=with_headers,
         )
 
     async def _take(self, segment: ViewedSegment) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import re
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from aiohttp import web
 
 from videostore.base.constants import MIB
 from videostore.base.tasks import off_loop
-from videostore.web.one_clock import MOST_BYTES, PLAYERS, on_one_clock
+from videostore.web.one_clock import PLAYERS, Written, read_on_one_clock, times_on_one_clock
 from videostore.web.segment_bytes import SegmentFile
 
 _PIECE_BYTES = MIB // 2
@@ -73,15 +72,13 @@ async def _send(
         return answer
     at, end = begin + first, begin + last
     is_told = request.headers.get("User-Agent", "").startswith(PLAYERS)
-    if start_us is not None and is_told and last - first <= MOST_BYTES:
-        data = await off_loop(on_one_clock, segment.file, segment.size_bytes, at, end, start_us)
-        if len(data) < end - at:
-            raise ConnectionResetError  # the file was cut meanwhile
-        segment, at, end = SegmentFile(io.BytesIO(data), len(data), 0, in_memory=True), 0, len(data)
+    written: list[Written] | None = None
+    if start_us is not None and is_told:
+        written = await off_loop(times_on_one_clock, segment.file, segment.size_bytes, at, end, start_us)
     while at < end:
         count = min(_PIECE_BYTES, end - at)
         try:
-            await asyncio.wait_for(_send_piece(request, answer, segment, at, count), _PIECE_WITHIN_S)
+            await asyncio.wait_for(_send_piece(request, answer, segment, at, count, written), _PIECE_WITHIN_S)
         except asyncio.TimeoutError:
             hang_up(request)
             return answer
@@ -106,8 +103,19 @@ def _asked(request: web.Request, total: int) -> tuple[int, int] | None:
 
 
 async def _send_piece(
-    request: web.Request, answer: web.StreamResponse, segment: SegmentFile, at: int, count: int
+    request: web.Request,
+    answer: web.StreamResponse,
+    segment: SegmentFile,
+    at: int,
+    count: int,
+    written: list[Written] | None,
 ) -> None:
+    if written is not None:
+        data = await off_loop(read_on_one_clock, segment.file, at, at + count, written)
+        if len(data) < count:
+            raise ConnectionResetError  # the file was cut meanwhile
+        await answer.write(data)
+        return
     if segment.in_memory:
         segment.file.seek(at)
         await answer.write(segment.file.read(count))

@@ -1,41 +1,50 @@
 """One clock: the media times of all segments of a recording as one player needs them.
 
-Each segment counts from 0. Browsers begin again at a discontinuity, and VLC with each header. ffmpeg, on which most
-other players are built, does not: it drops the fragments that are earlier than what came before, so that a second of
-each segment is missing. It gets the same bytes with each time counted from 1970 instead.
+Each segment counts from 0. Browsers begin again at a discontinuity. ffmpeg, on which most other players are built, does
+not: it drops the fragments that are earlier than what came before, so that a second of each segment is missing. VLC
+begins again, but gives up the last second before. They get the same bytes with each time counted from 1970 instead.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import BinaryIO
 
-from videostore.base.constants import MIB, US_PER_SECOND
+from videostore.base.constants import US_PER_SECOND
 from videostore.media.boxes import DAMAGE, read_body, read_box, track_leaves, track_positions
 
-PLAYERS = ("Lavf/", "libmpv", "mpv")
+PLAYERS = ("Lavf/", "libmpv", "mpv", "VLC/")
 """How those players name themselves."""
-MOST_BYTES = 32 * MIB
-"""Larger pieces are sent as they are: they are changed in memory."""
 
+Written = tuple[int, bytes]
+"""Where in a file other bytes stand instead, and which."""
 _WIDE = 1
 """The version of a box whose times have 64 bits."""
 
 
-def on_one_clock(file: BinaryIO, size_bytes: int, first: int, last: int, start_us: int) -> bytes:
-    """The bytes of a segment from `first` to `last`, with times from 1970 on; it starts at `start_us`. Blocking.
+def times_on_one_clock(file: BinaryIO, size_bytes: int, first: int, last: int, start_us: int) -> list[Written]:
+    """What to write over the bytes of a segment from `first` to `last`; it starts at `start_us`. Blocking.
 
     What cannot be read stays as it is.
     """
+    try:
+        return [(at, struct.pack(">Q", time)) for at, time in _times(file, size_bytes, first, last, start_us)]
+    except DAMAGE:
+        return []
+
+
+def read_on_one_clock(file: BinaryIO, first: int, last: int, written: Sequence[Written]) -> bytes:
+    """The bytes of a file from `first` to `last`, with what is written over them. Blocking.
+
+    There are fewer if the file has become shorter.
+    """
     file.seek(first)
     data = bytearray(file.read(last - first))
-    try:
-        for at, time in _times(file, size_bytes, first, last, start_us):
-            for number, byte in enumerate(struct.pack(">Q", time), at - first):
-                if 0 <= number < len(data):
-                    data[number] = byte
-    except DAMAGE:
-        pass
+    for at, new in written:
+        begin, end = max(at, first), min(at + len(new), first + len(data))
+        if begin < end:
+            data[begin - first : end - first] = new[begin - at : end - at]
     return bytes(data)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from videostore.base.constants import US_PER_SECOND
+from videostore.base.constants import NEIGHBOUR_US, US_PER_SECOND
 from videostore.store.viewing import SegmentKey
 from videostore.web.parts import Part
 
@@ -21,32 +21,42 @@ class Entry:
     header_bytes: int | None
     """None if that is not known: then the whole segment is one piece, and the server finds its bytes."""
     part: Part
-    with_header: bool = False
-    """Whether it is a whole segment with its header in it: VLC takes only the first `EXT-X-MAP` of a playlist."""
 
 
-def entry_uri(entry: Entry) -> str:
-    """What a playlist calls the bytes of an entry.
+def entry_uri(entry: Entry, *, with_header: bool = False) -> str:
+    """What a playlist calls the bytes of an entry, alone or behind the header that they need.
 
     Each part has its own address: newer versions of ffmpeg ask for touching ranges of one address at once, and play
     only the first of them.
     """
-    if entry.with_header:
-        return f"{entry.key}.mp4"
+    if with_header:
+        part = f".{entry.part.begin_byte}-{entry.part.end_byte}" if entry.header_bytes is not None else ""
+        return f"{entry.key}{part}.mp4"
     return f"{entry.key}.mp4?{entry.part.begin_byte}" if entry.header_bytes is not None else f"{entry.key}.m4s"
 
 
 def playlist(
-    entries: Sequence[Entry], *, ended: bool, sequence: int = 0, discontinuities: int = 0, target_s: int = 1
+    entries: Sequence[Entry],
+    *,
+    ended: bool,
+    sequence: int = 0,
+    discontinuities: int = 0,
+    target_s: int = 1,
+    with_headers: bool = False,
 ) -> str:
-    """A media playlist. `sequence` and `discontinuities` count what was before it. It lasts `target_s` or longer."""
+    """A media playlist. `sequence` and `discontinuities` count what was before it. No piece is longer than `target_s`.
+
+    `with_headers` makes it one for VLC, which takes only the first `EXT-X-MAP` of a playlist, and loses the last second
+    before a discontinuity: each piece comes with its header, and segments of one run follow each other without one.
+    Their times have to be on one clock.
+    """
     longest_us = max((one.part.end_us - one.part.start_us for one in entries), default=0)
     target_s = max(target_s, (longest_us + US_PER_SECOND // 2) // US_PER_SECOND)
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{target_s}"]
     lines += [f"#EXT-X-MEDIA-SEQUENCE:{sequence}"] if sequence else []
     lines += [f"#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuities}"] if discontinuities else []
     lines += ["#EXT-X-PLAYLIST-TYPE:VOD"] if ended else []
-    lines += _entry_lines(entries)
+    lines += _entry_lines(entries, with_headers=with_headers)
     lines += ["#EXT-X-ENDLIST"] if ended else []
     return "\n".join([*lines, ""])
 
@@ -56,24 +66,33 @@ def leading_to(address: str, bits_per_second: int) -> str:
     return f"#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-STREAM-INF:BANDWIDTH={bits_per_second}\n{address}\n"
 
 
-def _entry_lines(entries: Iterable[Entry]) -> list[str]:
+def _entry_lines(entries: Iterable[Entry], *, with_headers: bool) -> list[str]:
     lines: list[str] = []
     last: Entry | None = None
     for one in entries:
         part = one.part
         if last is None or last.key != one.key:
-            lines += ["#EXT-X-DISCONTINUITY"] if last is not None else []
-            if one.header_bytes is None and not one.with_header:
+            if last is not None and not (with_headers and _goes_on(last, one)):
+                lines.append("#EXT-X-DISCONTINUITY")
+            if with_headers:
+                pass
+            elif one.header_bytes is None:
                 lines.append(f'#EXT-X-MAP:URI="{one.key}.init.mp4"')
-            elif one.header_bytes is not None:
+            else:
                 lines.append(f'#EXT-X-MAP:URI="{one.key}.mp4",BYTERANGE="{one.header_bytes}@0"')
         lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time(part.start_us)}")
         lines.append(f"#EXTINF:{(part.end_us - part.start_us) / US_PER_SECOND:.6f},")
-        if one.header_bytes is not None:
+        if one.header_bytes is not None and not with_headers:
             lines.append(f"#EXT-X-BYTERANGE:{part.end_byte - part.begin_byte}@{part.begin_byte}")
-        lines.append(entry_uri(one))
+        lines.append(entry_uri(one, with_header=with_headers))
         last = one
     return lines
+
+
+def _goes_on(last: Entry, one: Entry) -> bool:
+    """Whether a segment continues the one before it, of the same run."""
+    is_near = one.part.start_us - last.part.end_us < NEIGHBOUR_US
+    return is_near and last.key.run_us is not None and last.key.run_us == one.key.run_us
 
 
 def date_time(time_us: int) -> str:

@@ -8,7 +8,7 @@ decided once, and told by its address, from where on it has all parts, and how m
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError
@@ -63,7 +63,7 @@ async def simple_playlist(viewing: Viewing, asked: Range) -> str:
     Raises:
         RequestError: it would be too long.
     """
-    return playlist([replace(_whole(one), with_header=True) for one in await _segments(viewing, asked)], ended=True)
+    return playlist([_whole(one) for one in await _segments(viewing, asked)], ended=True, with_headers=True)
 
 
 async def lead_to_growing(viewing: Viewing, from_us: int, to_us: int | None) -> str:
@@ -80,7 +80,14 @@ async def lead_to_growing(viewing: Viewing, from_us: int, to_us: int | None) -> 
 
 
 async def growing_playlist(
-    viewing: Viewing, tables: PartTables, from_us: int, to_us: int | None, growing: Growing, *, ended: bool
+    viewing: Viewing,
+    tables: PartTables,
+    from_us: int,
+    to_us: int | None,
+    growing: Growing,
+    *,
+    ended: bool,
+    with_headers: bool = False,
 ) -> str:
     """The playlist of a range whose end is recorded later, or never.
 
@@ -99,7 +106,13 @@ async def growing_playlist(
     gone = max(0, growing.wholes - len(wholes))  # the quota takes the oldest
     first = max(0, len(entries) - _MOST_ENTRIES)
     changes = sum(one.key != other.key for one, other in itertools.pairwise(entries[: first + 1]))
-    return playlist(entries[first:], ended=ended, sequence=gone + first, discontinuities=gone + changes)
+    return playlist(
+        entries[first:],
+        ended=ended,
+        sequence=gone + first,
+        discontinuities=gone + changes,
+        with_headers=with_headers,
+    )
 
 
 async def _segments(viewing: Viewing, asked: Range) -> list[ViewedSegment]:

@@ -122,6 +122,21 @@ def open_file(path: Path) -> SegmentFile:
     return SegmentFile(file, status.st_size, 0, changed_ns=status.st_mtime_ns)
 
 
+def with_header(segment: SegmentFile, begin: int, end: int) -> SegmentFile:
+    """The bytes of a segment from `begin` to `end`, behind its header, in memory. Blocking.
+
+    Raises:
+        RequestError: these are no bytes of its fragments, or too many.
+    """
+    if not segment.header_bytes <= begin < end <= segment.size_bytes or end - begin > _REWRITTEN_BYTES:
+        raise RequestError("no-such-page")
+    segment.file.seek(0)
+    header = segment.file.read(segment.header_bytes)
+    segment.file.seek(begin)
+    data = header + segment.file.read(end - begin)
+    return SegmentFile(io.BytesIO(data), len(data), len(header), in_memory=True)
+
+
 def _open_regular(path: Path) -> tuple[BinaryIO, os.stat_result]:
     """Blocking."""
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=1024)
