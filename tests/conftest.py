@@ -15,6 +15,7 @@ from hypothesis import settings
 from tests.support.amount import EXHAUSTIVE
 from tests.support.clocked_recording import ClockedRecording, StartClocked
 from tests.support.machine import Machine, run_machine
+from tests.support.open_gops import OpenGops
 from tests.support.recording import (
     LOGGER,
     START_US,
@@ -94,6 +95,12 @@ def recording(tmp_path_factory: pytest.TempPathFactory, times: list[int]) -> Pat
     directory = tmp_path_factory.mktemp("recording")
     asyncio.run(build())
     return directory
+
+
+@pytest.fixture(scope="session")
+def open_gops(tmp_path_factory: pytest.TempPathFactory) -> OpenGops:
+    """A recording in which segments begin with open GOPs. Tests must not change it."""
+    return asyncio.run(OpenGops.make(tmp_path_factory.mktemp("open-gops")))
 
 
 @pytest.fixture

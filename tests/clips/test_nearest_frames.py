@@ -3,10 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from tests.support.open_gops import TIMES, OpenGops
 from tests.support.recording import START_US, US, Cutter
 from videostore.base.ranges import Range
 from videostore.clips.nearest_frames import nearest_frames
-from videostore.media.segment import Segment
+from videostore.media.segment import Segment, probe
 
 
 async def stored(whole: Cutter) -> list[tuple[Segment, Path]]:
@@ -46,3 +47,13 @@ async def test_of_overlapping_runs_the_latest_frame_before_and_the_earliest_afte
     longer = [(replace(one, start_us=one.start_us - US), path) for one, path in found]
     asked = Range(times[9] + 1, times[10])
     assert nearest_frames([*found, *longer], asked) == (times[9], times[10])
+
+
+async def test_the_frames_of_an_open_gop_in_the_next_file_are_the_nearest_ones(open_gops: OpenGops) -> None:
+    found = [(probe(path), path) for path in sorted(open_gops.directory.glob("*.mp4"))]
+    border = open_gops.begins[1]
+    for number in range(border - open_gops.leading, border + 2):
+        asked = Range(TIMES[number - 1] + 1, TIMES[number])
+        assert nearest_frames(found, asked) == (TIMES[number - 1], TIMES[number])
+    asked = Range(TIMES[border - 1] + 1, TIMES[border])
+    assert nearest_frames(found[1:], asked) == (None, TIMES[border])

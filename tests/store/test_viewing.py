@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.open_gops import TIMES, OpenGops, painted, time_of
 from tests.support.recording import LOGGER, START_US, US
 from videostore.base.ranges import Range
+from videostore.media.fmp4 import read_fragments
+from videostore.media.segment import probe
+from videostore.media.segment_names import open_name
 from videostore.store.store import VideoStore
 from videostore.store.viewing import SegmentKey
 
@@ -39,3 +43,52 @@ async def test_what_is_stored_of_a_range_is_told(recording: Path, times: list[in
         assert found.ranges == (Range(START_US, START_US + US),)
         assert (found.exact, found.damaged, found.first_us) == (True, (), times[0])
         assert not await store._viewing.is_recording()
+
+
+async def test_each_frame_of_open_gops_is_counted_once_wherever_a_range_begins_or_ends(open_gops: OpenGops) -> None:
+    async with VideoStore.open(open_gops.directory, logger=LOGGER) as store:
+        found, complete = await store._viewing.frames_us(Range(0, 1 << 62), 2000)
+        assert (found, complete) == (TIMES, True)
+        border = open_gops.begins[1]
+        for at in range(border - open_gops.leading - 1, border + 2):
+            for from_us, to_us in ((TIMES[at] - 10 * US, TIMES[at]), (TIMES[at], TIMES[at] + 40 * US)):
+                found, _ = await store._viewing.frames_us(Range(from_us, to_us), 2000)
+                assert found == [one for one in TIMES if from_us <= one < to_us]
+        found, complete = await store._viewing.frames_us(Range(TIMES[border - 1], TIMES[-1] + 1), 3)
+        assert (found, complete) == (TIMES[border - 1 : border + 2], False)
+
+
+async def test_frames_are_not_counted_that_the_quota_took_what_they_need_of(
+    open_gops: OpenGops, tmp_path: Path
+) -> None:
+    copy = open_gops.copy(tmp_path / "storage", 1, 2)
+    async with VideoStore.open(copy, logger=LOGGER) as store:
+        found, _ = await store._viewing.frames_us(Range(0, 1 << 62), 2000)
+        assert found == TIMES[open_gops.begins[1] :]
+
+
+async def test_a_file_that_begins_with_an_open_gop_counts_when_all_before_its_first_frame_is_there(
+    open_gops: OpenGops, tmp_path: Path
+) -> None:
+    """Fragments last a second, and hold a frame or two here: it takes some of them."""
+    copy = open_gops.copy(tmp_path / "storage", 0)
+    _, border, _ = open_gops.begins
+    source = sorted(open_gops.directory.glob("*.mp4"))[1]
+    content = read_fragments(source)
+    run_us = probe(source).run_us
+    assert run_us is not None
+    path = copy / open_name(run_us, 1)
+    counts = []
+    for fragment in content.fragments[:6]:
+        path.write_bytes(source.read_bytes()[: fragment.end_byte])
+        async with VideoStore.open(copy, logger=LOGGER) as store:
+            counted, complete = await store._viewing.frames_us(Range(0, 1 << 62), 2000)
+            state = await store.state()
+            clip = await store.fetch(TIMES[0], TIMES[-1])
+            assert complete and counted == [time_of(one) for one in painted(clip.data)]
+            assert clip.ranges is not None and len(clip.ranges) == len(state.ranges) == 1
+            assert clip.ranges[0].to_us == state.ranges[0].to_us == await store.newest_us()
+            assert counted[-1] < state.ranges[0].to_us <= counted[-1] + US
+            counts.append(len(counted))
+    assert counts[0] == border - open_gops.leading and counts[-1] > border
+    assert all(one == counts[0] or one > border for one in counts)

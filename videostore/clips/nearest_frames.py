@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from videostore.base.ranges import Range
-from videostore.media.segment import Segment, UnreadableError, frame_times
+from videostore.clips.borrowed_frames import runs_on
+from videostore.clips.shown_frames import followed, shown_frames
+from videostore.media.segment import Segment
 
 
 def nearest_frames(found: Sequence[tuple[Segment, Path]], asked: Range) -> tuple[int | None, int | None]:
@@ -17,16 +18,18 @@ def nearest_frames(found: Sequence[tuple[Segment, Path]], asked: Range) -> tuple
     """
     before_us: int | None = None
     after_us: int | None = None
-    for segment, path in sorted(found, key=lambda pair: pair[0].start_us, reverse=True):
+    for segment, path, following in sorted(followed(found), key=lambda one: one[0].start_us, reverse=True):
         if segment.start_us >= asked.to_us:  # it begins with a frame
             after_us = segment.start_us
             continue
-        if before_us is not None and segment.end_us <= before_us:
+        end_us = segment.end_us
+        if following is not None and runs_on(segment, following[0]):
+            end_us = max(end_us, following[0].start_us)
+        if before_us is not None and end_us <= before_us:
             continue
-        with contextlib.suppress(UnreadableError, OSError):  # deleted, or damaged
-            for time_us in frame_times(segment, path).all_us:
-                if time_us < asked.from_us:
-                    before_us = time_us if before_us is None else max(before_us, time_us)
-                elif time_us >= asked.to_us:
-                    after_us = time_us if after_us is None else min(after_us, time_us)
+        for time_us in shown_frames(segment, path, following):
+            if time_us < asked.from_us:
+                before_us = time_us if before_us is None else max(before_us, time_us)
+            elif time_us >= asked.to_us:
+                after_us = time_us if after_us is None else min(after_us, time_us)
     return before_us, after_us

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +19,12 @@ from videostore.base.errors import (
 from videostore.base.ranges import Range, damaged_within
 from videostore.base.tasks import off_loop
 from videostore.base.time_format import format_utc_exact
+from videostore.clips.borrowed_frames import runs_on
 from videostore.clips.nearest_frames import nearest_frames
 from videostore.clips.picture import Snapshot, make_snapshot
 from videostore.clips.picture_decoder import shared_decoders
 from videostore.clips.segment_order import touch
+from videostore.clips.shown_frames import followed
 from videostore.clips.turns import Turns
 from videostore.media.coded_picture import CodedPicture, TooMuchError, read_coded_picture
 from videostore.media.segment import Segment, UnreadableError
@@ -125,8 +126,7 @@ class Snapshots:
         opened = await self._open.find(from_us, to_us)
         # Read-only, a segment that its recorder is closing may have both names: the closed one counts.
         unclosed = [one for one in opened if (one[0].run_us, one[0].start_us) not in known]
-        found = [*((one, self._archive.directory / one.file_name) for one in closed), *unclosed]
-        return sorted(found, key=lambda one: one[0].start_us)
+        return [*((one, self._archive.directory / one.file_name) for one in closed), *unclosed]
 
     async def _nothing(self, at_us: int, near: Sequence[tuple[Segment, Path]]) -> NothingStoredError:
         """The error of a moment at which nothing is shown: it tells the frames before and after it."""
@@ -156,7 +156,7 @@ def _read(found: Sequence[tuple[Segment, Path]], at_us: int, exact: bool) -> tup
     shown: CodedPicture | None = None
     damaged: str | None = None
     unreadable: UnreadableError | None = None
-    for (segment, path), following in itertools.zip_longest(found, found[1:]):
+    for segment, path, following in followed(found):
         end_us = segment.end_us
         touching = following if following is not None and touch(segment, following[0]) else None
         if touching is not None:
@@ -166,7 +166,8 @@ def _read(found: Sequence[tuple[Segment, Path]], at_us: int, exact: bool) -> tup
         if not segment.start_us <= at_us < end_us:
             continue
         try:
-            one = read_coded_picture(segment, path, end_us, at_us, touching, keyframe=not exact)
+            lender = touching if touching is not None and runs_on(segment, touching[0]) else None
+            one = read_coded_picture(segment, path, end_us, at_us, lender, keyframe=not exact)
         except UnreadableError as error:
             unreadable = error
             continue

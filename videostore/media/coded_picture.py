@@ -68,7 +68,7 @@ def read_coded_picture(
     """The frame that a segment, whose last frame ends at `end_us`, shows at a moment; or the last keyframe up to it.
 
     None if it shows none then: nothing was captured, or that part of the file cannot be read. `following` is the next
-    segment, if it touches this one: it may begin with frames that are shown before it. Blocking.
+    segment, if the stream goes on there: it may begin with frames that are shown before it. Blocking.
 
     Raises:
         UnreadableError: the file is missing or damaged.

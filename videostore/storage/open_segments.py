@@ -181,7 +181,9 @@ def _read_newest(run: OpenRun | None, others: list[Path]) -> int | None:
     found = []
     for path in [*(run.open_paths()[-1:] if run is not None else []), *others]:
         with contextlib.suppress(NotOursError, OSError):
-            found.append(read_fragments(path).complete_until_us)
+            content = read_fragments(path)
+            if content.complete_until_us > content.start_us:
+                found.append(content.complete_until_us)
     return max(found, default=None)
 
 
@@ -198,6 +200,8 @@ def _read(run: OpenRun | None, unclosed: list[Path], from_us: int, to_us: int) -
                 segment = replace(segment, sound_us=sound_us)
         except (NotOursError, OSError):
             continue
-        if segment.start_us < to_us and segment.end_us > from_us:
+        # A file that begins with an open GOP is part of the recording when all frames before its first one are there:
+        # it tells that the time before it is covered.
+        if segment.start_us < min(to_us, segment.end_us) and segment.end_us > from_us:
             found.append(OpenContent(segment, path, content))
     return found

@@ -16,8 +16,9 @@ from videostore.base.constants import NEIGHBOUR_US, RANGE_SLOP_US
 from videostore.base.errors import VideoStoreError
 from videostore.base.ranges import MOST_DAMAGED, DamagedRange, Range, damaged_within, merge_ranges
 from videostore.base.tasks import off_loop
+from videostore.clips.shown_frames import followed, shown_frames
 from videostore.media.fragmented_file import FragmentedFile
-from videostore.media.segment import Segment, UnreadableError, frame_times
+from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
 from videostore.storage.directory_lock import is_locked
 from videostore.storage.notes import Event, Notes, RecordingGap
@@ -179,14 +180,23 @@ class Viewing:
 
     async def frames_us(self, asked: Range, most: int) -> tuple[list[int], bool]:
         """Capture times of the frames of a range, in order; and whether these are all: at most `most` are told."""
+        near = await self._overlapping(asked, most + 1)
         found: list[int] = []
-        for one in await self.segments(asked.from_us, asked.to_us, most):
+        for segment, path, following in followed([(one.segment, one.path) for one in near]):
+            if segment.start_us >= asked.to_us:
+                continue
+            times_us = await off_loop(shown_frames, segment, path, following)
+            found += [time_us for time_us in times_us if asked.from_us <= time_us < asked.to_us]
             if len(found) > most:
                 break
-            times_us = await off_loop(_frames_us, one)
-            found += [time_us for time_us in times_us if asked.from_us <= time_us < asked.to_us]
         found.sort()
         return found[:most], len(found) <= most
+
+    async def _overlapping(self, asked: Range, limit: int) -> list[ViewedSegment]:
+        """The first segments of a range, and those next to them: the last frames of a segment may lie behind what its
+        file says is its end, in the next file."""
+        before = len(await self.segments(asked.from_us - NEIGHBOUR_US, asked.from_us))
+        return await self.segments(asked.from_us - NEIGHBOUR_US, asked.to_us + NEIGHBOUR_US, before + limit + 1)
 
     async def amount(self, asked: Range) -> tuple[int, int]:
         """About how many bytes are stored of a range, and how many microseconds."""
@@ -241,15 +251,6 @@ def _is_recording(directory: Path, opened: Sequence[Path]) -> bool:
             if abs(time.time() - path.stat().st_mtime) < _GROWS_WITHIN_S:
                 return is_locked(directory)
     return False
-
-
-def _frames_us(viewed: ViewedSegment) -> list[int]:
-    """None of a segment that cannot be read, or is gone. Blocking."""
-    try:
-        times = frame_times(viewed.segment, viewed.path)
-        return [*(times.leading.shown_us if times.leading is not None else ()), *times.all_us]
-    except (UnreadableError, OSError):
-        return []
 
 
 def _clipped(ranges: Sequence[Range], asked: Range) -> list[Range]:
