@@ -7,7 +7,7 @@ from pathlib import Path
 
 from videostore.base.ranges import Range
 from videostore.clips.borrowed_frames import runs_on
-from videostore.clips.shown_frames import followed, shown_frames
+from videostore.clips.segment_frames import followed, segment_frames
 from videostore.media.segment import Segment
 
 
@@ -27,7 +27,7 @@ def nearest_frames(found: Sequence[tuple[Segment, Path]], asked: Range) -> tuple
             end_us = max(end_us, following[0].start_us)
         if before_us is not None and end_us <= before_us:
             continue
-        for time_us in shown_frames(segment, path, following):
+        for time_us in segment_frames(segment, path, following):
             if time_us < asked.from_us:
                 before_us = time_us if before_us is None else max(before_us, time_us)
             elif time_us >= asked.to_us:

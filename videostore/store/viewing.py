@@ -16,7 +16,7 @@ from videostore.base.constants import NEIGHBOUR_US, RANGE_SLOP_US
 from videostore.base.errors import VideoStoreError
 from videostore.base.ranges import MOST_DAMAGED, DamagedRange, Range, damaged_within, merge_ranges
 from videostore.base.tasks import off_loop
-from videostore.clips.shown_frames import followed, shown_frames
+from videostore.clips.segment_frames import followed, segment_frames
 from videostore.media.fragmented_file import FragmentedFile
 from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
@@ -185,7 +185,7 @@ class Viewing:
         for segment, path, following in followed([(one.segment, one.path) for one in near]):
             if segment.start_us >= asked.to_us:
                 continue
-            times_us = await off_loop(shown_frames, segment, path, following)
+            times_us = await off_loop(segment_frames, segment, path, following)
             found += [time_us for time_us in times_us if asked.from_us <= time_us < asked.to_us]
             if len(found) > most:
                 break

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.support.open_gops import TIMES, OpenGops, number_of
-from videostore.clips.shown_frames import Place, followed, shown_frames
+from videostore.clips.segment_frames import Place, followed, segment_frames
 from videostore.media.segment import LOST_END, probe
 
 
@@ -15,7 +15,7 @@ def places(directory: Path) -> list[Place]:
 
 
 def shown(found: list[Place]) -> list[list[int]]:
-    return [[number_of(one) for one in shown_frames(*place)] for place in followed(found)]
+    return [[number_of(one) for one in segment_frames(*place)] for place in followed(found)]
 
 
 def test_a_frame_belongs_to_the_segment_in_whose_time_it_is_shown(open_gops: OpenGops) -> None:

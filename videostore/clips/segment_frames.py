@@ -1,4 +1,4 @@
-"""Shown frames: the frames of a segment's time, wherever they are stored.
+"""Segment frames: the frames of a segment's time, wherever they are stored.
 
 What counts, lists or looks for frames asks here. The frames of a file are others: where a segment begins with an open
 GOP, the last ones of the segment before are in its file, and are no frames of its own.
@@ -24,7 +24,7 @@ def followed(found: Sequence[Place]) -> Iterator[tuple[Segment, Path, Place | No
         yield segment, path, following
 
 
-def shown_frames(segment: Segment, path: Path, following: Place | None) -> list[int]:
+def segment_frames(segment: Segment, path: Path, following: Place | None) -> list[int]:
     """Capture times of the frames that a segment shows, in order; none of one that is gone or cannot be read. Blocking.
 
     Of an open segment these are the frames up to which nothing can follow any more.
