@@ -8,11 +8,13 @@ import pytest
 
 import videostore
 from tests.support.damage import delete_row, overwrite_file, problems, segment
+from tests.support.open_gops import TIMES, OpenGops
 from tests.support.recording import Pulse, Stores, until, write_foreign
 from tests.support.storage import OtherPath
 from videostore import repair_directory, verify_directory
 from videostore.base.errors import NothingStoredError, VideoStoreError
 from videostore.base.files import AnyPath
+from videostore.media.fmp4 import read_fragments
 from videostore.media.segment_names import open_name
 from videostore.storage.findings import Problem, VerificationReport
 from videostore.storage.index import FILE_NAME
@@ -108,3 +110,34 @@ async def test_an_open_segment_that_is_renamed_or_grows_meanwhile_is_not_reporte
 
     monkeypatch.setattr("videostore.storage.verify.asyncio.sleep", settle)
     assert problems(await verify_directory(storage, decode=False)) == []
+
+
+# Open GOPs
+
+BEGINNING = 9
+"""Bytes of a frame that stay as they are: what follows tells which frames it needs."""
+
+
+async def test_the_frames_before_the_first_one_of_a_file_are_decoded_behind_the_file_before(
+    open_gops: OpenGops, tmp_path: Path
+) -> None:
+    assert await verify_directory(open_gops.directory) == VerificationReport(3, len(TIMES), ())
+    for kept in ((0, 1, 2), (1, 2), (0, 2)):
+        copy = open_gops.copy(tmp_path / f"kept{len(kept)}{kept[0]}", *kept)
+        path = sorted(copy.glob("*.mp4"))[-2 if 1 in kept else -1]
+        damage_leading_frames(path)
+        report = await verify_directory(copy)
+        found = [(path.name, Problem.NOT_DECODED)] if 0 in kept and 1 in kept else []  # else they are no frames
+        assert problems(report) == [(FILE_NAME, Problem.INDEX_GONE), *found]
+
+
+def damage_leading_frames(path: Path) -> None:
+    """Change what a file holds of frames that are shown before its first one, and no length of a unit."""
+    data, content = bytearray(path.read_bytes()), read_fragments(path)
+    for fragment in content.fragments:
+        at = fragment.body_byte
+        for time_us, size in zip(fragment.times_us, fragment.sizes, strict=True):
+            if time_us < content.start_us:
+                data[at + BEGINNING : at + size] = b"\xff" * (size - BEGINNING)
+            at += size
+    path.write_bytes(data)

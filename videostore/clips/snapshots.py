@@ -23,8 +23,8 @@ from videostore.clips.borrowed_frames import runs_on
 from videostore.clips.nearest_frames import nearest_frames
 from videostore.clips.picture import Snapshot, make_snapshot
 from videostore.clips.picture_decoder import shared_decoders
-from videostore.clips.segment_order import touch
 from videostore.clips.segment_frames import followed
+from videostore.clips.segment_order import touch
 from videostore.clips.turns import Turns
 from videostore.media.coded_picture import CodedPicture, TooMuchError, read_coded_picture
 from videostore.media.segment import Segment, UnreadableError

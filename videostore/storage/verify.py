@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
-import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from videostore.base.constants import CUT_NICENESS
-from videostore.base.errors import FFmpegError, NothingStoredError, VideoStoreError, reason_of
+from videostore.base.errors import NothingStoredError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import MOST_DAMAGED, DamagedRange, merge_damaged
 from videostore.base.tasks import off_loop
-from videostore.ffmpeg.process import check_version, ffmpeg_output, find_ffmpeg
+from videostore.ffmpeg.process import check_version, find_ffmpeg
 from videostore.media.segment import Segment, UnknownFileError
 from videostore.media.segment_names import parse_open_name
+from videostore.storage.decoding import decode_border, decode_file
 from videostore.storage.findings import Finding, Problem, VerificationReport
 from videostore.storage.index import FILE_NAME, Index
 from videostore.storage.orphan_processes import find_orphans
@@ -34,14 +37,12 @@ from videostore.storage.segment_check import (
     read_finding,
 )
 from videostore.storage.segment_files import list_directory
+from videostore.storage.succession import follows
 
 _SETTLED_S = 3.0
 """After this time a running recorder has closed, indexed or deleted the segment that it was working on."""
 _ROWS = 5000
 """Rows of the index read in one go."""
-
-_MISSING = re.compile(r"mmco: unref|[Rr]eference picture|co located POCs|number of reference frames|Could not find ref")
-"""What decoders report where a file begins with an open GOP, and what they may refer to is in the file before."""
 
 OnFile = Callable[[int, int], None]
 """Called with the number of files that have been checked, and the number of all files."""
@@ -85,6 +86,28 @@ async def verify_directory(
         raise VideoStoreError("storage-unreadable", path=path, reason=reason_of(error)) from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What was found in a file."""
+
+    name: str
+    findings: Sequence[Finding] = ()
+    segment: Segment | None = None
+    """None if it cannot be read, or is no recording."""
+    leading: int = 0
+    """How many of its frames are shown before its first one, and need the file before."""
+
+    @property
+    def start_us(self) -> int:
+        """When it begins; 0 if that cannot be read."""
+        return self.segment.start_us if self.segment is not None else 0
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether some of it came damaged from the camera."""
+        return self.segment is not None and bool(self.segment.damaged)
+
+
 class _Verification:
     """One check of a directory."""
 
@@ -104,16 +127,25 @@ class _Verification:
         if trouble:
             findings.append(Finding(FILE_NAME, Problem.INDEX_GONE, trouble))
         done, segments, suspected, damaged = 0, 0, list[Finding](), list[DamagedRange]()
-        async for name, found, segment in self._check_all(sorted(closed), decode):
+        bordering: list[_Checked] = []
+        async for one in _each(functools.partial(self._check, name, decode) for name in sorted(closed)):
             done += 1
             if on_file is not None:
                 on_file(done, len(closed))
-            findings += found
-            segments += segment is not None
-            damaged += segment.damaged if segment is not None else ()
-            row = rows.pop(name, None)
-            if segment is not None and not trouble:
-                suspected += compare_with_row(segment, row)
+            findings += one.findings
+            row = rows.pop(one.name, None)
+            if one.segment is None:
+                continue
+            segments += 1
+            damaged += one.segment.damaged
+            if not trouble:
+                suspected += compare_with_row(one.segment, row)
+            if one.segment.run_us is not None:
+                number = row.run_number if row is not None else None
+                bordering.append(replace(one, segment=replace(one.segment, run_number=number)))
+        if decode:
+            async for one in _each(functools.partial(self._check_border, *pair) for pair in _borders(bordering)):
+                findings += one.findings
         suspected += [Finding(name, Problem.NO_FILE) for name in rows]
         findings += await self._confirm(suspected)
         came_damaged = merge_damaged(damaged, MOST_DAMAGED)
@@ -183,61 +215,65 @@ class _Verification:
 
     # Closed segments
 
-    async def _check_all(
-        self, names: list[str], decode: bool
-    ) -> AsyncIterator[tuple[str, list[Finding], Segment | None]]:
-        """Check files at the same time, one for each core."""
-        waiting = list(reversed(names))
-        tasks: set[asyncio.Task[tuple[str, list[Finding], Segment | None]]] = set()
-        try:
-            while waiting or tasks:
-                while waiting and len(tasks) < (os.cpu_count() or 1):
-                    tasks.add(asyncio.create_task(self._check(waiting.pop(), decode)))
-                done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    yield task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _check(self, name: str, decode: bool) -> tuple[str, list[Finding], Segment | None]:
+    async def _check(self, name: str, decode: bool) -> _Checked:
         path = self._directory / name
         loop = asyncio.get_running_loop()
         try:
             content = await loop.run_in_executor(None, read_content, path)
         except UnknownFileError:
-            return name, [], None
+            return _Checked(name)
         except READ_ERRORS as error:
             finding = await loop.run_in_executor(None, read_finding, path, error)
-            return name, [finding] if finding is not None else [], None
+            return _Checked(name, [finding] if finding is not None else [])
         found = content_findings(content)
         if decode:
-            complaints, decoded_frames = await self._decode(path)
-            self._decoded_frames += decoded_frames
-            if content.leading:  # decoders say that what comes before the file is missing
-                complaints = [one for one in complaints if not _MISSING.search(one)]
-            complaint = complaints[0] if complaints else None
             alone = None if content.frames is None else content.frames - content.leading
-            if complaint is None and alone is not None and decoded_frames < alone:
-                complaint = f"{decoded_frames} of {alone} frames"
-            if complaint is not None and not content.segment.damaged and await off_loop(path.exists):
-                found.append(Finding(name, Problem.NOT_DECODED, complaint))
-        return name, found, content.segment
+            decoded = await decode_file(self._binary, path, alone)
+            self._decoded_frames += decoded.frames
+            if decoded.complaint is not None and not content.segment.damaged and await off_loop(path.exists):
+                found.append(Finding(name, Problem.NOT_DECODED, decoded.complaint))
+        return _Checked(name, found, content.segment, content.leading)
 
-    async def _decode(self, path: Path) -> tuple[list[str], int]:
-        """Decode a file to its end: the first errors of ffmpeg, and the number of frames."""
-        command = [self._binary, "-hide_banner", "-nostats", "-loglevel", "level+error", "-threads", "1"]
-        command += ["-i", f"file:{path}", "-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "1/1000000"]
-        command += ["-f", "null", "-progress", "pipe:1", "-"]
-        complaints: list[str] = []
-        frames = 0
-        try:
-            async with ffmpeg_output(command, niceness=CUT_NICENESS, complaints=complaints) as output:
-                async for line in output:
-                    name, _, value = line.decode(errors="replace").strip().partition("=")
-                    if name == "frame" and value.isdigit():
-                        frames = int(value)
-        except FFmpegError as error:
-            complaints = complaints or [str(error)]
-        return complaints, frames
+    async def _check_border(self, one: _Checked, other: _Checked) -> _Checked:
+        """The frames at the beginning of a file that need the one before."""
+        paths = self._directory / one.name, self._directory / other.name
+        decoded = await decode_border(self._binary, *paths)
+        if decoded is None:
+            return _Checked(other.name)
+        self._decoded_frames += max(0, other.leading - decoded.missing)
+        whole = not (one.findings or other.findings or one.is_marked or other.is_marked)
+        if decoded.complaint is None or not whole or not all([await off_loop(path.exists) for path in paths]):
+            return _Checked(other.name)
+        return _Checked(other.name, [Finding(other.name, Problem.NOT_DECODED, decoded.complaint)])
+
+
+async def _each(jobs: Iterable[Callable[[], Coroutine[Any, Any, _Checked]]]) -> AsyncIterator[_Checked]:
+    """What jobs return, as soon as each is done. They run at the same time, one for each core."""
+    waiting = iter(jobs)
+    tasks: set[asyncio.Task[_Checked]] = set()
+    try:
+        while True:
+            following = islice(waiting, (os.cpu_count() or 1) - len(tasks))
+            tasks |= {asyncio.create_task(job()) for job in following}
+            if not tasks:
+                return
+            done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                yield task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _borders(checked: Iterable[_Checked]) -> Iterator[tuple[_Checked, _Checked]]:
+    """The files that begin with frames of the segment before, each with that one. Where it is gone, nothing can decode
+    these frames, and they are no part of the recording."""
+    last: dict[int, _Checked] = {}
+    for one in sorted(checked, key=lambda one: one.start_us):
+        if one.segment is None or one.segment.run_us is None:
+            continue
+        before = last.get(one.segment.run_us)
+        if one.leading and before is not None and before.segment is not None and follows(before.segment, one.segment):
+            yield before, one
+        last[one.segment.run_us] = one
