@@ -10,6 +10,7 @@ from tests.support.program import Program, exact
 from tests.support.recording import US
 from videostore.cli.time_options import format_time
 from videostore.storage.directory_lock import DirectoryLock
+from videostore.storage.notes import FILE_NAME
 
 
 @pytest.fixture
@@ -42,6 +43,14 @@ def test_a_moment_is_marked_listed_and_forgotten(program: Program, copied: Path,
     again = program("unmark", "1", "--storage", copied)
     assert again.code == 2 and "there is no event with this number" in again.sentence
     assert program("events", "--storage", copied).out == "No events.\n"
+
+
+def test_the_clip_of_an_event_stays_known_when_its_footage_is_no_longer_kept(program: Program, copied: Path) -> None:
+    event = {"id": 7, "at_us": 2, "from_us": 1, "to_us": 3, "label": "door", "keep": True, "file_name": "clip.mp4"}
+    (copied / FILE_NAME).write_text(json.dumps({"version": 1, "next_id": 8, "gaps": [], "events": [event]}))
+    assert program("unmark", "7", "--release", "--storage", copied).code == 0
+    [event] = json.loads(program("events", "--storage", copied, "--json").out)
+    assert (event["id"], event["keep"], event["saved"]) == (7, False, "clip.mp4")
 
 
 def test_the_events_of_a_recorder_are_its_own(program: Program, copied: Path, times: list[int]) -> None:

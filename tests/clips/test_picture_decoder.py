@@ -66,6 +66,19 @@ async def test_the_first_picture_starts_none_and_the_following_share_one(shown: 
     assert not psutil.pid_exists(process)
 
 
+async def test_it_imports_nothing_from_where_a_user_is(
+    shown: ShownFrames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    async with joined() as decoders:
+        await decoders.show(shown)
+        await decoders.show(shown)
+        assert decoders._starting is not None
+        await asyncio.wait({decoders._starting})
+        assert decoders.is_ready and not (tmp_path / "ran").exists()
+
+
 async def test_many_at_once_have_two_at_most(shown: ShownFrames) -> None:
     async with joined() as decoders:
         await bring_up(decoders, shown)

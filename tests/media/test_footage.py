@@ -117,6 +117,14 @@ def test_a_pipe_and_a_file_that_is_not_there_are_refused(tmp_path: Path) -> None
             look(tmp_path / name)
 
 
+def test_a_name_that_ffmpeg_cannot_be_told_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    write_video(tmp_path / "video.mp4", "h264", TIMES)
+    os.rename(tmp_path / "video.mp4", path)
+    with pytest.raises(RequestError, match="its path is not UTF-8"):
+        look(path)
+
+
 def test_it_ends_early_when_it_is_told_to(tmp_path: Path) -> None:
     write_video(tmp_path / "video.mp4", "h264", TIMES)
     with pytest.raises(InterruptedError):

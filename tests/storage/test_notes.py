@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,14 @@ async def test_what_is_noted_at_once_is_all_written(tmp_path: Path) -> None:
     found = await asyncio.gather(*(notes.add_event(event(n)) for n in range(20)))
     assert len({one.id for one in found}) == 20
     assert (await notes_of(tmp_path)).events == notes.events
+
+
+async def test_a_pipe_in_their_place_keeps_nothing_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / FILE_NAME)
+    loading = asyncio.create_task(notes_of(tmp_path, read_only=True))
+    try:
+        done, _ = await asyncio.wait([loading], timeout=30)
+        assert done and loading.result().events == ()
+    finally:
+        os.close(os.open(tmp_path / FILE_NAME, os.O_RDWR))  # lets go of what waits there
+        await asyncio.wait([loading])

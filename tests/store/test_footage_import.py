@@ -135,6 +135,9 @@ async def test_a_file_that_does_not_tell_its_time_needs_a_start(tmp_path: Path) 
     with pytest.raises(RequestError) as refused:
         await import_file(path, tmp_path / "sd", start="2999-01-01T00:00:00Z")
     assert refused.value.code == "import-in-future"
+    with pytest.raises(RequestError) as refused:
+        await import_file(path, tmp_path / "sd", start="1969-12-31T23:59:59Z")
+    assert refused.value.code == "import-before-1970"
     assert not (tmp_path / "sd").exists()
 
 

@@ -252,6 +252,8 @@ REQUEST = {
     " with --start TIME or start=.",
     "import-in-future": "The file {path} would be stored from {captured:range}, which is in the future. Say when its"
     " first frame was captured, with --start TIME or start=.",
+    "import-before-1970": "The file {path} would be stored from {captured:range}, which begins before 1970. Say when"
+    " its first frame was captured, with --start TIME or start=.",
     "import-elsewhere": "The file {path} was imported before, from {stored_us:time} on. It is not stored a second time,"
     " from {start_us:time} on. If that start is the right one, import it into another directory.",
     "import-into-recording": "{path} is the directory of a recorder, whose quota may delete at once what is imported."

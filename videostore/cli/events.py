@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ async def unmark(directory: Path, id: int, *, release: bool) -> int:
         if found is None:
             raise RequestError("event-unknown", field="id", value=id)
         if release:
-            await notes.change_event(Event(found.id, found.at_us, found.from_us, found.to_us, found.label, False))
+            await notes.change_event(replace(found, keep=False))
         else:
             await notes.remove_event(id)
     return DONE

@@ -183,7 +183,12 @@ class _Decoder:
     async def start(cls, command: Sequence[str]) -> _Decoder:
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
+            *command,
+            cwd="/",  # not where a user looks at what others wrote: Python would import from there
+            stdin=pipe,
+            stdout=pipe,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
         )
         assert process.stdin is not None
         with contextlib.suppress(ValueError):  # it has already exited

@@ -125,6 +125,8 @@ def _read(
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):  # a pipe or a device could block for ever
             raise _unreadable(path, "it is not a regular file")
+        if not _is_utf8(path.absolute()):
+            raise _unreadable(path, "its path is not UTF-8, as ffmpeg needs it")
         # An absolute path: libav would take a name such as `http:…` for a URL.
         with av.open(f"file:{path.absolute()}", metadata_errors="replace", options=READ_OPTIONS) as container:
             stream = _video_of(path, container)
@@ -147,6 +149,14 @@ def _read(
 
 def _unreadable(path: Path, reason: str) -> RequestError:
     return RequestError("import-unreadable", path=path, reason=reason)
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _report(on_progress: Callable[[float], None], size_bytes: int, at: int) -> None:

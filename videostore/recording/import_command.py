@@ -10,7 +10,8 @@ from typing import Any
 
 import ffmpeg
 
-from videostore.base.constants import US_PER_SECOND
+from videostore.base.constants import LONGEST_SEGMENT_US, US_PER_SECOND
+from videostore.base.errors import RequestError
 from videostore.base.time_format import format_seconds
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.filters import deinterlaced, even_size, fitted, player_colours
@@ -32,6 +33,8 @@ from videostore.recording.segmenter import (
 SOUND_CODING: dict[str, Any] = {"c:a": "aac", "b:a": "128k", "ar": 48_000}
 SOUND_EARLY_US = 1024 * US_PER_SECOND // 48_000
 """How long before it the coder begins: a packet of silence, which decoders need for the next one."""
+_MOST_CUTS_BYTES = 120_000
+"""Linux takes 128 KiB as one argument of a program."""
 _SHOWN_FROM_START = "noise=drop='lt(pts*tb,-0.00005)'"
 """Leaves out frames that are shown before the first keyframe, which is at 0, and need what is before it."""
 
@@ -68,6 +71,9 @@ def import_command(
     `start_us` is when the first frame that can be decoded was captured; `run_us` is the epoch that names the run. The
     times of the file are kept (`copyts`) but for a constant: pts 0 is that frame, since the segment muxer counts the
     lengths of segments from 0. Segments count in microseconds, so that times with another unit are not rounded to it.
+
+    Raises:
+        RequestError: it has too many gaps.
     """
     # An absolute path with its protocol: a name such as `http:…` is not a URL.
     source = ffmpeg.input(
@@ -100,7 +106,7 @@ def import_command(
         **encoder.options(footage.codec),
         **heard,
         f="segment",
-        **_cuts(footage, segment_seconds),
+        **_cuts(path, footage, segment_seconds),
         segment_format="mp4",
         segment_format_options=joined_options(options),
         **{
@@ -141,11 +147,23 @@ def _sound_input(source: Any, sound: ImportedSound, footage: Footage) -> Any:
     return ffmpeg.input(str(sound.path.absolute()), copyts=None, **begins, **OWN_CLIP).audio
 
 
-def _cuts(footage: Footage, segment_seconds: float) -> dict[str, str | float]:
-    """Where segments end: at the first keyframe after some time, and at each gap, behind which another run begins."""
+def _cuts(path: Path, footage: Footage, segment_seconds: float) -> dict[str, str | float]:
+    """Where segments end: at the first keyframe after some time, and at each gap, behind which another run begins.
+
+    Of a file of days that has gaps, segments are longer, so that ffmpeg can be told all cuts.
+    """
     if len(footage.stretches_us) == 1:
         return {"segment_time": segment_seconds}
-    step_us, cuts = round(segment_seconds * US_PER_SECOND), list[int]()
+    step_us = round(segment_seconds * US_PER_SECOND)
+    while len(cuts := _cuts_apart(footage, step_us)) > _MOST_CUTS_BYTES:
+        step_us *= 2
+        if step_us > LONGEST_SEGMENT_US:
+            raise RequestError("import-unreadable", path=path, reason="it has too many gaps")
+    return {"segment_times": cuts}
+
+
+def _cuts_apart(footage: Footage, step_us: int) -> str:
+    cuts = list[int]()
     for begin_us, end_us in itertools.pairwise([*footage.stretches_us, footage.last_us + 1]):
         cuts += range(begin_us - footage.first_us, end_us - footage.first_us, step_us)
-    return {"segment_times": ",".join(map(format_seconds, cuts[1:]))}
+    return ",".join(map(format_seconds, cuts[1:]))

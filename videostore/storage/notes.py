@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from videostore.base.errors import reason_of
-from videostore.base.files import sync_directory, sync_file
+from videostore.base.files import open_regular, sync_directory, sync_file
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.tasks import DetachedTasks, off_loop
 
@@ -192,7 +192,7 @@ class Notes:
             state = status.st_ino, status.st_size, status.st_mtime_ns
             if state == self._state:
                 return None
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 found = _parse(file.read(_MOST_BYTES))
             self._state = state
             return found

@@ -78,6 +78,8 @@ async def import_file(
             begin_us = await run_in_thread(stated_start_us, path, footage.tags, footage.length_us, now_us)
         first_us, last_us = footage.first_us - footage.begin_us, footage.last_us - footage.begin_us
         captured = Range(begin_us + first_us, begin_us + last_us + 1)
+        if captured.from_us < 0:
+            raise RequestError("import-before-1970", path=path, captured=captured)
         if captured.to_us > now_us + CLOCK_LEEWAY_US:
             raise RequestError("import-in-future", path=path, captured=captured)
         return Placed(footage, captured)
