@@ -16,6 +16,7 @@ from tests.support.amount import EXHAUSTIVE
 from tests.support.clocked_recording import ClockedRecording, StartClocked
 from tests.support.machine import Machine, run_machine
 from tests.support.open_gops import OpenGops
+from tests.support.own_mounts import keep_own_mounts
 from tests.support.recording import (
     LOGGER,
     START_US,
@@ -47,6 +48,9 @@ def pytest_report_header(config: pytest.Config) -> str:
     left_out = [name for name in config.getini("norecursedirs") if name.startswith("tests/")]
     return "left out, each with a target of its own: " + ", ".join(left_out)
 
+
+# What a test mounts is gone once the process of the tests is, even if that is killed.
+keep_own_mounts()
 
 # The tests themselves are a million objects, which Python's collector would look through again and again.
 gc.disable()

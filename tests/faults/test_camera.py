@@ -211,6 +211,8 @@ class ClockedCamera(Camera):
         self.step_s = step_s
         self.fault: str | None = None
         self.end_us = clock.wall
+        self.is_taken = lambda: True
+        """Whether nothing waits for ffmpeg: an hour passes in a second."""
         self.delivered: list[int] = []
         self._start_us = clock.wall
         self._interval_us = round(interval_s * US)
@@ -224,7 +226,8 @@ class ClockedCamera(Camera):
         **kwargs: Any,
     ) -> Answer:
         await until(lambda: self.clock.wall < self.end_us, 600)
-        await asyncio.sleep(0.002)  # slow enough that nothing is dropped, although an hour passes in a second
+        await until(self.is_taken)
+        await asyncio.sleep(0.002)
         self.clock.advance(self.step_s)
         if self.fault == "error":
             raise GRPCError(Status.UNAVAILABLE, "out of order")
@@ -263,6 +266,9 @@ async def open_store(stores: Stores, camera: ClockedCamera, framerate: int, segm
     )
     stores.opened.append(store)
     await store.start()
+    recorder = store._recorder
+    assert recorder is not None
+    camera.is_taken = lambda: not recorder._backlog.filled
     return store
 
 

@@ -215,6 +215,7 @@ async def test_the_age_of_the_last_frame_is_never_negative(start_clocked: StartC
     """No image arrives any more, and the clock is set back."""
     clocked = await start_clocked()
     await clocked.record(2)
+    await until(lambda: clocked.store.health().recorder.last_frame_age_s is not None)  # type: ignore[union-attr]
     clocked.step(-HOUR_S)
     clocked.clock.advance(3)
     recorder = clocked.store.health().recorder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -229,3 +230,9 @@ async def test_foreign_files_and_directories_are_neither_changed_nor_counted(sto
     assert not [path for path in stores.storage.glob("17*.mp4") if path.is_file()]
     for name, content in foreign.items():
         assert (stores.storage / name).read_bytes() == content
+
+
+def test_what_tests_mount_is_seen_by_no_other_process(small_disk: Path) -> None:
+    """So that it is gone when they end, also where they are killed."""
+    assert str(small_disk) in Path("/proc/self/mounts").read_text()
+    assert str(small_disk) not in Path(f"/proc/{os.getppid()}/mounts").read_text()

@@ -54,7 +54,7 @@ async def test_the_quota_is_kept_while_recording(stores: Stores) -> None:
     quota = 120_000
     store = await stores.open(feed, size_gb=quota / 2**30)
     await feed_and_settle(store, feed, times)
-    await until(lambda: store.health().segments <= 1)
+    await until(lambda: len(list(stores.storage.glob("*.open"))) == 1 and store.health().segments <= 1)
     await store.close()
     paths = sorted(stores.storage.glob("*.mp4"))
     sizes = [path.stat().st_size for path in paths]
