@@ -102,7 +102,7 @@ def test_events_are_on_the_timeline_and_one_key_apart(noted_page: PageDriver, no
 def test_events_are_listed_and_shown_with_a_click_until_they_are_forgotten(noted_page: PageDriver, noted: Path) -> None:
     page = noted_page
     page.page.keyboard.press("e")
-    rows = page.page.locator("#events-list button")
+    rows = page.page.locator("#events-list li button:first-child")
     page.until(lambda: rows.count() == 2)
     assert "glass broke" in rows.nth(0).inner_text() and "saved as noted_glass.mp4" in rows.nth(0).inner_text()
     assert "door opened" in rows.nth(1).inner_text() and "kept" in rows.nth(1).inner_text()
@@ -163,3 +163,57 @@ def test_damage_is_told(open_page: Callable[..., PageDriver], damaged_server: We
     page.until(lambda: "with damaged pictures" in page.text("#clip-text"))
     page.type_time(iso(from_us - 2 * US))
     page.until(lambda: page.screen(DAMAGED).locator(".note").inner_text() == "")
+
+
+def marked_events(directory: Path) -> list[tuple[str, int, int]]:
+    async def read() -> list[tuple[str, int, int]]:
+        notes = Notes(directory, LOGGER, read_only=True)
+        await notes.load()
+        return [(one.label, one.from_us, one.to_us) for one in notes.events]
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(read())).result()
+
+
+def test_a_person_marks_a_moment_and_a_clip_and_removes_a_mark(
+    open_page: Callable[..., PageDriver], footage: dict[str, Footage], tmp_path: Path
+) -> None:
+    yard = footage["yard"]
+    directory = Path(shutil.copytree(yard.directory, tmp_path / "yard"))
+    with run_web([RecorderPlace("yard", directory)]) as server:
+        page = open_page(server)
+        page.open_at(BASE_US + 20 * US)
+        moment = yard.shown_at(BASE_US + 20 * US)
+        page.page.keyboard.press("b")
+        page.page.locator("#mark-dialog").wait_for()
+        assert not page.page.locator("#mark-keep").is_visible()  # only a recorder keeps
+        page.page.keyboard.type("a parcel")
+        page.page.keyboard.press("Enter")
+        page.page.locator("#mark-dialog").wait_for(state="hidden")
+        assert marked_events(directory) == [("a parcel", moment - 15 * US, moment + 15 * US)]
+        page.until(lambda: "a parcel" in words(page))
+        page.page.keyboard.press("i")
+        page.until(lambda: "in " in page.text("#clip-text"))
+        page.press("Shift+ArrowRight", "o")
+        page.until(lambda: "out " in page.text("#clip-text"))
+        page.page.locator("#mark").click()
+        page.page.locator("#mark-label").fill("a thief")
+        page.page.locator("#mark-send").click()
+        page.page.locator("#mark-dialog").wait_for(state="hidden")
+        last = marked_events(directory)[-1]
+        assert last[:2] == ("a thief", moment) and last[2] - 1 in yard.times_us
+        page.page.keyboard.press("e")
+        page.page.get_by_role("button", name="Remove the mark a parcel").click()
+        page.page.get_by_role("button", name="Really remove the mark a parcel").click()
+        page.until(lambda: page.page.locator("#events-list li").count() == 1)
+        assert [label for label, *_ in marked_events(directory)] == ["a thief"]
+
+
+def test_why_a_mark_is_refused_is_said(open_page: Callable[..., PageDriver], live_server: WebServer) -> None:
+    page = open_page(live_server)
+    page.open()
+    page.until_painted("porch", lambda us: us > 0)
+    page.page.keyboard.press("b")
+    page.page.locator("#mark-label").fill("a guest")
+    page.page.locator("#mark-send").click()
+    page.until(lambda: "is being recorded to" in page.text("#mark-error"))

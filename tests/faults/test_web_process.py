@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import psutil
 import pytest
 import pytest_asyncio
@@ -121,6 +122,30 @@ async def test_it_is_served_comes_back_when_it_is_killed_and_moves_and_ends_with
     assert "web_address" not in await machine.status()
     await machine.parent.remove(NAME)
     assert not machine.parent.children()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_viewer_marks_what_is_recorded_and_removes_the_mark(shared: Machine) -> None:
+    machine, port = shared, free_port()
+    await machine.add(web={"port": port})
+    await machine.until(lambda: is_served(machine, port))
+    await machine.record(2)
+
+    async def ask(method: str, path: str, **fields: Any) -> tuple[int, Any]:
+        async with aiohttp.ClientSession() as session:
+            address = f"http://127.0.0.1:{port}/api/recorders/{NAME}/events{path}"
+            async with session.request(method, address, json=fields) as response:
+                return response.status, await response.json()
+
+    status, event = await ask("POST", "", at_us=now_us(), label="a guest", before_s=1, after_s=1, keep=True)
+    assert (status, event["keep"]) == (201, True)
+    (known,) = (await machine.command("get-events"))["events"]
+    assert (known["id"], known["label"], known["keep"]) == (event["id"], "a guest", True)
+    assert (await ask("DELETE", f"/{event['id']}"))[0] == 200
+    assert (await machine.command("get-events"))["events"] == []
+    status, refused = await ask("DELETE", f"/{event['id']}")
+    assert (status, refused["error"]) == (404, "event-unknown")
+    await machine.parent.remove(NAME)
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -151,6 +151,7 @@ STORE = {
     " from that time on.",
     "web-port-taken": "Nothing can be served at {address}: another program uses this port. End it, or choose another"
     " port.",
+    "web-ask-failed": "The recorder could not do it: {reason:reason}.",
     "web-ended": "The server of the page at {address} ended ({reason:reason}) and is started again.",
     "web-not-served": "Nothing can be served at {address}: {reason:reason}.",
     "storage-missing": "There is no storage directory {path}. Check the path.",

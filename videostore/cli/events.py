@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from videostore.base.constants import US_PER_SECOND
-from videostore.base.errors import RequestError, VideoStoreError, printable, reason_of
+from videostore.base.errors import printable
 from videostore.base.ranges import Range
-from videostore.base.tasks import off_loop
 from videostore.cli.local_store import open_reader
 from videostore.cli.machine_options import Remote
 from videostore.cli.runtime import DONE
 from videostore.cli.time_options import format_range, format_time
-from videostore.storage.directory_lock import DirectoryLock, is_locked
-from videostore.storage.notes import Event, Notes
+from videostore.storage.notes import Event
 from videostore.store.marking import make_event
-
-_LOGGER = logging.getLogger("videostore")
+from videostore.store.resting_events import mark_at_rest, unmark_at_rest
 
 
 async def events(directory: Path, *, since_us: int | None, utc: bool, as_json: bool) -> int:
@@ -41,9 +35,7 @@ async def events_of_machine(remote: Remote, *, since_us: int | None, utc: bool, 
 
 async def mark(directory: Path, at_us: int, label: str, before_s: float, after_s: float, *, utc: bool) -> int:
     """Mark a moment of a recording that no recorder has."""
-    event = make_event(at_us, label, before_s, after_s, keep=False)
-    async with _notes(directory) as notes:
-        event = await notes.add_event(event)
+    event = await mark_at_rest(directory, make_event(at_us, label, before_s, after_s, keep=False))
     return _show_marked(event, utc=utc)
 
 
@@ -67,14 +59,7 @@ async def mark_on_machine(
 
 async def unmark(directory: Path, id: int, *, release: bool) -> int:
     """Forget an event of a recording that no recorder has."""
-    async with _notes(directory) as notes:
-        found = next((one for one in notes.events if one.id == id), None)
-        if found is None:
-            raise RequestError("event-unknown", field="id", value=id)
-        if release:
-            await notes.change_event(replace(found, keep=False))
-        else:
-            await notes.remove_event(id)
+    await unmark_at_rest(directory, id, release=release)
     return DONE
 
 
@@ -101,28 +86,6 @@ def event_notes(one: Event) -> str:
 
 def _times(one: Event) -> tuple[int, int, int]:
     return one.at_us, one.from_us, one.to_us
-
-
-@contextlib.asynccontextmanager
-async def _notes(directory: Path) -> AsyncIterator[Notes]:
-    """The notes of a directory, to be changed. A recorder would not see it, and would write over it.
-
-    Raises:
-        RequestError: a recorder has the directory.
-        VideoStoreError: the notes cannot be written.
-    """
-    if await off_loop(is_locked, directory):
-        raise RequestError("mark-while-recording", path=directory)
-    lock = await off_loop(DirectoryLock, directory)
-    try:
-        notes = Notes(directory, _LOGGER, read_only=False)
-        await notes.load()
-        yield notes
-        await notes.close()
-    except OSError as error:
-        raise VideoStoreError("event-not-noted", path=directory, reason=reason_of(error)) from error
-    finally:
-        lock.release()
 
 
 def _show_marked(event: Event, *, utc: bool) -> int:

@@ -193,13 +193,8 @@ class StorageCamera(Camera, OwnResource):
         config, store = self._config, self.store
         if config.web is not None and self._web_servers is not None:
             upload_path = None if config.sync is None else config.storage.upload_path
-            recorder = ShownRecorder(
-                config.name,
-                config.storage.storage_path,
-                upload_path,
-                config.storage.quota_bytes,
-                lambda: describe_health(store.health(), self._upload_trouble),
-            )
+            place = config.name, config.storage.storage_path, upload_path, config.storage.quota_bytes
+            recorder = ShownRecorder(*place, lambda: describe_health(store.health(), self._upload_trouble), store)
             self._web_servers.join(recorder, config.web)
 
     async def do_command(

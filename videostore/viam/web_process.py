@@ -22,8 +22,10 @@ from videostore.base.tasks import end_task
 from videostore.config import WebConfig
 from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.recording.backoff import Backoff
+from videostore.viam.web_requests import Marker, answer
 from videostore.web.control import (
     ADD,
+    ASK,
     MOST_LINE_BYTES,
     REMOVE,
     SERVING,
@@ -43,6 +45,8 @@ _SILENT_STATUSES = 10
 _START_S = 120.0
 """It says nothing until it runs, which takes long on a busy machine."""
 _SILENT = "it did not answer"
+_MOST_ASKED = 16
+"""It asks for no more at once."""
 _END_S = 1.0
 """It ends within this time after its input did, out of the module's 3 s."""
 
@@ -59,6 +63,8 @@ class ShownRecorder:
     """Its quota."""
     status: Callable[[], Mapping[str, Any]]
     """What it says of itself. Called every two seconds, on the loop."""
+    marker: Marker | None = None
+    """What notes its events; None if the page cannot mark it."""
 
 
 def child_command() -> list[str]:
@@ -93,6 +99,7 @@ class WebProcess:
         self._keeping: asyncio.Task[None] | None = None
         self._unanswered = 0
         self._is_heard = False
+        self._answering: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Start the process, and keep it running."""
@@ -163,7 +170,7 @@ class WebProcess:
             return _SILENT if self._is_silent else f"exit code {code}"
         finally:
             self._process = None
-            for task in tasks:
+            for task in [*tasks, *self._answering]:
                 await end_task(task)
             await _end(process)
 
@@ -182,6 +189,15 @@ class WebProcess:
                 if said != self.trouble:
                     self._logger.error("%s", said)
                 self.url, self.trouble = None, said
+            elif message.kind == ASK and len(self._answering) < _MOST_ASKED:
+                task = asyncio.create_task(self._answer(message.fields))
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, fields: Mapping[str, Any]) -> None:
+        name = str(fields["recorder"])
+        recorder = self._recorders.get(name)
+        self._send(await answer(None if recorder is None else recorder.marker, name, fields, self._logger))
 
     async def _log(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None

@@ -30,6 +30,8 @@ _STATUS_BY_CODE = {
     "no-such-page": 404,
     "page-missing": 404,
     "segment-gone": 404,
+    "event-unknown": 404,
+    "mark-while-recording": 409,
     "playlist-too-long": 413,
     "answer-too-late": 503,
     "recorder-opening": 503,

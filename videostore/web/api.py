@@ -12,6 +12,7 @@ from aiohttp import web
 import videostore
 from videostore.web.answers import json_answer
 from videostore.web.days import day_of, stored_by_day
+from videostore.web.event_api import event_answer
 from videostore.web.health import health_of
 from videostore.web.recorders import Recorder, Recorders
 from videostore.web.times import bound, checked_range, now_us, number, required_range
@@ -45,6 +46,7 @@ class ApiRoutes:
                 "name": one.name,
                 "live": await one.is_recording(),
                 "saves": one.place.upload_path is not None,
+                "keeps": one.marks.keeps,
                 "trouble": None if one.trouble is None else str(one.trouble),
             }
             for one in self._recorders
@@ -87,18 +89,7 @@ class ApiRoutes:
                 "damaged": [
                     {"from_us": one.from_us, "to_us": one.to_us, "reason": one.reason} for one in found.damaged
                 ],
-                "events": [
-                    {
-                        "id": one.id,
-                        "from_us": one.from_us,
-                        "to_us": one.to_us,
-                        "at_us": one.at_us,
-                        "label": one.label,
-                        "keep": one.keep,
-                        "saved": one.file_name,
-                    }
-                    for one in await viewing.events(asked)
-                ],
+                "events": [event_answer(one) for one in await viewing.events(asked)],
                 "exact": found.exact,
             }
         )

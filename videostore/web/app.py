@@ -13,6 +13,7 @@ from videostore.base.errors import RequestError
 from videostore.web.answers import Handler, errors_as_answers
 from videostore.web.api import ApiRoutes
 from videostore.web.clip_api import ClipRoutes
+from videostore.web.event_api import EventRoutes
 from videostore.web.headers import add_headers
 from videostore.web.hls import HlsRoutes
 from videostore.web.metrics import MetricsRoutes
@@ -49,6 +50,7 @@ def make_app(recorders: Recorders, guard: Guard | None = None) -> web.Applicatio
     app.add_routes(HlsRoutes(recorders).routes())
     app.add_routes(ApiRoutes(recorders).routes())
     app.add_routes(ClipRoutes(recorders).routes())
+    app.add_routes(EventRoutes(recorders).routes())
     app.add_routes(guard.routes() if guard is not None else ())
     app.add_routes(PageRoutes().routes())
 

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from videostore.base.errors import RequestError
+from videostore.base.timestamps import EARLIEST_US, LATEST_US
 from videostore.web.refusal import Refused
 
 MOST_BYTES = 64 * 1024
@@ -34,6 +35,18 @@ async def read_object(request: web.Request, most_bytes: int = MOST_BYTES, within
     if not isinstance(found, dict):
         raise Refused(RequestError("content-not-json"), 400)
     return found
+
+
+def time_field(fields: dict[str, Any], name: str) -> int:
+    """A time of such an object.
+
+    Raises:
+        RequestError: it is none.
+    """
+    value = fields.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not EARLIEST_US <= value <= LATEST_US:
+        raise RequestError("field-wrong", field=name, value=value, expected="microseconds since 1970 (UTC)")
+    return value
 
 
 async def _read(request: web.Request, most_bytes: int) -> bytes:

@@ -20,6 +20,7 @@ from videostore.web.app import make_app
 from videostore.web.control import (
     ADD,
     ALIVE,
+    ANSWER,
     MOST_LINE_BYTES,
     REMOVE,
     SERVE,
@@ -33,6 +34,7 @@ from videostore.web.control import (
     write_message,
 )
 from videostore.web.guard import Guard
+from videostore.web.marks import AskedMarks, Module
 from videostore.web.password import read_password
 from videostore.web.recorders import RecorderPlace, Recorders
 from videostore.web.server import lower_priority, serve
@@ -101,7 +103,7 @@ async def _messages(reader: asyncio.StreamReader) -> AsyncIterator[Message]:
 
 async def run(messages: AsyncIterator[Message], say: Callable[[bytes], None], *, retry_s: float = _RETRY_S) -> None:
     """Do what the messages say until they end, and say where it serves."""
-    recorders = Recorders(_LOGGER)
+    recorders, module = Recorders(_LOGGER), Module(say)
     serving: asyncio.Task[None] | None = None
     try:
         async for message in messages:
@@ -112,9 +114,11 @@ async def run(messages: AsyncIterator[Message], say: Callable[[bytes], None], *,
                 place = RecorderPlace(
                     message.fields["name"], Path(message.fields["directory"]), Path(upload) if upload else None
                 )
-                recorders.add(place)
+                recorders.add(place, AskedMarks(module, place.name))
             elif message.kind == REMOVE and (found := recorders.named(message.fields["name"])) is not None:
                 await recorders.remove(found)
+            elif message.kind == ANSWER:
+                module.answered(message)
             elif message.kind == STATUS:
                 say(write_message(ALIVE))
                 for name, status in message.fields["of"].items():

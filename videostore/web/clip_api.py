@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
 
 from aiohttp import web
 
@@ -14,9 +13,8 @@ from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import NothingStoredError, RequestError, VideoStoreError
 from videostore.base.tasks import off_loop
 from videostore.base.time_format import format_local
-from videostore.base.timestamps import EARLIEST_US, LATEST_US
 from videostore.web.answers import json_answer
-from videostore.web.body import read_object
+from videostore.web.body import read_object, time_field
 from videostore.web.media import hang_up, send_media
 from videostore.web.recorders import Recorder, Recorders, slug
 from videostore.web.segment_bytes import open_file
@@ -111,7 +109,7 @@ class ClipRoutes:
         if recorder.place.upload_path is None:
             raise RequestError("no-upload-path", value=recorder.name)
         fields = await read_object(request)
-        asked = checked_range(_time(fields, "from_us"), _time(fields, "to_us"))
+        asked = checked_range(time_field(fields, "from_us"), time_field(fields, "to_us"))
         metadata, tags = fields.get("metadata", ""), fields.get("tags", [])
         if not isinstance(metadata, str):
             raise RequestError("field-wrong", field="metadata", value=metadata, expected="a text")
@@ -151,10 +149,3 @@ async def _stream(request: web.Request, blocks: AsyncIterator[bytes], headers: d
             raise asyncio.CancelledError from None
     await answer.write_eof()
     return answer
-
-
-def _time(fields: dict[str, Any], name: str) -> int:
-    value = fields.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not EARLIEST_US <= value <= LATEST_US:
-        raise RequestError("field-wrong", field=name, value=value, expected="microseconds since 1970 (UTC)")
-    return value

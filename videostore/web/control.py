@@ -2,7 +2,8 @@
 
 The module writes to standard input: `serve` first, with where and to whom; then `add` and `remove` of recorders, and
 `status` with what each says of itself. The server writes `serving` with its address or `trouble` with a sentence to
-standard output, `alive` for each `status`, and its log to standard error. It ends when its standard input does.
+standard output, `alive` for each `status`, and its log to standard error. What only the module can do it asks for by
+`ask`, with a number, and the module writes `answer` with the same one. It ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -14,12 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from videostore.base.error_fields import read_error, write_fields
+from videostore.base.errors import VideoStoreError
 from videostore.config import WebConfig
 
 MOST_LINE_BYTES = 1 << 20
 """Of a line either way. The status of a recorder has about two thousand bytes."""
-SERVE, ADD, REMOVE, STATUS = "serve", "add", "remove", "status"
-SERVING, TROUBLE, ALIVE = "serving", "trouble", "alive"
+SERVE, ADD, REMOVE, STATUS, ANSWER = "serve", "add", "remove", "status", "answer"
+SERVING, TROUBLE, ALIVE, ASK = "serving", "trouble", "alive", "ask"
+MARK, UNMARK = "mark", "unmark"
+"""What is asked for."""
+_ERROR_BYTES = 4096
+"""Of the fields of an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,30 @@ def read_serve(fields: Mapping[str, Any]) -> WebConfig:
         fields["password_env"],
         tuple(fields["hosts"]),
     )
+
+
+def write_done(number: int, **found: Any) -> bytes:
+    """The line that answers what was asked for."""
+    return write_message(ANSWER, number=number, found=found)
+
+
+def write_refused(number: int, error: VideoStoreError) -> bytes:
+    """The line that says why that cannot be done."""
+    refused = {"code": error.code, "fields": write_fields(error.fields, _ERROR_BYTES), "sentence": str(error)}
+    return write_message(ANSWER, number=number, refused=refused)
+
+
+def read_answer(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was found, of either line.
+
+    Raises:
+        VideoStoreError: it was refused.
+    """
+    if (refused := fields.get("refused")) is None:
+        found: Mapping[str, Any] = fields["found"]
+        return found
+    error = read_error(refused["code"], refused["fields"], refused["sentence"])
+    raise error or VideoStoreError("web-ask-failed", reason=refused["sentence"])
 
 
 def write_log(record: logging.LogRecord, text: str) -> str:

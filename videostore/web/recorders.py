@@ -20,6 +20,7 @@ from videostore.base.tasks import end_task, off_loop
 from videostore.ffmpeg.process import find_ffmpeg
 from videostore.store.store import VideoStore
 from videostore.web.live import LiveWindow
+from videostore.web.marks import Marks, RestingMarks
 from videostore.web.parts import PartTables
 from videostore.web.pictures import Pictures
 from videostore.web.saves import WebSaves
@@ -49,12 +50,13 @@ class RecorderPlace:
 class Recorder:
     """A recorder that is shown: a read-only store over its directory, which is opened in the background."""
 
-    def __init__(self, place: RecorderPlace, logger: logging.Logger) -> None:
+    def __init__(self, place: RecorderPlace, logger: logging.Logger, marks: Marks | None = None) -> None:
         """`start` opens it; `close` ends it."""
         self.id = ""
         """What names it in addresses, among the others."""
         self.place = place
         self.tables = PartTables()
+        self.marks = marks or RestingMarks(place.directory)
         self.trouble: VideoStoreError | None = None
         """Why its directory cannot be opened; None if it can, or was not tried yet."""
         self.told: Mapping[str, Any] | None = None
@@ -201,9 +203,12 @@ class Recorders:
     def __len__(self) -> int:
         return len(self._all)
 
-    def add(self, place: RecorderPlace) -> Recorder:
-        """Show a recorder from now on. Its directory is opened in the background, and may not exist yet."""
-        recorder = Recorder(place, self._logger)
+    def add(self, place: RecorderPlace, marks: Marks | None = None) -> Recorder:
+        """Show a recorder from now on. Its directory is opened in the background, and may not exist yet.
+
+        Without `marks` it has no module, and is marked only while nothing records to it.
+        """
+        recorder = Recorder(place, self._logger, marks)
         self._all.append(recorder)
         self._name_all()
         recorder.start()

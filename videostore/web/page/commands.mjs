@@ -69,6 +69,7 @@ export class Commands {
   eventForward = () => this.moveEvent(1);
   download = () => (this.page.clip.isWhole ? this.page.clip.download() : this.page.word("Mark the clip first: I and O."));
   save = () => (this.page.clip.isWhole ? this.page.clip.openSave() : this.page.word("Mark the clip first: I and O."));
+  note = () => this.page.mark.open();
   all = () => this.page.list.all();
 
   forward() {

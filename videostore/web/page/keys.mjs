@@ -24,6 +24,7 @@ export const KEYS = [
   [["o"], "the clip ends with the shown frame", "markOut"],
   [["d"], "download the clip", "download"],
   [["u"], "save the clip for upload", "save"],
+  [["b"], "mark this moment, or the clip, with a label", "note"],
   [["s"], "save the picture", "picture"],
   [["y"], "link to this moment", "link"],
   [["+", "="], "zoom in", "zoomIn"],

@@ -20,9 +20,15 @@ export class Timeline {
   get(fromUs, toUs, width) {
     const fit = this.kept.find((one) => one.from_us <= fromUs && toUs <= one.to_us);
     const fine = fit && (fit.exact || (toUs - fromUs) / width >= fit.grain_us * 0.45);
-    const old = fit && fit.to_us > fit.asked_us && performance.now() - fit.at > FRESH_MS;
+    const old = fit && (fit.isOld || (fit.to_us > fit.asked_us && performance.now() - fit.at > FRESH_MS));
     if (!fit || !fine || old) this.ask(fromUs, toUs, width);
     return fit ?? this.kept.find((one) => one.from_us < toUs && fromUs < one.to_us) ?? null;
+  }
+
+  /** Something of it has changed: what is known is asked for once more when it is drawn. */
+  forget() {
+    for (const one of this.kept) one.isOld = true;
+    this.onChange();
   }
 
   async ask(fromUs, toUs, width) {

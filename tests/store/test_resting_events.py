@@ -1,0 +1,59 @@
+"""Events of a recording at rest are noted where its recorder will find them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.recording import LOGGER, START_US, US
+from videostore.base.errors import VideoStoreError
+from videostore.storage.directory_lock import DirectoryLock
+from videostore.storage.notes import Event, Notes
+from videostore.store.marking import make_event
+from videostore.store.resting_events import mark_at_rest, unmark_at_rest
+
+
+def event(*, keep: bool = False) -> Event:
+    return make_event(START_US, "door", 1, 2, keep=keep)
+
+
+async def noted(directory: Path) -> tuple[Event, ...]:
+    notes = Notes(directory, LOGGER, read_only=True)
+    await notes.load()
+    return notes.events
+
+
+async def test_a_moment_is_marked_and_forgotten(tmp_path: Path) -> None:
+    marked = await mark_at_rest(tmp_path, event())
+    assert await noted(tmp_path) == (marked,)
+    assert (marked.id, marked.from_us, marked.to_us) == (1, START_US - US, START_US + 2 * US)
+    await unmark_at_rest(tmp_path, marked.id, release=True)
+    assert await noted(tmp_path) == (marked,)
+    await unmark_at_rest(tmp_path, marked.id)
+    assert await noted(tmp_path) == ()
+    with pytest.raises(VideoStoreError) as failed:
+        await unmark_at_rest(tmp_path, marked.id)
+    assert failed.value.code == "event-unknown"
+
+
+async def test_what_is_being_recorded_to_and_what_would_be_kept_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(VideoStoreError) as failed:
+        await mark_at_rest(tmp_path, event(keep=True))
+    assert failed.value.code == "mark-needs-machine"
+    lock = DirectoryLock(tmp_path)
+    for work in (mark_at_rest(tmp_path, event()), unmark_at_rest(tmp_path, 1)):
+        with pytest.raises(VideoStoreError) as failed:
+            await work
+        assert failed.value.code == "mark-while-recording"
+    lock.release()
+    assert await noted(tmp_path) == ()
+
+
+async def test_a_directory_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+    (tmp_path / "notes.json.new").mkdir()
+    with pytest.raises(VideoStoreError) as failed:
+        await mark_at_rest(tmp_path, event())
+    assert failed.value.code == "event-not-noted"
+    (tmp_path / "notes.json.new").rmdir()
+    assert (await mark_at_rest(tmp_path, event())).label == "door"  # it is not locked any more

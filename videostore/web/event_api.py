@@ -1,0 +1,61 @@
+"""The API of events: a viewer marks a stretch of a recording, and removes a mark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from videostore.base.errors import RequestError
+from videostore.storage.notes import Event
+from videostore.web.answers import json_answer
+from videostore.web.body import read_object, time_field
+from videostore.web.recorders import Recorder, Recorders
+
+
+class EventRoutes:
+    """Answers the requests that change events."""
+
+    def __init__(self, recorders: Recorders) -> None:
+        self._recorders = recorders
+
+    def routes(self) -> list[web.RouteDef]:
+        """What it answers."""
+        return [
+            web.post("/api/recorders/{id}/events", self.mark),
+            web.delete("/api/recorders/{id}/events/{number:[0-9]{1,15}}", self.unmark),
+        ]
+
+    async def mark(self, request: web.Request) -> web.StreamResponse:
+        """Mark a moment, with the range around it."""
+        recorder = self._recorder_of(request)
+        fields = await read_object(request)
+        at_us, keep = time_field(fields, "at_us"), fields.get("keep", False)
+        if not isinstance(keep, bool):
+            raise RequestError("field-wrong", field="keep", value=keep, expected="true or false")
+        event = await recorder.marks.mark(
+            fields.get("label"), at_us, before_s=fields.get("before_s"), after_s=fields.get("after_s"), keep=keep
+        )
+        return json_answer(event_answer(event), status=201)
+
+    async def unmark(self, request: web.Request) -> web.StreamResponse:
+        """Forget an event."""
+        number = int(request.match_info["number"])
+        await self._recorder_of(request).marks.unmark(number)
+        return json_answer({"id": number})
+
+    def _recorder_of(self, request: web.Request) -> Recorder:
+        return self._recorders.get(request.match_info["id"])
+
+
+def event_answer(event: Event) -> dict[str, Any]:
+    """An event as the page gets it."""
+    return {
+        "id": event.id,
+        "from_us": event.from_us,
+        "to_us": event.to_us,
+        "at_us": event.at_us,
+        "label": event.label,
+        "keep": event.keep,
+        "saved": event.file_name,
+    }
