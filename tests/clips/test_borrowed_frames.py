@@ -12,8 +12,9 @@ import numpy
 from PIL import Image
 
 from scripts.fakes.painted_camera import read_paint
+from tests.support.amount import at_most, cut_short
 from tests.support.open_gops import TIMES, OpenGops, painted, time_of
-from tests.support.recording import US
+from tests.support.recording import SMALL, US, capture_times, record, take_over
 from videostore.storage.verify import verify_directory
 from videostore.store.store import VideoStore
 
@@ -74,3 +75,19 @@ async def test_without_the_segment_before_it_one_begins_with_its_keyframe(open_g
             clip = await store.export(TIMES[0], TIMES[last - 1] + 1, tmp_path / "clip.mp4", overwrite=True)
             assert painted(clip.path) == list(range(border, last))
             assert clip.ranges is not None and clip.ranges[0].from_us == TIMES[border]
+
+
+@cut_short
+async def test_where_the_format_changes_what_is_encoded_window_by_window_lacks_no_frame(
+    open_gops: OpenGops, tmp_path: Path
+) -> None:
+    """The windows last half a second, two seconds and eight, so some end among the frames that the next file holds."""
+    directory = open_gops.copy(tmp_path / "storage", 0, 1, 2)
+    after = capture_times(1, TIMES[-1] + 2 * US, fps=4)
+    await record(directory, after, size=SMALL)
+    await take_over(directory)
+    _, border, _ = open_gops.begins
+    async with VideoStore.open(directory) as store:
+        for first in (border - 4, border - 1, *range(at_most(border, 0))):
+            blocks = [block async for block in store._send_video(TIMES[first], after[-1] + 1)]
+            assert painted(b"".join(blocks))[: -len(after)] == list(range(first, len(TIMES))), first

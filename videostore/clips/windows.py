@@ -7,14 +7,16 @@ and the clip of all windows together is that of the whole range.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import FFmpegError, VideoStoreError
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop, run_in_thread
+from videostore.clips.borrowed_frames import runs_on
 from videostore.clips.place import Fit
 from videostore.clips.plan import ClipPart, Plan, groups_of
 from videostore.clips.planner import ClipPlanner
@@ -167,9 +169,12 @@ class Windows:
         if self.fit is None and len(groups) > 1:
             raise FFmpegError("stream-format-changed", at_us=groups[1][0].first_us)
         if self.fit is not None and not self.fit.is_met_by(groups):
+            if border is not None:  # what is encoded is not decoded with the next window: it borrows of that
+                plan = await self._planner.plan_window(found, plan.asked, work, goes_on=False)
             plan = self.fit.reencoded(plan)
         first = plan.parts[0]
-        if self._anchor is not None and first.was_read and self._inside is None:
+        inside = self._inside is not None and self._inside.start_us == first.segment.start_us
+        if self._anchor is not None and first.was_read and not inside:
             # What it needs to be decoded is in the window before, as in a clip of both.
             start_us = first.segment.start_us
             copy = replace(first.copy, keyframe_us=start_us, keyframe_delay_us=0, opens=False)
@@ -202,8 +207,9 @@ class Windows:
             self._done = max([*passed, *([self._done] if self._done else [])], key=lambda one: one.start_us)
             self._at_us = border.start_us
             return
-        self._inside = next((one for one, _ in found if one.start_us < to_us < one.end_us), None)
-        ended = [one for one, _ in found if one.end_us <= to_us]
+        ends = list(_ends(found))
+        self._inside = next((one for one, end_us in ends if one.start_us < to_us < end_us), None)
+        ended = [one for one, end_us in ends if end_us <= to_us]
         if ended:
             self._done = max([*ended, *([self._done] if self._done else [])], key=lambda one: one.start_us)
         # Where a segment ends is a guess, and the next one may begin a little earlier.
@@ -214,6 +220,13 @@ def _length_us(segment: Segment, after: Segment) -> int:
     """How long a segment is in a clip in which another one follows it."""
     ours = segment.run_us is not None
     return (after.start_us if ours and touch(segment, after) else segment.end_us) - segment.start_us
+
+
+def _ends(found: Found) -> Iterator[tuple[Segment, int]]:
+    """Segments, and where they end: where the next one of the run begins, which may hold their last frames."""
+    for (one, _), following in zip_longest(found, islice(found, 1, None)):
+        goes_on = following is not None and runs_on(one, following[0])
+        yield one, max(one.end_us, following[0].start_us) if following is not None and goes_on else one.end_us
 
 
 def _is_only_head(plan: Plan) -> bool:
@@ -230,11 +243,11 @@ def _last_border(found: Found, from_us: int) -> int | None:
     for at, segment in enumerate(segments):
         if at:
             before = segments[at - 1]
-            runs_on = before.run_us is not None and before.run_us == segment.run_us and touch(before, segment)
-            reached_us = latest_us if runs_on else max(latest_us, before.end_us)
+            goes_on = runs_on(before, segment)
+            reached_us = latest_us if goes_on else max(latest_us, before.end_us)
             if from_us < segment.start_us and reached_us <= segment.start_us and before.start_us < segment.start_us:
                 borders.append(at)
-            latest_us = max(latest_us, min(before.end_us, segment.start_us) if runs_on else before.end_us)
+            latest_us = max(latest_us, min(before.end_us, segment.start_us) if goes_on else before.end_us)
     earliest_us = 1 << 62
     for at in range(len(segments) - 1, 0, -1):
         earliest_us = min(earliest_us, segments[at].start_us)
