@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import random
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,9 @@ import av
 import numpy
 from PIL import Image
 
-from scripts.fakes.painted_camera import read_paint
+from scripts.fakes.painted_camera import read_clip, read_paint
 from tests.support.amount import at_most, cut_short
-from tests.support.open_gops import TIMES, OpenGops, painted, time_of
+from tests.support.open_gops import TIMES, OpenGops, number_of, painted, time_of
 from tests.support.recording import SMALL, US, capture_times, record, take_over
 from videostore.storage.verify import verify_directory
 from videostore.store.store import VideoStore
@@ -42,6 +44,22 @@ async def test_clips_on_both_sides_of_an_open_gop_are_exact(open_gops: OpenGops,
         for first, last in ranges:
             shown = await exported(store, first, last, tmp_path / "clip.mp4")
             assert shown == list(range(first, last)), (first, last)
+
+
+@cut_short
+async def test_both_containers_hold_exactly_the_frames_of_any_range_around_open_gops(open_gops: OpenGops) -> None:
+    keyframes = range(0, len(TIMES) + 1, 15)
+    places = sorted({place for one in keyframes for place in range(one - 4, one + 4) if 0 <= place <= len(TIMES)})
+    ranges = list(itertools.combinations(places, 2))
+    random.Random(7).shuffle(ranges)
+    async with VideoStore.open(open_gops.directory) as store:
+        for number, (first, last) in enumerate(ranges[: at_most(len(ranges), 12)]):
+            container = "fmp4" if number % 2 else "mp4"
+            clip = await store.fetch(time_of(first), time_of(last), container=container)
+            shown = read_clip(clip.data)
+            assert [one and number_of(one.captured_us) for _, one in shown] == list(range(first, last)), (first, last)
+            moved = [position - shown[0][0] - number for number, (position, _) in enumerate(shown)]
+            assert max(map(abs, moved)) < 15e-6 and clip.ranges is None, (container, first, last)
 
 
 async def test_a_long_stream_is_that_of_one_clip(open_gops: OpenGops) -> None:
