@@ -11,8 +11,9 @@ import av
 import pytest
 
 from scripts.fakes.painted_camera import read_paint
+from tests.support.open_gops import TIMES, OpenGops
 from tests.support.recording import START_US, US
-from tests.support.web_server import FOREIGN_S, WebServer, pieces_of
+from tests.support.web_server import FOREIGN_S, WebServer, pieces_of, run_web
 from videostore.web.playlists import date_time
 
 INDEX = "hls/front-door/index.m3u8"
@@ -134,3 +135,14 @@ def test_a_recent_range_without_an_end_grows_at_its_own_address(web: WebServer) 
 def test_a_wrong_query_is_refused_with_a_sentence(web: WebServer, query: str) -> None:
     answer = web.get(f"{INDEX}?{query}")
     assert (answer.status, answer.json["message"][-1]) == (400, ".")
+
+
+def test_players_show_each_frame_of_open_gops_once_over_the_borders_of_segments(open_gops: OpenGops) -> None:
+    """The first frames of a file need the file before: players must not begin again at its beginning."""
+    with run_web([open_gops.directory]) as server:
+        address = f"hls/storage/index.m3u8?from_us={TIMES[0]}&to_us={TIMES[-1] + US}"
+        pieces = server.pieces(address)
+        assert sum(one.seconds for one in pieces) == len(TIMES)
+        with av.open(f"{server.url}{address}") as container:
+            shown = [read_paint(frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
+    assert [paint and paint.captured_us for paint in shown] == TIMES

@@ -73,6 +73,8 @@ def table_of(content: FragmentedFile) -> PartTable:
         one, other = parts[number : number + 2]
         if one.end_byte == other.begin_byte and one.start_us < other.start_us:
             parts[number] = one._replace(end_us=other.start_us)
+    if parts:  # with B frames, the frame that is shown last need not be in the last fragment
+        parts[-1] = parts[-1]._replace(end_us=content.end_us)
     return PartTable(content.header_bytes, tuple(parts))
 
 

@@ -8,11 +8,12 @@ decided once, and told by its address, from where on it has all parts, and how m
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
+from videostore.clips.borrowed_frames import runs_on
 from videostore.store.viewing import ViewedSegment, Viewing
 from videostore.web.parts import Part, PartTable, PartTables, keyed_parts
 from videostore.web.playlists import Entry, leading_to, playlist
@@ -49,11 +50,13 @@ async def whole_playlist(viewing: Viewing, tables: PartTables, asked: Range, at_
     near = sorted(segments, key=lambda one: _distance_us(one, at_us))
     read = {one.key for one in near[:_TABLES_READ] if _distance_us(one, at_us) <= _FINE_US}
     entries: list[Entry] = []
-    for one in segments:
+    for one, following in itertools.zip_longest(segments, segments[1:]):
         table = tables.known(one.key)
         if table is None and (one.is_open or one.key in read):
             table = await tables.read(one)
-        entries += _within(one, table, asked)
+        # How long the last frame of a file is shown is a guess, and the next file may hold frames before its first one.
+        goes_on = following is not None and runs_on(one.segment, following.segment)
+        entries += _within(one, table, asked, following.segment.start_us if following is not None and goes_on else None)
     return playlist(entries, ended=True)
 
 
@@ -123,11 +126,14 @@ async def _segments(viewing: Viewing, asked: Range) -> list[ViewedSegment]:
     return segments
 
 
-def _within(one: ViewedSegment, table: PartTable | None, asked: Range) -> list[Entry]:
-    if table is None:
-        return [_whole(one)]
-    parts = [part for part in keyed_parts(table) if part.end_us > asked.from_us and part.start_us < asked.to_us]
-    return [Entry(one.key, table.header_bytes, part) for part in parts]
+def _within(one: ViewedSegment, table: PartTable | None, asked: Range, end_us: int | None) -> list[Entry]:
+    """The pieces of a segment in a range; it ends at `end_us`, or as its file says."""
+    entries = (
+        [_whole(one)] if table is None else [Entry(one.key, table.header_bytes, part) for part in keyed_parts(table)]
+    )
+    if entries and end_us is not None:
+        entries[-1] = replace(entries[-1], part=entries[-1].part._replace(end_us=end_us))
+    return [entry for entry in entries if entry.part.end_us > asked.from_us and entry.part.start_us < asked.to_us]
 
 
 def _all_within(one: ViewedSegment, table: PartTable, asked: Range) -> list[Entry]:
