@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,8 +25,9 @@ from tests.support.amount import EXHAUSTIVE
 from tests.support.disk import recording_now
 from tests.support.inputs import Tap, open_input, store_of
 from tests.support.recording import US, Pulse, Stores, until
+from tests.support.sent_stream import sending
 from videostore.base.clock import SystemClock
-from videostore.ffmpeg.process import end_process, find_ffmpeg, run_ffmpeg
+from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragmented_file import NotOursError
 from videostore.storage.index import FILE_NAME
@@ -222,37 +222,6 @@ class Stream:
         coding += ["-g", str(self.gop_s * STREAM_FPS), "-x264-params", "b-adapt=0"]
         sound = ["-f", "lavfi", "-i", "sine=duration=30:sample_rate=48000"] if self.sound else []
         await run_ffmpeg([find_ffmpeg(), "-v", "error", *video, *sound, *coding, "-c:a", "aac", str(path)])
-
-
-@contextlib.asynccontextmanager
-async def sending(path: Path) -> AsyncIterator[str]:
-    """A camera that sends a file in real time to each client, from its beginning. Yields where it is."""
-    send = [find_ffmpeg(), "-v", "quiet", "-re", "-i", str(path), "-c", "copy", "-f", "mpegts", "-flush_packets", "1"]
-    serving: set[asyncio.Task[Any]] = set()
-
-    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        serving.add(task)
-        process = await asyncio.create_subprocess_exec(*send, "pipe:1", stdout=asyncio.subprocess.PIPE)
-        assert process.stdout is not None
-        try:
-            with contextlib.suppress(OSError, asyncio.CancelledError):
-                while block := await process.stdout.read(65536):
-                    writer.write(block)
-                    await writer.drain()
-        finally:
-            writer.close()
-            await end_process(process)
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
 
 
 def newest_us(directory: Path) -> int:
