@@ -26,6 +26,16 @@ async def test_items_keep_their_order() -> None:
     assert taken(backlog) == []
 
 
+async def test_the_oldest_item_can_be_looked_at_before_it_is_taken() -> None:
+    backlog = Backlog(10, 1000)
+    firsts = [backlog.first]
+    for item in (frame(1), Gap("x")):
+        backlog.put(item)
+        firsts.append(backlog.first)
+    assert backlog.get_nowait() == frame(1)
+    assert [*firsts, backlog.first] == [None, frame(1), frame(1), Gap("x")]
+
+
 async def test_new_frames_beyond_the_limit_are_dropped_and_counted() -> None:
     backlog = Backlog(3, 1000)
     for number in range(5):

@@ -144,7 +144,7 @@ async def test_an_open_segment_is_synced_only_when_it_has_changed(
         sync_file(path)
         synced.append(path)
 
-    monkeypatch.setattr("videostore.recording.run.sync_file", sync_and_note)
+    monkeypatch.setattr("videostore.recording.open_files.sync_file", sync_and_note)
     times = capture_times(0.5)
     run = await start_run(packet(times[0], SMALL), tmp_path, binary)
     for time_us in times:

@@ -36,12 +36,15 @@ class DecodeOrder:
         if place is None:
             return None
         at, self._decoded_us = place
-        self._latest_us.insert(at, shown_us)
-        del self._latest_us[0]
+        if self._latest_us:
+            self._latest_us.insert(at, shown_us)
+            del self._latest_us[0]
         return self._decoded_us
 
     def _place(self, shown_us: int) -> tuple[int, int] | None:
         """Where it is in the order of showing, and when it is decoded."""
+        if not self._latest_us:  # frames are decoded when they are shown
+            return None if shown_us < self._first_us or shown_us <= self._decoded_us else (0, shown_us)
         at = bisect.bisect_left(self._latest_us, shown_us)
         decoded_us = shown_us if at == 0 else self._latest_us[0]
         taken = at < len(self._latest_us) and self._latest_us[at] == shown_us

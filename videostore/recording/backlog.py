@@ -72,6 +72,11 @@ class Backlog:
         """Whether an item is waiting."""
         return bool(self._items)
 
+    @property
+    def first(self) -> Packet | Gap | Run | None:
+        """The oldest item, which stays; None if there is none."""
+        return self._items[0] if self._items else None
+
     def get_nowait(self) -> Packet | Gap | Run | None:
         """Take the oldest item, or None."""
         if not self._items:

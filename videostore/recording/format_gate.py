@@ -27,7 +27,8 @@ class FormatGate:
 
     def admits(self, format: StreamFormat, captured_us: int) -> bool:
         """Whether a frame is to be recorded: it has the current format, or the format may change."""
-        if self._current not in (None, format):
+        current = self._current
+        if current is not format and current is not None and current != format:
             gone = abs(captured_us - self._seen_us) >= FORMAT_GONE_S * US_PER_SECOND
             since_us = captured_us - CHANGES_AT_ONCE * CHANGE_EVERY_S * US_PER_SECOND
             self._changes_us = [time_us for time_us in self._changes_us if since_us < time_us <= captured_us]

@@ -135,7 +135,7 @@ class HealthMeter:
         open_paths: list[str] = []
         if run is not None:
             self.note_faults(run)
-            open_paths = [path.name for path in run.known_paths]
+            open_paths = [path.name for path in run.files.known]
             reason = self.undecodable
         faulty = self._faulty_of_source() + self._faulty + (run.tally.faulty if run is not None else 0)
         return RecorderHealth(

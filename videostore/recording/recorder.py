@@ -147,7 +147,8 @@ class Recorder:
         try:
             if not self._gather(item):
                 await self._handle(item)
-            run = self._run
+            while (run := self._run) is not None and not run.is_full and self._gather(self._backlog.first):
+                self._backlog.get_nowait()  # a step of the loop for each would cost more than what is done for it
             if run is not None and (run.is_full or not self._backlog.filled):
                 await self._attempt(run.flush())
         except Exception as error:
@@ -159,7 +160,7 @@ class Recorder:
         elif item is END_OF_SOURCE:
             self.ended.set()
 
-    def _gather(self, item: Packet | Gap | Run) -> bool:
+    def _gather(self, item: Packet | Gap | Run | None) -> bool:
         """Let a packet that continues the run of a live source wait for those behind it; False if it does not."""
         run = self._run
         if run is None or self._repeat is not None or not isinstance(item, Packet):
@@ -194,9 +195,8 @@ class Recorder:
             return
         if isinstance(item, Run):
             if item is self._run:
-                reason = "ffmpeg exited"
-                if item.alive:
-                    reason = reason_of(FFmpegError("ffmpeg-writes-nothing", timeout_s=SILENT_AFTER_S))
+                silent = FFmpegError("ffmpeg-writes-nothing", timeout_s=SILENT_AFTER_S)
+                reason = reason_of(silent) if item.alive else "ffmpeg exited"
                 for packet in await self._fail_and_take_lost(reason):
                     await self._write_with_retries(packet)
             return

@@ -14,16 +14,15 @@ from typing import Any
 
 from videostore.base.constants import FFMPEG_FINISH_S, FFMPEG_STUCK_S, MAX_STEP_IN_RUN_US
 from videostore.base.errors import FFmpegError
-from videostore.base.files import sync_file
 from videostore.base.system import unread_bytes
 from videostore.base.tasks import finish_despite_cancellation
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.ffmpeg.process import PIPE_BYTES, end_process, log_messages, start_ffmpeg
 from videostore.media.packet import Packet, StreamFormat
-from videostore.media.segment_names import open_name
 from videostore.recording.frame_tally import FrameTally, Verdict
 from videostore.recording.nut_writer import NutWriter
+from videostore.recording.open_files import OpenFiles
 from videostore.recording.output_report import follow_report
 from videostore.recording.segmenter import recording_command
 
@@ -58,19 +57,13 @@ class Run:
         self.tally = FrameTally(first.format.codec, on_frame, now_s=now_s, copies=encoder.copies)
         """What came out of ffmpeg."""
         self._copies = encoder.copies
-        self._directory = directory
-        self._numbering = threading.Lock()  # used by the event loop and by threads of the executor
-        self._first_open = 0
-        self.known_paths: list[Path] = []
-        """What `open_paths` found last."""
-        self._number = 0
+        self.files = OpenFiles(directory, first.captured_us)
+        """The segments that it writes."""
         self._process = process
         self._nut = NutWriter(first, encoder.framerate)
         self._given_us: deque[int] = deque(maxlen=_FRAMES_KNOWN)
         """Capture times of the last frames that were given to ffmpeg."""
         self._giving = threading.Lock()  # never held while anything waits
-        self._synced = (0, 0, 0)
-        """Inode, size and time of change of the file that was synced last, before that."""
         self._messages: asyncio.Task[list[str]] | None = None
         self._report: asyncio.Task[None] | None = None
         self._hurried = asyncio.Event()
@@ -271,18 +264,12 @@ class Run:
         await end_process(self._process)
 
     def open_paths(self) -> list[Path]:
-        """The segments of this run that still have their open name: the last one is being written.
+        """The segments of this run that still have their open name: the last one is being written. Blocking."""
+        return self.files.find()
 
-        A file that cannot be looked up because the disk fails is treated as if nothing had changed. Blocking.
-        """
-        with self._numbering:
-            while _exists(self._open(self._number + 1), unknown=False):
-                self._number += 1
-            paths = {number: self._open(number) for number in range(self._first_open, self._number + 1)}
-            found = {number: path for number, path in paths.items() if _exists(path, unknown=True)}
-            self._first_open = min(found, default=self._number)
-            self.known_paths = list(found.values())
-            return self.known_paths
+    def sync(self) -> None:
+        """Sync the open segment to disk, if it has changed. Blocking."""
+        self.files.sync()
 
     def next_frame_us(self, time_us: int) -> int | None:
         """The capture time of the frame that was given to ffmpeg behind another one; None if it is not known any more.
@@ -300,19 +287,6 @@ class Run:
         """
         with self._giving:
             return self._nut.next_sound_us(decoded_us)
-
-    def _open(self, number: int) -> Path:
-        return self._directory / open_name(self.epoch_us, number)
-
-    def sync(self) -> None:
-        """Sync the open segment to disk, if it has changed. Blocking."""
-        for path in self.open_paths()[-1:]:
-            with contextlib.suppress(FileNotFoundError):  # it was closed and renamed in the meantime
-                status = path.stat()
-                state = (status.st_ino, status.st_size, status.st_mtime_ns)
-                if state != self._synced:
-                    sync_file(path)
-                    self._synced = state
 
     async def _send(self, data: bytes) -> None:
         stdin = self._process.stdin
@@ -340,10 +314,3 @@ class Run:
                 stdin.transport.get_extra_info("pipe").fileno()
             )
         return 0
-
-
-def _exists(path: Path, *, unknown: bool) -> bool:
-    try:
-        return path.exists()
-    except OSError:
-        return unknown

@@ -30,7 +30,8 @@ from videostore.sources.sound_reader import SOUND_LATER_US, SoundReader
 
 _READ_OPTIONS = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 """ffmpeg has analysed the stream already: the first frame need not wait for others."""
-_READ_BYTES = 1 << 18
+_READ_BYTES = 1 << 15
+"""What is read at once stays in the processor's cache until it is split into frames."""
 _GATHERED_FRAMES = 32
 
 
