@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.amount import some
 from tests.support.program import TIMEOUT_S, Program, exact
 from videostore.cli.output import OutputError, StandardOutput
 
 
-@pytest.mark.parametrize("arguments", [["state"], ["state", "--json"], ["export", "-o", "-"], ["--help"]])
+@some("arguments", [["state"], ["export", "-o", "-"], ["--help"], ["state", "--json"]], 3)
 def test_an_output_that_cannot_be_written_is_reported_in_one_sentence(
     program: Program, recording: Path, times: list[int], arguments: list[str]
 ) -> None:

@@ -18,7 +18,7 @@ import av
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
-from tests.support.amount import some, some_combinations
+from tests.support.amount import some
 from tests.support.clapping import FPS as CLAPPING_FPS
 from tests.support.clapping import clapping, described_until, hear, record_clapping
 from tests.support.coding import coded_packets, record_coded
@@ -106,10 +106,16 @@ async def test_whatever_the_recorder_encodes_with(stores: Stores, encoder: Encod
     await assert_same(await stores.open(), START_US + 500_000, START_US + 8 * US)
 
 
-@some_combinations(gop_s=[1, 3], b_frames=[0, 3], coding=["h264", "hevc", "hevc, open GOPs"])
-async def test_a_stream_that_was_recorded_as_it_came(
-    tmp_path: Path, binary: str, gop_s: int, b_frames: int, coding: str
-) -> None:
+CODED_STREAMS = [
+    *[(3, 3, "hevc, open GOPs"), (1, 3, "hevc"), (3, 3, "h264"), (1, 0, "h264")],
+    *[(1, 3, "hevc, open GOPs"), (3, 3, "hevc"), (1, 3, "h264"), (3, 0, "h264"), (1, 0, "hevc"), (3, 0, "hevc")],
+]
+"""Seconds from a keyframe to the next, B frames between two others, and coding."""
+
+
+@some("coded", CODED_STREAMS, 4)
+async def test_a_stream_that_was_recorded_as_it_came(tmp_path: Path, binary: str, coded: tuple[int, int, str]) -> None:
+    gop_s, b_frames, coding = coded
     times = [START_US + number * FRAME_US for number in range(12 * FPS)]
     path, keyint = tmp_path / "input.mp4", gop_s * FPS
     params = f"keyint={keyint}:min-keyint={keyint}:scenecut=0:bframes={b_frames}:b-adapt=0"

@@ -14,6 +14,7 @@ import pytest
 from grpclib import GRPCError
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.amount import at_most, cut_short
 from tests.support.machine import NAME, US, Machine, now_us, run_machine, sent_error
 from videostore.clips.workspace import WORK_DIRECTORY
 from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg
@@ -104,7 +105,8 @@ async def test_a_second_module_on_the_same_storage_is_refused_until_the_first_ha
         assert check.flawless, check
 
 
-async def test_forty_changes_of_the_config_leave_nothing_behind(machine: Machine) -> None:
+@cut_short
+async def test_many_changes_of_the_config_leave_nothing_behind(machine: Machine) -> None:
     # Log lines go over the connection that cameras and dependencies use.
     await machine.parent.start_module(args=["--log-level=DEBUG"])
     module = psutil.Process(machine.parent.process.pid)
@@ -114,7 +116,7 @@ async def test_forty_changes_of_the_config_leave_nothing_behind(machine: Machine
 
     await machine.add()
     before = (0, 0)
-    for number in range(1, 41):
+    for number in range(1, at_most(41, 21)):
         bitrate = 500_000 + number * 1000
         await machine.parent.reconfigure(NAME, machine.attributes(video={"bitrate": bitrate}))
         if number == 5:
@@ -128,7 +130,7 @@ async def test_forty_changes_of_the_config_leave_nothing_behind(machine: Machine
     assert check.flawless and "ranges" not in answer, check
     status = await machine.status()
     assert (status["recording"], status["ffmpeg_restarts"], status["dropped_frames"]) == (True, 0, 0)
-    # A request to the camera may be in progress. A leak would add 35.
+    # A request to the camera may be in progress. A leak would add 15 or more.
     await machine.until(lambda: all(now <= then + 10 for now, then in zip(usage(), before, strict=True)))
     assert len(module.children(recursive=True)) == 1  # zombies would be counted too
     assert not list(machine.storage.glob(f"{WORK_DIRECTORY}/*")) and not list(machine.upload.rglob("*"))

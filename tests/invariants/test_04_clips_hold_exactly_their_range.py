@@ -6,9 +6,8 @@ import contextlib
 import random
 from pathlib import Path
 
-import pytest
-
 from scripts.fakes.painted_camera import read_clip
+from tests.support.amount import some
 from tests.support.clocked_recording import StartClocked
 from tests.support.disturbances import kill_recording, lose_index
 from tests.support.recording import SMALL, START_US, US, until
@@ -51,7 +50,7 @@ async def check_clip(store: VideoStore, stored: list[int], range_us: tuple[int, 
     )
 
 
-@pytest.mark.parametrize("seed", [4, 5])
+@some("seed", [4, 5], 1)
 async def test_a_clip_shows_every_stored_frame_of_its_range_and_no_other(
     start_clocked: StartClocked,
     seed: int,

@@ -122,7 +122,7 @@ async def test_an_ffmpeg_that_accepts_no_image_is_reported_as_stuck(
 async def test_a_long_run_takes_no_more_memory_with_each_frame(tmp_path: Path, binary: str) -> None:
     """Neither this process nor ffmpeg: at 20 frames a second, 200 bytes a frame in each of them are 350 MB a day."""
     times = capture_times(800, fps=20, seed=None)
-    first = packet(times[0])
+    first = packet(times[0], SMALL)
     run = await start_run(first, tmp_path, binary, segment_seconds=30)
     (ffmpeg,) = psutil.Process().children()
     sizes = []

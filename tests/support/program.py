@@ -21,7 +21,7 @@ from typing import Any
 
 from tests.support.checkout import ROOT
 from tests.support.recording import US
-from tests.support.warm_program import can_run_warm, run_warm
+from tests.support.warm_program import can_run_warm, end_of_warm, run_warm, start_warm
 from videostore.cli.time_options import format_time
 
 ZONE = "Europe/Berlin"
@@ -119,16 +119,14 @@ class Program:
         settings = {**self.environment(TERM="xterm-256color", **environment)}
         settings.pop("COLUMNS")
         settings.pop("NO_COLOR", None)
-        process = subprocess.Popen(
-            self.command(*arguments), cwd=self.here, env=settings, stdin=theirs, stdout=theirs, stderr=theirs
-        )
-        os.close(theirs)
+        named = [str(one) for one in arguments]
         drawn = b""
-        with contextlib.suppress(OSError):  # raised when the program has ended
-            while block := os.read(ours, 65536):
-                drawn += block
-        os.close(ours)
-        return process.wait(TIMEOUT_S), drawn.decode()
+        with start_warm(named, (theirs, theirs, theirs), cwd=self.here, env=settings) as keeper:
+            with contextlib.suppress(OSError):  # raised when the program has ended
+                while block := os.read(ours, 65536):
+                    drawn += block
+            os.close(ours)
+            return end_of_warm(keeper, named, TIMEOUT_S), drawn.decode()
 
     def script(self, name: str, *lines: str) -> Path:
         """A shell script that replaces another program, such as ffmpeg."""

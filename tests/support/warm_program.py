@@ -60,32 +60,52 @@ def run_warm(
     """
     (out, to_out), (err, to_err) = os.pipe(), os.pipe()
     nothing = os.open(os.devnull, os.O_RDONLY)
-    with socket.socket(socket.AF_UNIX) as keeper:
-        try:
-            keeper.connect(_server())
-            request = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}).encode()
-            socket.send_fds(keeper, [_HEADER.pack(len(request))], [nothing, to_out, to_err])
-            keeper.sendall(request)
-        finally:
-            for descriptor in (nothing, to_out, to_err):
-                os.close(descriptor)
+    with start_warm(arguments, (nothing, to_out, to_err), cwd=cwd, env=env) as keeper:
         written: dict[int, bytes] = {}
         readers = [threading.Thread(target=_read_all, args=(one, written), daemon=True) for one in (out, err)]
         for reader in readers:
             reader.start()
-        process = _receive(keeper)
-        keeper.settimeout(timeout_s)
-        try:
-            code = _receive(keeper)
-        except TimeoutError:
-            os.kill(process, signal.SIGKILL)
-            raise subprocess.TimeoutExpired(list(arguments), timeout_s) from None
+        code = end_of_warm(keeper, arguments, timeout_s)
         deadline = time.monotonic() + timeout_s
         for reader in readers:  # as with subprocess.run, the streams may be held open by its children
             reader.join(max(0.0, deadline - time.monotonic()))
         if len(written) < len(readers):
             raise subprocess.TimeoutExpired(list(arguments), timeout_s)
     return subprocess.CompletedProcess(list(arguments), code, written[out], written[err])
+
+
+def start_warm(
+    arguments: Sequence[str], streams: tuple[int, int, int], *, cwd: Path, env: Mapping[str, str]
+) -> socket.socket:
+    """Start the command line with these standard streams, which are closed here. Returns what `end_of_warm` takes."""
+    keeper = socket.socket(socket.AF_UNIX)
+    try:
+        keeper.connect(_server())
+        request = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}).encode()
+        socket.send_fds(keeper, [_HEADER.pack(len(request))], streams)
+        keeper.sendall(request)
+    except BaseException:
+        keeper.close()
+        raise
+    finally:
+        for descriptor in {*streams}:
+            os.close(descriptor)
+    return keeper
+
+
+def end_of_warm(keeper: socket.socket, arguments: Sequence[str], timeout_s: float) -> int:
+    """Wait until the command line has ended. Returns its exit code.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer; it is killed.
+    """
+    process = _receive(keeper)
+    keeper.settimeout(timeout_s)
+    try:
+        return _receive(keeper)
+    except TimeoutError:
+        os.kill(process, signal.SIGKILL)
+        raise subprocess.TimeoutExpired(list(arguments), timeout_s) from None
 
 
 def _read_all(descriptor: int, written: dict[int, bytes]) -> None:

@@ -39,7 +39,7 @@ async def sent(answer: dict[str, Any]) -> DoCommandResponse:
 
 
 @given(ANSWERS)
-@examples(100, 3000)
+@examples(40, 3000)
 async def test_a_client_gets_the_same_as_from_the_sdk(answer: dict[str, Any]) -> None:
     expected = DoCommandResponse(result=dict_to_struct(answer))
     assert MessageToDict(await sent(answer)) == MessageToDict(expected)
