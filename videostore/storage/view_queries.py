@@ -25,3 +25,10 @@ async def damage_within(index: Index, asked: Range, limit: int) -> list[DamagedR
     query = f"SELECT damaged FROM files WHERE damaged IS NOT NULL AND {STORED} AND {OVERLAP} ORDER BY start_us LIMIT ?"
     rows = await index._database.read(query, (asked.from_us, asked.to_us, asked.from_us, limit))
     return [one for (text,) in rows for one in parse_damage(text)]
+
+
+async def start_of_newest_us(index: Index, count: int, to_us: int) -> int | None:
+    """Where the newest `count` segments begin, of those that begin before a time; None if these are all."""
+    query = f"SELECT start_us FROM files WHERE {STORED} AND start_us < ? ORDER BY start_us DESC LIMIT 2 OFFSET ?"
+    rows = await index._database.read(query, (to_us, count - 1))
+    return int(rows[0][0]) if len(rows) > 1 else None

@@ -24,7 +24,7 @@ from videostore.storage.directory_lock import is_locked
 from videostore.storage.notes import Event, Notes, RecordingGap
 from videostore.storage.open_segments import OpenSegments
 from videostore.storage.succession import joins
-from videostore.storage.view_queries import damage_within, name_of
+from videostore.storage.view_queries import damage_within, name_of, start_of_newest_us
 
 _SAME_US = 2000
 """The first frame of a segment that is open and of the same one when it is closed are dated so closely."""
@@ -138,6 +138,10 @@ class Viewing:
                 with contextlib.suppress(VideoStoreError):
                     await self._archive.wait_until_indexed(key.start_us, _CLOSING_S)
         return None
+
+    async def start_of_newest_us(self, count: int, to_us: int = _ALWAYS_US) -> int | None:
+        """Where the newest closed segments begin of those before a time; None if no more than `count` are stored."""
+        return await start_of_newest_us(self._archive.index, count, to_us)
 
     async def newest_us(self) -> int | None:
         """The end of the newest whole fragment; None if nothing is stored."""

@@ -9,16 +9,10 @@ from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
 from videostore.store.viewing import SegmentKey
+from videostore.web.growing_playlists import Growing
 from videostore.web.media import send_media
 from videostore.web.playlists import TYPE
-from videostore.web.range_playlists import (
-    MOST_SEGMENTS,
-    Growing,
-    growing_playlist,
-    lead_to_growing,
-    simple_playlist,
-    whole_playlist,
-)
+from videostore.web.range_playlists import MOST_SEGMENTS, simple_playlist, whole_playlist
 from videostore.web.recorders import Recorder, Recorders
 from videostore.web.segment_bytes import with_header
 from videostore.web.times import Query, bound, checked_range, now_us, number
@@ -102,20 +96,17 @@ async def _playlist(recorder: Recorder, query: Query, *, with_headers: bool) -> 
     if to_us is not None:
         checked_range(from_us, to_us)
     goes_on = to_us is None or (to_us > (newest_us or 0) and (to_us > now_us() or await recorder.is_recording()))
+    grown = await recorder.growing()
     if "parts_us" in query:
         wholes = number(query.get("wholes", "0"), "wholes", 0, MOST_SEGMENTS)
         growing = Growing(bound(query, "parts") or 0, wholes)
-        return await growing_playlist(
-            viewing, recorder.tables, from_us, to_us, growing, ended=not goes_on, with_headers=with_headers
-        )
+        return await grown.playlist(from_us, to_us, growing, ended=not goes_on, with_headers=with_headers)
     if to_us is None or goes_on:
         absolute = "from_us" in query and ("to_us" in query or to_us is None)
         if not absolute or from_us < now_us() - _RECENT_US:
-            return await lead_to_growing(viewing, from_us, to_us)
+            return await grown.lead(from_us, to_us)
         all_parts = Growing(parts_from_us=0, wholes=0)
-        return await growing_playlist(
-            viewing, recorder.tables, from_us, to_us, all_parts, ended=False, with_headers=with_headers
-        )
+        return await grown.playlist(from_us, to_us, all_parts, ended=False, with_headers=with_headers)
     if with_headers:
         return await simple_playlist(viewing, Range(from_us, to_us))
     at_us = bound(query, "at")

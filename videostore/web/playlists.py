@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from videostore.base.constants import NEIGHBOUR_US, US_PER_SECOND
-from videostore.store.viewing import SegmentKey
+from videostore.store.viewing import SegmentKey, ViewedSegment
 from videostore.web.parts import Part
 
 TYPE = "application/vnd.apple.mpegurl"
@@ -61,9 +61,15 @@ def playlist(
     return "\n".join([*lines, ""])
 
 
-def leading_to(address: str, bits_per_second: int) -> str:
-    """A playlist that only leads to another one, whose address stays the same while it grows."""
-    return f"#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-STREAM-INF:BANDWIDTH={bits_per_second}\n{address}\n"
+def leading_to(address: str, bits_per_second: int, note: str = "") -> str:
+    """A playlist that only leads to another one, whose address stays the same while it grows. A note is for people."""
+    comment = f"# {note}\n" if note else ""
+    return f"#EXTM3U\n#EXT-X-VERSION:7\n{comment}#EXT-X-STREAM-INF:BANDWIDTH={bits_per_second}\n{address}\n"
+
+
+def whole_entry(one: ViewedSegment) -> Entry:
+    """A segment as one piece."""
+    return Entry(one.key, None, Part(one.segment.start_us, one.segment.end_us, 0, one.segment.size_bytes, keyed=True))
 
 
 def _entry_lines(entries: Iterable[Entry], *, with_headers: bool) -> list[str]:

@@ -19,6 +19,7 @@ from videostore.base.errors import RequestError, VideoStoreError, reason_of
 from videostore.base.tasks import end_task, off_loop
 from videostore.ffmpeg.process import find_ffmpeg
 from videostore.store.store import VideoStore
+from videostore.web.growing_playlists import GrowingPlaylists
 from videostore.web.live import LiveWindow
 from videostore.web.marks import Marks, RestingMarks
 from videostore.web.parts import PartTables
@@ -67,6 +68,7 @@ class Recorder:
         self._ready = asyncio.Event()
         self._opening: asyncio.Task[None] | None = None
         self._live: LiveWindow | None = None
+        self._growing: GrowingPlaylists | None = None
         self._segments: SegmentBytes | None = None
         self._pictures: Pictures | None = None
         self._saves: WebSaves | None = None
@@ -125,6 +127,17 @@ class Recorder:
         if self._live is None:
             self._live = LiveWindow(store._viewing, self.tables)
         return self._live
+
+    async def growing(self) -> GrowingPlaylists:
+        """Its playlists that grow.
+
+        Raises:
+            RequestError: as `store`.
+        """
+        store = await self.store()
+        if self._growing is None:
+            self._growing = GrowingPlaylists(store._viewing, self.tables)
+        return self._growing
 
     async def segments(self) -> SegmentBytes:
         """Opens its segments.

@@ -1,0 +1,178 @@
+"""Playlists of a range whose end is recorded later, or never.
+
+A number must never be that of another piece than before, whatever is read, closed or deleted meanwhile. So it is
+decided once, and told by its address, from where on a playlist has all parts, and how many whole segments are before.
+What is left out since, because the quota took it or the playlist became too long, is remembered of the last addresses.
+One that has been forgotten counts from the beginning, which gives the same numbers, as long as that is not too long
+ago: then it has numbers of the clock, which are higher than those before, and players go on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from videostore.base.constants import US_PER_SECOND
+from videostore.base.ranges import Range
+from videostore.store.viewing import SegmentKey, ViewedSegment, Viewing
+from videostore.web.parts import PartTable, PartTables
+from videostore.web.playlists import Entry, date_time, leading_to, playlist, whole_entry
+from videostore.web.range_playlists import FINE_US, MOST_SEGMENTS, TABLES_READ
+
+_MOST_ENTRIES = 20_000
+"""Five hours by the second. Without its oldest pieces a playlist is still one that a player follows."""
+_MOST_DIVIDED = 700
+"""Segments of a playlist that are in it by their parts. More tables than that would not stay in memory."""
+_SPARE_SEGMENTS = 500
+"""Room to grow of one that begins later than asked: four hours of 30 s."""
+_REMEMBERED = 50
+_NUMBERS_PER_S = 20
+"""More than pieces come."""
+_USUAL_BITS = 2_000_000
+_ENDLESS_US = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """What the address of a playlist that grows tells besides its range."""
+
+    parts_from_us: int
+    """Segments that begin then or later are in it by their parts."""
+    wholes: int
+    """How many others were before them when its address was made."""
+
+
+Address = tuple[int, int | None, Growing]
+
+
+@dataclass(slots=True)
+class _Listed:
+    """What a playlist listed last, and what it left out before."""
+
+    sequence: int
+    discontinuities: int
+    counts: list[tuple[SegmentKey, int]] = field(default_factory=list)
+    """Its segments, and how many pieces each has; the last one may get more."""
+
+    def leave_out(self, first: SegmentKey) -> None:
+        """Count what is before a segment as left out."""
+        while self.counts and _order(self.counts[0][0]) < _order(first):
+            self.sequence += self.counts.pop(0)[1]
+            self.discontinuities += 1
+
+
+class GrowingPlaylists:
+    """Writes those of one recorder."""
+
+    def __init__(self, viewing: Viewing, tables: PartTables) -> None:
+        self._viewing = viewing
+        self._tables = tables
+        self._listed: OrderedDict[Address, _Listed] = OrderedDict()
+
+    async def lead(self, from_us: int, to_us: int | None) -> str:
+        """A playlist that leads to the one that grows. If that would be too long, it begins later, and this says so."""
+        begin_us = await self._latest_begin_us(from_us, to_us, MOST_SEGMENTS - _SPARE_SEGMENTS)
+        segments = await self._segments(begin_us, to_us)
+        newest_us = segments[-1].segment.end_us if segments else begin_us
+        near = [one.segment.start_us for one in segments if one.segment.end_us > newest_us - FINE_US]
+        parts_from_us = min(near[-TABLES_READ:], default=newest_us)
+        wholes = sum(one.segment.start_us < parts_from_us for one in segments)
+        end = "" if to_us is None else f"&to_us={to_us}"
+        address = f"index.m3u8?from_us={begin_us}{end}&parts_us={parts_from_us}&wholes={wholes}"
+        limit = f"a playlist that grows has at most {MOST_SEGMENTS} segments"
+        note = f"Begins at {date_time(begin_us)} and not before: {limit}." if begin_us != from_us else ""
+        return leading_to(address, _bits_per_second(segments), note)
+
+    async def playlist(
+        self, from_us: int, to_us: int | None, growing: Growing, *, ended: bool, with_headers: bool = False
+    ) -> str:
+        """One that grows. If it has become too long, its oldest pieces are left out, and counted."""
+        address = from_us, to_us, growing
+        listed = self._listed.get(address)
+        begin_us = from_us if listed is None or not listed.counts else max(from_us, listed.counts[0][0].start_us)
+        late_us = await self._latest_begin_us(begin_us, to_us, MOST_SEGMENTS)
+        segments = await self._segments(late_us, to_us)
+        if listed is not None and listed.counts:
+            segments = _behind_what_is_gone(segments, listed.counts)
+        divided = [one for one in segments if one.segment.start_us >= growing.parts_from_us]
+        if len(divided) > _MOST_DIVIDED:
+            segments = divided[-_MOST_DIVIDED:]
+        is_cut = late_us != begin_us or len(divided) > _MOST_DIVIDED
+        if listed is None:
+            gone = max(0, growing.wholes - (len(segments) - len(divided)))  # the quota takes the oldest
+            number = int(time.time() * _NUMBERS_PER_S)
+            listed = _Listed(number, number) if is_cut else _Listed(gone, gone)
+        if segments:
+            listed.leave_out(segments[0].key)
+        entries = await self._entries(segments, Range(from_us, _ENDLESS_US if to_us is None else to_us), growing)
+        counts = [(key, len(list(group))) for key, group in itertools.groupby(entries, lambda one: one.key)]
+        first = max(0, len(entries) - _MOST_ENTRIES)
+        listed.counts = counts
+        text = playlist(
+            entries[first:],
+            ended=ended,
+            sequence=listed.sequence + first,
+            discontinuities=listed.discontinuities + _changes(entries[: first + 1]),
+            with_headers=with_headers,
+        )
+        if first:
+            listed.leave_out(entries[first].key)
+        self._remember(address, listed)
+        return text
+
+    def _remember(self, address: Address, listed: _Listed) -> None:
+        self._listed[address] = listed
+        self._listed.move_to_end(address)
+        if len(self._listed) > _REMEMBERED:
+            self._listed.popitem(last=False)
+
+    async def _latest_begin_us(self, from_us: int, to_us: int | None, most: int) -> int:
+        """Where a playlist begins that has at most so many segments, the newest ones."""
+        newest_us = await self._viewing.start_of_newest_us(most, _ENDLESS_US if to_us is None else to_us)
+        return from_us if newest_us is None else max(from_us, newest_us)
+
+    async def _segments(self, from_us: int, to_us: int | None) -> list[ViewedSegment]:
+        return await self._viewing.segments(from_us, _ENDLESS_US if to_us is None else to_us, MOST_SEGMENTS)
+
+    async def _entries(self, segments: Sequence[ViewedSegment], asked: Range, growing: Growing) -> list[Entry]:
+        entries: list[Entry] = []
+        for one in segments:
+            is_divided = one.segment.start_us >= growing.parts_from_us
+            table = await self._tables.read(one) if is_divided else None
+            entries += [whole_entry(one)] if table is None else _all_within(one, table, asked)
+        return entries
+
+
+def _behind_what_is_gone(
+    segments: Sequence[ViewedSegment], counts: Sequence[tuple[SegmentKey, int]]
+) -> list[ViewedSegment]:
+    """The segments from the first one that was listed, or from behind the last of these that is gone: the quota passes
+    over footage that is kept, and what comes after a hole must keep its numbers."""
+    there = {one.key for one in segments}
+    gone = [_order(key) for key, _ in counts if key not in there]
+    first = _order(counts[0][0])
+    return [one for one in segments if _order(one.key) >= first and not (gone and _order(one.key) <= gone[-1])]
+
+
+def _changes(entries: Sequence[Entry]) -> int:
+    return sum(one.key != other.key for one, other in itertools.pairwise(entries))
+
+
+def _order(key: SegmentKey) -> tuple[int, int]:
+    return key.start_us, key.run_us or 0
+
+
+def _all_within(one: ViewedSegment, table: PartTable, asked: Range) -> list[Entry]:
+    begin_us = max((part.start_us for part in table.parts if part.keyed and part.start_us <= asked.from_us), default=0)
+    parts = [part for part in table.parts if begin_us <= part.start_us < asked.to_us]
+    return [Entry(one.key, table.header_bytes, part) for part in parts]
+
+
+def _bits_per_second(segments: Sequence[ViewedSegment]) -> int:
+    last = segments[-1].segment if segments else None
+    if last is None or last.duration_us <= 0:
+        return _USUAL_BITS
+    return last.size_bytes * 8 * US_PER_SECOND // last.duration_us + 1
