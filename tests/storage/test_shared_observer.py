@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
 
 import pytest
 from watchdog.events import FileClosedEvent, FileDeletedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.observers.api import ObservedWatch
 
 from videostore.storage.shared_observer import SharedObserver
 
@@ -110,6 +115,46 @@ def test_a_directory_that_cannot_be_watched_or_vanishes_costs_the_others_nothing
     observer.unwatch(vanished, lost)
     (path / "another").write_text("")
     assert handler.next() == "another"
+    observer.unwatch(watch, handler)
+
+
+@pytest.fixture
+def hung(folder: Callable[[str], Path]) -> Iterator[Path]:
+    """A directory on a disk that never answers."""
+    path, library = folder("hung"), ctypes.CDLL(None)
+    try:
+        descriptor = os.open("/dev/fuse", os.O_RDWR)
+    except OSError:
+        pytest.skip("needs root and FUSE")
+    try:
+        options = f"fd={descriptor},rootmode=40000,user_id=0,group_id=0".encode()
+        if library.mount(b"hung", os.fsencode(path), b"fuse", 0, options):
+            pytest.skip("needs root and FUSE")
+        yield path
+    finally:
+        os.close(descriptor)  # ends what waits for it
+        library.umount2(os.fsencode(path), 2)
+
+
+def test_a_disk_that_hangs_keeps_no_other_directory_waiting(
+    observer: SharedObserver, folder: Callable[[str], Path], hung: Path
+) -> None:
+    def watch_in_vain() -> None:
+        with contextlib.suppress(OSError):
+            observer.watch(hung, Told(), KINDS)
+
+    waiting = threading.Thread(target=watch_in_vain)
+    waiting.start()
+    held_up = Path(f"/proc/self/task/{waiting.native_id}/wchan")
+    give_up_s = time.monotonic() + _PATIENCE_S
+    while not held_up.read_text().startswith(("fuse", "request_wait")) and time.monotonic() < give_up_s:
+        time.sleep(0.01)
+    path, handler = folder("answers"), Told()
+    watched: Queue[ObservedWatch] = Queue()
+    threading.Thread(target=lambda: watched.put(observer.watch(path, handler, KINDS)), daemon=True).start()
+    watch = watched.get(timeout=_PATIENCE_S / 2)
+    (path / "file").write_text("")
+    assert handler.next() == "file"
     observer.unwatch(watch, handler)
 
 

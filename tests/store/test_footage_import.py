@@ -126,6 +126,24 @@ async def test_a_segment_and_a_clip_are_stored_under_their_own_time(tmp_path: Pa
     assert done.captured.from_us == TIMES[5] and done.frames == 55
 
 
+async def test_a_file_that_is_still_being_written_is_refused(tmp_path: Path) -> None:
+    path, directory = tmp_path / "video.ts", tmp_path / "sd"
+    write_video(path, "h264", TIMES)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    shares: list[float] = []
+
+    def grow(share: float) -> None:
+        if not shares:
+            path.write_bytes(whole)
+        shares.append(share)
+
+    with pytest.raises(RequestError, match="it was changed while it was read"):
+        await import_file(path, directory, start=START_US, on_progress=grow)
+    assert shares and not directory.exists()
+    assert (await import_file(path, directory, start=START_US)).frames == len(TIMES)
+
+
 async def test_a_file_that_does_not_tell_its_time_needs_a_start(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     write_video(path, "h264", TIMES)

@@ -6,6 +6,7 @@ by default.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ class SharedObserver:
 
         Raises OSError if the system allows no more watches, or there is no such directory.
         """
+        os.stat(directory)  # what waits for a disk that hangs must not hold the lock, for which all others wait
         with self._lock:
             observer = self._observer
             if observer is None or not observer.is_alive():

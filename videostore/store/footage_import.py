@@ -84,6 +84,7 @@ async def import_file(
             raise RequestError("import-in-future", path=path, captured=captured)
         return Placed(footage, captured)
 
+    version = await off_loop(_version, path)
     async with _surveying(path, progress.surveyed) as survey_task:
         beginning: Placed | None = None
         with contextlib.suppress(RequestError):  # the whole file may tell more
@@ -91,7 +92,7 @@ async def import_file(
         if beginning is None:
             await placed(await survey_task)
         try:
-            async with opened(target, logger) as archive, _Import(path, archive, logger, sound=sound) as work:
+            async with opened(target, logger) as archive, _Import(path, version, archive, logger, sound=sound) as work:
                 if beginning is not None:
                     await work.write_ahead(beginning, size_gb, progress.written)
                 return await work.store(await placed(await survey_task), size_gb, progress.written)
@@ -145,11 +146,21 @@ async def _surveyed(path: Path, show: Callable[[float], None]) -> Footage:
         raise
 
 
+def _version(path: Path) -> tuple[int, ...] | None:
+    """What changes with a file; None if it cannot be seen. Blocking."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 class _Import:
     """One file on its way into an archive, as an asynchronous context manager: nothing is left in `.import`."""
 
-    def __init__(self, path: Path, archive: Archive, logger: logging.Logger, *, sound: bool) -> None:
+    def __init__(self, path: Path, version: object, archive: Archive, logger: logging.Logger, *, sound: bool) -> None:
         self._path = path
+        self._version = version
         self._archive = archive
         self._logger = logger
         self._sounds = sound
@@ -195,6 +206,8 @@ class _Import:
                 await check_place(self._archive, self._path, placed.footage.size_bytes + sound_bytes, size_gb)
                 staged = self._staged(placed, runs, is_known=True)
                 await staged.write(show)
+            if await off_loop(_version, self._path) != self._version:  # the digest is that of less than what is stored
+                raise RequestError("import-unreadable", path=self._path, reason="it was changed while it was read")
             await finish_despite_cancellation(self._publish({one.start_us for one in stored}, staged))
         footage, offset_us = placed.footage, placed.offset_us
         return ImportedFile(
