@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -127,3 +130,37 @@ async def test_a_pipe_in_their_place_keeps_nothing_waiting(tmp_path: Path) -> No
     finally:
         os.close(os.open(tmp_path / FILE_NAME, os.O_RDWR))  # lets go of what waits there
         await asyncio.wait([loading])
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    """This process can open no file for a while."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
+    held = list[int]()
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.open("/dev/null", os.O_RDONLY))
+        yield
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_what_is_kept_is_not_forgotten_while_no_file_can_be_opened(tmp_path: Path) -> None:
+    notes = await notes_of(tmp_path)
+    await notes.add_event(event(30, keep=True))
+    reader = await notes_of(tmp_path, read_only=True)
+    await notes.add_event(event(50, keep=True))
+    again = Notes(tmp_path, LOGGER, read_only=False)
+    with no_more_files():
+        with pytest.raises(OSError, match="Too many open files"):
+            await again.load()
+        await reader.load()
+        assert len(reader.events) == 1
+    for one in (again, reader):
+        await one.load()
+        assert one.kept == [Range(25, 35), Range(45, 55)]
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]

@@ -20,6 +20,7 @@ from videostore.base.errors import reason_of
 from videostore.base.files import open_regular, sync_directory, sync_file
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.tasks import DetachedTasks, off_loop
+from videostore.media.segment import PASSING_ERRORS
 
 FILE_NAME = "notes.json"
 MOST_GAPS, MOST_EVENTS = 2000, 2000
@@ -105,7 +106,11 @@ class Notes:
         return merge_ranges([Range(one.from_us, one.to_us) for one in self._events if one.keep])
 
     async def load(self) -> None:
-        """Read the file, if it has changed."""
+        """Read the file, if it has changed.
+
+        Raises:
+            OSError: the system lacks resources at the moment. Without what is kept, the quota would delete it.
+        """
         found = await off_loop(self._read)
         if found is not None:
             self._gaps, self._events, self._next_id = found
@@ -200,6 +205,10 @@ class Notes:
             self._state = None
             return (), (), 1
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            if isinstance(error, OSError) and error.errno in PASSING_ERRORS:
+                if self._read_only:
+                    return None
+                raise
             self._logger.error("%s cannot be read: %s.", self._path, reason_of(error))
             if not self._read_only:
                 with contextlib.suppress(OSError):  # it may be read by hand

@@ -132,7 +132,10 @@ class StoreParts:
         await self._open_archive()
         self._owned.push_async_callback(self._archive.close)
         self._notes = Notes(directory, self._logger, read_only=self._read_only)
-        await self._notes.load()
+        try:
+            await self._notes.load()
+        except OSError as error:
+            raise await off_loop(self._storage_error, error) from error
         self._holds.kept = lambda: self._notes.kept
         self._owned.push_async_callback(self._notes.close)
         self._open = OpenSegments(self._archive, self._clock, lambda: self._run)
