@@ -85,9 +85,9 @@ async def test_the_key_gives_access_and_a_wrong_one_is_refused() -> None:
 
 
 async def test_a_machine_that_does_not_answer_is_named_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videostore.remote.connection.CONNECT_S", 0.5)
-    monkeypatch.setattr("videostore.remote.connection.HANDSHAKE_S", 0.5)
-    with socket.create_server((HOST, 0)) as silent:
+    with socket.create_server((HOST, 0)) as silent, monkeypatch.context() as patch:
+        patch.setattr("videostore.remote.connection.CONNECT_S", 0.5)
+        patch.setattr("videostore.remote.connection.HANDSHAKE_S", 0.5)
         address = f"{HOST}:{silent.getsockname()[1]}"
         with pytest.raises(MachineError) as refused:
             async with Machine.connect(address):
