@@ -18,7 +18,8 @@ from videostore.base.errors import (
     VideoStoreError,
 )
 from videostore.base.ranges import Range
-from videostore.web.answers import error_answer, status_of
+from videostore.web.answers import error_answer
+from videostore.web.refusal import status_of
 
 
 @pytest.mark.parametrize(

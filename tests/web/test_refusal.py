@@ -11,7 +11,7 @@ from videostore.web.refusal import Refused, error_body
 
 
 def test_it_has_the_code_the_sentence_and_the_fields() -> None:
-    refused = Refused(RequestError("too-many-attempts", wait_s=30), 429, {"Retry-After": "30"})
+    refused = Refused(RequestError("too-many-attempts", wait_s=30), {"Retry-After": "30"})
     assert (refused.status, refused.headers["Retry-After"], refused.content_type) == (429, "30", "application/json")
     assert json.loads(refused.text or "") == {
         "error": "too-many-attempts",

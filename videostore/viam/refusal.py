@@ -9,17 +9,8 @@ from grpclib.metadata import encode_grpc_message
 from viam.errors import ViamGRPCError
 
 from videostore.base.error_fields import DOMAIN, write_fields
-from videostore.base.errors import (
-    ConfigError,
-    NoRoomError,
-    NothingStoredError,
-    RequestError,
-    TooLargeError,
-    UnknownSaveError,
-    UnreadableRangeError,
-    VideoStoreError,
-    whole_characters,
-)
+from videostore.base.error_kinds import ErrorKind, kind_of
+from videostore.base.errors import VideoStoreError, whole_characters
 from videostore.base.sentences import OTHER
 
 DETAILS_BYTES = 2048
@@ -27,28 +18,18 @@ DETAILS_BYTES = 2048
 all by default, and base64 makes this 2.7 KiB. The message is a header of its own, in which a character that is not
 ASCII takes three times its bytes: that counts too."""
 
-_STATUS: dict[type[VideoStoreError], Status] = {
-    NothingStoredError: Status.NOT_FOUND,
-    UnknownSaveError: Status.NOT_FOUND,
-    UnreadableRangeError: Status.DATA_LOSS,
-    TooLargeError: Status.RESOURCE_EXHAUSTED,
-    NoRoomError: Status.RESOURCE_EXHAUSTED,
+_STATUS = {
+    ErrorKind.WRONG: Status.INVALID_ARGUMENT,
+    ErrorKind.UNKNOWN: Status.NOT_FOUND,
+    ErrorKind.UNREADABLE: Status.DATA_LOSS,
+    ErrorKind.TOO_LARGE: Status.RESOURCE_EXHAUSTED,
+    ErrorKind.NO_ROOM: Status.RESOURCE_EXHAUSTED,
+    ErrorKind.TOO_MANY: Status.RESOURCE_EXHAUSTED,
+    ErrorKind.NOT_YET: Status.UNAVAILABLE,
+    ErrorKind.TAKEN: Status.FAILED_PRECONDITION,
+    ErrorKind.SETUP: Status.FAILED_PRECONDITION,
+    ErrorKind.FAILED: Status.INTERNAL,
 }
-
-_EXHAUSTED = frozenset({"too-many-videos"})
-"""Requests that are right, and may be granted later."""
-
-_PRECONDITIONS = frozenset(
-    {
-        "storage-device-gone",
-        "storage-in-use",
-        "storage-not-created",
-        "storage-unusable",
-        "upload-device-gone",
-        "upload-path-unusable",
-    }
-)
-"""Errors of the machine's setup, which its owner has to change: nothing failed inside."""
 
 
 class Refusal(ViamGRPCError):
@@ -62,13 +43,7 @@ class Refusal(ViamGRPCError):
 
     def __init__(self, error: VideoStoreError) -> None:
         sentence = whole_characters(str(error))
-        if not isinstance(error, (ConfigError, RequestError)):
-            status = Status.FAILED_PRECONDITION if error.code in _PRECONDITIONS else Status.INTERNAL
-        elif error.code in _EXHAUSTED:
-            status = Status.RESOURCE_EXHAUSTED
-        else:
-            status = _STATUS.get(type(error), Status.INVALID_ARGUMENT)
-        super().__init__(sentence if sentence.endswith((".", "?")) else sentence + ".", status)
+        super().__init__(sentence if sentence.endswith((".", "?")) else sentence + ".", _STATUS[kind_of(error)])
         self._error = error
 
     @property

@@ -25,7 +25,7 @@ async def read_object(request: web.Request, most_bytes: int = MOST_BYTES, within
     try:
         data = await asyncio.wait_for(_read(request, most_bytes), within_s)
     except asyncio.TimeoutError:
-        raise Refused(RequestError("body-too-slow", within_s=within_s), 408) from None
+        raise Refused(RequestError("body-too-slow", within_s=within_s)) from None
     if not data:
         return {}
     try:
@@ -33,7 +33,7 @@ async def read_object(request: web.Request, most_bytes: int = MOST_BYTES, within
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise Refused(RequestError("content-not-json"), 400)
+        raise Refused(RequestError("content-not-json"), status=400)  # its type is right
     return found
 
 
@@ -54,5 +54,5 @@ async def _read(request: web.Request, most_bytes: int) -> bytes:
     async for block in request.content.iter_any():
         data += block
         if len(data) > most_bytes:
-            raise Refused(RequestError("body-too-large", limit_bytes=most_bytes), 413)
+            raise Refused(RequestError("body-too-large", limit_bytes=most_bytes))
     return bytes(data)

@@ -77,20 +77,20 @@ class Guard:
         if request.method not in READS | CHANGES:
             allowed = ", ".join(sorted(READS | CHANGES))
             error = RequestError("method-unknown", value=request.method, expected=allowed)
-            raise Refused(error, 405, {"Allow": allowed})
+            raise Refused(error, {"Allow": allowed})
         hosts, origins = request.headers.getall("Host", []), request.headers.getall("Origin", [])
         name = split_host(hosts[0])[0] if len(hosts) == 1 else None
         if name is None or not request.raw_path.startswith("/") or len(origins) > 1:
-            raise Refused(RequestError("request-malformed"), 400)
+            raise Refused(RequestError("request-malformed"))
         if not self._names.allow(hosts[0], _address(request, "sockname")):
-            raise Refused(RequestError("host-unknown", value=name), 403)
+            raise Refused(RequestError("host-unknown", value=name))
         fetch_site = request.headers.get("Sec-Fetch-Site")
         if request.path == PAGE_PATH and request.headers.get("Sec-Fetch-Dest") == "document":
             fetch_site = None  # a link to a moment may be anywhere
         if is_foreign(hosts[0], origins[0] if origins else None, fetch_site, changes=request.method in CHANGES):
-            raise Refused(RequestError("origin-foreign"), 403)
+            raise Refused(RequestError("origin-foreign"))
         if request.method == "POST" and request.content_type != "application/json":
-            raise Refused(RequestError("content-not-json"), 415)
+            raise Refused(RequestError("content-not-json"))
 
     def _need_password(self, request: web.Request) -> None:
         """Raises Refused if a request without a session does not have the password itself."""
@@ -104,7 +104,7 @@ class Guard:
         # Others have to ignore this header (RFC 9110, 14.4).
         if headers and (asked := _RANGE.fullmatch(request.headers.get("Range", ""))):
             headers["Content-Range"] = f"bytes {asked[1]}-{asked[2] or asked[1]}/*"
-        raise Refused(RequestError("password-needed"), 401, headers)
+        raise Refused(RequestError("password-needed"), headers)
 
     def _try(self, request: web.Request, given: str) -> None:
         """Raises Refused unless it is the password. Nothing is awaited, so that no two attempts count as one."""
@@ -112,11 +112,11 @@ class Guard:
         caller = caller_address(_address(request, "peername"), request.headers.getall("X-Forwarded-For", []))
         wait_s = self._attempts.wait_s(caller)
         if wait_s:
-            raise Refused(RequestError("too-many-attempts", wait_s=wait_s), 429, {"Retry-After": str(wait_s)})
+            raise Refused(RequestError("too-many-attempts", wait_s=wait_s), {"Retry-After": str(wait_s)})
         if not self._password.matches(given):
             self._attempts.failed(caller)
             _LOGGER.warning("A wrong password came from %s.", caller or "an unknown address")
-            raise Refused(RequestError("password-wrong"), 401)
+            raise Refused(RequestError("password-wrong"))
         self._attempts.succeeded(caller)
 
     async def _describe(self, request: web.Request) -> web.Response:
@@ -127,7 +127,7 @@ class Guard:
             return await self._describe(request)
         given = (await read_object(request, _MOST_PASSWORD_BODY_BYTES)).get("password")
         if not isinstance(given, str):
-            raise Refused(RequestError("field-missing", field="password", expected="a text"), 400)
+            raise Refused(RequestError("field-missing", field="password", expected="a text"))
         self._try(request, given)
         self._sessions.end(request.cookies.get(self._cookie, ""))
         response = web.json_response({"needed": True, "open": True})
