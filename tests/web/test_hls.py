@@ -11,7 +11,7 @@ import av
 import pytest
 
 from scripts.fakes.painted_camera import read_paint
-from tests.support.open_gops import TIMES, OpenGops
+from tests.support.open_gops import TIMES, OpenGops, number_of, time_of
 from tests.support.recording import START_US, US
 from tests.support.web_server import FOREIGN_S, WebServer, pieces_of, run_web
 from videostore.web.playlists import date_time
@@ -139,10 +139,19 @@ def test_a_wrong_query_is_refused_with_a_sentence(web: WebServer, query: str) ->
 
 def test_players_show_each_frame_of_open_gops_once_over_the_borders_of_segments(open_gops: OpenGops) -> None:
     """The first frames of a file need the file before: players must not begin again at its beginning."""
+    border, leading = open_gops.begins[1], open_gops.leading
+    ranges = [(0, len(TIMES)), (0, border), (border - leading, border), (border - 1, border + 1), (border, border + 1)]
     with run_web([open_gops.directory]) as server:
-        address = f"hls/storage/index.m3u8?from_us={TIMES[0]}&to_us={TIMES[-1] + US}"
-        pieces = server.pieces(address)
-        assert sum(one.seconds for one in pieces) == len(TIMES)
-        with av.open(f"{server.url}{address}") as container:
-            shown = [read_paint(frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
-    assert [paint and paint.captured_us for paint in shown] == TIMES
+        whole = server.pieces(f"hls/storage/index.m3u8?from_us={TIMES[0]}&to_us={time_of(len(TIMES))}")
+        assert sum(one.seconds for one in whole) == len(TIMES)
+        for first, last in ranges:
+            address = f"hls/storage/index.m3u8?from_us={time_of(first)}&to_us={time_of(last)}"
+            with av.open(f"{server.url}{address}") as container:
+                frames = container.decode(video=0)
+                shown = [
+                    number_of(paint.captured_us)
+                    for one in frames
+                    if (paint := read_paint(one.to_ndarray(format="gray")))
+                ]
+            assert shown == list(range(shown[0], shown[-1] + 1)), (first, last)
+            assert shown[0] <= first and shown[-1] >= last - 1

@@ -34,6 +34,8 @@ class PartTable:
     header_bytes: int
     """What a player needs of the file before any part: its beginning, up to here."""
     parts: tuple[Part, ...]
+    leading: int = 0
+    """How many of the first parts hold frames of the segment before."""
 
 
 class PartTables:
@@ -75,7 +77,8 @@ def table_of(content: FragmentedFile) -> PartTable:
             parts[number] = one._replace(end_us=other.start_us)
     if parts:  # with B frames, the frame that is shown last need not be in the last fragment
         parts[-1] = parts[-1]._replace(end_us=content.end_us)
-    return PartTable(content.header_bytes, tuple(parts))
+    leading = [n for n, one in enumerate(content.fragments, 1) if one.first_us < content.start_us]
+    return PartTable(content.header_bytes, tuple(parts), max(leading, default=0))
 
 
 def keyed_parts(table: PartTable) -> tuple[Part, ...]:
