@@ -47,14 +47,12 @@ class CopyRange:
 NOT_READ = CopyRange()
 
 
-def copy_range(times: FrameTimes, start_us: int, first_us: int, last_us: int, to_us: int, *, begins: bool) -> CopyRange:
+def copy_range(times: FrameTimes, start_us: int, first_us: int, last_us: int, to_us: int) -> CopyRange:
     """What can be copied of a segment that starts at `start_us`, of its frames from `first_us` to `last_us`, where a
-    clip that ends at `to_us` shows them; the last ones may be in the next file. `begins`: no frame is shown before.
+    clip that ends at `to_us` shows them; the last ones may be in the next file.
     """
     entry = bisect.bisect_left(times.entries_us, first_us)
     keyframe_us = times.entries_us[entry] if entry < len(times.entries_us) else None
-    if begins and first_us == start_us and times.leading is not None:
-        keyframe_us = start_us  # behind nothing, it need not be able to follow another encoder's frames
     if keyframe_us is not None and keyframe_us > last_us:
         keyframe_us = None
     if not times.order:
