@@ -15,8 +15,26 @@ from PIL import Image
 
 from scripts.fakes.painted_camera import read_clip, read_paint
 from tests.support.amount import at_most, cut_short
+from tests.support.coded_stream import FPS, Coding, code, painted_number
+from tests.support.coded_stream import SIZE as CODED_SIZE
 from tests.support.open_gops import TIMES, OpenGops, number_of, painted, time_of
-from tests.support.recording import SMALL, US, capture_times, record, take_over
+from tests.support.recording import (
+    LOGGER,
+    SMALL,
+    START_US,
+    US,
+    Feed,
+    FixedClock,
+    capture_times,
+    record,
+    take_over,
+    until,
+)
+from videostore.base.ranges import Range
+from videostore.config import StorageConfig
+from videostore.ffmpeg.encoder import Encoder
+from videostore.media.h26x import inspect_keyframe, parameter_sets
+from videostore.media.packet import Packet, StreamFormat
 from videostore.storage.verify import verify_directory
 from videostore.store.store import VideoStore
 
@@ -109,3 +127,33 @@ async def test_where_the_format_changes_what_is_encoded_window_by_window_lacks_n
         for first in (border - 4, border - 1, *range(at_most(border, 0))):
             blocks = [block async for block in store._send_video(TIMES[first], after[-1] + 1)]
             assert painted(b"".join(blocks))[: -len(after)] == list(range(first, len(TIMES))), first
+
+
+async def test_a_clip_that_ends_at_a_border_has_the_frames_of_the_next_file_or_says_that_it_ends_before_them(
+    tmp_path: Path,
+) -> None:
+    """They are in no file yet when the segment is closed. Here they come earlier than the last frame's usual length."""
+    coded = code(Coding("hevc", b_frames=2, open_gop=True, length_s=4))
+    seen = inspect_keyframe("hevc", coded[0].data)
+    format = StreamFormat("hevc", *CODED_SIZE, parameter_sets("hevc", coded[0].data), reordered=seen.reordered)
+    number = [at for at, one in enumerate(coded) if one.keyframe][2]
+    border = coded[number].shown
+    times = [START_US + place * US // FPS - (border - 3 < place < border) * US // 50 for place in range(len(coded))]
+    packets = [Packet(format, one.data, times[one.shown], one.keyframe) for one in coded]
+    feed = Feed(*packets[: number + 4])
+    config = StorageConfig(1, tmp_path / "storage", tmp_path / "upload", 2, None)
+    source = {"source": feed, "encoder": Encoder.copy(FPS), "clock": FixedClock(times[-1])}
+    async with VideoStore("cam", config, logger=LOGGER, **source) as store:  # type: ignore[arg-type]
+        await until(lambda: store.health().segments == 1)
+        for last in (border - 2, border - 1, border):
+            clip = await store.fetch(times[0], times[last - 1] + 1)
+            shown = [one and painted_number(one.captured_us) for _, one in read_clip(clip.data)]
+            assert shown == list(range(border - 2))
+            held = Range(times[0], times[border - 3] + 1)
+            assert clip.ranges == ((held,) if last > border - 2 else None), last
+        save = await store.save(times[0], times[border], wait=False)
+        feed.put(*packets[number + 4 :])
+        await until(lambda: store.health().pending_saves == 0)
+        assert (await store.save_status(save.file_name)).ranges is None
+        shown = [one and painted_number(one.captured_us) for _, one in read_clip(save.path)]
+        assert shown == list(range(border))

@@ -20,7 +20,7 @@ from videostore.clips.frame_reader import NO_DAMAGE, Damage, FrameReader
 from videostore.clips.segment_order import touch
 from videostore.ffmpeg.concat_list import ListedFile
 from videostore.media.look import Look
-from videostore.media.segment import Segment, Stretch, UnreadableError
+from videostore.media.segment import FrameTimes, Segment, Stretch, UnreadableError
 from videostore.media.segment_names import parse_open_name
 
 REENCODED_FACTOR = 2
@@ -215,7 +215,9 @@ def make_plan(
                 part = replace(part, read_bytes=times.size_bytes)
             part = replace(part, look=times.look)
             sound_rate = max(sound_rate, times.sound_bytes / max(1, times.end_us - times.all_us[0]))
-            add_range(held, max(from_us, segment.start_us), min(to_us, end_us))
+            alone = following is None or not runs_on(segment, following[0])
+            sure_until_us = _sure_until_us(segment, times, end_us) if alone else end_us
+            add_range(held, max(from_us, segment.start_us), min(to_us, sure_until_us))
             all_us = times.all_us
             borrows = not goes_on if last else not entered
             borrowed = borrowed_frames(segment, times, following) if following is not None and borrows else None
@@ -268,6 +270,13 @@ def make_plan(
         damaged=damaged.ranges,
         checked=not reader.left_unchecked,
     )
+
+
+def _sure_until_us(segment: Segment, times: FrameTimes, end_us: int) -> int:
+    """Up to where all frames are there of a segment that ends at `end_us` and has no next one. The next file may be
+    about to appear, with frames that come earlier than it was guessed that the last one here ends."""
+    awaits = times.next_us is not None and times.next_us - end_us >= _PRECISION_US
+    return times.all_us[-1] + 1 if awaits and times.order and segment.codec == "hevc" else end_us
 
 
 def _most_bytes(parts: Sequence[ClipPart], estimated_bytes: int, groups: int) -> int:

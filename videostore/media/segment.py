@@ -183,6 +183,8 @@ class FrameTimes:
     """The frames that are shown before its first one; they are in no other list."""
     complete_until_us: int | None = None
     """Where an open segment has frames of which some that are shown before them are not there yet; None if nowhere."""
+    next_us: int | None = None
+    """When the first frame of the next segment was captured, as its header says; None if that is not known."""
 
 
 def frame_times(
@@ -234,6 +236,7 @@ def frame_times(
         sound_bytes=sum(one.size_bytes for one in content.sounds),
         leading=content.leading,
         complete_until_us=segment.end_us if is_open and segment.end_us < content.end_us else None,
+        next_us=None if content.header_length_us is None else content.start_us + content.header_length_us,
     )
 
 
