@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import shutil
@@ -152,6 +153,7 @@ async def test_beside_a_recorder_new_segments_are_found_and_recording_is_not_dis
                 assert time.monotonic() < deadline
                 recorder = recording.health().recorder
                 assert recorder is not None and recorder.recording
+                await asyncio.sleep(0.02)
             from_us = max(pulse.delivered[0], to_us - 2 * US)
             clip = await store.fetch(from_us, to_us)
             assert check_clip(read_clip(clip.data), pulse.delivered, from_us, to_us).flawless
