@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import av
@@ -28,11 +29,16 @@ def frames(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
+def stored_frames(directory: Path) -> int:
+    return sum(map(frames, directory.glob("*.mp4")))
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("example") / "door"
+    began = time.monotonic()
     said = run("record", directory, 3).stdout.decode()
-    assert said.startswith("recorded ") and 2 < float(said.split()[1]) < 4, said
+    assert said.startswith("recorded ") and 2 < float(said.split()[1]) < time.monotonic() - began, said
     assert list(directory.glob("*.mp4")) and not list(directory.glob("*.open"))
     return directory
 
@@ -43,30 +49,30 @@ def test_state(recorded: Path) -> None:
 
 
 def test_fetch(recorded: Path, tmp_path: Path) -> None:
-    assert run("fetch", recorded, "-1m", "now", tmp_path / "clip.mp4").stdout.startswith(b"holds ")
-    assert frames(tmp_path / "clip.mp4") > 15
+    assert run("fetch", recorded, "-30m", "now", tmp_path / "clip.mp4").stdout.startswith(b"holds ")
+    assert frames(tmp_path / "clip.mp4") == stored_frames(recorded)
     refused = run("fetch", recorded, "2001-01-01T00:00:00Z", "+1s", tmp_path / "none.mp4", expect=1)
     assert b"nearest stored range" in refused.stderr and b"Traceback" not in refused.stderr
 
 
 def test_stream(recorded: Path, tmp_path: Path) -> None:
-    (tmp_path / "clip.mp4").write_bytes(run("stream", recorded, "-1m", "now").stdout)
-    assert frames(tmp_path / "clip.mp4") > 15
+    (tmp_path / "clip.mp4").write_bytes(run("stream", recorded, "-30m", "now").stdout)
+    assert frames(tmp_path / "clip.mp4") == stored_frames(recorded)
 
 
 def test_save(recorded: Path, tmp_path: Path) -> None:
-    path = Path(run("save", recorded, tmp_path / "upload", "-1m", "now").stdout.decode().strip())
-    assert path.parent == tmp_path / "upload" / "tag=person" and frames(path) > 15
+    path = Path(run("save", recorded, tmp_path / "upload", "-30m", "now").stdout.decode().strip())
+    assert path.parent == tmp_path / "upload" / "tag=person" and frames(path) == stored_frames(recorded)
 
 
 def test_export(recorded: Path, tmp_path: Path) -> None:
-    done = run("export", recorded, "-1m", "now", tmp_path / "clip.mp4")
+    done = run("export", recorded, "-30m", "now", tmp_path / "clip.mp4")
     assert done.stderr.decode().split()[-1] == "100%"
-    assert frames(tmp_path / "clip.mp4") > 15
+    assert frames(tmp_path / "clip.mp4") == stored_frames(recorded)
 
 
 def test_record_input(recorded: Path, tmp_path: Path) -> None:
-    run("export", recorded, "-1m", "now", tmp_path / "visit.mp4")
+    run("export", recorded, "-30m", "now", tmp_path / "visit.mp4")
     said = run("record_input", tmp_path / "visit.mp4", tmp_path / "again").stdout.decode()
     assert said.startswith("h264 ")
     (segment,) = (tmp_path / "again").glob("*.mp4")

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.support.coding import write_video
-from tests.support.inputs import NetworkCamera, SteppedClock, Tap, distances, open_input, painted_times, playing
+from tests.support.inputs import (
+    NetworkCamera,
+    SteppedClock,
+    Tap,
+    dated_alike,
+    distances,
+    open_input,
+    painted_times,
+    playing,
+)
 from tests.support.recording import SMALL, START_US, US, FixedClock, capture_times, until
 from videostore.base.clock import SteadyClock
 from videostore.media.decode_order import DecodeOrder
@@ -171,10 +180,7 @@ async def test_late_frames_are_dated_like_the_others(binary: str, camera: Networ
     await camera.start()
     source = Tap(open_input(camera.url, binary, format="mpegts"))
     async with playing(source):
-        await until(lambda: len(source.packets_seen) >= 40)
-    painted = painted_times(source.packets_seen[:40])
-    off_us = [dated - true for dated, true in zip(source.times_us, painted, strict=False)]
-    assert max(off_us) - min(off_us) < 30_000
+        await dated_alike(source, 40, 30_000)
     assert all(step > 0 for step in distances(source.times_us))
 
 

@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,19 @@ import pytest
 
 import videostore
 from scripts.fakes.painted_camera import check_clip, read_clip
-from tests.support.recording import START_US, US, Stores, capture_times, packet, until
+from tests.support.feeding import all_at_once
+from tests.support.recording import START_US, US, Stores, capture_times, until
 from videostore import (
     AnyPath,
     ConfigError,
     FFmpegError,
     FFmpegInput,
-    Gap,
     NoRoomError,
-    Packet,
     RequestError,
     TimestampError,
     VideoStore,
     verify_directory,
 )
-
-
-async def recorded(times: list[int]) -> AsyncIterator[Packet | Gap]:
-    """All at once, as from a file."""
-    for time_us in times:
-        yield packet(time_us)
 
 
 @pytest.fixture
@@ -45,190 +38,13 @@ def storage(tmp_path: Path, recording: Path) -> Path:
     return Path(shutil.copytree(recording, tmp_path / "storage"))
 
 
+async def test_without_a_source_there_is_no_end_to_wait_for(storage: Path) -> None:
+    async with VideoStore.open(storage) as store:
+        with pytest.raises(RequestError, match="Nothing is being recorded"):
+            await store.ended()
+
+
 # Recording
-
-
-async def test_a_source_that_ends_is_recorded_to_its_last_frame_however_fast_it_is(tmp_path: Path) -> None:
-    times = capture_times(20, fps=20)
-    store = VideoStore.record(tmp_path / "door", recorded(times), size_gb=1, segment_seconds=4, live=False)
-    async with store:
-        await asyncio.wait_for(store.ended(), 60)
-        recorder = store.health().recorder
-        assert recorder is not None and not recorder.recording and recorder.dropped_frames == 0
-        assert recorder.reason == "the source ended"
-        assert not list((tmp_path / "door").glob("*.open"))
-        clip = await store.fetch(times[0], times[-1] + 1)
-    assert check_clip(read_clip(clip.data), times, times[0], times[-1] + 1).flawless
-    assert psutil.Process().children() == []
-
-
-async def test_packets_of_a_live_source_that_is_too_fast_are_dropped_and_counted(tmp_path: Path) -> None:
-    times = capture_times(20, fps=20)
-    async with VideoStore.record(tmp_path / "door", recorded(times), size_gb=1) as store:
-        await asyncio.wait_for(store.ended(), 60)
-        recorder = store.health().recorder
-        assert recorder is not None and recorder.dropped_frames > 0
-        clip = await store.fetch(times[0], times[-1] + 1)
-    assert len(read_clip(clip.data)) == len(times) - recorder.dropped_frames
-
-
-async def test_gaps_of_an_iterable_are_gaps_of_the_recording(tmp_path: Path) -> None:
-    times = [*capture_times(2), *capture_times(2, START_US + 60 * US)]
-
-    async def packets() -> AsyncIterator[Packet | Gap]:
-        for time_us in times:
-            if time_us == START_US + 60 * US:
-                yield Gap("the camera was away")
-            yield packet(time_us)
-
-    async with VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False) as store:
-        await asyncio.wait_for(store.ended(), 60)
-        assert [one.from_us for one in (await store.state()).ranges] == [START_US, START_US + 60 * US]
-
-
-async def test_an_iterable_that_fails_ends_the_recording_and_what_came_before_is_kept(tmp_path: Path) -> None:
-    times = capture_times(2)
-
-    async def packets() -> AsyncIterator[Packet | Gap]:
-        async for one in recorded(times):
-            yield one
-        raise RuntimeError("the camera burned")
-
-    async with VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False) as store:
-        with pytest.raises(videostore.VideoStoreError, match="The source failed: the camera burned"):
-            await asyncio.wait_for(store.ended(), 60)
-        clip = await store.fetch(times[0], times[-1] + 1)
-    assert len(read_clip(clip.data)) == len(times)
-
-
-def ffmpeg_of(store: VideoStore) -> psutil.Process:
-    run = store._run
-    assert run is not None
-    return psutil.Process(run._process.pid)
-
-
-async def test_nothing_of_a_source_that_can_wait_is_lost_when_ffmpeg_is_killed(tmp_path: Path) -> None:
-    times = capture_times(30, fps=20)
-
-    async def packets() -> AsyncIterator[Packet | Gap]:
-        for number, time_us in enumerate(times):
-            yield packet(time_us)
-            if number in (150, 400, len(times) - 1):
-                ffmpeg_of(store).kill()
-
-    store = VideoStore.record(
-        tmp_path / "door", packets(), size_gb=1, segment_seconds=4, preset="ultrafast", live=False
-    )
-    async with store:
-        await asyncio.wait_for(store.ended(), 60)
-        recorder = store.health().recorder
-        assert recorder is not None and recorder.dropped_frames == 0 and recorder.ffmpeg_restarts >= 2
-        clip = await store.fetch(times[0], times[-1] + 1)
-    check = check_clip(read_clip(clip.data), times, times[0], times[-1] + 1)
-    assert (check.shown, check.doubled, check.missing_inside, check.missing_after) == (len(times), 0, (), ())
-
-
-async def test_an_ffmpeg_that_is_slow_at_the_end_of_a_source_is_waited_for(tmp_path: Path) -> None:
-    times = capture_times(3, fps=20)
-
-    async def packets() -> AsyncIterator[Packet | Gap]:
-        async for one in recorded(times):
-            yield one
-        process = ffmpeg_of(store)
-        process.suspend()
-        asyncio.get_running_loop().call_later(3, process.resume)
-
-    store = VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False)
-    async with store:
-        await asyncio.wait_for(store.ended(), 60)
-        clip = await store.fetch(times[0], times[-1] + 1)
-    assert check_clip(read_clip(clip.data), times, times[0], times[-1] + 1).flawless
-
-
-async def test_a_live_source_that_ends_has_its_slow_ffmpeg_waited_for(tmp_path: Path) -> None:
-    times = capture_times(3, fps=20)
-
-    async def packets() -> AsyncIterator[Packet | Gap]:
-        async for one in recorded(times):
-            yield one
-            await asyncio.sleep(0.01)
-        process = ffmpeg_of(store)
-        process.suspend()
-        asyncio.get_running_loop().call_later(3, process.resume)  # longer than FFMPEG_FINISH_S
-
-    store = VideoStore.record(tmp_path / "door", packets(), size_gb=1)
-    async with store:
-        await asyncio.wait_for(store.ended(), 60)
-        recorder = store.health().recorder
-        assert recorder is not None
-        clip = await store.fetch(times[0], times[-1] + 1)
-    assert len(read_clip(clip.data)) == len(times) - recorder.dropped_frames
-
-
-async def test_the_segment_is_finished_although_the_source_takes_long_to_close(tmp_path: Path) -> None:
-    times = capture_times(3, fps=20)
-    closing, closed = asyncio.Event(), asyncio.Event()
-
-    async def packets() -> AsyncIterator[Packet | Gap]:
-        try:
-            async for one in recorded(times):
-                yield one
-            await asyncio.Event().wait()
-        finally:
-            closing.set()
-            await closed.wait()
-
-    store = VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False)
-    async with store:
-        await until(lambda: store._run is not None and store._run.last_us == times[-1])
-        ending = asyncio.create_task(store.close())
-        await closing.wait()
-        (recording,) = [task for task in asyncio.all_tasks() if "StoreParts._record" in repr(task)]
-        for _ in range(3):  # as `end_task` does, every few seconds
-            recording.cancel()
-            await asyncio.sleep(0)
-        closed.set()
-        await ending
-    (segment,) = (tmp_path / "door").glob("*.mp4")
-    assert not list((tmp_path / "door").glob("*.open")) and len(read_clip(segment)) == len(times)
-
-
-async def test_an_ffmpeg_that_hangs_at_the_end_is_replaced_and_the_end_is_written_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("videostore.recording.run.FINISH_PATIENCE_S", 1.0)
-    times = capture_times(3, fps=20)
-
-    async def packets() -> AsyncIterator[Packet | Gap]:
-        async for one in recorded(times):
-            yield one
-        ffmpeg_of(store).suspend()
-
-    store = VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False)
-    async with store:
-        await asyncio.wait_for(store.ended(), 60)
-        clip = await store.fetch(times[0], times[-1] + 1)
-    check = check_clip(read_clip(clip.data), times, times[0], times[-1] + 1)
-    assert (check.shown, check.doubled, check.missing_inside, check.missing_after) == (len(times), 0, (), ())
-
-
-async def test_an_end_of_a_live_source_that_cannot_be_recorded_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("videostore.recording.run.FINISH_PATIENCE_S", 1.0)
-    times = capture_times(0.5, fps=20)
-
-    async def packets() -> AsyncIterator[Packet | Gap]:
-        async for one in recorded(times):
-            yield one
-        while store._run is None or store._run.last_us < times[-1]:  # noqa: ASYNC110 (there is no event to wait for)
-            await asyncio.sleep(0.01)
-        ffmpeg_of(store).suspend()
-
-    store = VideoStore.record(tmp_path / "door", packets(), size_gb=1)
-    async with store:
-        with pytest.raises(videostore.VideoStoreError, match="end of the source could not be recorded: ffmpeg wrote"):
-            await asyncio.wait_for(store.ended(), 60)
 
 
 @pytest.mark.parametrize(
@@ -245,16 +61,10 @@ async def test_wrong_arguments_are_refused_before_anything_is_created(
     tmp_path: Path, arguments: dict[str, object], words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
-        VideoStore.record(tmp_path / "door", recorded([]), **arguments)  # type: ignore[arg-type]
+        VideoStore.record(tmp_path / "door", all_at_once([]), **arguments)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="no such encoder"):
-        await VideoStore.record(tmp_path / "door", recorded([]), size_gb=1, codec="h264_teapot").start()
+        await VideoStore.record(tmp_path / "door", all_at_once([]), size_gb=1, codec="h264_teapot").start()
     assert not list(tmp_path.iterdir())
-
-
-async def test_without_a_source_there_is_no_end_to_wait_for(storage: Path) -> None:
-    async with VideoStore.open(storage) as store:
-        with pytest.raises(RequestError, match="Nothing is being recorded"):
-            await store.ended()
 
 
 # Times
@@ -492,7 +302,7 @@ async def test_a_path_is_whatever_os_fspath_takes(
     source = await FFmpegInput.open(kind(exported.path))
     assert source.info is not None and source.info.codec == "h264"
     recording = VideoStore.record(
-        kind(tmp_path / "door"), recorded(times[:20]), size_gb=1, upload_path=kind(tmp_path / "clips"), live=False
+        kind(tmp_path / "door"), all_at_once(times[:20]), size_gb=1, upload_path=kind(tmp_path / "clips"), live=False
     )
     async with recording as store:
         await asyncio.wait_for(store.ended(), 60)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from tests.support.recording import Feed, packet, until
-from videostore import VideoStore
+from videostore import Gap, Packet, VideoStore
+
+
+async def all_at_once(times: list[int]) -> AsyncIterator[Packet | Gap]:
+    """A source that has all its frames already, as a file has."""
+    for time_us in times:
+        yield packet(time_us)
 
 
 async def feed_and_settle(store: VideoStore, feed: Feed, times: list[int]) -> None:

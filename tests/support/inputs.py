@@ -17,7 +17,7 @@ import pytest
 
 from scripts.fakes.painted_camera import read_paint
 from tests.support.coding import GOP, Painter
-from tests.support.recording import H264, LOGGER, SMALL, US
+from tests.support.recording import H264, LOGGER, SMALL, US, until
 from videostore.base.clock import SystemClock
 from videostore.base.errors import RequestError
 from videostore.config import StorageConfig
@@ -146,6 +146,20 @@ class SteppedClock(SystemClock):
 
     def wall_us(self) -> int:
         return super().wall_us() + self.ahead_us
+
+
+async def dated_alike(source: Tap, count: int, within_us: int) -> list[int]:
+    """Wait until so many frames in a row are dated by nearly the same more than is painted: how much that is of each.
+
+    On a machine that is busy the next frames are looked at; where dates follow the arrival, none are ever alike.
+    """
+    for seen in range(count, 12 * count, count):
+        await until(lambda seen=seen: len(source.packets_seen) >= seen)  # type: ignore[misc]
+        pairs = zip(source.times_us, painted_times(source.packets_seen[:seen]), strict=False)
+        off_us = [dated - true for dated, true in pairs][seen - count :]
+        if max(off_us) - min(off_us) < within_us:
+            return off_us
+    raise AssertionError(off_us)
 
 
 class NetworkCamera:

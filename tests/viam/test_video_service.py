@@ -17,6 +17,7 @@ from viam.proto.service.video import GetVideoRequest
 from viam.utils import dict_to_struct, struct_to_dict
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.lateness import watching_lateness
 from tests.support.machine import NAME, US, Machine, assert_plain, now_us, run_machine
 
 VIDEO = "video"
@@ -167,7 +168,7 @@ async def test_what_is_followed_stays_close_to_the_camera_and_is_exact(machine: 
     from_us = delivered[3] + 1
     to_us = now_us() + 10 * US
     data, close, behind_us = b"", False, 0
-    async with machine.parent.video().GetVideo.open(timeout=60) as stream:
+    async with watching_lateness() as late, machine.parent.video().GetVideo.open(timeout=60) as stream:
         await stream.send_message(request(from_us, to_us, extra={"follow": True}), end=True)
         async for chunk in stream:
             if close:
@@ -177,7 +178,8 @@ async def test_what_is_followed_stays_close_to_the_camera_and_is_exact(machine: 
     check = check_clip(await asyncio.to_thread(read_clip, data), delivered, from_us, to_us)
     assert check.flawless and check.drift_ms < 5, check
     assert now_us() >= to_us
-    assert close and behind_us < 3 * US, "that is the promise"
+    # The frame passes four processes.
+    assert close and behind_us < 3 * US + 4 * late.us, "that is the promise"
 
 
 def shown_us(data: bytes) -> int:
