@@ -276,7 +276,7 @@ def _sure_until_us(segment: Segment, times: FrameTimes, end_us: int) -> int:
     """Up to where all frames are there of a segment that ends at `end_us` and has no next one. The next file may be
     about to appear, with frames that come earlier than it was guessed that the last one here ends."""
     awaits = times.next_us is not None and times.next_us - end_us >= _PRECISION_US
-    return times.all_us[-1] + 1 if awaits and times.order and segment.codec == "hevc" else end_us
+    return min(end_us, times.all_us[-1] + 1) if awaits and times.order and segment.codec == "hevc" else end_us
 
 
 def _most_bytes(parts: Sequence[ClipPart], estimated_bytes: int, groups: int) -> int:

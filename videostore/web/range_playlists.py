@@ -5,7 +5,6 @@ One names the parts of the segments near the place where playing begins, and the
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 from videostore.base.constants import NEIGHBOUR_US, US_PER_SECOND
