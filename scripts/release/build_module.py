@@ -55,6 +55,8 @@ LEXERS = frozenset({"_mapping", "python", "special"})
 EXCLUDED_LIBRARIES = ("libmvec.so",)
 # In the environment but not in the archive.
 BUILD_TOOLS = frozenset({"altgraph", "macholib", "packaging", "pip", "pyinstaller-hooks-contrib", "setuptools"})
+# Of what the page has from npm.
+PAGE_LICENCES = {"hls.js": PAGE / "vendor" / "hls-LICENSE.txt"}
 LICENCE_NAMES = ("AUTHORS", "COPYING", "LICENCE", "LICENSE", "NOTICE")
 DEFLATE_LEVEL = 12
 # The same files give the same archive, whenever it is built: 1980-01-01.
@@ -128,6 +130,9 @@ def add_licences(directory: Path) -> None:
 
     for notice in (Path(imageio_ffmpeg.__file__).parent / "binaries").glob("*.md"):
         copy(notice, target / "ffmpeg" / notice.name)
+    for name, licence in PAGE_LICENCES.items():
+        if licence.is_file():  # the page goes without what could not be fetched
+            copy(licence, target / name / "LICENSE.txt")
 
 
 def copy(source: Path, target: Path) -> None:

@@ -239,3 +239,10 @@ def test_the_archive_is_checked_as_module_and_as_command_line() -> None:
     for arguments in (build_module.AS_MODULE, build_module.AS_COMMAND_LINE):
         done = subprocess.run([sys.executable, "-m", "videostore", *arguments], capture_output=True, cwd=ROOT)
         assert done.returncode == 0 and b"usage" in done.stdout.lower()
+
+
+@pytest.mark.skipif(not fetch.is_there(), reason="what the page takes from npm is not there")
+def test_the_licence_of_the_player_is_in_the_archive(tmp_path: Path) -> None:
+    build_module.add_licences(tmp_path)
+    licence = (tmp_path / "licences" / "hls.js" / "LICENSE.txt").read_text(encoding="utf-8")
+    assert "Apache License, Version 2.0" in licence and "Dailymotion" in licence

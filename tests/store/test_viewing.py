@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from videostore.base.ranges import Range
 from videostore.media.fmp4 import read_fragments
 from videostore.media.segment import probe
 from videostore.media.segment_names import open_name
+from videostore.storage.directory_lock import DirectoryLock
 from videostore.store.store import VideoStore
 from videostore.store.viewing import SegmentKey
 
@@ -43,6 +47,20 @@ async def test_what_is_stored_of_a_range_is_told(recording: Path, times: list[in
         assert found.ranges == (Range(START_US, START_US + US),)
         assert (found.exact, found.damaged, found.first_us) == (True, (), times[0])
         assert not await store._viewing.is_recording()
+
+
+async def test_a_slow_camera_is_being_recorded_between_its_images(recording: Path, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(recording, tmp_path / "cam"))
+    last = max(directory.glob("*.mp4"))
+    opened = last.rename(directory / open_name(probe(last).start_us, 0))
+    lock = DirectoryLock(directory)
+    async with VideoStore.open(directory, logger=LOGGER) as reader:
+        for age_s, expected in ((12, True), (90, False)):
+            os.utime(opened, (time.time() - age_s,) * 2)
+            assert await reader._viewing.is_recording() == expected
+        os.utime(opened)
+        lock.release()
+        assert not await reader._viewing.is_recording()
 
 
 async def test_each_frame_of_open_gops_is_counted_once_wherever_a_range_begins_or_ends(open_gops: OpenGops) -> None:

@@ -31,8 +31,9 @@ _SAME_US = 2000
 _CLOSING_S = 2.0
 """How long a segment that was just closed may take until its new name is known."""
 _ATTEMPTS = 3
-_GROWS_WITHIN_S = 5.0
-"""An open segment grows once a second while the camera sends images."""
+_GROWS_WITHIN_S = 30.0
+"""An open segment grows once a second, or as seldom as the camera sends images. That of a process that ended has no
+lock, and one that gets nothing is closed."""
 _ALWAYS_US = 1 << 62
 _KEY = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 
