@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
+from tests.support.amount import some_combinations
 from tests.support.clapping import clapping, record_clapping
 from tests.support.program import Program, contents, exact, read_time
 from tests.support.recording import START_US, US, capture_times, record, take_over
@@ -36,8 +37,7 @@ def test_state_shows_ranges_sums_and_the_age_of_the_newest_frame(
     assert times[-1] < read_time(end) < times[-1] + US
 
 
-@pytest.mark.parametrize("utc", [(), ("--utc",)])
-@pytest.mark.parametrize("columns", [40, 80, 120])
+@some_combinations(utc=[(), ("--utc",)], columns=[40, 80, 120])
 def test_what_state_shows_gives_back_every_frame_when_it_is_copied_into_export(
     program: Program, recording: Path, times: list[int], columns: int, utc: tuple[str, ...]
 ) -> None:

@@ -14,6 +14,7 @@ import numpy
 import pytest
 from PIL import Image, ImageOps
 
+from tests.support.amount import some_combinations
 from tests.support.damaged_images import DAMAGED, ODD, half, turned
 from tests.support.recording import LOGGER, START_US, US, Feed, FixedClock, Stores, capture_times, packet, until
 from videostore.base.errors import VideoStoreError
@@ -147,8 +148,7 @@ def shown(directory: Path) -> list[numpy.ndarray]:
     return pictures
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize("orientation", range(1, 9))
+@some_combinations(kind=["JPEG", "PNG"], orientation=range(1, 9))
 async def test_a_turned_image_is_shown_upright(stores: Stores, orientation: int, kind: str) -> None:
     times = capture_times(1, seed=None)
     images = [turned(time_us, orientation, kind=kind) for time_us in times]

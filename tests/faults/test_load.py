@@ -22,6 +22,7 @@ from viam.components.camera.client import CameraClient
 
 from scripts.fakes.painted_camera import PaintedCamera, check_clip, read_clip
 from scripts.fakes.viam_server import Parent
+from tests.support.amount import at_most, cut_short
 from tests.support.machine import NAME, US, Machine, exact
 from videostore.base.constants import CUT_NICENESS
 from videostore.clips.cutter import FETCHES_AT_ONCE, SAVES_AT_ONCE
@@ -119,13 +120,15 @@ def leftovers(machine: Machine) -> list[Any]:
     return [*cutting(machine), *temporary, *machine.upload.rglob("*.prog")]
 
 
-async def test_fifty_requests_at_once_get_right_clips_from_few_processes_while_recording(
+@cut_short
+async def test_many_requests_at_once_get_right_clips_from_few_processes_while_recording(
     machine: Machine,
 ) -> None:
     await record_for(machine, 4.8)
     delivered = machine.camera.delivered
     first_us = delivered[0]
-    ranges = [(first_us + number * 40_000, first_us + number * 40_000 + 1_700_000) for number in range(50)]
+    count = at_most(50, 30)
+    ranges = [(first_us + number * 40_000, first_us + number * 40_000 + 1_700_000) for number in range(count)]
     kinds: list[dict[str, Any]] = [
         {"name": "fetch"},
         {"name": "save", "metadata": "load"},
@@ -150,7 +153,7 @@ async def test_fifty_requests_at_once_get_right_clips_from_few_processes_while_r
     assert len(watch.recorders) == 1
     last = [seen[-1] for seen in watch.nice.values() if len(seen) > 2]  # seen too briefly otherwise
     assert len(last) > 5 and sum(nice > watch.recorder_nice for nice in last) > 0.8 * len(last), watch.nice
-    assert len({answer["filename"] for answer in answers if "filename" in answer}) == 20
+    assert len({answer["filename"] for answer in answers if "filename" in answer}) == count * 2 // 5
     for (from_us, to_us), answer in zip(ranges, answers, strict=True):
         clip = base64.b64decode(answer["video"]) if "video" in answer else machine.upload / answer["filename"]
         check = check_clip(await asyncio.to_thread(read_clip, clip), delivered, from_us, to_us)

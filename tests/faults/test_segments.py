@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.amount import some_combinations
 from tests.support.flips import flip
 from tests.support.recording import SIZE, US, FixedClock, Stores, capture_times, record, until
 from videostore.base.errors import UnreadableRangeError
@@ -125,8 +126,7 @@ def copies(stores: Stores) -> list[Path]:
     return sorted(stores.storage.glob("*.mp4"))
 
 
-@pytest.mark.parametrize("number", [0, 1, 3])
-@pytest.mark.parametrize("damage", DAMAGES)
+@some_combinations(number=[0, 1, 3], damage=DAMAGES)
 async def test_a_clip_over_a_damaged_segment_holds_the_rest_and_the_answer_names_the_ranges(
     stores: Stores, recording: Path, times: list[int], damage: Callable[[Path], None], number: int
 ) -> None:
@@ -141,8 +141,7 @@ async def test_a_clip_over_a_damaged_segment_holds_the_rest_and_the_answer_names
     check_answer(answer, stores.upload / answer["filename"], stores.storage, times, from_us, to_us)
 
 
-@pytest.mark.parametrize("number", [1, 3])  # of two fragments, and of one
-@pytest.mark.parametrize("damage", DAMAGES)
+@some_combinations(number=[1, 3], damage=DAMAGES)  # of two fragments, and of one
 async def test_a_segment_that_was_damaged_at_rest_affects_no_other(
     stores: Stores, recording: Path, times: list[int], damage: Callable[[Path], None], number: int
 ) -> None:

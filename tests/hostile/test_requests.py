@@ -229,7 +229,7 @@ def test_nasty_values_of_a_field_are_refused_in_one_sentence(watched: WatchedSto
         assert watched.send({"command": name, **RANGE, field: value}) is None
 
 
-@examples(60, 1500)
+@examples(25, 1500)
 @given(hostile.texts())
 def test_any_metadata_is_stored_unchanged_in_a_clip_that_plays(watched: WatchedStore, metadata: str) -> None:
     assert watched.send({"command": "save", **RANGE, "metadata": metadata})
