@@ -85,7 +85,7 @@ async def test_after_sigkill_each_frame_of_open_gops_that_is_counted_can_be_deco
         for seconds in (0.0, *(0.4 * number for number in range(at_most(6, 0)))):
             before = len(list(machine.storage.glob("*.mp4")))
             await machine.add(camera=None, source=url)
-            await machine.until(lambda: begun(before + 1, seconds))  # noqa: B023
+            await machine.until(lambda: begun(before + 2, seconds))  # noqa: B023
             await machine.parent.kill()
             await machine.parent.start_module()
     await machine.add(camera=None)
