@@ -15,13 +15,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from scripts.bench.recorded_run import record_run
 from videostore.base.constants import US_PER_SECOND
 from videostore.config import StorageConfig
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.packet import Packet, Source, StreamFormat
 from videostore.media.segment import Segment, probe
 from videostore.media.segment_names import SUFFIX, closed_name, open_name
-from videostore.recording.run import Run
 from videostore.storage.index import Index
 from videostore.store.store import VideoStore
 
@@ -131,20 +131,9 @@ async def record_template(directory: Path, binary: str) -> Template:
     epoch_us = 1_700_000_000 * US_PER_SECOND + _FRACTION_US
     # One more frame begins the next segment. From it ffmpeg knows the length of the last one.
     packets = [black_packet(epoch_us + second * US_PER_SECOND) for second in range(SEGMENT_S + 1)]
-    run = await Run.start(
-        packets[0],
-        binary=binary,
-        encoder=Encoder("libx264", _BITRATE, "ultrafast", 1),
-        directory=directory,
-        segment_seconds=SEGMENT_S,
-        logger=logging.getLogger("bench"),
+    await record_run(
+        packets, directory, Encoder("libx264", _BITRATE, "ultrafast", 1), binary=binary, segment_seconds=SEGMENT_S
     )
-    try:
-        for packet in packets:
-            await run.write(packet)
-        await run.finish()
-    finally:
-        await run.kill()
     path = (directory / open_name(epoch_us, 0)).rename(directory / closed_name(epoch_us))
     data, segment = path.read_bytes(), probe(path)
     path.unlink()

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy
 from PIL import Image
 
+from scripts.bench.recorded_run import record_run
 from scripts.bench.recording import FRAMES_PER_SECOND, HEIGHT, WIDTH, draw_jpegs
 from videostore.base.constants import US_PER_SECOND
 from videostore.config import DEFAULT_BITRATE, StorageConfig
@@ -23,7 +24,6 @@ from videostore.ffmpeg.process import run_ffmpeg
 from videostore.media.packet import Packet, StreamFormat
 from videostore.media.segment import Segment, probe
 from videostore.media.segment_names import closed_name, run_comment
-from videostore.recording.run import Run
 from videostore.storage.index import Index
 
 SEGMENT_S = 30
@@ -95,20 +95,7 @@ async def _encode(directory: Path, binary: str, jpegs: Sequence[bytes], times_us
     encoder = Encoder("libx264", DEFAULT_BITRATE, "ultrafast", FRAMES_PER_SECOND)
     format = StreamFormat("mjpeg", WIDTH, HEIGHT)
     packets = [Packet(format, jpegs[number % len(jpegs)], time_us) for number, time_us in enumerate(times_us)]
-    run = await Run.start(
-        packets[0],
-        binary=binary,
-        encoder=encoder,
-        directory=directory,
-        segment_seconds=SEGMENT_S,
-        logger=logging.getLogger("bench"),
-    )
-    try:
-        for packet in packets:
-            await run.write(packet)
-        await run.finish()
-    finally:
-        await run.kill()
+    await record_run(packets, directory, encoder, binary=binary, segment_seconds=SEGMENT_S)
     # With the names of closed segments they can be probed.
     paths = sorted(directory.iterdir())
     return [path.rename(path.with_name(closed_name(times_us[0], number))) for number, path in enumerate(paths)]

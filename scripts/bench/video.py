@@ -5,7 +5,6 @@ the ten minutes are of real ones.
 """
 
 import asyncio
-import logging
 import statistics
 import tempfile
 import time
@@ -19,6 +18,7 @@ from viam.proto.common import DoCommandRequest, GetStatusRequest
 from viam.proto.service.video import GetVideoRequest
 from viam.utils import dict_to_struct, struct_to_dict
 
+from scripts.bench.recorded_run import record_run
 from scripts.bench.recording import FRAMES_PER_SECOND, HEIGHT, WIDTH, draw_jpegs
 from scripts.bench.segments import SEGMENT_S, Template, make_directory, start_times, write_index, write_segments
 from scripts.bench.table import Row
@@ -29,7 +29,6 @@ from videostore.ffmpeg.encoder import Encoder
 from videostore.media.packet import Packet, StreamFormat
 from videostore.media.segment import probe
 from videostore.media.segment_names import closed_name
-from videostore.recording.run import Run
 
 ROWS = ("video",)
 SEGMENTS, QUICK_SEGMENTS, DAY_SEGMENTS = 100_000, 10_000, 2880
@@ -176,20 +175,13 @@ async def _real_template(directory: Path, binary: str) -> Template:
         Packet(format, jpegs[number % len(jpegs)], epoch_us + number * US_PER_SECOND // FRAMES_PER_SECOND)
         for number in range(count)
     ]
-    run = await Run.start(
-        packets[0],
+    await record_run(
+        packets,
+        directory,
+        Encoder("libx264", _BITRATE, "veryfast", FRAMES_PER_SECOND),
         binary=binary,
-        encoder=Encoder("libx264", _BITRATE, "veryfast", FRAMES_PER_SECOND),
-        directory=directory,
         segment_seconds=SEGMENT_S,
-        logger=logging.getLogger("bench"),
     )
-    try:
-        for packet in packets:
-            await run.write(packet)
-        await run.finish()
-    finally:
-        await run.kill()
     first, *others = sorted(directory.iterdir())
     path = first.rename(first.with_name(closed_name(epoch_us)))
     data, segment = path.read_bytes(), probe(path)

@@ -5,44 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from types import TracebackType
+
+from tests.support.local_server import LocalServer
 
 _BLOCK_BYTES = 65536
 
 
-class JitteryProxy:
+class JitteryProxy(LocalServer):
     """A proxy for the camera at a port. It is an asynchronous context manager, which ends it."""
 
     def __init__(
         self, camera_port: int, dice: random.Random, *, delay_s: float, burst_s: float, every_s: float
     ) -> None:
         """Each block is delayed by up to `delay_s`. Every `every_s`, nothing passes for `burst_s`, and then all."""
-        self.port = 0
+        super().__init__()
         self.bursts = 0
         self._camera_port = camera_port
         self._dice = dice
         self._delay_s, self._burst_s, self._every_s = delay_s, burst_s, every_s
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> JitteryProxy:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
             camera_reader, camera_writer = await asyncio.open_connection("127.0.0.1", self._camera_port)
@@ -58,7 +40,6 @@ class JitteryProxy:
                     part.cancel()
                 camera_writer.close()
                 writer.close()
-        self._tasks.discard(task)
 
     async def _take(self, camera: asyncio.StreamReader, waiting: asyncio.Queue[tuple[float, bytes]]) -> None:
         loop = asyncio.get_running_loop()

@@ -12,9 +12,9 @@ import struct
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 
 from tests.support.coded_stream import FPS, CodedPicture, SentPicture, units_of
+from tests.support.local_server import LocalServer
 
 RTP_HZ = 90_000
 _PAYLOAD_BYTES = 1200
@@ -46,51 +46,26 @@ class Conduct:
     """Whether it then closes the connection; otherwise that stays, and nothing comes."""
 
 
-class RtspCamera:
+class RtspCamera(LocalServer):
     """Serves one stream on a port of its own. It is an asynchronous context manager, which ends it."""
 
     def __init__(self, pictures: Sequence[CodedPicture], conduct: Conduct | None = None) -> None:
+        super().__init__()
         self.sent: list[SentPicture] = []
         """The pictures that were sent, to all clients, also those of which packets were lost."""
-        self.port = 0
         self.clients = 0
         """How many have asked for the stream so far."""
         self._pictures = pictures
         self._conduct = conduct or Conduct()
         self._delay = max(place - one.shown for place, one in enumerate(pictures))
-        self._server: asyncio.Server | None = None
-        self._serving: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
         """Where the camera is."""
         return f"rtsp://127.0.0.1:{self.port}/stream"
 
-    async def __aenter__(self) -> RtspCamera:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in list(self._serving):
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
-        try:
-            await _Client(reader, writer, self._sdp(), self._play).serve()
-        except (OSError, EOFError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.transport.abort()
-            self._serving.discard(task)
+        await _Client(reader, writer, self._sdp(), self._play).serve()
 
     def _sdp(self) -> str:
         units = units_of(next(one for one in self._pictures if one.keyframe).data)
