@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -27,12 +28,13 @@ MOVING = "testsrc=size=320x240:rate=50:duration=0.8"
 
 
 async def encode(video: Any, output: Path, binary: str) -> tuple[Any, list[Any]]:
-    """Encode the video; returns the decoder and the frames."""
-    stream = video.output(str(output), f="mp4", **REENCODED, **EXACT_TIMES)
-    await run_ffmpeg([binary, "-v", "error", "-y", *stream.get_args()])
+    """Encode the video; returns what its stream says, and the frames."""
+    written = video.output(str(output), f="mp4", **REENCODED, **EXACT_TIMES)
+    await run_ffmpeg([binary, "-v", "error", "-y", *written.get_args()])
     with av.open(str(output)) as container:
-        frames = list(container.decode(video=0))
-        return container.streams.video[0], frames
+        frames, stream = list(container.decode(video=0)), container.streams.video[0]
+        said = {name: getattr(stream, name) for name in ("codec_context", "width", "height", "sample_aspect_ratio")}
+        return SimpleNamespace(**said), frames
 
 
 @pytest.mark.parametrize("name", [name for name in PICTURES if name != "raw RGBA"])

@@ -22,6 +22,7 @@ from videostore.base.tasks import run_in_thread
 from videostore.media.clip_times import TICK_US, ClipTimes, parse_time_tags
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragmented_file import NotOursError
+from videostore.media.lenient_tags import LENIENT_TAGS, tags_of
 
 _LENGTH_SLACK_US = US_PER_SECOND // 50
 """A clip whose length differs by more from what its tags say is not as it was made."""
@@ -96,7 +97,7 @@ def _opened(path: Path) -> Iterator[Any]:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or a device could block for ever
             raise RequestError("clip-unreadable", path=path, reason="it is not a regular file")
         # An absolute path: libav would take a name such as `http:…` for a URL.
-        with av.open(str(path.absolute()), format="mp4", metadata_errors="replace") as container:
+        with av.open(str(path.absolute()), format="mp4", **LENIENT_TAGS) as container:
             if not container.streams.video:
                 raise RequestError("clip-unreadable", path=path, reason="it has no video")
             yield container
@@ -110,10 +111,10 @@ def _reason(error: Exception) -> str:
 
 
 def _times(path: Path, container: Any) -> ClipTimes:
-    times = parse_time_tags(container.metadata)
+    times = parse_time_tags(tags_of(container))
     if times is None:
         _check_segment(path)
-        created_us = _created_us(container.metadata)
+        created_us = _created_us(tags_of(container))
         if created_us is None:
             raise RequestError("clip-untimed", path=path)
         raise RequestError("clip-untimed-but-dated", path=path, created_us=created_us)

@@ -22,6 +22,7 @@ from videostore.base.errors import RequestError, reason_of
 from videostore.media.footage_sound import FootageSound, SoundSurvey
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
 from videostore.media.import_tag import UNKNOWN_DIGEST
+from videostore.media.lenient_tags import LENIENT_TAGS, tags_of
 from videostore.media.packet_digest import PacketDigest
 from videostore.media.recovery_point import recovers_later
 
@@ -128,7 +129,7 @@ def _read(
         if not _is_utf8(path.absolute()):
             raise _unreadable(path, "its path is not UTF-8, as ffmpeg needs it")
         # An absolute path: libav would take a name such as `http:…` for a URL.
-        with av.open(f"file:{path.absolute()}", metadata_errors="replace", options=READ_OPTIONS) as container:
+        with av.open(f"file:{path.absolute()}", options=READ_OPTIONS, **LENIENT_TAGS) as container:
             stream = _video_of(path, container)
             context = stream.codec_context
             beginning = f"{context.name} {stream.time_base} ".encode() + bytes(context.extradata or b"")
@@ -223,7 +224,7 @@ def _survey(
         digest=digest.hexdigest(),
         uncopyable=uncopyable,
         sound=sound.result() if sound is not None else None,
-        tags=dict(container.metadata),
+        tags=tags_of(container),
     )
 
 
@@ -240,7 +241,7 @@ def _gaps(intervals: list[tuple[int, int]], keyframes: frozenset[int] | None, ba
 def _is_turned(path: Path, index: int) -> bool:
     """Whether players show the picture turned, as that of a phone."""
     try:
-        with av.open(f"file:{path.absolute()}", metadata_errors="replace", options=READ_OPTIONS) as container:
+        with av.open(f"file:{path.absolute()}", options=READ_OPTIONS, **LENIENT_TAGS) as container:
             return bool(next(iter(container.decode(container.streams[index]))).rotation)
     except (av.error.FFmpegError, StopIteration):
         return False

@@ -1,0 +1,16 @@
+"""The tags of a file that another program wrote: text that is not UTF-8 is no error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import av
+
+LENIENT_TAGS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+"""What `av.open` needs for it: from PyAV 19 on it fails at no tag, and does not know the setting."""
+
+
+def tags_of(container: Any) -> dict[str, str]:
+    """The tags of an open file, with � for what is not UTF-8."""
+    tags = dict(container.metadata)
+    return {name: text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for name, text in tags.items()}
