@@ -60,6 +60,8 @@ class SoundSurvey:
     def __init__(self, stream: Any) -> None:
         context = stream.codec_context
         self.stream = stream
+        # Not known any more when the file is closed.
+        self._index, self._base = stream.index, stream.time_base
         self._codec = context.name if context is not None else "unknown"
         self._described = bool(context is not None and context.extradata)
         self._times = array("q")
@@ -83,6 +85,6 @@ class SoundSurvey:
         """What was found; None if there is no sound."""
         if not self._times and not self._fault:
             return None
-        scale, unit = US_PER_SECOND * self.stream.time_base.numerator, self.stream.time_base.denominator
+        scale, unit = US_PER_SECOND * self._base.numerator, self._base.denominator
         times_us = tuple((2 * one * scale + unit) // (2 * unit) for one in self._times)
-        return FootageSound(self.stream.index, self._codec, self._described, times_us, self._size_bytes, self._fault)
+        return FootageSound(self._index, self._codec, self._described, times_us, self._size_bytes, self._fault)
