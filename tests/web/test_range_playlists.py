@@ -42,3 +42,10 @@ async def test_a_playlist_has_a_bound(viewing: Viewing, monkeypatch: pytest.Monk
     monkeypatch.setattr(range_playlists, "MOST_SEGMENTS", 3)
     with pytest.raises(RequestError, match="more than 3 segments"):
         await whole_playlist(viewing, PartTables(), WHOLE, START_US)
+
+
+async def test_a_range_in_which_nothing_is_recorded_has_an_empty_playlist(viewing: Viewing) -> None:
+    before = Range(WHOLE.from_us - 20 * US, WHOLE.from_us - 10 * US)
+    for asked in (before, Range(WHOLE.to_us + US, WHOLE.to_us + 9 * US)):
+        text = await whole_playlist(viewing, PartTables(), asked, asked.from_us)
+        assert "#EXTINF" not in text and text.endswith("#EXT-X-ENDLIST\n")

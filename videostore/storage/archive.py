@@ -271,7 +271,9 @@ class Archive:
                 forgotten += len(segments)
         if not forgotten:
             return
-        self._logger.warning("The files of %d segments are gone. Removing these segments from the index.", forgotten)
+        # Where another process records, its quota deletes files: that is no news.
+        say = self._logger.debug if self.read_only else self._logger.warning
+        say("The files of %d segments are gone. Removing these segments from the index.", forgotten)
         if len(names) > BATCH:
             async with self._changing:
                 await self._load_timeline()

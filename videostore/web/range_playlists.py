@@ -33,7 +33,7 @@ async def whole_playlist(viewing: Viewing, tables: PartTables, asked: Range, at_
     near = sorted(segments, key=lambda one: _distance_us(one, at_us))
     read = {one.key for one in near[:TABLES_READ] if _distance_us(one, at_us) <= FINE_US}
     entries: list[Entry] = []
-    for one, following in zip(segments, [*segments[1:], lender], strict=True):
+    for one, following in zip(segments, [*segments, lender][1:], strict=True):
         table = tables.known(one.key)
         if table is None and (one.is_open or one.key in read):
             table = await tables.read(one)
