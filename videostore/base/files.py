@@ -15,6 +15,8 @@ from videostore.base.system import rename_exclusively, sync_data
 
 AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 """A path as a caller of the library may give it: whatever `os.fspath` takes."""
+PASSING_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
+"""Errors that pass when the system has resources again. Others, such as those of a bad sector, stay."""
 
 
 def as_path(path: AnyPath) -> Path:

@@ -11,13 +11,13 @@ import av.error
 
 from videostore.base.constants import MIB
 from videostore.base.errors import reason_of
+from videostore.base.files import PASSING_ERRORS
 from videostore.base.ranges import Range
 from videostore.base.time_format import format_utc_exact
 from videostore.media.fmp4 import read_fragments
 from videostore.media.foreign_frames import undecodable_parts
 from videostore.media.fragmented_file import NotOursError
 from videostore.media.segment import (
-    PASSING_ERRORS,
     FrameTimes,
     Segment,
     UnreadableError,

@@ -13,6 +13,7 @@ import av.error
 
 from videostore.base.constants import MIB, US_PER_SECOND
 from videostore.base.errors import reason_of
+from videostore.base.files import PASSING_ERRORS
 from videostore.media.coded_order import borders
 from videostore.media.decoder_setup import DecoderSetup, NoSetupError, read_setup
 from videostore.media.fmp4 import read_fragments
@@ -20,7 +21,7 @@ from videostore.media.foreign_frames import read_foreign
 from videostore.media.fragmented_file import Fragment, NotOursError
 from videostore.media.look import Look
 from videostore.media.nal_units import is_intact, length_bytes, split_units, unit_kind
-from videostore.media.segment import PASSING_ERRORS, Segment, UnreadableError
+from videostore.media.segment import Segment, UnreadableError
 from videostore.media.segment_names import parse_open_name
 
 MOST_BYTES = 64 * MIB

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import stat
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import av.error
 
 from videostore.base.constants import LONGEST_SEGMENT_US, US_PER_SECOND
 from videostore.base.errors import reason_of
+from videostore.base.files import PASSING_ERRORS
 from videostore.base.ranges import DamagedRange, Range
 from videostore.media.boxes import is_cut_off
 from videostore.media.coded_order import CodedFrame, Leading, borders, is_delayed
@@ -30,8 +30,6 @@ LOST_START, LOST_END, LOST_BOTH = -1, -2, -3
 """The number of a segment whose first or last frames are lost: it follows no segment there, or is followed by none."""
 
 _CODECS = {"h265": "hevc"}
-PASSING_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
-"""Errors that pass when the system has resources again. Others, such as those of a bad sector, stay."""
 _PROBED_BYTES = 5_000_000
 """ffmpeg's `probesize`."""
 _EARLIEST_US = 1_000_000_000 * US_PER_SECOND

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from videostore.base.errors import reason_of
-from videostore.base.files import open_regular, sync_directory, sync_file
+from videostore.base.files import PASSING_ERRORS, open_regular, sync_directory, sync_file
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.tasks import DetachedTasks, off_loop
-from videostore.media.segment import PASSING_ERRORS
 
 FILE_NAME = "notes.json"
 MOST_GAPS, MOST_EVENTS = 2000, 2000
