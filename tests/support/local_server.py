@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from types import TracebackType
 
 from typing_extensions import Self
 
 
-class LocalServer:
+class LocalServer(ABC):
     """An asynchronous context manager: it listens on a port of its own, and its end is the end of every connection."""
 
     def __init__(self) -> None:
@@ -42,6 +43,6 @@ class LocalServer:
             writer.transport.abort()
             self._serving.discard(task)
 
+    @abstractmethod
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client."""
-        raise NotImplementedError
