@@ -13,12 +13,11 @@ from pathlib import Path
 from queue import Queue
 
 import pytest
-from watchdog.events import FileClosedEvent, FileDeletedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers.api import ObservedWatch
 
 from videostore.storage.shared_observer import SharedObserver
 
-KINDS = [FileClosedEvent]
 _PATIENCE_S = 60
 
 
@@ -28,7 +27,7 @@ class Told(FileSystemEventHandler):
     def __init__(self) -> None:
         self.names: Queue[str] = Queue()
 
-    def on_any_event(self, event: FileSystemEvent) -> None:
+    def on_closed(self, event: FileSystemEvent) -> None:
         self.names.put(Path(str(event.src_path)).name)
 
     def next(self) -> str:
@@ -55,7 +54,7 @@ def folder(tmp_path: Path) -> Callable[[str], Path]:
 
 def test_each_directory_is_told_of_its_own_files(observer: SharedObserver, folder: Callable[[str], Path]) -> None:
     told = {folder(name): Told() for name in "abcdefgh"}
-    watches = [(observer.watch(path, handler, KINDS), handler) for path, handler in told.items()]
+    watches = [(observer.watch(path, handler), handler) for path, handler in told.items()]
     for path, handler in told.items():
         (path / f"in {path.name}").write_text("")
         assert handler.next() == f"in {path.name}" and handler.names.empty()
@@ -67,7 +66,7 @@ def test_a_further_directory_starts_no_further_observer(
     observer: SharedObserver, folder: Callable[[str], Path]
 ) -> None:
     handler = Told()
-    watches = [observer.watch(folder(str(number)), handler, KINDS) for number in range(7)]
+    watches = [observer.watch(folder(str(number)), handler) for number in range(7)]
     assert sum("Observer" in type(thread).__name__ for thread in threading.enumerate()) == 1
     for watch in watches:
         observer.unwatch(watch, handler)
@@ -75,7 +74,7 @@ def test_a_further_directory_starts_no_further_observer(
 
 def test_one_of_two_handlers_of_a_directory_can_leave(observer: SharedObserver, folder: Callable[[str], Path]) -> None:
     path, first, second = folder("both"), Told(), Told()
-    watches = [observer.watch(path, handler, KINDS) for handler in (first, second)]
+    watches = [observer.watch(path, handler) for handler in (first, second)]
     observer.unwatch(watches[0], first)
     (path / "file").write_text("")
     assert second.next() == "file" and first.names.empty()
@@ -87,7 +86,7 @@ def test_a_handler_that_left_is_told_no_more_and_leaving_twice_does_nothing(
 ) -> None:
     left, stays = Told(), Told()
     one, other = folder("one"), folder("other")
-    watch, kept = observer.watch(one, left, KINDS), observer.watch(other, stays, KINDS)
+    watch, kept = observer.watch(one, left), observer.watch(other, stays)
     observer.unwatch(watch, left)
     observer.unwatch(watch, left)
     (one / "file").write_text("")
@@ -102,11 +101,11 @@ def test_a_directory_that_cannot_be_watched_or_vanishes_costs_the_others_nothing
 ) -> None:
     path, gone, handler, lost = folder("stays"), folder("gone"), Told(), Told()
     with pytest.raises(OSError):
-        observer.watch(gone / "nothing", lost, KINDS)
-    watch = observer.watch(path, handler, KINDS)
+        observer.watch(gone / "nothing", lost)
+    watch = observer.watch(path, handler)
     with pytest.raises(OSError):
-        observer.watch(gone / "nothing", lost, KINDS)
-    vanished = observer.watch(gone, lost, [FileClosedEvent, FileDeletedEvent])
+        observer.watch(gone / "nothing", lost)
+    vanished = observer.watch(gone, lost)
     (gone / "last").write_text("")
     assert lost.next() == "last"
     shutil.rmtree(gone)
@@ -141,7 +140,7 @@ def test_a_disk_that_hangs_keeps_no_other_directory_waiting(
 ) -> None:
     def watch_in_vain() -> None:
         with contextlib.suppress(OSError):
-            observer.watch(hung, Told(), KINDS)
+            observer.watch(hung, Told())
 
     waiting = threading.Thread(target=watch_in_vain)
     waiting.start()
@@ -151,7 +150,7 @@ def test_a_disk_that_hangs_keeps_no_other_directory_waiting(
         time.sleep(0.01)
     path, handler = folder("answers"), Told()
     watched: Queue[ObservedWatch] = Queue()
-    threading.Thread(target=lambda: watched.put(observer.watch(path, handler, KINDS)), daemon=True).start()
+    threading.Thread(target=lambda: watched.put(observer.watch(path, handler)), daemon=True).start()
     watch = watched.get(timeout=_PATIENCE_S / 2)
     (path / "file").write_text("")
     assert handler.next() == "file"
@@ -161,7 +160,7 @@ def test_a_disk_that_hangs_keeps_no_other_directory_waiting(
 def test_it_can_be_used_again_after_its_end(observer: SharedObserver, folder: Callable[[str], Path]) -> None:
     path, handler = folder("again"), Told()
     for name in ("first", "second"):
-        watch = observer.watch(path, handler, KINDS)
+        watch = observer.watch(path, handler)
         (path / name).write_text("")
         assert handler.next() == name
         observer.unwatch(watch, handler)

@@ -168,6 +168,32 @@ async def test_files_that_are_being_written_or_only_read_are_not_reported(tmp_pa
         watcher.stop()
 
 
+@pytest.mark.parametrize("order", [(True, False), (False, True)])
+async def test_two_watchers_of_a_directory_by_two_names_are_both_told(tmp_path: Path, order: tuple[bool, bool]) -> None:
+    """As a recorder and a reader in one process, whichever came first."""
+    reported: dict[bool, list[tuple[Change, str]]] = {True: [], False: []}
+    (tmp_path / "storage").mkdir()
+    (tmp_path / "link").symlink_to("storage")
+    watchers = [
+        Watcher(
+            tmp_path / name, lambda *change, created=created: reported[created].append(change), LOGGER, created=created
+        )
+        for created, name in zip(order, ("storage", "link"), strict=True)
+    ]
+    for watcher in watchers:
+        await watcher.start()
+    try:
+        (tmp_path / "storage" / "a.mp4").write_bytes(b"1")
+        await until(lambda: all((Change.CLOSED, "a.mp4") in one for one in reported.values()))
+        assert (Change.CREATED, "a.mp4") in reported[True] and (Change.CREATED, "a.mp4") not in reported[False]
+        watchers[0].stop()
+        (tmp_path / "storage" / "a.mp4").unlink()
+        await until(lambda: (Change.DELETED, "a.mp4") in reported[order[1]])
+    finally:
+        for watcher in watchers:
+            watcher.stop()
+
+
 async def test_a_watch_that_fails_is_logged_and_leaves_no_thread_or_descriptor(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
 _STOP_S = 1.0
+_KINDS: list[type[FileSystemEvent]] = [FileClosedEvent, FileCreatedEvent, FileDeletedEvent, FileMovedEvent]
+"""The kernel keeps one set of kinds for each directory: a second watch with other kinds would end the first one."""
 
 
 class SharedObserver:
@@ -26,21 +34,20 @@ class SharedObserver:
         self._observer: BaseObserver | None = None
         self._handlers: dict[ObservedWatch, list[FileSystemEventHandler]] = {}
 
-    def watch(
-        self, directory: Path, handler: FileSystemEventHandler, kinds: Sequence[type[FileSystemEvent]]
-    ) -> ObservedWatch:
-        """Have `handler` called, in the observer's thread, for these kinds of events.
+    def watch(self, directory: Path, handler: FileSystemEventHandler) -> ObservedWatch:
+        """Have `handler` called, in the observer's thread, when a file is closed, created, deleted or moved.
 
         Raises OSError if the system allows no more watches, or there is no such directory.
         """
         os.stat(directory)  # what waits for a disk that hangs must not hold the lock, for which all others wait
+        real = os.path.realpath(directory)  # two names of one directory share its watch
         with self._lock:
             observer = self._observer
             if observer is None or not observer.is_alive():
                 observer = Observer()
                 observer.start()
             try:
-                watch = observer.schedule(handler, str(directory), event_filter=list(kinds))
+                watch = observer.schedule(handler, real, event_filter=_KINDS)
             except OSError:
                 if observer is not self._observer:
                     _end(observer)

@@ -13,14 +13,7 @@ from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
-from watchdog.events import (
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers.api import ObservedWatch
 
 from videostore.base.tasks import run_in_thread
@@ -52,18 +45,16 @@ class Watcher:
         self._directory = directory
         self._on_change = on_change
         self._logger = logger
-        self._kinds: list[type[FileSystemEvent]] = [FileClosedEvent, FileDeletedEvent, FileMovedEvent]
-        if created:
-            self._kinds.append(FileCreatedEvent)
+        self._created = created
         self._watched: tuple[ObservedWatch, _Handler] | None = None
 
     async def start(self) -> None:
         """Start watching. If the system allows no watch, only the slow walk finds new files."""
-        await run_in_thread(self._start, _Handler(asyncio.get_running_loop(), self._on_change))
+        await run_in_thread(self._start, _Handler(asyncio.get_running_loop(), self._on_change, created=self._created))
 
     def _start(self, handler: _Handler) -> None:
         try:
-            self._watched = _OBSERVER.watch(self._directory, handler, self._kinds), handler
+            self._watched = _OBSERVER.watch(self._directory, handler), handler
         except OSError as error:
             self._logger.warning("The storage directory cannot be watched (%s). New files are found later.", error)
 
@@ -75,12 +66,16 @@ class Watcher:
 
 
 class _Handler(FileSystemEventHandler):
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_change: Callable[[Change, str], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, on_change: Callable[[Change, str], None], *, created: bool
+    ) -> None:
         self._loop = loop
         self._on_change = on_change
+        self._created = created
 
     def on_created(self, event: FileSystemEvent) -> None:
-        self._report(Change.CREATED, event.src_path)
+        if self._created:
+            self._report(Change.CREATED, event.src_path)
 
     def on_closed(self, event: FileSystemEvent) -> None:
         self._report(Change.CLOSED, event.src_path)
