@@ -62,6 +62,23 @@ async def test_a_workspace_for_which_there_is_no_room_is_refused_with_the_free_s
             pass
 
 
+async def test_a_system_without_a_usable_temporary_directory_costs_only_what_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unwritable = "/proc"  # for root too, as on a system that is read-only or full
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [unwritable])
+    monkeypatch.setenv("TMPDIR", unwritable)
+    recorder, reader = Workspaces(tmp_path / ".cuts"), Workspaces(None)
+    for one in (recorder, reader):
+        one.sweep()
+    async with recorder.make(1 << 10) as work:
+        assert work.is_dir()
+    with pytest.raises(NoRoomError, match=rf"about 1\.0 MiB of temporary space, but {unwritable} has 0 bytes"):
+        async with reader.make():
+            pass
+
+
 async def test_the_workspace_of_a_cancelled_task_is_removed(tmp_path: Path) -> None:
     base = tmp_path / ".cuts"
 

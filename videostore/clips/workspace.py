@@ -65,7 +65,7 @@ class Workspaces:
         A directory has only one recorder, but may have several readers: of readers, only the workspaces of processes
         that ended are removed.
         """
-        temporary = Path(tempfile.gettempdir())
+        temporary = _temporary()
         if self._base is not None:
             for left in [self._base, *temporary.glob(_prefix(self._base) + "*")]:
                 _remove(left)
@@ -88,10 +88,13 @@ class Workspaces:
                 free_bytes = max(0, shutil.disk_usage(self._base).free - promised_bytes)
                 if free_bytes > size_bytes + _MIN_FREE_BYTES and _takes(self._base, size_bytes):
                     return Path(tempfile.mkdtemp(dir=self._base))
-        temporary = Path(tempfile.gettempdir())
-        free_bytes = max(free_bytes, shutil.disk_usage(temporary).free - promised_bytes)
-        if free_bytes >= size_bytes:
-            return Path(tempfile.mkdtemp(prefix=_prefix(self._base), dir=temporary))
+        temporary = _temporary()
+        with contextlib.suppress(OSError):  # it is full, read-only, or there is none
+            there_bytes = shutil.disk_usage(temporary).free - promised_bytes
+            if there_bytes >= size_bytes:
+                return Path(tempfile.mkdtemp(prefix=_prefix(self._base), dir=temporary))
+            free_bytes = max(free_bytes, there_bytes)
+        size_bytes = max(size_bytes, _MIN_FREE_BYTES)
         if self._base is None:
             raise NoRoomError("no-room-to-cut", path=temporary, size_bytes=size_bytes, free_bytes=free_bytes)
         raise NoRoomError(
@@ -101,6 +104,14 @@ class Workspaces:
             size_bytes=size_bytes,
             free_bytes=free_bytes,
         )
+
+
+def _temporary() -> Path:
+    """The system's temporary directory; the usual one if none can be written to: all are full, or read-only."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        return Path(os.environ.get("TMPDIR") or "/tmp")
 
 
 def _takes(directory: Path, size_bytes: int) -> bool:
