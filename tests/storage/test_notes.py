@@ -102,6 +102,27 @@ async def test_a_damaged_file_is_set_aside(tmp_path: Path, content: bytes) -> No
     assert len((await notes_of(tmp_path)).events) == 1
 
 
+async def test_one_flipped_bit_costs_one_event_or_gap_at_most(tmp_path: Path) -> None:
+    notes = await notes_of(tmp_path)
+    for number in range(4):
+        await notes.add_gap(RecordingGap(100 * number, 100 * number + 50, 'why "id": {'))
+        await notes.add_event(event(100 * number, keep=True))
+    await notes.remove_event(4)
+    path = tmp_path / FILE_NAME
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << at % 8
+        path.write_bytes(damaged)
+        reader = await notes_of(tmp_path, read_only=True)
+        assert len({*reader.events} & {*notes.events}) + len({*reader.gaps} & {*notes.gaps}) >= 6, at
+    path.write_bytes(whole.replace(b'"keep": true', b'"keep": trua', 1))
+    recorder = await notes_of(tmp_path)
+    again = await notes_of(tmp_path)
+    assert recorder.events == again.events == notes.events[1:] and again.gaps == notes.gaps
+    assert (await again.add_event(event(7))).id > 4  # a number is never that of another event
+
+
 async def test_an_event_that_cannot_be_written_is_an_error_and_a_gap_is_written_later(tmp_path: Path) -> None:
     directory = tmp_path / "gone"
     notes = await notes_of(directory)

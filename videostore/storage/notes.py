@@ -11,8 +11,10 @@ import contextlib
 import json
 import logging
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,9 @@ _EVENT_FIELDS = {
     "keep": (bool,),
     "file_name": (str, type(None)),
 }
+_NEXT_ID = re.compile(r'"next_id": ([0-9]{1,15})\b')
+_ROW = re.compile(r'\{"(?:id|from_us)": ')
+"""How an event or a gap begins. A label has no such quotes: they are escaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +191,7 @@ class Notes:
             latest = self._gaps, self._events, self._next_id
             if latest == self._written or self._read_only:
                 return
-            await off_loop(_replace, self._path, _as_text(*latest))
+            await off_loop(_replace, self._path, _as_text(*latest).encode())
             self._written = latest
 
     def _read(self) -> tuple[tuple[RecordingGap, ...], tuple[Event, ...], int] | None:
@@ -197,22 +202,37 @@ class Notes:
             if state == self._state:
                 return None
             with open_regular(self._path) as file:
-                found = _parse(file.read(_MOST_BYTES))
+                data = file.read(_MOST_BYTES)
             self._state = state
-            return found
         except FileNotFoundError:
             self._state = None
             return (), (), 1
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            if isinstance(error, OSError) and error.errno in PASSING_ERRORS:
+        except OSError as error:
+            if error.errno in PASSING_ERRORS:
                 if self._read_only:
                     return None
                 raise
             self._logger.error("%s cannot be read: %s.", self._path, reason_of(error))
             if not self._read_only:
                 with contextlib.suppress(OSError):  # it may be read by hand
-                    os.replace(self._path, self._path.with_name(f"{FILE_NAME}.damaged"))
+                    os.replace(self._path, self._damaged_path)
             return (), (), 1
+        try:
+            return _parse(data)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            found = _salvage(data)
+            gaps, events, _ = found
+            told = "%s is damaged: %s. %d gaps and %d events of it can still be read."
+            self._logger.error(told, self._path, reason_of(error), len(gaps), len(events))
+            if not self._read_only:
+                with contextlib.suppress(OSError):
+                    _replace(self._damaged_path, data)
+                    _replace(self._path, _as_text(*found).encode())
+            return found
+
+    @property
+    def _damaged_path(self) -> Path:
+        return self._path.with_name(f"{FILE_NAME}.damaged")
 
 
 def _as_text(gaps: Iterable[RecordingGap], events: Iterable[Event], next_id: int) -> str:
@@ -237,6 +257,21 @@ def _parse(data: bytes) -> tuple[tuple[RecordingGap, ...], tuple[Event, ...], in
     return gaps, events, max([int(found["next_id"]), *(one.id + 1 for one in events)])
 
 
+def _salvage(data: bytes) -> tuple[tuple[RecordingGap, ...], tuple[Event, ...], int]:
+    """What can be read of a damaged file: a flipped bit must not let go of all that is kept."""
+    text, decoder = data.decode(errors="replace"), json.JSONDecoder()
+    gaps, events = list[RecordingGap](), list[Event]()
+    for begin in islice(_ROW.finditer(text), MOST_GAPS + MOST_EVENTS):
+        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+            row, _ = decoder.raw_decode(text, begin.start())
+            if "id" in row:
+                events.append(Event(**_fields(row, _EVENT_FIELDS)))
+            else:
+                gaps.append(RecordingGap(**_fields(row, _GAP_FIELDS)))
+    found = _NEXT_ID.search(text)
+    return tuple(gaps), tuple(events), max([int(found[1]) if found else 1, *(one.id + 1 for one in events)])
+
+
 def _fields(row: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
     values = {name: row[name] for name in kinds}
     if any(type(value) not in kinds[name] for name, value in values.items()):
@@ -244,10 +279,10 @@ def _fields(row: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> di
     return values
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, content: bytes) -> None:
     """Blocking."""
     new = path.with_name(path.name + ".new")
-    new.write_text(text, encoding="utf-8")
+    new.write_bytes(content)
     sync_file(new)
     os.replace(new, path)
     sync_directory(path.parent)
