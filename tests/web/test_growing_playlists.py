@@ -13,10 +13,10 @@ import pytest
 from tests.support.recording import LOGGER, START_US, US, Pulse, Stores, until
 from tests.support.web_server import Piece, pieces_of
 from videostore.store.store import VideoStore
-from videostore.store.viewing import Viewing
+from videostore.store.viewing import ViewedSegment, Viewing
 from videostore.web import growing_playlists
 from videostore.web.growing_playlists import Growing, GrowingPlaylists
-from videostore.web.parts import PartTables
+from videostore.web.parts import PartTable, PartTables
 from videostore.web.playlists import date_time
 
 
@@ -131,3 +131,36 @@ async def test_what_comes_after_a_hole_keeps_its_numbers(recording: Path, tmp_pa
         await store._archive.forget([second.segment.file_name])
         text = await grown.playlist(START_US, None, growing, ended=False)
         assert number(text) > 0 and addresses(text) == whole[number(text) :]
+
+
+class WaitingTables(PartTables):
+    """The first table that is read after `hold` takes until `go` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hold, self.waiting, self.go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def read(self, segment: ViewedSegment) -> PartTable | None:
+        if self.hold.is_set() and not self.waiting.is_set():
+            self.waiting.set()
+            await self.go.wait()
+        return await super().read(segment)
+
+
+async def test_two_viewers_at_once_get_the_numbers_of_one(recording: Path, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(recording, tmp_path / "cam"))
+    async with VideoStore.open(directory, logger=LOGGER) as store:
+        tables = WaitingTables()
+        grown, growing = GrowingPlaylists(store._viewing, tables), Growing(0, 0)
+        whole = addresses(await grown.playlist(START_US, None, growing, ended=False))
+        tables.hold.set()
+        first = asyncio.create_task(grown.playlist(START_US, None, growing, ended=False))
+        await tables.waiting.wait()
+        oldest = (await store._viewing.segments(0))[0]
+        oldest.path.unlink()
+        await store._archive.forget([oldest.segment.file_name])
+        second = asyncio.create_task(grown.playlist(START_US, None, growing, ended=False))
+        await asyncio.wait({second}, timeout=0.5)  # it must wait for the first one, or know what that does not
+        tables.go.set()
+        for text in (await first, await second, await grown.playlist(START_US, None, growing, ended=False)):
+            assert addresses(text) == whole[number(text) :]

@@ -9,6 +9,7 @@ ago: then it has numbers of the clock, which are higher than those before, and p
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections import OrderedDict
@@ -71,6 +72,7 @@ class GrowingPlaylists:
         self._viewing = viewing
         self._tables = tables
         self._listed: OrderedDict[Address, _Listed] = OrderedDict()
+        self._counting = asyncio.Lock()
 
     async def lead(self, from_us: int, to_us: int | None) -> str:
         """A playlist that leads to the one that grows. If that would be too long, it begins later, and this says so."""
@@ -90,6 +92,12 @@ class GrowingPlaylists:
         self, from_us: int, to_us: int | None, growing: Growing, *, ended: bool, with_headers: bool = False
     ) -> str:
         """One that grows. If it has become too long, its oldest pieces are left out, and counted."""
+        async with self._counting:  # what one request leaves out another one must not count again
+            return await self._playlist(from_us, to_us, growing, ended=ended, with_headers=with_headers)
+
+    async def _playlist(
+        self, from_us: int, to_us: int | None, growing: Growing, *, ended: bool, with_headers: bool
+    ) -> str:
         address = from_us, to_us, growing
         listed = self._listed.get(address)
         begin_us = from_us if listed is None or not listed.counts else max(from_us, listed.counts[0][0].start_us)
