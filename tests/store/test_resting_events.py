@@ -8,8 +8,10 @@ import pytest
 
 from tests.support.recording import LOGGER, START_US, US
 from videostore.base.errors import VideoStoreError
+from videostore.storage import notes
 from videostore.storage.directory_lock import DirectoryLock
 from videostore.storage.notes import Event, Notes
+from videostore.store import marking
 from videostore.store.marking import make_event
 from videostore.store.resting_events import mark_at_rest, unmark_at_rest
 
@@ -57,3 +59,14 @@ async def test_a_directory_that_cannot_be_written_to_is_told(tmp_path: Path) -> 
     assert failed.value.code == "event-not-noted"
     (tmp_path / "notes.json.new").rmdir()
     assert (await mark_at_rest(tmp_path, event())).label == "door"  # it is not locked any more
+
+
+async def test_an_event_for_which_there_is_no_place_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (notes, marking):
+        monkeypatch.setattr(module, "MOST_EVENTS", 2)
+    kept = Notes(tmp_path, LOGGER, read_only=False)
+    for _ in range(2):
+        await kept.add_event(event(keep=True))
+    with pytest.raises(VideoStoreError) as failed:
+        await mark_at_rest(tmp_path, event())
+    assert failed.value.code == "too-many-events" and await noted(tmp_path) == kept.events

@@ -20,8 +20,9 @@ from videostore.cli.runtime import DONE, FAILED, REFUSED, run
         "videostore web --storage /data/front-door --storage /data/yard",
         "videostore web --host 0.0.0.0 --password-file ~/.config/videostore-password",
     ),
-    "Shows recordings in a browser, live or at rest, until Ctrl-C. Nothing in the directories is changed. Players such "
-    "as VLC and ffplay can open http://HOST:PORT/hls/ID/index.m3u8?from=-1h&to=now, where /api/recorders tells the ID.",
+    "Shows recordings in a browser, live or at rest, until Ctrl-C. Of the directories only the events change that a "
+    "viewer marks. Players such as VLC and ffplay can open http://HOST:PORT/hls/ID/index.m3u8?from=-1h&to=now, where "
+    "/api/recorders tells the ID.",
     "Without a password only this machine gets in, and --host must be 127.0.0.1, ::1 or localhost.",
     exit_codes={
         DONE: "ended with Ctrl-C",

@@ -111,7 +111,7 @@ def _temporary() -> Path:
     try:
         return Path(tempfile.gettempdir())
     except FileNotFoundError:
-        return Path(os.environ.get("TMPDIR") or "/tmp")
+        return Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 (only `mkdtemp` makes something there)
 
 
 def _takes(directory: Path, size_bytes: int) -> bool:

@@ -46,8 +46,7 @@ class Marking:
             asked = Range(event.from_us, event.to_us)
             if event.keep:
                 await self._retention.check_keep(self._notes.kept, asked)
-            if sum(one.keep for one in self._notes.events) >= MOST_EVENTS:
-                raise RequestError("too-many-events", limit=MOST_EVENTS)
+            check_events(self._notes)
             if save is not None:
                 event = replace(event, file_name=await save(asked, event.label))
             try:
@@ -91,6 +90,12 @@ class Marking:
 
     def _not_noted(self, error: OSError) -> VideoStoreError:
         return VideoStoreError("event-not-noted", path=self._archive.directory, reason=reason_of(error))
+
+
+def check_events(notes: Notes) -> None:
+    """Raises RequestError if all events that can be noted are kept: another one would be forgotten at once."""
+    if sum(one.keep for one in notes.events) >= MOST_EVENTS:
+        raise RequestError("too-many-events", limit=MOST_EVENTS)
 
 
 def make_event(at_us: int, label: object, before_s: object, after_s: object, *, keep: bool) -> Event:

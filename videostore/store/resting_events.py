@@ -12,6 +12,7 @@ from videostore.base.errors import RequestError, VideoStoreError, reason_of
 from videostore.base.tasks import off_loop
 from videostore.storage.directory_lock import DirectoryLock, is_locked
 from videostore.storage.notes import Event, Notes
+from videostore.store.marking import check_events
 
 _LOGGER = logging.getLogger("videostore")
 
@@ -20,12 +21,14 @@ async def mark_at_rest(directory: Path, event: Event) -> Event:
     """Note an event of `make_event` in a storage directory. Returns it with its number.
 
     Raises:
-        RequestError: a recorder has the directory, or the footage would have to be kept, which only a recorder does.
+        RequestError: a recorder has the directory, or the footage would have to be kept, which only a recorder does;
+            or too many events are kept.
         VideoStoreError: it cannot be noted.
     """
     if event.keep:
         raise RequestError("mark-needs-machine", field="keep")
     async with _notes(directory) as notes:
+        check_events(notes)
         return await notes.add_event(event)
 
 
