@@ -14,6 +14,7 @@ import pytest
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.disk import FailingDisk, flawless_now, mount, recording_now
 from tests.support.recording import (
+    LOGGER,
     SIZE,
     US,
     Feed,
@@ -27,7 +28,10 @@ from tests.support.recording import (
     until,
 )
 from videostore.base.errors import ConfigError, VideoStoreError
+from videostore.base.ranges import Range
 from videostore.media.packet import Gap
+from videostore.storage.notes import Event, Notes
+from videostore.store.marking import make_event
 
 MIB = 1 << 20
 
@@ -154,6 +158,39 @@ async def test_a_storage_directory_that_is_replaced_by_a_copy_is_used_with_what_
     await flawless_now(store, pulse)
     clip = await store.fetch(times[3], times[30])
     assert check_clip(read_clip(clip.data), times, times[3], times[30]).flawless
+
+
+async def test_what_is_kept_on_a_disk_that_takes_the_place_of_another_one_stays_kept(
+    stores: Stores, recording: Path, times: list[int]
+) -> None:
+    """A disk that is mounted after the recorder has begun has events of its own."""
+    other, before = stores.directory / "other", stores.directory / "before"
+    shutil.copytree(recording, other)
+    mine = make_event(times[3], "kept there", 1, 1, keep=True)
+    await mark(other, mine)
+    pulse = Pulse()
+    store = await stores.open(pulse, segment_seconds=30)
+    await until(lambda: recording_now(store))
+    await store.mark("noted before")
+    stores.storage.rename(before)
+    other.rename(stores.storage)
+    await until(lambda: store.health().segments >= 4 and recording_now(store))
+    assert [one.label for one in (await store.state()).events] == ["kept there"]
+    assert store._holds.kept() == [Range(mine.from_us, mine.to_us)]
+    await store.mark("noted after")
+    await stores.close()
+    labels = {}
+    for directory in (before, stores.storage):
+        notes = Notes(directory, LOGGER, read_only=True)
+        await notes.load()
+        labels[directory] = [one.label for one in notes.events]
+    assert labels == {before: ["noted before"], stores.storage: ["kept there", "noted after"]}
+
+
+async def mark(directory: Path, event: Event) -> None:
+    notes = Notes(directory, LOGGER, read_only=False)
+    await notes.load()
+    await notes.add_event(event)
 
 
 async def test_recording_waits_for_an_unmounted_disk_and_writes_nothing_below_its_mount_point(small: Stores) -> None:

@@ -63,7 +63,7 @@ class Maintenance:
             raise self.fault
         return 0
 
-    def _replace(self) -> None:
+    async def _replace(self) -> None:
         self.replaced += 1
 
     async def _index_changed(self) -> None:

@@ -49,10 +49,11 @@ class StorageMaintainer:
         logger: logging.Logger,
         *,
         current_run: Callable[[], OpenRun | None],
-        on_replaced: Callable[[], None],
+        on_replaced: Callable[[], Awaitable[None]],
         on_index_changed: Callable[[], Awaitable[None]],
     ) -> None:
-        """`on_replaced` is called when the directory that was written to has been replaced by another.
+        """`on_replaced` is awaited when the directory that was written to has been replaced by another. If that fails,
+        it is awaited again.
 
         `on_index_changed` is awaited when the index has lost rows or has returned to its file.
         """
@@ -63,6 +64,7 @@ class StorageMaintainer:
         self._current_run = current_run
         self._on_replaced = on_replaced
         self._on_index_changed = on_index_changed
+        self._replaced = False
         self._reconciler = Reconciler(archive, logger)
         self._changes: asyncio.Queue[tuple[Change, str]] = asyncio.Queue()
         self._watcher = Watcher(
@@ -120,9 +122,11 @@ class StorageMaintainer:
         Raises:
             VideoStoreError, OSError: there is none, and none can be created now.
         """
-        if await self._archive.revive():
+        self._replaced = await self._archive.revive() or self._replaced
+        if self._replaced:
+            await self._on_replaced()  # before the directory is listed: nothing is deleted until then
+            self._replaced = False
             self._rescan_us = self._index_retry_us = 0
-            self._on_replaced()
             await off_loop(self._watcher.stop)
             await self._watcher.start()
 
@@ -186,7 +190,13 @@ class StorageMaintainer:
     async def _finds_nothing(self) -> bool:
         """Whether there is nothing to attend to, as nearly always: seen in one call, which costs less than several."""
         archive, now_us = self._archive, self._clock.monotonic_us()
-        if archive.read_only or archive.unclosed or archive.index.incomplete or now_us >= self._rescan_us:
+        if (
+            self._replaced
+            or archive.read_only
+            or archive.unclosed
+            or archive.index.incomplete
+            or now_us >= self._rescan_us
+        ):
             return False
         run = self._current_run()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from videostore.base.errors import reason_of
 from videostore.base.files import PASSING_ERRORS, open_regular, sync_directory, sync_file
@@ -78,6 +79,10 @@ class Event:
     """Name of the clip that is saved of it, by which `save_status` knows it; None if none is."""
 
 
+_Content: TypeAlias = tuple[tuple[RecordingGap, ...], tuple[Event, ...], int]
+"""Gaps, events, and the number of the next event."""
+
+
 class Notes:
     """The notes of one storage directory. A read-only one reads them again when another process has changed them."""
 
@@ -87,6 +92,8 @@ class Notes:
         self._logger = logger
         self._read_only = read_only
         self._state: tuple[int, int, int] | None = None
+        self._place: tuple[int, int] | None = None
+        """The directory that they are of."""
         self._gaps: tuple[RecordingGap, ...] = ()
         self._events: tuple[Event, ...] = ()
         self._next_id = 1
@@ -115,10 +122,17 @@ class Notes:
         Raises:
             OSError: the system lacks resources at the moment. Without what is kept, the quota would delete it.
         """
-        found = await off_loop(self._read)
-        if found is not None:
-            self._gaps, self._events, self._next_id = found
-            self._written = self._gaps, self._events, self._next_id
+        self._take(*await off_loop(self._read_at))
+
+    async def reload(self) -> None:
+        """Take those of the directory that is in the place of the one before: the same path leads to another disk.
+
+        Raises:
+            OSError: as `load`.
+        """
+        async with self._writing:
+            self._state = None
+            self._take(*await off_loop(self._read_at))
 
     async def close(self) -> None:
         """Wait until everything is written."""
@@ -149,6 +163,8 @@ class Notes:
         except OSError:
             self._events = tuple(one for one in self._events if one.id != event.id)
             raise
+        if event not in self._events:
+            raise OSError(errno.ESTALE, "the storage directory was replaced")
         return event
 
     async def change_event(self, event: Event) -> None:
@@ -191,10 +207,26 @@ class Notes:
             latest = self._gaps, self._events, self._next_id
             if latest == self._written or self._read_only:
                 return
-            await off_loop(_replace, self._path, _as_text(*latest).encode())
+            await off_loop(self._replace, _as_text(*latest).encode())
             self._written = latest
 
-    def _read(self) -> tuple[tuple[RecordingGap, ...], tuple[Event, ...], int] | None:
+    def _replace(self, content: bytes) -> None:
+        """Blocking."""
+        status = self._path.parent.stat()
+        if self._place not in (None, (status.st_dev, status.st_ino)):
+            raise OSError(errno.ESTALE, "the storage directory was removed or replaced")  # it has its own notes
+        _replace(self._path, content)
+
+    def _take(self, place: tuple[int, int] | None, found: _Content | None) -> None:
+        self._place = place
+        if found is not None:
+            self._gaps, self._events, self._next_id = self._written = found
+
+    def _read_at(self) -> tuple[tuple[int, int] | None, _Content | None]:
+        """The directory that is there, and what is noted in it. Blocking."""
+        return _place_of(self._path.parent), self._read()
+
+    def _read(self) -> _Content | None:
         """What the file holds; None if that has not changed. Blocking."""
         try:
             status = self._path.stat()
@@ -235,6 +267,14 @@ class Notes:
         return self._path.with_name(f"{FILE_NAME}.damaged")
 
 
+def _place_of(directory: Path) -> tuple[int, int] | None:
+    """Blocking."""
+    with contextlib.suppress(OSError):
+        status = directory.stat()
+        return status.st_dev, status.st_ino
+    return None
+
+
 def _as_text(gaps: Iterable[RecordingGap], events: Iterable[Event], next_id: int) -> str:
     """A line for each, so that people and `grep` can read it."""
     parts = [f'{{"version": {_VERSION}, "next_id": {next_id}']
@@ -243,7 +283,7 @@ def _as_text(gaps: Iterable[RecordingGap], events: Iterable[Event], next_id: int
     return ",\n".join(parts) + "}\n"
 
 
-def _parse(data: bytes) -> tuple[tuple[RecordingGap, ...], tuple[Event, ...], int]:
+def _parse(data: bytes) -> _Content:
     """What a file holds.
 
     Raises:
@@ -257,7 +297,7 @@ def _parse(data: bytes) -> tuple[tuple[RecordingGap, ...], tuple[Event, ...], in
     return gaps, events, max([int(found["next_id"]), *(one.id + 1 for one in events)])
 
 
-def _salvage(data: bytes) -> tuple[tuple[RecordingGap, ...], tuple[Event, ...], int]:
+def _salvage(data: bytes) -> _Content:
     """What can be read of a damaged file: a flipped bit must not let go of all that is kept."""
     text, decoder = data.decode(errors="replace"), json.JSONDecoder()
     gaps, events = list[RecordingGap](), list[Event]()

@@ -292,7 +292,8 @@ class StoreParts:
     def _run(self) -> Run | None:
         return self._recorder.run if self._recorder else None
 
-    def _directory_replaced(self) -> None:
+    async def _directory_replaced(self) -> None:
+        await self._notes.reload()
         if self._recorder is not None and self._recorder.run is not None:
             self._recorder.interrupt("the storage directory was removed or replaced")
 
