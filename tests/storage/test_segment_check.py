@@ -13,11 +13,11 @@ from videostore.media.fmp4 import read_fragments
 from videostore.media.segment import UnknownFileError, UnreadableError, probe
 from videostore.storage.findings import Finding, Problem
 from videostore.storage.segment_check import (
-    READ_ERRORS,
     compare_with_row,
     is_unreadable,
     open_finding,
     read_content,
+    read_errors,
     read_finding,
 )
 
@@ -63,7 +63,7 @@ def test_an_unreadable_file_is_a_finding_and_a_deleted_one_is_not(storage: Path)
     assert read_finding(path, raised.value) == Finding(path.name, Problem.BEING_WRITTEN, str(raised.value))
     assert not is_unreadable(path)
     path.unlink()
-    with pytest.raises(READ_ERRORS) as gone:
+    with pytest.raises(read_errors()) as gone:
         read_content(path)
     assert read_finding(path, gone.value) is None
     assert not is_unreadable(path)

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
-import av.error
-
 from videostore.clips.cut_commands import HEVC_IN_BAND
 from videostore.clips.hevc_edge import rewrite_edge
 from videostore.ffmpeg.encoder import Encoder
@@ -22,6 +19,7 @@ from videostore.ffmpeg.options import REENCODED
 from videostore.media.decoder_setup import DecoderSetup, NoSetupError, join_setups, read_setup, replace_config
 from videostore.media.h264_sets import SequenceSet, read_picture_set, read_sequence_set
 from videostore.media.hevc_sets import decoding_bits, read_sequence_format
+from videostore.media.libav import av
 
 Fit = Callable[[DecoderSetup, Path, Sequence[Path]], bool]
 """Whether encoded edges can be joined to a segment with this setup, at this path. May change them so that they can."""

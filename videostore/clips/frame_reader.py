@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-import av.error
-
 from videostore.base.constants import MIB
 from videostore.base.errors import reason_of
 from videostore.base.files import PASSING_ERRORS
@@ -17,6 +15,7 @@ from videostore.base.time_format import format_utc_exact
 from videostore.media.fmp4 import read_fragments
 from videostore.media.foreign_frames import undecodable_parts
 from videostore.media.fragmented_file import NotOursError
+from videostore.media.libav import av
 from videostore.media.segment import (
     FrameTimes,
     Segment,

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import av
-import av.error
-
 from videostore.base.constants import US_PER_SECOND
 from videostore.media.decoder_setup import DecoderSetup, NoSetupError, read_setup, replace_config
 from videostore.media.hevc_sets import END_OF_SEQUENCE, renumber_sample, renumber_setup
+from videostore.media.libav import av
 
 
 def rewrite_edge(path: Path, *, renumber: bool) -> DecoderSetup:

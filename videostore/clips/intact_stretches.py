@@ -10,13 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-import av.error
-
 from videostore.base.constants import US_PER_SECOND
 from videostore.clips.compact_list import CompactList
 from videostore.clips.plan import BrokenSegment, Plan
 from videostore.media.boxes import DAMAGE, Box, read_body, read_box, track_leaves, track_positions
 from videostore.media.foreign_frames import copy_foreign
+from videostore.media.libav import av
 from videostore.media.media_header import timescale_of
 from videostore.media.segment import Segment, Stretch
 from videostore.media.sound_track import number_of_track

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import av
 import ffmpeg
 
 from videostore.base.constants import CUT_NICENESS
@@ -26,6 +25,7 @@ from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.media.coded_picture import CodedPicture
 from videostore.media.exif import with_capture_time
 from videostore.media.images import read_picture
+from videostore.media.libav import av
 from videostore.media.nut_header import with_decode_delay
 from videostore.media.shown_picture import QUALITY, WIDEST, ShownFrames, scaling
 

@@ -11,9 +11,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import av
-import av.error
-
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError, reason_of
 from videostore.base.files import AnyPath, as_path
@@ -22,7 +19,8 @@ from videostore.base.tasks import run_in_thread
 from videostore.media.clip_times import TICK_US, ClipTimes, parse_time_tags
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragmented_file import NotOursError
-from videostore.media.lenient_tags import LENIENT_TAGS, tags_of
+from videostore.media.lenient_tags import lenient_tags, tags_of
+from videostore.media.libav import av
 
 _LENGTH_SLACK_US = US_PER_SECOND // 50
 """A clip whose length differs by more from what its tags say is not as it was made."""
@@ -97,7 +95,7 @@ def _opened(path: Path) -> Iterator[Any]:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or a device could block for ever
             raise RequestError("clip-unreadable", path=path, reason="it is not a regular file")
         # An absolute path: libav would take a name such as `http:…` for a URL.
-        with av.open(str(path.absolute()), format="mp4", **LENIENT_TAGS) as container:
+        with av.open(str(path.absolute()), format="mp4", **lenient_tags()) as container:
             if not container.streams.video:
                 raise RequestError("clip-unreadable", path=path, reason="it has no video")
             yield container

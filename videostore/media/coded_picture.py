@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
-import av.error
-
 from videostore.base.constants import MIB, US_PER_SECOND
 from videostore.base.errors import reason_of
 from videostore.base.files import PASSING_ERRORS
@@ -19,6 +16,7 @@ from videostore.media.decoder_setup import DecoderSetup, NoSetupError, read_setu
 from videostore.media.fmp4 import read_fragments
 from videostore.media.foreign_frames import read_foreign
 from videostore.media.fragmented_file import Fragment, NotOursError
+from videostore.media.libav import av
 from videostore.media.look import Look
 from videostore.media.nal_units import is_intact, length_bytes, split_units, unit_kind
 from videostore.media.segment import Segment, UnreadableError

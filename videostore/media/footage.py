@@ -14,15 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import av
-import av.error
-
 from videostore.base.constants import CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR, US_PER_SECOND
 from videostore.base.errors import RequestError, reason_of
 from videostore.media.footage_sound import FootageSound, SoundSurvey
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
 from videostore.media.import_tag import UNKNOWN_DIGEST
-from videostore.media.lenient_tags import LENIENT_TAGS, tags_of
+from videostore.media.lenient_tags import lenient_tags, tags_of
+from videostore.media.libav import av
 from videostore.media.packet_digest import PacketDigest
 from videostore.media.recovery_point import recovers_later
 
@@ -35,7 +33,6 @@ READ_OPTIONS = {
 }
 """Formats that tell the time of each frame, and lead to no other file and no host, as playlists do."""
 _FORMATS = "MP4, MOV, Matroska, WebM, MPEG-TS, MPEG, AVI, FLV and WMV"
-_COVER = av.stream.Disposition.attached_pic
 _CHANGES = "its format changes in the middle"
 _REPORT_EVERY = 256
 """Packets between two reports of the progress."""
@@ -129,7 +126,7 @@ def _read(
         if not _is_utf8(path.absolute()):
             raise _unreadable(path, "its path is not UTF-8, as ffmpeg needs it")
         # An absolute path: libav would take a name such as `http:…` for a URL.
-        with av.open(f"file:{path.absolute()}", options=READ_OPTIONS, **LENIENT_TAGS) as container:
+        with av.open(f"file:{path.absolute()}", options=READ_OPTIONS, **lenient_tags()) as container:
             stream = _video_of(path, container)
             context = stream.codec_context
             beginning = f"{context.name} {stream.time_base} ".encode() + bytes(context.extradata or b"")
@@ -166,7 +163,9 @@ def _report(on_progress: Callable[[float], None], size_bytes: int, at: int) -> N
 
 def _video_of(path: Path, container: Any) -> Any:
     # The stream that ffmpeg takes as well: the first that is no cover picture.
-    stream = next((one for one in container.streams.video if not one.disposition & _COVER), None)
+    stream = next(
+        (one for one in container.streams.video if not one.disposition & av.stream.Disposition.attached_pic), None
+    )
     if stream is None or stream.codec_context is None:
         raise _unreadable(path, "it has no video")
     return stream
@@ -241,7 +240,7 @@ def _gaps(intervals: list[tuple[int, int]], keyframes: frozenset[int] | None, ba
 def _is_turned(path: Path, index: int) -> bool:
     """Whether players show the picture turned, as that of a phone."""
     try:
-        with av.open(f"file:{path.absolute()}", options=READ_OPTIONS, **LENIENT_TAGS) as container:
+        with av.open(f"file:{path.absolute()}", options=READ_OPTIONS, **lenient_tags()) as container:
             return bool(next(iter(container.decode(container.streams[index]))).rotation)
     except (av.error.FFmpegError, StopIteration):
         return False

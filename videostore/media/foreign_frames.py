@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
-
 from videostore.base.constants import US_PER_SECOND
 from videostore.media.coded_order import CodedFrame, borders
 from videostore.media.h26x import starts_fresh
+from videostore.media.libav import av
 from videostore.media.look import Look
 from videostore.media.nal_units import is_intact, length_bytes
 from videostore.media.recovery_point import recovers_later

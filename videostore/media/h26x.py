@@ -7,12 +7,10 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import av
-import av.error
-
 from videostore.media.h264_sets import most_reordered
 from videostore.media.h264_sets import reordered_frames as h264_reordered_frames
 from videostore.media.hevc_sets import reordered_frames as hevc_reordered_frames
+from videostore.media.libav import av
 
 _START = b"\0\0\1"
 _SETS = {"h264": (7, 8), "hevc": (32, 33, 34)}

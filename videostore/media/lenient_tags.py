@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-import av
+from videostore.media.libav import av
 
-LENIENT_TAGS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
-"""What `av.open` needs for it: from PyAV 19 on it fails at no tag, and does not know the setting."""
+
+@cache
+def lenient_tags() -> dict[str, Any]:
+    """What `av.open` needs for it: from PyAV 19 on it fails at no tag, and does not know the setting."""
+    return {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 def tags_of(container: Any) -> dict[str, str]:

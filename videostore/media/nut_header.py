@@ -33,7 +33,7 @@ def with_decode_delay(data: bytes, reordered: int) -> bytes:
     if body[place] >= 0x80:
         raise ValueError("it is reordered too far")
     body[place] = reordered
-    return data[:at] + bytes(body) + _checksum(body).to_bytes(4, "big") + data[end:]
+    return data[:at] + bytes(body) + checksum(body) + data[end:]
 
 
 def _number(data: bytes | bytearray, at: int) -> tuple[int, int]:
@@ -46,10 +46,19 @@ def _number(data: bytes | bytearray, at: int) -> tuple[int, int]:
             return value, at
 
 
-def _checksum(data: bytes | bytearray) -> int:
+def checksum(data: bytes | bytearray) -> bytes:
+    """What NUT puts behind the bytes of a header."""
     value = 0
     for byte in data:
-        value ^= byte << 24
-        for _ in range(8):
-            value = (value << 1 ^ (_POLYNOMIAL if value & 0x80000000 else 0)) & 0xFFFFFFFF
+        value = (value << 8 & 0xFFFFFFFF) ^ _CHECKSUMS[value >> 24 ^ byte]
+    return value.to_bytes(4, "big")
+
+
+def _checksum_of(byte: int) -> int:
+    value = byte << 24
+    for _ in range(8):
+        value = (value << 1 ^ (_POLYNOMIAL if value & 0x80000000 else 0)) & 0xFFFFFFFF
     return value
+
+
+_CHECKSUMS = [_checksum_of(byte) for byte in range(256)]

@@ -8,9 +8,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
-import av.error
-
 from videostore.base.constants import LONGEST_SEGMENT_US, US_PER_SECOND
 from videostore.base.errors import reason_of
 from videostore.base.files import PASSING_ERRORS
@@ -21,6 +18,7 @@ from videostore.media.damage_statement import read_statement
 from videostore.media.fmp4 import read_ends, read_fragments
 from videostore.media.foreign_frames import read_foreign
 from videostore.media.fragmented_file import Fragment, FragmentedFile, NotOursError
+from videostore.media.libav import av
 from videostore.media.look import Look
 from videostore.media.marked_frames import read_damage
 from videostore.media.nal_units import damaged_fragments

@@ -12,12 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, cast
 
-import av
-import av.error
-import av.filter
-import av.logging
-from av.video.codeccontext import VideoCodecContext
-
+from videostore.media.libav import av
 from videostore.media.look import Look
 
 CODECS = frozenset({"h264", "hevc"})
@@ -76,7 +71,7 @@ def show_frame(shown: ShownFrames) -> bytes | None:
 
 def _decode(codec: str, frames: Sequence[tuple[int, bytes]]) -> tuple[av.VideoFrame | None, Fraction]:
     """The last frame, and the shape of its pixels."""
-    context = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
+    context = cast("av.video.codeccontext.VideoCodecContext", av.CodecContext.create(codec, "r"))
     context.thread_count = 1
     wanted = frames[-1][0]
     found: list[av.VideoFrame] = []
@@ -118,7 +113,7 @@ def _scale(frame: av.VideoFrame, shape: Fraction, sizes: Sequence[str], options:
         one.link_to(other)
     graph.configure()
     chain[0].push(frame)
-    return cast(av.VideoFrame, chain[-1].pull())
+    return cast("av.VideoFrame", chain[-1].pull())
 
 
 def _arguments(options: dict[str, str]) -> str:

@@ -6,9 +6,7 @@ import functools
 import io
 from typing import Any
 
-import av
-import av.error
-
+from videostore.media.libav import av
 from videostore.media.sound_file import whole_file
 
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)

@@ -8,12 +8,9 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
-import av
-import av.error
-from av.video.codeccontext import VideoCodecContext
-
 from videostore.media.decoder_setup import NoSetupError, read_setup
 from videostore.media.fragmented_file import Fragment
+from videostore.media.libav import av
 from videostore.media.nal_units import frames_of, has_mark, length_bytes, split_units, unit_kind
 
 _OPTIONS = {"h264": {}, "hevc": {"err_detect": "explode"}}
@@ -77,7 +74,7 @@ class TrialDecoder:
 
         Fragments in `marked` hold frames that came damaged: they fail only if a frame cannot be shown at all.
         """
-        context = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
+        context = cast("av.video.codeccontext.VideoCodecContext", av.CodecContext.create(codec, "r"))
         context.extradata = config
         context.options = {} if marked else _OPTIONS[codec]
         context.thread_count = 1

@@ -8,11 +8,10 @@ from collections import deque
 from fractions import Fraction
 from typing import Any
 
-import av
-
 from videostore.base.constants import US_PER_SECOND
 from videostore.media.damage_mark import with_mark
 from videostore.media.decode_order import DecodeOrder
+from videostore.media.libav import av
 from videostore.media.nut_header import with_decode_delay
 from videostore.media.packet import Packet
 from videostore.media.sound import SoundFormat, SoundPacket, sample_entry

@@ -15,15 +15,17 @@ from typing import Any
 from videostore.base.constants import FFMPEG_FINISH_S, FFMPEG_STUCK_S, MAX_STEP_IN_RUN_US
 from videostore.base.errors import FFmpegError
 from videostore.base.system import unread_bytes
-from videostore.base.tasks import finish_despite_cancellation
+from videostore.base.tasks import finish_despite_cancellation, off_loop
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.ffmpeg.process import PIPE_BYTES, end_process, log_messages, start_ffmpeg
+from videostore.media import libav
 from videostore.media.packet import Packet, StreamFormat
 from videostore.recording.frame_tally import FrameTally, Verdict
 from videostore.recording.nut_writer import NutWriter
 from videostore.recording.open_files import OpenFiles
 from videostore.recording.output_report import follow_report
+from videostore.recording.picture_nut import PictureNut, is_picture
 from videostore.recording.segmenter import recording_command
 
 _FRAMES_KNOWN = 4096
@@ -60,7 +62,8 @@ class Run:
         self.files = OpenFiles(directory, first.captured_us)
         """The segments that it writes."""
         self._process = process
-        self._nut = NutWriter(first, encoder.framerate)
+        writer = PictureNut if is_picture(first.format) else NutWriter
+        self._nut: PictureNut | NutWriter = writer(first, encoder.framerate)
         self._given_us: deque[int] = deque(maxlen=_FRAMES_KNOWN)
         """Capture times of the last frames that were given to ffmpeg."""
         self._giving = threading.Lock()  # never held while anything waits
@@ -102,6 +105,8 @@ class Run:
             reordered=first.format.reordered,
             sound=first.format.sound is not None,
         )
+        if not is_picture(first.format) and not libav.is_loaded():
+            await off_loop(libav.load)
         process = await start_ffmpeg(args, stdin=True, stdout=True)
         assert process.stdout is not None and process.stderr is not None
         try:

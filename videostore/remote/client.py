@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import av
 from grpclib import GRPCError, Status
 from viam.components.camera import Camera
 from viam.robot.client import RobotClient
@@ -31,6 +30,7 @@ from videostore.clips.clip_names import tag_directory
 from videostore.clips.picture import Snapshot, check_width
 from videostore.clips.progress import OnProgress
 from videostore.clips.uploads import publish
+from videostore.media.libav import av
 from videostore.media.shown_picture import WIDEST
 from videostore.remote.call_errors import LOST, status_of, translated_errors
 from videostore.remote.connection import dial, parse_target, quiet_sdk

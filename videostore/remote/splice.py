@@ -15,8 +15,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
-
 from videostore.base.constants import US_PER_SECOND
 from videostore.ffmpeg.options import CLIP_TIMESCALE
 from videostore.media.clip_times import (
@@ -31,6 +29,7 @@ from videostore.media.clip_times import (
     time_tags,
 )
 from videostore.media.decoder_setup import DecoderSetup, NoSetupError
+from videostore.media.libav import av
 from videostore.media.look import Look
 from videostore.media.mp4_tags import write_synopsis
 from videostore.remote.spliced_sound import SplicedSound

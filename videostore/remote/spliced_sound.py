@@ -10,10 +10,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import av
-
 from videostore.base.constants import US_PER_SECOND
 from videostore.media.gapless_sound import GaplessSound
+from videostore.media.libav import av
 from videostore.media.silence import codec_of, nominal_length
 from videostore.media.sound import COPIED, SoundFormat, opus_head, sample_entry
 

@@ -7,11 +7,9 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-import av
-import av.error
-
 from videostore.base.constants import MIB
 from videostore.media.file_end import is_cut_off
+from videostore.media.libav import av
 from videostore.media.packet import Packet
 from videostore.sources.ffmpeg_messages import FFmpegMessages
 

@@ -9,16 +9,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-import av
-import av.error
-from av.bitstream import BitStreamFilterContext
-
 from videostore.base.clock import SteadyClock
 from videostore.base.constants import FFMPEG_FINISH_S, US_PER_SECOND
 from videostore.base.system import forbid_core_dump, subordinate
 from videostore.base.tasks import finish_despite_cancellation, off_loop
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
+from videostore.media.libav import av
 from videostore.media.packet import StreamFormat
 from videostore.media.recovery_point import recovers_later
 from videostore.sources.ffmpeg_messages import FFmpegMessages
@@ -221,7 +218,7 @@ class Demuxer:
         extradata = bytes(stream.codec_context.extradata or b"")
         packets = container.demux(stream)
         if extradata[:1] == b"\1":  # lengths instead of start codes, as in an MP4
-            packets = _filtered(packets, BitStreamFilterContext(f"{codec}_mp4toannexb", stream))
+            packets = _filtered(packets, av.bitstream.BitStreamFilterContext(f"{codec}_mp4toannexb", stream))
         else:
             extradata = parameter_sets(codec, extradata)
         formatter = _FrameFormatter(codec, b"" if extradata[:1] == b"\1" else extradata, reordered=self._reordered)
@@ -261,7 +258,7 @@ def _filled_pipe(data: bytes) -> BinaryIO:
     return reading
 
 
-def _filtered(packets: Iterator[Any], context: BitStreamFilterContext) -> Iterator[Any]:
+def _filtered(packets: Iterator[Any], context: av.bitstream.BitStreamFilterContext) -> Iterator[Any]:
     for packet in packets:
         if packet.size:
             yield from context.filter(packet)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import av
-
+from videostore.media.libav import av
 from videostore.media.split_picture import rest_of_picture
 
 _SAME_S = 0.001

@@ -9,10 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-import av
-import av.error
-
 from videostore.base.constants import MIB, US_PER_SECOND
+from videostore.media.libav import av
 from videostore.media.sound import COPIED, SoundFormat, opus_head, split_adts
 
 _READ_OPTIONS = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}

@@ -5,23 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import av.error
-
 from videostore.base.errors import reason_of
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.time_format import format_utc_exact
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragmented_file import NotOursError
+from videostore.media.libav import errors_of_reading
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, frame_times, probe
 from videostore.media.segment_names import parse_open_name
 from videostore.storage.findings import Finding, Problem
 from videostore.storage.segment_files import is_cut_off_after, is_young, read_through
 
-READ_ERRORS = (UnreadableError, NotOursError, OSError, av.error.FFmpegError)
-"""What reading a segment raises if nothing can be read; `read_finding` turns it into a finding."""
 _SPANS = 3
 _GO_TOLERANCE_US = 1000
 """The Go module's rows hold whole milliseconds."""
+
+
+def read_errors() -> tuple[type[Exception], ...]:
+    """What reading a segment raises if nothing can be read; `read_finding` turns it into a finding."""
+    return (UnreadableError, NotOursError, *errors_of_reading())
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def read_content(path: Path) -> SegmentContent:
 
     Raises:
         UnknownFileError: it is not a recording.
-        UnreadableError, NotOursError, OSError, av.error.FFmpegError: it cannot be read (`READ_ERRORS`).
+        UnreadableError, NotOursError, OSError, av.error.FFmpegError: it cannot be read (`read_errors`).
     """
     segment = probe(path)
     damaged = _damaged(segment, path)
@@ -84,7 +86,7 @@ def content_findings(content: SegmentContent) -> list[Finding]:
 
 
 def read_finding(path: Path, error: Exception) -> Finding | None:
-    """What it means that reading a file failed with one of `READ_ERRORS`; None if the file is gone. Blocking."""
+    """What it means that reading a file failed with one of `read_errors`; None if the file is gone. Blocking."""
     if isinstance(error, (UnreadableError, NotOursError)):
         try:
             read_through(path)  # libav takes an error of the disk for the end of the file
@@ -113,7 +115,7 @@ def is_unreadable(path: Path) -> bool:
             read_fragments(path)
         else:
             read_content(path)
-    except READ_ERRORS as error:
+    except read_errors() as error:
         finding = read_finding(path, error)
         return finding is not None and finding.problem is Problem.UNREADABLE
     except UnknownFileError:

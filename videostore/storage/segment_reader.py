@@ -8,9 +8,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import av.error
-
 from videostore.base.errors import reason_of
+from videostore.media.libav import errors_of_reading
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
 from videostore.storage.damaged_files import DAMAGED_DIRECTORY, DamagedFiles
 from videostore.storage.reading_processes import ReadingProcesses
@@ -73,7 +72,7 @@ class SegmentReader:
                 self._logger.debug("Ignoring %s: %s.", name, error)
             except FileNotFoundError:
                 continue  # deleted in the meantime
-            except (OSError, av.error.FFmpegError) as error:  # the next walk over the directory reads it again
+            except errors_of_reading() as error:  # the next walk over the directory reads it again
                 self._logger.warning("%s cannot be read at the moment (%s). Trying again later.", name, error)
             except Exception:  # one file must not keep the others from being read
                 self._logger.exception("%s cannot be read.", name)

@@ -29,11 +29,11 @@ from videostore.storage.findings import Finding, Problem, VerificationReport
 from videostore.storage.index import FILE_NAME, Index
 from videostore.storage.orphan_processes import find_orphans
 from videostore.storage.segment_check import (
-    READ_ERRORS,
     compare_with_row,
     content_findings,
     open_finding,
     read_content,
+    read_errors,
     read_finding,
 )
 from videostore.storage.segment_files import list_directory
@@ -222,7 +222,7 @@ class _Verification:
             content = await loop.run_in_executor(None, read_content, path)
         except UnknownFileError:
             return _Checked(name)
-        except READ_ERRORS as error:
+        except read_errors() as error:
             finding = await loop.run_in_executor(None, read_finding, path, error)
             return _Checked(name, [finding] if finding is not None else [])
         found = content_findings(content)

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
-import av.error
-
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError, reason_of
 from videostore.base.tasks import run_in_thread
@@ -17,6 +14,7 @@ from videostore.ffmpeg.process import ffmpeg_output
 from videostore.media.footage import Footage
 from videostore.media.footage_sound import FootageSound, SoundSurvey
 from videostore.media.fragmented_file import FragmentedFile
+from videostore.media.libav import av
 from videostore.media.sound import COPIED
 from videostore.media.sound_track import place_sound
 from videostore.recording.import_command import SOUND_EARLY_US, ImportedSound, sound_command
