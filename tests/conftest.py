@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from tests.support.amount import EXHAUSTIVE
 from tests.support.clocked_recording import ClockedRecording, StartClocked
+from tests.support.dealing import deal
 from tests.support.machine import Machine, run_machine
 from tests.support.open_gops import OpenGops
 from tests.support.own_mounts import keep_own_mounts
@@ -68,12 +69,10 @@ def _is_tried(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what `make test-exhaustive` tries, or all else. Start with the tests of faults, which wait the longest:
-    otherwise the workers wait for them at the end."""
+    """Leave out what `make test-exhaustive` tries, or all else, and deal the rest to the workers."""
     left_out = [item for item in items if not _is_tried(item)]
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if _is_tried(item)]
-    items.sort(key=lambda item: "faults" not in item.path.parts)
+    items[:] = deal([item for item in items if _is_tried(item)])
 
 
 @pytest.fixture(scope="session")
