@@ -16,6 +16,7 @@ from tests.support.amount import EXHAUSTIVE
 from tests.support.clocked_recording import ClockedRecording, StartClocked
 from tests.support.dealing import deal
 from tests.support.machine import Machine, run_machine
+from tests.support.once import share_between_workers
 from tests.support.open_gops import OpenGops
 from tests.support.own_mounts import keep_own_mounts
 from tests.support.recording import (
@@ -42,6 +43,11 @@ settings.load_profile("videostore")
 # control: `record` would not end by it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the workers share what takes long to make."""
+    share_between_workers(config)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

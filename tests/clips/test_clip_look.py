@@ -14,6 +14,7 @@ import numpy
 import pytest
 from PIL import Image
 
+from tests.support.amount import some
 from tests.support.colour_patches import (
     PICTURES,
     TOLERANCE,
@@ -128,14 +129,14 @@ async def test_pictures_keep_their_shape_over_a_change(
     clip = decode(await (await cutter(tmp_path)).cut(START_US, END_US, container))
     frames = clip.frames
     assert len(frames) == 2 * FRAMES
-    for (size, shape), some in ((first, frames[:FRAMES]), (second, frames[FRAMES:])):
+    for (size, shape), shown in ((first, frames[:FRAMES]), (second, frames[FRAMES:])):
         even = [side + side % 2 for side in size]
-        for frame in some:
+        for frame in shown:
             found = shown_shape(frame, clip.look.pixel_shape)
             assert found == pytest.approx(even[0] * shape[0] / shape[1] / even[1], rel=0.025)
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
+@some("container", CONTAINERS, 1)
 async def test_a_recording_in_full_range_is_shown_right_beside_one_in_limited_range(
     tmp_path: Path, binary: str, cutter: OpenOver, container: str
 ) -> None:

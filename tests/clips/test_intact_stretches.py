@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.amount import some_combinations
 from tests.support.damage import overwrite_header
 from tests.support.flips import FLIPS, HEADER_FLIPS, flip
 from tests.support.recording import LOGGER, START_US, US, Stores, capture_times, record, take_over
@@ -43,7 +44,7 @@ async def test_each_stretch_is_a_file_that_starts_at_0_and_has_its_capture_times
     assert not any(one.has_holes or one.end_lost for one in contents)
 
 
-@pytest.mark.parametrize("name", [name for name in FLIPS if name not in HEADER_FLIPS])
+@some_combinations(name=[name for name in FLIPS if name not in HEADER_FLIPS])
 async def test_a_clip_over_a_damaged_bit_holds_all_other_fragments_and_names_what_is_missing(
     segment: Path, stores: Stores, name: str
 ) -> None:

@@ -113,7 +113,7 @@ CODED_STREAMS = [
 """Seconds from a keyframe to the next, B frames between two others, and coding."""
 
 
-@some("coded", CODED_STREAMS, 4)
+@some("coded", CODED_STREAMS, 2)
 async def test_a_stream_that_was_recorded_as_it_came(tmp_path: Path, binary: str, coded: tuple[int, int, str]) -> None:
     gop_s, b_frames, coding = coded
     times = [START_US + number * FRAME_US for number in range(12 * FPS)]

@@ -46,7 +46,7 @@ async def record_around_step(clocked: ClockedRecording, step_s: float) -> None:
     clocked.clock.advance(2 * HOUR_S)
 
 
-@stepped
+@some_stepped
 async def test_every_frame_before_and_after_a_clock_step_can_be_fetched(
     start_clocked: StartClocked, step_s: float
 ) -> None:

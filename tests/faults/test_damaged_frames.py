@@ -13,7 +13,7 @@ import av
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
-from tests.support.amount import some, some_combinations
+from tests.support.amount import each_value, some, some_combinations
 from tests.support.coding import coded_packets, record_coded, write_video
 from tests.support.damaged_frames import (
     HEADER,
@@ -172,8 +172,7 @@ async def test_a_segment_of_which_every_fragment_is_damaged_is_refused_as_unread
     assert segment.exists()
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", ["h264", "copied h264"])
+@each_value(way=WAYS, kind=["h264", "copied h264"])
 async def test_a_head_whose_frames_do_not_decode_is_left_out_and_no_guess_is_shown(
     segment: Path, stores: Stores, tmp_path: Path, way: Callable[[VideoStore, Path, int, int], Awaitable[Ranges]]
 ) -> None:

@@ -52,6 +52,10 @@ class ChildWatch:
         self._ended.set()
         self._thread.join()
 
+    def seen_well(self) -> list[int]:
+        """The last niceness of each child that cuts and was seen more than briefly."""
+        return [seen[-1] for seen in list(self.nice.values()) if len(seen) > 2]
+
     def _look(self) -> None:
         while not self._ended.wait(0.005):
             cuts = joins = 0
@@ -142,6 +146,10 @@ async def test_many_requests_at_once_get_right_clips_from_few_processes_while_re
             for number, (from_us, to_us) in enumerate(ranges)
         ]
         answers = await asyncio.gather(*requests)
+        for from_us, to_us in ranges:  # a busy machine may have seen only some of them for long enough
+            if len(watch.seen_well()) > 5:
+                break
+            await machine.command("fetch", from_us=from_us, to_us=to_us)
 
         async def saved() -> bool:
             return bool((await machine.status())["pending_saves"] == 0)
@@ -151,7 +159,7 @@ async def test_many_requests_at_once_get_right_clips_from_few_processes_while_re
     assert watch.most_cuts <= FETCHES_AT_ONCE + SAVES_AT_ONCE
     assert 0 < watch.most_joins <= FETCHES_AT_ONCE + SAVES_AT_ONCE
     assert len(watch.recorders) == 1
-    last = [seen[-1] for seen in watch.nice.values() if len(seen) > 2]  # seen too briefly otherwise
+    last = watch.seen_well()
     assert len(last) > 5 and sum(nice > watch.recorder_nice for nice in last) > 0.8 * len(last), watch.nice
     assert len({answer["filename"] for answer in answers if "filename" in answer}) == count * 2 // 5
     for (from_us, to_us), answer in zip(ranges, answers, strict=True):

@@ -15,6 +15,7 @@ from viam.proto.app.robot import ComponentConfig
 from viam.utils import dict_to_struct
 
 from scripts.fakes.painted_camera import read_clip
+from tests.support.amount import some
 from tests.support.guarded_camera import RtspCamera
 from tests.support.recording import until
 from videostore.viam.camera import StorageCamera
@@ -90,7 +91,7 @@ async def two(tmp_path: Path) -> AsyncIterator[tuple[Recorded, Recorded]]:
             await one.stop()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+@some("number", [signal.SIGKILL, signal.SIGSEGV], 1)
 async def test_a_reader_that_crashes_takes_no_frame_of_another_camera_and_is_started_again(
     two: tuple[Recorded, Recorded], number: signal.Signals
 ) -> None:

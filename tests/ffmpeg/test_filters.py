@@ -10,6 +10,7 @@ import ffmpeg
 import numpy
 import pytest
 
+from tests.support.amount import some_combinations
 from tests.support.colour_patches import (
     PICTURES,
     TOLERANCE,
@@ -37,8 +38,7 @@ async def encode(video: Any, output: Path, binary: str) -> tuple[Any, list[Any]]
         return SimpleNamespace(**said), frames
 
 
-@pytest.mark.parametrize("name", [name for name in PICTURES if name != "raw RGBA"])
-@pytest.mark.parametrize("full_range", [False, True])
+@some_combinations(name=[name for name in PICTURES if name != "raw RGBA"], full_range=[False, True])
 async def test_any_picture_keeps_its_colours_and_is_tagged(
     tmp_path: Path, binary: str, name: str, full_range: bool
 ) -> None:

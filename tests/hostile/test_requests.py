@@ -21,7 +21,7 @@ from viam.utils import dict_to_struct
 
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support import hostile_strategies as hostile
-from tests.support.amount import some_combinations
+from tests.support.amount import each_value
 from tests.support.property_settings import examples
 from tests.support.recording import LOGGER, START_US, US, Stores, until
 from tests.support.sentences import assert_sentence
@@ -206,7 +206,7 @@ _OF_FIELD: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-@some_combinations(name=COMMANDS, field=FIELDS)
+@each_value(name=COMMANDS, field=FIELDS)
 def test_any_value_of_any_field_gives_an_answer_or_an_error_in_one_sentence(
     watched: WatchedStore, name: str, field: str
 ) -> None:

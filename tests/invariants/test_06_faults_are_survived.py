@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
+from tests.support.amount import some
 from tests.support.disturbances import FaultyPulse, kill_recording
 from tests.support.recording import US, Pulse, Stores, until
 from videostore.base.errors import VideoStoreError
@@ -42,7 +43,7 @@ async def resumes(store: VideoStore, pulse: Pulse) -> None:
             count += len(fresh) // 2  # it was not recording yet by then
 
 
-@pytest.mark.parametrize("seed", range(3))
+@some("seed", range(3), 1)
 async def test_after_faults_in_any_order_a_warning_is_logged_and_recording_resumes(
     small_disk: Path, seed: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

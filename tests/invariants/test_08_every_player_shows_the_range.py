@@ -89,8 +89,8 @@ async def test_of_files_that_other_programs_wrote(
         await write_foreign_video(tmp_path / f"{begin_us // US}.mp4", part, CODINGS[coding])
         times += part
     clips = await cutter(tmp_path)
-    some = ranges(times, at_most(6, 2), CONTAINERS.index(container) + 3)
-    for from_us, to_us in [(times[5], times[22]), (times[12], times[61]), *some]:
+    some = ranges(times, 6, CONTAINERS.index(container) + 3)
+    for from_us, to_us in [(times[5], times[22]), (times[12], times[61]), *some][: at_most(8, 3)]:
         await check(clips, times, from_us, to_us, container)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
-from tests.support.amount import at_most, cut_short, some_combinations
+from tests.support.amount import at_most, cut_short, each_value
 from tests.support.coded_stream import FPS as CODED_FPS
 from tests.support.coded_stream import Coding, code, painted_number, slices
 from tests.support.foreign_recording import FPS, FRAME_US, write_foreign_video
@@ -33,7 +33,7 @@ def coding(codec: str, gop: int, b_frames: int, *, open_gop: bool) -> dict[str, 
 
 
 @cut_short
-@some_combinations(gop=[(1, False), (2, False), (10, False), (1, True)], b_frames=[0, 3], codec=["h264", "hevc"])
+@each_value(gop=[(1, False), (2, False), (10, False), (1, True)], b_frames=[0, 3], codec=["h264", "hevc"])
 async def test_all_frames_are_stored_at_their_times_and_clips_of_any_range_are_exact(
     tmp_path: Path, binary: str, codec: str, b_frames: int, gop: tuple[int, bool]
 ) -> None:

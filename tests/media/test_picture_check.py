@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.amount import each_value, some
 from tests.support.coded_stream import CodedPicture, Coding, code
 from videostore.media.h26x import parameter_sets
 from videostore.media.picture_check import INCOMPLETE, MISSING, PictureCheck
@@ -37,7 +38,7 @@ def test_nothing_is_wrong_with_pictures_that_came_whole(coding: Coding) -> None:
     assert set(faults(coding.codec, [*pictures, *pictures])) == {""}
 
 
-@pytest.mark.parametrize("coding", CODINGS[:3], ids=str)
+@some("coding", CODINGS[2::-1], 2)
 def test_a_reference_that_did_not_come_is_noticed_with_the_next_picture(coding: Coding) -> None:
     pictures = code(coding)
     lost = next(n for n in range(100, 120) if not pictures[n].keyframe and _is_reference(pictures[n]))
@@ -53,8 +54,7 @@ def test_a_picture_that_no_other_needs_may_be_missing() -> None:
     assert set(faults("h264", [*pictures[:lost], *pictures[lost + 1 :]])) == {""}
 
 
-@pytest.mark.parametrize("number", range(4))
-@pytest.mark.parametrize("place", [60, 73])
+@each_value(number=range(4), place=[60, 73])
 def test_each_slice_that_did_not_come_is_noticed(place: int, number: int) -> None:
     pictures = code(Coding("h264", gop_s=1, slices=4))[: place + 20]
     assert pictures[place].keyframe is (place == 60)

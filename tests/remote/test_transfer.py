@@ -135,7 +135,7 @@ def drift_limit_ms(machine: Remote) -> float:
     return RESOLUTION_MS * (len(machine.requested) if machine.older else 1)
 
 
-@pytest.mark.parametrize("older", [False, True])
+@some("older", [False, True], 1)
 async def test_the_time_between_pieces_is_exact_even_if_every_frame_is_a_keyframe(
     tmp_path: Path, remote: Any, older: bool
 ) -> None:
@@ -200,7 +200,7 @@ async def test_an_unknown_time_between_pieces_is_reported_as_a_gap(tmp_path: Pat
     assert (ranges[0].to_us, ranges[1].from_us) == (seam - 1000, seam)
 
 
-@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@some("codec", ["h264", "hevc"], 1)
 async def test_pieces_with_b_frames_are_joined_and_not_encoded_again(tmp_path: Path, remote: Any, codec: str) -> None:
     times = capture_times(12, fps=10, seed=4)
     await record_coded(tmp_path / "recording", coded_packets(times, codec, gop=4, b_frames=2, size=SIZE))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import itertools
+import time
 from pathlib import Path
 
 from tests.support.clocked_recording import StartClocked
@@ -10,6 +12,15 @@ from videostore.media.packet import Gap
 from videostore.storage.gap_notes import NOT_RUNNING
 from videostore.storage.notes import RecordingGap
 from videostore.store.store import VideoStore
+
+
+async def until_noted(reader: VideoStore, count: int) -> tuple[RecordingGap, ...]:
+    """The gaps that a reader finds, once the recorder has written so many of them."""
+    deadline = time.monotonic() + 60
+    while len(gaps := (await reader.state()).gaps) < count:
+        assert time.monotonic() < deadline, gaps
+        await asyncio.sleep(0.02)
+    return gaps
 
 
 async def test_a_gap_has_the_reason_of_the_source_and_its_exact_ends(start_clocked: StartClocked) -> None:
@@ -24,13 +35,14 @@ async def test_a_gap_has_the_reason_of_the_source_and_its_exact_ends(start_clock
     assert first[-1] < gap.from_us < first[-1] + US
     assert (gap.to_us, gap.reason) == (second[0], "the camera sent nothing")
     async with VideoStore.open(clocked.stores.storage) as reader:
-        assert (await reader.state()).gaps == (gap,)
+        assert await until_noted(reader, 1) == (gap,)
         clocked.feed.put(Gap("the camera is off"))
         await until(lambda: clocked.store._run is None)
         clocked.clock.advance(60)
         await clocked.record(1)
         await until(lambda: len(clocked.store._notes.gaps) == 2)
-        assert [one.reason for one in (await reader.state()).gaps] == [gap.reason, "the camera is off"]
+        gaps = await until_noted(reader, 2)
+        assert [one.reason for one in gaps] == [gap.reason, "the camera is off"]
 
 
 async def test_a_change_of_the_run_without_a_gap_is_none(start_clocked: StartClocked) -> None:

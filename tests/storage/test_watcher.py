@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.amount import some
 from tests.support.checkout import ROOT
 from tests.support.recording import LOGGER, Pulse, Stores, until, write_foreign
 from videostore.media.fmp4 import read_fragments
@@ -238,7 +239,7 @@ async def test_without_events_segments_are_found_at_the_next_tick_and_other_file
     assert recorder is not None and recorder.ffmpeg_restarts == 0
 
 
-@pytest.mark.parametrize("limit", ["max_inotify_instances", "max_inotify_watches"])
+@some("limit", ["max_inotify_watches", "max_inotify_instances"], 1)
 async def test_if_the_system_allows_no_watch_recording_goes_on_and_files_are_found_later(
     tmp_path: Path, foreign: Path, limit: str
 ) -> None:

@@ -10,6 +10,7 @@ import av
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.amount import each_value
 from tests.support.coding import write_video
 from tests.support.recording import LOGGER, SMALL, START_US, US, capture_times, record, take_over, until
 from videostore.base.errors import ConfigError, NoRoomError, RequestError, VideoStoreError
@@ -55,8 +56,7 @@ async def write_and_import(
     return path, await import_file(path, directory, start=times[0])
 
 
-@pytest.mark.parametrize("codec", ["h264", "hevc"])
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@each_value(codec=["h264", "hevc"], suffix=[".mp4", ".mkv", ".ts"])
 async def test_clips_of_an_imported_file_are_exact(tmp_path: Path, codec: str, suffix: str) -> None:
     directory = tmp_path / "sd"
     _, done = await write_and_import(directory, TIMES, codec, suffix)

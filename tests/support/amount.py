@@ -34,5 +34,20 @@ def some_combinations(**values: Sequence[Any]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(tuple(values), params)
 
 
+def each_value(**values: Sequence[Any]) -> pytest.MarkDecorator:
+    """Parameters in as few combinations as have each value, and in the others in an exhaustive run."""
+    counts = [len(some) for some in values.values()]
+    # Every second one is shifted at each turn, so that two values do not always come together.
+    usual = [
+        [(turn + turn // count * (place % 2)) % count for place, count in enumerate(counts)]
+        for turn in range(max(counts))
+    ]
+    combinations = itertools.product(*(enumerate(some) for some in values.values()))
+    params = [
+        _param([value for _, value in one], [number for number, _ in one] in usual) for one in map(list, combinations)
+    ]
+    return pytest.mark.parametrize(tuple(values), params)
+
+
 def _param(values: Sequence[Any], usual: bool) -> Any:
     return pytest.param(*values, marks=() if usual else pytest.mark.exhaustive)

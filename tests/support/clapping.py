@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import subprocess
 import tempfile
@@ -14,6 +13,7 @@ import av
 import numpy
 from av.bitstream import BitStreamFilterContext
 
+from tests.support.once import once_per_run
 from tests.support.recording import LOGGER, START_US, US
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.process import find_ffmpeg
@@ -89,7 +89,7 @@ class Heard:
         return [1000 * (click - flash) for flash, click in zip(self.flashes_s, self.clicks_s, strict=True)]
 
 
-@functools.cache
+@once_per_run
 def clapping(seconds: float, *, codec: str = "aac", rate: int = 16000, gop_s: float = 1, b_frames: int = 0) -> Clapping:
     """Such a camera, whose first frame is captured at `START_US`."""
     with tempfile.TemporaryDirectory() as directory:

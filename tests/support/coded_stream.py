@@ -12,6 +12,7 @@ import av
 import numpy
 from PIL import Image
 
+from tests.support.once import once_per_run
 from tests.support.recording import START_US, US, picture
 
 FPS = 15
@@ -71,6 +72,7 @@ def painted_number(captured_us: int) -> int:
     return (captured_us - START_US) // US
 
 
+@once_per_run
 def code(coding: Coding) -> list[CodedPicture]:
     """Paint and code the pictures of a camera."""
     images = [picture(painted_us(number), coding.size) for number in range(coding.frames)]

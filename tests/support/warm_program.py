@@ -23,7 +23,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -124,33 +123,25 @@ def _receive(keeper: socket.socket) -> int:
 
 
 @cache
-def _server() -> str:
-    """The socket of this worker's server, which is started for the first command."""
-    directory = tempfile.mkdtemp(prefix="videostore-warm-")
-    path = os.path.join(directory, "socket")
+def _server() -> bytes:
+    """The address of this worker's server, which is started for the first command. It is not in the file system, where
+    it would stay if the tests were killed."""
     root = Path(__file__).resolve().parents[2]
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.warm_program", path],
+        [sys.executable, "-m", "tests.support.warm_program"],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     assert server.stdin is not None and server.stdout is not None
-    assert server.stdout.readline() == b"ready\n"
+    address = bytes.fromhex(server.stdout.readline().decode())
     server.wait()  # for what started it
-    until_then = server.stdin
-
-    def end() -> None:
-        until_then.close()
-        os.unlink(path)
-        os.rmdir(directory)
-
-    atexit.register(end)
-    return path
+    atexit.register(server.stdin.close)
+    return address
 
 
-def _serve(path: str) -> None:
+def _serve() -> None:
     """Fork a keeper for every connection, until standard input ends. The forked command returns from here."""
     for module in pkgutil.walk_packages(videostore.__path__, "videostore."):
         if not module.name.startswith(_NEVER_WARM):
@@ -159,12 +150,12 @@ def _serve(path: str) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(path)
+        listening.bind("")  # the kernel chooses a free name
         listening.listen(64)
         gc.freeze()
         # Tests look at the children of their process, of which it is none.
         if os.fork():
-            print("ready", flush=True)
+            print(listening.getsockname().hex(), flush=True)
             os._exit(0)
         threading.Thread(target=_end_with_worker, daemon=True).start()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -210,7 +201,7 @@ def _keep(connection: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve()
     from videostore.cli import main
 
     main()
