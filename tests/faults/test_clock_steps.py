@@ -33,7 +33,6 @@ STEPS_S = {
 }
 
 
-stepped = pytest.mark.parametrize("step_s", STEPS_S.values(), ids=STEPS_S)
 some_stepped = some_combinations(step_s=list(STEPS_S.values()))
 
 
