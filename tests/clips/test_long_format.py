@@ -7,7 +7,10 @@ import pytest
 from tests.support.clapping import clapping, record_clapping
 from tests.support.recording import H265, SIZE, SMALL, START_US, US, Stores, capture_times, record, take_over
 from videostore.base.ranges import Range
-from videostore.clips.long_format import LongFormat, LongFormats
+from videostore.clips.long_format import LongFormat, LongFormats, _compared, _fit_of
+from videostore.clips.stream_sound import ENCODED_SOUND, StreamSound
+from videostore.media.look import Look
+from videostore.storage.segment_kinds import SegmentKind
 from videostore.store.store import VideoStore
 
 ALL = Range(START_US, START_US + 100 * US)
@@ -49,7 +52,7 @@ async def test_where_h265_is_the_largest_nothing_is_copied(stores: Stores) -> No
     assert await formats.codecs(ALL) == {"h264", "hevc"}
 
 
-async def test_sound_anywhere_is_the_sound_of_all_and_of_two_formats_there_is_none(stores: Stores, binary: str) -> None:
+async def test_sound_anywhere_is_the_sound_of_all_and_of_two_formats_the_first(stores: Stores, binary: str) -> None:
     aac = clapping(4)
     for camera in (aac.silent(), aac.moved(6 * US), aac.silent().moved(12 * US)):
         await record_clapping(stores.storage, camera, binary=binary)
@@ -63,6 +66,29 @@ async def test_sound_anywhere_is_the_sound_of_all_and_of_two_formats_there_is_no
         await one.close()
     await take_over(stores.storage)
     formats = formats_of(await stores.open())
-    assert await formats.find(ALL) is None
-    followed = await formats.find(ALL, follow=True)
-    assert followed is not None and followed.sound == format.sound
+    for follow in (False, True):
+        found = await formats.find(ALL, follow=follow)
+        assert found is not None and found.sound == format.sound
+
+
+async def test_where_nothing_can_be_encoded_to_any_of_the_formats_all_sound_is_encoded(
+    stores: Stores, binary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cameras = [clapping(4, codec="libopus", rate=48000), clapping(4).moved(6 * US)]
+    for camera in cameras:
+        await record_clapping(stores.storage, camera, binary=binary)
+    await take_over(stores.storage)
+    formats = formats_of(await stores.open())
+    monkeypatch.setattr(StreamSound, "encoding", None)
+    found = await formats.find(ALL)
+    assert found is not None and found.sound == ENCODED_SOUND
+
+
+def test_of_too_many_kinds_the_first_and_the_largest_are_compared() -> None:
+    kinds = [SegmentKind("h264", 640 + 2 * (number == 70), 360, f"{number}", 1, 1, "") for number in range(100)]
+    compared = _compared(kinds)
+    assert len(compared) == 30 and compared[:-1] == kinds[:29] and compared[-1] == kinds[70]
+    assert _compared(kinds[:30]) == kinds[:30]
+    look = Look()
+    assert _fit_of([(one, look) for one in kinds[:30]], alike=True) is None
+    assert _fit_of([(one, look) for one in kinds[:30]], alike=False) is not None, "others may be different"

@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from fractions import Fraction
@@ -20,13 +21,14 @@ import pytest
 from scripts.fakes.painted_camera import read_clip
 from tests.support.amount import some
 from tests.support.clapping import FPS as CLAPPING_FPS
-from tests.support.clapping import clapping, described_until, hear, record_clapping
+from tests.support.clapping import Clapping, clapping, described_until, hear, record_clapping
 from tests.support.coding import coded_packets, record_coded
 from tests.support.damage import overwrite_header, segment
 from tests.support.disturbances import ffmpegs
 from tests.support.foreign_recording import FPS, FRAME_US, write_foreign_video
 from tests.support.inputs import Tap, open_input, store_of
 from tests.support.marked import marked
+from tests.support.opened_files import watched_opens
 from tests.support.recording import (
     H264,
     H265,
@@ -48,6 +50,8 @@ from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.process import BINARY_VARIABLE
 from videostore.media.clip_reader import read_clip_times
 from videostore.media.packet import Packet
+from videostore.media.segment_names import closed_name
+from videostore.storage.index import FILE_NAME as INDEX_NAME
 from videostore.storage.segment_files import close_segment
 from videostore.store.store import VideoStore
 
@@ -390,18 +394,83 @@ async def test_over_all_borders_of_windows_its_sound_is_that_of_the_clip_that_is
         assert format is not None and abs(times[0] - wanted[0]) < format.rate / 1000
 
 
-async def test_sound_of_several_formats_is_mixed_as_ever(stores: Stores, binary: str) -> None:
-    for one in (clapping(14), clapping(14, **CAMERAS["opus"]).moved(15 * US)):
+async def recorded(stores: Stores, binary: str, *cameras: Clapping) -> VideoStore:
+    for one in cameras:
         run = await record_clapping(stores.storage, one, binary=binary)
         for path in sorted(stores.storage.glob("*.open")):
             close_segment(path, finished_only=True, run=run)
     await take_over(stores.storage)
-    store = await stores.open(binary=binary)
-    from_us, to_us = START_US + 5 * US, START_US + 27 * US
-    assert await taken(store._send_video(from_us, to_us)) == await taken(store.stream(from_us, to_us))
-    with pytest.raises(FFmpegError) as error:
-        await taken(store._send_video(from_us, to_us, follow=True))
-    assert error.value.code == "stream-format-changed" and error.value.fields["at_us"] == START_US + 15 * US
+    return await stores.open(binary=binary)
+
+
+SOUNDS = [("aac", "opus"), ("opus", "aac 44.1 kHz"), ("aac 44.1 kHz", "aac", "opus")]
+
+
+@pytest.mark.parametrize("names", SOUNDS, ids=" ".join)
+@pytest.mark.parametrize("follow", [False, True], ids=["", "followed"])
+async def test_sound_of_several_formats_is_heard_in_the_first_of_them(
+    stores: Stores, binary: str, names: tuple[str, ...], follow: bool
+) -> None:
+    cameras = [clapping(9, **CAMERAS[name]).moved(number * 10 * US) for number, name in enumerate(names)]
+    store = await recorded(stores, binary, *cameras)
+    to_us = START_US + len(names) * 10 * US - 2 * US
+    data = await taken(store._send_video(START_US + 5 * US, to_us, follow=follow))
+    assert b"mfra" not in data, "it was not made window by window"
+    heard = await asyncio.to_thread(hear, data)
+    assert len(heard.clicks_s) == len(heard.flashes_s) > 20
+    packet_ms = max(camera.sound_us for camera in cameras) / 1000
+    assert max(map(abs, heard.errors_ms)) <= packet_ms
+    assert heard.samples_s == pytest.approx(heard.video_s, abs=2 * packet_ms / 1000)
+    with av.open(io.BytesIO(data)) as container:
+        audio = container.streams.audio[0].codec_context
+        expected = cameras[0].packets[0].format.sound
+        assert expected is not None and (audio.name, audio.sample_rate) == (expected.codec, expected.rate)
+
+
+async def test_before_the_first_bytes_a_bounded_number_of_files_is_read_of_any_range(
+    stores: Stores, binary: str
+) -> None:
+    """Also where many kinds of pictures and of sound follow."""
+    cameras = [
+        clapping(3, **CAMERAS["opus"]),
+        clapping(3, size=(320, 192)).moved(5 * US),
+        clapping(3, **CAMERAS["aac 44.1 kHz"]).silent().moved(10 * US),
+    ]
+    await (await recorded(stores, binary, *cameras)).close()
+    read = []
+    for kinds in (60, 600):
+        repeat_with_other_setups(stores.storage, kinds)
+        store = await stores.open(binary=binary)
+        with watched_opens(stores.storage) as opened:
+            async with contextlib.aclosing(store._send_video(START_US + US, START_US + 20_000 * US)) as blocks:
+                async for _ in blocks:
+                    break
+        await store.close()
+        read.append(len(opened))
+    assert read[0] < 60 and read[1] <= read[0] + 3, read
+
+
+def repeat_with_other_setups(storage: Path, kinds: int) -> None:
+    """Make as many segments as there are to be kinds, each of a run of its own, of those that are there."""
+    with contextlib.closing(sqlite3.connect(storage / INDEX_NAME)) as database, database:
+        database.row_factory = sqlite3.Row
+        rows = [dict(row) for row in database.execute("SELECT * FROM files ORDER BY start_us")]
+        for number in range(len(rows), kinds):
+            like, later_us = rows[number % 6], number * 20 * US
+            name = closed_name(like["start_us"] + later_us)
+            os.link(storage / like["file_name"], storage / name)
+            later = {one: like[one] + later_us for one in ("start_us", "end_us", "run_us")}
+            row = {
+                **like,
+                **later,
+                "file_name": name,
+                "setup": f"setup {number}",
+                "start_time_unix": name.split(".")[0],
+            }
+            del row["id"]
+            database.execute(
+                f"INSERT INTO files ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", [*row.values()]
+            )
 
 
 async def test_a_recorder_is_followed_with_its_sound_in_sync(

@@ -6,7 +6,7 @@ import av
 import numpy
 import pytest
 
-from videostore.media.silence import codec_of, nominal_length, silence
+from videostore.media.silence import codec_of, encoding_of, nominal_length, silence
 from videostore.media.sound import SoundFormat, opus_head, sample_entry
 from videostore.media.sound_file import whole_file
 
@@ -29,6 +29,27 @@ def test_silence_is_as_long_as_a_packet_and_cannot_be_heard(format: SoundFormat,
     samples = numpy.concatenate([frame.to_ndarray() for frame in frames], axis=1)
     planes = format.channels if frames[0].format.is_planar else 1
     assert samples.shape == (planes, 20 * length * format.channels // planes) and abs(samples).max() < 1e-4
+
+
+@pytest.mark.parametrize(("format", "length"), FORMATS)
+def test_an_encoder_with_these_options_writes_what_the_entry_describes(format: SoundFormat, length: int) -> None:
+    encoding = encoding_of(sample_entry(format), format.rate, length)
+    if format.channels > 2:
+        assert encoding is None
+        return
+    assert encoding is not None and (encoding["ar"], encoding["ac"]) == (format.rate, format.channels)
+    expected = {"aac": "aac", "opus": "libopus"}[format.codec], None if format.codec == "aac" else f"{length / 48:g}"
+    assert (encoding["c:a"], encoding.get("frame_duration")) == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "length"),
+    [("1410", 2048), ("2b8a0800", 1024), ("0a10", 1024), ("", 1024)],
+    ids=["bands replicated", "HE-AAC", "another profile", "no config"],
+)
+def test_what_encoders_here_do_not_write_has_no_options(config: str, length: int) -> None:
+    entry = sample_entry(SoundFormat("aac", 16000, 2, bytes.fromhex(config)))
+    assert encoding_of(entry, 16000, length) is None
 
 
 def test_of_an_unknown_kind_there_is_none() -> None:

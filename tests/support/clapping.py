@@ -29,6 +29,7 @@ CLAP_EVERY_S = 13 / FPS
 FIRST_CLAP_S = 6 / FPS
 _LOUD = 0.2
 _WHITE = 64
+_TONE = "0.5*sin(2*PI*440*t)"
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,17 @@ class Heard:
 
 
 @once_per_run
-def clapping(seconds: float, *, codec: str = "aac", rate: int = 16000, gop_s: float = 1, b_frames: int = 0) -> Clapping:
-    """Such a camera, whose first frame is captured at `START_US`."""
+def clapping(
+    seconds: float,
+    *,
+    codec: str = "aac",
+    rate: int = 16000,
+    gop_s: float = 1,
+    b_frames: int = 0,
+    size: tuple[int, int] = (160, 144),
+    tone: bool = False,
+) -> Clapping:
+    """Such a camera, whose first frame is captured at `START_US`; with a `tone` that never stops instead of clicks."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "clapping.mkv"
         command = [
@@ -102,9 +112,9 @@ def clapping(seconds: float, *, codec: str = "aac", rate: int = 16000, gop_s: fl
                 "-f",
                 "lavfi",
                 "-i",
-                f"color=black:size=160x144:rate={FPS}:duration={seconds}",
+                f"color=black:size={size[0]}x{size[1]}:rate={FPS}:duration={seconds}",
             ),
-            *("-f", "lavfi", "-i", f"aevalsrc={_clicks()}:sample_rate={rate}:duration={seconds}"),
+            *("-f", "lavfi", "-i", f"aevalsrc={_TONE if tone else _clicks()}:sample_rate={rate}:duration={seconds}"),
             *("-vf", f"drawbox=color=white:t=fill:enable='{_flashes()}'", "-c:v", "libx264", "-pix_fmt", "yuv420p"),
             *("-preset", "veryfast", "-bf", str(b_frames), "-g", str(round(gop_s * FPS)), "-sc_threshold", "0"),
             *("-x264-params", "open-gop=0", "-c:a", codec, "-strict", "experimental", str(path)),

@@ -14,12 +14,13 @@ from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError
 from videostore.base.tasks import off_loop
 from videostore.clips.clip_sound import cut_sound, video_starts
-from videostore.clips.cut_commands import CutCommand, VideoStarts, group_commands, join_command, mix_command
+from videostore.clips.cut_commands import CutCommand, VideoStarts, group_commands, join_command
 from videostore.clips.edge_encoder import EdgeEncoder, Joinable, OnTag, fitted_into
 from videostore.clips.pieces import Pieces, pieces_of
 from videostore.clips.place import Place
 from videostore.clips.plan import ClipPart, Plan, groups_of
 from videostore.clips.progress import CutProgress
+from videostore.clips.sound_commands import encode_command, mix_command
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.late_input import LateInput
 from videostore.ffmpeg.message_limit import MessageLimit
@@ -98,7 +99,10 @@ class ClipMaker:
         if fit is not None and not fit.is_met_by(groups):
             pieces = None
         if place is not None:
-            sound = await off_loop(place.cut_sound, plan, work, starts is not None)
+            mixed = await off_loop(place.mixed_sound, plan, work)
+            if mixed is not None:
+                await self._run_edge(encode_command(mixed.files, mixed.output, mixed.encoding), progress)
+            sound = await off_loop(place.cut_sound, plan, work, starts is not None, mixed)
         else:
             sound = await self._sound(plan, progress, work) if starts is not None else None
         join = functools.partial(join, sound=sound, starts=starts)
@@ -132,7 +136,7 @@ class ClipMaker:
         if len(sounds.files) < 2:
             return sounds.files[0] if sounds.files else None
         mixed = work / "mixed.mp4"
-        await self._run_edge(mix_command(sounds.files, mixed, length_us=sounds.length_us, work=work), progress)
+        await self._run_edge(mix_command(sounds.files, mixed, length_us=sounds.length_us), progress)
         return mixed
 
     async def _run_edge(self, command: CutCommand, progress: CutProgress) -> None:

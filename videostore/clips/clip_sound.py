@@ -174,17 +174,21 @@ class SoundWriter:
         """
         self.path = path
         self._silence = silence(format.entry, format.rate, samples)
+        self.samples = samples
+        """How many each packet has."""
         self.packet_us = samples * US_PER_SECOND / format.rate
-        self._before = before
+        self.before = before
         self._length_us = length_us
         self._most = None if length_us is None else int(length_us // self.packet_us)
         self._file = SoundFile(path, format.entry, format.rate, samples)
         self.has_sound = False
+        self.late_us: float | None = None
+        """How much later than it is put the first packet is heard."""
 
     @property
     def count(self) -> int:
         """How many packets there are, with those before the file."""
-        return self._before + self._file.count
+        return self.before + self._file.count
 
     def add(self, file: BinaryIO, stretch: SoundStretch, stretches: Sequence[ClipStretch]) -> None:
         """Add those packets of a stretch that are heard in the clip."""
@@ -200,6 +204,8 @@ class SoundWriter:
                     off -= round(off)
                 if abs(off) >= FARTHEST_OFF or self._room < len(taken) + 1:
                     position_us = None
+                elif self.late_us is None:
+                    self.late_us = off * self.packet_us
             if position_us is None:
                 self._copy(file, begin, taken)
             else:
@@ -207,6 +213,13 @@ class SoundWriter:
                 taken.append(size)
             at += size
         self._copy(file, begin, taken)
+
+    def take(self, packets: Sequence[bytes]) -> None:
+        """Add packets that are in their places."""
+        taken = packets[: self._room]
+        if taken:
+            self._file.add(b"".join(taken), [len(one) for one in taken])
+            self.has_sound = True
 
     def fill_up_to(self, position_us: float) -> None:
         """Add silence, if there is nothing up to a place in the clip."""

@@ -30,8 +30,6 @@ from videostore.ffmpeg.options import (
     EXACT_TIMES,
     OWN_CLIP,
     REENCODED,
-    REENCODED_PACKET_US,
-    REENCODED_SOUND,
 )
 from videostore.media.clip_times import DATE, TITLE
 
@@ -186,17 +184,6 @@ def _last_length(plan: Plan, shown_us: int, *, ends: bool) -> str:
         return f"{shown}/TB"
     length = format_seconds(plan_stretches(plan.parts)[-1].end_position_us)
     return f"clip(STARTPTS+{length}/TB-PTS,{shown}/TB,({shown}+{_LONGEST_LAST_S})/TB)"
-
-
-def mix_command(sounds: Sequence[Path], output: Path, *, length_us: int, work: Path) -> CutCommand:
-    """The command that makes one sound of several that have different formats and are not heard at the same time.
-
-    It ends within a packet before `length_us`: where the sound is longer than the video, the clip would be.
-    """
-    inputs = [ffmpeg.input(str(one.absolute()), **OWN_CLIP).audio for one in sounds]
-    until = format_seconds(max(0, length_us - REENCODED_PACKET_US))
-    mixed = ffmpeg.filter(inputs, "amix", inputs=len(inputs), duration="longest", normalize=0)
-    return _Command(work).writing(mixed.output(str(output.absolute()), f="mp4", t=until, **REENCODED_SOUND))
 
 
 def edge_command(

@@ -12,7 +12,7 @@ from videostore.base.tasks import off_loop
 from videostore.clips.clip_sound import SoundFormat
 from videostore.clips.place import Fit
 from videostore.clips.planner import FindOpenSegments
-from videostore.clips.stream_sound import StreamSound
+from videostore.clips.stream_sound import ENCODED_SOUND, StreamSound
 from videostore.clips.windows import FIRST_SEGMENTS
 from videostore.media.fmp4 import read_ends, read_fragments
 from videostore.media.fragmented_file import NotOursError
@@ -60,27 +60,23 @@ class LongFormats:
         return {one.codec for one in await self._kinds(asked)}
 
     async def find(self, asked: Range, *, follow: bool = False) -> LongFormat | None:
-        """The format of the stream of a range; None if it is planned whole, because it is short, or because its sound
-        has several formats, which are then mixed. Who follows it has the first of them.
+        """The format of the stream of a range; None if it is planned whole, because it is short.
 
-        Where another format shows only in what is not compared, the stream has no place for it.
+        Of several formats of sound it is the first to which the others can be encoded. Where another size or codec, or
+        sound, shows only in what is not compared, the stream has no place for it.
         """
         kinds = await self._kinds(asked)
-        if len(kinds) > _COMPARED_KINDS and not follow:
-            return None
-        looks = [await off_loop(_look, self._archive.directory / one.file_name) for one in kinds[:_COMPARED_KINDS]]
-        fit = _fit_of(list(zip(kinds, looks, strict=False)))
+        compared = _compared(kinds)
+        looks = [await off_loop(_look, self._archive.directory / one.file_name) for one in compared]
+        fit = _fit_of(list(zip(compared, looks, strict=True)), alike=len(compared) == len(kinds))
         if not follow and fit is None and sum(one.segments for one in kinds) <= FIRST_SEGMENTS:
             return None
-        compared = self._archive.index, asked.from_us, asked.to_us, _COMPARED_SEGMENTS
-        paths = [self._archive.directory / name for name in await runs_of(*compared)]
+        searched = self._archive.index, asked.from_us, asked.to_us, _COMPARED_SEGMENTS
+        paths = [self._archive.directory / name for name in await runs_of(*searched)]
         if len(paths) > _COMPARED_RUNS:
             paths = paths[: _COMPARED_RUNS // 2] + paths[-_COMPARED_RUNS // 2 :]
         paths += [path for _, path in await self._opened(asked.from_us, asked.to_us)]
-        sounds = await off_loop(_sounds, paths)
-        if len(sounds) > 1 and not follow:
-            return None
-        return LongFormat(next(iter(sounds.values()), None), fit)
+        return LongFormat(await off_loop(_sound_of, paths, follow), fit)
 
     async def _kinds(self, asked: Range) -> list[SegmentKind]:
         kinds = await kinds_of(self._archive.index, asked.from_us, asked.to_us, _COMPARED_SEGMENTS)
@@ -90,13 +86,26 @@ class LongFormats:
         return kinds
 
 
-def _fit_of(kinds: Sequence[tuple[SegmentKind, Look]]) -> Fit | None:
-    """The size that all of a stream gets which has these kinds: the largest. None if they are one."""
+def _compared(kinds: Sequence[SegmentKind]) -> Sequence[SegmentKind]:
+    """The kinds of which a file is opened: of too many the first ones, and the largest, to which all others fit."""
+    if len(kinds) <= _COMPARED_KINDS:
+        return kinds
+    return [*kinds[: _COMPARED_KINDS - 1], max(kinds[_COMPARED_KINDS - 1 :], key=_size_of)]
+
+
+def _size_of(kind: SegmentKind) -> tuple[int, int]:
+    return kind.width * kind.height, kind.segments
+
+
+def _fit_of(kinds: Sequence[tuple[SegmentKind, Look]], *, alike: bool) -> Fit | None:
+    """The size that all of a stream gets which has these kinds: the largest. None if they are one, and `alike` are
+    those which were not compared.
+    """
     # H.264 may change its parameter sets within a stream: they are repeated in it. Those of other codecs must be equal.
     formats = {(one[:3], one.ours, look, None if one.codec == "h264" else one.setup) for one, look in kinds}
-    if len(formats) <= 1:
+    if len(formats) <= 1 and alike:
         return None
-    largest, look = max(kinds, key=lambda one: (one[0].width * one[0].height, one[0].segments))
+    largest, look = max(kinds, key=lambda one: _size_of(one[0]))
     even = largest.width % 2 == largest.height % 2 == 0
     copied = even and largest.codec == "h264" and largest.ours and look.colours in (None, _ENCODED_COLOURS)
     return Fit.of_size(largest.width, largest.height, look, (largest.codec, True, look) if copied else None)
@@ -109,16 +118,19 @@ def _look(path: Path) -> Look:
     return Look()
 
 
-def _sounds(paths: Sequence[Path]) -> dict[SoundFormat, StreamSound]:
-    """The formats of the sound in files, in their order. Blocking."""
+def _sound_of(paths: Sequence[Path], follow: bool) -> StreamSound | None:
+    """The sound of a stream of these files; None if none of them has some. Files are read until one is found to which
+    others can be encoded. To follow, the first is taken, since others may never come. Blocking.
+    """
     found: dict[SoundFormat, StreamSound] = {}
     for path in paths:
         with contextlib.suppress(NotOursError, OSError):  # the plan tells what cannot be read
-            sound = read_ends(path).sound
-            if sound is None or not codec_of(sound.entry):
+            track = read_ends(path).sound
+            if track is None or not codec_of(track.entry):
                 continue
-            format = SoundFormat(sound.entry, sound.timescale)
+            format = SoundFormat(track.entry, track.timescale)
             if format not in found:
-                stretches = read_fragments(path).sounds
-                found[format] = StreamSound.of(format, stretches)
-    return found
+                sound = found[format] = StreamSound.of(format, read_fragments(path).sounds)
+                if follow or sound.encoding is not None:
+                    return sound
+    return ENCODED_SOUND if len(found) > 1 else next(iter(found.values()), None)

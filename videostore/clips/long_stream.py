@@ -34,7 +34,7 @@ _LOOK_S = 0.2
 that the frames before are whole, one to know how long the last of them lasts."""
 _FIRST_FRAME_US = 20 * US_PER_SECOND
 """So long a stream that is followed waits for its first frame."""
-_REENCODED_US = (US_PER_SECOND // 2, 2 * US_PER_SECOND, 8 * US_PER_SECOND)
+_REENCODED_US = (US_PER_SECOND // 8, US_PER_SECOND // 2, 2 * US_PER_SECOND, 8 * US_PER_SECOND)
 """So much is re-encoded at a time, where the format changes: little at first, so that the stream begins soon."""
 _LOOKED_AT = 5
 """Segments that overlap the end of a window, of which all but one are behind it."""

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from videostore.base.errors import FFmpegError
+from videostore.clips.mixed_sound import MixedSound, mixed_sound
 from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, first_picture_bytes
 from videostore.clips.stream_sound import SoundSoFar, StreamSound, cut_window
 from videostore.media.look import Look
@@ -66,9 +67,17 @@ class Place:
     _so_far: SoundSoFar = field(default_factory=SoundSoFar)
     _after: SoundSoFar = field(default_factory=SoundSoFar)
 
-    def cut_sound(self, plan: Plan, work: Path, sounds: bool) -> Path | None:
+    def mixed_sound(self, plan: Plan, work: Path) -> MixedSound | None:
+        """What is to be encoded before the sound of a plan that lies here is cut; None if nothing is. Blocking.
+
+        Raises:
+            OSError: a file cannot be read or written.
+        """
+        return mixed_sound(self.sound, self._so_far, plan, work, self.position_us) if self.sound is not None else None
+
+    def cut_sound(self, plan: Plan, work: Path, sounds: bool, mixed: MixedSound | None = None) -> Path | None:
         """Write the sound of a plan that lies here, which has its place in the stream. None if the stream has none.
-        Blocking.
+        What is `mixed` was encoded. Blocking.
 
         Raises:
             FFmpegError: the recording `sounds` and the stream cannot, or it has another format of sound.
@@ -78,7 +87,9 @@ class Place:
             if sounds:
                 raise FFmpegError("stream-format-changed", at_us=plan.parts[0].first_us)
             return None
-        made = cut_window(self.sound, self._so_far, plan, work / "sound.mp4", self.position_us, more=self.more)
+        encoded = mixed.encoded() if mixed is not None else None
+        place = plan, work / "sound.mp4", self.position_us
+        made = cut_window(self.sound, self._so_far, *place, more=self.more, encoded=encoded)
         self._after, self.sound_begin_us = made.after, made.begin_us
         return made.path
 

@@ -11,12 +11,15 @@ from videostore.media.sound_file import whole_file
 
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _AAC_SAMPLES = 1024
+_AAC_LOW_COMPLEXITY = 2
 _AAC_LENGTHS = (_AAC_SAMPLES, 2 * _AAC_SAMPLES)
 """A packet has as many samples, or twice as many with spectral band replication."""
 _AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1"}
 _OPUS_UNIT = 120
 """2.5 ms, the shortest frame of Opus."""
 _OPUS_FRAME = 960
+_OPUS_RATE = 48000
+_OPUS_LENGTHS = (120, 240, 480, 960, 1920, 2880)
 _OPUS_SHORT, _OPUS_LONG = 30 << 3, 31 << 3
 """The first byte of a packet (RFC 6716, 3.1) with frames of 10 and of 20 ms."""
 _OPUS_STEREO = 4
@@ -35,14 +38,42 @@ def nominal_length(codec: str, measured: float) -> int:
 def silence(entry: bytes, rate: int, length: int) -> bytes | None:
     """A silent packet of `length` samples for sound with this sample entry; None if none can be made."""
     try:
-        with av.open(io.BytesIO(whole_file(entry, rate, length, [b"\0"])), format="mp4") as container:
-            context = container.streams.audio[0].codec_context
-            codec, channels, config = context.name, context.channels, bytes(context.extradata or b"")
+        codec, channels, config = _decoder_of(entry, rate, length)
         if codec == "opus":
             return _opus(length, channels)
         return _aac(config, channels) if codec == "aac" else None
     except (av.error.FFmpegError, ValueError, IndexError, TypeError):
         return None
+
+
+@functools.lru_cache(maxsize=16)
+def encoding_of(entry: bytes, rate: int, length: int) -> dict[str, str | int] | None:
+    """ffmpeg's options that encode other sound to packets of `length` samples which this sample entry describes; None
+    if that needs what no encoder here writes, such as spectral band replication.
+    """
+    try:
+        codec, channels, config = _decoder_of(entry, rate, length)
+    except (av.error.FFmpegError, ValueError, IndexError, TypeError):
+        return None
+    if channels not in (1, 2):
+        return None
+    if codec == "aac" and length == _AAC_SAMPLES and rate in _AAC_RATES:
+        plain = _AAC_LOW_COMPLEXITY << 11 | _AAC_RATES.index(rate) << 7 | channels << 3
+        return {"c:a": "aac", "ar": rate, "ac": channels} if config[:2] == plain.to_bytes(2, "big") else None
+    if codec == "opus" and length in _OPUS_LENGTHS:
+        return {"c:a": "libopus", "ar": rate, "ac": channels, "frame_duration": f"{length / (_OPUS_RATE // 1000):g}"}
+    return None
+
+
+def packets_before(codec: str) -> int:
+    """How many packets an encoder writes before the one that begins with the first sample."""
+    return 1 if codec == "aac" else 0
+
+
+def _decoder_of(entry: bytes, rate: int, length: int) -> tuple[str, int, bytes]:
+    with av.open(io.BytesIO(whole_file(entry, rate, length, [b"\0"])), format="mp4") as container:
+        context = container.streams.audio[0].codec_context
+        return context.name, context.channels, bytes(context.extradata or b"")
 
 
 def codec_of(entry: bytes) -> str:
