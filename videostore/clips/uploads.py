@@ -15,13 +15,13 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from videostore.base.errors import RequestError, VideoStoreError, reason_of
 from videostore.base.files import mount_point, rename_to_free, sync_directory, sync_file, why_not_created
+from videostore.base.idle_threads import IdleThreads
 from videostore.clips import left_behind, reservations
 from videostore.clips.clip_names import NAME_BYTES, PROGRESS_SUFFIX, TOKEN_BYTES, clip_stem
 from videostore.clips.progress import OnProgress
@@ -55,7 +55,7 @@ class Uploads:
         self._stall = StallLimit()
         self._reserved: Counter[str] = Counter()
         # Separate threads: the upload path may be on a disk that hangs, which must not block the recording's threads.
-        self._threads = ThreadPoolExecutor(_THREADS, "videostore-upload")
+        self._threads = IdleThreads(_THREADS, "videostore upload")
 
     @functools.cached_property
     def _owner(self) -> str:
