@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from scripts.bench.processes import cpu_s, memory_mb
 from scripts.bench.table import Row
 from scripts.fakes.viam_server import Parent
 
@@ -31,6 +32,7 @@ WARM_UP_S = 8.0
 SEGMENT_S = 10
 TIMEOUT_S = 60.0
 _SERVER = Path(__file__).with_name("rtsp_server.py")
+NEEDS_GSTREAMER = "needs GStreamer's RTSP server: on Debian gir1.2-gst-rtsp-server-1.0 and python3-gi"
 _CHECK = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 
 
@@ -52,17 +54,16 @@ class Side:
 
 async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callable[[str], None]) -> list[Row]:
     """Measure these rows of `ROWS`."""
-    python = await asyncio.to_thread(_system_python)
+    python = await asyncio.to_thread(system_python)
     if python is None:
-        reason = "needs GStreamer's RTSP server: on Debian gir1.2-gst-rtsp-server-1.0 and python3-gi"
-        return [Row(row, reason, "", None, None) for row in rows]
+        return [Row(row, NEEDS_GSTREAMER, "", None, None) for row in rows]
     seconds, rounds = (QUICK_SECONDS, QUICK_ROUNDS) if quick else (SECONDS, ROUNDS)
     found = []
     with tempfile.TemporaryDirectory(prefix="videostore-bench-") as directory:
         video = Path(directory, "video.h264")
         say(f"streams: coding {LENGTH_S} s of {WIDTH}x{HEIGHT}")
-        await asyncio.to_thread(_code, binary, video)
-        async with _cameras(python, video, max(_STREAMS[row] for row in rows)) as port:
+        await asyncio.to_thread(code, binary, video, (WIDTH, HEIGHT), BITRATE)
+        async with cameras(python, video, max(_STREAMS[row] for row in rows)) as port:
             for row in rows:
                 urls = [f"rtsp://127.0.0.1:{port}/{number}" for number in range(_STREAMS[row])]
                 ours, bare = [], []
@@ -83,7 +84,7 @@ async def _record(urls: Sequence[str], seconds: float) -> Side:
                 places = {"storage_path": f"{directory}/{name}", "upload_path": f"{directory}/upload-{name}"}
                 storage = {"size_gb": 1, "segment_seconds": SEGMENT_S, **places}
                 await parent.add(name, {"source": url, "sync": "data-manager", "storage": storage})
-            await asyncio.wait_for(asyncio.gather(*(_recording(parent, name) for name in names)), TIMEOUT_S)
+            await asyncio.wait_for(asyncio.gather(*(recording(parent, name) for name in names)), TIMEOUT_S)
             await asyncio.sleep(WARM_UP_S)
             module, children = psutil.Process(parent.process.pid), parent.children()
             reading = [one for one in children if "segment" not in one.cmdline()]
@@ -97,12 +98,12 @@ async def _record(urls: Sequence[str], seconds: float) -> Side:
                 rate, dropped = status["frames_per_second"], status["dropped_frames"]
                 if not isinstance(rate, float) or abs(rate - FRAMES_PER_SECOND) > 2 or dropped:
                     raise RuntimeError(f"{name} records {rate} frames per second, and has dropped {dropped}")
-            side = Side(in_module, in_reading, in_writing, _memory_mb([module]), _memory_mb(children))
+            side = Side(in_module, in_reading, in_writing, memory_mb([module]), memory_mb(children))
             await parent.terminate()
     return side
 
 
-async def _recording(parent: Parent, name: str) -> None:
+async def recording(parent: Parent, name: str) -> None:
     """Wait until a component records: at first it reads each frame when it arrives, which lasts some seconds."""
     while not (await parent.camera(name).get_status(timeout=TIMEOUT_S))["recording"]:  # noqa: ASYNC110
         await asyncio.sleep(0.5)
@@ -119,7 +120,7 @@ async def _record_bare(urls: Sequence[str], seconds: float, binary: str) -> Side
             await asyncio.sleep(WARM_UP_S)
             measured = [psutil.Process(one.pid) for one in processes]
             (cpu,) = await _shares([measured], seconds)
-            return Side(0, 0, cpu, 0, _memory_mb(measured))
+            return Side(0, 0, cpu, 0, memory_mb(measured))
         finally:
             for process in processes:
                 process.kill()
@@ -128,25 +129,14 @@ async def _record_bare(urls: Sequence[str], seconds: float, binary: str) -> Side
 
 async def _shares(groups: Sequence[Sequence[psutil.Process]], seconds: float) -> list[float]:
     """CPU time of each group of processes, in seconds per second."""
-    before, began = [sum(map(_cpu_s, group)) for group in groups], time.monotonic()
+    before, began = [sum(map(cpu_s, group)) for group in groups], time.monotonic()
     await asyncio.sleep(seconds)
     took = time.monotonic() - began
-    return [(sum(map(_cpu_s, group)) - first) / took for group, first in zip(groups, before, strict=True)]
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    """User and system time so far, exactly where the system tells it of each thread."""
-    threads = Path(f"/proc/{process.pid}/task").glob("*/schedstat")
-    times_ns = [int(path.read_text(encoding="ascii").split()[0]) for path in threads]
-    return sum(times_ns) / 1e9 if any(times_ns) else float(sum(process.cpu_times()[:2]))
-
-
-def _memory_mb(processes: Iterable[psutil.Process]) -> float:
-    return float(sum(one.memory_full_info().pss for one in processes) / 1e6)
+    return [(sum(map(cpu_s, group)) - first) / took for group, first in zip(groups, before, strict=True)]
 
 
 @contextlib.asynccontextmanager
-async def _cameras(python: str, video: Path, count: int) -> AsyncIterator[int]:
+async def cameras(python: str, video: Path, count: int) -> AsyncIterator[int]:
     """The process that is all cameras; its port."""
     arguments = (str(_SERVER), str(video), str(FRAMES_PER_SECOND), str(count))
     process = await asyncio.create_subprocess_exec(python, *arguments, stdout=asyncio.subprocess.PIPE)
@@ -158,20 +148,21 @@ async def _cameras(python: str, video: Path, count: int) -> AsyncIterator[int]:
         await process.wait()
 
 
-def _code(binary: str, path: Path) -> None:
-    """A picture that moves, with noise, at the bit rate of a usual camera. Blocking."""
-    picture = f"testsrc2=s={WIDTH}x{HEIGHT}:r={FRAMES_PER_SECOND}:d={LENGTH_S},noise=alls=12:allf=t,format=yuv420p"
+def code(binary: str, path: Path, size: tuple[int, int], bitrate: int) -> None:
+    """A picture that moves, with noise, at this bit rate. Blocking."""
+    picture = f"testsrc2=s={size[0]}x{size[1]}:r={FRAMES_PER_SECOND}:d={LENGTH_S},noise=alls=12:allf=t,format=yuv420p"
     order = f"aud=1:bframes=0:keyint={GOP_S * FRAMES_PER_SECOND}:scenecut=0"
-    rate = ("-b:v", str(BITRATE), "-maxrate", str(BITRATE), "-bufsize", str(BITRATE))
+    rate = ("-b:v", str(bitrate), "-maxrate", str(bitrate), "-bufsize", str(bitrate))
     coding = ("-c:v", "libx264", "-preset", "superfast", *rate, "-x264-params", order, "-f", "h264", str(path))
     command = [binary, "-hide_banner", "-loglevel", "error", "-nostdin", "-f", "lavfi", "-i", picture, *coding]
     subprocess.run(command, check=True, timeout=300)
     rate_of_file = path.stat().st_size * 8 / LENGTH_S
-    if abs(rate_of_file / BITRATE - 1) > 0.15:
+    if abs(rate_of_file / bitrate - 1) > 0.15:
         raise RuntimeError(f"the stream has {rate_of_file:.0f} bit/s")
 
 
-def _system_python() -> str | None:
+def system_python() -> str | None:
+    """The Python that has GStreamer's bindings; None if there is none. Blocking."""
     for python in ("/usr/bin/python3", shutil.which("python3")):
         if python and not subprocess.run([python, "-c", _CHECK], capture_output=True, check=False).returncode:
             return python
