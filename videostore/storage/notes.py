@@ -207,15 +207,15 @@ class Notes:
             latest = self._gaps, self._events, self._next_id
             if latest == self._written or self._read_only:
                 return
-            await off_loop(self._replace, _as_text(*latest).encode())
+            await off_loop(self._replace, latest)
             self._written = latest
 
-    def _replace(self, content: bytes) -> None:
-        """Blocking."""
+    def _replace(self, content: _Content) -> None:
+        """Blocking: the text of thousands takes some 50 ms."""
         status = self._path.parent.stat()
         if self._place not in (None, (status.st_dev, status.st_ino)):
             raise OSError(errno.ESTALE, "the storage directory was removed or replaced")  # it has its own notes
-        _replace(self._path, content)
+        _replace(self._path, _as_text(*content).encode())
 
     def _take(self, place: tuple[int, int] | None, found: _Content | None) -> None:
         self._place = place
