@@ -25,7 +25,7 @@ def frame_times(*, fresh: bool = True, leading: Leading | None = None) -> FrameT
 
 def ranged(first: int, last: int, times: FrameTimes) -> CopyRange:
     first_us, last_us = START_US + first * 100, START_US + last * 100
-    return copy_range(times, START_US, first_us, last_us, last_us + 1)
+    return copy_range(times, first_us, last_us, last_us + 1)
 
 
 def test_a_copy_can_begin_with_an_open_gop_without_the_frames_that_need_the_one_before() -> None:

@@ -49,6 +49,7 @@ from videostore.store.store import VideoStore
 TIMES = capture_times(8)
 FROM_US, TO_US = TIMES[0], TIMES[-1] + 1000
 KINDS = ["h264", "h265", "copied h264", "copied h265"]
+REORDERED = ["copied h264 with B frames", "copied h265 with B frames"]
 Ranges = Sequence[Range] | None
 
 
@@ -56,7 +57,7 @@ Ranges = Sequence[Range] | None
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Where each kind is recorded when it is needed."""
     directory = tmp_path_factory.mktemp("recordings")
-    return {kind: directory / kind.replace(" ", "-") for kind in KINDS}
+    return {kind: directory / kind.replace(" ", "-") for kind in (*KINDS, *REORDERED)}
 
 
 @pytest.fixture
@@ -66,7 +67,8 @@ async def segment(recordings: dict[str, Path], kind: str, stores: Stores) -> Pat
     if not recorded.exists():
         codec = "hevc" if "h265" in kind else "h264"
         if kind.startswith("copied"):
-            await record_coded(recorded, coded_packets(TIMES, codec, gop=20), segment_seconds=30)
+            packets = coded_packets(TIMES, codec, gop=20, b_frames=2 if kind in REORDERED else 0)
+            await record_coded(recorded, packets, segment_seconds=30)
         else:
             await record(recorded, TIMES, encoder=H265 if codec == "hevc" else H264, segment_seconds=30)
         await take_over(recorded)
@@ -157,6 +159,18 @@ async def test_damage_at_the_start_and_at_the_end_of_a_segment_leaves_the_rest(
     store = await stores.open()
     clip = tmp_path / "clip.mp4"
     check(clip, await fetch(store, clip, FROM_US, TO_US), lost)
+
+
+@pytest.mark.parametrize("kind", REORDERED)
+async def test_damage_at_the_start_of_a_segment_with_b_frames_leaves_the_rest(
+    segment: Path, stores: Stores, tmp_path: Path
+) -> None:
+    lost = lost_with(segment, 0)
+    damage_frame(segment, 0, 0, LENGTH)
+    store = await stores.open()
+    for way in WAYS:
+        clip = tmp_path / f"{way.__name__}.mp4"
+        check(clip, await way(store, clip, FROM_US, TO_US), lost)
 
 
 @pytest.mark.parametrize("kind", ["h264", "h265"])

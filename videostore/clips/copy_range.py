@@ -47,10 +47,11 @@ class CopyRange:
 NOT_READ = CopyRange()
 
 
-def copy_range(times: FrameTimes, start_us: int, first_us: int, last_us: int, to_us: int) -> CopyRange:
-    """What can be copied of a segment that starts at `start_us`, of its frames from `first_us` to `last_us`, where a
-    clip that ends at `to_us` shows them; the last ones may be in the next file.
+def copy_range(times: FrameTimes, first_us: int, last_us: int, to_us: int) -> CopyRange:
+    """What can be copied of a segment, of its frames from `first_us` to `last_us`, where a clip that ends at `to_us`
+    shows them; the last ones may be in the next file.
     """
+    start_us = times.all_us[0]  # later than that of the segment if its first frames are damaged
     entry = bisect.bisect_left(times.entries_us, first_us)
     keyframe_us = times.entries_us[entry] if entry < len(times.entries_us) else None
     if keyframe_us is not None and keyframe_us > last_us:

@@ -242,7 +242,7 @@ def make_plan(
                 stop_us=(last_us + next_us) // 2 if next_us is not None else None,
                 last_length_us=max(lasts_until_us - last_us, 1),
                 origin_us=times.origin_us,
-                copy=copy_range(times, segment.start_us, all_us[first], copied_us, whole_us),
+                copy=copy_range(times, all_us[first], copied_us, whole_us),
                 leads=times.leading is not None,
                 borrowed=borrowed.file if borrowed is not None and last_us > times.all_us[-1] else None,
             )
