@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
-
 from videostore.base.constants import US_PER_SECOND
 from videostore.clips.clip_sound import SoundFormat, SoundWriter, samples_of, sounding
 from videostore.clips.plan import Plan
 from videostore.clips.stream_sound import EncodedSound, KeptPacket, SoundSoFar, StreamSound, add_kept, stretches_of
 from videostore.media.clip_times import ClipStretch
+from videostore.media.libav import av
 from videostore.media.silence import codec_of, packets_before
 from videostore.media.sound_track import SoundStretch
 
