@@ -74,3 +74,19 @@ def test_at_the_end_what_waits_is_cancelled_and_what_hangs_is_not_waited_for() -
     for one in named("end"):
         one.join(_PATIENCE_S)
     assert not named("end")
+
+
+def test_a_thread_that_cannot_start_is_no_thread_fewer_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = IdleThreads(1, "refused")
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_more_threads)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="can't start"):
+                threads.submit(divmod, 7, 2)
+    assert threads.submit(divmod, 7, 2).result(_PATIENCE_S) == (3, 1)
+    threads.shutdown()
+
+
+def no_more_threads(self: threading.Thread) -> None:
+    """As under a limit of processes, which no test can set for root."""
+    raise RuntimeError("can't start new thread")

@@ -130,3 +130,18 @@ async def test_a_recorder_that_starts_while_the_only_other_one_hangs_is_synced()
     finally:
         hanging.released.set()
     await until(lambda: not threads())
+
+
+async def test_a_thread_that_cannot_start_is_started_for_the_next_recorder(monkeypatch: pytest.MonkeyPatch) -> None:
+    await until(lambda: not any(one.name == "videostore sync" for one in threading.enumerate()))
+
+    def no_more_threads(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_more_threads)
+        with pytest.raises(RuntimeError, match="can't start"):
+            Syncer(lambda: None, LOGGER)
+    run = Synced()
+    with synced(run):
+        await until(lambda: run.synced >= 2)

@@ -30,7 +30,7 @@ class IdleThreads(Executor):
         """Run a function in a thread.
 
         Raises:
-            RuntimeError: it was shut down.
+            RuntimeError: it was shut down, or the system allows no more threads at the moment.
         """
         future: Future[_T] = Future()
         with self._changed:
@@ -40,8 +40,14 @@ class IdleThreads(Executor):
             if self._idle >= len(self._waiting):
                 self._changed.notify()
             elif self._threads < self._most:
-                self._threads += 1
-                threading.Thread(target=self._run, name=self._name, daemon=True).start()
+                try:
+                    threading.Thread(target=self._run, name=self._name, daemon=True).start()
+                except RuntimeError:
+                    if not self._threads:
+                        self._waiting.pop()
+                        raise
+                else:
+                    self._threads += 1
         return future
 
     def _run(self) -> None:

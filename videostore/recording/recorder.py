@@ -110,8 +110,8 @@ class Recorder:
     async def record(self) -> None:
         """Record until cancelled; then finish the open segment. A fault ends a run, but never the recording."""
         intake = Intake(self._source, self._backlog, self._steady, self._logger, live=self._live)
-        self._pulling = asyncio.create_task(intake.run())
         syncing = Syncer(lambda: self._run, self._logger)
+        self._pulling = asyncio.create_task(intake.run())
         try:
             while True:
                 await self._handle_safely(await self._backlog.get())

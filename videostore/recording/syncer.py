@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -72,12 +73,16 @@ class _Threads:
         """Whether one of the idle threads waits for the next beat, and the others for a call."""
 
     def add(self, syncer: Syncer) -> None:
-        """Sync a recorder from the next beat on."""
+        """Sync a recorder from the next beat on.
+
+        Raises:
+            RuntimeError: the system allows no more threads at the moment.
+        """
         with self._changed:
-            self._syncers.add(syncer)
             if not self._idle:
                 self._beat_s = self._beat_s if self._busy else _next_beat_s()
                 self._start()
+            self._syncers.add(syncer)
 
     def remove(self, syncer: Syncer) -> None:
         """Sync a recorder no longer. The last one ends the threads."""
@@ -88,8 +93,8 @@ class _Threads:
                 self._changed.notify_all()
 
     def _start(self) -> None:
-        self._idle += 1
         threading.Thread(target=self._run, name="videostore sync", daemon=True).start()
+        self._idle += 1  # it waits for the lock
 
     def _run(self) -> None:
         while (syncer := self._wait()) is not None:
@@ -139,7 +144,8 @@ class _Threads:
                 if self._idle and not self._led:
                     self._changed.notify()
                 elif not self._idle and len(self._syncers) > 1:
-                    self._start()
+                    with contextlib.suppress(RuntimeError):  # no more threads: this one goes on alone
+                        self._start()
                 return syncer
         return None
 
