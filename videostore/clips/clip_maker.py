@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import FFmpegError
+from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
 from videostore.clips.clip_sound import cut_sound, video_starts
-from videostore.clips.cut_commands import CutCommand, VideoStarts, group_commands, join_command
+from videostore.clips.cut_commands import TAGS, CutCommand, VideoStarts, group_commands, join_command
+from videostore.clips.early_join import EarlyJoin
 from videostore.clips.edge_encoder import EdgeEncoder, Joinable, OnTag, fitted_into
 from videostore.clips.pieces import Pieces, pieces_of
 from videostore.clips.place import Place
@@ -25,6 +28,14 @@ from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.late_input import LateInput
 from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.ffmpeg.process import ffmpeg_output, loglevel
+from videostore.media.segment import Segment
+
+_SAMPLE = Plan(
+    Range(0, 1), (), (ClipPart(Segment("0.mp4", 0, 1, 1, 2, 2, "h264"), Path("0.mp4"), 1, 0),), (Range(0, 1),), 1
+)
+"""A plan of nothing, for arguments that do not depend on it."""
+_OUTPUT, _WORK = "/output.mp4", Path("/work")
+"""Its output and workspace."""
 
 _REPORTING = ("-progress", "pipe:1")
 
@@ -40,10 +51,6 @@ class ClipOrder:
     place: Place | None = None
 
 
-class _GivenUpError(Exception):
-    """An ffmpeg was started early for nothing."""
-
-
 class ClipMaker:
     """Runs the ffmpegs of clips."""
 
@@ -54,27 +61,68 @@ class ClipMaker:
         self._logger = logger
         self._message_limit = MessageLimit()
         self._recorder = recorder
+        self._usual = True
+        """Whether the last clip had the usual arguments, so that those of the next one can be expected."""
+        self._template: CutCommand | None = None
 
     def forget_failures(self) -> None:
         """Try all ways to encode edges again: damage was the reason."""
         self._edges.forget_failures()
 
-    async def make(self, plan: Plan, progress: CutProgress, order: ClipOrder) -> None:
-        """Make the clip of a plan. While its edges are encoded, the ffmpeg that joins them loads.
+    def early(self) -> EarlyJoin:
+        """What joins a clip that is about to be planned."""
+        return EarlyJoin(self._late_output)
+
+    async def expected(self, order: ClipOrder) -> CutCommand | None:
+        """The command that joins a clip, its list aside, if the clip is like the last one; None if none is expected.
+
+        Most clips end between two frames of one segment and are copied as they are: their arguments are the same.
+        """
+        if not self._usual or order.container != "mp4":
+            return None
+        if self._template is None:
+            sample = ClipOrder(_OUTPUT, "mp4", "", _WORK)
+            self._template = await off_loop(
+                functools.partial(self._join(_SAMPLE, sample), (), one_more=True, late=True)
+            )
+        places = {_OUTPUT: order.output, str(_WORK / TAGS): str(order.work.absolute() / TAGS)}
+        return replace(self._template, arguments=tuple(places.get(one, one) for one in self._template.arguments))
+
+    def _join(self, plan: Plan, order: ClipOrder) -> Callable[..., CutCommand]:
+        return functools.partial(
+            join_command,
+            plan,
+            output=order.output,
+            container=order.container,
+            comment=order.comment,
+            recorder=self._recorder,
+            work=order.work,
+            place=order.place,
+        )
+
+    async def make(self, plan: Plan, progress: CutProgress, order: ClipOrder, early: EarlyJoin | None = None) -> None:
+        """Make the clip of a plan. The ffmpeg that joins it was started `early`, or loads while its edges are encoded.
 
         Raises:
             FFmpegError: ffmpeg failed.
         """
+        early = early or self.early()
+        await early.loaded()
         async with contextlib.AsyncExitStack() as joining:
-            early = _EarlyJoin(self, progress, joining)
+            await joining.enter_async_context(early)
             command = await self.prepare(plan, progress, order, early)
+            self._usual = command.usual
             output = await early.output(command)
-            if output is None:
+            if output is not None:
+                early.complaints[:0] = progress.complaints
+                progress.complaints = early.complaints
+                progress.begun.set()
+            else:
                 output = await joining.enter_async_context(self.output(command, progress, *_REPORTING))
             await progress.follow(output)
 
     async def prepare(
-        self, plan: Plan, progress: CutProgress, order: ClipOrder, early: _EarlyJoin | None = None
+        self, plan: Plan, progress: CutProgress, order: ClipOrder, early: EarlyJoin | None = None
     ) -> CutCommand:
         """Encode what has to be encoded. Returns the command that joins the pieces of the clip, whose files are there.
 
@@ -82,17 +130,10 @@ class ClipMaker:
             FFmpegError: ffmpeg failed.
         """
         work, place = order.work, order.place
-        join = functools.partial(
-            join_command,
-            plan,
-            output=order.output,
-            container=order.container,
-            comment=order.comment,
-            recorder=self._recorder,
-            work=work,
-            place=place,
-        )
-        starts, groups, pieces, command = await off_loop(_divide, plan, join if place is None else None)
+        join = self._join(plan, order)
+        one_more = order.container == "mp4" and place is None
+        ready = functools.partial(join, late=early is not None and early.started) if place is None else None
+        starts, groups, pieces, command = await off_loop(_divide, plan, ready, one_more)
         if command is not None:
             return command
         fit = place.fit if place is not None else None
@@ -110,10 +151,10 @@ class ClipMaker:
         if pieces is not None:
             progress.add(sum(edge.length_us for edge in pieces.edges))
             progress.decoded += [edge.parts for edge in pieces.edges]
-            join = functools.partial(join, stop_us=pieces.stop_us, opens_us=pieces.opens_us)
+            join = functools.partial(join, **_ending(pieces))
             on_tag: OnTag | None = None
             if early is not None and place is None:
-                on_tag = functools.partial(early.start, functools.partial(join, (), late=True))
+                on_tag = functools.partial(_start, early, functools.partial(join, (), late=True))
             run = functools.partial(self._run_edge, progress=progress)
             joinable = await self._edges.encode(pieces, work, run, starts, on_tag)
         if place is not None and fit is None:
@@ -121,7 +162,7 @@ class ClipMaker:
         if joinable is None:
             progress.decoded = [plan.parts]
             commands, listed = await off_loop(group_commands, groups, work, starts, fit)
-            joinable, join = Joinable(listed), functools.partial(join, stop_us=None, opens_us=None)
+            joinable, join = Joinable(listed), functools.partial(join, stop_us=None, opens_us=None, one_more=False)
             for command in commands:
                 await off_loop(command.write_files)
                 async with self.output(command, progress, *_REPORTING) as output:
@@ -150,18 +191,30 @@ class ClipMaker:
 
     @contextlib.asynccontextmanager
     async def output(
-        self, command: CutCommand, progress: CutProgress, *options: str, late: LateInput | None = None
+        self, command: CutCommand, progress: CutProgress, *options: str
     ) -> AsyncIterator[asyncio.StreamReader]:
         """Run a command, whose files are there, and read its output.
 
         Raises:
             FFmpegError: it failed; the log has the reason.
         """
-        try:
-            async with self._ffmpeg(command, progress.complaints, *options, late=late) as output:
-                if late is None:
-                    progress.begun.set()
+        with self._telling():
+            async with self._ffmpeg(command, progress.complaints, *options) as output:
+                progress.begun.set()
                 yield output
+
+    @contextlib.asynccontextmanager
+    async def _late_output(
+        self, command: CutCommand, complaints: list[str], late: LateInput
+    ) -> AsyncIterator[asyncio.StreamReader]:
+        with self._telling():
+            async with self._ffmpeg(command, complaints, *_REPORTING, late=late) as output:
+                yield output
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
         except FFmpegError as error:
             self._logger.error("A clip could not be made: %s", error)
             raise FFmpegError("clip-failed") from error
@@ -183,55 +236,27 @@ class ClipMaker:
             yield output
 
 
-class _EarlyJoin:
-    """The ffmpeg that joins a clip, started before the pieces are there, which it gets at its standard input."""
-
-    def __init__(self, maker: ClipMaker, progress: CutProgress, joining: contextlib.AsyncExitStack) -> None:
-        """It is ended with `joining`."""
-        self._maker = maker
-        self._progress = progress
-        self._outer = joining
-        self._running = contextlib.AsyncExitStack()
-        self._list = LateInput()
-        self._arguments: tuple[str, ...] = ()
-        self._output: asyncio.StreamReader | None = None
-
-    @property
-    def started(self) -> bool:
-        """Whether it waits for the list."""
-        return self._output is not None
-
-    async def start(self, join: Callable[..., CutCommand], tag: str | None) -> None:
-        """Start what joins the pieces if they are tagged so."""
-        command = await off_loop(functools.partial(join, tag=tag))
-        self._arguments = command.arguments
-        self._outer.push_async_exit(self._running)
-        running = self._maker.output(command, self._progress, *_REPORTING, late=self._list)
-        self._output = await self._running.enter_async_context(running)
-
-    async def output(self, command: CutCommand) -> asyncio.StreamReader | None:
-        """Let it carry out a command; None if it was started for another one, which is ended then."""
-        if self._output is not None and command.late is not None and command.arguments == self._arguments:
-            self._list.give(command.late.encode())
-            return self._output
-        error = _GivenUpError()
-        await self._running.__aexit__(_GivenUpError, error, None)
-        return None
+async def _start(early: EarlyJoin, join: Callable[..., CutCommand], tag: str | None) -> None:
+    await early.start(await off_loop(functools.partial(join, tag=tag)))
 
 
 def _divide(
-    plan: Plan, join: Callable[..., CutCommand] | None
+    plan: Plan, join: Callable[..., CutCommand] | None, one_more: bool
 ) -> tuple[VideoStarts, list[Sequence[ClipPart]], Pieces | None, CutCommand | None]:
     """Where its videos start, its groups, and its pieces if they can be joined; if nothing is to be made before, also
     the command that joins them, whose files are there. Blocking: for tens of thousands of segments it takes a while.
     """
     groups = groups_of(plan.parts)
     starts = video_starts(plan) if plan.sound_bytes else None
-    pieces = pieces_of(groups[0]) if len(groups) == 1 else None
+    one_more = one_more and starts is None
+    pieces = pieces_of(groups[0], one_more=one_more) if len(groups) == 1 else None
     if join is None or starts is not None or pieces is None or pieces.edges:
         return starts, groups, pieces, None
-    command = _written(functools.partial(join, pieces.body, stop_us=pieces.stop_us, opens_us=pieces.opens_us))
-    return starts, groups, pieces, command
+    return starts, groups, pieces, _written(functools.partial(join, pieces.body, **_ending(pieces)))
+
+
+def _ending(pieces: Pieces) -> dict[str, Any]:
+    return {"stop_us": pieces.stop_us, "opens_us": pieces.opens_us, "one_more": pieces.one_more}
 
 
 def _written(join: Callable[[], CutCommand]) -> CutCommand:

@@ -60,11 +60,15 @@ the other for the length. The edit list has the rest."""
 _OPENED = "st(0,max(ld(0),key*gte(pts,startpts+{0}/tb)))*lt(pts,startpts+{0}/tb)"
 """What to leave out where copying begins with the keyframe of an open GOP: the frames that are decoded behind it and
 shown before it."""
+_ONE_MORE = "setts=pts=PTS:dts=DTS:duration='if(eq(NEXT_PTS,NOPTS),0,max(1,NEXT_PTS-PTS))',noise=drop='not(d)'"
+"""Each frame lasts until the next; the last is left out. So the arguments do not depend on how long one is shown."""
 _OPENED_WITHIN_US = 50
 """No two frames are that near to each other, and no rounding moves one so far."""
 _LONGEST_LAST_S = 60
 """More than from the last frame that is decoded to the end; the muxer takes 31 bits."""
 
+TAGS = "tags.txt"
+"""The file with the tags of a clip."""
 VideoStarts = Mapping[Path, int] | None
 """Where in files with sound the video starts, in microseconds, if that is not at 0; None if no file has sound."""
 
@@ -82,6 +86,8 @@ class CutCommand:
     """Files to write before it runs, with their text: the lists and tags that it reads."""
     late: str | None = None
     """What it reads from its standard input."""
+    usual: bool = False
+    """Whether all clips that are like most have the same arguments, their files and the list aside."""
 
     def write_files(self) -> None:
         """Blocking."""
@@ -99,6 +105,7 @@ def join_command(
     recorder: str,
     work: Path,
     stop_us: int | None = None,
+    one_more: bool = False,
     opens_us: int | None = None,
     tag: str | None = None,
     sound: Path | None = None,
@@ -109,10 +116,10 @@ def join_command(
     """The command that writes a clip to a file or a pipe: its pieces, one after another, as they are.
 
     `container` is `mp4` or `fmp4`; `comment` goes into the clip's comment tag, and the recorder's name into its title.
-    It ends at `stop_us`, if that is given. `tag` is that of the video; `HEVC_IN_BAND` also repeats the parameter sets
-    before each keyframe. `sound` is a file with its sound, as long as the clip. With a `place`, it is a part of a
-    stream, whose times count from the stream's start. If it is `late`, ffmpeg gets the list of the pieces at its
-    standard input: the arguments do not depend on them.
+    It ends at `stop_us`, if given, and without the last frame of the pieces if that is `one_more`. `tag` is that of the
+    video; `HEVC_IN_BAND` also repeats the parameter sets before each keyframe. `sound` is a file with its sound, as
+    long as the clip. With a `place`, it is a part of a stream, whose times count from the stream's start. If it is
+    `late`, ffmpeg gets the list at its standard input: the arguments do not depend on it.
 
     Raises:
         RequestError: the path of a segment cannot be written in a list.
@@ -131,13 +138,15 @@ def join_command(
     if opens_us is not None and (place is None or place.first):
         filters.append(f"noise=drop='{_OPENED.format(format_seconds(opens_us - _OPENED_WITHIN_US))}'")
     last_length_us, copy_end = plan.parts[-1].last_length_us, plan.parts[-1].copy.end
-    if container == "fmp4":
+    if one_more:
+        filters.append(_ONE_MORE)
+    elif container == "fmp4":
         filters.append(f"setts=pts=PTS:dts='{_decoded(place)}'")
     elif copy_end is not None and copy_end.delay_us and not plan.reencoded:
         filters.append(f"setts=pts=PTS:dts='{_DECODED_EARLY.format(format_seconds(copy_end.delay_us))}'")
     elif last_length_us is not None:
         filters.append("setts=pts=PTS:dts=DTS")
-    if last_length_us is not None:
+    if last_length_us is not None and not one_more:
         # Up to ffmpeg 7.1 the demuxer reports no duration for the frames of fragments, later ones guess that of a
         # segment's last frame. The muxer uses only the last frame's duration: for the others it takes the distances.
         ends = container == "fmp4" or copy_end is not None
@@ -160,14 +169,15 @@ def join_command(
     times = plan_tags(plan, recorder, goes_on=place is not None and place.more)
     # The name may end in a backslash, as the comment may, and only one of them can be the last line of the file.
     options["metadata"] = f"{TITLE}={times.pop(TITLE)}"
-    tags = command.file("tags.txt", metadata_file({"creation_time": times[DATE], **times, "comment": comment}))
+    tags = command.file(TAGS, metadata_file({"creation_time": times[DATE], **times, "comment": comment}))
     # The tags have no video, but ffmpeg-python includes only inputs that are mapped.
     streams = [video, ffmpeg.input(str(tags), **_TAGS_INPUT)["v?"]]
     if sound is not None:
         if place is not None:
             reading = {"itsoffset": format_seconds(_STREAM_BEGIN_US + place.sound_begin_us)}
         streams.append(ffmpeg.input(str(sound.absolute()), **OWN_CLIP, **reading).audio)
-    return command.writing(ffmpeg.output(*streams, output, **options))
+    usual = one_more and tag is None and opens_us is None and "movflags" in options
+    return command.writing(ffmpeg.output(*streams, output, **options), usual=usual)
 
 
 def _decoded(place: Place | None) -> str:
@@ -292,9 +302,9 @@ class _Command:
             video = video.filter("setpts", "PTS-STARTPTS")
         return video
 
-    def writing(self, output: Any) -> CutCommand:
+    def writing(self, output: Any, *, usual: bool = False) -> CutCommand:
         """The command that writes an output of ffmpeg-python."""
-        return CutCommand(tuple(ffmpeg.get_args(output)), self._files, self._late)
+        return CutCommand(tuple(ffmpeg.get_args(output)), self._files, self._late, usual)
 
 
 def _whole(part: ClipPart) -> ListedFile:

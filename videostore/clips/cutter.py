@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -15,6 +17,7 @@ from videostore.base.ranges import Range
 from videostore.base.tasks import end_task, run_in_thread, wait_a_moment
 from videostore.clips.clip_maker import ClipMaker, ClipOrder
 from videostore.clips.cut_commands import CutCommand
+from videostore.clips.early_join import EarlyJoin
 from videostore.clips.output_path import remove_written, written_bytes
 from videostore.clips.place import Place
 from videostore.clips.plan import Plan
@@ -33,6 +36,7 @@ STREAMS_AT_ONCE = 4
 """Clips that are made at the same time; other requests wait their turn. Fetches wait neither for long
 saves nor for streams, which last as long as their reader takes."""
 
+_CLIP = "clip.mp4"
 _BLOCK_BYTES = 1 << 16
 _REASONS = 3
 _ATTEMPTS = 3
@@ -48,6 +52,16 @@ RunOnDisk = Callable[[Callable[[Path], int], Path], Awaitable[int]]
 
 async def _run_in_pool(work: Callable[[Path], int], path: Path) -> int:
     return await asyncio.get_running_loop().run_in_executor(None, work, path)
+
+
+@dataclass(frozen=True)
+class EarlyClip:
+    """A clip that is begun before it is planned."""
+
+    join: EarlyJoin
+    container: str
+    comment: str
+    output: Path | None
 
 
 class ClipCutter:
@@ -75,14 +89,24 @@ class ClipCutter:
         self.fetches = Turns(FETCHES_AT_ONCE)
         self.streams = Turns(STREAMS_AT_ONCE)
 
+    def early(self, container: str, comment: str = "", output: Path | None = None) -> EarlyClip:
+        """To be given to `plan` and to `cut`, which then begins before there is a plan. `output` is where the clip is
+        written; by default as `temporary` says."""
+        return EarlyClip(self._maker.early(), container, comment, output)
+
     @contextlib.asynccontextmanager
     async def plan(
-        self, from_us: int, to_us: int, check_size: CheckSize | None = None, turns: Turns | None = None
+        self,
+        from_us: int,
+        to_us: int,
+        check_size: CheckSize | None = None,
+        turns: Turns | None = None,
+        early: EarlyClip | None = None,
     ) -> AsyncIterator[Plan]:
         """Wait for a turn, then choose the segments of [from_us, to_us). They stay readable until the context ends.
 
         The turn is one of `turns`, by default of the fetches, and lasts as long. Until it comes the range is held, and
-        nothing is stored for it.
+        nothing is stored for it. What makes the clip is loaded meanwhile, if it may begin `early`.
 
         Raises:
             NothingStoredError: nothing is stored in the range; `nearest` is the nearest stored range.
@@ -90,6 +114,7 @@ class ClipCutter:
             RequestError: `check_size` refuses the clip; before any work where it is far too large.
             VideoStoreError: the storage cannot be read at the moment.
         """
+        total_bytes = 0
         if check_size is not None:
             total_bytes, largest_bytes, length_us = await self._archive.index.amount(from_us, to_us)
             # The clip may take almost nothing of the first and the last segment: refuse only what is far too large.
@@ -97,7 +122,12 @@ class ClipCutter:
                 asked_us = min(length_us, to_us - from_us)
                 await check_size(min(total_bytes - 2 * largest_bytes, total_bytes * asked_us // length_us), asked_us)
         with self.holds.hold(from_us, to_us):
-            async with (turns or self.fetches).turn(), self.workspaces.make() as work:
+            path = self.workspaces.new_path()
+            async with (
+                (turns or self.fetches).turn(),
+                self._loading(early if total_bytes else None, path),
+                self.workspaces.make(path=path) as work,
+            ):
                 links = SegmentLinks(self._archive.directory, work, read_only=self._archive.read_only)
                 try:
                     plan = await self.planner.plan(Range(from_us, to_us), links, check=False)
@@ -109,6 +139,13 @@ class ClipCutter:
                         await run_in_thread(links.close)
                     else:
                         links.close()
+
+    def _loading(self, early: EarlyClip | None, work: Path | None) -> contextlib.AbstractAsyncContextManager[None]:
+        if early is None or work is None:
+            return contextlib.nullcontext()
+        output = str(early.output or work / _CLIP)
+        order = ClipOrder(output, early.container, early.comment, work)
+        return early.join.loading(functools.partial(self._maker.expected, order))
 
     async def estimate(self, from_us: int, to_us: int) -> tuple[int, int]:
         """About how many bytes and microseconds a clip of the closed segments has; reads only the index."""
@@ -125,6 +162,7 @@ class ClipCutter:
         comment: str = "",
         on_progress: OnProgress | None = None,
         run_on_disk: RunOnDisk = _run_in_pool,
+        early: EarlyClip | None = None,
     ) -> Plan:
         """Write the clip of a plan to a file, which must not exist.
 
@@ -137,7 +175,8 @@ class ClipCutter:
         """
         async with self._workspace(plan) as work:
             try:
-                plan = await self._cut(plan, output, container, comment, work, on_progress)
+                order = ClipOrder(str(output), container, comment, work)
+                plan = await self._cut(plan, order, on_progress, early.join if early is not None else None)
                 if not await run_on_disk(written_bytes, output):
                     raise RequestError("clip-empty")
                 return plan
@@ -191,15 +230,13 @@ class ClipCutter:
         """A path for a temporary clip of about this size, in the workspace `work` if there is room. Otherwise it is
         removed when the context ends."""
         async with self.workspaces.make(size_bytes, work) as work:
-            yield work / "clip.mp4"
+            yield work / _CLIP
 
-    async def _cut(
-        self, plan: Plan, output: Path, container: str, comment: str, work: Path, on_progress: OnProgress | None
-    ) -> Plan:
+    async def _cut(self, plan: Plan, order: ClipOrder, on_progress: OnProgress | None, early: EarlyJoin | None) -> Plan:
         async def run(plan: Plan, progress: CutProgress) -> None:
-            await self._maker.make(plan, progress, ClipOrder(str(output), container, comment, work))
+            await self._maker.make(plan, progress, order, early)
 
-        plan, progress, _ = await self._attempt(plan, work, run, on_progress)
+        plan, progress, _ = await self._attempt(plan, order.work, run, on_progress)
         self._check_read_to_end(progress)
         return plan
 

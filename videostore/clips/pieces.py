@@ -42,6 +42,8 @@ class Pieces:
     """The whole length, up to the end of the last frame."""
     stop_us: int | None
     """Where to stop reading the pieces, from the start of the clip: between two frames. None for their end."""
+    one_more: bool = False
+    """Whether they have one frame more than the clip, which tells how long its last one is."""
     opens_us: int | None = None
     """Where in the clip a keyframe is with which copying begins, if the frames that are decoded behind it and shown
     before it are to be left out; None if there are none."""
@@ -52,14 +54,15 @@ class Pieces:
         return tuple(edge for edge in (self.head, self.tail) if edge is not None)
 
 
-def pieces_of(parts: Sequence[ClipPart]) -> Pieces:
-    """Divide parts that can be joined without re-encoding all of them."""
+def pieces_of(parts: Sequence[ClipPart], *, one_more: bool = False) -> Pieces:
+    """Divide parts that can be joined without re-encoding all of them; with `one_more` frame, if there is one."""
     last = parts[-1]
     number = next((n for n, part in enumerate(parts) if not part.was_read or part.copy.keyframe_us is not None), None)
     entry = parts[number] if number is not None else last
     entry_begins_us, last_begins_us, length_us = _places(parts, number)
     stop_us = None
-    if last.stop_us is not None and last.copy.end is None:
+    one_more = one_more and last.one_more_us is not None
+    if last.stop_us is not None and last.copy.end is None and not one_more:
         stop_us = last_begins_us + last.stop_us - last.segment.start_us
     end = last.copy.end
     tail_us = end.tail_us if end is not None else None
@@ -87,9 +90,10 @@ def pieces_of(parts: Sequence[ClipPart]) -> Pieces:
         tail = Edge("tail", (first,), tail_length_us, end.delay_us)
     body = CompactList[ListedFile]()
     for part in copied:
-        body.append(_listed(part, part.segment.start_us if body else entry_us))
+        more_us = part.one_more_us if one_more else None
+        body.append(_listed(part, part.segment.start_us if body else entry_us, more_us))
     opens_us = head_us if entry.copy.opens else None
-    return Pieces(head, body, tail, entry.path, length_us, stop_us, opens_us)
+    return Pieces(head, body, tail, entry.path, length_us, stop_us, one_more, opens_us)
 
 
 def _places(parts: Sequence[ClipPart], number: int | None) -> tuple[int, int, int]:
@@ -103,9 +107,9 @@ def _places(parts: Sequence[ClipPart], number: int | None) -> tuple[int, int, in
     return wanted_us, last_us, at_us
 
 
-def _listed(part: ClipPart, from_us: int) -> ListedFile:
+def _listed(part: ClipPart, from_us: int, one_more_us: int | None) -> ListedFile:
     start_us, end, to_us = part.segment.start_us, part.copy.end, part.segment.start_us + part.length_us
-    outpoint_us = None
+    outpoint_us = None if one_more_us is None else part.origin_us + one_more_us - start_us
     if end is not None and (end.tail_us is not None or part.stop_us is not None):
         outpoint_us = part.origin_us + end.decoded_us - start_us
         to_us = end.tail_us or to_us

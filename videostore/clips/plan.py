@@ -51,6 +51,9 @@ class ClipPart:
     """How long the last frame is shown; None if the file was not read."""
     copy: CopyRange = NOT_READ
     """Where the file can be copied."""
+    one_more_us: int | None = None
+    """Where to stop for one frame more than is shown, which tells how long the last one is; None if the file does not
+    have it, or if frames are decoded in another order than they are shown in."""
     origin_us: int = 0
     """The time in the file of its first frame."""
     look: Look | None = None
@@ -243,6 +246,7 @@ def make_plan(
                 last_length_us=max(lasts_until_us - last_us, 1),
                 origin_us=times.origin_us,
                 copy=copy_range(times, all_us[first], copied_us, whole_us),
+                one_more_us=_one_more_us(times, stop),
                 leads=times.leading is not None,
                 borrowed=borrowed.file if borrowed is not None and last_us > times.all_us[-1] else None,
             )
@@ -270,6 +274,14 @@ def make_plan(
         damaged=damaged.ranges,
         checked=not reader.left_unchecked,
     )
+
+
+def _one_more_us(times: FrameTimes, stop: int) -> int | None:
+    """Between the first frame that is not shown, which is in the file, and the one after it."""
+    if times.order or times.stretches or times.damaged or stop >= len(times.all_us):
+        return None
+    following = times.all_us[stop : stop + 2]
+    return (following[0] + following[1]) // 2 if len(following) > 1 else following[0] + US_PER_SECOND
 
 
 def _sure_until_us(segment: Segment, times: FrameTimes, end_us: int) -> int:

@@ -110,13 +110,14 @@ class Delivery:
 
         if room is not None:
             await room.take(limit_bytes)
+        early = self._clips.early(container)
         async with (
-            self._clips.plan(asked.from_us, asked.to_us, check) as plan,
+            self._clips.plan(asked.from_us, asked.to_us, check, early=early) as plan,
             self._clips.temporary(plan.output_bytes, plan.work) as path,
         ):
             if room is not None:
                 room.resize(min(limit_bytes, plan.output_bytes))
-            plan = await self._clips.cut(plan, path, container=container)
+            plan = await self._clips.cut(plan, path, container=container, early=early)
             content = plan.content
             limit_bytes -= _RANGE_BYTES * (len(content.ranges or ()) + len(content.damaged))
             size_bytes = (await off_loop(path.stat)).st_size
@@ -234,11 +235,13 @@ class Delivery:
         async def check(size_bytes: int, length_us: int) -> None:
             await uploads.run(check_clip_room, device, size_bytes, length_us)
 
-        async with self._clips.plan(asked.from_us, asked.to_us, check, self._clips.saves) as plan:
-            await check(plan.output_bytes, plan.length_us)
+        progress = await uploads.run(uploads.progress_path, path)
+        early = self._clips.early(container, metadata, progress)
+        async with self._clips.plan(asked.from_us, asked.to_us, check, self._clips.saves, early) as plan:
+            if plan.output_bytes > plan.estimated_bytes:
+                await check(plan.output_bytes, plan.length_us)
             if prepare is not None:
                 await uploads.run(prepare, path.parent)
-            progress = await uploads.run(uploads.progress_path, path)
             try:
                 plan = await self._clips.cut(
                     plan,
@@ -247,6 +250,7 @@ class Delivery:
                     comment=metadata,
                     on_progress=uploads.progress(on_progress),
                     run_on_disk=uploads.run,
+                    early=early,
                 )
             except FFmpegError:
                 with contextlib.suppress(VideoStoreError):
