@@ -1,4 +1,4 @@
-"""`make bench`: measures the module on this machine, and compares each row with bare ffmpeg or a target.
+"""`make bench`: measures the module on this machine, and compares each row with bare ffmpeg, and with what is wanted.
 
 Without names it measures what recording and asking for clips cost, which takes a quarter of an hour. `scale` is a
 separate table: how the costs of the store grow with the number of stored segments.
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from scripts.bench import answers as bench_answers
 from scripts.bench import archive as bench_archive
 from scripts.bench import footage as bench_footage
+from scripts.bench import go_module as bench_go_module
 from scripts.bench import pictures as bench_pictures
 from scripts.bench import recorders as bench_recorders
 from scripts.bench import recording as bench_recording
@@ -24,6 +25,7 @@ from scripts.bench import scale as bench_scale
 from scripts.bench import scale_table
 from scripts.bench import streams as bench_streams
 from scripts.bench import sync as bench_sync
+from scripts.bench import unindexed as bench_unindexed
 from scripts.bench import video as bench_video
 from scripts.bench import web as bench_web
 from scripts.bench.table import Row, describe_machine, format_table
@@ -36,14 +38,21 @@ PARTS = (
     bench_sync,
     bench_requests,
     bench_archive,
+    bench_unindexed,
+    bench_go_module,
     bench_answers,
     bench_video,
     bench_pictures,
     bench_footage,
     bench_web,
 )
-TABLE = ("record", "memory", "save-10s", "save-60s", "fetch-10s", "fetch-60s", "start", "state", "idle", "streams")
+TABLE = (
+    *("record", "memory", "save-10s", "save-60s", "fetch-10s", "fetch-60s"),
+    *("start", "state", "idle", "unindexed", "streams"),
+)
 """What is measured if no rows are named."""
+_ALONE = """Values are medians, with their quartiles in brackets; from fewer than 8, with the smallest and the largest.
+Measured alone, by the first word of a row: python -m scripts.bench ROW"""
 ROWS = tuple(dict.fromkeys((*(row for part in PARTS for row in part.ROWS), bench_scale.NAME)))
 
 
@@ -81,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         headings, lines = asyncio.run(bench_scale.measure(find_ffmpeg(), quick=options.quick, say=_say))
         tables.append(scale_table.format_lines(headings, lines))
         missed += [f"{bench_scale.NAME} ({line.name})" for line in lines if line.ok is False]
-    print(f"\n{machine}", *tables, f"Measured in {time.monotonic() - began:.0f} s.", sep="\n\n")
+    print(f"\n{machine}", *tables, _ALONE, f"Measured in {time.monotonic() - began:.0f} s.", sep="\n\n")
     print(f"Missed: {', '.join(missed)}." if missed else "Every target was met.")
 
 

@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-HEADINGS = ("row", "ours", "bare ffmpeg / target", "ratio", "ok?")
+HEADINGS = ("row", "videostore", "peer", "ratio", "wanted", "result")
+_BOUNDS = ("≤", "<")
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,22 @@ class Row:
     name: str
     ours: str
     against: str
+    """What the peer needs, what is wanted, or both with a semicolon between them. The peer is bare ffmpeg, unless it is
+    named."""
     ratio: float | None
     ok: bool | None
+
+    @property
+    def peer(self) -> str:
+        """What the peer needs."""
+        peer, _, wanted = self.against.rpartition("; ")
+        return wanted if not peer and not wanted.startswith(_BOUNDS) else peer
+
+    @property
+    def wanted(self) -> str:
+        """What is wanted."""
+        wanted = self.against.rpartition("; ")[2]
+        return wanted if wanted.startswith(_BOUNDS) else ""
 
 
 def format_table(rows: Sequence[Row]) -> str:
@@ -39,8 +54,8 @@ def describe_machine(binary: str) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    ok = {True: "yes", False: "NO", None: "-"}[row.ok]
-    return row.name, row.ours, row.against, "-" if row.ratio is None else f"{row.ratio:.2f}", ok
+    result = {True: "met", False: "MISSED", None: "-"}[row.ok]
+    return row.name, row.ours, row.peer or "-", "-" if row.ratio is None else f"{row.ratio:.2f}", row.wanted, result
 
 
 def _processor() -> str:
