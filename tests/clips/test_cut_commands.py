@@ -8,10 +8,9 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import pytest
 
-from tests.support.recording import START_US, US, write_foreign
+from tests.support.recording import START_US, US
 from videostore.base.constants import FASTSTART_BYTES
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
@@ -22,12 +21,10 @@ from videostore.clips.cut_commands import (
     edge_command,
     group_commands,
     join_command,
-    metadata_file,
 )
 from videostore.clips.pieces import Edge, pieces_of
 from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, first_picture_bytes, groups_of
 from videostore.ffmpeg.concat_list import ListedFile
-from videostore.ffmpeg.process import run_ffmpeg
 from videostore.media.look import Look
 from videostore.media.segment import Segment
 
@@ -225,14 +222,3 @@ def test_the_tags_are_the_start_of_the_clip_and_its_comment() -> None:
         f";FFMETADATA1\ncreation_time={start}\ndate={start}\nsynopsis=0:00:00.000000 {start}/{end}\ncomment=a\\=b"
     )
     assert option(command, "metadata") == "title=cam"
-
-
-@pytest.mark.parametrize("comment", ["", "a = b; # c", "two\nlines\r", "back\\", "nul\0", "é 🚪", "x" * 100_000])
-async def test_ffmpeg_reads_any_comment_as_it_was_given(binary: str, tmp_path: Path, comment: str) -> None:
-    await write_foreign(tmp_path / "in.mp4", seconds=0.2)
-    (tmp_path / "tags.txt").write_text(metadata_file({"comment": comment}), encoding="utf-8")
-    inputs = ["-i", str(tmp_path / "in.mp4"), "-f", "ffmetadata", "-i", str(tmp_path / "tags.txt")]
-    output = tmp_path / "out.mp4"
-    await run_ffmpeg([binary, "-v", "error", *inputs, "-map_metadata", "1", "-c", "copy", str(output)])
-    with av.open(str(output)) as container:
-        assert container.metadata.get("comment", "") == comment.replace("\0", "")

@@ -23,8 +23,15 @@ from videostore.clips.pieces import Edge
 from videostore.clips.place import Fit, Place
 from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, first_picture_bytes
 from videostore.clips.time_tags import plan_stretches, plan_tags
-from videostore.ffmpeg.concat_list import CONCAT_INPUT, LATE_CONCAT_INPUT, ListedFile, concat_list
+from videostore.ffmpeg.concat_list import (
+    CONCAT_INPUT,
+    COPIED_INPUT,
+    LATE_CONCAT_INPUT,
+    ListedFile,
+    concat_list,
+)
 from videostore.ffmpeg.filters import fitted
+from videostore.ffmpeg.metadata_file import metadata_file
 from videostore.ffmpeg.options import (
     CLIP_TIMESCALE,
     EXACT_TIMES,
@@ -33,7 +40,6 @@ from videostore.ffmpeg.options import (
 )
 from videostore.media.clip_times import DATE, TITLE
 
-_ESCAPES = str.maketrans({**{c: "\\" + c for c in "=;#\\\n\r"}, "\0": None})
 _TAGS_INPUT = {"f": "ffmetadata", "format_whitelist": "ffmetadata", "protocol_whitelist": "file"}
 _FRAGMENTED = "+frag_keyframe+empty_moov+delay_moov+default_base_moof"
 """Without `delay_moov` there is no edit list, and with B frames the first frame would be shown late."""
@@ -163,9 +169,9 @@ def join_command(
         options["movflags"] = "+faststart"
     command = _Command(work, starts)
     begin_us = 0 if place is None else _STREAM_BEGIN_US + place.position_us
-    reading = {"itsoffset": format_seconds(begin_us)} if begin_us else {}
+    begins = {"itsoffset": format_seconds(begin_us)} if begin_us else {}
     until = {} if stop_us is None else {"t": format_seconds(begin_us + stop_us)}
-    video = command.concat_input(None if late else "list.txt", pieces, **reading, **until).video
+    video = command.concat_input(None if late else "list.txt", pieces, begins | until, copied=True).video
     times = plan_tags(plan, recorder, goes_on=place is not None and place.more)
     # The name may end in a backslash, as the comment may, and only one of them can be the last line of the file.
     options["metadata"] = f"{TITLE}={times.pop(TITLE)}"
@@ -174,8 +180,8 @@ def join_command(
     streams = [video, ffmpeg.input(str(tags), **_TAGS_INPUT)["v?"]]
     if sound is not None:
         if place is not None:
-            reading = {"itsoffset": format_seconds(_STREAM_BEGIN_US + place.sound_begin_us)}
-        streams.append(ffmpeg.input(str(sound.absolute()), **OWN_CLIP, **reading).audio)
+            begins["itsoffset"] = format_seconds(_STREAM_BEGIN_US + place.sound_begin_us)
+        streams.append(ffmpeg.input(str(sound.absolute()), **OWN_CLIP, **begins).audio)
     usual = one_more and tag is None and opens_us is None and "movflags" in options
     return command.writing(ffmpeg.output(*streams, output, **options), usual=usual)
 
@@ -262,15 +268,18 @@ class _Command:
         self._files[path] = text
         return path
 
-    def concat_input(self, name: str | None, files: Iterable[ListedFile], **options: str) -> Any:
+    def concat_input(
+        self, name: str | None, files: Iterable[ListedFile], options: Mapping[str, str], *, copied: bool = False
+    ) -> Any:
         """An input that plays files one after another. Without a name, the list comes from standard input."""
         if self._starts is not None:
             files = map(self._from_video, files)
-        text = concat_list(files, video_only=self._starts is not None, piped=name is None)
+        text = concat_list(files, video_only=self._starts is not None, piped=name is None, copied=copied)
+        known = LATE_CONCAT_INPUT if name is None else CONCAT_INPUT
+        reading = {**known, **(COPIED_INPUT if copied else {}), **options}
         if name is None:
             self._late = text
-            return ffmpeg.input("pipe:0", **LATE_CONCAT_INPUT, **options)
-        return ffmpeg.input(str(self.file(name, text)), **CONCAT_INPUT, **options)
+        return ffmpeg.input("pipe:0" if name is None else str(self.file(name, text)), **reading)
 
     def _from_video(self, file: ListedFile) -> ListedFile:
         start_us = self._starts.get(file.path) if self._starts is not None and file.inpoint_us is None else None
@@ -296,7 +305,7 @@ class _Command:
             options["t"] = format_seconds(stop_us - (begin_us - first.segment.start_us))
         borrowed = () if last.borrowed is None else (last.borrowed,)
         listed = chain([begin or _whole(first)], map(_whole, islice(parts, 1, None)), borrowed)
-        video = self.concat_input(name, listed, **options).video
+        video = self.concat_input(name, listed, options).video
         if begin_us < first.first_us or first.copy.decode_us is not None:
             video = video.filter("trim", start=format_seconds(first.first_us - begin_us))
             video = video.filter("setpts", "PTS-STARTPTS")
@@ -322,16 +331,3 @@ def _bounded(parts: Sequence[ClipPart], pixels: int) -> dict[str, Any]:
     buffer = min(bits // 2, _LARGEST_BUFFER_BITS)
     rate = (bits - buffer) * US_PER_SECOND // max(length_us, 1)
     return {"maxrate": max(rate, _LOWEST_RATE), "bufsize": buffer + 8 * first_picture_bytes(pixels)}
-
-
-def metadata_file(tags: Mapping[str, str]) -> str:
-    """Tags in ffmpeg's own format, which takes what a command line cannot: any length, any character except NUL.
-
-    The last line has no line break: ffmpeg would take it as escaped after a value that ends in a backslash.
-    """
-    lines = [";FFMETADATA1"]
-    for name, value in tags.items():
-        escaped = value.translate(_ESCAPES)
-        if escaped:
-            lines.append(f"{name}={escaped}")
-    return "\n".join(lines)
