@@ -18,6 +18,7 @@ from videostore.base.system import (
     ENCODERS,
     LINUX,
     descriptor_room,
+    file_system,
     forbid_core_dump,
     is_held,
     lower_priority,
@@ -280,3 +281,12 @@ asyncio.run(main())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"1 {[-9] * 5}"
+
+
+@linux_only
+def test_the_file_system_of_a_directory_is_that_of_the_mount_that_holds_it(tmp_path: Path) -> None:
+    known = {one.mountpoint: one.fstype for one in psutil.disk_partitions(all=True)}
+    for directory in ("/proc", "/dev", str(tmp_path)):
+        mounted = next(one for one in map(str, (Path(directory), *Path(directory).parents)) if one in known)
+        assert file_system(Path(directory)) == known[mounted]
+    assert file_system(Path("/proc/self")) == "proc"

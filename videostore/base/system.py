@@ -24,6 +24,7 @@ import errno
 import fcntl
 import functools
 import os
+import re
 import resource
 import shutil
 import struct
@@ -143,6 +144,23 @@ def descriptor_room(wanted: int) -> int:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
                 soft = more
     return max(0, min(wanted, soft - taken))
+
+
+def file_system(directory: Path) -> str:
+    """The kind of the file system of a directory; empty where the system does not tell. Blocking."""
+    if not LINUX:
+        return ""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/self/mounts").read_bytes().splitlines()
+        # A later mount hides an earlier one. Spaces in the path of one are escaped: `\040`.
+        kinds = {_unescaped(fields[1]): os.fsdecode(fields[2]) for line in lines if len(fields := line.split()) > 2}
+        resolved = directory.resolve()
+        return next((kinds[one] for one in map(str, (resolved, *resolved.parents)) if one in kinds), "")
+    return ""
+
+
+def _unescaped(path: bytes) -> str:
+    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), path))
 
 
 def is_held(path: Path) -> bool:

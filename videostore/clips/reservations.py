@@ -13,8 +13,6 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from videostore.base.files import sync_directory, sync_file
 from videostore.clips.clip_names import TAG_BYTES
 
@@ -37,7 +35,11 @@ class Reservation:
     def ended(self) -> bool:
         """Whether it is of a reader whose process has ended."""
         number = self.recorder.removeprefix(_READER)
-        return number != self.recorder and number.isdigit() and not psutil.pid_exists(int(number))
+        if number == self.recorder or not number.isdigit():
+            return False
+        import psutil  # slow to import, and seldom needed
+
+        return not psutil.pid_exists(int(number))
 
 
 def owner_of(storage: Path | None) -> str:

@@ -13,8 +13,6 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import psutil
-
 from videostore.base.errors import NoRoomError
 from videostore.base.tasks import finish_despite_cancellation, run_in_thread
 from videostore.storage.write_room import lacking_room
@@ -81,6 +79,8 @@ class Workspaces:
                 _remove(left)
             return
         for left in temporary.glob(_READING + "*"):
+            import psutil  # slow to import, and seldom needed
+
             owner = _OWNER.fullmatch(left.name)
             if owner and not psutil.pid_exists(int(owner[1])):
                 _remove(left)

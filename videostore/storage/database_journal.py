@@ -13,8 +13,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-import psutil
-
+from videostore.base.system import file_system
 from videostore.storage.database_files import LOG_SUFFIX, SHARED_SUFFIX
 
 WRITE_AHEAD = "WAL"
@@ -30,7 +29,7 @@ _FORMAT_AT = 18
 
 def choose_journal(path: Path) -> str:
     """The best journal for a database, found out with another one in its directory if need be."""
-    if _file_system(path.parent) in _COPYING:
+    if file_system(path.parent) in _COPYING:
         return ROLLBACK
     if is_write_ahead(path) and _works(path, WRITE_AHEAD):
         return WRITE_AHEAD
@@ -72,15 +71,6 @@ def is_write_ahead(path: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
-
-
-def _file_system(directory: Path) -> str:
-    """The kind of file system of a directory; empty if that is not known."""
-    with contextlib.suppress(OSError):
-        kinds = {Path(one.mountpoint): one.fstype for one in psutil.disk_partitions(all=True)}
-        resolved = directory.resolve()
-        return next((kinds[one] for one in (resolved, *resolved.parents) if one in kinds), "")
-    return ""
 
 
 def _works(path: Path, journal: str, *, create: bool = False) -> bool:

@@ -12,8 +12,7 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from videostore.base.beat import until_beat
 from videostore.base.clock import Clock
@@ -26,6 +25,9 @@ from videostore.storage.open_segments import OpenRun
 from videostore.storage.reconciler import Reconciler
 from videostore.storage.retention import Retention
 from videostore.storage.watcher import Change, Watcher
+
+if TYPE_CHECKING:
+    import psutil
 
 INDEX_RETRY_S = 10.0
 """How often an index that works in memory tries to return to its file."""
@@ -263,6 +265,8 @@ class StorageMaintainer:
 
     async def _end_orphan(self, orphan: psutil.Process) -> None:
         """Wait for an ffmpeg whose module was killed: its input has ended, so it exits soon, unless it is stuck."""
+        import psutil  # it is there: this is a process of it
+
         loop = asyncio.get_running_loop()
         self._logger.warning(
             "An ffmpeg of a killed module is still running (process %d). Waiting for it to exit.", orphan.pid

@@ -6,10 +6,12 @@ import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from videostore.media.segment_names import open_pattern
+
+if TYPE_CHECKING:
+    import psutil
 
 
 def find_orphans(directory: Path, run_us: Iterable[int]) -> dict[int, psutil.Process]:
@@ -20,6 +22,8 @@ def find_orphans(directory: Path, run_us: Iterable[int]) -> dict[int, psutil.Pro
     wanted = {open_pattern(one): one for one in run_us}
     found: dict[int, psutil.Process] = {}
     if wanted:
+        import psutil  # slow to import, and seldom needed
+
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 for argument in process.cmdline():

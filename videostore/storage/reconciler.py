@@ -12,8 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.tasks import off_loop, run_in_thread
@@ -23,6 +22,9 @@ from videostore.storage.orphan_processes import find_orphans
 from videostore.storage.reading_processes import MANY
 from videostore.storage.segment_files import list_directory, list_open
 from videostore.storage.unindexed import UnindexedFiles
+
+if TYPE_CHECKING:
+    import psutil
 
 _MEASURED = 2000
 """Files whose sizes are read in one go."""
