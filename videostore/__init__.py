@@ -71,7 +71,6 @@ if TYPE_CHECKING:
     from videostore.storage.repair import repair_directory
     from videostore.storage.save_record import SaveJob, SaveStatus
     from videostore.storage.verify import OnFile, verify_directory
-    from videostore.store.delivery import OnDamaged, OnRanges
     from videostore.store.footage_import import import_file
     from videostore.store.reading import FETCH_LIMIT_BYTES
     from videostore.store.results import (
@@ -79,6 +78,8 @@ if TYPE_CHECKING:
         FetchedClip,
         Health,
         ImportedFile,
+        OnDamaged,
+        OnRanges,
         SavedClip,
         StorageState,
     )
@@ -216,10 +217,6 @@ _MODULES = {
         "SaveStatus",
     ),
     "videostore.storage.verify": ("OnFile", "verify_directory"),
-    "videostore.store.delivery": (
-        "OnDamaged",
-        "OnRanges",
-    ),
     "videostore.store.footage_import": ("import_file",),
     "videostore.store.reading": ("FETCH_LIMIT_BYTES",),
     "videostore.store.results": (
@@ -227,6 +224,8 @@ _MODULES = {
         "FetchedClip",
         "Health",
         "ImportedFile",
+        "OnDamaged",
+        "OnRanges",
         "SavedClip",
         "StorageState",
     ),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from videostore.clips.plan import ClipPart
+if TYPE_CHECKING:
+    from videostore.clips.plan import ClipPart
 
 OnProgress = Callable[[float], None]
 """Gets the share of the work that is done, from 0 to 1."""

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from videostore.base.constants import MIB
 from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
-from videostore.base.ranges import DamagedRange, Range
+from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop, wait_a_moment
 from videostore.clips.clip_content import ClipContent
 from videostore.clips.cutter import ClipCutter
@@ -23,13 +23,7 @@ from videostore.clips.turns import Turns
 from videostore.clips.uploads import UPLOAD_STALL_S, Uploads, publish, remove
 from videostore.storage.write_room import try_to_write
 from videostore.store.answer_budget import AnswerRoom
-from videostore.store.results import FetchedClip
-
-OnRanges = Callable[[tuple[Range, ...] | None], None]
-"""Gets what a clip holds if part of its range is missing, otherwise None."""
-
-OnDamaged = Callable[[tuple[DamagedRange, ...]], None]
-"""Gets what of a clip's range came damaged, or cannot be read any more, if anything."""
+from videostore.store.results import FetchedClip, OnDamaged, OnRanges
 
 _READ_BYTES = MIB
 _RANGE_BYTES = 128

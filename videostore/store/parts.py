@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import importlib
 import logging
 import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from videostore.base.clock import Clock, SystemClock
 from videostore.base.constants import CLOCK_LEEWAY_US, FFMPEG_FINISH_S
@@ -19,11 +20,7 @@ from videostore.base.files import missing_directories, remove_empty_directories,
 from videostore.base.ranges import Range
 from videostore.base.tasks import end_task, off_loop
 from videostore.clips.clip_content import ClipContent
-from videostore.clips.cutter import ClipCutter
-from videostore.clips.long_stream import LongStream
 from videostore.clips.save_queue import SaveQueue
-from videostore.clips.snapshots import Snapshots
-from videostore.clips.turns import Turns
 from videostore.clips.uploads import START_LOOK_S, Uploads
 from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
 from videostore.config import StorageConfig, VideoConfig
@@ -42,20 +39,21 @@ from videostore.storage.reconciler import know_open
 from videostore.storage.retention import Retention
 from videostore.storage.retention_holds import RetentionHolds
 from videostore.storage.save_record import SaveJob
-from videostore.store.delivery import Delivery
 from videostore.store.marking import Marking, wait_until
 from videostore.store.request_tasks import RequestTasks
 from videostore.store.viewing import Viewing
+
+if TYPE_CHECKING:
+    from videostore.clips.cutter import ClipCutter
+    from videostore.clips.snapshots import Snapshots
+    from videostore.store.clip_parts import ClipParts
+    from videostore.store.delivery import Delivery
 
 _RESTART_S = 1.0
 """Pause before a recorder that failed starts again."""
 _POLL_S = 0.2
 _WALK_S = 1.0
 """So long a store that can answer from its index waits for the walk over its directory: most take less."""
-VIDEOS_AT_ONCE = 8
-"""Videos that are sent at the same time. Each takes an ffmpeg of lower priority, and as many can be watched live."""
-VIDEO_WAIT_S = 10.0
-"""A video that is asked for waits so long for its turn: those before it may last for hours."""
 _T = TypeVar("_T")
 
 
@@ -110,9 +108,8 @@ class StoreParts:
         self._archive: Archive
         self._open: OpenSegments
         self._viewing: Viewing
-        self._clips: ClipCutter
-        self._delivery: Delivery
-        self._snapshots: Snapshots
+        self._workspaces: Workspaces
+        self._made: ClipParts | None = None
         self._retention: Retention
         self._notes: Notes
         self._marking: Marking
@@ -140,24 +137,10 @@ class StoreParts:
         self._owned.push_async_callback(self._notes.close)
         self._open = OpenSegments(self._archive, self._clock, lambda: self._run)
         self._viewing = Viewing(self._archive, self._open, self._notes)
-        workspaces = Workspaces(None if self._read_only else directory / WORK_DIRECTORY)
-        self._clips = ClipCutter(
-            self._archive,
-            self._holds,
-            workspaces,
-            self._binary,
-            self._logger,
-            self._open.find,
-            self._name,
-            self._encoder,
-        )
-        self._snapshots = Snapshots(self._archive, self._open, self._holds, self._binary, self._clock, self._logger)
-        self._owned.push_async_callback(self._snapshots.close)
-        self._retention = self._make_retention(workspaces)
+        self._workspaces = Workspaces(None if self._read_only else directory / WORK_DIRECTORY)
+        self._owned.push_async_callback(self._close_clip_parts)
+        self._retention = self._make_retention(self._workspaces)
         self._marking = Marking(self._notes, self._archive, self._retention)
-        turns = Turns(VIDEOS_AT_ONCE, within_s=VIDEO_WAIT_S)
-        long = LongStream(self._clips, self._archive, self._open.find, self._clock, turns)
-        self._delivery = Delivery(self._clips, self._uploads, directory, long)
         self._maintainer = StorageMaintainer(
             self._archive,
             self._retention,
@@ -167,7 +150,7 @@ class StoreParts:
             on_replaced=self._directory_replaced,
             on_index_changed=self._index_changed,
         )
-        await asyncio.get_running_loop().run_in_executor(None, workspaces.sweep)
+        await asyncio.get_running_loop().run_in_executor(None, self._workspaces.sweep)
         lost: list[SaveJob] = []
         if not self._read_only:
             known = await self._archive.index.known_saves()
@@ -185,6 +168,48 @@ class StoreParts:
         if self._read_only:
             is_known = self._begins_with_index and await know_open(self._archive)
             await self._read_directory(_WALK_S if is_known else None)
+
+    async def _load_clips(self) -> None:
+        """To be awaited before the parts that make clips are used for the first time."""
+        if self._made is None:
+            await off_loop(importlib.import_module, "videostore.store.clip_parts")  # takes 60 ms
+
+    @property
+    def _clip_parts(self) -> ClipParts:
+        if self._made is None:
+            from videostore.store.clip_parts import ClipParts
+
+            assert self._binary is not None
+            self._made = ClipParts.make(
+                self._name,
+                self._storage.storage_path,
+                archive=self._archive,
+                open_segments=self._open,
+                holds=self._holds,
+                uploads=self._uploads,
+                workspaces=self._workspaces,
+                binary=self._binary,
+                encoder=self._encoder,
+                clock=self._clock,
+                logger=self._logger,
+            )
+        return self._made
+
+    @property
+    def _clips(self) -> ClipCutter:
+        return self._clip_parts.cutter
+
+    @property
+    def _delivery(self) -> Delivery:
+        return self._clip_parts.delivery
+
+    @property
+    def _snapshots(self) -> Snapshots:
+        return self._clip_parts.snapshots
+
+    async def _close_clip_parts(self) -> None:
+        if self._made is not None:
+            await self._made.snapshots.close()
 
     async def _end_parts(self) -> None:
         """Finish the open segment, and end every process and task, the last part that started first."""
@@ -311,5 +336,6 @@ class StoreParts:
         until_us = save.to_us if save.waits else min(save.to_us, save.accepted_us + CLOCK_LEEWAY_US)
         await self._open.wait_until_covered(save.from_us, until_us)
         asked = Range(save.from_us, save.to_us)
+        await self._load_clips()
         _, content = await self._delivery.upload(asked, path, save.metadata, save.container, claimed=True)
         return content

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from videostore.base.constants import KNOWN_WITHIN_S, US_PER_SECOND
 from videostore.base.errors import RequestError, UnreadableRangeError, VideoStoreError, reason_of
@@ -17,17 +17,18 @@ from videostore.base.tasks import off_loop
 from videostore.base.time_parsing import Moment, moment_us
 from videostore.clips.clip_content import ClipContent
 from videostore.clips.containers import check_container
-from videostore.clips.picture import Snapshot, check_width
 from videostore.clips.progress import OnProgress
 from videostore.storage.notes import Event
 from videostore.storage.open_segments import newest_has_sound, stored_timeline
 from videostore.store.answer_budget import AnswerRoom
-from videostore.store.delivery import OnDamaged, OnRanges
 from videostore.store.parts import StoreParts
 from videostore.store.request_range import follow_range, parse_moment, parse_request_range
 from videostore.store.request_tasks import closed_error
 from videostore.store.request_text import request_metadata
-from videostore.store.results import ExportedClip, FetchedClip, Health, StorageState
+from videostore.store.results import ExportedClip, FetchedClip, Health, OnDamaged, OnRanges, StorageState
+
+if TYPE_CHECKING:
+    from videostore.clips.picture import Snapshot
 
 FETCH_LIMIT_BYTES = 25_165_788
 """Largest clip that `fetch` returns unless told otherwise: as base64 it fits into the largest grpc message that
@@ -68,6 +69,7 @@ class StoreReading(StoreParts):
         asked = self._asked(start, end)
         check_container(container)
         target = absolute_path(path)
+        await self._load_clips()
         writing = self._delivery.write(
             asked,
             target,
@@ -105,6 +107,7 @@ class StoreReading(StoreParts):
         """The same for the module, whose answers share a budget: the clip waits until there is room for it."""
         asked = self._asked(start, end)
         check_container(container)
+        await self._load_clips()
         return await self._run_request(self._delivery.read(asked, container, limit_bytes, room))
 
     async def stream(
@@ -130,6 +133,7 @@ class StoreReading(StoreParts):
         """
         asked = self._asked(start, end)
         metadata = request_metadata(metadata)
+        await self._load_clips()
         async with contextlib.aclosing(self._delivery.stream(asked, metadata, on_ranges, on_damaged)) as blocks:
             async for block in blocks:
                 yield block
@@ -148,6 +152,7 @@ class StoreReading(StoreParts):
             asked = follow_range(start, end, now_us)
         else:
             asked = self._asked(start, now_us if end is None else end)
+        await self._load_clips()
         if codec is not None and (found := await self._delivery.codecs(asked)) and found != {codec}:
             expected = f"{' and '.join(sorted(found))}, as it is recorded, or none"
             raise RequestError("field-wrong", field="video_codec", value=codec, expected=expected)
@@ -163,6 +168,7 @@ class StoreReading(StoreParts):
     async def _clip_file(self, start: Moment, end: Moment) -> AsyncIterator[tuple[Path, ClipContent]]:
         """The clip of [start, end) in a file that is removed when the context ends, for a server that sends it."""
         asked = self._asked(start, end)
+        await self._load_clips()
         async with contextlib.AsyncExitStack() as stack:
             yield await self._run_request(stack.enter_async_context(self._delivery.temporary(asked)))
 
@@ -180,6 +186,9 @@ class StoreReading(StoreParts):
         """
         self._requests.check()
         at_us = parse_moment(at, self._clock, self._archive.timeline)
+        await self._load_clips()
+        from videostore.clips.picture import check_width
+
         check_width(width)
         return await self._run_request(self._snapshots.take(at_us, width, exact=exact))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,12 @@ from videostore.base.ranges import DamagedRange, Range
 from videostore.recording.health import RecorderHealth
 from videostore.storage.notes import Event, RecordingGap
 from videostore.storage.save_record import SaveJob
+
+OnRanges = Callable[[tuple[Range, ...] | None], None]
+"""Gets what a clip holds if part of its range is missing, otherwise None."""
+
+OnDamaged = Callable[[tuple[DamagedRange, ...]], None]
+"""Gets what of a clip's range came damaged, or cannot be read any more, if anything."""
 
 
 @dataclass(frozen=True, slots=True)

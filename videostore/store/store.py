@@ -275,11 +275,13 @@ class VideoStore(StoreReading):
     async def _check_room(self, asked: Range, wait: bool) -> None:
         await self._retention.check_room(asked)
         if not wait:
+            await self._load_clips()
             size_bytes, length_us = await self._clips.estimate(asked.from_us, asked.to_us)
             await self._uploads.run(check_clip_room, self._storage.upload_path, size_bytes, length_us)
 
     async def _save_now(self, save: SaveJob, path: Path) -> SavedClip:
         asked = Range(save.from_us, save.to_us)
+        await self._load_clips()
         path, held = await self._delivery.upload(asked, path, save.metadata, save.container)
         await self._saves.finished(replace(save, file_name=path.name, ranges=held.ranges, damaged=held.damaged))
         return SavedClip(path.name, path, held.ranges, held.damaged)
