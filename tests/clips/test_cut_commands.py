@@ -88,7 +88,9 @@ def test_whole_segments_are_copied_by_one_command() -> None:
     assert command.arguments[-1] == OUTPUT or OUTPUT in command.arguments
     assert option(command, "c") == "copy" and option(command, "ss") is None and option(command, "t") is None
     assert command.files[WORK / "list.txt"] == (
-        "ffconcat version 1.0\nfile '/storage/0.mp4'\nduration 10.000000\nfile '/storage/1.mp4'\nduration 10.000000\n"
+        "ffconcat version 1.0\n"
+        "file '/storage/0.mp4'\noption fpsprobesize 0\nduration 10.000000\n"
+        "file '/storage/1.mp4'\noption fpsprobesize 0\nduration 10.000000\n"
     )
 
 
@@ -116,9 +118,9 @@ def test_a_clip_that_starts_between_keyframes_reencodes_up_to_the_next_one(conta
     )
     assert whole.files[WORK / "list.txt"] == (
         "ffconcat version 1.0\n"
-        "file '/cutting/head.mp4'\nduration 2.000000\n"
-        "file '/storage/0.mp4'\ninpoint 3.000000\nduration 7.000000\n"
-        "file '/storage/1.mp4'\nduration 10.000000\n"
+        "file '/cutting/head.mp4'\noption fpsprobesize 0\nduration 2.000000\n"
+        "file '/storage/0.mp4'\noption fpsprobesize 0\ninpoint 3.000000\nduration 7.000000\n"
+        "file '/storage/1.mp4'\noption fpsprobesize 0\nduration 10.000000\n"
     )
 
 
