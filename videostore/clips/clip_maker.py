@@ -111,7 +111,8 @@ class ClipMaker:
         async with contextlib.AsyncExitStack() as joining:
             await joining.enter_async_context(early)
             command = await self.prepare(plan, progress, order, early)
-            self._usual = command.usual
+            if order.container == "mp4":
+                self._usual = command.usual
             output = await early.output(command)
             if output is not None:
                 early.complaints[:0] = progress.complaints

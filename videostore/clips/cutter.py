@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from videostore.base.constants import FASTSTART_BYTES
 from videostore.base.errors import FFmpegError, RequestError
 from videostore.base.ranges import Range
 from videostore.base.tasks import end_task, run_in_thread, wait_a_moment
@@ -125,7 +126,7 @@ class ClipCutter:
             path = self.workspaces.new_path()
             async with (
                 (turns or self.fetches).turn(),
-                self._loading(early if total_bytes else None, path),
+                self._loading(early if 0 < total_bytes <= FASTSTART_BYTES else None, path),
                 self.workspaces.make(path=path) as work,
             ):
                 links = SegmentLinks(self._archive.directory, work, read_only=self._archive.read_only)
