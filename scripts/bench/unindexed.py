@@ -47,9 +47,7 @@ async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callabl
     took, cpu = with_spread([one.seconds for one in found], "s", 1), with_spread([one.cpu_s for one in found], "s", 1)
     text = f"{took}, CPU {cpu}, {min(one.told for one in found)} lines on stderr"
     ok = all(one.told and one.cpu_s < TARGET_CPU_S for one in found)
-    return [
-        Row(f"unindexed, {SEGMENTS:,} segments", text, f"< {TARGET_CPU_S:g} s of CPU, a line on stderr", None, ok)
-    ]
+    return [Row(f"unindexed, {SEGMENTS:,} segments", text, f"< {TARGET_CPU_S:g} s of CPU, a line on stderr", None, ok)]
 
 
 def _read(directory: Path) -> _Read:
