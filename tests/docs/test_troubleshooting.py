@@ -22,6 +22,7 @@ UNSEEN = {
     "the camera was just asked for its first": "part of what get_images is refused with",
     "its video is interlaced": "the input is opened once more",
     "its sound is another": "the same",
+    "it does not tell when its frames were captured": "the same",
     "it does not say when its B frames are decoded": "the same",
     "the recorder was stopped": "no request can ask for it any more",
 }

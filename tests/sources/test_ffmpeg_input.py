@@ -173,6 +173,25 @@ async def test_a_live_input_is_copied_and_its_frames_have_their_capture_times(
     assert not source.gaps
 
 
+@pytest.mark.parametrize("fps", [8, 40])
+@pytest.mark.parametrize("format", ["mpjpeg", "h264"])
+async def test_frames_without_times_of_their_own_are_dated_by_their_arrival_at_any_rate(
+    binary: str, format: str, fps: int
+) -> None:
+    """ffmpeg takes them for 25 frames a second."""
+    camera = NetworkCamera(fps=fps, format=format)
+    await camera.start()
+    source = Tap(open_input(camera.url, binary, streams_only=format == "mpjpeg"))
+    try:
+        async with playing(source):
+            await dated_alike(source, 3 * fps, 100_000)
+    finally:
+        await camera.stop()
+    assert not source.gaps
+    off_us = [dated - true for dated, true in zip(source.times_us, painted_times(source.packets_seen), strict=False)]
+    assert min(off_us) > -US, "a frame is dated before the input was opened"
+
+
 async def test_an_unplugged_camera_makes_a_gap_and_is_recorded_again_when_it_is_back(
     binary: str, camera: NetworkCamera
 ) -> None:

@@ -54,6 +54,22 @@ def test_the_format_the_duration_and_the_rotation_of_the_input_are_recognized() 
     assert (messages.has_duration, messages.rotated) == (False, False)
 
 
+@pytest.mark.parametrize(
+    ("described", "untimed"),
+    [
+        ("mjpeg (Baseline), yuvj420p(pc), 320x180 [SAR 1:1 DAR 16:9], 25 tbr, 25 tbn", True),
+        ("mjpeg (Baseline), yuvj422p(pc), 640x480, 15 fps, 15 tbr, 1000k tbn", False),  # a webcam
+        ("mjpeg (Baseline), yuvj420p(pc), 640x480, 25 fps, 25 tbr, 90k tbn", False),  # over RTSP
+        ("h264 (Constrained Baseline), yuv420p(progressive), 640x360, 25 fps, 25 tbr, 1200k tbn", True),
+        ("hevc (Main), yuv420p(tv), 640x360, 25 fps, 25 tbr, 1200k tbn, 25 tbc", True),
+        ("h264 (High) ([27][0][0][0] / 0x001B), yuv420p, 640x360, 20 fps, 20 tbr, 90k tbn", False),
+        ("h264 (High), yuv420p, 640x360, 25 fps, 25 tbr, 25 tbn", False),
+    ],
+)
+def test_streams_whose_times_ffmpeg_makes_up_are_recognized(described: str, untimed: bool) -> None:
+    assert read((logging.INFO, f"Stream #0:0: Video: {described}")).untimed is untimed
+
+
 async def test_a_password_is_never_shown(binary: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for url in ("http://joe:pa55word@127.0.0.1:1/x?token=t0ken", "rtsp://joe:pa5/5word@127.0.0.1:1/x"):

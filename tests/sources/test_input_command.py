@@ -80,6 +80,13 @@ def test_motion_jpeg_is_converted_as_full_range(tmp_path: Path) -> None:
     assert "colorspace=all" in values(input_command(profile), "-vf")[0]
 
 
+def test_what_does_not_tell_its_times_is_timed_by_arrival_where_it_is_encoded(tmp_path: Path) -> None:
+    profile = profile_of(tmp_path / "x.mp4", reencode=True)
+    assert "RTCTIME" not in " ".join(input_command(profile))
+    profile.untimed = True
+    assert "-vf settb=1/1000000,setpts=RTCTIME-RTCSTART," in " ".join(input_command(profile))
+
+
 def test_over_tcp_ffmpeg_looks_for_missing_packets_too() -> None:
     url = "rtsp://camera/stream"
     assert "reorder_queue_size 2" in input_list(profile_of(url)).decode().replace("'", "")

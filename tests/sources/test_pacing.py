@@ -86,6 +86,26 @@ async def test_a_live_input_that_ends_while_it_settles_yields_all_its_frames() -
 
 
 @pytest.mark.parametrize(
+    ("arrived_ms", "opened_ms", "expected_ms"),
+    [
+        ((0, 1, 2, 102, 202, 302), -1000, (-198, -98, 2, 102, 202, 302)),  # three that ffmpeg looked at
+        ((0, 1, 2, 102, 202, 302), -98, (-98, -48, 2, 102, 202, 302)),  # which cannot have come before it looked
+        ((0, 100, 101, 200, 300), -1000, (0, 100, 101, 200, 300)),  # later ones keep when they came
+        ((0, 1, 2), -1000, (0, 1, 2)),
+        ((0,), -1000, (0,)),
+    ],
+)
+async def test_frames_that_are_dated_by_arrival_and_came_at_once_at_first_get_the_usual_distance(
+    arrived_ms: tuple[int, ...], opened_ms: int, expected_ms: tuple[int, ...]
+) -> None:
+    format, clock = StreamFormat("h264", *SMALL), FixedClock(wall=START_US)
+    first, *others = (CodedFrame(format, b"x", ms * 1000, START_US + ms * 1000, 0, ms == 0) for ms in arrived_ms)
+    opened_us = START_US + opened_ms * 1000
+    paced = pace_live(Frames(others), first, SteadyClock(clock), patience_s=1, opened_us=opened_us)
+    assert tuple([one.captured_us - START_US async for one in each(paced)]) == tuple(ms * 1000 for ms in expected_ms)
+
+
+@pytest.mark.parametrize(
     ("pts_us", "expected"),
     [
         ((0, 11, 50_000, 100_000), (-49_983, 11, 50_000, 100_000)),  # as ffmpeg passes on the first of GStreamer's

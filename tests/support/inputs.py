@@ -15,7 +15,7 @@ from typing import Any
 import av
 import pytest
 
-from scripts.fakes.painted_camera import read_paint
+from scripts.fakes.painted_camera import paint, read_paint
 from tests.support.coding import GOP, Painter
 from tests.support.recording import H264, LOGGER, SMALL, US, until
 from videostore.base.clock import SystemClock
@@ -163,10 +163,14 @@ async def dated_alike(source: Tap, count: int, within_us: int) -> list[int]:
 
 
 class NetworkCamera:
-    """Serves painted images as an MPEG transport stream over TCP, from the start of the stream for each client."""
+    """Serves painted images over TCP, from the start of the stream for each client: as an MPEG transport stream, or in
+    another format. `mpjpeg` are JPEGs over HTTP, as from many webcams; these and bare `h264` have no times."""
 
-    def __init__(self, codec: str = "h264", *, fps: float = 20, b_frames: int = 0, gop: int = GOP) -> None:
+    def __init__(
+        self, codec: str = "h264", *, fps: float = 20, b_frames: int = 0, gop: int = GOP, format: str = "mpegts"
+    ) -> None:
         self.codec = codec
+        self.format = format
         self.gop = gop
         self.fps = fps
         self.b_frames = b_frames
@@ -186,7 +190,7 @@ class NetworkCamera:
 
     @property
     def url(self) -> str:
-        return f"tcp://127.0.0.1:{self.port}"
+        return f"{'http' if self.format == 'mpjpeg' else 'tcp'}://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
         """Accept clients, at the same port as before."""
@@ -207,7 +211,7 @@ class NetworkCamera:
         self._serving.add(task)
         self.clients += 1
         try:
-            await self._send(writer)
+            await (self._send_pictures(writer) if self.format == "mpjpeg" else self._send(writer))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -217,7 +221,7 @@ class NetworkCamera:
     async def _send(self, writer: asyncio.StreamWriter) -> None:
         output = io.BytesIO()
         painter = Painter(self.codec, gop=self.gop, b_frames=self.b_frames)
-        with av.open(output, "w", format="mpegts", options={"flush_packets": "1"}) as container:
+        with av.open(output, "w", format=self.format, options={"flush_packets": "1"}) as container:
             stream = container.add_mux_stream(self.codec, rate=20, width=SMALL[0], height=SMALL[1])
             stream.time_base = painter.context.time_base
             began = time.monotonic()
@@ -237,3 +241,15 @@ class NetworkCamera:
                 output.truncate()
                 await writer.drain()
                 self.delivered.append(captured_us)
+
+    async def _send_pictures(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=next\r\n\r\n")
+        began = time.monotonic()
+        for number in itertools.count():
+            await asyncio.sleep(max(0.0, began + number / self.fps - time.monotonic()))
+            captured_us = time.time_ns() // 1000
+            data = await asyncio.to_thread(paint, captured_us, number, width=SMALL[0], height=SMALL[1])
+            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            writer.write(head.encode() + data + b"\r\n")
+            await writer.drain()
+            self.delivered.append(captured_us)

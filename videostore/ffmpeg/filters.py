@@ -50,6 +50,11 @@ def player_colours(video: Any, *, full_range: bool = False) -> Any:
     )
 
 
+def timed_by_arrival(video: Any) -> Any:
+    """Give each frame the time at which it comes here, in microseconds after the first one."""
+    return video.filter("settb", "1/1000000").filter("setpts", "RTCTIME-RTCSTART")
+
+
 def deinterlaced(video: Any) -> Any:
     """Make a whole frame of each that consists of two fields, at its time, and leave others as they are.
 

@@ -47,6 +47,7 @@ class Demuxer:
         sound: BinaryIO | None = None,
         sound_later_us: int = 0,
         reordered: bool,
+        untimed: bool = False,
     ) -> None:
         """Use `start`."""
         assert process.stderr is not None
@@ -59,6 +60,7 @@ class Demuxer:
         self._messages = messages
         self._held_back = held_back
         self._reordered = reordered
+        self._untimed = untimed
         self._handover = Handover()
         self._gathered: list[CodedFrame] = []
         """In the thread: frames that were read and are not handed over yet."""
@@ -79,6 +81,7 @@ class Demuxer:
         held_back: bool = False,
         gathers: bool = False,
         reordered: bool = False,
+        untimed: bool = False,
         list_text: bytes = b"",
         sound_command: Sequence[str] = (),
         sound_later_us: int = SOUND_LATER_US,
@@ -87,7 +90,8 @@ class Demuxer:
 
         `list_text` is what it reads from its standard input, at most what a pipe holds. `held_back`: it passes each
         frame on when it has got the next one. `gathers`: frames are handed over some at a time, see `FramePipe`.
-        `reordered`: frames are reordered, whether or not the stream says so. `sound_command` is the end of the command
+        `reordered`: frames are reordered, whether or not the stream says so. `untimed`: their times are made up, and
+        each gets that of its arrival. `sound_command` is the end of the command
         that writes its sound, as NUT, to the output that follows; empty if it writes none. Its times are later by
         `sound_later_us` than those of the video.
 
@@ -114,6 +118,7 @@ class Demuxer:
                 held_back=held_back,
                 gathers=gathers,
                 reordered=reordered,
+                untimed=untimed,
                 sound=sound,
                 sound_later_us=sound_later_us,
             )
@@ -226,6 +231,7 @@ class Demuxer:
         scale, unit = US_PER_SECOND * base.numerator, base.denominator
         order: FrameOrder | None = None
         before: tuple[int, int] | None = None
+        last_us: int | None = None
         for packet in joined(codec, packets):
             if packet.pts is None:
                 raise UncopyableError("its frames have no timestamps")
@@ -236,6 +242,9 @@ class Demuxer:
             formatted = formatter.format(bytes(packet), bool(packet.is_keyframe))
             if formatted is not None:
                 pts_us = (2 * packet.pts * scale + unit) // (2 * unit)
+                if self._untimed:
+                    pts_us = arrived_us - self._clock.stepped_us
+                    pts_us = last_us = pts_us if last_us is None else max(pts_us, last_us + 1)
                 if order is None or (order.format is not formatted[0] and order.format != formatted[0]):
                     yield from order.rest() if order else ()
                     order = FrameOrder(formatted[0], unsaid=formatter.unsaid, untimed=untimed)

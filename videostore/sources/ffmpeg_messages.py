@@ -16,6 +16,11 @@ _JOINING = re.compile(
 )
 """What decoders report many times a second until the first keyframe comes."""
 _VIDEO = re.compile(r"Stream #0:\d+.*?: Video: (\w+)(.*)")
+_TICKS = re.compile(r"\b(\w+) tbn\b")
+_MADE_UP_TICKS = "1200k"
+"""The time base of all streams of bare frames (raw H.264, H.265 and JPEG), whose times ffmpeg makes up."""
+_MADE_UP_PICTURE_TICKS = "25"
+"""The same of pictures over HTTP."""
 _FIELDS = re.compile(r"\b(?:top|bottom)(?: coded)? first\b")
 """How ffmpeg describes the order of fields: `yuv420p(tv, top first)`, `top coded first (swapped)`."""
 _INCOMPLETE = re.compile(
@@ -66,6 +71,9 @@ class FFmpegMessages(logging.Logger):
         """ffmpeg's name of the input's first video codec; empty until it is opened."""
         self.interlaced = False
         """Whether the input's video is interlaced."""
+        self.untimed = False
+        """Whether the input does not tell when its frames were captured: ffmpeg makes up times of 25 frames a second.
+        """
         self.has_duration = False
         """Whether the input has a known duration."""
         self.sound = ""
@@ -114,6 +122,9 @@ class FFmpegMessages(logging.Logger):
         if described and not self.codec and "(attached pic)" not in line:  # the lines of the output follow
             self.codec = described[1]
             self.interlaced = _FIELDS.search(described[2]) is not None
+            ticks = _TICKS.search(described[2])
+            made_up = (_MADE_UP_TICKS, _MADE_UP_PICTURE_TICKS) if self.codec == "mjpeg" else (_MADE_UP_TICKS,)
+            self.untimed = ticks is not None and ticks[1] in made_up
 
     @property
     def first(self) -> str:

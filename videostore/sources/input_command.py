@@ -6,7 +6,7 @@ from typing import Any
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.time_format import format_seconds
-from videostore.ffmpeg.filters import deinterlaced, even_size, filter_text, player_colours
+from videostore.ffmpeg.filters import deinterlaced, even_size, filter_text, player_colours, timed_by_arrival
 from videostore.media.sound import COPIED
 from videostore.sources.hidden_input import LIST_INPUT, list_of, program_options
 from videostore.sources.input_profile import InputProfile
@@ -145,5 +145,6 @@ def _users_options(profile: InputProfile) -> dict[str, str]:
 
 def _prepared(video: Any, profile: InputProfile) -> Any:
     """What an encoder gets: whole frames of even size, in the colours that players show."""
+    video = timed_by_arrival(video) if profile.untimed else video
     video = even_size(deinterlaced(video) if profile.interlaced else video)
     return player_colours(video, full_range=profile.codec == "mjpeg")

@@ -24,6 +24,8 @@ _IN_BURSTS = {"hls": "HLS", "dash": "DASH"}
 """Formats that come a whole segment at a time, some time after capture, and once more when they are opened again."""
 _UNTIMED = frozenset({"h264", "hevc", "avi"})
 """Formats that do not say when frames are shown."""
+_OPTIONS_OF_TIMES = frozenset({"use_wallclock_as_timestamps", "framerate", "r"})
+"""With these the user says how frames are dated of which the input does not tell it."""
 _UNTIMED_FRAMES = "it has B frames, and does not say when they are shown"
 _UNDATED_FRAMES = "it does not say when its B frames are decoded"
 _NO_COPY = re.compile(
@@ -95,6 +97,8 @@ class InputProfile:
         """ffmpeg's name of the video's codec; empty if it is not known yet."""
         self.interlaced = False
         """Whether its frames consist of two fields."""
+        self.untimed = False
+        """Whether it is live and does not tell when its frames were captured: each is dated by when it arrives."""
         self.sound = ""
         """ffmpeg's name of the codec of its sound; empty if it has none, or none is known yet."""
         self.sound_fault = ""
@@ -147,6 +151,7 @@ class InputProfile:
     def learn_video(self, messages: FFmpegMessages) -> None:
         """Take in what ffmpeg has reported about the input's video so far."""
         self.interlaced |= messages.interlaced
+        self.untimed |= messages.untimed and self.live and not _OPTIONS_OF_TIMES & self.settings.options.keys()
         self.codec = messages.codec or self.codec
 
     @property
@@ -167,7 +172,7 @@ class InputProfile:
         """
         if not format.reordered:
             return
-        if messages.formats & _UNTIMED:
+        if messages.formats & _UNTIMED or self.untimed:
             raise UncopyableError(_UNTIMED_FRAMES)
         settings = self.settings
         by_rtp = settings.address.scheme in _RTP_SCHEMES or messages.formats & _RTP_FORMATS

@@ -20,6 +20,12 @@ ARRIVAL_SETTLE_S = 0.5
 """At the start of a live input, arrivals are observed for this long before the first frame is dated: the frames that
 ffmpeg needed to analyse the stream come late, and all at once."""
 
+UNTIMED_SETTLE_S = 2.0
+"""The same of an input whose frames are dated by their arrivals: these tell how far apart the first ones were, also
+of one frame a second."""
+_AT_ONCE_PART = 4
+"""Frames that are closer together than this part of the usual distance came together."""
+
 AT_ONCE = 8
 CATCH_UP_S = 0.02
 """Of frames that wait, so many are passed on in this time: the recorder drops what does not fit into its backlog. At
@@ -144,19 +150,23 @@ async def pace_file(
 
 
 async def pace_live(
-    reader: FrameReader, first: CodedFrame, clock: SteadyClock, *, patience_s: float
+    reader: FrameReader, first: CodedFrame, clock: SteadyClock, *, patience_s: float, opened_us: int | None = None
 ) -> AsyncIterator[list[DatedFrame]]:
     """Yield the frames of a live input as they arrive, those that come together as one list, dated by their arrival
     times.
 
     The first frames are held back until it is known how much they were delayed. `patience_s` is how long a frame may
-    take until the usual frame interval is known.
+    take until the usual frame interval is known. `opened_us` is when the input was opened, UTC, if the
+    times of the frames are those of their arrivals.
 
     Raises:
         InputFault: no frame came in time, or the input's timestamps jumped.
     """
-    held, ended = await _settle(reader, first, clock)
-    _date_first(held)
+    held, ended = await _settle(reader, first, clock, ARRIVAL_SETTLE_S if opened_us is None else UNTIMED_SETTLE_S)
+    if opened_us is None:
+        _date_first(held)
+    else:
+        _spread_first(held, opened_us)
     times = _LiveTimes(patience_s)
     for frame in held:
         times.observe(frame)
@@ -253,10 +263,29 @@ def _date_first(held: deque[CodedFrame]) -> None:
         held[0] = held[0]._replace(pts_us=pts_us[1] - usual_us)
 
 
-async def _settle(reader: FrameReader, first: CodedFrame, clock: SteadyClock) -> tuple[deque[CodedFrame], bool]:
+def _spread_first(held: deque[CodedFrame], opened_us: int) -> None:
+    """Give the frames that came all at once at first the usual distance: ffmpeg looked at them, and passed them on
+    together. None came before the input was opened."""
+    pts_us = [frame.pts_us for frame in held]
+    usual_us = (pts_us[-1] - pts_us[0]) // max(len(held) - 1, 1)
+    at_once = 0
+    while at_once + 1 < len(held) and pts_us[at_once + 1] - pts_us[at_once] < usual_us // _AT_ONCE_PART:
+        at_once += 1
+    others = len(held) - 1 - at_once
+    if not at_once or not others:
+        return
+    before_us = held[0].arrived_us - opened_us + pts_us[at_once] - pts_us[0]
+    usual_us = min((pts_us[-1] - pts_us[at_once]) // others, before_us // at_once)
+    for number in range(at_once):
+        held[number] = held[number]._replace(pts_us=pts_us[at_once] - (at_once - number) * usual_us)
+
+
+async def _settle(
+    reader: FrameReader, first: CodedFrame, clock: SteadyClock, within_s: float
+) -> tuple[deque[CodedFrame], bool]:
     """The frames that arrive while a live input settles, and whether it ended meanwhile."""
     held = deque([first])
-    settled_us = first.arrived_us + round(ARRIVAL_SETTLE_S * US_PER_SECOND)
+    settled_us = first.arrived_us + round(within_s * US_PER_SECOND)
     ended = False
     while not ended and (left_us := settled_us - clock.now_us()) > 0 and clock.steps == first.clock_steps:
         with contextlib.suppress(asyncio.TimeoutError):

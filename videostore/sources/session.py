@@ -11,7 +11,7 @@ from types import TracebackType
 from videostore.base.clock import SteadyClock
 from videostore.base.constants import FFMPEG_FINISH_S, FFMPEG_STUCK_S, US_PER_SECOND
 from videostore.base.tasks import off_loop
-from videostore.media.h26x import UncopyableError
+from videostore.media.h26x import COPYABLE, UncopyableError
 from videostore.media.sound import SoundFormat, SoundPacket
 from videostore.sources.demuxer import Demuxer
 from videostore.sources.ffmpeg_messages import FFmpegMessages
@@ -25,6 +25,7 @@ from videostore.sources.stream_fault import stream_fault
 NO_REASON = "ffmpeg gave no reason"
 
 _OTHER_SOUND = "its sound is another"
+_UNTIMED = "it does not tell when its frames were captured"
 _SOUND_KNOWN_S = 1.0
 """Sound that is announced but does not come holds the video up so long, once."""
 
@@ -56,6 +57,8 @@ class InputSession:
         self._deinterlaces = profile.interlaced
         self._sound = profile.recorded_sound
         self._reorders = profile.reordered
+        self._untimed = profile.untimed
+        self._opened_us: int | None = None
         self.messages = FFmpegMessages(logger, profile.settings.address.redact, quiet=quiet, now_us=clock.now_us)
         self.frames_passed = 0
         """How many frames were passed on."""
@@ -76,12 +79,14 @@ class InputSession:
             FFmpegError: it cannot be started.
         """
         await off_loop(self.profile.settings.address.look)
+        self._opened_us = self._clock.now_us() if self._untimed else None
         self.demuxer = await Demuxer.start(
             input_command(self.profile, self._resume_us),
             self._clock,
             self.messages,
-            held_back=self._deinterlaces if self.reencodes else self.profile.makes_times,
-            gathers=self.profile.live,
+            held_back=self._deinterlaces if self.reencodes else self.profile.makes_times or self._untimed,
+            gathers=self.profile.live and not (self._untimed and not self.reencodes),
+            untimed=self._untimed and not self.reencodes,
             reordered=self._reorders,
             list_text=input_list(self.profile),
             sound_command=sound_command(self.profile),
@@ -122,7 +127,9 @@ class InputSession:
                 raise UncopyableError(ROTATED)
             await self._learn_sound()
             if self.outdated:
-                raise UncopyableError(INTERLACED if self._sound == self.profile.recorded_sound else _OTHER_SOUND)
+                if self._sound != self.profile.recorded_sound:
+                    raise UncopyableError(_OTHER_SOUND)
+                raise UncopyableError(INTERLACED if self._untimed == self.profile.untimed else _UNTIMED)
             self.profile.check_order(first.format, self.messages)
             async with contextlib.aclosing(self._paced(first)) as paced:  # type: ignore[type-var]
                 async for together in paced:
@@ -150,6 +157,8 @@ class InputSession:
     def outdated(self) -> bool:
         """Whether it works without what has been learned about the input."""
         if self._sound != self.profile.recorded_sound:
+            return True
+        if self.profile.untimed and not self._untimed and (self.reencodes or self.profile.codec in COPYABLE):
             return True
         if not self.reencodes:
             return self.profile.reordered and not self._reorders
@@ -179,7 +188,7 @@ class InputSession:
     def _paced(self, first: CodedFrame) -> AsyncIterator[list[DatedFrame]]:
         patience_s = self.profile.settings.patience_s
         if self.profile.live:
-            return pace_live(self.demuxer, first, self._clock, patience_s=patience_s)
+            return pace_live(self.demuxer, first, self._clock, patience_s=patience_s, opened_us=self._opened_us)
         return pace_file(
             self.demuxer, first, self._clock, times=self._times, resume_us=self._resume_us, patience_s=patience_s
         )
