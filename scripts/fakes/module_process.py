@@ -3,13 +3,16 @@
 It owns the process, everything that the process started, its output and the channel.
 """
 
+from __future__ import annotations
+
 import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 from grpclib.client import Channel
@@ -23,13 +26,46 @@ ROOT = Path(__file__).resolve().parents[2]
 MARK = "VIAM_PARENT_SOCKET"
 """Environment variable that marks the module's processes, so that leftover ones can be found."""
 # Far above any line that a module prints. asyncio's default of 64 KiB would end the reading.
-_LINE_LIMIT_BYTES = 1 << 20
+LINE_LIMIT_BYTES = 1 << 20
+
+
+class StartedProcess(Protocol):
+    """What is used of an `asyncio.subprocess.Process`."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    @property
+    def stdout(self) -> asyncio.StreamReader | None: ...
+    @property
+    def stderr(self) -> asyncio.StreamReader | None: ...
+    async def wait(self) -> int: ...
+    def kill(self) -> None: ...
+
+
+StartProcess = Callable[[Sequence[str], Mapping[str, str]], Awaitable[StartedProcess]]
+"""Starts a command with an environment in a session of its own, in the repository."""
+
+
+async def start_in_session(command: Sequence[str], env: Mapping[str, str]) -> StartedProcess:
+    """Start it as viam-server does."""
+    return await asyncio.create_subprocess_exec(
+        *command,
+        cwd=ROOT,
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        limit=LINE_LIMIT_BYTES,
+    )
 
 
 class ModuleProcess:
     """A module process. `start` starts it, `connect` waits until it is ready, `kill` and `close` end everything."""
 
-    def __init__(self, process: asyncio.subprocess.Process, socket: Path, parent_socket: Path) -> None:
+    def __init__(self, process: StartedProcess, socket: Path, parent_socket: Path) -> None:
         self.process = process
         self.socket = socket
         self.channel: Channel | None = None
@@ -46,18 +82,11 @@ class ModuleProcess:
         parent_socket: Path,
         env: Mapping[str, str],
         output: list[str],
+        start_process: StartProcess | None = None,
     ) -> Self:
         """Start the command in the repository. What it prints is added to `output`, line by line."""
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=ROOT,
-            env={**os.environ, **env, MARK: str(parent_socket)},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            limit=_LINE_LIMIT_BYTES,
-        )
+        start_process = start_process or start_in_session
+        process = await start_process(command, {**os.environ, **env, MARK: str(parent_socket)})
         assert process.stdout is not None and process.stderr is not None
         started = cls(process, socket, parent_socket)
         for stream in (process.stdout, process.stderr):

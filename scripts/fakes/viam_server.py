@@ -38,7 +38,7 @@ from viam.utils import dict_to_struct
 from scripts.fakes.machine_resources import CAMERA_API as CAMERA_API
 from scripts.fakes.machine_resources import MachineResources
 from scripts.fakes.module_process import ROOT as ROOT
-from scripts.fakes.module_process import ModuleProcess
+from scripts.fakes.module_process import ModuleProcess, StartedProcess, StartProcess
 from scripts.fakes.viam_services import DataManagerService, HangingUpServer, RobotService, windows
 from scripts.fakes.viam_services import LogLine as LogLine
 
@@ -131,7 +131,7 @@ class Parent:
         return self.directory / "parent.sock"
 
     @property
-    def process(self) -> asyncio.subprocess.Process:
+    def process(self) -> StartedProcess:
         """The module's process that runs, or that ran last."""
         return self._current.process
 
@@ -141,11 +141,12 @@ class Parent:
         command: Sequence[str] = (sys.executable, "-m", "videostore"),
         args: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        start_process: StartProcess | None = None,
     ) -> None:
         """Start `command SOCKET --log-level=INFO args…` in the repository, and wait until it is ready.
 
-        `env` is merged into this process's environment. The process of an earlier start is killed. Raises
-        ModuleStartError.
+        `env` is merged into this process's environment, and `start_process` starts it. The process of an earlier start
+        is killed. Raises ModuleStartError.
         """
         await self._end_module()
         self._starts += 1
@@ -164,6 +165,7 @@ class Parent:
                 **(env or {}),
             },
             output=self.module_output,
+            start_process=start_process,
         )
         try:
             models = await asyncio.wait_for(self._run.connect(), START_TIMEOUT_S)

@@ -15,6 +15,7 @@ from grpclib import GRPCError
 
 from scripts.fakes.painted_camera import ClipCheck, PaintedCamera, check_clip, read_clip
 from scripts.fakes.viam_server import Parent
+from tests.support.warm_module import start_warm_module
 from videostore.base.errors import VideoStoreError
 from videostore.base.time_format import format_utc_exact
 from videostore.base.time_parsing import moment_us
@@ -109,14 +110,19 @@ class Machine:
 
 
 @contextlib.asynccontextmanager
-async def run_machine(directory: Path, *, jitter: bool = False, **camera_options: Any) -> AsyncIterator[Machine]:
-    """A machine whose module is ready and has no resource yet. Everything is removed at the end."""
+async def run_machine(
+    directory: Path, *, jitter: bool = False, warm: bool = False, **camera_options: Any
+) -> AsyncIterator[Machine]:
+    """A machine whose module is ready and has no resource yet. Everything is removed at the end.
+
+    A `warm` module is forked from a process that has imported it. Its parent is not this process.
+    """
     camera = PaintedCamera("cam", **{"width": 320, "height": 180, "interval": lambda: 1 / FPS, **camera_options})
     if jitter:
         dice = random.Random(7)
         camera.interval = lambda: dice.uniform(1 / 20, 1 / 5)
     async with Parent([camera]) as parent:
-        await parent.start_module()
+        await parent.start_module(start_process=start_warm_module if warm else None)
         yield Machine(parent, camera, directory)
 
 
