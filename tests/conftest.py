@@ -161,5 +161,5 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
     """A machine whose module is ready and has no resource yet."""
-    async with run_machine(tmp_path, warm=True) as machine:
+    async with run_machine(tmp_path) as machine:
         yield machine

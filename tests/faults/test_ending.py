@@ -69,7 +69,7 @@ async def test_the_module_ends_in_order_when_its_parent_is_killed(tmp_path: Path
         "from pathlib import Path\n"
         "from tests.support.machine import run_machine\n"
         "async def main():\n"
-        "    async with run_machine(Path(sys.argv[1])) as machine:\n"
+        "    async with run_machine(Path(sys.argv[1]), warm=False) as machine:\n"
         "        await machine.add()\n"
         "        await machine.record(2)\n"
         "        print(machine.parent.process.pid, machine.parent.directory, flush=True)\n"

@@ -15,6 +15,7 @@ from grpclib import GRPCError
 
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.amount import at_most, cut_short
+from tests.support.lateness import watching_lateness
 from tests.support.machine import NAME, US, Machine, now_us, run_machine, sent_error
 from videostore.clips.workspace import WORK_DIRECTORY
 from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg
@@ -38,13 +39,15 @@ async def test_after_sigkill_of_the_module_alone_its_ffmpeg_finishes_and_keeps_e
     machine: Machine,
 ) -> None:
     await machine.add(storage={"segment_seconds": 30})
-    await machine.record(2)
-    assert len(machine.parent.children()) == 1
-    killed_us = now_us()
-    os.kill(machine.parent.process.pid, signal.SIGKILL)
-    await machine.parent.process.wait()
+    async with watching_lateness() as late:
+        await machine.record(2)
+        assert len(machine.parent.children()) == 1
+        killed_us = now_us()
+        os.kill(machine.parent.process.pid, signal.SIGKILL)
+        await machine.parent.process.wait()
     await machine.until(lambda: not machine.parent.leftovers())
-    from_us, to_us = machine.camera.delivered[0], killed_us - 500_000
+    # The camera, the module and ffmpeg have each been as late.
+    from_us, to_us = machine.camera.delivered[0], killed_us - 500_000 - 3 * late.us
     await machine.parent.start_module()
     await machine.add(camera=None)
     await machine.recorded_until(to_us)

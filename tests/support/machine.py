@@ -111,11 +111,11 @@ class Machine:
 
 @contextlib.asynccontextmanager
 async def run_machine(
-    directory: Path, *, jitter: bool = False, warm: bool = False, **camera_options: Any
+    directory: Path, *, jitter: bool = False, warm: bool = True, **camera_options: Any
 ) -> AsyncIterator[Machine]:
     """A machine whose module is ready and has no resource yet. Everything is removed at the end.
 
-    A `warm` module is forked from a process that has imported it. Its parent is not this process.
+    A `warm` module is forked from a process that has imported it; it does not end when this process is killed.
     """
     camera = PaintedCamera("cam", **{"width": 320, "height": 180, "interval": lambda: 1 / FPS, **camera_options})
     if jitter:
