@@ -79,10 +79,9 @@ async def test_an_ffmpeg_that_is_killed_repeatedly_is_restarted_at_growing_inter
 
 async def test_an_ffmpeg_that_stops_reading_is_killed_and_memory_stays_bounded(tmp_path: Path) -> None:
     async with run_machine(tmp_path, width=1280, height=720) as machine:
+        begun = time.monotonic()
         await machine.add(storage={"segment_seconds": 30})
-        begun, begun_us = time.monotonic(), now_us()
         await machine.record(1)
-        await machine.recorded_until(begun_us + US // 2)  # so that it is not stuck before it is stopped
         module = psutil.Process(machine.parent.process.pid)
         (ffmpeg,) = machine.parent.children()
         before_bytes, most_bytes = module.memory_info().rss, 0
@@ -103,7 +102,10 @@ async def test_an_ffmpeg_that_stops_reading_is_killed_and_memory_stays_bounded(t
             to_us = machine.camera.delivered[-1] - US
             if to_us - US < machine.camera.delivered[count]:
                 return False
-            check, answer = await machine.fetch(to_us - US, to_us)
+            try:
+                check, answer = await machine.fetch(to_us - US, to_us)
+            except GRPCError:  # a busy machine may have no frame of this second
+                return False
             return check.flawless and "ranges" not in answer
 
         await machine.until(lambda: len(machine.camera.delivered) > count)
