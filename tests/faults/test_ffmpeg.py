@@ -81,6 +81,11 @@ async def test_an_ffmpeg_that_stops_reading_is_killed_and_memory_stays_bounded(t
     async with run_machine(tmp_path, width=1280, height=720) as machine:
         begun = time.monotonic()
         await machine.add(storage={"segment_seconds": 30})
+
+        async def recording() -> bool:
+            return bool((await machine.status())["recording"])
+
+        await machine.until(recording)
         await machine.record(1)
         module = psutil.Process(machine.parent.process.pid)
         (ffmpeg,) = machine.parent.children()
