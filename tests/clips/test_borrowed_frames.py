@@ -33,6 +33,7 @@ from tests.support.recording import (
 from videostore.base.ranges import Range
 from videostore.config import StorageConfig
 from videostore.ffmpeg.encoder import Encoder
+from videostore.media.fmp4 import read_fragments
 from videostore.media.h26x import inspect_keyframe, parameter_sets
 from videostore.media.packet import Packet, StreamFormat
 from videostore.storage.verify import verify_directory
@@ -157,3 +158,20 @@ async def test_a_clip_that_ends_at_a_border_has_the_frames_of_the_next_file_or_s
         assert (await store.save_status(save.file_name)).ranges is None
         shown = [one and painted_number(one.captured_us) for _, one in read_clip(save.path)]
         assert shown == list(range(border))
+
+
+async def test_borrowed_frames_that_do_not_decode_are_left_out_and_told(open_gops: OpenGops, tmp_path: Path) -> None:
+    border = open_gops.begins[1]
+    storage = open_gops.copy(tmp_path / "storage", 0, 1)
+    path = sorted(storage.glob("*.mp4"))[1]
+    (lost,) = [one for one in read_fragments(path).fragments if one.times_us == (time_of(border - 1),)]
+    damaged = bytearray(path.read_bytes())
+    for at in range(lost.body_byte, lost.end_byte):
+        damaged[at] ^= 0x55
+    path.write_bytes(damaged)
+    async with VideoStore.open(storage) as store:
+        done = await store.export(time_of(border - 6), time_of(border), tmp_path / "clip.mp4")
+    shown = painted(done.path)
+    assert shown == list(range(border - 6, border - open_gops.leading)), "no decoder's guess is shown"
+    assert done.ranges is not None and done.ranges[-1].to_us <= time_of(border - open_gops.leading)
+    assert [one.to_us for one in done.damaged] == [time_of(border)]

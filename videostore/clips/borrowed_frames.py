@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from videostore.clips.frame_reader import NO_DAMAGE, Damage
 from videostore.clips.segment_order import touch
 from videostore.ffmpeg.concat_list import ListedFile
+from videostore.media.border_frames import leading_fragments
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragmented_file import NotOursError
 from videostore.media.segment import FrameTimes, Segment
@@ -26,10 +28,17 @@ class BorrowedFrames:
     """Capture times, sorted, in microseconds UTC."""
     file: ListedFile
     """The beginning of the next file: its first keyframe, and these frames."""
+    is_damaged: bool = False
+    """Whether they do not decode."""
 
 
-def borrowed_frames(segment: Segment, times: FrameTimes, following: tuple[Segment, Path]) -> BorrowedFrames | None:
-    """What a segment borrows from the one that follows; None if that is nothing, or cannot be read. Blocking."""
+def borrowed_frames(
+    segment: Segment, times: FrameTimes, following: tuple[Segment, Path], damage: Damage = NO_DAMAGE
+) -> BorrowedFrames | None:
+    """What a segment borrows from the one that follows; None if that is nothing, or cannot be read. Blocking.
+
+    `damage` tells which fragments do not decode.
+    """
     after, path = following
     if not times.order or not runs_on(segment, after):
         return None
@@ -46,7 +55,10 @@ def borrowed_frames(segment: Segment, times: FrameTimes, following: tuple[Segmen
         outpoint_us = content.origin_us + leading.decoded_until_us - content.start_us
     # Its sound may begin before it, which would be taken for the start of the file.
     inpoint_us = content.origin_us if content.sound is not None else None
-    return BorrowedFrames(leading.shown_us, ListedFile(path.absolute(), 1, inpoint_us, outpoint_us, size_bytes))
+    file = ListedFile(path.absolute(), 1, inpoint_us, outpoint_us, size_bytes)
+    lost = damage.get(after.file_name, frozenset())
+    is_damaged = any(one.times_us[0] in lost for one in leading_fragments(content))
+    return BorrowedFrames(leading.shown_us, file, is_damaged)
 
 
 def runs_on(one: Segment, other: Segment) -> bool:

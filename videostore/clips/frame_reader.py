@@ -12,6 +12,7 @@ from videostore.base.errors import reason_of
 from videostore.base.files import PASSING_ERRORS
 from videostore.base.ranges import Range
 from videostore.base.time_format import format_utc_exact
+from videostore.media.border_frames import leading_fragments
 from videostore.media.fmp4 import read_fragments
 from videostore.media.foreign_frames import undecodable_parts
 from videostore.media.fragmented_file import NotOursError
@@ -24,7 +25,7 @@ from videostore.media.segment import (
     needed_for,
 )
 from videostore.media.segment_names import parse_open_name
-from videostore.media.trial_decoder import undecodable_fragments
+from videostore.media.trial_decoder import undecodable_fragments, undecodable_leading
 
 CHECKED_BYTES = 256 * MIB
 """Of segments up to this size the frames are checked before a clip is made; of more only if ffmpeg complains, because
@@ -106,6 +107,24 @@ def find_undecodable(segment: Segment, path: Path, shown: Range) -> frozenset[in
     except NotOursError:
         return _find_in_foreign(segment, path, shown)
     return undecodable_fragments(path, content.codec, needed_for(shown, content.fragments))
+
+
+def find_undecodable_borrowed(segment: Segment, path: Path, following: Segment, behind: Path) -> frozenset[int]:
+    """The fragments at the beginning of the next segment, by the capture times of their first frames, whose frames are
+    shown before it and do not decode. Blocking: it decodes them, with what they need of the segment before.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    try:
+        content = read_fragments(path, segment.size_bytes if parse_open_name(segment.file_name) else None)
+        after = read_fragments(behind, following.size_bytes if parse_open_name(following.file_name) else None)
+    except NotOursError:
+        return frozenset()
+    if after.leading is None or not content.fragments:
+        return frozenset()
+    needed = needed_for(Range(content.times_us[-1], content.times_us[-1] + 1), content.fragments)
+    return undecodable_leading(path, content.codec, needed, behind, leading_fragments(after))
 
 
 def _find_in_foreign(segment: Segment, path: Path, shown: Range) -> frozenset[int]:

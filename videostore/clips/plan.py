@@ -220,10 +220,13 @@ def make_plan(
             sound_rate = max(sound_rate, times.sound_bytes / max(1, times.end_us - times.all_us[0]))
             alone = following is None or not runs_on(segment, following[0])
             sure_until_us = _sure_until_us(segment, times, end_us) if alone else end_us
-            add_range(held, max(from_us, segment.start_us), min(to_us, sure_until_us))
             all_us = times.all_us
             borrows = not goes_on if last else not entered
-            borrowed = borrowed_frames(segment, times, following) if following is not None and borrows else None
+            borrowed = borrowed_frames(segment, times, following, damage) if following is not None and borrows else None
+            if borrowed is not None and borrowed.is_damaged:
+                borrowed, sure_until_us = None, times.all_us[-1] + 1
+                damaged.add([DamagedRange(sure_until_us, end_us, UNREADABLE)])
+            add_range(held, max(from_us, segment.start_us), min(to_us, sure_until_us))
             if borrowed is not None:  # behind them comes the first frame of the next segment
                 all_us = [*all_us, *borrowed.shown_us, *([following[0].start_us] if last else [])]
             first = bisect.bisect_left(all_us, from_us)

@@ -21,7 +21,7 @@ from videostore.base.errors import (
 from videostore.base.ranges import Range, damaged_within
 from videostore.base.tasks import off_loop
 from videostore.clips.compact_list import CompactList
-from videostore.clips.frame_reader import NO_DAMAGE, Damage, find_undecodable
+from videostore.clips.frame_reader import NO_DAMAGE, Damage, find_undecodable, find_undecodable_borrowed
 from videostore.clips.intact_stretches import divide_broken
 from videostore.clips.nearest_frames import nearest_frames
 from videostore.clips.plan import ClipPart, Plan, make_plan
@@ -137,6 +137,12 @@ class ClipPlanner:
                 lost = await off_loop(find_undecodable, part.segment, part.path, shown)
                 name = part.segment.file_name
                 damage[name] = damage.get(name, frozenset()) | lost
+            behind = next((one for one, path in plan.found if _is_borrowed(part, path)), None)
+            if behind is not None and part.borrowed is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    borrowed = part.segment, part.path, behind, part.borrowed.path
+                    lost = await off_loop(find_undecodable_borrowed, *borrowed)
+                    damage[behind.file_name] = damage.get(behind.file_name, frozenset()) | lost
         better = await self._make(plan.asked, plan.found, work, thorough=True, damage=damage, goes_on=plan.goes_on)
         if await off_loop(_are_same, better.parts, plan.parts):
             return None
@@ -245,6 +251,11 @@ class ClipPlanner:
         if after_us is not None:
             return NothingStoredError("no-frame-before", asked=asked, nearest=stored, after_us=after_us)
         return UnreadableRangeError("range-unreadable", asked=asked)
+
+
+def _is_borrowed(part: ClipPart, path: Path) -> bool:
+    """Whether the last frames of a part are in a file."""
+    return part.borrowed is not None and part.borrowed.path == path.absolute()
 
 
 def _are_same(parts: Sequence[ClipPart], others: Sequence[ClipPart]) -> bool:

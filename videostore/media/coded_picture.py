@@ -134,34 +134,6 @@ def _read_ours(
     return _decodable(picture, read_setup(path).config, path)
 
 
-def read_border(path: Path, following: Path) -> CodedPicture | None:
-    """The frames of a segment of ours that the next file holds, and all that a decoder needs for them: those from its
-    last keyframe on, and what the next file has up to the last of them. None if it holds none. Blocking.
-
-    Raises:
-        UnreadableError: a file is missing or damaged.
-        TooMuchError: they need too much.
-    """
-    try:
-        content, after = read_fragments(path), read_fragments(following)
-        if after.leading is None or after.start_lost:
-            return None
-        begin = max((n for n, fragment in enumerate(content.fragments) if fragment.is_keyed), default=0)
-        needed = content.fragments[begin:]
-        borrowed_us = after.leading.shown_us
-        last = max(n for n, fragment in enumerate(after.fragments) if fragment.first_us in borrowed_us)
-        coded = _read_frames(following, after.fragments[: last + 1], None, leading=True)
-        while coded[-1][0] not in borrowed_us:
-            coded = coded[:-1]
-        whole = all(a.end_byte == b.begin_byte for a, b in itertools.pairwise(needed))
-        frames = (*_read_frames(path, needed, None), *coded)
-        size = content.width, content.height
-        picture = CodedPicture(content.codec, size, content.look, borrowed_us[-1], frames, exact=True, whole=whole)
-        return _decodable(picture, read_setup(path).config, path)
-    except (NotOursError, NoSetupError, OSError) as error:
-        raise UnreadableError("it or the file behind it cannot be read") from error
-
-
 def _end_us(fragments: Sequence[Fragment], number: int, following_us: int) -> int:
     """How long a frame of a fragment is shown: until the next one, or until something that cannot be read."""
     one, other = fragments[number], fragments[min(number + 1, len(fragments) - 1)]
@@ -257,15 +229,20 @@ def _decodable(picture: CodedPicture, config: bytes, path: Path) -> CodedPicture
         head = _other_config(codec, path)
         frames = [(time_us, data) for time_us, data in picture.frames]
     else:
-        sets = sorted(DecoderSetup(codec, 1, config).sets, key=lambda unit: unit_kind(codec, unit))
-        head = b"".join(_START_CODE + unit for unit in sets)
+        head = parameter_sets(codec, config)
         whole = whole and all(is_intact(codec, data, lengths) for _, data in picture.frames)
-        frames = [(time_us, _with_start_codes(data, lengths)) for time_us, data in picture.frames]
+        frames = [(time_us, with_start_codes(data, lengths)) for time_us, data in picture.frames]
     frames[0] = frames[0][0], head + frames[0][1]
     return replace(picture, frames=tuple(frames), whole=whole)
 
 
-def _with_start_codes(data: bytes, lengths: int) -> bytes:
+def parameter_sets(codec: str, config: bytes) -> bytes:
+    """Those of a decoder's configuration, with start codes."""
+    sets = sorted(DecoderSetup(codec, 1, config).sets, key=lambda unit: unit_kind(codec, unit))
+    return b"".join(_START_CODE + unit for unit in sets)
+
+
+def with_start_codes(data: bytes, lengths: int) -> bytes:
     """The units of a frame, as far as it can be divided into them."""
     units = []
     try:

@@ -54,6 +54,40 @@ def undecodable_fragments(path: Path, codec: str, fragments: Sequence[Fragment])
     return frozenset(damaged)
 
 
+def undecodable_leading(
+    path: Path, codec: str, needed: Sequence[Fragment], following: Path, leading: Sequence[Fragment]
+) -> frozenset[int]:
+    """Of the fragments at the beginning of a file that hold frames of the file before, those with a frame that does not
+    decode, by the capture times of their first frames.
+
+    They need fragments of the file before, the first of which begins with a keyframe. Blocking: it decodes them.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    try:
+        config = read_setup(path).config
+    except NoSetupError:
+        return frozenset()
+    lengths = length_bytes(codec, config)
+    if lengths is None or codec not in TRIED:
+        return frozenset()
+    coded: list[tuple[bytes, int]] = []
+    for source, fragments, begin in ((path, needed, -len(needed)), (following, leading, 0)):
+        with source.open("rb") as file:
+            for number, one in enumerate(fragments, begin):
+                file.seek(one.body_byte)
+                frames = frames_of(one, file.read(one.end_byte - one.body_byte))
+                wanted = [number >= 0 or time_us >= needed[0].times_us[0] for time_us in one.times_us]
+                coded += [(frame, number) for frame in itertools.compress(frames, wanted)]
+    marked = {number for frame, number in coded if has_mark(codec, frame, lengths)}
+    decoder = TrialDecoder(codec, config, lengths, marked)
+    for frame, number in coded:
+        decoder.decode(frame, number)
+    decoder.finish()
+    return frozenset(leading[number].times_us[0] for number in decoder.failed if number >= 0)
+
+
 def _groups(fragments: Sequence[Fragment]) -> Iterator[list[Fragment]]:
     """The fragments, divided before each that needs none before it."""
     group: list[Fragment] = []

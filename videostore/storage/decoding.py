@@ -12,7 +12,7 @@ from videostore.base.errors import FFmpegError
 from videostore.base.tasks import off_loop
 from videostore.ffmpeg.late_input import LateInput
 from videostore.ffmpeg.process import ffmpeg_output
-from videostore.media.coded_picture import CodedPicture, TooMuchError, read_border
+from videostore.media.border_frames import BorderFrames, border_frames
 from videostore.media.segment import UnreadableError
 
 _FORMATS = {"h264": "h264", "hevc": "hevc"}
@@ -51,21 +51,21 @@ async def decode_file(binary: str, path: Path, frames: int | None) -> Decoded:
 async def decode_border(binary: str, path: Path, following: Path) -> Decoded | None:
     """Decode the frames of a segment that are in the file of the next one: behind those from its last keyframe on.
 
-    None if there are none, or if they cannot be read, or need more than is held in memory.
+    None if there are none, or if they cannot be read.
     """
-    picture = await off_loop(_read_border, path, following)
-    if picture is None or picture.codec not in _FORMATS:
+    border = await off_loop(_border_frames, path, following)
+    if border is None or border.codec not in _FORMATS:
         return None
     frames = LateInput()
-    frames.give(b"".join(data for _, data in picture.frames))
-    done = await _decode(binary, ["-f", _FORMATS[picture.codec], "-i", "pipe:0"], frames)
-    return replace(done, missing=max(0, len(picture.frames) - done.frames))
+    frames.give_pieces(border.pieces())
+    done = await _decode(binary, ["-f", _FORMATS[border.codec], "-i", "pipe:0"], frames)
+    return replace(done, missing=max(0, border.frames - done.frames))
 
 
-def _read_border(path: Path, following: Path) -> CodedPicture | None:
+def _border_frames(path: Path, following: Path) -> BorderFrames | None:
     """Blocking."""
-    with contextlib.suppress(UnreadableError, TooMuchError):
-        return read_border(path, following)
+    with contextlib.suppress(UnreadableError):
+        return border_frames(path, following)
     return None
 
 
