@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from videostore.sources.ffmpeg_input import FFmpegInput
     from videostore.sources.probing import StreamInfo
     from videostore.storage.findings import Finding, Problem, VerificationReport
-    from videostore.storage.notes import Event, RecordingGap
+    from videostore.storage.notes_text import Event, RecordingGap
     from videostore.storage.repair import repair_directory
     from videostore.storage.save_record import SaveJob, SaveStatus
     from videostore.storage.verify import OnFile, verify_directory
@@ -210,7 +210,7 @@ _MODULES = {
         "Problem",
         "VerificationReport",
     ),
-    "videostore.storage.notes": ("Event", "RecordingGap"),
+    "videostore.storage.notes_text": ("Event", "RecordingGap"),
     "videostore.storage.repair": ("repair_directory",),
     "videostore.storage.save_record": (
         "SaveJob",

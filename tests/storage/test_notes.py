@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.recording import until
+from videostore.base.files import open_regular
 from videostore.base.ranges import Range
 from videostore.storage.notes import FILE_NAME, MOST_EVENTS, MOST_GAPS, MOST_REASON, Event, Notes, RecordingGap
 
@@ -185,3 +189,33 @@ async def test_what_is_kept_is_not_forgotten_while_no_file_can_be_opened(tmp_pat
         await one.load()
         assert one.kept == [Range(25, 35), Range(45, 55)]
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+async def test_what_the_disk_does_not_give_is_left_as_it_is_and_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = await notes_of(tmp_path)
+    await notes.add_gap(RecordingGap(1, 2, "off"))
+    await notes.add_event(event(30, keep=True))
+    await notes.close()
+    before, failing = (tmp_path / FILE_NAME).read_bytes(), True
+
+    def bad_sector(path: Path) -> Any:
+        if failing:
+            raise OSError(errno.EIO, "Input/output error")
+        return open_regular(path)
+
+    monkeypatch.setattr("videostore.storage.notes.open_regular", bad_sector)
+    again = Notes(tmp_path, LOGGER, read_only=False, again_s=0.01)
+    await again.load()
+    assert again.events == () and [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+    await again.add_gap(RecordingGap(5, 6, "later"))
+    with pytest.raises(OSError):
+        await again.add_event(event(50))
+    assert (tmp_path / FILE_NAME).read_bytes() == before
+    failing = False
+    await until(lambda: again.kept == [Range(25, 35)])
+    assert [one.from_us for one in again.gaps] == [1, 5]
+    assert (await again.add_event(event(50))).id == 2
+    await again.close()
+    assert len((await notes_of(tmp_path)).gaps) == 2

@@ -9,85 +9,43 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
 import logging
 import os
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from itertools import islice
+import stat
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from videostore.base.errors import reason_of
 from videostore.base.files import PASSING_ERRORS, open_regular, sync_directory, sync_file
 from videostore.base.ranges import Range, merge_ranges
-from videostore.base.tasks import DetachedTasks, off_loop
+from videostore.base.tasks import DetachedTasks, end_task, off_loop
+from videostore.storage.notes_text import (
+    MOST_EVENTS,
+    MOST_GAPS,
+    Event,
+    NotesContent,
+    RecordingGap,
+    as_text,
+    parse,
+    salvage,
+)
+
+__all__ = ("FILE_NAME", "MOST_EVENTS", "MOST_GAPS", "MOST_REASON", "Event", "Notes", "RecordingGap")
 
 FILE_NAME = "notes.json"
-MOST_GAPS, MOST_EVENTS = 2000, 2000
-"""Of more, the oldest are forgotten; of events those that keep nothing. The file has 600 KB then."""
 MOST_REASON = 200
 """Characters of a reason. Some are what ffmpeg says."""
 
-_VERSION = 1
+_AGAIN_S = 60.0
 _MOST_BYTES = 1 << 24
-_GAP_FIELDS = {"from_us": (int,), "to_us": (int,), "reason": (str,)}
-_EVENT_FIELDS = {
-    "id": (int,),
-    "at_us": (int,),
-    "from_us": (int,),
-    "to_us": (int,),
-    "label": (str,),
-    "keep": (bool,),
-    "file_name": (str, type(None)),
-}
-_NEXT_ID = re.compile(r'"next_id": ([0-9]{1,15})\b')
-_ROW = re.compile(r'\{"(?:id|from_us)": ')
-"""How an event or a gap begins. A label has no such quotes: they are escaped."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingGap:
-    """A stretch of time in which nothing was recorded."""
-
-    from_us: int
-    """End of the last frame before it, in microseconds UTC."""
-    to_us: int
-    """Capture time of the first frame after it."""
-    reason: str
-    """Why, in words for people."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A moment that was marked."""
-
-    id: int
-    """Its number, which no other event of the recording has."""
-    at_us: int
-    """The moment, in microseconds UTC."""
-    from_us: int
-    """Start of the range around it."""
-    to_us: int
-    """End of the range around it."""
-    label: str
-    """What was marked, as it was given."""
-    keep: bool = False
-    """Whether the quota passes over the footage of the range."""
-    file_name: str | None = None
-    """Name of the clip that is saved of it, by which `save_status` knows it; None if none is."""
-
-
-_Content: TypeAlias = tuple[tuple[RecordingGap, ...], tuple[Event, ...], int]
-"""Gaps, events, and the number of the next event."""
 
 
 class Notes:
     """The notes of one storage directory. A read-only one reads them again when another process has changed them."""
 
-    def __init__(self, directory: Path, logger: logging.Logger, *, read_only: bool) -> None:
-        """Call `load` before anything else."""
+    def __init__(self, directory: Path, logger: logging.Logger, *, read_only: bool, again_s: float = _AGAIN_S) -> None:
+        """Call `load` before anything else. What the disk does not give is read again every `again_s` seconds."""
         self._path = directory / FILE_NAME
         self._logger = logger
         self._read_only = read_only
@@ -100,6 +58,10 @@ class Notes:
         self._writing = asyncio.Lock()
         self._written: tuple[object, ...] = ()
         self._tasks = DetachedTasks()
+        self._unread = False
+        """Whether the file is there and the disk does not give it. It is left as it is until it does."""
+        self._again_s = again_s
+        self._reading: asyncio.Task[None] | None = None
 
     @property
     def gaps(self) -> tuple[RecordingGap, ...]:
@@ -123,6 +85,8 @@ class Notes:
             OSError: the system lacks resources at the moment. Without what is kept, the quota would delete it.
         """
         self._take(*await off_loop(self._read_at))
+        if self._unread and self._reading is None and not self._read_only:
+            self._reading = asyncio.create_task(self._keep_reading())
 
     async def reload(self) -> None:
         """Take those of the directory that is in the place of the one before: the same path leads to another disk.
@@ -132,10 +96,13 @@ class Notes:
         """
         async with self._writing:
             self._state = None
-            self._take(*await off_loop(self._read_at))
+            place, found = await off_loop(self._read_at)
+            self._take(place, found or ((), (), 1))
 
     async def close(self) -> None:
         """Wait until everything is written."""
+        if self._reading is not None:
+            await end_task(self._reading)
         await self._tasks.wait()
 
     async def add_gap(self, gap: RecordingGap) -> None:
@@ -151,6 +118,8 @@ class Notes:
         Raises:
             OSError: the file cannot be written. The event is not noted then.
         """
+        async with self._writing:
+            await self._read_rest()  # which has the numbers of the events before
         event = replace(event, id=self._next_id)
         self._next_id += 1
         events = sorted([*self._events, event], key=lambda one: (one.at_us, one.id))
@@ -204,29 +173,56 @@ class Notes:
 
     async def _write_latest(self) -> None:
         async with self._writing:
+            await self._read_rest()
             latest = self._gaps, self._events, self._next_id
             if latest == self._written or self._read_only:
                 return
             await off_loop(self._replace, latest)
             self._written = latest
 
-    def _replace(self, content: _Content) -> None:
+    async def _keep_reading(self) -> None:
+        while self._unread:
+            await asyncio.sleep(self._again_s)
+            with contextlib.suppress(OSError):
+                async with self._writing:
+                    await self._read_rest()
+
+    async def _read_rest(self) -> None:
+        """Read what could not be read before, and put what was noted since to it.
+
+        Raises:
+            OSError: it still cannot be read. Nothing must be written over it.
+        """
+        if not self._unread:
+            return
+        place, found = await off_loop(self._read_at)
+        if found is None:
+            raise OSError(errno.EIO, "what was noted before cannot be read")
+        since = self._gaps
+        self._take(place, found)
+        before = [
+            one for one in self._gaps if all(one.to_us <= gap.from_us or one.from_us >= gap.to_us for gap in since)
+        ]
+        self._gaps = tuple(sorted([*before, *since], key=lambda one: one.from_us)[-MOST_GAPS:])
+        self._logger.info("%s can be read again.", self._path)
+
+    def _replace(self, content: NotesContent) -> None:
         """Blocking: the text of thousands takes some 50 ms."""
         status = self._path.parent.stat()
         if self._place not in (None, (status.st_dev, status.st_ino)):
             raise OSError(errno.ESTALE, "the storage directory was removed or replaced")  # it has its own notes
-        _replace(self._path, _as_text(*content).encode())
+        _replace(self._path, as_text(*content).encode())
 
-    def _take(self, place: tuple[int, int] | None, found: _Content | None) -> None:
+    def _take(self, place: tuple[int, int] | None, found: NotesContent | None) -> None:
         self._place = place
         if found is not None:
             self._gaps, self._events, self._next_id = self._written = found
 
-    def _read_at(self) -> tuple[tuple[int, int] | None, _Content | None]:
+    def _read_at(self) -> tuple[tuple[int, int] | None, NotesContent | None]:
         """The directory that is there, and what is noted in it. Blocking."""
         return _place_of(self._path.parent), self._read()
 
-    def _read(self) -> _Content | None:
+    def _read(self) -> NotesContent | None:
         """What the file holds; None if that has not changed. Blocking."""
         try:
             status = self._path.stat()
@@ -235,36 +231,46 @@ class Notes:
                 return None
             with open_regular(self._path) as file:
                 data = file.read(_MOST_BYTES)
-            self._state = state
+            self._state, self._unread = state, False
         except FileNotFoundError:
-            self._state = None
+            self._state, self._unread = None, False
             return (), (), 1
         except OSError as error:
             if error.errno in PASSING_ERRORS:
                 if self._read_only:
                     return None
                 raise
-            self._logger.error("%s cannot be read: %s.", self._path, reason_of(error))
-            if not self._read_only:
-                with contextlib.suppress(OSError):  # it may be read by hand
+            if not self._read_only and _is_no_file(self._path):
+                with contextlib.suppress(OSError):
                     os.replace(self._path, self._damaged_path)
-            return (), (), 1
+                return (), (), 1
+            if not self._unread:
+                self._logger.error("%s cannot be read: %s. Trying again later.", self._path, reason_of(error))
+            self._unread = True
+            return None
         try:
-            return _parse(data)
+            return parse(data)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            found = _salvage(data)
+            found = salvage(data)
             gaps, events, _ = found
             told = "%s is damaged: %s. %d gaps and %d events of it can still be read."
             self._logger.error(told, self._path, reason_of(error), len(gaps), len(events))
             if not self._read_only:
                 with contextlib.suppress(OSError):
                     _replace(self._damaged_path, data)
-                    _replace(self._path, _as_text(*found).encode())
+                    _replace(self._path, as_text(*found).encode())
             return found
 
     @property
     def _damaged_path(self) -> Path:
         return self._path.with_name(f"{FILE_NAME}.damaged")
+
+
+def _is_no_file(path: Path) -> bool:
+    """Whether something else is in the place of the file. Blocking."""
+    with contextlib.suppress(OSError):
+        return not stat.S_ISREG(path.stat().st_mode)
+    return False
 
 
 def _place_of(directory: Path) -> tuple[int, int] | None:
@@ -273,50 +279,6 @@ def _place_of(directory: Path) -> tuple[int, int] | None:
         status = directory.stat()
         return status.st_dev, status.st_ino
     return None
-
-
-def _as_text(gaps: Iterable[RecordingGap], events: Iterable[Event], next_id: int) -> str:
-    """A line for each, so that people and `grep` can read it."""
-    parts = [f'{{"version": {_VERSION}, "next_id": {next_id}']
-    for name, rows in (("gaps", gaps), ("events", events)):
-        parts.append(f'"{name}": [' + ",".join(f"\n{json.dumps(asdict(one))}" for one in rows) + "]")
-    return ",\n".join(parts) + "}\n"
-
-
-def _parse(data: bytes) -> _Content:
-    """What a file holds.
-
-    Raises:
-        ValueError, TypeError, KeyError: it is damaged, or of a later version.
-    """
-    found = json.loads(data)
-    if found["version"] != _VERSION:
-        raise ValueError(f"it is of version {found['version']!r}")
-    gaps = tuple(RecordingGap(**_fields(one, _GAP_FIELDS)) for one in found["gaps"])
-    events = tuple(Event(**_fields(one, _EVENT_FIELDS)) for one in found["events"])
-    return gaps, events, max([int(found["next_id"]), *(one.id + 1 for one in events)])
-
-
-def _salvage(data: bytes) -> _Content:
-    """What can be read of a damaged file: a flipped bit must not let go of all that is kept."""
-    text, decoder = data.decode(errors="replace"), json.JSONDecoder()
-    gaps, events = list[RecordingGap](), list[Event]()
-    for begin in islice(_ROW.finditer(text), MOST_GAPS + MOST_EVENTS):
-        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-            row, _ = decoder.raw_decode(text, begin.start())
-            if "id" in row:
-                events.append(Event(**_fields(row, _EVENT_FIELDS)))
-            else:
-                gaps.append(RecordingGap(**_fields(row, _GAP_FIELDS)))
-    found = _NEXT_ID.search(text)
-    return tuple(gaps), tuple(events), max([int(found[1]) if found else 1, *(one.id + 1 for one in events)])
-
-
-def _fields(row: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
-    values = {name: row[name] for name in kinds}
-    if any(type(value) not in kinds[name] for name, value in values.items()):
-        raise TypeError("a value has the wrong type")
-    return values
 
 
 def _replace(path: Path, content: bytes) -> None:

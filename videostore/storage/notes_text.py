@@ -1,0 +1,109 @@
+"""What is noted, and as what text: a damaged file is read as far as it can be."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, TypeAlias
+
+MOST_GAPS, MOST_EVENTS = 2000, 2000
+"""Of more, the oldest are forgotten; of events those that keep nothing. The file has 600 KB then."""
+
+_VERSION = 1
+_GAP_FIELDS = {"from_us": (int,), "to_us": (int,), "reason": (str,)}
+_EVENT_FIELDS = {
+    "id": (int,),
+    "at_us": (int,),
+    "from_us": (int,),
+    "to_us": (int,),
+    "label": (str,),
+    "keep": (bool,),
+    "file_name": (str, type(None)),
+}
+_NEXT_ID = re.compile(r'"next_id": ([0-9]{1,15})\b')
+_ROW = re.compile(r'\{"(?:id|from_us)": ')
+"""How an event or a gap begins. A label has no such quotes: they are escaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingGap:
+    """A stretch of time in which nothing was recorded."""
+
+    from_us: int
+    """End of the last frame before it, in microseconds UTC."""
+    to_us: int
+    """Capture time of the first frame after it."""
+    reason: str
+    """Why, in words for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A moment that was marked."""
+
+    id: int
+    """Its number, which no other event of the recording has."""
+    at_us: int
+    """The moment, in microseconds UTC."""
+    from_us: int
+    """Start of the range around it."""
+    to_us: int
+    """End of the range around it."""
+    label: str
+    """What was marked, as it was given."""
+    keep: bool = False
+    """Whether the quota passes over the footage of the range."""
+    file_name: str | None = None
+    """Name of the clip that is saved of it, by which `save_status` knows it; None if none is."""
+
+
+NotesContent: TypeAlias = tuple[tuple[RecordingGap, ...], tuple[Event, ...], int]
+"""Gaps, events, and the number of the next event."""
+
+
+def as_text(gaps: Iterable[RecordingGap], events: Iterable[Event], next_id: int) -> str:
+    """A line for each, so that people and `grep` can read it."""
+    parts = [f'{{"version": {_VERSION}, "next_id": {next_id}']
+    for name, rows in (("gaps", gaps), ("events", events)):
+        parts.append(f'"{name}": [' + ",".join(f"\n{json.dumps(asdict(one))}" for one in rows) + "]")
+    return ",\n".join(parts) + "}\n"
+
+
+def parse(data: bytes) -> NotesContent:
+    """What a file holds.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is damaged, or of a later version.
+    """
+    found = json.loads(data)
+    if found["version"] != _VERSION:
+        raise ValueError(f"it is of version {found['version']!r}")
+    gaps = tuple(RecordingGap(**_fields(one, _GAP_FIELDS)) for one in found["gaps"])
+    events = tuple(Event(**_fields(one, _EVENT_FIELDS)) for one in found["events"])
+    return gaps, events, max([int(found["next_id"]), *(one.id + 1 for one in events)])
+
+
+def salvage(data: bytes) -> NotesContent:
+    """What can be read of a damaged file: a flipped bit must not let go of all that is kept."""
+    text, decoder = data.decode(errors="replace"), json.JSONDecoder()
+    gaps, events = list[RecordingGap](), list[Event]()
+    for begin in islice(_ROW.finditer(text), MOST_GAPS + MOST_EVENTS):
+        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+            row, _ = decoder.raw_decode(text, begin.start())
+            if "id" in row:
+                events.append(Event(**_fields(row, _EVENT_FIELDS)))
+            else:
+                gaps.append(RecordingGap(**_fields(row, _GAP_FIELDS)))
+    found = _NEXT_ID.search(text)
+    return tuple(gaps), tuple(events), max([int(found[1]) if found else 1, *(one.id + 1 for one in events)])
+
+
+def _fields(row: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
+    values = {name: row[name] for name in kinds}
+    if any(type(value) not in kinds[name] for name, value in values.items()):
+        raise TypeError("a value has the wrong type")
+    return values
