@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -58,6 +59,18 @@ async def test_if_one_dies_all_end_and_nothing_is_found(directory: Path, process
     await until(lambda: any(one.status() == psutil.STATUS_ZOMBIE for one in psutil.Process().children()))
     assert processes.read(names) == {} and not children()
     assert processes.read(names) == {}
+
+
+async def test_if_one_does_not_answer_in_time_all_end_and_nothing_is_found(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.storage.reading_processes._PATIENCE_PER_FILE_S", 0)
+    stuck = ReadingProcesses(directory, patience_s=0.2)
+    names = [path.name for path in directory.iterdir()]
+    children()[-1].suspend()
+    # More names than a pipe takes: writing them has the same limit.
+    assert await asyncio.to_thread(stuck.read, names * 5000) == {} and not children()
+    assert stuck.read(names) == {}
 
 
 def test_one_answers_each_line_until_they_end(directory: Path) -> None:

@@ -91,3 +91,16 @@ def test_a_file_is_complete_if_segments_reach_from_its_first_frame_to_its_last(v
     assert not one.is_complete([segment(0, 30)])
     assert not one.is_complete([segment(30, 70)])
     assert not one.is_complete([segment(0, 30), segment(35, 70)])
+
+
+def test_a_file_with_many_gaps_takes_no_longer_for_each_of_them(video: Path) -> None:
+    """With a look at all others for each it would take minutes."""
+    count = 30_000
+    stretches_us = tuple(number * 10 * US for number in range(count))
+    footage = replace(survey_beginning(video), first_us=0, stretches_us=stretches_us)
+    one = Placed(footage, Range(START_US, START_US + stretches_us[-1]))
+    begins_us = [START_US + stretch_us for stretch_us in stretches_us]
+    assert one.runs([], {begins_us[5]}) == [*begins_us[:5], begins_us[5] - 1, *begins_us[6:]]
+    stored = [Segment("", begin_us + 1, begin_us + US, 1, 160, 144, "h264") for begin_us in begins_us]
+    assert one.is_complete(stored)
+    assert not one.is_complete(stored[:100] + stored[101:])

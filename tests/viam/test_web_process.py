@@ -136,3 +136,22 @@ async def test_one_that_reads_nothing_does_not_fill_the_memory() -> None:
 
 def test_the_command_is_this_program() -> None:
     assert child_command() == [sys.executable, "-m", "videostore", "web-child"]
+
+
+async def test_a_fault_in_what_it_is_told_is_logged_and_it_is_started_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running([sys.executable, "-c", SAYS, str(tmp_path / "told")]) as process:
+        await until(lambda: process.url)
+        first = process.process_id
+        process.show(recorder("door", {("no", "name of a field"): True}))  # type: ignore[dict-item]
+        await until(lambda: process.trouble is not None and "TypeError" in process.trouble)
+        process.hide("door")
+        await until(lambda: process.url and process.process_id != first)
+    assert any(one.exc_info for one in caplog.records), "with the place of the fault"
+
+
+async def test_a_request_that_fails_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    asks = 'import sys, json; print(json.dumps({"kind": "ask"}), flush=True); sys.stdin.read()'
+    async with running([sys.executable, "-c", asks]):
+        await until(lambda: "A request of the web server" in caplog.text)

@@ -1,8 +1,9 @@
 """Takes the video of a file into a storage directory, under the time at which it was captured.
 
 ffmpeg writes it as segments into `.import` in the storage directory (`StagedSegments`), as a rule while the file is
-still being read to learn what it holds. When all of them are whole, they move to the directory and are closed like
-those of a recorder, so an interruption leaves nothing of a file, or all of it.
+still being read to learn what it holds. When all of them are whole, they move to the directory, one after the other,
+and are closed like those of a recorder. So an interruption before that leaves nothing of a file. A kill or a power cut
+between two moves leaves some of its segments, each of them whole; the next import of the file completes it.
 """
 
 from __future__ import annotations
@@ -194,10 +195,10 @@ class _Import:
     async def store(self, placed: Placed, size_gb: float | None, show: Callable[[float], None]) -> ImportedFile:
         """Write the segments that are not stored yet, within a quota."""
         stored, others = await off_loop(self._divide, await self._around(placed), placed)
-        known, staged = placed.is_complete(stored), None
+        known, staged = await off_loop(placed.is_complete, stored), None
         if not known:
             await self._check_start(placed)
-            runs = placed.runs(stored, others)
+            runs = await off_loop(placed.runs, stored, others)
             staged = await self._written_ahead(placed, runs)
             if staged is None:
                 await self._drop()

@@ -9,7 +9,7 @@ import functools
 import itertools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -73,26 +73,34 @@ class Placed:
         run has that.
         """
         known = {one.start_us: one.run_us for one in stored}
-        runs = list[int]()
+        runs, taken = list[int](), set(others)
         for begin_us in self.starts_us:
             run_us = known.get(begin_us) or begin_us
-            while run_us in others or run_us in runs:
+            while run_us in taken:
                 run_us -= 1
             runs.append(run_us)
+            taken.add(run_us)
         return runs
 
     def is_complete(self, stored: list[Segment]) -> bool:
         """Whether segments of this file hold all of it."""
         end_us = self.captured.from_us
         starts_us = self.starts_us
+        stored_us = sorted(one.start_us for one in stored)
         for one in stored:
-            begins = any(abs(one.start_us - begin_us) <= ROUNDED_US for begin_us in starts_us)
+            begins = _has_near(starts_us, one.start_us)
             if one.start_us > end_us + self.footage.longest_us and not begins:
                 return False
             end_us = max(end_us, one.end_us)
-        if any(all(abs(one.start_us - begin_us) > ROUNDED_US for one in stored) for begin_us in starts_us):
+        if not all(_has_near(stored_us, begin_us) for begin_us in starts_us):
             return False
         return bool(stored) and end_us >= self.captured.to_us - 1
+
+
+def _has_near(times_us: Sequence[int], time_us: int) -> bool:
+    """Whether a time is among others, which are sorted, but for rounding."""
+    at = bisect.bisect_left(times_us, time_us - ROUNDED_US)
+    return at < len(times_us) and times_us[at] <= time_us + ROUNDED_US
 
 
 class _Finished(NamedTuple):

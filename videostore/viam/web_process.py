@@ -45,6 +45,7 @@ _SILENT_STATUSES = 10
 _START_S = 120.0
 """It says nothing until it runs, which takes long on a busy machine."""
 _SILENT = "it did not answer"
+_FAULT = "a fault in the module ({}), of which the log has more"
 _MOST_ASKED = 16
 """It asks for no more at once."""
 _END_S = 1.0
@@ -166,13 +167,30 @@ class WebProcess:
             self._send(self._added(recorder))
         tasks = [asyncio.create_task(work) for work in (self._listen(process), self._log(process), self._feed(process))]
         try:
-            code = await process.wait()
-            return _SILENT if self._is_silent else f"exit code {code}"
+            if (fault := await self._ended(process, tasks)) is not None:
+                return fault
+            return _SILENT if self._is_silent else f"exit code {process.returncode}"
         finally:
             self._process = None
             for task in [*tasks, *self._answering]:
                 await end_task(task)
             await _end(process)
+
+    async def _ended(self, process: asyncio.subprocess.Process, tasks: Sequence[asyncio.Task[None]]) -> str | None:
+        """Wait until the process has ended, or one of its tasks has failed, without which it is of no use. Returns the
+        fault then."""
+        waiting = asyncio.ensure_future(process.wait())
+        running: set[asyncio.Future[Any]] = {waiting, *tasks}
+        try:
+            while waiting in running:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    if task is not waiting and (error := task.exception()) is not None:
+                        self._logger.error("The web server of %s is ended.", self.web.address, exc_info=error)
+                        return _FAULT.format(type(error).__name__)
+            return None
+        finally:
+            await end_task(waiting)
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
@@ -192,7 +210,12 @@ class WebProcess:
             elif message.kind == ASK and len(self._answering) < _MOST_ASKED:
                 task = asyncio.create_task(self._answer(message.fields))
                 self._answering.add(task)
-                task.add_done_callback(self._answering.discard)
+                task.add_done_callback(self._answered)
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        self._answering.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._logger.error("A request of the web server of %s failed.", self.web.address, exc_info=error)
 
     async def _answer(self, fields: Mapping[str, Any]) -> None:
         name = str(fields["recorder"])
@@ -214,7 +237,8 @@ class WebProcess:
             # It is counted here, so that a module that was stopped itself does not blame its server.
             self._unanswered += 1
             if self._is_silent:
-                process.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
             if process.stdin.transport.get_write_buffer_size() <= _BEHIND_BYTES:
                 self._send(write_message(STATUS, of=self._statuses()))
             await asyncio.sleep(self._status_s)
