@@ -56,12 +56,13 @@ async def test_nothing_runs_for_a_clip_without_edges(cutter: OpenOver, tmp_path:
 class Failing:
     """Runs no command: each fails."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: FFmpegError | None = None) -> None:
         self.tried: list[CutCommand] = []
+        self.error = error or FFmpegError("clip-failed")
 
     async def run(self, command: CutCommand) -> None:
         self.tried.append(command)
-        raise FFmpegError("clip-failed")
+        raise self.error
 
 
 async def test_if_no_way_of_encoding_works_the_clip_is_reencoded_and_none_is_tried_again(
@@ -73,6 +74,16 @@ async def test_if_no_way_of_encoding_works_the_clip_is_reencoded_and_none_is_tri
         for _ in range(2):
             assert await encoder.encode(pieces_of(plan.parts), tmp_path, failing.run) is None
     assert len(failing.tried) == 2
+
+
+async def test_that_an_ffmpeg_was_killed_tells_nothing_about_the_way(
+    whole: Cutter, times: list[int], tmp_path: Path, binary: str
+) -> None:
+    killed = Failing(FFmpegError("ffmpeg-failed", exit_code=-9, reason="it gave no reason"))
+    encoder, commands = EdgeEncoder(None, LOGGER), Commands(binary)
+    async with whole.clips.plan(times[3], times[30]) as plan:
+        assert await encoder.encode(pieces_of(plan.parts), tmp_path, killed.run) is None
+        assert await encoder.encode(pieces_of(plan.parts), tmp_path, commands.run) is not None
 
 
 async def test_after_damage_was_found_the_ways_that_failed_are_tried_again(

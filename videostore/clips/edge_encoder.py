@@ -53,6 +53,10 @@ def fitted_into(joinable: Joinable | None, place: Place, first_us: int) -> Joina
     return replace(joinable, tag=place.tag)
 
 
+class _KilledError(Exception):
+    """An ffmpeg was killed."""
+
+
 class EdgeEncoder:
     """Encodes edges, and remembers which way of encoding has met which recordings."""
 
@@ -87,11 +91,18 @@ class EdgeEncoder:
         tried = ways if known == "" else [way for way in ways if way.name == known]
         if on_tag is not None and len(tags := {way.tag for way in tried}) == 1:
             await on_tag(*tags)
+        killed = False
         for way in tried:
-            if (files := await self._try(way, setup, pieces, work, run, starts)) is not None:
+            try:
+                files = await self._try(way, setup, pieces, work, run, starts)
+            except _KilledError as error:
+                self._logger.warning("The ffmpeg that encodes the edges of a clip was killed: %s", error)
+                files, killed = None, True
+            if files is not None:
                 self._remember(setup, encoder, way.name)
                 return Joinable(await loop.run_in_executor(None, _in_order, pieces, files), way.tag)
-        self._remember(setup, encoder, None)
+        if not killed:  # else nothing is known of that way
+            self._remember(setup, encoder, None)
         return None
 
     def forget_failures(self) -> None:
@@ -105,7 +116,11 @@ class EdgeEncoder:
     async def _try(
         self, way: Variant, setup: DecoderSetup, pieces: Pieces, work: Path, run: RunCommand, starts: VideoStarts
     ) -> list[Path] | None:
-        """Encode the edges in one way; None if they do not join."""
+        """Encode the edges in one way; None if they do not join.
+
+        Raises:
+            _KilledError: another program ended an ffmpeg, which tells nothing about the way.
+        """
         files = [work / f"{edge.name}-{way.name}.mp4" for edge in pieces.edges]
         loop = asyncio.get_running_loop()
         commands = []
@@ -120,6 +135,8 @@ class EdgeEncoder:
             if await loop.run_in_executor(None, way.fit, setup, pieces.model, files):
                 return files
         except (FFmpegError, NoSetupError, OSError) as error:
+            if isinstance(error, FFmpegError) and (error.exit_code or 0) < 0:
+                raise _KilledError(str(error)) from error
             self._logger.debug("The edges of a clip cannot be encoded as %s: %s", way.name, error)
         finally:
             for one in running:
