@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -13,9 +14,10 @@ from viam.media.video import NamedImage
 from viam.proto.common import ResponseMetadata
 
 from tests.support.damaged_images import half_png, without_scan
-from tests.support.recording import LOGGER, SMALL, START_US, US, FixedClock, picture
+from tests.support.recording import LOGGER, SMALL, START_US, US, FixedClock, picture, until
 from tests.support.scripted_camera import JPEG, Answer, ScriptedCamera, answer, hang
 from videostore.base.clock import SystemClock
+from videostore.base.tasks import end_task
 from videostore.media.images import read_picture
 from videostore.media.packet import FaultCount, Gap, Packet
 from videostore.viam.poller import FramePoller
@@ -157,6 +159,27 @@ async def test_a_request_that_hangs_makes_a_gap_and_does_not_block_the_next(shor
     camera = ScriptedCamera(answer(None), hang, hang, answer(None), answer(None))
     items = await take(poller_of(camera, SystemClock()), 4)
     assert [type(item) for item in items] == [Packet, Gap, Packet, Packet]
+    assert camera.under_way == 0
+
+
+async def test_the_oldest_request_is_given_up_when_it_has_hung_for_too_long(
+    short_timeouts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.viam.poller.CAMERA_PATIENCE_S", 0.5)
+    asked, given_up = itertools.count(), set[int]()
+
+    async def hang_and_tell() -> Answer:
+        number = next(asked)
+        try:
+            return await hang()
+        finally:
+            given_up.add(number)
+
+    camera = ScriptedCamera(answer(None), *[hang_and_tell] * 200)
+    taking = asyncio.ensure_future(take(poller_of(camera, SystemClock()), 9, within_s=60))
+    await until(lambda: {0, 1} <= given_up)
+    assert camera.under_way <= 2
+    await end_task(taking)
     assert camera.under_way == 0
 
 

@@ -36,6 +36,7 @@ from videostore.config import Section, WebConfig, parse_web
 from videostore.viam import camera_service, data_manager, kinds, video_api
 from videostore.viam.json_object import read_object
 from videostore.viam.kinds import is_service, kind_of, name_of
+from videostore.viam.lean_transport import describe_no_data
 from videostore.viam.log_forwarding import LogForwarder, forward_logs
 from videostore.viam.memory import reduce_garbage_collections
 from videostore.viam.own_resource import OwnResource
@@ -168,6 +169,7 @@ async def _run(options: argparse.Namespace) -> None:
     # A disk that hangs keeps the threads that wait for it: they must not be those that other recorders need.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "videostore"))
     make_plain()
+    describe_no_data()
     data_manager.register()
     camera_service.register()
     video_api.register()
