@@ -112,6 +112,21 @@ async def test_a_much_lower_quota_is_reached_in_several_batches(keeper: Keeper) 
     assert keeper.files() == list(range(163, 173))
 
 
+async def test_much_more_than_usual_is_told_once_before_it_is_deleted(
+    keeper: Keeper, caplog: pytest.LogCaptureFixture
+) -> None:
+    await keeper.fill(173)
+    await keeper.retention(172_000).enforce()
+    assert not caplog.text
+    retention = keeper.retention(10_000)
+    await retention.enforce()
+    told = "Deleting the oldest recordings, 0.00 of 0.00 GiB: the quota is 0.00 GiB."
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [told]
+    keeper.room_bytes = 2500
+    await retention.enforce()
+    assert caplog.text.count("the device has too little room") == 1
+
+
 async def test_a_quota_smaller_than_one_segment_deletes_everything_and_ends(keeper: Keeper) -> None:
     await keeper.fill(3)
     keeper.open_bytes = 10_000

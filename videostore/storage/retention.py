@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from videostore.base.constants import MIB
+from videostore.base.constants import GIB, MIB
 from videostore.base.errors import NoRoomError, VideoStoreError
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.tasks import off_loop
@@ -26,6 +26,10 @@ each attempt, which is about as fast as recording."""
 _LEAST_ROOM_BYTES = MIB // 4
 _TOLD_S = 600.0
 """How long the status tells that segments were deleted for a limit."""
+
+_TOLD_SHARE = 10
+"""More than this part of the quota at once is no usual deletion: the quota was made smaller, or the disk is filled by
+other programs. That is told before it is done."""
 
 KEPT_SHARE = 2
 """The part of the quota that events may keep for good: the rest is for what is recorded."""
@@ -61,6 +65,8 @@ class Retention:
         self._on_deleted = on_deleted
         self._deleted = False
         """Whether segments were deleted that `on_deleted` does not know of."""
+        self._telling = True
+        """Whether to log that more than usual is deleted."""
         self._enforcing = asyncio.Lock()
         self._room_segments = _ROOM_DELETED
         """How many segments the next attempt to make room may delete."""
@@ -92,12 +98,14 @@ class Retention:
                 self._logger.warning("Deleted the %d oldest files that could not be read: they had no room.", deleted)
             while (excess := self._archive.stored_bytes + open_bytes - self._quota_bytes) > 0:
                 shortage = None
+                self._tell(excess, f"the quota is {self._quota_bytes / GIB:.2f} GiB")
                 if not await self._delete(excess, await self._newest_us()):
                     break
                 open_bytes = await off_loop(self._open_bytes)
             # Measured once: some file systems free the space of deleted files only later.
             if shortage is None:
                 shortage = await off_loop(self._shortage_bytes)
+            self._tell(shortage, "the device has too little room")
             while shortage > 0 and (freed := await self._delete(shortage, None)):
                 shortage -= freed
             if shortage > 0 and damaged.size_bytes:
@@ -105,6 +113,16 @@ class Retention:
         if self._on_deleted is not None and self._deleted:
             self._deleted = False
             await self._on_deleted()
+
+    def _tell(self, excess_bytes: int, because: str) -> None:
+        """Log that much more than usual is going to be deleted; nothing while that is going on."""
+        stored_bytes = self._archive.stored_bytes
+        if excess_bytes <= max(self._quota_bytes // _TOLD_SHARE, self._archive.newest_bytes * 2) or not stored_bytes:
+            self._telling = True
+        elif self._telling:
+            self._telling = False
+            gib = min(excess_bytes, stored_bytes) / GIB, stored_bytes / GIB
+            self._logger.warning("Deleting the oldest recordings, %.2f of %.2f GiB: %s.", *gib, because)
 
     def _look(self) -> tuple[int, int, int | None]:
         """The size of the open segments, the number of files that were deleted because they could not be read, and the
