@@ -1,13 +1,13 @@
 """`make module-check`: checks that module.tar.gz runs on a system without Python, ffmpeg and network.
 
 As root, this is the full check: debootstrap makes a bare Debian (only this needs the network), and the module runs
-inside it, with its own root directory and without a network interface. Only the directories of the module, the socket
-and the recording are shared with it. Other users, and `--here`, get the small check: the module runs on this machine,
-with an empty environment and an empty PATH.
+inside it, with its own root directory and no network interface but loopback. Only the directories of the module, the
+socket and the recording are shared with it. Other users, and `--here`, get the small check: the module runs on this
+machine, with an empty environment and an empty PATH.
 
 In both cases it is driven over its socket, as by viam-server: it is started several times, records a painted camera,
-saves a clip and fetches one, every frame of both clips is checked (as in `make demo`), and its page is served. All
-files are in one temporary directory, which is removed at the end.
+saves a clip and fetches one, every frame of both clips is checked (as in `make demo`), and `module_answers` asks for
+the rest. All files are in one temporary directory, which is removed at the end.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from viam.components.camera.client import CameraClient
 from scripts.demo import FRAMES_PER_SECOND, NAME, DemoError, record, show_clips, stop, write_log
 from scripts.fakes.painted_camera import PaintedCamera
 from scripts.fakes.viam_server import ROOT, ModuleStartError, Parent
+from scripts.release.module_answers import check_answers
 from videostore.base.constants import WEB_CHILD
 
 READY_WITHIN_S = 2.0
@@ -57,6 +58,7 @@ exec /usr/bin/env -i PATH=/nonexistent HOME={home} VIAM_MODULE_NAME="$VIAM_MODUL
 BARE = """#!/bin/sh
 set -e
 if [ -z "$INSIDE" ]; then exec env INSIDE=1 unshare --mount --net "$0" "$@"; fi
+ip link set lo up
 mount -t proc proc {root}/proc
 mount --bind /dev {root}/dev
 mount -t tmpfs tmpfs {root}/tmp
@@ -168,10 +170,12 @@ async def drive(starter: Path, module: Path, output: Path, *, starts: int, secon
             client = parent.camera(NAME)
             await record(client, camera, seconds)
             commands = [child.cmdline() for child in parent.children()]
-            encoders = {command[0] for command in commands if WEB_CHILD not in command}
+            encoders = {command[0] for command in commands if command and WEB_CHILD not in command}
             print(f"\nEncoding: {', '.join(str(Path(encoder).relative_to(module)) for encoder in sorted(encoders))}")
             await show_clips(client, camera, seconds, output)
-            print(f"\nThe page: {await page_address(client)}")
+            page = await page_address(client)
+            print(f"\nThe page: {page}")
+            await check_answers(parent, client, camera, page, output)
             stopped_s = await stop(parent)
             if left := parent.leftovers():
                 raise DemoError(f"The module left processes behind: {left}.")

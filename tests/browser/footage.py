@@ -41,13 +41,15 @@ class Footage:
         return min(time_us for time_us in self.times_us if time_us > us)
 
 
-def make(directory: Path, *runs: tuple[float, float], encoder: Encoder = H264, seed: int = 0) -> Footage:
+def make(
+    directory: Path, *runs: tuple[float, float], encoder: Encoder = H264, seed: int = 0, fps: float = 10
+) -> Footage:
     """Record runs, each `(seconds after BASE_US, length in seconds)`. Blocking."""
 
     async def work() -> list[int]:
         times: list[int] = []
         for after_s, length_s in runs:
-            some = capture_times(length_s, BASE_US + round(after_s * US), seed=seed)
+            some = capture_times(length_s, BASE_US + round(after_s * US), seed=seed, fps=fps)
             await record(directory, some, size=SIZE, encoder=encoder, segment_seconds=_SEGMENT_S)
             times += some
         await take_over(directory)
@@ -59,7 +61,7 @@ def make(directory: Path, *runs: tuple[float, float], encoder: Encoder = H264, s
 
 
 def make_all(root: Path) -> dict[str, Footage]:
-    """The recordings of all tests: one with a gap, one without, and one that few browsers can decode. Blocking."""
+    """The recordings of all tests: with a gap, without one, and one that few browsers can decode. Blocking."""
     hour_s = 3600
     return {
         "front-door": make(root / "front door", (0, 40), (70, LENGTH_S - 70), (hour_s, 20)),

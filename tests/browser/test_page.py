@@ -100,6 +100,20 @@ def test_without_hls_it_says_so_and_shows_pictures(
     assert page.until_painted(DOOR, lambda painted: painted > 0) == footage[DOOR].shown_at(us)
 
 
+def test_a_browser_without_media_sources_is_told_so_and_gets_pictures_and_the_playlist(
+    open_page: OpenPage, server: WebServer, footage: dict[str, Footage]
+) -> None:
+    page = open_page(server)
+    page.page.add_init_script("for (const name of ['ManagedMediaSource', 'MediaSource']) delete window[name];")
+    us = BASE_US + 17 * US
+    page.open_at(us, recorders=DOOR)
+    page.until(lambda: "Media Source" in page.message(DOOR))
+    assert page.until_painted(DOOR, lambda painted: painted > 0) == footage[DOOR].shown_at(us)
+    page.page.route("**/index.m3u8?*", lambda route: route.fulfill(body=""))
+    page.screen(DOOR).get_by_role("button", name="Play the recording").click()
+    page.until(lambda: f"/hls/{DOOR}/index.m3u8?from_us={footage[DOOR].shown_at(us)}&" in page.page.url)
+
+
 def test_what_this_browser_cannot_decode_is_told_and_shown_as_pictures(
     page: PageDriver, footage: dict[str, Footage]
 ) -> None:

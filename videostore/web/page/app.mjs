@@ -26,13 +26,13 @@ const RETRY_MS = 3000;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** hls.js, or null where this installation lacks it. */
+/** hls.js; where there is none, or this browser cannot run it, why not. */
 async function loadHls() {
   try {
     const { default: Hls } = await import("./vendor/hls.mjs");
-    return Hls.isSupported() ? Hls : null;
+    return Hls.isSupported() ? { Hls } : { Hls: null, hlsMissing: "unsupported" };
   } catch {
-    return null;
+    return { Hls: null, hlsMissing: "absent" };
   }
 }
 
@@ -79,7 +79,7 @@ class Page {
     }
     this.banner(null);
     this.learn(known);
-    this.Hls = await hls;
+    Object.assign(this, await hls);
     this.build(known);
   }
 

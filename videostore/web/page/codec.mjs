@@ -25,3 +25,7 @@ export function cannotPlayText(codec) {
   return `This browser cannot decode ${codecName(codec)}. Single pictures are shown instead of moving ones. ` +
     "Another browser or a machine with a decoder for it may play it. The clip can be downloaded and played elsewhere.";
 }
+
+export const NO_SOURCE_TEXT =
+  "This browser plays no video that a page puts together (Media Source Extensions), as iPhones before iOS 17.1. Single " +
+  "pictures are shown instead of moving ones, and clips can be downloaded. It may play the recording by itself.";

@@ -2,8 +2,9 @@
 
 import { ApiError } from "./api.mjs";
 import { canPlay } from "./codec.mjs";
+import { failureText } from "./failure.mjs";
 import { Playlist } from "./playlist.mjs";
-import { nextFrame, shownTime } from "./shown_frame.mjs";
+import { hasInstants, nextFrame, shownTime } from "./shown_frame.mjs";
 import { MINUTE_US, SECOND_US } from "./units.mjs";
 
 const BEFORE_US = MINUTE_US;
@@ -17,6 +18,7 @@ const LIMIT_MS = 45_000; // what has not come by then, also on a busy machine, n
 const PRESENTED_MS = 1500; // how long after a seek a frame may take to be presented, on a busy machine
 const FRESH_MS = 300; // and one more after it, where the browser does not tell which frame it shows
 const INTO_FRAME_S = 0.0001; // times are rounded: a position a little inside the frame shows this frame
+const INTO_INSTANT_S = 0.0000003; // the same where a browser shows a frame for a microsecond
 const TRIES = 3; // to recover from an error of the decoder
 const SEEK_TRIES = 5;
 const FRAME_SEARCH_US = 5_000_000;
@@ -34,15 +36,8 @@ const CONFIG = {
 const LATE = Symbol("late");
 const late = (ms) => new Promise((resolve) => setTimeout(resolve, ms, LATE));
 
-/** What an error of hls.js means for people. */
-function failureText({ type, details, response, error }) {
-  if (type !== "networkError") return error?.message || details;
-  const status = response?.code;
-  if (status >= 400) return `the server answered ${status}${response.text ? `, ${response.text}` : ""}`;
-  return /TimeOut/.test(details) ? "the server did not answer in time" : "the server does not answer";
-}
-
-/** Events: `frame` (a frame is shown), `state` (something to be said has changed), `ended` (what is there is played),
+/** Events: `frame` (a frame is shown), `play` and `pause` (it begins and ends to
+ * move), `state` (something to be said has changed), `ended` (what is there is played),
  * `long` (the playlist has grown so long that another one is better). */
 export class Player extends EventTarget {
   /** `Hls` is the class of hls.js; null where it is missing. */
@@ -58,13 +53,21 @@ export class Player extends EventTarget {
     this.unplayable = null; // the codec that this browser cannot decode
     this.sought = null; // {position, us}: what was sought last
     this.known = null; // {mediaTime, us}: the capture time of a frame that was sought
+    this.inside = INTO_FRAME_S; // how far inside the frame that is sought
     this.loading = false;
+    this.errors = 0; // of the video, since it showed a frame
     this.turn = 0;
     this.watchFrames();
     for (const name of ["waiting", "stalled"]) video.addEventListener(name, () => this.setLoading(true));
     for (const name of ["playing", "seeked", "canplay"]) video.addEventListener(name, () => this.setLoading(false));
     video.addEventListener("ended", () => this.emit("ended"));
-    video.addEventListener("error", () => this.failed(video.error?.message || "the browser could not decode it"));
+    video.addEventListener("error", () => this.broken());
+  }
+
+  /** The browser gave up. WebKit does so by chance, where it is sought in what has just begun to come. */
+  broken() {
+    this.errors += 1;
+    this.failed(this.video.error?.message || "the browser could not decode it", { passes: this.errors < TRIES });
   }
 
   emit(name) {
@@ -79,6 +82,7 @@ export class Player extends EventTarget {
 
   watchFrames() {
     const shown = (_, { mediaTime }) => {
+      this.errors = 0;
       this.mediaTime = mediaTime;
       this.update();
       this.learnFrame();
@@ -124,6 +128,11 @@ export class Player extends EventTarget {
     return Math.max(pieces[pieces.length - 1].end - BEHIND_LIVE_S, pieces[0].start, INTO_FRAME_S);
   }
 
+  /** Whether this browser shows each frame at its begin only (`hasInstants`), and may take another one for it. */
+  get isInstant() {
+    return this.inside < INTO_FRAME_S;
+  }
+
   /** Whether a moment is in what is loaded. */
   has(us) {
     return !this.playlist.isEmpty && us >= this.playlist.fromUs && us < this.playlist.toUs;
@@ -143,24 +152,30 @@ export class Player extends EventTarget {
     if (this.unplayable || this.trouble) return null; // what could not be asked for is no gap
     const position = this.playlist.position(us);
     if (position === null) return this.playlist.around(us);
-    let at = position;
-    let frameUs = us;
+    let frameUs = this.isInstant ? await this.frameBefore(us) : us;
+    if (turn !== this.turn) return null;
+    let at = this.playlist.position(frameUs) ?? position;
     for (let tries = 0; tries < SEEK_TRIES; tries += 1) {
-      await this.seek(at + INTO_FRAME_S);
+      await this.seek(at + this.inside);
       // The true times of frames are known when they are loaded; before, those of the playlist are summed up.
       const now = this.playlist.position(frameUs);
       const moved = Math.abs(now - at) >= INTO_FRAME_S / 2;
       const isLate = this.mediaTime > at + INTO_FRAME_S;
-      if (turn !== this.turn || now === null || !(moved || isLate) || this.unplayable || this.trouble) break;
+      const isBetween = !this.isInstant && hasInstants(this.video);
+      const isRight = !(moved || isLate || isBetween);
+      if (turn !== this.turn || now === null || isRight || this.unplayable || this.trouble) break;
       at = now;
+      if (isBetween || (isLate && !moved && tries > 1 && shownTime(this.video) !== null)) {
+        this.inside = INTO_INSTANT_S;
+      }
       // A browser takes the last frame of a segment for shorter than it is, and shows the next one at its end.
-      if (!moved && tries > 0) {
+      if (isBetween || (!moved && tries > 0)) {
         frameUs = await this.frameBefore(frameUs);
         at = this.playlist.position(frameUs) ?? now;
       }
     }
     if (turn === this.turn) {
-      this.sought = { position: at + INTO_FRAME_S, us: frameUs };
+      this.sought = { position: at + this.inside, us: frameUs };
       await this.learnFrame();
     }
     return null;
@@ -185,8 +200,18 @@ export class Player extends EventTarget {
     return frames[frames.length - 1] ?? us;
   }
 
+  /** Whether a position lies in what is loaded first. */
+  isFirst(position) {
+    return position < this.playlist.pieces[0]?.end;
+  }
+
+  startLoad(position) {
+    this.hls.startLoad(this.isFirst(position) ? this.playlist.pieces[0].start : position);
+  }
+
   async seek(position) {
     const { video } = this;
+    if (this.isFirst(position) && video.readyState === HTMLMediaElement.HAVE_NOTHING) await this.begun();
     const isThere = Math.abs(video.currentTime - position) < INTO_FRAME_S / 2 && video.readyState >= 2 && !video.seeking;
     if (isThere && this.mediaTime <= position) return;
     const presented = nextFrame(video);
@@ -207,6 +232,17 @@ export class Player extends EventTarget {
     this.setLoading(false);
   }
 
+  /** Resolves when the video shows its begin: WebKit fails if it is sought elsewhere before. */
+  async begun() {
+    const interrupted = new Promise((resolve) => {
+      this.interrupt = resolve;
+    });
+    const loaded = new Promise((resolve) => {
+      this.video.addEventListener("loadeddata", resolve, { once: true });
+    });
+    await Promise.race([loaded, interrupted, late(PRESENTED_MS)]);
+  }
+
   /** Play what is recorded now, some seconds behind. */
   async live() {
     if (!this.Hls) return;
@@ -215,7 +251,7 @@ export class Player extends EventTarget {
     if (turn !== this.turn || this.unplayable || this.playlist.isEmpty) return;
     this.isLive = true;
     const position = this.livePosition;
-    this.hls.startLoad(position);
+    this.startLoad(position);
     await this.seek(position);
   }
 
@@ -261,11 +297,15 @@ export class Player extends EventTarget {
       let tries = 0;
       hls.once(Events.LEVEL_LOADED, (name, data) => {
         learn(name, data);
-        if (!this.playlist.isEmpty && us !== null) hls.startLoad(this.playlist.position(us) ?? 0);
+        if (!this.playlist.isEmpty && us !== null) this.startLoad(this.playlist.position(us) ?? 0);
         resolve();
       });
       hls.on(Events.LEVEL_UPDATED, learn);
       hls.on(Events.LEVEL_PTS_UPDATED, learn);
+      hls.on(Events.FRAG_BUFFERED, () => {
+        // Where nothing is shown between two frames, a seek to there never ends.
+        if (hasInstants(this.video) && (!this.isInstant || this.isLive)) this.interrupt?.();
+      });
       hls.on(Events.BUFFER_CODECS, (_, tracks) => this.checkCodec(tracks.video ?? tracks.audiovideo));
       hls.on(Events.ERROR, (_, data) => {
         if (data.mimeType) this.checkCodec({ codec: /codecs="?([^",]+)/.exec(data.mimeType)?.[1] });
@@ -321,6 +361,7 @@ export class Player extends EventTarget {
   }
 
   play(rate) {
+    this.emit("play");
     this.setRate(rate);
     this.video.play().catch(() => {}); // replaced by another load or by a pause
   }
@@ -333,6 +374,7 @@ export class Player extends EventTarget {
 
   pause() {
     this.video.pause();
+    this.emit("pause");
   }
 
   close() {

@@ -87,7 +87,7 @@ export class RecorderList {
     return new Screen({ ...recorder }, page.timelineOf(id), {
       api: page.api,
       Hls: page.Hls,
-      hlsMissing: page.Hls === null,
+      hlsMissing: page.hlsMissing,
       pictures: page.pictures,
       now: page.now,
       zone: page.zone,

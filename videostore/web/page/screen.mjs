@@ -1,16 +1,17 @@
 // One recorder's picture: the video, its stamp, and what has to be said instead of a picture.
 
-import { cannotPlayText } from "./codec.mjs";
+import { NO_SOURCE_TEXT, cannotPlayText } from "./codec.mjs";
 import { element, say } from "./element.mjs";
 import { drawPicture } from "./pictures.mjs";
 import { Player } from "./player.mjs";
 import { SHORTEST_GAP_US } from "./playlist.mjs";
-import { lengthText } from "./units.mjs";
+import { MINUTE_US, lengthText } from "./units.mjs";
 import { UTC } from "./zone.mjs";
 
 const LATE_MS = 700; // what takes longer is said
 const BETWEEN_TRIES_MS = 5000;
 const STILL_WIDTH = 1280;
+const ALONE_US = 20 * MINUTE_US; // what a browser that plays it by itself gets
 const EDGE_US = 2000; // into what is recorded, so that its first frame is shown
 
 export class Screen {
@@ -32,6 +33,8 @@ export class Screen {
     this.figure.addEventListener("pointerdown", () => context.on.focus(this));
     this.player = new Player(recorder, this.video, context);
     this.player.addEventListener("frame", () => this.stamp());
+    this.player.addEventListener("play", () => !this.player.unplayable && this.player.isInstant && this.hideStill());
+    this.player.addEventListener("pause", () => this.fix());
     this.player.addEventListener("state", () => this.tell());
     this.player.addEventListener("long", () => context.on.renew(this));
     this.gap = null; // the moment without footage that is shown
@@ -62,6 +65,7 @@ export class Screen {
     this.tell();
     if (this.player.unplayable || this.context.hlsMissing) return this.showStill(us);
     if (this.player.trouble) return false;
+    if (this.player.isInstant) await this.showStill(us);
     this.stamp();
     return true;
   }
@@ -132,6 +136,14 @@ export class Screen {
     return true;
   }
 
+  /** A browser that may show another frame than it says gets the paused one from the server. */
+  fix() {
+    const us = this.player.capturedUs;
+    if (!this.player.isInstant || this.player.unplayable || us === null || this.gap !== null || this.held) return;
+    this.wanted = us;
+    this.showStill(us);
+  }
+
   /** A small picture while the pointer looks for a moment. */
   scrub(picture) {
     if (!picture?.bitmap) return;
@@ -139,6 +151,14 @@ export class Screen {
     this.still.hidden = false;
     this.stillUs = picture.captured_us;
     this.stamp();
+  }
+
+  /** Let the browser play it by itself, as iPhones do, from what is shown on. */
+  openPlaylist() {
+    const from_us = this.capturedUs ?? this.context.now();
+    const to_us = from_us + ALONE_US;
+    const range = to_us < this.context.now() ? { from_us, to_us } : { from_us };
+    location.assign(this.context.api.playlistUrl(this.recorder.id, range));
   }
 
   hideStill() {
@@ -162,7 +182,9 @@ export class Screen {
   /** Say what keeps the picture from moving. */
   tell() {
     const { player } = this;
-    if (this.context.hlsMissing) {
+    if (this.context.hlsMissing === "unsupported") {
+      this.put(NO_SOURCE_TEXT, [["Play the recording", () => this.openPlaylist()]], "low");
+    } else if (this.context.hlsMissing) {
       this.put(
         "This installation lacks hls.js, by which the page plays video: it was built without a network. Single pictures, " +
           "downloads and HLS players work. On the recorder: python -m scripts.page.fetch, or install the package again.",

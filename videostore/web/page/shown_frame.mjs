@@ -2,6 +2,8 @@
 
 import { SECOND_US } from "./units.mjs";
 
+const INSTANT_S = 0.00001;
+
 /** Its time in the media, in seconds; null where the browser does not tell. */
 export function shownTime(video) {
   if (typeof VideoFrame === "undefined" || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return null;
@@ -13,6 +15,15 @@ export function shownTime(video) {
   } catch {
     return null;
   }
+}
+
+/** Whether this browser shows a frame at its begin only, and has nothing between two: WebKit with GStreamer takes from
+ * H.264 how long a frame is, and there a camera without a constant rate has a million frames a second. */
+export function hasInstants({ buffered }) {
+  for (let number = 0; number < buffered.length; number += 1) {
+    if (buffered.end(number) - buffered.start(number) < INSTANT_S) return true;
+  }
+  return false;
 }
 
 /** Resolves when the next frame is presented. */

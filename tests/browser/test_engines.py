@@ -1,0 +1,147 @@
+"""The page in Firefox and in WebKit: the painted clock of what is sought, of a gap's ends, and live."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy
+import pytest
+from PIL import Image
+
+from scripts.fakes.paint import read_paint
+from tests.browser.driver import GRAB, iso
+from tests.browser.firefox import PROGRAM, Firefox, run_firefox
+from tests.browser.footage import BASE_US, GAP_US, Footage, make
+from tests.browser.webkit import WebKit, browser_path, run_webkit
+from tests.support.recording import US
+from tests.support.web_server import WebServer, run_web
+from videostore.web.recorders import RecorderPlace
+
+DOOR = "front-door"
+STREET = "street"
+WITHIN_S = 120.0
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A browser that shows one recording."""
+
+    browser: Firefox | WebKit
+    url: str
+    recorder: str
+    footage: Footage
+
+
+@pytest.fixture(scope="module")
+def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
+    if PROGRAM is None:
+        pytest.skip("Firefox is not installed")
+    with run_firefox(tmp_path_factory.mktemp("firefox")) as firefox:
+        yield firefox
+
+
+@pytest.fixture(scope="module")
+def webkit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebKit]:
+    browser = browser_path()
+    if browser is None:
+        pytest.skip("WebKit with its driver, or Xvfb, is not installed")
+    with run_webkit(browser, tmp_path_factory.mktemp("webkit")) as webkit:
+        yield webkit
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WebServer, Footage]]:
+    """Frames so close together that WebKit takes them for a stream without holes, at 10 a second it does not."""
+    directory = tmp_path_factory.mktemp("street") / STREET
+    footage = make(directory, (0, 40), (70, 40), fps=25)
+    with run_web([RecorderPlace(STREET, directory)]) as server:
+        yield server, footage
+
+
+@pytest.fixture(params=["Firefox", "WebKit", "WebKit, 25 frames/s"])
+def engine(request: pytest.FixtureRequest, server: WebServer, footage: dict[str, Footage]) -> Engine:
+    browser = request.getfixturevalue(str(request.param).partition(",")[0].lower())
+    if "25" in request.param:
+        of_street, frames = request.getfixturevalue("street")
+        return Engine(browser, of_street.url, STREET, frames)
+    return Engine(browser, server.url, DOOR, footage[DOOR])
+
+
+def painted(engine: Engine) -> int | None:
+    content = engine.browser.evaluate(f"({GRAB})(document.querySelector('figure.screen'))")
+    if content is None:
+        return None
+    frame = read_paint(numpy.asarray(Image.open(io.BytesIO(base64.b64decode(content))).convert("L")), (640, 360))
+    return frame.captured_us if frame else None
+
+
+def until_painted(engine: Engine, due_us: range) -> int:
+    deadline = time.monotonic() + WITHIN_S
+    while (us := painted(engine)) is None or us not in due_us:
+        assert time.monotonic() < deadline, (us, engine.browser.evaluate("document.body.innerText"))
+        time.sleep(0.1)
+    return us
+
+
+def stamp(engine: Engine) -> str:
+    return str(engine.browser.evaluate("document.querySelector('.stamp .utc').innerText"))
+
+
+def utc(us: int) -> str:
+    return f"{iso(us)[:-4].replace('T', ' ')} UTC"
+
+
+def open_at(engine: Engine, us: int) -> None:
+    engine.browser.goto(f"{engine.url}#at={iso(us)}&recorders={engine.recorder}")
+    engine.browser.until("document.querySelector('#screens[aria-busy=false] figure.screen') !== null")
+
+
+def test_each_moment_shows_its_frame(engine: Engine) -> None:
+    for after_s in (0.25, 9.98, 12.5, 19.999, 39.5, 100.003):
+        us = BASE_US + round(after_s * US)
+        open_at(engine, us)
+        due_us = engine.footage.shown_at(us)
+        until_painted(engine, range(due_us, due_us + 1))
+        assert stamp(engine) == utc(due_us), after_s
+
+
+def test_frames_are_stepped_both_ways(engine: Engine) -> None:
+    us = engine.footage.shown_at(BASE_US + 19 * US)
+    open_at(engine, us)
+    for key, due_us in ((".", engine.footage.after(us)), (",", us), (",", engine.footage.shown_at(us - 1))):
+        engine.browser.press(key)
+        until_painted(engine, range(due_us, due_us + 1))
+        engine.browser.until("document.querySelector('#screens[aria-busy=false]') !== null")
+
+
+def test_what_is_played_is_stamped_as_it_is_painted(engine: Engine) -> None:
+    open_at(engine, BASE_US + 12 * US)
+    engine.browser.press("k")
+    until_painted(engine, range(BASE_US + 14 * US, BASE_US + 40 * US))
+    engine.browser.press("k")
+    engine.browser.until("document.querySelector('video').paused")
+    deadline = time.monotonic() + WITHIN_S
+    while stamp(engine) != utc(painted(engine) or 0):  # a frame may still be on its way to the screen
+        assert time.monotonic() < deadline, stamp(engine)
+        time.sleep(0.1)
+
+
+def test_a_gap_is_told_and_skipped(engine: Engine) -> None:
+    open_at(engine, sum(GAP_US) // 2)
+    engine.browser.until("document.querySelector('.message').innerText.includes('Nothing was recorded at 02:10:55')")
+    assert painted(engine) is None
+    open_at(engine, GAP_US[0] - 2 * US)
+    engine.browser.press("k")
+    until_painted(engine, range(GAP_US[1], GAP_US[1] + 20 * US))
+
+
+def test_live_is_seconds_behind(engine: Engine, live_server: WebServer) -> None:
+    began_us = time.time_ns() // 1000
+    engine.browser.goto(live_server.url)
+    engine.browser.until("document.querySelector('figure.screen') !== null")
+    until_painted(engine, range(began_us, began_us + 600 * US))
+    assert engine.browser.evaluate("document.querySelector('.note').innerText").startswith("live")
