@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import hls_rules
 from tests.support.recording import LOGGER, START_US, US, Pulse, Stores, until
 from tests.support.web_server import Piece, pieces_of
 from videostore.store.store import VideoStore
@@ -50,11 +51,16 @@ async def test_a_range_that_is_being_recorded_grows_and_no_number_changes_its_pi
         assert first_us and newest_us
         growing = growing_of(await grown.lead(first_us, None))
         seen: list[Piece] = []
+        before = await grown.playlist(first_us, None, growing, ended=False)
         while len({one.uri for one in seen}) < 4:
-            found = pieces_of(await grown.playlist(first_us, None, growing, ended=False))
+            text = await grown.playlist(first_us, None, growing, ended=False)
+            hls_rules.check_reload(before, text)
+            before = text
+            found = pieces_of(text)
             assert [one.address for one in found[: len(seen)]] == [one.address for one in seen]
             seen = found
             await asyncio.sleep(0.1)
+        hls_rules.check_reload(before, await grown.playlist(first_us, None, growing, ended=True))
 
 
 async def test_one_that_has_grown_too_long_goes_on_without_its_oldest_pieces(

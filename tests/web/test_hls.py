@@ -11,6 +11,7 @@ import av
 import pytest
 
 from scripts.fakes.painted_camera import read_paint
+from tests.support import hls_rules
 from tests.support.open_gops import TIMES, OpenGops, number_of, time_of
 from tests.support.recording import START_US, US
 from tests.support.web_server import FOREIGN_S, WebServer, pieces_of, run_web
@@ -70,6 +71,14 @@ def test_times_can_be_in_words(web: WebServer) -> None:
     found = web.get(f"{INDEX}?from=2024-08-30T06:40:00Z&to=%2B4s")
     assert found.headers["Content-Type"].startswith("application/vnd.apple.mpegurl")
     assert len(web.pieces(f"{INDEX}?from=2024-08-30T06:40:00Z&to=%2B4s")) >= 3
+
+
+@pytest.mark.parametrize(
+    "address", [DAY, GROWING, INDEX, f"{INDEX}?from_us={START_US + 7 * US}&to_us={START_US + 8 * US}"]
+)
+def test_a_playlist_keeps_to_the_rules(web: WebServer, address: str) -> None:
+    hls_rules.check(web.get(address).text)
+    hls_rules.check(web.get(address, VLC).text, one_header=True)
 
 
 def test_ffmpeg_plays_it(web: WebServer, binary: str, times: list[int]) -> None:

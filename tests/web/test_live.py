@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import hls_rules
 from tests.support.recording import LOGGER, Pulse, Stores, until
 from tests.support.web_server import Piece, pieces_of
 from videostore.store.store import VideoStore
@@ -34,8 +35,11 @@ async def test_a_live_playlist_goes_on_with_the_recording(reader: VideoStore) ->
     window = LiveWindow(reader._viewing, PartTables())
     numbered: dict[int, Piece] = {}
     segments: set[str] = set()
+    before = await window.playlist()
     while len(segments) < 3:
         text = await window.playlist()
+        hls_rules.check_reload(before, text)
+        before = text
         assert "ENDLIST" not in text
         for number, piece in enumerate(pieces_of(text), first_number(text)):
             assert numbered.setdefault(number, piece) == piece  # a number is never another piece

@@ -20,7 +20,7 @@ from videostore.base.constants import US_PER_SECOND
 from videostore.base.ranges import Range
 from videostore.store.viewing import SegmentKey, ViewedSegment, Viewing
 from videostore.web.parts import PartTable, PartTables
-from videostore.web.playlists import Entry, date_time, leading_to, playlist, whole_entry
+from videostore.web.playlists import Entry, date_time, leading_to, longest_s, playlist, whole_entry
 from videostore.web.range_playlists import FINE_US, MOST_SEGMENTS, TABLES_READ
 
 _MOST_ENTRIES = 20_000
@@ -57,6 +57,8 @@ class _Listed:
     discontinuities: int
     counts: list[tuple[SegmentKey, int]] = field(default_factory=list)
     """Its segments, and how many pieces each has; the last one may get more."""
+    target_s: int = 1
+    """Of the longest piece that it had."""
 
     def leave_out(self, first: SegmentKey) -> None:
         """Count what is before a segment as left out."""
@@ -119,9 +121,12 @@ class GrowingPlaylists:
         counts = [(key, len(list(group))) for key, group in itertools.groupby(entries, lambda one: one.key)]
         first = max(0, len(entries) - _MOST_ENTRIES)
         listed.counts = counts
+        listed.target_s = max(listed.target_s, longest_s(entries[first:]))
         text = playlist(
             entries[first:],
             ended=ended,
+            grew=True,
+            target_s=listed.target_s,
             sequence=listed.sequence + first,
             discontinuities=listed.discontinuities + _changes(entries[: first + 1]),
             with_headers=with_headers,

@@ -12,7 +12,7 @@ from collections import deque
 from videostore.base.constants import US_PER_SECOND
 from videostore.store.viewing import SegmentKey, ViewedSegment, Viewing
 from videostore.web.parts import PartTables
-from videostore.web.playlists import Entry, playlist
+from videostore.web.playlists import Entry, longest_s, playlist
 
 _WINDOW_US = 60 * US_PER_SECOND
 """How far a live viewer can go back without asking for a range."""
@@ -55,8 +55,7 @@ class LiveWindow:
             for segment in await self._viewing.segments(from_us, _ALWAYS_US, _MOST_ENTRIES):
                 await self._take(segment)
             self._forget(newest_us)
-        longest_us = max((one.part.end_us - one.part.start_us for one in self._entries), default=0)
-        self._target_s = max(self._target_s, (longest_us + US_PER_SECOND // 2) // US_PER_SECOND)
+        self._target_s = max(self._target_s, longest_s(self._entries))
         self._texts = (self._text_of(with_headers=False), self._text_of(with_headers=True))
 
     def _text_of(self, *, with_headers: bool) -> str:

@@ -42,23 +42,31 @@ def playlist(
     sequence: int = 0,
     discontinuities: int = 0,
     target_s: int = 1,
+    grew: bool = False,
     with_headers: bool = False,
 ) -> str:
     """A media playlist. `sequence` and `discontinuities` count what was before it. No piece is longer than `target_s`.
+
+    One that `grew` gets nothing but its end when it has ended, as RFC 8216 (6.2.1) has it.
 
     `with_headers` makes it one for VLC, which takes only the first `EXT-X-MAP` of a playlist, and loses the last second
     before a discontinuity: each piece comes with its header, and segments of one run follow each other without one.
     Their times have to be on one clock.
     """
-    longest_us = max((one.part.end_us - one.part.start_us for one in entries), default=0)
-    target_s = max(target_s, (longest_us + US_PER_SECOND // 2) // US_PER_SECOND)
+    target_s = max(target_s, longest_s(entries))
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{target_s}"]
     lines += [f"#EXT-X-MEDIA-SEQUENCE:{sequence}"] if sequence else []
     lines += [f"#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuities}"] if discontinuities else []
-    lines += ["#EXT-X-PLAYLIST-TYPE:VOD"] if ended else []
+    lines += ["#EXT-X-PLAYLIST-TYPE:VOD"] if ended and not grew else []
     lines += _entry_lines(entries, with_headers=with_headers)
     lines += ["#EXT-X-ENDLIST"] if ended else []
     return "\n".join([*lines, ""])
+
+
+def longest_s(entries: Iterable[Entry]) -> int:
+    """The length of the longest piece, as a target duration is rounded."""
+    longest_us = max((one.part.end_us - one.part.start_us for one in entries), default=0)
+    return (longest_us + US_PER_SECOND // 2) // US_PER_SECOND
 
 
 def leading_to(address: str, bits_per_second: int, note: str = "") -> str:
