@@ -17,6 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from PIL import Image
 from viam.components.camera.client import CameraClient
 from viam.proto.service.video import GetVideoRequest
+from viam.utils import ValueTypes
 
 from scripts.demo import CALL_TIMEOUT_S, NAME, DemoError, verify
 from scripts.fakes.paint import read_paint
@@ -62,7 +63,7 @@ async def check_picture(
     at_us -= at_us % 1000  # commands end with the millisecond
     due_us = max(us for us in delivered if us <= at_us)
     for _ in range(2):
-        command = {"command": "get-frame", "at": format_utc_exact(at_us), "width": size[0]}
+        command: dict[str, ValueTypes] = {"command": "get-frame", "at": format_utc_exact(at_us), "width": size[0]}
         answer = await client.do_command(command, timeout=CALL_TIMEOUT_S)
         picture = Image.open(io.BytesIO(base64.b64decode(str(answer["image"])))).convert("L")
         frame = read_paint(numpy.asarray(picture), size)

@@ -10,8 +10,8 @@ for variable in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"):
     if original is not None:
         os.environ[variable] = original
 
-# What the module starts of itself, such as the server of the page, looks for its libraries as it did. Otherwise it takes
-# itself for a part of this process, and finds only those of the system.
+# What the module starts of itself, such as the server of the page, has to look for its libraries as the module did.
+# Otherwise PyInstaller takes it for a part of this process, and it finds only those of the system.
 os.environ["PYINSTALLER_RESET_ENVIRONMENT"] = "1"
 
 from videostore.cli import main  # noqa: E402 (after the environment is restored)
