@@ -56,7 +56,7 @@ test-server: $(STAMP) ## run the module under a real viam-server, which is built
 test-streams: $(STAMP) ## record network cameras, which a real RTSP server is, and print what is stored of them
 	$(PY) -m pytest -q -n 4 --dist loadscope -o faulthandler_timeout=600 tests/streams $(STREAMS_ARGS)
 
-test-web: $(STAMP) ## use the page in Chromium and Firefox, and read the painted clock off every picture
+test-web: $(STAMP) ## use the page in Chromium, Firefox and WebKit, and read the painted clock off every picture
 	$(PY) -m scripts.page.fetch
 	$(PY) -m pytest -q -n 2 --dist loadfile -o faulthandler_timeout=600 tests/browser $(WEB_ARGS)
 

@@ -8,34 +8,30 @@ import contextlib
 import getpass
 import http.client
 import json
-import re
 import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psutil
 
 from scripts.bench.first_picture import chromium, first_pictures_s
 from scripts.bench.segments import SEGMENT_S, make_directory, write_index
 from scripts.bench.table import Row
+from scripts.bench.web_live import PART, STRETCHES, Client, live_row, recording, used_s
 from videostore.base.constants import US_PER_SECOND
-from videostore.media.segment_names import OPEN_SUFFIX
 
 ROWS = ("web",)
 SEGMENTS, QUICK_SEGMENTS = 300_000, 10_000
 TARGET_FIRST_S = 1.0
 VIEWERS = (1, 5, 20)
 _OPEN_WITHIN_S = 300.0
-_PART = re.compile(r"#EXT-X-BYTERANGE:(\d+)@(\d+)\n(\S+)\n")
 _REPEATED = 9
 _ROUNDS = 2
 
@@ -79,7 +75,7 @@ def _ask(path: Path, starts_us: list[int], count: int) -> list[Row]:
             listed = time.monotonic()
             text = client.get(f"hls/{path.name}/index.m3u8?from_us={from_us}&to_us={from_us + 600_000_000}").decode()
             playlist_s.append(time.monotonic() - listed)
-            size, begin, address = _PART.findall(text)[0]
+            size, begin, address = PART.findall(text)[0]
             client.get(f"hls/{path.name}/{address}", f"bytes={begin}-{int(begin) + int(size) - 1}")
             first_s.append(time.monotonic() - began)
             began = time.monotonic()
@@ -119,40 +115,17 @@ def _ask(path: Path, starts_us: list[int], count: int) -> list[Row]:
 # Viewers
 
 
-@dataclass
-class Load:
-    """What viewers did, and what it cost."""
-
-    requests: int = 0
-    size_bytes: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, size_bytes: int) -> None:
-        """Count a request."""
-        with self.lock:
-            self.requests += 1
-            self.size_bytes += size_bytes
-
-
 def _measure_viewers(directory: Path, seconds: float, say: Callable[[str], None]) -> list[Row]:
     rows = []
     storage = directory / "live"
     say("web: recording a camera")
-    with _recording(storage) as recorder, _server(storage) as (url, server):
+    with recording(storage) as recorder, _server(storage) as (url, server):
         client = Client(url)
         _wait_until_open(client, "live")
         parts = _wait_for_parts(client)
-        base = _cpu_percent(recorder, seconds)
         for viewers in VIEWERS:
             say(f"web: {viewers} live viewers")
-            load, costs = Load(), dict[str, float]()
-            with _viewing(viewers, lambda stop, load=load: _watch(url, load, stop)):  # type: ignore[misc]
-                before = server.cpu_times()
-                costs["recorder"] = _cpu_percent(recorder, seconds)
-                after = server.cpu_times()
-            costs["server"] = (after.user + after.system - before.user - before.system) / seconds * 100
-            text = f"recorder {costs['recorder']:.1f} %, server {costs['server']:.1f} % of a core"
-            rows.append(Row(f"web: {viewers} live viewers", text, f"recorder alone: {base:.1f} %", None, None))
+            rows.append(live_row(viewers, url, recorder, server, stretches=4 if seconds < 10 else STRETCHES))
         with _nginx(directory, parts, client) as nginx:
             for viewers in VIEWERS:
                 say(f"web: {viewers} viewers as fast as they can")
@@ -192,14 +165,10 @@ def _fetch_rate(
     base: str, parts: Sequence[tuple[str, str]], viewers: int, seconds: float, server: psutil.Process
 ) -> Rate:
     command = [sys.executable, "-m", "scripts.bench.web_viewers", base, str(viewers), str(seconds)]
-    before_s = _used_s(server)
+    before_s = used_s(server)
     done = subprocess.run(command, input=json.dumps(parts), capture_output=True, text=True, check=True)
     requests, size_bytes = json.loads(done.stdout)
-    return Rate(requests / seconds, size_bytes / seconds / 1e6, (_used_s(server) - before_s) / max(requests, 1))
-
-
-def _used_s(process: psutil.Process) -> float:
-    return sum(sum(one.cpu_times()[:2]) for one in [process, *process.children(recursive=True)])
+    return Rate(requests / seconds, size_bytes / seconds / 1e6, (used_s(server) - before_s) / max(requests, 1))
 
 
 @contextlib.contextmanager
@@ -232,31 +201,6 @@ def _nginx(
             process.terminate()
 
 
-def _watch(url: str, load: Load, stop: threading.Event) -> None:
-    """Watch live as a player does: the playlist every second, and every new part of it."""
-    client, seen = Client(url), set[str]()
-    while not stop.wait(1.0):
-        found = _PART.findall(client.get("hls/live/index.m3u8").decode())
-        for size, begin, address in found[-3:] if not seen else found:
-            if address not in seen:
-                load.add(len(client.get(f"hls/live/{address}", f"bytes={begin}-{int(begin) + int(size) - 1}")))
-        seen = {address for _, _, address in found}
-
-
-@contextlib.contextmanager
-def _viewing(viewers: int, watch: Callable[[threading.Event], None]) -> Iterator[None]:
-    stop = threading.Event()
-    threads = [threading.Thread(target=watch, args=(stop,), daemon=True) for _ in range(viewers)]
-    for one in threads:
-        one.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for one in threads:
-            one.join(30)
-
-
 # Processes
 
 
@@ -269,53 +213,6 @@ def _server(path: Path) -> Iterator[tuple[str, psutil.Process]]:
             yield process.stdout.readline().strip(), psutil.Process(process.pid)
         finally:
             process.terminate()
-
-
-@contextlib.contextmanager
-def _recording(storage: Path) -> Iterator[psutil.Process]:
-    command = [sys.executable, "-m", "videostore", "record", "testsrc=size=1280x720:rate=20", "--format", "lavfi"]
-    command += ["--storage", str(storage), "--size-gb", "5", "--bitrate", "2000000"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            deadline = time.monotonic() + 60
-            while not list(storage.glob(f"*{OPEN_SUFFIX}")):
-                if time.monotonic() > deadline:
-                    raise RuntimeError("nothing is recorded")
-                time.sleep(0.1)
-            yield psutil.Process(process.pid)
-        finally:
-            process.terminate()
-
-
-def _cpu_percent(process: psutil.Process, seconds: float) -> float:
-    """CPU of a process and of those that it started, in percent of a core."""
-
-    before_s = _used_s(process)
-    time.sleep(seconds)
-    return (_used_s(process) - before_s) / seconds * 100
-
-
-class Client:
-    """A client that keeps its connection."""
-
-    def __init__(self, url: str) -> None:
-        address = urlsplit(url)
-        self._connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
-
-    def get(self, path: str, asked: str | None = None) -> bytes:
-        """The content at a path, or a range of it. Raises RuntimeError if it is refused."""
-        headers = {"Range": asked} if asked else {}
-        try:
-            self._connection.request("GET", f"/{path}", headers=headers)
-            answer = self._connection.getresponse()
-        except http.client.RemoteDisconnected:  # the server ended an idle connection
-            self._connection.close()
-            self._connection.request("GET", f"/{path}", headers=headers)
-            answer = self._connection.getresponse()
-        body = answer.read()
-        if answer.status not in (200, 206):
-            raise RuntimeError(f"{path}: {answer.status}")
-        return body
 
 
 def _wait_until_open(client: Client, name: str) -> None:
@@ -333,7 +230,7 @@ def _wait_for_parts(client: Client) -> list[tuple[str, str]]:
     """The parts of the segments that are recorded so far, after a while: their addresses and ranges."""
     deadline = time.monotonic() + 60
     while True:
-        found = _PART.findall(client.get("hls/live/index.m3u8").decode())
+        found = PART.findall(client.get("hls/live/index.m3u8").decode())
         if len(found) >= 10:
             return [(one, f"bytes={begin}-{int(begin) + int(size) - 1}") for size, begin, one in found]
         if time.monotonic() > deadline:

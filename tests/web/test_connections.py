@@ -37,11 +37,13 @@ class Crowd:
 
 
 @contextlib.asynccontextmanager
-async def crowd(*, size_bytes: int = 4, **bounds: int) -> AsyncIterator[Crowd]:
+async def crowd(*, size_bytes: int = 4, fault: str = "", **bounds: int) -> AsyncIterator[Crowd]:
     release = asyncio.Event()
 
     async def answer(_: web.BaseRequest) -> web.StreamResponse:
         await release.wait()
+        if fault:
+            raise LookupError(fault)
         return web.Response(body=b"x" * size_bytes)
 
     server = web.Server(answer)
@@ -183,6 +185,18 @@ async def test_what_is_no_request_is_answered_without_repeating_it(request_: byt
         answer = await asyncio.wait_for((await server.connect(request_)).read(), WITHIN_S)
         assert answer.split(b" ", 2)[1] == b"400" and b"request-malformed" in answer, answer[:200]
         assert b"script>" not in answer and b"xxx" not in answer
+
+
+async def test_what_fails_unexpectedly_is_logged_in_one_short_line(caplog: pytest.LogCaptureFixture) -> None:
+    async with crowd(fault="secret\n" * 1000) as server:
+        server.release.set()
+        answer = await asyncio.wait_for((await server.connect(ASK)).read(), WITHIN_S)
+        assert answer.split(b" ", 2)[1] == b"500" and b"request-failed" in answer
+        assert b"secret" not in answer
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert line.startswith("A request failed unexpectedly: 'LookupError: secret")
+    assert "test_connections.py:" in line
+    assert "\n" not in line and len(line) < 1000
 
 
 async def test_requests_that_come_without_waiting_for_answers_are_not_piled_up() -> None:

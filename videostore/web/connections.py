@@ -7,8 +7,10 @@ import contextlib
 import json
 import logging
 import socket
+import traceback
 from collections import Counter
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -33,6 +35,8 @@ LINGER_S = 2.0
 """The rest of a body that was refused is read for so long, so that the client gets the answer."""
 
 _MOST_LINGERING = 256
+_MOST_TOLD = 300
+_CALLS_TOLD = 4
 
 _LOGGER = logging.getLogger(__name__)
 _BUSY = json.dumps({"error": "too-many-connections", "message": str(RequestError("too-many-connections"))}).encode()
@@ -183,13 +187,23 @@ class _Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """The answer to what cannot be read, or failed: in words that repeat nothing of the request."""
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            _LOGGER.error("A request failed unexpectedly.", exc_info=exc)
+            _LOGGER.error("A request failed unexpectedly: %s", _in_one_line(exc))
             error = RequestError("request-failed")
         else:
             error = RequestError("request-malformed")
         response = web.json_response(error_body(error), status=status, headers={**FIXED, "Cache-Control": "no-store"})
         response.force_close()
         return response
+
+
+def _in_one_line(error: BaseException | None) -> str:
+    """What happened, and where: short, whatever a client made it of."""
+    if error is None:
+        return "it took too long"
+    text = f"{type(error).__name__}: {error}"
+    calls = traceback.extract_tb(error.__traceback__)[-_CALLS_TOLD:]
+    where = ", ".join(f"{Path(call.filename).name}:{call.lineno}" for call in calls)
+    return f"{text[:_MOST_TOLD]!r} ({where})"
 
 
 def _give_up_stalled(sock: Any) -> None:
