@@ -125,7 +125,7 @@ def _measure_viewers(directory: Path, seconds: float, say: Callable[[str], None]
         parts = _wait_for_parts(client)
         for viewers in VIEWERS:
             say(f"web: {viewers} live viewers")
-            rows.append(live_row(viewers, url, recorder, server, stretches=4 if seconds < 10 else STRETCHES))
+            rows.append(live_row(viewers, "live", url, recorder, server, stretches=4 if seconds < 10 else STRETCHES))
         with _nginx(directory, parts, client) as nginx:
             for viewers in VIEWERS:
                 say(f"web: {viewers} viewers as fast as they can")

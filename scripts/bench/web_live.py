@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import re
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from scripts.bench.table import Row
 from videostore.media.segment_names import OPEN_SUFFIX
 
 PART = re.compile(r"#EXT-X-BYTERANGE:(\d+)@(\d+)\n(\S+)\n")
-STRETCHES, _STRETCH_S, _SETTLE_S = 12, 3.0, 1.0
+STRETCHES, _STRETCH_S, _SETTLE_S, _WRITTEN_S = 12, 3.0, 1.0, 5.0
 """For each side: stretches of so long, each some time after viewers came or went."""
 
 
@@ -38,40 +39,60 @@ class Load:
             self.size_bytes += size_bytes
 
 
-def live_row(viewers: int, url: str, recorder: psutil.Process, server: psutil.Process, *, stretches: int) -> Row:
-    """What the recorder costs alone and with live viewers, in stretches that take turns.
+@dataclass(frozen=True)
+class Stretch:
+    """What the recorder and the server used in a stretch of time."""
 
-    The machine's other programs and the content change what a second costs by more than viewers do. The viewers stay
-    connected and pause, so that neither their coming nor their going falls into a stretch.
+    is_alone: bool
+    from_us: int
+    to_us: int
+    recorder_s: float
+    server_s: float
+
+
+def live_row(
+    viewers: int, name: str, url: str, recorder: psutil.Process, server: psutil.Process, *, stretches: int
+) -> Row:
+    """CPU of the recorder and its encoder for a recorded frame, alone and with live viewers, in stretches by turns.
+
+    A busy machine changes what a second costs, and how many frames come in it, by more than viewers do. The viewers
+    stay connected and pause, so that neither their coming nor their going falls into a stretch.
     """
-    alone, watched, served = list[float](), list[float](), list[float]()
+    found = list[Stretch]()
     load, paused = Load(), threading.Event()
-    with _viewing(viewers, lambda stop: _watch(url, load, stop, paused)):
+    with _viewing(viewers, lambda stop: _watch(name, url, load, stop, paused)):
         for number in range(2 * stretches):
             is_alone = number % 4 in (0, 3)  # A B B A
             (paused.set if is_alone else paused.clear)()
             time.sleep(_SETTLE_S)
-            before_s = used_s(server)
-            cost = cpu_percent(recorder, _STRETCH_S)
-            (alone if is_alone else watched).append(cost)
-            if not is_alone:
-                served.append((used_s(server) - before_s) / _STRETCH_S * 100)
-    text = f"recorder {with_spread(watched, '%', 1)}, server {with_spread(served, '%', 1)} of a core"
-    against = f"recorder alone: {with_spread(alone, '%', 1)}"
-    return Row(f"web: {viewers} live viewers", text, against, ratio_of(watched, alone), None)
+            from_us, before = time.time_ns() // 1000, (used_s(recorder), used_s(server))
+            time.sleep(_STRETCH_S)
+            used = used_s(recorder) - before[0], used_s(server) - before[1]
+            found.append(Stretch(is_alone, from_us, time.time_ns() // 1000, *used))
+    time.sleep(_WRITTEN_S)
+    client = Client(url)
+    costs: dict[bool, list[float]] = {True: [], False: []}
+    for one in found:
+        asked = f"api/recorders/{name}/frames?from_us={one.from_us}&to_us={one.to_us}"
+        frames = len(json.loads(client.get(asked))["frames_us"])
+        costs[one.is_alone].append(one.recorder_s / max(frames, 1) * 1000)
+    served = [one.server_s / _STRETCH_S * 100 for one in found if not one.is_alone]
+    text = f"recorder {with_spread(costs[False], 'ms', 2)} a frame, server {with_spread(served, '%', 1)} of a core"
+    against = f"recorder alone: {with_spread(costs[True], 'ms', 2)} a frame"
+    return Row(f"web: {viewers} live viewers", text, against, ratio_of(costs[False], costs[True]), None)
 
 
-def _watch(url: str, load: Load, stop: threading.Event, paused: threading.Event) -> None:
+def _watch(name: str, url: str, load: Load, stop: threading.Event, paused: threading.Event) -> None:
     """Watch live as a player does, if not paused: the playlist every second, and every new part of it."""
     client, seen = Client(url), set[str]()
     while not stop.wait(1.0):
         if paused.is_set():
             seen.clear()
             continue
-        found = PART.findall(client.get("hls/live/index.m3u8").decode())
+        found = PART.findall(client.get(f"hls/{name}/index.m3u8").decode())
         for size, begin, address in found[-3:] if not seen else found:
             if address not in seen:
-                load.add(len(client.get(f"hls/live/{address}", f"bytes={begin}-{int(begin) + int(size) - 1}")))
+                load.add(len(client.get(f"hls/{name}/{address}", f"bytes={begin}-{int(begin) + int(size) - 1}")))
         seen = {address for _, _, address in found}
 
 
@@ -103,14 +124,6 @@ def recording(storage: Path) -> Iterator[psutil.Process]:
             yield psutil.Process(process.pid)
         finally:
             process.terminate()
-
-
-def cpu_percent(process: psutil.Process, seconds: float) -> float:
-    """CPU of a process and of those that it started, in percent of a core."""
-
-    before_s = used_s(process)
-    time.sleep(seconds)
-    return (used_s(process) - before_s) / seconds * 100
 
 
 def used_s(process: psutil.Process) -> float:

@@ -139,6 +139,7 @@ def test_a_gap_is_told_and_skipped(engine: Engine) -> None:
     until_painted(engine, range(GAP_US[1], GAP_US[1] + 20 * US))
 
 
+@pytest.mark.parametrize("engine", ["Firefox", "WebKit"], indirect=True)
 def test_live_is_seconds_behind(engine: Engine, live_server: WebServer) -> None:
     began_us = time.time_ns() // 1000
     engine.browser.goto(live_server.url)

@@ -47,3 +47,17 @@ def test_a_segment_whose_header_is_destroyed_is_a_gap_to_players(recording: Path
         for _ in range(3):
             answer = server.get(f"hls/damaged/{piece.uri}")
             assert (answer.status, answer.json["error"]) == (404, "moment-unreadable")
+
+
+def test_a_segment_that_was_sent_before_is_gone_when_its_file_is(recording: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "taken"
+    shutil.copytree(recording, directory)
+    segment = min(directory.glob("*.mp4"))
+    from_us = int(segment.stem) * US
+    with run_web([directory]) as server:
+        piece = server.pieces(f"hls/taken/index.m3u8?from_us={from_us}&to_us={from_us + US}")[0]
+        sent = server.get(f"hls/taken/{piece.uri}")
+        assert sent.status == 200
+        segment.unlink()
+        gone = server.get(f"hls/taken/{piece.uri}")
+        assert (gone.status, gone.json["error"]) == (404, "segment-gone")

@@ -1,4 +1,4 @@
-"""Media: sends bytes of segments, from the file to the socket without a copy."""
+"""Media: sends bytes of segments, from the file to the socket: large ones without a copy."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from videostore.web.segment_bytes import SegmentFile
 
 _PIECE_BYTES = MIB // 2
 """So much is brought into the page cache, off the event loop, before the system sends it from there."""
+_COPIED_BYTES = MIB // 4
+"""So little is copied through memory: that takes less CPU than to have the system send it, and to close the file."""
 _PIECE_WITHIN_S = 60.0
 """A viewer that takes less than a piece in this time, 70 kbit/s, has gone or would never catch up."""
 _TYPE = "video/mp4"
@@ -41,7 +43,8 @@ async def send_media(
     try:
         return await _send(request, segment, begin, end, lasting=lasting, headers=headers or {}, start_us=start_us)
     finally:
-        await off_loop(segment.file.close)
+        if not segment.file.closed:
+            await off_loop(segment.file.close)
 
 
 async def _send(
@@ -78,7 +81,8 @@ async def _send(
     while at < end:
         count = min(_PIECE_BYTES, end - at)
         try:
-            await asyncio.wait_for(_send_piece(request, answer, segment, at, count, written), _PIECE_WITHIN_S)
+            piece = _send_piece(request, answer, segment, at, count, written, is_last=at + count == end)
+            await asyncio.wait_for(piece, _PIECE_WITHIN_S)
         except asyncio.TimeoutError:
             hang_up(request)
             return answer
@@ -109,6 +113,8 @@ async def _send_piece(
     at: int,
     count: int,
     written: list[Written] | None,
+    *,
+    is_last: bool,
 ) -> None:
     if written is not None:
         data = await off_loop(read_on_one_clock, segment.file, at, at + count, written)
@@ -120,6 +126,9 @@ async def _send_piece(
         segment.file.seek(at)
         await answer.write(segment.file.read(count))
         return
+    if is_last and count <= _COPIED_BYTES:
+        await answer.write(await off_loop(_read_last, segment.file, at, count))
+        return
     await off_loop(_warm, segment.file, at, count)
     if request.transport is None or request.transport.is_closing():
         raise ConnectionResetError
@@ -129,8 +138,17 @@ async def _send_piece(
         raise ConnectionResetError from error
 
 
+def _read_last(file: BinaryIO, at: int, count: int) -> bytes:
+    """Read the end of what is sent, and close the file. Blocking."""
+    with file:
+        data = os.pread(file.fileno(), count, at)
+    if len(data) < count:
+        raise ConnectionResetError  # the file was cut meanwhile
+    return data
+
+
 def _warm(file: BinaryIO, at: int, count: int) -> None:
-    """Read a stretch into the page cache. Blocking, and the only place that waits for the disk."""
+    """Read a stretch into the page cache. Blocking, and here it waits for the disk."""
     room = bytearray(1 << 16)
     while count > 0:
         got = os.preadv(file.fileno(), [room], at)

@@ -22,6 +22,7 @@ from videostore.base.tasks import off_loop
 from videostore.clips.turns import Turns
 from videostore.ffmpeg.process import run_ffmpeg
 from videostore.media.boxes import DAMAGE, read_box
+from videostore.media.segment_names import OPEN_SUFFIX
 from videostore.store.viewing import SegmentKey, Viewing
 
 _REWRITTEN_BYTES = 64 * MIB
@@ -29,6 +30,7 @@ _REWRITTEN_BYTES = 64 * MIB
 _LARGEST_BYTES = 256 * MIB
 _REWRITE_WITHIN_S = 30.0
 _DAMAGED_KNOWN = 1000
+_PATHS_KNOWN = 1000
 _AT_ONCE = 2
 _MOST_WAITING = 32
 _FRAGMENTED = "+frag_keyframe+empty_moov+delay_moov+default_base_moof"
@@ -56,6 +58,8 @@ class SegmentBytes:
         self._turns = Turns(_AT_ONCE, _MOST_WAITING, _REWRITE_WITHIN_S)
         self._rewritten: OrderedDict[SegmentKey, bytes] = OrderedDict()
         self._damaged: OrderedDict[SegmentKey, None] = OrderedDict()
+        self._paths: OrderedDict[SegmentKey, Path] = OrderedDict()
+        """Where closed segments were found last. A player asks for a segment as often as it has parts."""
 
     async def open(self, key: SegmentKey) -> SegmentFile:
         """The bytes of a segment.
@@ -64,20 +68,30 @@ class SegmentBytes:
             RequestError: it is gone, or cannot be read.
             FFmpegError: it is of another program, and ffmpeg cannot be run, or not in time.
         """
-        for _ in range(2):  # it may be closed, and get its name, between the look-up and this
-            path = await self._viewing.path_of(key)
+        for _ in range(3):  # it may be closed, and get its name, between the look-up and this
+            path = self._paths.get(key) or await self._viewing.path_of(key)
             if path is None:
                 break
             try:
                 found = await off_loop(_open, path)
             except FileNotFoundError:
+                self._paths.pop(key, None)
                 continue
             except OSError as error:
                 raise RequestError("segment-gone") from error
             if found is not None:
+                self._remember(key, path)
                 return found
             return await self._rewrite(key, path)
         raise RequestError("segment-gone")
+
+    def _remember(self, key: SegmentKey, path: Path) -> None:
+        if path.suffix == OPEN_SUFFIX:  # it gets another name soon
+            return
+        self._paths[key] = path
+        self._paths.move_to_end(key)
+        if len(self._paths) > _PATHS_KNOWN:
+            self._paths.popitem(last=False)
 
     async def _rewrite(self, key: SegmentKey, path: Path) -> SegmentFile:
         if key in self._damaged:  # players ask again and again
