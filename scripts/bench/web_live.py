@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import json
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,8 +20,10 @@ from scripts.bench.table import Row
 from videostore.media.segment_names import OPEN_SUFFIX
 
 PART = re.compile(r"#EXT-X-BYTERANGE:(\d+)@(\d+)\n(\S+)\n")
-STRETCHES, _STRETCH_S, _SETTLE_S, _WRITTEN_S = 12, 3.0, 1.0, 5.0
-"""For each side: stretches of so long, each some time after viewers came or went."""
+_DATE = re.compile(r"#EXT-X-PROGRAM-DATE-TIME:(\S+)")
+_LOOK_S, _WRITTEN_WITHIN_S = 0.1, 120.0
+STRETCHES, _STRETCH_S, _SETTLE_S = 12, 2.5, 1.0
+"""For each side: stretches in which so much is recorded, each some time after viewers came or went."""
 
 
 @dataclass
@@ -39,47 +41,49 @@ class Load:
             self.size_bytes += size_bytes
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """What the recorder and the server used in a stretch of time."""
-
-    is_alone: bool
-    from_us: int
-    to_us: int
-    recorder_s: float
-    server_s: float
-
-
 def live_row(
     viewers: int, name: str, url: str, recorder: psutil.Process, server: psutil.Process, *, stretches: int
 ) -> Row:
-    """CPU of the recorder and its encoder for a recorded frame, alone and with live viewers, in stretches by turns.
+    """CPU of the recorder and its encoder for a second of recording, alone and with live viewers, by turns.
 
-    A busy machine changes what a second costs, and how many frames come in it, by more than viewers do. The viewers
-    stay connected and pause, so that neither their coming nor their going falls into a stretch.
+    A busy machine changes what a second of time costs, and how much is recorded in it, by more than viewers do. The
+    viewers stay connected and pause, so that neither their coming nor their going falls into a stretch.
     """
-    found = list[Stretch]()
+    client = Client(url)
+    costs: dict[bool, list[float]] = {True: [], False: []}
+    served = list[float]()
     load, paused = Load(), threading.Event()
     with _viewing(viewers, lambda stop: _watch(name, url, load, stop, paused)):
         for number in range(2 * stretches):
             is_alone = number % 4 in (0, 3)  # A B B A
             (paused.set if is_alone else paused.clear)()
             time.sleep(_SETTLE_S)
-            from_us, before = time.time_ns() // 1000, (used_s(recorder), used_s(server))
-            time.sleep(_STRETCH_S)
-            used = used_s(recorder) - before[0], used_s(server) - before[1]
-            found.append(Stretch(is_alone, from_us, time.time_ns() // 1000, *used))
-    time.sleep(_WRITTEN_S)
-    client = Client(url)
-    costs: dict[bool, list[float]] = {True: [], False: []}
-    for one in found:
-        asked = f"api/recorders/{name}/frames?from_us={one.from_us}&to_us={one.to_us}"
-        frames = len(json.loads(client.get(asked))["frames_us"])
-        costs[one.is_alone].append(one.recorder_s / max(frames, 1) * 1000)
-    served = [one.server_s / _STRETCH_S * 100 for one in found if not one.is_alone]
-    text = f"recorder {with_spread(costs[False], 'ms', 2)} a frame, server {with_spread(served, '%', 1)} of a core"
-    against = f"recorder alone: {with_spread(costs[True], 'ms', 2)} a frame"
+            begin = _when_recorded(client, name, _newest(client, name))
+            began, before = time.monotonic(), (used_s(recorder), used_s(server))
+            end = _when_recorded(client, name, begin + timedelta(seconds=_STRETCH_S))
+            recorded_s, took_s = (end - begin).total_seconds(), time.monotonic() - began
+            costs[is_alone].append((used_s(recorder) - before[0]) / recorded_s * 100)
+            if not is_alone:
+                served.append((used_s(server) - before[1]) / took_s * 100)
+    text = f"recorder {with_spread(costs[False], '%', 1)}, server {with_spread(served, '%', 1)} of a core"
+    against = f"recorder alone: {with_spread(costs[True], '%', 1)}"
     return Row(f"web: {viewers} live viewers", text, against, ratio_of(costs[False], costs[True]), None)
+
+
+def _newest(client: "Client", name: str) -> datetime:
+    """When the newest piece that is written was captured."""
+    dates: list[str] = _DATE.findall(client.get(f"hls/{name}/index.m3u8").decode())
+    return datetime.fromisoformat(dates[-1].replace("Z", "+00:00"))
+
+
+def _when_recorded(client: "Client", name: str, past: datetime) -> datetime:
+    """Wait until a piece behind a moment is written; returns when it was captured."""
+    deadline = time.monotonic() + _WRITTEN_WITHIN_S
+    while (newest := _newest(client, name)) <= past:
+        if time.monotonic() > deadline:
+            raise RuntimeError("nothing is recorded any more")
+        time.sleep(_LOOK_S)
+    return newest
 
 
 def _watch(name: str, url: str, load: Load, stop: threading.Event, paused: threading.Event) -> None:
