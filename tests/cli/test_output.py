@@ -11,7 +11,7 @@ from tests.support.program import TIMEOUT_S, Program, exact
 from videostore.cli.output import OutputError, StandardOutput
 
 
-@some("arguments", [["state"], ["export", "-o", "-"], ["--help"], ["state", "--json"]], 3)
+@some("arguments", [["state"], ["export", "-o", "-"], ["--help"], ["state", "--json"]], 2)
 def test_an_output_that_cannot_be_written_is_reported_in_one_sentence(
     program: Program, recording: Path, times: list[int], arguments: list[str]
 ) -> None:

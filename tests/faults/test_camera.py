@@ -21,6 +21,7 @@ from scripts.fakes.painted_camera import PaintedCamera, check_clip, read_clip
 from scripts.fakes.viam_server import Parent
 from tests.support.machine import NAME, Machine, exact
 from tests.support.recording import H264, LOGGER, SMALL, START_US, US, FixedClock, Stores, picture, until
+from tests.support.warm_module import start_warm_module
 from videostore.base.errors import NothingStoredError
 from videostore.config import StorageConfig
 from videostore.ffmpeg.process import find_ffmpeg
@@ -58,7 +59,7 @@ class TwoSourceCamera(PaintedCamera):
 async def machine_of(camera: PaintedCamera, directory: Path) -> AsyncIterator[Machine]:
     """A machine with this camera. Its module is ready and has no resource."""
     async with Parent([camera]) as parent:
-        await parent.start_module()
+        await parent.start_module(start_process=start_warm_module)
         yield Machine(parent, camera, directory)
 
 
