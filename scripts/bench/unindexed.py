@@ -45,7 +45,7 @@ async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callabl
         say("unindexed: videostore state")
         found = [await asyncio.to_thread(_read, made.path) for _ in range(QUICK_ROUNDS if quick else ROUNDS)]
     took, cpu = with_spread([one.seconds for one in found], "s", 1), with_spread([one.cpu_s for one in found], "s", 1)
-    text = f"{took}, CPU {cpu}, {min(one.told for one in found)} lines on stderr"
+    text = f"{took}, CPU {cpu}, lines on stderr: {min(one.told for one in found)}"
     ok = all(one.told and one.cpu_s < TARGET_CPU_S for one in found)
     return [Row(f"unindexed, {SEGMENTS:,} segments", text, f"< {TARGET_CPU_S:g} s of CPU, a line on stderr", None, ok)]
 
