@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,17 @@ def test_the_name_of_a_segment_of_ours_does_not_matter(recording: Path, tmp_path
     renamed = tmp_path / "1000.mp4"
     renamed.write_bytes(min(recording.glob("*.mp4")).read_bytes())
     assert probe(renamed).start_us == times[0]
+
+
+async def test_a_foreign_file_may_have_text_that_is_not_utf8(tmp_path: Path, binary: str) -> None:
+    plain, path = tmp_path / "plain.mp4", tmp_path / "1725634833.mp4"
+    await write_foreign(plain, seconds=1)
+    text = b"comment=caf\xe9 au lait"  # as one flipped bit makes it, too
+    tagging = await asyncio.create_subprocess_exec(
+        binary, "-v", "error", "-i", plain, "-c", "copy", "-metadata", text, path
+    )
+    assert await tagging.wait() == 0
+    assert len(frame_times(probe(path), path).all_us) == 10
 
 
 async def test_a_segment_of_the_go_module_starts_at_the_second_of_its_name(tmp_path: Path) -> None:

@@ -120,6 +120,19 @@ async def test_other_codecs_and_odd_sizes_are_reencoded(
     assert [frame.captured_us for frame in shown if frame] == times
 
 
+async def test_an_input_with_text_that_is_not_utf8_is_recorded(tmp_path: Path, binary: str) -> None:
+    plain, path = tmp_path / "plain.mp4", tmp_path / "input.mp4"
+    times = capture_times(1, fps=20)
+    write_video(plain, "h264", times)
+    text = b"title=caf\xe9 au lait"  # cameras name themselves in the tables of their region
+    tagging = await asyncio.create_subprocess_exec(
+        binary, "-v", "error", "-i", plain, "-c", "copy", "-metadata", text, path
+    )
+    assert await tagging.wait() == 0
+    made = await record_file(path, tmp_path, binary)
+    assert len(made.times_us) == len(times) and not made.source.gaps
+
+
 async def test_hidden_frames_are_not_recorded(tmp_path: Path, binary: str) -> None:
     """For example before the start of a cut that has to begin with a keyframe."""
     times = capture_times(LENGTH_S, fps=20, seed=None)

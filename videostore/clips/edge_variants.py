@@ -19,6 +19,7 @@ from videostore.ffmpeg.options import REENCODED
 from videostore.media.decoder_setup import DecoderSetup, NoSetupError, join_setups, read_setup, replace_config
 from videostore.media.h264_sets import SequenceSet, read_picture_set, read_sequence_set
 from videostore.media.hevc_sets import decoding_bits, read_sequence_format
+from videostore.media.lenient_tags import lenient_tags
 from videostore.media.libav import av
 
 Fit = Callable[[DecoderSetup, Path, Sequence[Path]], bool]
@@ -153,7 +154,7 @@ def _has_same_extradata(setup: DecoderSetup, segment: Path, edges: Sequence[Path
 
 def _extradata(path: Path) -> tuple[str, str | None, bytes]:
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), **lenient_tags()) as container:
             context = container.streams.video[0].codec_context
             return context.name, context.pix_fmt, context.extradata or b""
     except (av.error.FFmpegError, IndexError) as error:

@@ -16,6 +16,7 @@ from videostore.media.decoder_setup import DecoderSetup, NoSetupError, read_setu
 from videostore.media.fmp4 import read_fragments
 from videostore.media.foreign_frames import read_foreign
 from videostore.media.fragmented_file import Fragment, NotOursError
+from videostore.media.lenient_tags import lenient_tags
 from videostore.media.libav import av
 from videostore.media.look import Look
 from videostore.media.nal_units import is_intact, length_bytes, split_units, unit_kind
@@ -206,7 +207,7 @@ def _read_packets(path: Path, first: int, last: int) -> tuple[str, tuple[int, in
     """Codec, size and config of a file, and its coded frames from one number to another."""
     data: list[bytes] = []
     total_bytes = 0
-    with av.open(str(path), format="mp4") as container:
+    with av.open(str(path), format="mp4", **lenient_tags()) as container:
         stream = container.streams.video[0]
         packets = (one for one in container.demux(stream) if one.pts is not None and one.size and not one.is_discard)
         for number, packet in enumerate(packets):
@@ -257,5 +258,5 @@ def _other_config(codec: str, path: Path) -> bytes:
     """What belongs before the first frame of codecs without parameter sets of their own."""
     if codec not in _CONFIG_BEFORE:
         return b""
-    with av.open(str(path), format="mp4") as container:
+    with av.open(str(path), format="mp4", **lenient_tags()) as container:
         return bytes(container.streams.video[0].codec_context.extradata or b"")[_CONFIG_BEFORE[codec] :]

@@ -11,6 +11,7 @@ from typing import Any
 from videostore.base.constants import US_PER_SECOND
 from videostore.media.coded_order import CodedFrame, borders
 from videostore.media.h26x import starts_fresh
+from videostore.media.lenient_tags import lenient_tags
 from videostore.media.libav import av
 from videostore.media.look import Look
 from videostore.media.nal_units import is_intact, length_bytes
@@ -72,7 +73,7 @@ def read_foreign(path: Path) -> ForeignFrames:
         av.error.FFmpegError, IndexError: it cannot be read, or has no video.
     """
     coded, intact, late = list[tuple[int, int, bool, bool]](), [], False
-    with av.open(str(path), format="mp4") as container:
+    with av.open(str(path), format="mp4", **lenient_tags()) as container:
         stream = container.streams.video[0]
         codec, config = stream.codec_context.name, stream.codec_context.extradata or b""
         lengths = length_bytes(codec, config)
@@ -107,7 +108,7 @@ def undecodable_parts(path: Path, from_us: int, to_us: int) -> list[int]:
         av.error.FFmpegError, IndexError: it cannot be read, or has no video.
     """
     starts_us = read_foreign(path).starts_us
-    with av.open(str(path), format="mp4") as container:
+    with av.open(str(path), format="mp4", **lenient_tags()) as container:
         stream = container.streams.video[0]
         codec, config, base = stream.codec_context.name, stream.codec_context.extradata or b"", stream.time_base
         lengths = length_bytes(codec, config)
@@ -137,7 +138,7 @@ def copy_foreign(path: Path, target: Path, from_us: int, to_us: int | None) -> N
     Raises:
         av.error.FFmpegError: it cannot be read, or the copy cannot be written.
     """
-    with av.open(str(path), format="mp4") as container:
+    with av.open(str(path), format="mp4", **lenient_tags()) as container:
         stream = container.streams.video[0]
         base = stream.time_base
         assert base is not None

@@ -18,6 +18,7 @@ from videostore.media.damage_statement import read_statement
 from videostore.media.fmp4 import read_ends, read_fragments
 from videostore.media.foreign_frames import read_foreign
 from videostore.media.fragmented_file import Fragment, FragmentedFile, NotOursError
+from videostore.media.lenient_tags import lenient_tags, tags_of
 from videostore.media.libav import av
 from videostore.media.look import Look
 from videostore.media.marked_frames import read_damage
@@ -265,14 +266,14 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
     if start_us is None or start_us < _EARLIEST_US:
         raise UnknownFileError("its name has no time of a recording")
     try:
-        with av.open(str(path), format="mp4") as container:
+        with av.open(str(path), format="mp4", **lenient_tags()) as container:
             stream = container.streams.video[0]
             duration_us = container.duration
             if not duration_us or duration_us < 0:
                 raise UnreadableError("it has no length")
             if duration_us > LONGEST_SEGMENT_US:
                 raise UnknownFileError("it is too long for a segment")
-            if parse_run_comment(container.metadata.get("comment", "")) is not None:
+            if parse_run_comment(tags_of(container).get("comment", "")) is not None:
                 raise UnreadableError("videostore wrote it, and its header or all of its times are damaged")
             context = stream.codec_context
             if context is None:

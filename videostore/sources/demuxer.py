@@ -15,6 +15,7 @@ from videostore.base.system import forbid_core_dump, subordinate
 from videostore.base.tasks import finish_despite_cancellation, off_loop
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
 from videostore.media.h26x import COPYABLE, KeyframeInfo, UncopyableError, inspect_keyframe, parameter_sets
+from videostore.media.lenient_tags import lenient_tags
 from videostore.media.libav import av
 from videostore.media.packet import StreamFormat
 from videostore.media.recovery_point import recovers_later
@@ -194,7 +195,9 @@ class Demuxer:
         """The thread: ends with the pipe, or when the handover is closed."""
         end: UncopyableError | EndOfInput = EndOfInput()
         try:
-            with av.open(self._pipe, format="nut", options=_READ_OPTIONS, buffer_size=_READ_BYTES) as container:
+            with av.open(
+                self._pipe, format="nut", options=_READ_OPTIONS, buffer_size=_READ_BYTES, **lenient_tags()
+            ) as container:
                 for frame in self._frames(container):
                     self._gathered.append(frame)
                     if len(self._gathered) >= _GATHERED_FRAMES and not self._hand_over():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from videostore.base.constants import MIB, US_PER_SECOND
+from videostore.media.lenient_tags import lenient_tags
 from videostore.media.libav import av
 from videostore.media.sound import COPIED, SoundFormat, opus_head, split_adts
 
@@ -67,7 +68,9 @@ class SoundReader:
 
     def _read(self) -> None:
         try:
-            with av.open(f"pipe:{self._nut.fileno()}", format="nut", options=_READ_OPTIONS) as container:
+            with av.open(
+                f"pipe:{self._nut.fileno()}", format="nut", options=_READ_OPTIONS, **lenient_tags()
+            ) as container:
                 for time_us, data in self._packets_of(container):
                     self._keep(time_us, data)
         except (av.error.FFmpegError, OSError, ValueError, IndexError):
