@@ -137,11 +137,12 @@ class PageDriver:
         assert box
         return box["x"] + (us - from_us) / (to_us - from_us) * box["width"]
 
-    def lane_y(self, number: int = 0) -> float:
-        """The height of a lane."""
+    def lane_y(self, number: int = 0, of: int = 1) -> float:
+        """The height of a lane among so many."""
         box = self.page.locator("#lanes").bounding_box()
         assert box
-        return box["y"] + 26 + 40 * number + 17
+        each = (box["height"] - 26) / of
+        return box["y"] + 26 + each * number + each * 0.4
 
     def until(self, get: Callable[[], T | bool | None], within_s: float = WITHIN_S) -> T:
         """Ask until there is an answer."""

@@ -145,3 +145,6 @@ def test_health_is_told(page: PageDriver) -> None:
     page.until(lambda: "not recording" in content.inner_text())
     assert "front door" in content.inner_text()
     assert "Stored" in content.inner_text()
+    assert re.search(r"Newest picture\s+\d+ days", content.inner_text())
+    assert re.search(r"Fits at the present rate\s+\d+ (day|h|min)", content.inner_text())
+    assert re.search(r"Free on the disk\s+[\d.]+ [MGT]iB", content.inner_text())

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from tests.browser.driver import PageDriver
 from tests.browser.footage import BASE_US, GAP_US, Footage
 from tests.support.recording import US
+from tests.support.web_server import run_web
+from videostore.web.recorders import RecorderPlace
 
 DOOR, YARD = "front-door", "yard"
 BOTH = f"{DOOR},{YARD}"
+VIEW = (BASE_US - 145 * US, BASE_US + 155 * US)
+OpenPage = Callable[..., PageDriver]
 
 
 def test_both_show_the_same_moment(page: PageDriver, footage: dict[str, Footage]) -> None:
@@ -45,7 +52,7 @@ def test_a_gap_of_one_is_shown_by_it_while_the_other_plays(page: PageDriver) -> 
 
 def test_one_is_shown_large_and_all_again(page: PageDriver) -> None:
     page.open_at(BASE_US + 5 * US, recorders=BOTH)
-    page.press("2")
+    page.press("3")
     assert page.page.locator("figure.screen").count() == 1
     assert page.painted(YARD)
     page.press("a")
@@ -53,6 +60,32 @@ def test_one_is_shown_large_and_all_again(page: PageDriver) -> None:
     page.page.locator("#recorders button[data-recorder=gate]").click()
     page.until(lambda: page.page.locator("figure.screen").count() == 2)
     page.until(lambda: page.painted(DOOR))
+
+
+def test_six_have_room_and_those_that_do_not_record_are_told(
+    open_page: OpenPage, footage: dict[str, Footage], tmp_path: Path
+) -> None:
+    places = [RecorderPlace(f"camera {number}", footage[YARD].directory) for number in (10, 2, 3, 4, 5)]
+    places.append(RecorderPlace("camera 1", tmp_path))
+    with run_web(places) as server:
+        page = open_page(server, viewport={"width": 1280, "height": 800}).open_at(BASE_US + 5 * US)
+        assert page.page.locator("#recorders button").all_inner_texts()[-1] == "camera 10"
+        for figure in page.page.locator("figure.screen").all():
+            picture, stamp = figure.bounding_box(), figure.locator(".stamp").bounding_box()
+            assert picture and stamp
+            assert picture["height"] > 180 and stamp["height"] < picture["height"] / 4
+        page.page.mouse.click(page.lane_x(BASE_US + 20 * US, *VIEW), page.lane_y(5, of=6))
+        page.until(lambda: page.screen("camera-10").get_attribute("data-focused") == "true")
+
+        def told(selector: str) -> str:
+            # What a module said is believed for 15 s.
+            for number, one in enumerate(server.recorders):
+                one.tell({"frames_per_second": 10.0, "recording": number > 0, "reason": "" if number else "it is off"})
+            return page.text(selector)
+
+        page.press("End")
+        page.until(lambda: "5 of 6 recording, not camera 1: it is off" in told("#summary"))
+        page.until(lambda: "Nothing is being recorded at present: it is off." in told("#screens"))
 
 
 def test_the_clicked_picture_is_that_of_the_keys(page: PageDriver, footage: dict[str, Footage]) -> None:

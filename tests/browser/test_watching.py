@@ -138,6 +138,16 @@ def test_play_goes_over_a_gap_with_a_word(page: PageDriver) -> None:
     assert page.until_painted(DOOR, lambda us: us >= GAP_US[1]) < GAP_US[1] + 20 * US
 
 
+def test_a_typed_moment_without_recording_is_shown_as_that_while_it_plays(page: PageDriver) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=DOOR)
+    page.press("k")
+    page.until_painted(DOOR, lambda us: us > BASE_US + 6 * US)
+    page.type_time("02:10:50")
+    page.until(lambda: page.text("#play") == "Play")
+    assert "Nothing was recorded at 02:10:50" in page.message(DOOR)
+    assert page.page.locator("#time").input_value() == "02:10:50"
+
+
 def test_play_from_within_a_gap_begins_behind_it(page: PageDriver) -> None:
     page.open_at(BASE_US + 50 * US, recorders=DOOR)
     page.press("k")

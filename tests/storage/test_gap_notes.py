@@ -67,6 +67,26 @@ async def test_over_a_restart_the_recorder_was_not_running(start_clocked: StartC
     assert (gap.to_us, gap.reason) == (first[0], NOT_RUNNING)
 
 
+async def test_a_gap_keeps_its_reason_where_the_recorder_stops_within_it(start_clocked: StartClocked) -> None:
+    clocked = await start_clocked()
+    first = await clocked.record(2)
+    clocked.feed.put(Gap("its timestamps jumped"))
+    await until(lambda: clocked.store._run is None)
+    clocked.clock.advance(10)
+    stopped_us = clocked.clock.wall
+    await clocked.stores.close()
+    clocked.clock.advance(60)
+    clocked = await start_clocked(clocked.clock.wall)
+    clocked.feed.put(Gap("it refuses the connection"))
+    clocked.clock.advance(100)
+    second = await clocked.record(2)
+    await until(lambda: len(clocked.store._notes.gaps) == 2)
+    before, after = clocked.store._notes.gaps
+    assert first[-1] < before.from_us < first[-1] + US
+    assert (before.to_us, before.reason) == (stopped_us, "its timestamps jumped")
+    assert (after.from_us, after.to_us, after.reason) == (stopped_us, second[0], "it refuses the connection")
+
+
 async def test_gaps_and_events_are_forgotten_with_their_footage(tmp_path: Path) -> None:
     stores = Stores(tmp_path)
     starts_us = [START_US, START_US + 100 * US, START_US + 200 * US]

@@ -258,3 +258,19 @@ async def test_a_second_component_on_the_same_storage_path_is_refused_and_the_fi
     assert refused.value.status is Status.FAILED_PRECONDITION
     await machine.record(1)
     assert (await machine.status())["recording"] is True
+
+
+async def test_a_gap_while_the_config_is_changed_is_named(machine: Machine) -> None:
+    await machine.add()
+    await machine.record(2)
+    await machine.parent.remove(NAME)
+    await machine.until(lambda: now_us() - machine.camera.delivered[-1] > US)
+    await machine.add()
+    gaps: list[dict[str, str]] = []
+
+    async def noted() -> bool:
+        gaps[:] = (await machine.command("get-storage-state")).get("gaps", [])
+        return bool(gaps)
+
+    await machine.until(noted)
+    assert [one["reason"] for one in gaps] == ["the recorder was reconfigured"]

@@ -16,7 +16,16 @@ TIMELINE = "api/recorders/front-door/timeline"
 def test_the_recorders_are_listed_with_the_time_here(web: WebServer) -> None:
     told = web.get("api/recorders").json
     assert told["recorders"] == [
-        {"id": "front-door", "name": "Front Door", "live": False, "saves": False, "keeps": False, "trouble": None}
+        {
+            "id": "front-door",
+            "name": "Front Door",
+            "live": False,
+            "recording": False,
+            "reason": None,
+            "saves": False,
+            "keeps": False,
+            "trouble": None,
+        }
     ]
     assert abs(told["now_us"] / US - time.time()) < 60
     assert isinstance(told["offset_minutes"], int)

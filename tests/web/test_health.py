@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.support.recording import LOGGER, SMALL, Pulse, Stores, until
@@ -19,6 +21,13 @@ def test_what_the_files_tell_is_told(web: WebServer) -> None:
     assert told["days_fit"] > 0
     assert told["newest_age_s"] > 3600
     assert (told["limit_bytes"], told["dropped"], told["troubles"]) == (None, None, [])
+
+
+def test_the_page_asks_for_nothing_that_is_not_told(web: WebServer) -> None:
+    told = web.get("api/recorders/front-door/health").json
+    shown = set(re.findall(r"health\??\.(\w+)", web.get("static/health.mjs").text))
+    assert len(shown) > 15
+    assert shown - {"error", "mjs"} <= told.keys()
 
 
 async def test_what_its_module_says_is_passed_on(stores: Stores) -> None:

@@ -52,6 +52,18 @@ async def test_each_recorder_has_its_own_address(recording: Path) -> None:
     assert changes == [1, 2, 1, 0]
 
 
+async def test_recorders_are_listed_by_name_in_whatever_order_they_come(tmp_path: Path) -> None:
+    names = ["attic", "camera 2", "Camera 3", "camera 10", "Yard"]
+    recorders = Recorders(LOGGER)
+    for name in ("camera 10", "Yard", "Camera 3", "attic", "camera 2"):
+        recorders.add(RecorderPlace(name, tmp_path / name))
+    assert [one.name for one in recorders] == names
+    await recorders.remove(next(iter(recorders)))
+    recorders.add(RecorderPlace("attic", tmp_path / "attic"))
+    assert [one.name for one in recorders] == names
+    await recorders.close()
+
+
 async def test_addresses_do_not_depend_on_the_order(tmp_path: Path) -> None:
     places = [RecorderPlace(name, tmp_path / name / directory) for name in ("a b", "a.b", "c") for directory in "xy"]
     found = []

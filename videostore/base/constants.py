@@ -71,6 +71,9 @@ CLOSE_SAVES_S = 0.7
 JOIN_US = 200_000
 """Segments of different runs that are no further apart, as after a change of the image size, play without a gap."""
 
+NOTHING_YET = "no image has arrived yet"
+"""Why nothing is recorded, until there is another reason."""
+
 # Programs
 
 READING_CHILD = "reading-child"

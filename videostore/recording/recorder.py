@@ -10,6 +10,7 @@ from pathlib import Path
 
 from videostore.base.beat import until_beat
 from videostore.base.clock import Clock, SteadyClock
+from videostore.base.constants import NOTHING_YET
 from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
 from videostore.base.tasks import end_tasks_during, finish_despite_cancellation
 from videostore.ffmpeg.encoder import Encoder
@@ -27,8 +28,6 @@ from videostore.recording.syncer import Syncer
 
 _JUDGE_INTERVAL_S, _JUDGE_COPY_INTERVAL_S = 0.25, 2.0
 """How often what came out of ffmpeg is compared with what went in: what is not decoded can only be late."""
-
-_NOTHING_YET = "no image has arrived yet"
 
 
 class Recorder:
@@ -89,7 +88,7 @@ class Recorder:
         self._gate = FormatGate()
         self._message_limit = MessageLimit()
         self._meter = HealthMeter(source, clock, self._steady)
-        self._reason = _NOTHING_YET
+        self._reason = NOTHING_YET
         self._restarts = 0
         self._dropped = 0
         self._backoff = Backoff(clock)
@@ -188,7 +187,7 @@ class Recorder:
         if isinstance(item, Gap):
             ends = item is END_OF_SOURCE
             # A source that ends while nothing is recorded does not end what is wrong.
-            reason = self._reason if ends and self._run is None and self._reason != _NOTHING_YET else item.reason
+            reason = self._reason if ends and self._run is None and self._reason != NOTHING_YET else item.reason
             error = await self._finish_with_retries(reason, patient=ends)
             if ends:
                 self.end_fault = reason_of(error) if error else self._meter.fault_of_all

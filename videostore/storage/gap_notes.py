@@ -6,44 +6,67 @@ import asyncio
 import logging
 import sqlite3
 
-from videostore.base.constants import JOIN_US, NEIGHBOUR_US
+from videostore.base.constants import JOIN_US, NEIGHBOUR_US, NOTHING_YET
 from videostore.storage.archive import Archive
 from videostore.storage.notes import Event, Notes, RecordingGap
 
 NOT_RUNNING = "the recorder was not running"
+RECONFIGURED = "the recorder was reconfigured"
 
 
 class GapNotes:
     """Notes the gaps of one recording. Owns a task for each until `close`: no frame waits for a note."""
 
-    def __init__(self, notes: Notes, archive: Archive, opened_us: int, logger: logging.Logger) -> None:
-        """`opened_us` is when the recorder began to run."""
+    def __init__(
+        self, notes: Notes, archive: Archive, opened_us: int, logger: logging.Logger, off_reason: str = NOT_RUNNING
+    ) -> None:
+        """`opened_us` is when the recorder began to run, and `off_reason` why it did not run before."""
         self._notes = notes
         self._archive = archive
         self._opened_us = opened_us
         self._logger = logger
+        self._off_reason = off_reason
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run_started(self, epoch_us: int, reason: str) -> None:
         """A run begins with a frame of this time; nothing was recorded before it for this reason."""
-        task = asyncio.create_task(self._note(epoch_us, reason))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin(epoch_us, reason)
+
+    def stopping(self, now_us: int, reason: str) -> None:
+        """The recorder stops within a gap: up to here it has this reason, whatever it has when recording goes on."""
+        if reason != NOTHING_YET:
+            self._begin(now_us, reason)
 
     async def close(self) -> None:
         """Wait until all gaps are noted."""
         await asyncio.gather(*self._tasks)
 
-    async def _note(self, epoch_us: int, reason: str) -> None:
+    def _begin(self, until_us: int, reason: str) -> None:
+        task = asyncio.create_task(self._note(until_us, reason))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _note(self, until_us: int, reason: str) -> None:
         try:
-            end_us = await last_end_us(self._archive, epoch_us)
-            if end_us is None or epoch_us - end_us <= JOIN_US:
+            end_us = await last_end_us(self._archive, until_us)
+            if end_us is None or until_us - end_us <= JOIN_US:
                 return
-            if self._opened_us - end_us > epoch_us - self._opened_us:
-                reason = NOT_RUNNING
-            await self._notes.add_gap(RecordingGap(end_us, epoch_us, reason.rstrip(".")))
+            gap = self._rest(RecordingGap(end_us, until_us, reason.rstrip(".")))
+            if gap.to_us - gap.from_us > JOIN_US:
+                await self._notes.add_gap(gap)
         except (OSError, sqlite3.Error):
             self._logger.exception("Why there is a gap cannot be noted.")
+
+    def _rest(self, gap: RecordingGap) -> RecordingGap:
+        """What of a gap is not noted yet: a recorder that stopped within it has noted its part."""
+        noted = [one for one in self._notes.gaps if gap.from_us - JOIN_US <= one.from_us < one.to_us <= self._opened_us]
+        begin_us = max((one.to_us for one in noted), default=gap.from_us)
+        off_us, on_us = self._opened_us - begin_us, gap.to_us - self._opened_us
+        says_nothing = gap.reason == NOTHING_YET and self._off_reason == RECONFIGURED and off_us > 0
+        reason = self._off_reason if off_us > on_us or says_nothing else gap.reason
+        if noted and noted[-1].reason == reason:
+            begin_us = noted[-1].from_us
+        return RecordingGap(begin_us, gap.to_us, reason)
 
 
 async def last_end_us(archive: Archive, before_us: int) -> int | None:

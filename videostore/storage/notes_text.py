@@ -36,7 +36,7 @@ class RecordingGap:
     from_us: int
     """End of the last frame before it, in microseconds UTC."""
     to_us: int
-    """Capture time of the first frame after it."""
+    """Capture time of the first frame after it, or when the recorder stopped within it."""
     reason: str
     """Why, in words for people."""
 

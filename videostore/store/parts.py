@@ -31,7 +31,7 @@ from videostore.recording.recorder import Recorder
 from videostore.recording.run import Run
 from videostore.storage.archive import Archive
 from videostore.storage.free_space import check_floor, shortage_bytes
-from videostore.storage.gap_notes import GapNotes, forget_gone
+from videostore.storage.gap_notes import NOT_RUNNING, RECONFIGURED, GapNotes, forget_gone
 from videostore.storage.maintenance import StorageMaintainer
 from videostore.storage.notes import Notes
 from videostore.storage.open_segments import COVER_POLL_S, OpenSegments
@@ -101,6 +101,8 @@ class StoreParts:
         self._begins_with_index = False
         """Read-only: whether it answers from the index while the directory is walked. What has vanished is then known
         late, as is what the index lacks."""
+        self._was_closed = False
+        """Whether another store of this process has recorded to the directory: the config was changed."""
         self._holds = RetentionHolds(self._clock)
         self._requests = RequestTasks()
         self._owned = contextlib.AsyncExitStack()
@@ -278,7 +280,8 @@ class StoreParts:
         if self._source is None or self._encoder is None:
             return
         assert self._binary is not None
-        gaps = GapNotes(self._notes, self._archive, self._clock.wall_us(), self._logger)
+        off_reason = RECONFIGURED if self._was_closed else NOT_RUNNING
+        gaps = GapNotes(self._notes, self._archive, self._clock.wall_us(), self._logger, off_reason)
         self._owned.push_async_callback(gaps.close)
         self._recorder = Recorder(
             self._source,
@@ -296,6 +299,11 @@ class StoreParts:
         )
         recording = asyncio.create_task(self._record(self._recorder))
         self._owned.push_async_callback(end_task, recording, FFMPEG_FINISH_S + 1)
+        self._owned.callback(self._note_stop, gaps, self._recorder)
+
+    def _note_stop(self, gaps: GapNotes, recorder: Recorder) -> None:
+        if recorder.run is None:
+            gaps.stopping(self._clock.wall_us(), recorder.health().reason)
 
     async def _record(self, recorder: Recorder) -> None:
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from grpclib import Status
@@ -49,6 +50,8 @@ class StorageCamera(Camera, OwnResource):
     """Configs that were checked, by their bytes, until `new` takes them."""
     _advised: ClassVar[set[str]] = set()
     """Recorders for which the log has said that there is `source`; viam-server may rebuild them at any time."""
+    _closed: ClassVar[set[Path]] = set()
+    """The storage directories of the recorders that were closed."""
 
     def __init__(self, config: Config, source: Camera | None, *, uploads: bool = True) -> None:
         """Use `new`. `source` is the camera of the config and `uploads` its data manager, if they are there."""
@@ -169,6 +172,7 @@ class StorageCamera(Camera, OwnResource):
                 clock=self._clock,
                 logger=self.logger,
             )
+            store._was_closed = config.storage.storage_path in self._closed
             await store.start()
         except VideoStoreError as error:
             raise Refusal(error) from error
@@ -182,6 +186,7 @@ class StorageCamera(Camera, OwnResource):
         if self._telling is not None:
             self._telling.cancel()
         store, self._store = self._store, None
+        self._closed.add(self._config.storage.storage_path)
         web = [] if self._web_servers is None else [self._web_servers.leave(self._config.name)]
         await asyncio.gather(*web, *([] if store is None else [store.close()]))
 

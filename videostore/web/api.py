@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -13,6 +14,7 @@ import videostore
 from videostore.web.answers import json_answer
 from videostore.web.days import day_of, stored_by_day
 from videostore.web.event_api import event_answer
+from videostore.web.figures import told_recording
 from videostore.web.health import health_of
 from videostore.web.recorders import Recorder, Recorders
 from videostore.web.times import bound, checked_range, now_us, number, required_range
@@ -40,17 +42,7 @@ class ApiRoutes:
 
     async def recorders(self, request: web.Request) -> web.StreamResponse:
         """The recorders, and the time here."""
-        found = [
-            {
-                "id": one.id,
-                "name": one.name,
-                "live": await one.is_recording(),
-                "saves": one.place.upload_path is not None,
-                "keeps": one.marks.keeps,
-                "trouble": None if one.trouble is None else str(one.trouble),
-            }
-            for one in self._recorders
-        ]
+        found = [await self._summary(one) for one in self._recorders]
         offset = datetime.now().astimezone().utcoffset()
         return json_answer(
             {
@@ -111,6 +103,20 @@ class ApiRoutes:
     async def health(self, request: web.Request) -> web.StreamResponse:
         """How well a recorder works."""
         return json_answer(await health_of(self._recorder_of(request)))
+
+    async def _summary(self, recorder: Recorder) -> dict[str, Any]:
+        live, told = await recorder.is_recording(), told_recording(recorder)
+        recording = live if told is None else told
+        return {
+            "id": recorder.id,
+            "name": recorder.name,
+            "live": live,
+            "recording": recording,
+            "reason": None if recording else (recorder.told or {}).get("reason"),
+            "saves": recorder.place.upload_path is not None,
+            "keeps": recorder.marks.keeps,
+            "trouble": None if recorder.trouble is None else str(recorder.trouble),
+        }
 
     def _recorder_of(self, request: web.Request) -> Recorder:
         return self._recorders.get(request.match_info["id"])

@@ -40,12 +40,24 @@ class Figures:
     newest_age_s: float | None = None
 
 
+def told_of(recorder: Recorder) -> Mapping[str, Any] | None:
+    """What its module says of it at present; None if it says nothing, or there is no module."""
+    return recorder.told if recorder.told_age_s < _CURRENT_S else None
+
+
+def told_recording(recorder: Recorder) -> bool | None:
+    """Whether it records, as its module says; None if nothing is to be recorded, or no module says."""
+    told = told_of(recorder)
+    if told is None:
+        return None if recorder.told is None else False  # the module has gone silent
+    return _told(told)["recording"]  # type: ignore[no-any-return]
+
+
 async def figures_of(recorder: Recorder, clock: Clock | None = None) -> Figures:
     """The figures of a recorder now. What the module said of it is left out once it is old, or came from no module."""
-    told = recorder.told if recorder.told_age_s < _CURRENT_S else None
+    told = told_of(recorder)
     known = {} if told is None else _told(told)
-    if told is None and recorder.told is not None:
-        known["recording"] = False
+    known["recording"] = told_recording(recorder)
     try:
         store = await recorder.store()
         newest_us = await store.newest_us()

@@ -34,6 +34,7 @@ _OPEN_WITHIN_S = 5.0
 _LIVE_FOR_S = 2.0
 """How long it is believed whether a recording is in progress."""
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
+_DIGITS = re.compile(r"([0-9]+)|([^0-9]+)")
 _SLUG_CHARS = 60
 _DIGEST_CHARS = 6
 
@@ -202,7 +203,7 @@ class Recorder:
 
 
 class Recorders:
-    """All recorders of a server. Owns them until `close`."""
+    """All recorders of a server, by name. Owns them until `close`."""
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = logger or logging.getLogger("videostore")
@@ -223,6 +224,7 @@ class Recorders:
         """
         recorder = Recorder(place, self._logger, marks)
         self._all.append(recorder)
+        self._all.sort(key=lambda one: (*natural_key(one.name), str(one.place.directory)))
         self._name_all()
         recorder.start()
         self._changed()
@@ -266,6 +268,12 @@ class Recorders:
     def _changed(self) -> None:
         for call in self.on_change:
             call()
+
+
+def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
+    """What sorts names as people do: without regard to case, and `camera 2` before `camera 10`."""
+    parts = _DIGITS.findall(name.casefold())
+    return [(int(digits), "") if digits else (-1, text) for digits, text in parts], name
 
 
 def slug(name: str) -> str:

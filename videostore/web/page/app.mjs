@@ -196,6 +196,7 @@ class Page {
       const known = await this.api.get("api/recorders");
       this.learn(known);
       this.list.update();
+      this.health.render();
       this.banner(null);
       for (const screen of this.playhead.screens) {
         screen.timeline.retryAt = 0;

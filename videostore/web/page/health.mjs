@@ -48,7 +48,8 @@ export class Health {
     summary.replaceChildren();
     if (health?.error) summary.append(element("span", { class: "bad" }, health.error.message));
     else if (health) {
-      const [good, text] = stateText(health);
+      const all = this.context.recorders();
+      const [good, text] = all.length > 1 ? allText(all) : stateText(health);
       summary.append(element("span", { class: good ? "good" : "bad" }, text), rest(health));
     }
     if (this.dialog.open) find("health-content").replaceChildren(...this.context.recorders().map((one) => this.panel(one)));
@@ -72,13 +73,21 @@ export class Health {
 
 function stateText(health) {
   if (!health.recording) return [false, `○ not recording${health.reason ? `: ${health.reason}` : ""}`];
-  const rate = health.status?.frames_per_second ?? health.frames_per_second;
-  return [true, `● recording${rate ? ` ${Number(rate.toFixed(1))} fps` : ""}`];
+  return [true, `● recording${health.fps ? ` ${Number(health.fps.toFixed(1))} fps` : ""}`];
+}
+
+/** How many of several record, and which one does not. */
+function allText(recorders) {
+  const idle = recorders.filter(({ recording }) => !recording);
+  const text = `${recorders.length - idle.length} of ${recorders.length} recording`;
+  if (idle.length === 0) return [true, `● ${text}`];
+  const named = idle.length === 1 && `, not ${idle[0].name}${idle[0].reason ? `: ${idle[0].reason}` : ""}`;
+  return [false, `○ ${text}${named || ""}`];
 }
 
 function rest(health) {
   const parts = [""];
-  if (health.days_that_fit) parts.push(`${daysText(health.days_that_fit)} fit`);
+  if (health.days_fit) parts.push(`${daysText(health.days_fit)} fit`);
   if (health.used_bytes && health.limit_bytes) {
     parts.push(`${shareText(health.used_bytes, health.limit_bytes)} of ${sizeText(health.limit_bytes)}`);
   }
@@ -90,9 +99,8 @@ const isKnown = (value) => value !== undefined && value !== null;
 
 /** Terms and what is known of them; a row without text is left out. */
 function rows(health, zone) {
-  const status = health.status ?? {};
   const count = (value) => (isKnown(value) ? String(value) : "");
-  const age = health.newest_age_seconds;
+  const age = health.newest_age_s;
   const size = (bytes) => (isKnown(bytes) ? sizeText(bytes) : "");
   const limit = health.limit_bytes ? ` of ${sizeText(health.limit_bytes)}` : "";
   return [
@@ -102,27 +110,22 @@ function rows(health, zone) {
     ["Picture", [health.width && `${health.width} × ${health.height}`, health.codec].filter(Boolean).join(", ")],
     ["Sound", isKnown(health.sound) ? (health.sound ? "yes" : "no") : ""],
     ["Stored", `${size(health.used_bytes)}${limit}`],
-    ["Free on the disk", size(health.device_free_bytes)],
+    ["Free on the disk", size(health.free_bytes)],
     ["A day takes", size(health.bytes_per_day)],
-    ["Fits at the present rate", health.days_that_fit ? daysText(health.days_that_fit) : ""],
-    ["Dropped frames", count(status.dropped_frames)],
-    ["Faulty images", count(status.faulty_frames)],
-    ["Restarts of ffmpeg", count(status.ffmpeg_restarts)],
-    ["Saves waiting", count(status.pending_saves)],
-    ["Saves failed", count(status.failed_saves)],
+    ["Fits at the present rate", health.days_fit ? daysText(health.days_fit) : ""],
+    ["Dropped frames", count(health.dropped)],
+    ["Faulty images", count(health.faulty)],
+    ["Damaged frames", count(health.damaged)],
+    ["Restarts of ffmpeg", count(health.restarts)],
+    ["Saves waiting", count(health.pending_saves)],
+    ["Saves failed", count(health.failed_saves)],
     ["Damaged files", count(health.damaged_files)],
   ];
 }
 
 /** The last troubles, those of the module too. */
 function troubles(health) {
-  const status = health.status ?? {};
-  const known = [
-    health.reason, health.storage_trouble, status.storage_limit, status.index_trouble, status.upload_trouble,
-    status.last_fault && `The last image that was refused: ${status.last_fault}`,
-    status.last_damage && `The last damage: ${status.last_damage}`,
-  ].filter(Boolean);
-  if (known.length === 0) return element("p", {}, "No troubles are known.");
+  if (health.troubles.length === 0) return element("p", {}, "No troubles are known.");
   return element("div", {}, element("h4", {}, "Last troubles"),
-    element("ul", {}, ...[...new Set(known)].map((text) => element("li", {}, String(text)))));
+    element("ul", {}, ...[...new Set(health.troubles)].map((text) => element("li", {}, text))));
 }

@@ -6,7 +6,7 @@ const CLICK_PX = 4;
 const WHEEL = 0.0018;
 const FINGER_REACH = 22;
 
-/** `on` has hover(us, x, lane), leave(), scrub(us, x, lane), settle(us), mark(name, us), moved(). */
+/** `on` has laneCount, hover(us, x, lane), leave(), scrub(us, x, lane), settle(us), mark(name, us), moved(). */
 export class LanePointer {
   constructor(canvas, { view, marks, on }) {
     Object.assign(this, { canvas, view, marks, on });
@@ -24,7 +24,7 @@ export class LanePointer {
   at(event) {
     const box = this.canvas.getBoundingClientRect();
     const x = Math.min(Math.max(event.clientX - box.left, 0), box.width);
-    return { x, us: this.view.us(x, box.width), lane: laneAt(event.clientY - box.top), width: box.width };
+    return { x, us: this.view.us(x, box.width), lane: laneAt(event.clientY - box.top, this.on.laneCount), width: box.width };
   }
 
   down(event) {

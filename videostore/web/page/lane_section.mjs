@@ -34,6 +34,10 @@ export class LaneSection {
     matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => this.draw());
   }
 
+  get laneCount() {
+    return this.context.playhead.screens.length;
+  }
+
   get lanes() {
     const { playhead, view, now } = this.context;
     const width = this.canvas.clientWidth;

@@ -3,8 +3,9 @@
 import { ticks } from "./ticks.mjs";
 
 const RULER = 26;
-const LANE = 34;
-const SPACE = 6;
+const WIDE = { lane: 34, space: 6 };
+const NARROW = { lane: 18, space: 3 }; // of many, so that the pictures have room
+const MOST_WIDE = 4;
 const HANDLE = 9;
 const NOW_WIDTH = 28;
 
@@ -28,13 +29,17 @@ export function prepare(canvas, height) {
   return { context, width, height };
 }
 
+const sizesOf = (count) => (count > MOST_WIDE ? NARROW : WIDE);
+
 export function lanesHeight(count) {
-  return RULER + count * (LANE + SPACE);
+  const { lane, space } = sizesOf(count);
+  return RULER + count * (lane + space);
 }
 
-/** The number of the lane at a height. */
-export function laneAt(y) {
-  return Math.floor((y - RULER) / (LANE + SPACE));
+/** The number of the lane at a height, among `count`. */
+export function laneAt(y, count) {
+  const { lane, space } = sizesOf(count);
+  return Math.floor((y - RULER) / (lane + space));
 }
 
 /** Which mark's handle is at a position: "in", "out" or null. */
@@ -54,8 +59,9 @@ export function drawLanes(canvas, { view, zone, lanes, playheadUs, marks, nowUs 
   const nowLeft = nowX === null ? null : Math.min(nowX + 4, width - NOW_WIDTH);
   drawRuler(context, { view, zone, width, height, colour, nowLeft });
   lanes.forEach((lane, number) => {
-    const top = RULER + number * (LANE + SPACE);
-    drawLane(context, { lane, view, width, top, colour, nowUs });
+    const size = sizesOf(lanes.length);
+    const top = RULER + number * (size.lane + size.space);
+    drawLane(context, { lane, view, width, top, high: size.lane, colour, nowUs });
   });
   drawMarks(context, { view, width, height, marks, colour });
   if (nowX !== null) {
@@ -90,23 +96,23 @@ function drawRuler(context, { view, zone, width, height, colour, nowLeft }) {
   }
 }
 
-function drawLane(context, { lane, view, width, top, colour, nowUs }) {
+function drawLane(context, { lane, view, width, top, high, colour, nowUs }) {
   const { data } = lane;
   const clip = (us) => Math.min(Math.max(view.x(us, width), -2), width + 2);
   const end = clip(Math.min(nowUs, view.to));
   context.fillStyle = colour.gap;
-  context.fillRect(0, top, Math.max(end, 0), LANE);
+  context.fillRect(0, top, Math.max(end, 0), high);
   if (data) {
     context.fillStyle = colour.recorded;
     for (const [from, to] of data.ranges) {
       const [left, right] = [clip(from), clip(to)];
-      if (right > -2 && left < width + 2) context.fillRect(left, top, Math.max(right - left, 1), LANE);
+      if (right > -2 && left < width + 2) context.fillRect(left, top, Math.max(right - left, 1), high);
     }
-    drawGaps(context, { data, view, width, top, colour, clip });
+    drawGaps(context, { data, view, width, top, high, colour, clip });
     context.fillStyle = colour.damaged;
     for (const { from_us, to_us } of data.damaged) {
       const left = clip(from_us);
-      context.fillRect(left, top + LANE - 7, Math.max(clip(to_us) - left, 2), 7);
+      context.fillRect(left, top + high - 7, Math.max(clip(to_us) - left, 2), 7);
     }
     for (const event of data.events) {
       context.fillStyle = event.keep ? colour.kept : colour.event;
@@ -124,13 +130,13 @@ function drawLane(context, { lane, view, width, top, colour, nowUs }) {
   const label = lane.note ? `${lane.name}: ${lane.note}` : lane.name;
   context.lineWidth = 3;
   context.strokeStyle = colour.hatch;
-  context.strokeText(label, 6, top + 22);
+  context.strokeText(label, 6, top + high / 2 + 5);
   context.fillStyle = colour.text;
-  context.fillText(label, 6, top + 22);
+  context.fillText(label, 6, top + high / 2 + 5);
   context.font = "12px system-ui, sans-serif";
 }
 
-function drawGaps(context, { data, view, width, top, colour, clip }) {
+function drawGaps(context, { data, view, width, top, high, colour, clip }) {
   // Hatched, so that a gap is one without its colour too.
   context.strokeStyle = colour.hatch;
   context.lineWidth = 1;
@@ -139,12 +145,12 @@ function drawGaps(context, { data, view, width, top, colour, clip }) {
     if (right - left < 3 || right < 0 || left > width) continue;
     context.save();
     context.beginPath();
-    context.rect(left, top, right - left, LANE);
+    context.rect(left, top, right - left, high);
     context.clip();
     context.beginPath();
-    for (let x = left - LANE - (left % 8); x < right; x += 8) {
-      context.moveTo(x, top + LANE);
-      context.lineTo(x + LANE, top);
+    for (let x = left - high - (left % 8); x < right; x += 8) {
+      context.moveTo(x, top + high);
+      context.lineTo(x + high, top);
     }
     context.stroke();
     context.restore();
@@ -153,9 +159,9 @@ function drawGaps(context, { data, view, width, top, colour, clip }) {
     if (text.width + 12 > right - left) continue;
     context.fillStyle = colour.gap;
     const middle = (Math.max(left, 0) + Math.min(right, width) - text.width) / 2;
-    context.fillRect(middle - 4, top + 9, text.width + 8, 17);
+    context.fillRect(middle - 4, top + high / 2 - 8, text.width + 8, 17);
     context.fillStyle = colour.text;
-    context.fillText(gap.reason, middle, top + 22);
+    context.fillText(gap.reason, middle, top + high / 2 + 5);
   }
 }
 

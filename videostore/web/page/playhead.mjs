@@ -71,9 +71,14 @@ export class Playhead extends EventTarget {
     this.seeking = false;
     if (this.playing) {
       this.screens.forEach((screen, number) => shown[number] && screen.player.play(this.rate));
-      if (!shown.some(Boolean)) this.skip(this.us);
+      if (!shown.some(Boolean)) remember ? this.stay() : this.skip(this.us);
     }
     this.emit("change");
+  }
+
+  /** Nothing was recorded at the moment that was asked for: show that, instead of what follows it. */
+  stay() {
+    if (!this.screens.some(({ player }) => player.trouble)) this.pause(); // otherwise whether that is a gap is not known
   }
 
   back() {

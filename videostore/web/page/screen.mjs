@@ -87,7 +87,8 @@ export class Screen {
     await this.player.live();
     this.tell();
     if (this.player.playlist.isEmpty && this.wanted === "live" && !this.player.trouble) {
-      this.put("Nothing is being recorded at present.", [["Latest", () => this.context.on.latest(this)]]);
+      const { reason } = this.recorder;
+      this.put(`Nothing is being recorded at present${reason ? `: ${reason}` : ""}.`, [["Latest", () => this.context.on.latest(this)]]);
       this.gap = this.context.now();
     }
   }

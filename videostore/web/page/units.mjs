@@ -25,13 +25,13 @@ export function lengthText(us) {
     .join(" ");
 }
 
-/** A number of bytes in words: "4.2 MB". */
+/** A number of bytes in words: "4.2 MiB". The units are those of `size_gb` and of the command line. */
 export function sizeText(bytes) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let number = bytes;
   let unit = 0;
-  while (number >= 999.5 && unit < units.length - 1) {
-    number /= 1000;
+  while (number >= 1023.5 && unit < units.length - 1) {
+    number /= 1024;
     unit += 1;
   }
   return `${unit === 0 || number >= 99.5 ? Math.round(number) : Number(number.toFixed(1))} ${units[unit]}`;
