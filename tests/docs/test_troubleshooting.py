@@ -24,7 +24,6 @@ UNSEEN = {
     "its sound is another": "the same",
     "it does not tell when its frames were captured": "the same",
     "it does not say when its B frames are decoded": "the same",
-    "the recorder was stopped": "no request can ask for it any more",
 }
 """Reasons that need no entry, and why."""
 CHOSEN = {"the input … …: …": {"the input … failed: …", "the input … cannot be recorded: …"}}

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 from pathlib import Path
 
+import av
 import pytest
 
 from tests.support.coding import coded_packets, record_coded, write_video
@@ -13,6 +15,7 @@ from tests.support.recording import SMALL, START_US, US, capture_times, record, 
 from videostore.base.errors import RequestError
 from videostore.ffmpeg.process import run_ffmpeg
 from videostore.media.clip_reader import clip_frame, clip_times, read_clip_frame, read_clip_times
+from videostore.media.stated_time import stated_start_us
 from videostore.store.store import VideoStore
 
 TIMES = capture_times(4)
@@ -101,6 +104,23 @@ async def test_a_video_of_another_program_is_refused_with_what_its_header_says(t
     await run_ffmpeg([binary, "-v", "error", "-i", str(foreign), "-c", "copy", *tag, str(dated)])
     error = refusal(dated)
     assert (error.code, error.fields["created_us"]) == ("clip-untimed-but-dated", START_US // US * US)
+
+
+@pytest.mark.parametrize("container", ["mp4", "fmp4"])
+@pytest.mark.parametrize("changed", [b"2024-08-30T06:40:00.5", b"0:00:00.000000 2024"])
+def test_a_clip_of_which_one_byte_of_a_time_was_changed_is_told_as_that(
+    clips: Path, tmp_path: Path, container: str, changed: bytes
+) -> None:
+    data = (clips / f"{container}.mp4").read_bytes()
+    places = [found.start() for found in re.finditer(re.escape(changed), data)]
+    assert places
+    for at in places:
+        clip = tmp_path / f"{at}.mp4"
+        clip.write_bytes(data[: at + 3] + bytes([data[at + 3] ^ 1]) + data[at + 4 :])
+        assert refusal(clip).code == "clip-tags-changed"
+        with av.open(str(clip)) as opened, pytest.raises(RequestError) as refused:
+            stated_start_us(clip, opened.metadata, 0, 0)  # nor is it imported by what is left
+        assert refused.value.code == "import-doubtful"
 
 
 @pytest.mark.parametrize("container", ["mp4", "fmp4"])

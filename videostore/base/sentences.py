@@ -240,6 +240,8 @@ REQUEST = {
     " clip, which tells its times, export that range from its directory.",
     "clip-untimed-but-dated": "The clip {path} does not tell when its frames were captured. Its header dates it to"
     " {created_us:time}: if videostore 0.1.0 made it, its first frame was captured within that second.",
+    "clip-tags-changed": "The clip {path} was changed after it was made: the times in its tags contradict each other,"
+    " so none of them is certain.",
     "clip-changed": "The clip {path} was cut or changed after it was made, so its positions have no certain time: it"
     " lasts {length_s:s}, and its tags describe {made_s:s}. By them, the first frame was captured at {first_us:time}.",
     "position-negative": "{field:field} is {value:s}. It must not be before the start of the clip.",

@@ -16,7 +16,7 @@ from videostore.base.errors import RequestError, reason_of
 from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import Range
 from videostore.base.tasks import run_in_thread
-from videostore.media.clip_times import TICK_US, ClipTimes, parse_time_tags
+from videostore.media.clip_times import TICK_US, ClipTimes, has_time_tags, parse_time_tags
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragmented_file import NotOursError
 from videostore.media.lenient_tags import lenient_tags, tags_of
@@ -111,6 +111,8 @@ def _reason(error: Exception) -> str:
 def _times(path: Path, container: Any) -> ClipTimes:
     times = parse_time_tags(tags_of(container))
     if times is None:
+        if has_time_tags(tags_of(container)):
+            raise RequestError("clip-tags-changed", path=path)
         _check_segment(path)
         created_us = _created_us(tags_of(container))
         if created_us is None:

@@ -37,6 +37,7 @@ _MOST_NAME_CHARACTERS = 255
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}"
 _STRETCH = re.compile(rf"(\d{{1,6}}):(\d\d):(\d\d)\.(\d{{6}}) (about )?({_TIME})Z/({_TIME})Z", re.ASCII)
+_DATE = re.compile(f"{_TIME}Z", re.ASCII)
 _UNLISTED = re.compile(r"and (\d{1,12}) more", re.ASCII)
 _SEPARATOR = ", "
 
@@ -174,6 +175,11 @@ def parse_time_tags(tags: Mapping[str, str]) -> ClipTimes | None:
     if not stretches or not _is_consistent(stretches) or tags.get(DATE) != f"{_time_text(stretches[0].from_us)}Z":
         return None
     return ClipTimes(tags.get(TITLE, ""), tuple(stretches), unlisted)
+
+
+def has_time_tags(tags: Mapping[str, str]) -> bool:
+    """Whether tags are of ours, also if they contradict each other: then they were changed after the clip was made."""
+    return bool(_STRETCH.search(tags.get(STRETCHES, "")) or _DATE.fullmatch(tags.get(DATE, "")))
 
 
 def _is_consistent(stretches: Sequence[ClipStretch]) -> bool:

@@ -11,7 +11,7 @@ from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError, Style
 from videostore.base.timestamps import occurs
 from videostore.media.clip_reader import read_clip_times
-from videostore.media.clip_times import parse_time_tags
+from videostore.media.clip_times import has_time_tags, parse_time_tags
 from videostore.media.fmp4 import read_ends
 from videostore.media.fragmented_file import NotOursError
 
@@ -64,6 +64,8 @@ def _exact_us(path: Path, tags: Mapping[str, str]) -> int | None:
         if len(clip.stretches) > 1:
             raise _doubtful(path, "it is a clip with gaps. Export what lies between them, each into a file of its own")
         return read_clip_times(path).first_us
+    if has_time_tags(tags):
+        raise _doubtful(path, "the times in its tags contradict each other, so it was changed after it was made")
     try:
         return read_ends(path).start_us
     except (OSError, NotOursError):

@@ -18,14 +18,14 @@ class GapNotes:
     """Notes the gaps of one recording. Owns a task for each until `close`: no frame waits for a note."""
 
     def __init__(
-        self, notes: Notes, archive: Archive, opened_us: int, logger: logging.Logger, off_reason: str = NOT_RUNNING
+        self, notes: Notes, archive: Archive, opened_us: int, logger: logging.Logger, *, reconfigured: bool = False
     ) -> None:
-        """`opened_us` is when the recorder began to run, and `off_reason` why it did not run before."""
+        """`opened_us` is when the recorder began to run. It may have run before, with another config."""
         self._notes = notes
         self._archive = archive
         self._opened_us = opened_us
         self._logger = logger
-        self._off_reason = off_reason
+        self._reconfigured = reconfigured
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run_started(self, epoch_us: int, reason: str) -> None:
@@ -62,8 +62,10 @@ class GapNotes:
         noted = [one for one in self._notes.gaps if gap.from_us - JOIN_US <= one.from_us < one.to_us <= self._opened_us]
         begin_us = max((one.to_us for one in noted), default=gap.from_us)
         off_us, on_us = self._opened_us - begin_us, gap.to_us - self._opened_us
-        says_nothing = gap.reason == NOTHING_YET and self._off_reason == RECONFIGURED and off_us > 0
-        reason = self._off_reason if off_us > on_us or says_nothing else gap.reason
+        says_nothing = gap.reason == NOTHING_YET and self._reconfigured and off_us > 0
+        reason = gap.reason
+        if off_us > on_us or says_nothing:
+            reason = RECONFIGURED if self._reconfigured else NOT_RUNNING
         if noted and noted[-1].reason == reason:
             begin_us = noted[-1].from_us
         return RecordingGap(begin_us, gap.to_us, reason)

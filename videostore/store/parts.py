@@ -31,7 +31,7 @@ from videostore.recording.recorder import Recorder
 from videostore.recording.run import Run
 from videostore.storage.archive import Archive
 from videostore.storage.free_space import check_floor, shortage_bytes
-from videostore.storage.gap_notes import NOT_RUNNING, RECONFIGURED, GapNotes, forget_gone
+from videostore.storage.gap_notes import GapNotes, forget_gone
 from videostore.storage.maintenance import StorageMaintainer
 from videostore.storage.notes import Notes
 from videostore.storage.open_segments import COVER_POLL_S, OpenSegments
@@ -280,8 +280,8 @@ class StoreParts:
         if self._source is None or self._encoder is None:
             return
         assert self._binary is not None
-        off_reason = RECONFIGURED if self._was_closed else NOT_RUNNING
-        gaps = GapNotes(self._notes, self._archive, self._clock.wall_us(), self._logger, off_reason)
+        opened_us = self._clock.wall_us()
+        gaps = GapNotes(self._notes, self._archive, opened_us, self._logger, reconfigured=self._was_closed)
         self._owned.push_async_callback(gaps.close)
         self._recorder = Recorder(
             self._source,
