@@ -177,11 +177,10 @@ def make_plan(
     from_us, to_us = asked.from_us, asked.to_us
     reader = FrameReader(found, asked, logger, thorough=thorough, check=check, damage=damage)
     parts = CompactList[ClipPart]()
-    held: list[Range] = []
+    held, broken = list[Range](), list[BrokenSegment]()
     damaged = DamageList(asked)
     sound_rate = 0.0  # bytes in a microsecond, at most
     entered = False  # whether a frame is found from which on the clip can be copied
-    broken: list[BrokenSegment] = []
     shown_us: dict[int | None, int] = {}  # by run, the last frame so far, which a damaged copy may hold again
     for (segment, path), following in zip_longest(found, islice(found, 1, None)):
         after = following[0] if following else None
