@@ -257,7 +257,13 @@ def _describe(recorded: Recorded, frames: int) -> list[Row]:
         rows += [
             Row("record", f"{milliseconds(ours, 1)} CPU/frame, {pairs}", against, ratio, ok),
             Row("record: module", f"{milliseconds(recorded.module_cpu_s, 2)} CPU/frame", "", None, None),
-            Row("record: ffmpeg", f"{milliseconds(recorded.child_cpu_s, 1)} CPU/frame", milliseconds(bare, 1), encoder, None),
+            Row(
+                "record: ffmpeg",
+                f"{milliseconds(recorded.child_cpu_s, 1)} CPU/frame",
+                milliseconds(bare, 1),
+                encoder,
+                None,
+            ),
         ]
     if recorded.saves_s:
         worst = max(recorded.saves_s)
