@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 import re
 from collections.abc import Callable
@@ -215,7 +216,7 @@ def test_the_end_of_a_range_is_rounded_up_and_exact_times_are_not_rounded() -> N
     ("fields", "sentence"),
     [
         ({}, "The clip is about …; a grpc response holds at most …."),
-        ({"size_bytes": "much", "limit_bytes": None}, "The clip is about 'much'; a grpc response holds at most None."),
+        ({"size_bytes": "much", "limit_bytes": None}, "The clip is about 'much'; a grpc response holds at most null."),
     ],
 )
 def test_a_field_that_is_missing_or_does_not_fit_causes_no_second_error(fields: dict[str, Any], sentence: str) -> None:
@@ -261,7 +262,10 @@ def test_a_reason_has_neither_the_number_nor_the_path() -> None:
         (20.0, "20"),
         (20.5, "20.5"),
         (1e300, "1e+300"),
-        (None, "None"),
+        (None, "null"),
+        (True, "true"),
+        (math.nan, "NaN"),
+        ({"on": [True, None, 2.0, "x"]}, '{"on": [true, null, 2, "x"]}'),
         pytest.param(10**9999, "a number with thousands of digits", id="long"),
         ("\ud800", r"'\ud800'"),
         ("x" * 61, "'" + "x" * 59 + "…"),

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from videostore.base.errors import ConfigError
+from tests.support.attributes import ATTRIBUTES, with_attribute
+from videostore.base.errors import ConfigError, shown
 from videostore.config import (
     PRESETS,
     Config,
@@ -128,10 +130,10 @@ def test_an_attribute_that_is_given_without_a_value_is_no_misspelling_of_itself(
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (attributes(camera=5), "The attribute camera is 5. It must be a string"),
+        (attributes(camera=5), "The attribute camera is 5. It must be the name of a camera"),
         (attributes(camera="x" * 256), "a name of at most 255 characters, not 256"),
-        (attributes(source_name=["color"]), "The attribute source_name is ['color']. It must be a string"),
-        (attributes(sync=True), "The attribute sync is True. It must be a string"),
+        (attributes(source_name=["color"]), 'The attribute source_name is ["color"]. It must be the name of an image'),
+        (attributes(sync=True), "The attribute sync is true. It must be the name of the data manager"),
         (attributes(sync="a\0b"), "The attribute sync is 'a\\x00b'. It must be a string without NUL"),
         (attributes(sync="\ud800"), "The attribute sync is '\\ud800'. It must be a string without"),
         ({"sync": "s", "storage": 5.0}, "The attribute storage is 5. It must be an object"),
@@ -140,9 +142,9 @@ def test_an_attribute_that_is_given_without_a_value_is_no_misspelling_of_itself(
         (attributes({"size_gb": -1.0}), "The attribute storage.size_gb is -1. It must be a number of GiB"),
         (attributes({"size_gb": 2e9}), "The attribute storage.size_gb is 2000000000. It must be a number of GiB"),
         (attributes({"size_gb": "10"}), "The attribute storage.size_gb is '10'. It must be a number"),
-        (attributes({"size_gb": True}), "The attribute storage.size_gb is True. It must be a number"),
-        (attributes({"size_gb": math.nan}), "The attribute storage.size_gb is nan. It must be a finite number"),
-        (attributes({"size_gb": math.inf}), "The attribute storage.size_gb is inf. It must be a finite number"),
+        (attributes({"size_gb": True}), "The attribute storage.size_gb is true. It must be a number of GiB"),
+        (attributes({"size_gb": math.nan}), "The attribute storage.size_gb is NaN. It must be a number of GiB"),
+        (attributes({"size_gb": math.inf}), "The attribute storage.size_gb is Infinity. It must be a number of GiB"),
         (
             attributes({"size_gb": 10**9999}),
             "The attribute storage.size_gb is a number with thousands of digits. It must be",
@@ -173,7 +175,7 @@ def test_an_attribute_that_is_given_without_a_value_is_no_misspelling_of_itself(
             "The attribute video.bitrate is -1. It must be a whole number greater than 0",
         ),
         (attributes(video={"bitrate": 1e10}), "a whole number greater than 0 and at most 1000000000"),
-        (attributes(video={"bitrate": "1M"}), "The attribute video.bitrate is '1M'. It must be a number"),
+        (attributes(video={"bitrate": "1M"}), "The attribute video.bitrate is '1M'. It must be a whole number"),
         (
             attributes(video={"preset": "fastest"}),
             "The attribute video.preset is 'fastest'. It must be one of ultrafast,",
@@ -182,8 +184,8 @@ def test_an_attribute_that_is_given_without_a_value_is_no_misspelling_of_itself(
         (attributes(framerate=-0.5), "The attribute framerate is -0.5. It must be a whole number greater than 0"),
         (attributes(framerate=-20.0), "The attribute framerate is -20. It must be a whole number greater than 0"),
         (attributes(framerate=1001), "The attribute framerate is 1001. It must be a whole number"),
-        (attributes(framerate=True), "The attribute framerate is True. It must be a number"),
-        (attributes(framerate=math.nan), "The attribute framerate is nan. It must be a finite number"),
+        (attributes(framerate=True), "The attribute framerate is true. It must be a whole number"),
+        (attributes(framerate=math.nan), "The attribute framerate is NaN. It must be a whole number"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name_and_what_is_expected(given: dict[str, Any], expected: str) -> None:
@@ -376,3 +378,28 @@ def test_a_component_name_that_cannot_be_a_file_name_is_refused(name: str) -> No
 def test_a_name_in_any_script_is_accepted(home: Path) -> None:
     config, _ = parse_config("Kamera Süd 北", attributes())
     assert config.storage.storage_path == home / ".viam/video-storage/Kamera Süd 北"
+
+
+WRONG: tuple[Any, ...] = (
+    *(True, 7.5, -3.0, math.nan, -math.inf, 1e300, 10**400, "50GB", "1 Mbit/s", "true", "null", "\n"),
+    *([], [None], [True, 2.0], {}, {"of": None}, {"on": True}),
+)
+"""Of wrong types, ranges and units. None of them is empty, which counts as absent."""
+_PYTHON = re.compile(r"\b(True|False|None|nan|inf|float|dict|NoneType)\b")
+
+
+@pytest.mark.parametrize("dotted", ATTRIBUTES)
+def test_a_sentence_tells_attribute_and_value_as_json_has_them_and_what_would_be_right(dotted: str) -> None:
+    refused = 0
+    for value in WRONG:
+        try:
+            parse_config("recorder", with_attribute(dotted, value))
+        except ConfigError as error:
+            refused += 1
+            said = str(error)
+            assert said.startswith("The attribute ") and re.search(rf"\b{re.escape(dotted)}\b", said), said
+            assert re.search(r" must be | needs a password| Leave out ", said), said
+            assert not _PYTHON.search(said), said
+            if error.code == "attribute-wrong" and error.attribute == dotted and not isinstance(value, str):
+                assert f" is {shown(value)}. It must be " in said
+    assert refused >= 5

@@ -8,10 +8,12 @@ from videostore.config.section import Section, is_unicode
 
 def test_values_are_read_by_their_dotted_names() -> None:
     root = Section("", {"storage": {"size_gb": 2.0}, "camera": ""})
-    assert (root.section("storage").number("size_gb"), root.text("camera"), root.get("sync")) == (2.0, None, None)
+    assert root.section("storage").number("size_gb", "a number") == 2.0
+    assert (root.text("camera"), root.get("sync")) == (None, None)
     with pytest.raises(ConfigError) as wrong:
-        Section("storage", {"size_gb": "2"}).number("size_gb")
+        Section("storage", {"size_gb": "2"}).number("size_gb", "a number of GiB")
     assert (wrong.value.attribute, wrong.value.value) == ("storage.size_gb", "2")
+    assert str(wrong.value) == "The attribute storage.size_gb is '2'. It must be a number of GiB."
 
 
 def test_an_unknown_attribute_is_told_with_the_one_that_was_meant() -> None:

@@ -34,7 +34,7 @@ def test_options_may_be_numbers_as_protobuf_delivers_them() -> None:
         "rtsp_transport": "udp",
         "timeout": "5000000",
         "fflags": "",
-        "reorder": "1",
+        "reorder": "true",
         "ratio": "0.5",
     }
 
@@ -58,6 +58,8 @@ def test_options_without_a_source_make_a_warning() -> None:
         ({"source": URL, "source_options": {"headers": ["s3cret"]}}, "source_options.headers"),
         ({"source": URL, "source_options": {"headers": "a: s3cret\r\nb: c"}}, "source_options.headers"),
         ({"source": URL, "source_options": {"timeout": None}}, "source_options.timeout"),
+        ({"source": URL, "source_options": {"timeout": float("nan")}}, "source_options.timeout"),
+        ({"source": URL, "source_options": {"timeout": float("inf")}}, "source_options.timeout"),
         ({"source": URL, "source_options": {f"o{number}": "s3cret" for number in range(99)}}, "source_options"),
     ],
 )
@@ -80,3 +82,19 @@ def test_sound_is_recorded_only_if_it_is_asked_for() -> None:
     assert warnings == ["The attribute audio has no effect without source: only a stream has sound."]
     with pytest.raises(ConfigError, match="true or false"):
         parse_config("store", {**BASE, "source": URL, "audio": "yes"})
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (7.0, "The attribute source is 7. It must be the URL of a stream"),
+        (True, "The attribute source is true. It must be"),
+        ([URL], "The attribute source is a list. It must be"),
+        ({"url": URL}, "The attribute source is an object. It must be"),
+        ("x" * 2001, "The attribute source is a text of 2001 characters. It must be"),
+    ],
+)
+def test_what_a_source_is_instead_of_a_url_is_said_without_its_content(source: Any, said: str) -> None:
+    with pytest.raises(ConfigError) as wrong:
+        source_of(source=source)
+    assert str(wrong.value).startswith(said)

@@ -74,6 +74,8 @@ def test_a_password_in_the_config_is_refused_and_not_shown() -> None:
         ({"host": "fe80::1%a b"}, "web.host"),
         ({"port": 65536}, "web.port"),
         ({"port": -1}, "web.port"),
+        ({"port": 0.0}, "web.port"),
+        ({"port": 8600.5}, "web.port"),
         ({"port": "8600"}, "web.port"),
         ({"password_file": "password"}, "web.password_file"),
         ({"password_env": "A B"}, "web.password_env"),
@@ -86,6 +88,21 @@ def test_a_password_in_the_config_is_refused_and_not_shown() -> None:
 )
 def test_what_is_wrong_is_named(web: Any, attribute: str) -> None:
     assert refusal(web).attribute == attribute
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("cameras.example.org:443", "contains 'cameras.example.org:443'. Each entry must be a name or an IP address,"),
+        ("cameras.example.org:443", "such as cameras.example.org."),
+        ("https://cameras.example.org/door", "such as cameras.example.org."),
+        ("[fe80::1]:8600", "such as fe80::1."),
+        (5.0, "contains 5. Each entry must be"),
+        ("a b", "such as cameras.example.com."),
+    ],
+)
+def test_a_wrong_name_of_the_page_is_told_with_what_was_meant(entry: Any, said: str) -> None:
+    assert said in str(refusal({**SECRET, "hosts": ["good.example", entry]}))
 
 
 def test_an_unknown_attribute_makes_a_warning() -> None:

@@ -50,7 +50,7 @@ def test_a_directory_is_created_and_a_second_recorder_is_refused_until_it_is_rel
     first = take(directory)
     assert directory.is_dir()
     for _ in range(2):
-        with pytest.raises(VideoStoreError, match=f"{directory}.* is used by another recorder"):
+        with pytest.raises(VideoStoreError, match=f"{directory}.* is used by process {os.getpid()}"):
             DirectoryLock(directory)
     first.release()
     first.release()  # releasing it again does no harm
@@ -126,7 +126,7 @@ def test_a_replaced_directory_that_another_recorder_has_locked_first_is_refused(
     directory.rename(tmp_path / "elsewhere")
     other = take(directory)
     for _ in range(2):
-        with pytest.raises(VideoStoreError, match="is used by another recorder"):
+        with pytest.raises(VideoStoreError, match=f"is used by process {os.getpid()}"):
             lock.renew()
     other.release()
     assert lock.renew() is True

@@ -255,6 +255,9 @@ async def test_the_password_is_nowhere(
         ({"source": f"ftp://admin:{PASSWORD}@host/film.mp4"}, "source"),
         ({"source_options": {"i": "film.mp4"}}, "source_options"),
         ({"source": "testsrc", "source_options": {"f": "lavfi"}}, "source_options.f"),
+        ({"source": f"http://admin:{PASSWORD}@host/live/index.m3u8?x=1"}, "source"),
+        ({"source": "https://host/manifest.MPD"}, "source"),
+        ({"source": "http://host/live", "source_options": {"f": "hls"}}, "source_options.f"),
     ],
 )
 def test_what_is_no_stream_and_no_device_is_refused_without_its_password(
@@ -275,10 +278,17 @@ async def test_an_option_that_ffmpeg_does_not_have_is_refused_by_its_name(add: A
     with pytest.raises(ViamGRPCError) as refused:
         await add(source_options={"rtsp_transport": "tcp", "rtsp_transprot": "hidden-value"})
     sentence = str(refused.value)
-    assert "source_options is 'rtsp_transprot'" in sentence and "such as rtsp_transport" in sentence
+    assert "source_options contains 'rtsp_transprot'" in sentence and "such as rtsp_transport" in sentence
     assert "hidden-value" not in sentence
 
 
-async def test_a_value_that_ffmpeg_does_not_take_is_the_reason_of_the_gap(add: Add) -> None:
-    resource = await add(source_options={"rtsp_transport": "pigeon"})
+@pytest.mark.parametrize("value", ["pigeon", True])
+async def test_a_value_that_cannot_be_right_is_refused_with_those_that_are(add: Add, value: object) -> None:
+    with pytest.raises(ViamGRPCError) as refused:
+        await add(source_options={"rtsp_transport": value})
+    assert "source_options.rtsp_transport is" in (sentence := str(refused.value)) and "udp, tcp" in sentence
+
+
+async def test_a_value_that_only_ffmpeg_can_judge_is_the_reason_of_the_gap(add: Add) -> None:
+    resource = await add(source_options={"min_port": 99999})
     await status_of(resource, lambda status: "has a value that this ffmpeg does not take" in status["reason"])

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from videostore.base import sentences
 from videostore.base.constants import GIB, MIB
+from videostore.base.json_text import json_text, kind_word
 from videostore.base.ranges import Range
 from videostore.base.time_format import format_utc_exact, format_utc_microseconds, up_to_millisecond
 
@@ -323,16 +324,15 @@ def redact(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a sentence quotes it: shortened to about 60 characters. Protobuf's 20.0 is shown as 20."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        value = int(value)
+    """A value as a sentence quotes it: a text in quotes, anything else as JSON writes it; about 60 characters of it."""
     try:
-        quoted = repr(redact(value)[: _SHOWN_CHARS + 1]) if isinstance(value, str) else redact(repr(value))
+        quoted = repr(redact(value)[: _SHOWN_CHARS + 1]) if isinstance(value, str) else None
+        text = quoted or printable(redact(json_text(value)))
     except ValueError:  # Python refuses to write out integers of thousands of digits.
-        quoted = "a number with thousands of digits"
+        text = "a number with thousands of digits"
     except Exception:  # noqa: BLE001 (a value may be nested too deeply, or fail to describe itself)
-        quoted = f"a {type(value).__name__} that cannot be shown"
-    return quoted if len(quoted) <= _SHOWN_CHARS + 2 else quoted[:_SHOWN_CHARS] + "…"
+        text = f"{kind_word(value)} that cannot be shown"
+    return text if len(text) <= _SHOWN_CHARS + 2 else text[:_SHOWN_CHARS] + "…"
 
 
 def shown_name(name: str) -> str:

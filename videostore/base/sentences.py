@@ -14,6 +14,8 @@ CONFIG = {
     "attribute-misspelt": "{attribute:the attribute} is missing. It must be {expected}."
     " Is {found:name} a misspelling of it?",
     "attribute-wrong": "{attribute:the attribute} is {value:value}. It must be {expected}.",
+    "attribute-entry-wrong": "{attribute:the attribute} contains {value:value}. Each entry must be {expected}.",
+    "attribute-unfit": "{attribute:the attribute} is {found}. It must be {expected}.",
     "paths-nested": "{attribute:attribute} ({value:value}) and {other:attribute} ({other_value:value}) must be separate"
     " directories, neither inside the other: the data manager deletes what it has uploaded.",
     "name-no-directory": "The component name {value:value} cannot be used as a directory name. Rename the component.",
@@ -162,8 +164,7 @@ STORE = {
     "index-not-repaired": "The segments at {path} are repaired, but the index cannot be kept there: {reason:reason}.",
     "storage-limited": "The storage at {path} is full ({reason:reason}): its oldest segments are deleted to make room.",
     "storage-not-repaired": "The storage at {path} cannot be repaired: {reason:reason}.",
-    "storage-in-use": "{attribute:attribute} {path:path} is used by another recorder. Give each recorder its own"
-    " directory.",
+    "storage-in-use": "{attribute:attribute} {path:path} is used by {holder}. Give each recorder its own directory.",
     "import-while-recording": "{path} is being recorded to. Import into a directory of its own.",
     "storage-device-gone": "The device of {attribute:attribute} {path:path} is gone. Recording resumes when it is"
     " back.",
@@ -267,6 +268,7 @@ REQUEST = {
     " device or a URL, and give options separately.",
     "input-pipe": "The input {input:value} is a pipe, and cannot be opened twice. Name a file, a device or a URL.",
     "input-option": "{value:value} is not an option of an input. Use ffmpeg's name, without a dash.",
+    "input-option-value": "The option {field} of the input is {value:value}. It must be {expected}.",
     "input-unhidden": "The URL {input} cannot be hidden from the list of processes: it is none of a stream. Name it as"
     " INPUT or input=.",
     "input-url-file": "--url-file {path:value} cannot be used: {reason:reason}. It must hold one line, the URL of the"

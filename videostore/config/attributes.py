@@ -37,6 +37,8 @@ CAMERA_API = "rdk:component:camera"
 """What the full name of a camera begins with."""
 RECORDER = "recorder"
 """The attribute of a video service that names its recorder."""
+_DATA_MANAGER = "the data manager service"
+_CODEC = "h264, h265 or the name of an ffmpeg encoder, such as h264_nvenc"
 _ENCODER = re.compile(r"[a-z0-9_]{1,64}")
 
 
@@ -58,17 +60,17 @@ def parse_config(
     video_section = root.section("video")
     web_section = root.section("web")
 
-    camera = root.name("camera")
+    camera = root.name("camera", "a camera")
     if camera in (name, f"{CAMERA_API}/{name}"):
         root.refuse("camera", camera, "the name of another component: a recorder cannot record itself")
     source = parse_source(root, reencode=video_section.text("codec") is not None)
     audio = root.flag("audio")
     if audio and source is None:
         root.note("The attribute audio has no effect without source: only a stream has sound.")
-    source_name = root.name("source_name")
-    sync = root.name("sync")
+    source_name = root.name("source_name", "an image of the camera")
+    sync = root.name("sync", _DATA_MANAGER)
     if sync is None and needs_sync:
-        root.missing("sync", "the name of the data manager service")
+        root.missing("sync", f"the name of {_DATA_MANAGER}")
     if root.get("storage") is None:
         root.missing("storage", 'an object with at least the quota, for example {"size_gb": 10}')
 
@@ -95,7 +97,7 @@ def parse_video_service(name: str, attributes: Mapping[str, Any]) -> tuple[str |
     Raises:
         ConfigError: an attribute is missing or wrong, or both are given; it names the first one.
     """
-    recorder = Section("", attributes).name(RECORDER)
+    recorder = Section("", attributes).name(RECORDER, "a recorder of this module")
     own = {key: value for key, value in attributes.items() if key != RECORDER}
     section = Section("", own)
     if recorder is None:
@@ -136,21 +138,23 @@ def parse_video(video: Mapping[str, Any], framerate: int | None = None) -> tuple
 
 
 def _parse_framerate(section: Section) -> int:
-    return section.integer("framerate", MAX_FRAMERATE) or DEFAULT_FRAMERATE
+    return section.integer("framerate", MAX_FRAMERATE, "frames per second") or DEFAULT_FRAMERATE
 
 
 def _parse_storage(name: str, section: Section, video: VideoConfig) -> StorageConfig:
-    size_gb = section.number("size_gb")
+    gib = f"a number of GiB greater than 0 and at most {MAX_SIZE_GB:.0f}"
+    size_gb = section.number("size_gb", gib)
     if size_gb is None:
         section.missing("size_gb", "the quota in GiB, a number greater than 0")
     if not 0 < size_gb <= MAX_SIZE_GB:
-        section.refuse("size_gb", size_gb, f"a number of GiB greater than 0 and at most {MAX_SIZE_GB:.0f}")
-    segment_seconds = section.number("segment_seconds")
+        section.refuse("size_gb", size_gb, gib)
     shortest, longest = SEGMENT_SECONDS
+    seconds = f"a number of seconds from {shortest:.0f} to {longest:.0f}"
+    segment_seconds = section.number("segment_seconds", seconds)
     if segment_seconds is None:
         segment_seconds = DEFAULT_SEGMENT_SECONDS
     elif not shortest <= segment_seconds <= longest:
-        section.refuse("segment_seconds", segment_seconds, f"a number of seconds from {shortest:.0f} to {longest:.0f}")
+        section.refuse("segment_seconds", segment_seconds, seconds)
     segment_bytes = video.bitrate / 8 * segment_seconds
     if size_gb * GIB < segment_bytes:
         section.refuse(
@@ -159,9 +163,9 @@ def _parse_storage(name: str, section: Section, video: VideoConfig) -> StorageCo
             f"at least {segment_bytes / GIB:.2g} GiB, which is one segment of {shown(segment_seconds)} s at "
             f"{video.bitrate} bits per second",
         )
-    min_free_gb = section.number("min_free_gb")
+    min_free_gb = section.number("min_free_gb", gib)
     if min_free_gb is not None and not 0 < min_free_gb <= MAX_SIZE_GB:
-        section.refuse("min_free_gb", min_free_gb, f"a number of GiB greater than 0 and at most {MAX_SIZE_GB:.0f}")
+        section.refuse("min_free_gb", min_free_gb, gib)
     storage_path = section.path("storage_path", f"{DEFAULT_STORAGE_PATH}/{name}")
     if len(os.fsencode(os.path.realpath(storage_path))) > MAX_STORAGE_PATH_BYTES:
         section.refuse("storage_path", str(storage_path), f"a path of at most {MAX_STORAGE_PATH_BYTES} bytes")
@@ -178,14 +182,14 @@ def _parse_storage(name: str, section: Section, video: VideoConfig) -> StorageCo
 
 
 def _parse_video(section: Section) -> VideoConfig:
-    given = section.text("codec") or DEFAULT_CODEC
+    given = section.text("codec", _CODEC) or DEFAULT_CODEC
     codec = given.lower()
     if not _ENCODER.fullmatch(codec):
-        section.refuse("codec", given, "h264, h265 or the name of an ffmpeg encoder, such as h264_nvenc")
+        section.refuse("codec", given, _CODEC)
     return VideoConfig(
         format=section.choice("format", FORMATS, any_case=True) or FORMATS[0],
         codec=codec,
-        bitrate=section.integer("bitrate", MAX_BITRATE) or DEFAULT_BITRATE,
+        bitrate=section.integer("bitrate", MAX_BITRATE, "bits per second") or DEFAULT_BITRATE,
         preset=section.choice("preset", PRESETS) or DEFAULT_PRESET,
     )
 

@@ -35,6 +35,10 @@ ATTRIBUTES = {
 WITHOUT_EFFECT = ("yuyv",)
 """Attributes of the Go module that are accepted and ignored."""
 
+_EXAMPLES = {"storage": '{"size_gb": 10}', "video": '{"bitrate": 2000000}', "web": '{"port": 8600}'}
+"""What each of the objects can look like."""
+
+_ABSOLUTE = "an absolute path or one that begins with ~/"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 """What cannot be in a path."""
 
@@ -60,33 +64,34 @@ class Section:
         if value is None:
             value = {}
         if not isinstance(value, Mapping):
-            self.refuse(key, value, "an object")
+            self.refuse(key, value, f"an object, such as {_EXAMPLES[key]}")
         return Section(key, value, whole_only=self._whole_only)
 
-    def text(self, key: str) -> str | None:
-        """A string; None if it is missing or empty."""
+    def text(self, key: str, expected: str = "a string") -> str | None:
+        """A string; None if it is missing or empty. `expected` says what it must be."""
         value = self.get(key)
         if value is None:
             return None
         if not isinstance(value, str):
-            self.refuse(key, value, "a string")
+            self.refuse(key, value, expected)
         if "\0" in value or not is_unicode(value):
             self.refuse(key, value, "a string without NUL characters and lone surrogates")
         return value or None
 
-    def name(self, key: str) -> str | None:
-        """The name of a resource or an image; None if it is missing or empty."""
-        value = self.text(key)
+    def name(self, key: str, of: str) -> str | None:
+        """The name of a resource or an image, which `of` describes; None if it is missing or empty."""
+        value = self.text(key, f"the name of {of}")
         if value is not None and len(value) > MAX_NAME_CHARS:
             self.refuse(key, value, f"a name of at most {MAX_NAME_CHARS} characters, not {len(value)}")
         return value
 
     def choice(self, key: str, choices: tuple[str, ...], *, any_case: bool = False) -> str | None:
         """One of some strings; None if it is missing or empty. With `any_case`, capitals are read as small letters."""
-        given = self.text(key)
+        expected = choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
+        given = self.text(key, expected)
         value = given.lower() if given is not None and any_case else given
         if value is not None and value not in choices:
-            self.refuse(key, given, choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}")
+            self.refuse(key, given, expected)
         return value
 
     def flag(self, key: str) -> bool | None:
@@ -96,46 +101,47 @@ class Section:
             self.refuse(key, value, "true or false")
         return value
 
-    def number(self, key: str) -> float | None:
-        """A finite number; None if it is missing."""
+    def number(self, key: str, expected: str) -> float | None:
+        """A finite number; None if it is missing. `expected` says what it must be."""
         value = self.get(key)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            self.refuse(key, value, "a number")
+            self.refuse(key, value, expected)
         try:
             number = float(value)
         except OverflowError:
             number = math.inf
         if not math.isfinite(number):
-            self.refuse(key, value, "a finite number")
+            self.refuse(key, value, expected)
         return number
 
-    def integer(self, key: str, most: int) -> int:
-        """A whole number from 0 to `most`; 0, which stands for the default, if it is missing.
+    def integer(self, key: str, most: int, unit: str) -> int:
+        """A whole number from 0 to `most`; 0, which stands for the default, if it is missing. `unit` is what it counts.
 
         A fraction is cut off, as by the Go module, but never to 0.
         """
-        value = self.number(key)
+        expected = f"a whole number greater than 0 and at most {most} {unit}"
+        value = self.number(key, expected)
         if value is None:
             return 0
         whole = max(int(value), math.ceil(min(value, 1)))
         if not 0 <= value <= most or (whole != value and self._whole_only):
-            self.refuse(key, self.get(key), f"a whole number greater than 0 and at most {most}")
+            self.refuse(key, self.get(key), expected)
         if whole != value:
             self._notes.append(f"The attribute {self._dotted(key)} is {shown(value)}. It is taken as {whole}.")
         return whole
 
     def path(self, key: str, default: str) -> Path:
         """An absolute path, with `~` expanded."""
-        given = self.text(key)
+        given = self.text(key, _ABSOLUTE)
         expanded = os.path.expanduser(given or default)
         if CONTROL.search(expanded):  # a line break would end the line of a list for ffmpeg
             self.refuse(key, expanded, "a path without line breaks and other control characters")
         if not os.path.isabs(expanded):
             if given is None:
                 self.missing(key, f"an absolute path, because there is no home directory for the default {default}")
-            self.refuse(key, given, "an absolute path or one that begins with ~/")
+            self.refuse(key, given, _ABSOLUTE)
         encoded = expanded.encode(errors="surrogateescape")
         if len(encoded) > MAX_PATH_BYTES:
             self.refuse(key, expanded, f"a path of at most {MAX_PATH_BYTES} bytes")
@@ -173,6 +179,10 @@ class Section:
     def refuse(self, key: str, value: object, expected: str) -> NoReturn:
         """Raise ConfigError for an attribute with a wrong value."""
         raise ConfigError("attribute-wrong", attribute=self._dotted(key), value=value, expected=expected)
+
+    def refuse_entry(self, key: str, value: object, expected: str) -> NoReturn:
+        """The same for a wrong entry of a list."""
+        raise ConfigError("attribute-entry-wrong", attribute=self._dotted(key), value=value, expected=expected)
 
     def _dotted(self, key: str) -> str:
         return f"{self._prefix}.{key}" if self._prefix else str(key)

@@ -18,6 +18,11 @@ _ADDRESS = re.compile(r"[0-9A-Za-z.:_-]+(%[0-9A-Za-z._-]{1,32})?", re.ASCII)
 _MAX_NAME_CHARS = 253
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 _LOOPBACK_NAME = "localhost"
+_AROUND_HOST = re.compile(r"(?:[a-z]+://)?([^/:]{1,253}|\[[^]/]{1,60}\])(?::[0-9]{1,5})?(?:/.*)?", re.IGNORECASE)
+"""A host with what a URL has around it."""
+_HOST = "an IP address or a name of this machine, without port, such as 0.0.0.0 or localhost"
+_PORT = f"a whole number from 1 to {_MAX_PORT}"
+_VARIABLE_NAME = "the name of an environment variable"
 
 
 def parse_web(section: Section) -> WebConfig:
@@ -28,18 +33,17 @@ def parse_web(section: Section) -> WebConfig:
     """
     if section.get("password") is not None:
         raise ConfigError("web-password-in-config", attribute="web.password", **_SOURCES)
-    given = section.text("host") or DEFAULT_WEB_HOST
+    given = section.text("host", _HOST) or DEFAULT_WEB_HOST
     host = read_host(given)
     if host is None:
-        section.refuse("host", given, "an IP address or a name of this machine, such as 0.0.0.0 or localhost")
-    password_file = section.path("password_file", "/") if section.text("password_file") else None
-    password_env = section.text("password_env")
+        section.refuse("host", given, _HOST)
+    password_file = section.path("password_file", "/") if section.get("password_file") not in (None, "") else None
+    password_env = section.text("password_env", _VARIABLE_NAME)
     if password_env is not None and not _VARIABLE.fullmatch(password_env):
-        section.refuse("password_env", password_env, "the name of an environment variable")
+        section.refuse("password_env", password_env, _VARIABLE_NAME)
     if password_file is not None and password_env is not None:
         raise ConfigError("web-two-passwords", attribute="web.password_file", other="web.password_env")
-    port = section.integer("port", _MAX_PORT) or DEFAULT_WEB_PORT
-    web = WebConfig(host, port, password_file, password_env, _hosts(section))
+    web = WebConfig(host, _port(section), password_file, password_env, _hosts(section))
     if not web.has_password:
         if not is_loopback(host):
             raise ConfigError("web-needs-password", attribute="web.host", value=given, **_SOURCES)
@@ -70,9 +74,18 @@ def read_host(text: str) -> str | None:
         return name.rstrip(".") if _NAME.fullmatch(name) and len(name) <= _MAX_NAME_CHARS and not digits else None
 
 
+def _port(section: Section) -> int:
+    given = section.number("port", _PORT)
+    if given is None:
+        return DEFAULT_WEB_PORT
+    if not (1 <= given <= _MAX_PORT and given.is_integer()):
+        section.refuse("port", section.get("port"), _PORT)
+    return int(given)
+
+
 def _hosts(section: Section) -> tuple[str, ...]:
     given = section.get("hosts")
-    if given is None:
+    if given is None or given == "":
         return ()
     expected = f'a list of at most {MAX_WEB_HOSTS} names or IP addresses, without port, such as ["cameras.example.com"]'
     if isinstance(given, (str, bytes)) or not isinstance(given, Sequence) or len(given) > MAX_WEB_HOSTS:
@@ -81,9 +94,18 @@ def _hosts(section: Section) -> tuple[str, ...]:
     for one in given:
         host = read_host(one) if isinstance(one, str) else None
         if host is None:
-            section.refuse("hosts", one, expected)
+            section.refuse_entry("hosts", one, f"a name or an IP address, without port, such as {_meant_by(one)}")
         hosts.append(host)
     return tuple(dict.fromkeys(hosts))
+
+
+def _meant_by(entry: object) -> str:
+    """The host of what has more than one, such as a URL; otherwise an example."""
+    host = None
+    if isinstance(entry, str):
+        bare = _AROUND_HOST.fullmatch(entry)
+        host = read_host(bare[1]) if bare else None
+    return host or "cameras.example.com"
 
 
 _SOURCES = {"other": "web.password_file", "variable": "web.password_env"}

@@ -17,7 +17,7 @@ from videostore.base.files import AnyPath
 from videostore.base.tasks import off_loop
 from videostore.config import parse_video
 from videostore.ffmpeg.encoder import Encoder, choose_encoder, preferred_encoder
-from videostore.ffmpeg.known_options import unknown_option
+from videostore.ffmpeg.known_options import option_fault
 from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
 from videostore.media.h26x import UncopyableError
@@ -154,8 +154,11 @@ class FFmpegInput:
         video, rate = parse_video({"codec": codec, "bitrate": bitrate, "preset": preset}, framerate)
         binary = await off_loop(find_ffmpeg)
         await check_version(binary)
-        if unknown := await unknown_option(binary, list(options or {})):
-            raise RequestError("input-option", value=unknown[0])
+        if fault := await option_fault(binary, options or {}):
+            if fault.value is None:
+                raise RequestError("input-option", value=fault.name)
+            value = fault.value
+            raise RequestError("input-option-value", field=fault.name, value=value, expected=fault.expected)
         choose = preferred_encoder if codec is None and not reencode else choose_encoder
         encoder = Encoder(choose(video.codec, await list_encoders(binary)), video.bitrate, video.preset, rate)
         make = functools.partial(

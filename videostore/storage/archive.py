@@ -36,8 +36,6 @@ BATCH = 50
 """Files read, looked up or deleted in one go: closing the module waits for no more than that."""
 _POLL_S = 0.1
 """How often a request that waits for unindexed files looks again."""
-
-
 _Held = Sequence[Range] | Callable[[], Sequence[Range]]
 
 
@@ -84,16 +82,18 @@ class Archive:
         """Files that could not be deleted since the directory was last listed."""
 
     @classmethod
-    async def open(cls, directory: Path, logger: logging.Logger, *, keep_unreadable: bool = False) -> Archive:
+    async def open(
+        cls, directory: Path, logger: logging.Logger, *, keep_unreadable: bool = False, holder: str = ""
+    ) -> Archive:
         """Open a storage directory as its index describes it; a `Reconciler` then compares the two.
 
-        With `keep_unreadable`, files that cannot be read stay where they are, however old they are.
+        `holder` is told to others. With `keep_unreadable`, files that cannot be read stay, however old they are.
 
         Raises:
             OSError, sqlite3.Error: the directory cannot be used.
             VideoStoreError: another recorder is using it.
         """
-        lock = await run_in_thread(DirectoryLock, directory)
+        lock = await run_in_thread(DirectoryLock, directory, holder)
         try:
             await run_in_thread(clear_import, directory)
             index = await Index.open(directory, logger)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from videostore.base.errors import VideoStoreError
 from videostore.base.files import make_private_directory, mount_point
+from videostore.storage.lock_holder import forget_holder, holder_of, set_holder
 
 _ATTRIBUTE = "storage.storage_path"
 _LOOK_S = 0.05
@@ -19,8 +20,8 @@ _LOOK_S = 0.05
 class DirectoryLock:
     """Holds a lock on a directory, and notices when the directory is replaced. Owns a descriptor until `release`."""
 
-    def __init__(self, directory: Path) -> None:
-        """Create the directory if it does not exist, and lock it. Blocking.
+    def __init__(self, directory: Path, holder: str = "") -> None:
+        """Create the directory if it does not exist, and lock it, for the recorder `holder`. Blocking.
 
         Raises:
             OSError: it cannot be created or opened.
@@ -28,12 +29,15 @@ class DirectoryLock:
         """
         make_private_directory(directory)
         self._directory = directory
+        self._holder = holder
         self._descriptor = _lock(directory)
+        set_holder(self._descriptor, holder)
         self._mount = mount_point(directory)
 
     def release(self) -> None:
         """Unlock the directory. The system does the same when the process ends, even if it is killed."""
         if self._descriptor >= 0:
+            forget_holder(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -66,8 +70,10 @@ class DirectoryLock:
             raise VideoStoreError("storage-device-gone", attribute=_ATTRIBUTE, path=self._directory)
         make_private_directory(self._directory)
         descriptor = _lock(self._directory)
+        forget_holder(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = descriptor
+        set_holder(descriptor, self._holder)
         self._mount = mount_point(self._directory)
         return True
 
@@ -96,8 +102,9 @@ def _lock(directory: Path) -> int:
             if pause_s is not None:  # it may be `is_locked` that looks
                 time.sleep(pause_s)
                 continue
+            holder = holder_of(descriptor)
             os.close(descriptor)
-            raise VideoStoreError("storage-in-use", attribute=_ATTRIBUTE, path=directory) from error
+            raise VideoStoreError("storage-in-use", attribute=_ATTRIBUTE, path=directory, holder=holder) from error
         except OSError:  # a file system without locks
             pass
         break

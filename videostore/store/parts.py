@@ -230,7 +230,7 @@ class StoreParts:
                 if self._creates_upload_path:
                     created += await self._prepare_uploads(missing_directories, self._storage.upload_path) or []
                     await self._prepare_uploads(self._uploads.make_path, self._logger)
-                self._archive = await Archive.open(directory, self._logger)
+                self._archive = await Archive.open(directory, self._logger, holder=self._name)
             except BaseException:
                 # What is refused leaves no directories behind.
                 with contextlib.suppress(VideoStoreError):  # the disk of the upload path hangs

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 from viam.components.camera import Camera
@@ -18,9 +19,9 @@ from videostore.base.constants import CAMERA_SILENCE_S
 from videostore.base.errors import ConfigError, RequestError
 from videostore.base.tasks import off_loop
 from videostore.config import Config, SourceConfig
-from videostore.config.source import EXPECTED
+from videostore.config.source import EXPECTED, NAME_EXPECTED
 from videostore.ffmpeg.encoder import Encoder, choose_encoder, preferred_encoder
-from videostore.ffmpeg.known_options import unknown_option
+from videostore.ffmpeg.known_options import OptionFault, option_fault
 from videostore.ffmpeg.process import check_version, find_ffmpeg, list_encoders
 from videostore.viam.poller import LatestImage
 
@@ -31,7 +32,13 @@ CAMERA_ERRORS = (GRPCError, StreamTerminatedError, ViamGRPCError, OSError, async
 
 _FORMAT = "f"
 _DEVICES = "/dev/"
-_FILE_FORMATS = ("lavfi", "concat", "image2")
+_FILE_FORMATS = ("lavfi", "concat", "image2", "hls", "dash")
+_FILE_NAMES = (".m3u8", ".m3u", ".mpd", ".mp4", ".mov", ".mkv", ".webm", ".avi")
+"""How the path of a URL ends that is a file or a playlist over HTTP, unless a format is named."""
+_NO_FILE = (
+    "the URL of a stream, such as rtsp://host/path: files and playlists (HLS, DASH) do not tell when their frames were "
+    "captured"
+)
 
 
 def check_source(source: SourceConfig) -> None:
@@ -49,15 +56,17 @@ def check_source(source: SourceConfig) -> None:
         address = Address(source.url, options, format)
     except RequestError as error:
         if error.code == "input-option":
-            expected = "options of ffmpeg for an input, without a dash"
             raise ConfigError(
-                "attribute-wrong", attribute="source_options", value=error.value, expected=expected
+                "attribute-entry-wrong", attribute="source_options", value=error.value, expected=NAME_EXPECTED
             ) from error
         raise ConfigError("attribute-wrong", attribute="source", value=error.input, expected=EXPECTED) from error
     if format in _FILE_FORMATS:
         expected = "the format of a stream or a device"
         raise ConfigError("attribute-wrong", attribute="source_options.f", value=format, expected=expected)
     known = address.scheme in SCHEMES_OF_STREAMS if address.scheme else source.url.startswith(_DEVICES) or format
+    path = urlsplit(source.url).path if address.scheme in ("http", "https") else ""
+    if path.lower().endswith(_FILE_NAMES) and not format:
+        raise ConfigError("attribute-wrong", attribute="source", value=str(address), expected=_NO_FILE)
     if address.is_file or not known:
         raise ConfigError("attribute-wrong", attribute="source", value=str(address), expected=EXPECTED)
 
@@ -71,10 +80,8 @@ async def open_source(config: Config, source: SourceConfig, clock: Clock, logger
     """
     binary = await off_loop(find_ffmpeg)
     await check_version(binary)
-    if unknown := await unknown_option(binary, [name for name, _ in source.options if name != _FORMAT]):
-        name, similar = unknown
-        expected = f"options that this ffmpeg has for an input{f', such as {similar}' if similar else ''}"
-        raise ConfigError("attribute-wrong", attribute="source_options", value=name, expected=expected)
+    if fault := await option_fault(binary, {name: value for name, value in source.options if name != _FORMAT}):
+        raise _option_error(fault)
     video = config.video
     choose = choose_encoder if source.reencode else preferred_encoder
     encoder = Encoder(choose(video.codec, await list_encoders(binary)), video.bitrate, video.preset, config.framerate)
@@ -100,6 +107,15 @@ async def open_source(config: Config, source: SourceConfig, clock: Clock, logger
         return CameraStream(input, binary)
 
     return await off_loop(make)
+
+
+def _option_error(fault: OptionFault) -> ConfigError:
+    if fault.value is None:
+        similar = f", such as {fault.expected}" if fault.expected else ""
+        expected = f"an option that this ffmpeg has for an input{similar}"
+        return ConfigError("attribute-entry-wrong", attribute="source_options", value=fault.name, expected=expected)
+    attribute = f"source_options.{fault.name}"
+    return ConfigError("attribute-wrong", attribute=attribute, value=fault.value, expected=fault.expected)
 
 
 async def newest_image(stream: CameraStream) -> LatestImage | None:
