@@ -42,6 +42,7 @@ VALUES: dict[str, Any] = {
     "GiB": 5 << 30,
     "MiB": 30 << 20,
     "attribute": "storage.size_gb",
+    "because": "the camera does not answer",
     "exact": TIME_US + 1,
     "field": "to",
     "exact range": Range(TIME_US, TIME_US + 5_000_001),

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.marked import LOST
 from tests.support.recording import START_US, US
+from videostore.base.errors import VideoStoreError
 from videostore.base.ranges import DamagedRange, Range
-from videostore.cli.gaps import ClipContents, gap_lines, gaps_between, reason_for
+from videostore.cli.gaps import ClipContents, gap_lines, gaps_between
 from videostore.cli.runtime import DONE, INCOMPLETE
 from videostore.cli.time_options import format_time
-from videostore.storage.notes import RecordingGap
+from videostore.storage.notes import DELETED, RecordingGap
+from videostore.store.results import StorageState
 
 ASKED = Range(START_US, START_US + 60 * US)
 
@@ -64,7 +68,25 @@ def test_reasons_are_told_with_their_last_times() -> None:
     assert first.endswith(" and 2 more times: it is off.") and second.endswith(": it is silent.")
 
 
-def test_a_gap_has_the_reason_of_the_longest_time() -> None:
-    noted = [RecordingGap(0, 4, "short"), RecordingGap(5, 10, "long")]
-    assert reason_for(Range(0, 10), noted) == "long"
-    assert reason_for(Range(10, 20), noted) is None and reason_for(Range(0, 1), []) is None
+def test_what_the_quota_deleted_is_not_told_as_if_it_had_not_been_recorded() -> None:
+    (line,) = gap_lines([RecordingGap(START_US, START_US + 5 * US, DELETED)], utc=True)
+    assert line.startswith("Nothing is stored from ") and line.endswith(f": {DELETED}.")
+
+
+async def test_a_clip_that_lacks_something_says_why(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    gap = RecordingGap(START_US + 10 * US, START_US + 20 * US, "camera 'door' does not answer")
+
+    async def state() -> StorageState:
+        return StorageState((), tmp_path, 0, None, 0, gaps=(gap,))
+
+    async def failing() -> StorageState:
+        raise VideoStoreError("closed")
+
+    said = []
+    for ask in (state, failing):
+        contents = ClipContents(ASKED)
+        contents.update([Range(ASKED.from_us, gap.from_us), Range(gap.to_us, ASKED.to_us)])
+        await contents.explain(ask)
+        assert contents.report_missing(utc=True) == INCOMPLETE
+        said.append(capsys.readouterr().err)
+    assert said[0].replace(" (camera 'door' does not answer)", "") == said[1] != said[0]

@@ -6,7 +6,9 @@ import pytest
 
 from tests.support.program import read_time
 from tests.support.recording import START_US
-from videostore.base.errors import ConfigError, FFmpegError, RequestError, VideoStoreError
+from videostore.base.errors import ConfigError, FFmpegError, NothingStoredError, RequestError, VideoStoreError
+from videostore.base.ranges import Range
+from videostore.base.sentences import NO_MATCH
 from videostore.cli.style import CommandLineStyle, sentence_of
 
 UTC = CommandLineStyle(utc=True)
@@ -63,3 +65,10 @@ def test_a_clip_that_ffmpeg_could_not_make_is_reported_with_its_reason() -> None
 def test_a_sentence_of_an_older_module_is_shown_as_it_is() -> None:
     sentence = "storage.size_gb is 0 since 2024-08-30_06-40-00.123Z."
     assert sentence_of(RequestError(sentence), UTC) == sentence
+
+
+def test_what_only_clients_of_the_go_module_look_for_is_left_out() -> None:
+    error = NothingStoredError("nothing-in-range", asked=Range(0, 5), nearest=Range(7, 9), reason="it is off")
+    assert str(error).endswith(NO_MATCH)
+    said = error.sentence(CommandLineStyle(utc=True))
+    assert NO_MATCH not in said and ": it is off. The nearest stored range is from " in said

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from videostore.cli.time_options import format_time
 from videostore.media.fmp4 import read_fragments
+from videostore.media.segment import probe
 from videostore.storage.index import FILE_NAME
 
 
@@ -67,7 +69,7 @@ def test_a_problem_that_shows_only_after_a_repair_is_reported_too(tmp_path: Path
     (closed,) = tmp_path.glob("*.mp4")
     assert done.returncode == 3
     assert f"repaired: {path.name}: never closed, and no process is writing it.\n" in done.stdout
-    assert f"\n{closed.name}: damaged; clips show what is intact before and after the damage.\n" in done.stdout
+    assert f"\n{closed.name}: damaged; clips show what is intact before and after the damage (from " in done.stdout
     assert "2 repaired, 1 left;" in done.stdout
 
 
@@ -79,10 +81,44 @@ def test_json_has_every_problem_and_whether_it_was_repaired(storage: Path) -> No
         "storage": str(storage),
         "segments": 4,
         "decoded_frames": 0,
-        "findings": [{"file": FILE_NAME, "problem": "index_gone", "detail": "it does not exist", "repaired": True}],
+        "findings": [
+            {
+                "file": FILE_NAME,
+                "problem": "index_gone",
+                "detail": "it does not exist",
+                "missing": [],
+                "missing_frames": None,
+                "repaired": True,
+            }
+        ],
         "left": 0,
         "damaged": [],
     }
+
+
+def test_what_is_missing_of_a_file_is_told_from_when_to_when_to_people_and_programs(storage: Path) -> None:
+    """The end of one file is cut off, and of another nothing can be read: the index knows what they held."""
+    cut, unreadable = sorted(storage.glob("*.mp4"))[:2]
+    rows = {path: probe(path) for path in (cut, unreadable)}
+    os.truncate(cut, read_fragments(cut).fragments[-1].begin_byte + 100)
+    unreadable.write_bytes(b"\xa5" * 5000)
+    os.utime(unreadable, (0, 0))
+    left = read_fragments(cut)
+    assert left.header_length_us is not None  # until the next file begins
+    found = videostore("verify", "--quick", "--json", "--storage", storage)
+    (one,) = [each for each in json.loads(found.stdout)["findings"] if each["problem"] in ("cut_off", "damaged")]
+    (other,) = [each for each in json.loads(found.stdout)["findings"] if each["problem"] == "unreadable"]
+    assert (one["file"], other["file"]) == (cut.name, unreadable.name)
+    assert one["missing"] == [as_json(left.end_us, left.start_us + left.header_length_us)]
+    assert one["detail"].startswith("from 2024-08-30_06-4")
+    assert other["missing"] == [as_json(rows[unreadable].start_us, rows[unreadable].end_us)]
+    told = videostore("verify", "--quick", "--storage", storage).stdout
+    assert f"({one['detail']})." in told and f"{other['missing'][0]['seconds']:.3f} s)." in told
+
+
+def as_json(from_us: int, to_us: int) -> dict[str, object]:
+    start, end = (format_time(one, utc=True, precision="microseconds") for one in (from_us, to_us))
+    return {"from": start, "to": end, "seconds": (to_us - from_us) / 1_000_000}
 
 
 def test_a_directory_without_a_recording_is_refused_and_not_changed(tmp_path: Path) -> None:

@@ -306,7 +306,8 @@ async def test_verify_says_from_when_to_when_a_segment_is_damaged_and_repair_kee
     report = await verify_directory(stores.storage, decode=decode)
     (found,) = [one for one in report.findings if one.problem is Problem.DAMAGED]
     span = f"from {format_utc_exact(lost.times_us[0])} to {format_utc_exact(lost.end_us)}"
-    assert (found.file_name, found.detail) == (segment.name, span)
+    assert (found.file_name, found.missing) == (segment.name, (Range(lost.times_us[0], lost.end_us),))
+    assert found.frames == len(lost.times_us) and f"{span}: " in found.told and f", {found.frames} frames" in found.told
     await repair_directory(stores.storage, report.findings)
     assert segment.read_bytes() == content
     assert found in (await verify_directory(stores.storage, decode=False)).findings

@@ -57,3 +57,16 @@ def test_a_state_has_events_and_the_reasons_of_gaps() -> None:
     assert state.events == (Event(7, START_US, START_US, START_US + US, "motion", True),)
     with pytest.raises(MachineError):
         parse_state(response | {"events": [event | {"id": "x"}]}, "door")
+
+
+def test_stored_ranges_are_exact_where_the_module_tells_them_so() -> None:
+    usage = {"storage_path": "/a", "storage_used_gb": 1, "storage_limit_gb": 2, "device_storage_remaining_gb": 3}
+    rounded = {"from": timestamp(START_US // US * US), "to": timestamp((START_US // US + 5) * US)}
+    response = {"stored_video": [rounded], "disk_usage": usage}
+    assert parse_state(response, "door").ranges == (Range(START_US // US * US, (START_US // US + 5) * US),)
+    exact = [float(START_US + 1), float(START_US + 4 * US + 3)]
+    state = parse_state(response | {"stored_us": [exact]}, "door")
+    assert state.ranges == (Range(START_US + 1, START_US + 4 * US + 3),)
+    for wrong in ([[1]], [["x", 2]], 5, [5]):
+        with pytest.raises(MachineError):
+            parse_state(response | {"stored_us": wrong}, "door")

@@ -8,7 +8,7 @@ import pytest
 from tests.support.recording import LOGGER, US
 from videostore.base.ranges import Range
 from videostore.media.segment import Segment
-from videostore.storage.deletion import choose_oldest
+from videostore.storage.deletion import DeletedSpans, choose_oldest
 from videostore.storage.index import Index
 
 
@@ -60,3 +60,11 @@ async def test_undeletable_files_are_skipped(index: Index) -> None:
 async def test_the_choice_ends_at_a_time(index: Index) -> None:
     assert await chosen(index, 1 << 40, before_us=160 * US) == [[100, 130]]
     assert await chosen(index, 1 << 40, before_us=160 * US + 1) == [[100, 130, 160]]
+
+
+def test_what_was_deleted_is_told_once_and_joined() -> None:
+    spans = DeletedSpans()
+    for start_s in (100, 130, 190):
+        spans.add([Segment(f"{start_s}.mp4", start_s * US, (start_s + 29) * US, 1000, 640, 480, "h264")])
+    assert spans.take() == [Range(100 * US, 159 * US), Range(190 * US, 219 * US)]
+    assert spans.take() == []

@@ -13,10 +13,20 @@ from typing import Any
 
 import pytest
 
-from tests.support.recording import until
+from tests.support.recording import US, until
 from videostore.base.files import open_regular
 from videostore.base.ranges import Range
-from videostore.storage.notes import FILE_NAME, MOST_EVENTS, MOST_GAPS, MOST_REASON, Event, Notes, RecordingGap
+from videostore.storage.notes import (
+    DELETED,
+    FILE_NAME,
+    MOST_EVENTS,
+    MOST_GAPS,
+    MOST_REASON,
+    Event,
+    Notes,
+    RecordingGap,
+    why_gap,
+)
 
 LOGGER = logging.getLogger("videostore.tests")
 
@@ -69,6 +79,25 @@ async def test_of_too_many_the_oldest_are_forgotten_but_for_what_is_kept(tmp_pat
     new = await notes.add_event(event(10**6))
     assert len(notes.events) == MOST_EVENTS and new in notes.events
     assert [one.at_us for one in notes.events[:3]] == [0, 1, 3]
+
+
+async def test_what_is_deleted_bit_by_bit_is_one_gap_beside_those_of_the_recorder(tmp_path: Path) -> None:
+    notes = await notes_of(tmp_path)
+    await notes.add_gap(RecordingGap(60 * US, 90 * US, "off"))
+    for number in (0, 1, 3, 4):
+        await notes.add_deleted([Range(number * 30 * US, (number + 1) * 30 * US - 100_000)])
+    assert [(one.from_us // US, one.to_us // US, one.reason) for one in notes.gaps] == [
+        (0, 59, DELETED),
+        (60, 90, "off"),
+        (90, 149, DELETED),
+    ]
+    assert (await notes_of(tmp_path)).gaps == notes.gaps
+
+
+def test_a_gap_has_the_reason_of_the_longest_time() -> None:
+    noted = [RecordingGap(0, 4, "short"), RecordingGap(5, 10, "long")]
+    assert why_gap(Range(0, 10), noted) == "long"
+    assert why_gap(Range(10, 20), noted) is None and why_gap(Range(0, 1), []) is None
 
 
 async def test_a_reader_sees_what_a_recorder_notes_later_and_changes_nothing(tmp_path: Path) -> None:

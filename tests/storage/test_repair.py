@@ -206,9 +206,10 @@ async def test_files_without_read_permission_are_reported_and_not_moved(storage:
         make_old(path)
         path.chmod(0)
     done = without_privileges("verify", "--repair", "--quick", "--storage", storage)
-    problem = "cannot be read at the moment, so its content is unknown (Permission denied)."
+    problem = "cannot be read at the moment, so its content is unknown (Permission denied"
     assert done.returncode == 3, done.stderr
-    assert all(f"{path.name}: {problem}\n" in done.stdout for path in locked), done.stdout
+    assert all(f"{path.name}: {problem}" in done.stdout for path in locked), done.stdout
+    assert done.stdout.count("(Permission denied; from 2024-08-30_06-40-0") == 2  # those that the index knows
     assert f"repaired: {segment(storage, 3).name}" in done.stdout and "1 repaired, 3 left;" in done.stdout
     for path in locked:
         path.chmod(0o600)

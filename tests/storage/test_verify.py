@@ -76,7 +76,7 @@ async def test_while_a_recorder_runs_nothing_is_wrong_and_a_repair_is_refused(st
     await until(lambda: store.health().segments >= 2)
     report = await verify_directory(stores.storage)
     assert report.findings == () and report.segments >= 2
-    with pytest.raises(VideoStoreError, match="used by another recorder"):
+    with pytest.raises(VideoStoreError, match="used by the recorder"):
         await repair_directory(stores.storage, report.findings)
     recorder = store.health().recorder
     assert recorder is not None and recorder.recording and recorder.ffmpeg_restarts == 0

@@ -9,9 +9,9 @@ import pytest
 from scripts.fakes.painted_camera import read_clip
 from tests.support.recording import START_US, US, FixedClock, Pulse, Stores, capture_times, record, take_over, until
 from videostore.base.constants import GIB
-from videostore.base.errors import NoRoomError, RequestError, VideoStoreError
+from videostore.base.errors import NoRoomError, NothingStoredError, RequestError, VideoStoreError
 from videostore.media.segment import Segment
-from videostore.storage.notes import FILE_NAME, Event
+from videostore.storage.notes import DELETED, FILE_NAME, Event
 from videostore.storage.save_record import SaveStatus
 from videostore.store.marking import wait_until
 from videostore.store.store import VideoStore
@@ -96,11 +96,19 @@ async def test_the_quota_passes_over_what_is_kept_until_it_is_released(stores: S
     await until(lambda: store._notes.events == (kept,))
     assert lost.id != early.id
     assert (await store.fetch(kept.from_us, kept.to_us)).ranges is None
+    gaps = (await store.state()).gaps
+    assert [(one.from_us, one.to_us, one.reason) for one in gaps] == [
+        (one.start_us, one.end_us, DELETED) for one in segments[2:4]
+    ]
+    for asked in (store.snapshot(segments[2].start_us + US), store.fetch(segments[3].start_us, segments[3].end_us)):
+        with pytest.raises(NothingStoredError) as refused:
+            await asked
+        assert refused.value.reason == DELETED and f": {DELETED}. The nearest" in str(refused.value)
     await store.unmark(kept.id, release=True)
     assert [one.keep for one in await store.events()] == [False]
     await stores.close()
     store = await stores.open(size_gb=segments[4].size_bytes * 1.1 / GIB)
-    await until(lambda: not store._notes.events)
+    await until(lambda: not store._notes.events and not store._notes.gaps)
     assert [path.name for path in stores.storage.glob("*.mp4")] == [segments[4].file_name]
 
 

@@ -241,6 +241,10 @@ async def test_the_storage_state_has_exactly_the_fields_of_the_go_module(store: 
         },
     }
     assert 0 < remaining < 1e6
+    exact = await execute(store, {"command": "get-storage-state", "exact": True})
+    (one,) = (await store.state()).ranges
+    assert exact.keys() - response.keys() == {"stored_us"} and exact["stored_us"] == [[one.from_us, one.to_us]]
+    assert one.from_us % US and one.to_us % US  # no whole seconds, as the others are
 
 
 async def test_the_storage_state_tells_that_there_is_sound(stores: Stores, tmp_path: Path) -> None:

@@ -20,14 +20,17 @@ from videostore.base.time_format import format_utc_exact, format_utc_microsecond
 
 
 class Style:
-    """How the fields of a sentence are written. The command line has its own style, with its options and local times.
+    """How a sentence and its fields are written. The command line has its own style, with its options and local times.
 
     Forms: `field` (of a command), `attribute` (a dotted name), `the attribute` (the same at the beginning of a
     sentence), `time` (of microseconds, to the millisecond), `range` (rounded outwards), `exact` and `exact range`
     (neither is rounded), `value` (quoted and shortened), `path` (quoted in full), `name` (without quotes if it can be),
-    `MiB`, `GiB`, `s` (seconds), `reason` (without its full stop). A field without a form is written as it is, a
-    list with commas.
+    `MiB`, `GiB`, `s` (seconds), `reason` (without its full stop), `because` (the same after a colon; nothing if there
+    is none). A field without a form is written as it is, a list with commas.
     """
+
+    left_out = ""
+    """Words that are not written."""
 
     def field(self, name: str) -> str:
         """A field of a command, or a parameter."""
@@ -51,16 +54,9 @@ class Style:
 
     def write(self, value: Any, form: str) -> str:
         """One field in the form that its sentence asks for. Fails if the value does not have the type of the form."""
-        if form == "field":
-            return self.field(value)
-        if form == "attribute":
-            return self.attribute(value)
-        if form == "the attribute":
-            return self.the_attribute(value)
-        if form == "time":
-            return self.time(value)
-        if form == "exact":
-            return self.exact(value)
+        if form in ("field", "attribute", "the attribute", "time", "exact"):
+            written: str = getattr(self, form.replace(" ", "_"))(value)
+            return written
         if form == "range":
             return f"{self.time(value.from_us)} to {self.time(up_to_millisecond(value.to_us))}"
         if form == "exact range":
@@ -79,6 +75,8 @@ class Style:
             return f"{value:g} s"
         if form == "reason":
             return printable(str(value).rstrip("."))
+        if form == "because":
+            return f": {printable(str(value).rstrip('.'))}" if value else ""
         return printable(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
 
 
@@ -124,7 +122,7 @@ class VideoStoreError(Exception):
         if "message" in self.fields:
             return str(self.fields["message"])
         parts = []
-        for text, name, form in self._pieces():
+        for text, name, form in self._pieces((style or _PLAIN).left_out):
             parts.append(text)
             if name is not None:
                 parts.append(self._field(name, form, style or _PLAIN))
@@ -132,7 +130,7 @@ class VideoStoreError(Exception):
 
     def _field(self, name: str, form: str, style: Style) -> str:
         if name not in self.fields:
-            return "…"
+            return "" if form == "because" else "…"
         try:
             return style.write(self.fields[name], form)
         except _UNFIT:
@@ -142,15 +140,15 @@ class VideoStoreError(Exception):
         """Whether the sentence has all its fields, with values that fit. Those from another machine may not."""
         try:
             for _, name, form in self._pieces():
-                if name is not None:
+                if name is not None and not (form == "because" and name not in self.fields):
                     _PLAIN.write(self.fields[name], form)
         except (KeyError, RecursionError, *_UNFIT):
             return False
         return True
 
-    def _pieces(self) -> Iterator[tuple[str, str | None, str]]:
+    def _pieces(self, left_out: str = "") -> Iterator[tuple[str, str | None, str]]:
         """The parts of the sentence: some text, then the name and the form of a field, if one follows."""
-        for text, name, form, _ in string.Formatter().parse(self.template(self.code) or ""):
+        for text, name, form, _ in string.Formatter().parse((self.template(self.code) or "").replace(left_out, "")):
             yield text, name, form or ""
 
     @classmethod

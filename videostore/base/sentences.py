@@ -66,18 +66,21 @@ TIMESTAMP = {
     " be a length after its start.",
 }
 
+NO_MATCH = " So there is no matching video data to save."
+"""What clients of the Go module look for in an answer. A style can leave it out."""
+
 NOTHING_STORED = {
     "storage-empty": "Nothing is stored in the range from {asked:range}: the storage is empty, no storage files found.",
-    "nothing-in-range": "Nothing is stored in the range from {asked:range}. The nearest stored range is from"
-    " {nearest:range}. So there is no matching video data to save.",
+    "nothing-in-range": "Nothing is stored in the range from {asked:range}{reason:because}. The nearest stored"
+    " range is from {nearest:range}. So there is no matching video data to save.",
     "no-frame-in-range": "No frame was captured in the range from {asked:exact range}. The nearest two were captured at"
     " {before_us:exact} and {after_us:exact}. So there is no matching video data to save.",
     "no-frame-after": "No frame was captured in the range from {asked:exact range}. The last one before it was captured"
     " at {before_us:exact}. So there is no matching video data to save.",
     "no-frame-before": "No frame was captured in the range from {asked:exact range}. The first one after it was"
     " captured at {after_us:exact}. So there is no matching video data to save.",
-    "moment-in-gap": "Nothing was recorded at {at_us:time}. The nearest frames were captured at {before_us:exact} and"
-    " {after_us:exact}.",
+    "moment-in-gap": "Nothing is stored of {at_us:time}{reason:because}. The nearest frames were captured at"
+    " {before_us:exact} and {after_us:exact}.",
     "moment-after-last": "Nothing is recorded at {at_us:time}. The last frame before it was captured at"
     " {before_us:exact}.",
     "moment-before-first": "Nothing is stored of {at_us:time}. The first frame after it was captured at"

@@ -30,7 +30,9 @@ async def export(
             clip = await store.export(
                 asked.from_us, asked.to_us, path, container=container, overwrite=overwrite, on_progress=show
             )
-    return _report(clip, asked, utc=utc)
+        contents = _contents(clip, asked)
+        await contents.explain(store.state)
+    return _report(clip.path, contents, utc=utc)
 
 
 async def export_from_machine(
@@ -45,7 +47,9 @@ async def export_from_machine(
         path = _output_path(output, machine.component, asked)
         with terminal.progress_bar(f"Writing {path.name}") as show:
             clip = await machine.export(asked.from_us, asked.to_us, path, overwrite=overwrite, on_progress=show)
-    return _report(clip, asked, utc=utc)
+        contents = _contents(clip, asked)
+        await contents.explain(machine.state)
+    return _report(clip.path, contents, utc=utc)
 
 
 async def export_to_pipe(directory: Path, asked: Range, *, utc: bool) -> int:
@@ -60,6 +64,7 @@ async def export_to_pipe(directory: Path, asked: Range, *, utc: bool) -> int:
             with nonblocking(sys.stdout.fileno()) as descriptor:
                 async for block in blocks:
                     await write(descriptor, block)
+        await contents.explain(store.state)
     return contents.report_missing(utc=utc)
 
 
@@ -71,15 +76,19 @@ def _output_path(output: str | None, name: str, asked: Range) -> Path:
     return path / default if path.is_dir() else path
 
 
-def _report(clip: ExportedClip, asked: Range, *, utc: bool) -> int:
+def _contents(clip: ExportedClip, asked: Range) -> ClipContents:
     contents = ClipContents(asked)
     contents.update(clip.ranges)
     contents.update_damaged(clip.damaged)
+    return contents
+
+
+def _report(path: Path, contents: ClipContents, *, utc: bool) -> int:
     holds = [
         ("holds", " to ".join(format_range(one, utc=utc)), f"({format_length(one.to_us - one.from_us)})")
         for one in contents.ranges
     ]
-    terminal.print_result(f"{_shortest_path(clip.path)}  {format_size(clip.path.stat().st_size)}")
+    terminal.print_result(f"{_shortest_path(path)}  {format_size(path.stat().st_size)}")
     terminal.print_result(terminal.facts_table(holds))
     return contents.report_missing(utc=utc)
 

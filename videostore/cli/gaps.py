@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from videostore.base.constants import US_PER_SECOND
+from videostore.base.errors import VideoStoreError, printable
 from videostore.base.ranges import DAMAGE_REASONS, UNREADABLE, DamagedRange, Range
 from videostore.cli.runtime import DONE, INCOMPLETE, print_message
 from videostore.cli.time_options import format_length, format_range, format_time
-from videostore.storage.notes import RecordingGap
+from videostore.storage.notes import DELETED, RecordingGap, why_gap
+from videostore.store.results import StorageState
 
 _REPORTED_US = US_PER_SECOND // 1000
 """A shorter gap is not reported: times are shown to the millisecond."""
@@ -24,6 +27,7 @@ class ClipContents:
         self.asked = asked
         self.ranges: tuple[Range, ...] = (asked,)
         self.damaged: tuple[DamagedRange, ...] = ()
+        self._noted: Sequence[RecordingGap] = ()
 
     def update(self, ranges: Sequence[Range] | None) -> None:
         """Take the ranges that the store reports; None means that the clip is complete."""
@@ -41,15 +45,21 @@ class ClipContents:
         gaps = [Range(from_us, to_us) for from_us, to_us in zip(starts, ends, strict=True)]
         return [gap for gap in gaps if gap.to_us - gap.from_us >= _REPORTED_US]
 
+    async def explain(self, state: Callable[[], Awaitable[StorageState]]) -> None:
+        """Ask for the state of the recording, if anything is missing, to know why."""
+        if self.missing():
+            with contextlib.suppress(VideoStoreError):  # the clip is made; only the reasons stay unknown
+                self._noted = (await state()).gaps
+
     def report_missing(self, *, utc: bool) -> int:
-        """Print which parts came damaged, and which are missing, if any. Returns the exit code."""
+        """Print which parts came damaged, and which are missing, if any, and why. Returns the exit code."""
         for line in damage_lines([one for one in self.damaged if one.reason != UNREADABLE], utc=utc):
             print_message(line)
         gaps = self.missing()
         if not gaps:
             return DONE
         missing_us = sum(gap.to_us - gap.from_us for gap in gaps)
-        listed = [f"{format_time(gap.from_us, utc=utc)} to {format_time(gap.to_us, utc=utc)}" for gap in gaps[:_LISTED]]
+        listed = [_missing(gap, self._noted, utc=utc) for gap in gaps[:_LISTED]]
         more = f" and {len(gaps) - _LISTED} more gaps" if len(gaps) > _LISTED else ""
         asked_us = self.asked.to_us - self.asked.from_us
         print_message(
@@ -57,6 +67,12 @@ class ClipContents:
             f"{', '.join(listed)}{more}."
         )
         return INCOMPLETE
+
+
+def _missing(gap: Range, noted: Sequence[RecordingGap], *, utc: bool) -> str:
+    reason = why_gap(gap, noted)
+    times = f"{format_time(gap.from_us, utc=utc)} to {format_time(gap.to_us, utc=utc)}"
+    return f"{times} ({printable(reason)})" if reason else times
 
 
 def damage_lines(damaged: Sequence[DamagedRange], *, utc: bool) -> list[str]:
@@ -78,15 +94,9 @@ def gap_lines(gaps: Sequence[RecordingGap], *, utc: bool) -> list[str]:
         found = [Range(one.from_us, one.to_us) for one in gaps if one.reason == reason]
         shown = [f"{' to '.join(format_range(one, utc=utc))}" for one in found[-_LISTED:]]
         more = f" and {len(found) - _LISTED} more times" if len(found) > _LISTED else ""
-        lines.append(f"Nothing was recorded from {', '.join(shown)}{more}: {reason}.")
+        what = "Nothing is stored" if reason == DELETED else "Nothing was recorded"
+        lines.append(f"{what} from {', '.join(shown)}{more}: {printable(reason)}.")
     return lines
-
-
-def reason_for(gap: Range, noted: Sequence[RecordingGap]) -> str | None:
-    """Why there is a gap; None if that is not known. Of several reasons, that of the longest time."""
-    lengths = {one: min(one.to_us, gap.to_us) - max(one.from_us, gap.from_us) for one in noted}
-    longest = max(lengths, key=lambda one: lengths[one], default=None)
-    return longest.reason if longest is not None and lengths[longest] > 0 else None
 
 
 def gaps_between(ranges: Sequence[Range]) -> list[Range]:

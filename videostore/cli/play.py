@@ -37,6 +37,7 @@ async def play(directory: Path, asked: Range, *, utc: bool) -> int:
     async with open_reader(directory) as store:
         await wait_until_covered(store, directory, asked.to_us)
         contents = await _play(store, asked, [*screen, player, *_arguments(title)])
+        await contents.explain(store.state)
     return contents.report_missing(utc=utc)
 
 

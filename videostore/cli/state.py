@@ -12,13 +12,13 @@ from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import printable
 from videostore.base.ranges import DamagedRange, Range
 from videostore.cli.events import event_as_json, event_notes
-from videostore.cli.gaps import damage_lines, gap_lines, gaps_between, reason_for
+from videostore.cli.gaps import damage_lines, gap_lines, gaps_between
 from videostore.cli.local_store import is_being_recorded, open_reader
 from videostore.cli.machine_options import Remote
 from videostore.cli.runtime import DONE
 from videostore.cli.text import format_size
 from videostore.cli.time_options import format_length, format_range, format_time, now_us
-from videostore.storage.notes import Event
+from videostore.storage.notes import Event, why_gap
 from videostore.store.results import StorageState
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def _as_json(found: FoundState, ranges: Sequence[Range], since_us: int | None) -
         "device_free_bytes": state.device_free_bytes,
         "sound": state.sound,
         "ranges": [_range_as_json(one) for one in ranges],
-        "gaps": [_range_as_json(one) | {"reason": reason_for(one, found.state.gaps)} for one in gaps_between(ranges)],
+        "gaps": [_range_as_json(one) | {"reason": why_gap(one, found.state.gaps)} for one in gaps_between(ranges)],
         "events": [event_as_json(one) for one in found.state.events if since_us is None or one.to_us > since_us],
         "damaged": [
             _range_as_json(Range(one.from_us, one.to_us)) | {"reason": one.reason} for one in found.damaged(since_us)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from videostore.base.errors import FFmpegError, Style, VideoStoreError
+from videostore.base.sentences import NO_MATCH
 
 _OPTIONS = {
     "storage.storage_path": "--storage",
@@ -28,6 +29,8 @@ class CommandLineStyle(Style):
 
     Errors of another machine keep the names of its attributes: `options` is False for them.
     """
+
+    left_out = NO_MATCH
 
     def __init__(self, *, utc: bool = False, options: bool = True) -> None:
         self._utc = utc

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from videostore.base.time_format import format_utc_exact
+from videostore.base.constants import US_PER_SECOND
+from videostore.base.ranges import Range
 from videostore.cli import terminal
 from videostore.cli.gaps import damage_lines
 from videostore.cli.runtime import DONE, INCOMPLETE
+from videostore.cli.time_options import format_time
 from videostore.storage.findings import REPAIRABLE, Finding, Problem, VerificationReport
 from videostore.storage.repair import repair_directory
 from videostore.storage.verify import verify_directory
@@ -90,14 +92,18 @@ def _as_json(directory: Path, report: VerificationReport, repair: bool, left: Se
             {
                 "file": one.file_name,
                 "problem": one.problem.name.lower(),
-                "detail": one.detail,
+                "detail": one.told,
+                "missing": [_range_as_json(part) for part in one.missing],
+                "missing_frames": one.frames,
                 "repaired": repair and _is_repaired(one, left),
             }
             for one in report.findings
         ],
         "left": len(left),
-        "damaged": [
-            {"from": format_utc_exact(one.from_us), "to": format_utc_exact(one.to_us), "reason": one.reason}
-            for one in report.damaged
-        ],
+        "damaged": [_range_as_json(Range(one.from_us, one.to_us)) | {"reason": one.reason} for one in report.damaged],
     }
+
+
+def _range_as_json(one: Range) -> dict[str, object]:
+    start, end = (format_time(time_us, utc=True, precision="microseconds") for time_us in (one.from_us, one.to_us))
+    return {"from": start, "to": end, "seconds": (one.to_us - one.from_us) / US_PER_SECOND}

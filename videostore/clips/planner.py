@@ -231,7 +231,7 @@ class ClipPlanner:
         if nearest is None:
             return NothingStoredError("storage-empty", asked=asked)
         if nearest.to_us <= asked.from_us or nearest.from_us >= asked.to_us:
-            return NothingStoredError("nothing-in-range", asked=asked, nearest=nearest)
+            return NothingStoredError("nothing-in-range", asked=asked, nearest=nearest, reason=None)
         return await self._between_frames(asked, nearest)
 
     async def _between_frames(self, asked: Range, stored: Range) -> RequestError:

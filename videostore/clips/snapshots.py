@@ -139,7 +139,8 @@ class Snapshots:
                 found |= dict(await self._around(edge_us - RANGE_SLOP_US, edge_us + RANGE_SLOP_US))
         before_us, after_us = await off_loop(nearest_frames, list(found.items()), Range(at_us, at_us + 1))
         if before_us is not None and after_us is not None:
-            return NothingStoredError("moment-in-gap", at_us=at_us, before_us=before_us, after_us=after_us)
+            fields = {"before_us": before_us, "after_us": after_us}
+            return NothingStoredError("moment-in-gap", at_us=at_us, reason=None, **fields)
         if before_us is not None:
             return NothingStoredError("moment-after-last", at_us=at_us, before_us=before_us)
         if after_us is not None:

@@ -86,13 +86,14 @@ class Machine:
                 yield cls(address, robot, await _find_recorder(address, robot, component))
 
     async def state(self) -> StorageState:
-        """What is stored on the machine, and the free space there. Ranges are precise to a second.
+        """What is stored on the machine, and the free space there. Ranges of a module of 0.1.0 are rounded outwards to
+        the second.
 
         Raises:
             VideoStoreError: the machine's recorder failed.
             MachineError: the machine does not respond, or not as a recorder does.
         """
-        return parse_state(await self._command("get-storage-state", timeout_s=_STATE_S), self.component)
+        return parse_state(await self._command("get-storage-state", timeout_s=_STATE_S, exact=True), self.component)
 
     async def save(
         self,

@@ -23,7 +23,7 @@ def parse_state(response: Mapping[str, Any], component: str) -> StorageState:
     try:
         usage = response["disk_usage"]
         return StorageState(
-            ranges=tuple(_range(one) for one in response["stored_video"] or ()),
+            ranges=_stored(response),
             storage_path=Path(usage["storage_path"]),
             used_bytes=round(usage["storage_used_gb"] * GIB),
             limit_bytes=round(usage["storage_limit_gb"] * GIB) or None,
@@ -79,6 +79,14 @@ def damaged_ranges(response: Mapping[str, Any]) -> tuple[DamagedRange, ...]:
         range = _range(one)
         found.append(DamagedRange(range.from_us, range.to_us, str(one["reason"])))
     return tuple(found)
+
+
+def _stored(response: Mapping[str, Any]) -> tuple[Range, ...]:
+    """The stored ranges; to the second if the module is of a version that tells no exact times."""
+    rounded = response["stored_video"]
+    if (exact := response.get("stored_us")) is not None:
+        return tuple(Range(round(from_us), round(to_us)) for from_us, to_us in exact)
+    return tuple(_range(one) for one in rounded or ())
 
 
 def _range(response: Mapping[str, Any]) -> Range:

@@ -22,7 +22,7 @@ from videostore.media.fragmented_file import NotOursError
 from videostore.media.segment import Segment
 from videostore.media.segment_names import name_time_us
 from videostore.storage.damaged_files import DamagedFiles
-from videostore.storage.deletion import choose_oldest
+from videostore.storage.deletion import DeletedSpans, choose_oldest
 from videostore.storage.directory_lock import DirectoryLock
 from videostore.storage.import_stage import clear_import
 from videostore.storage.index import Index
@@ -78,6 +78,7 @@ class Archive:
         """Whether `_unindexed` holds every file that is not in the index."""
         self.newest_bytes = 0
         """Size of the segment that was closed last; 0 before the first."""
+        self.deleted = DeletedSpans()
         self._undeletable: set[str] = set()
         """Files that could not be deleted since the directory was last listed."""
 
@@ -259,11 +260,10 @@ class Archive:
 
     async def forget(self, file_names: Iterable[str]) -> None:
         """Remove those of these segments from the index whose files are gone."""
-        loop = asyncio.get_running_loop()
         names, forgotten = list(file_names), 0
         for begin in range(0, len(names), BATCH):
             async with self._changing:
-                gone = await loop.run_in_executor(None, self._vanished, names[begin : begin + BATCH])
+                gone = await off_loop(self._vanished, names[begin : begin + BATCH])
                 segments = await self.index.get(gone)
                 await self.index.remove([segment.file_name for segment in segments])
                 for segment in segments if len(names) <= BATCH else []:
@@ -311,13 +311,13 @@ class Archive:
             groups = await choose_oldest(
                 self.index, wanted_bytes, limit, held=held, before_us=before_us, undeletable=self._undeletable
             )
-            loop = asyncio.get_running_loop()
             freed_bytes = 0
             for group in groups:
-                kept = await loop.run_in_executor(None, self._unlink_all, group)
+                kept = await off_loop(self._unlink_all, group)
                 gone = [segment for segment in group if segment.file_name not in kept]
                 await self.index.remove([segment.file_name for segment in gone])
                 await self._remove_span(gone)
+                self.deleted.add(gone)
                 freed_bytes += sum(segment.size_bytes for segment in gone)
             return freed_bytes
 

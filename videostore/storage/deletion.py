@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from videostore.base.ranges import Range
+from videostore.base.constants import RANGE_SLOP_US
+from videostore.base.ranges import Range, merge_ranges
 from videostore.media.segment import Segment
 from videostore.storage.index import Index
 
 _LAST_NAME = "\U0010ffff"
 """Sorts after every file name."""
+
+
+class DeletedSpans:
+    """What was deleted, until it is taken."""
+
+    def __init__(self) -> None:
+        self._spans: list[Range] = []
+
+    def add(self, segments: Iterable[Segment]) -> None:
+        """Take in segments that are gone."""
+        spans = [Range(one.start_us, one.end_us) for one in segments]
+        self._spans = merge_ranges([*self._spans, *spans], RANGE_SLOP_US)
+
+    def take(self) -> list[Range]:
+        """What was deleted since this was asked last, with gaps of up to 5 s."""
+        spans, self._spans = self._spans, []
+        return spans
 
 
 async def choose_oldest(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from videostore.base.ranges import DamagedRange
+from videostore.base.constants import US_PER_SECOND
+from videostore.base.ranges import DamagedRange, Range
+from videostore.base.time_format import format_utc_exact
+
+_SPANS = 3
+"""So many are listed with their times."""
 
 
 class Problem(Enum):
@@ -45,11 +51,30 @@ class Finding:
     problem: Problem
     detail: str = ""
     """What the system, ffmpeg, the comparison or the check of the frames says; may be empty."""
+    missing: tuple[Range, ...] = ()
+    """Where frames are missing, or damaged so that clips leave them out, in order, as far as that is known."""
+    frames: int | None = None
+    """How many these are; None if that is not known."""
 
     @property
     def sentence(self) -> str:
         """All of it, as people read it."""
-        return f"{self.file_name}: {self.problem.value}" + (f" ({self.detail})." if self.detail else ".")
+        return f"{self.file_name}: {self.problem.value}" + (f" ({self.told})." if self.told else ".")
+
+    @property
+    def told(self) -> str:
+        """The detail, then where something is missing, for how long, and how many frames; empty if nothing is known."""
+        return "; ".join(one for one in (self.detail, _span_text(self.missing, self.frames)) if one)
+
+
+def _span_text(spans: Sequence[Range], frames: int | None) -> str:
+    if not spans:
+        return ""
+    texts = [f"from {format_utc_exact(one.from_us)} to {format_utc_exact(one.to_us)}" for one in spans]
+    more = f" and {len(texts) - _SPANS} more times" if len(texts) > _SPANS else ""
+    seconds = sum(one.to_us - one.from_us for one in spans) / US_PER_SECOND
+    counted = "" if frames is None else f", {frames} frame{'s' if frames != 1 else ''}"
+    return f"{', '.join(texts[:_SPANS])}{more}: {seconds:.3f} s{counted}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,10 +81,17 @@ async def last_end_us(archive: Archive, before_us: int) -> int | None:
     return None if before is None or before.to_us > before_us else before.to_us
 
 
-async def forget_gone(notes: Notes, archive: Archive) -> None:
-    """Forget gaps and events before all that is stored, and events before all that is not kept, unless it is theirs."""
+async def note_deleted(notes: Notes, archive: Archive) -> None:
+    """Note what was deleted behind what is kept, and forget what is gone.
+
+    Gaps and events before all that is stored are forgotten, and events before all that is not kept, unless it is
+    theirs.
+    """
     oldest = await archive.index.oldest(1)
     first_us = oldest[0].start_us if oldest else None
+    deleted = archive.deleted.take()
+    if first_us is not None and (behind := [one for one in deleted if one.from_us > first_us]):
+        await notes.add_deleted(behind)
     unkept_us = await _first_unkept_us(notes, archive)
     if first_us is None or unkept_us is None:
         return

@@ -16,11 +16,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from videostore.base.constants import RANGE_SLOP_US
 from videostore.base.errors import reason_of
 from videostore.base.files import PASSING_ERRORS, open_regular, sync_directory, sync_file
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.tasks import DetachedTasks, end_task, off_loop
 from videostore.storage.notes_text import (
+    DELETED,
     MOST_EVENTS,
     MOST_GAPS,
     Event,
@@ -29,9 +31,20 @@ from videostore.storage.notes_text import (
     as_text,
     parse,
     salvage,
+    why_gap,
 )
 
-__all__ = ("FILE_NAME", "MOST_EVENTS", "MOST_GAPS", "MOST_REASON", "Event", "Notes", "RecordingGap")
+__all__ = (
+    "DELETED",
+    "FILE_NAME",
+    "MOST_EVENTS",
+    "MOST_GAPS",
+    "MOST_REASON",
+    "Event",
+    "Notes",
+    "RecordingGap",
+    "why_gap",
+)
 
 FILE_NAME = "notes.json"
 MOST_REASON = 200
@@ -110,6 +123,15 @@ class Notes:
         gap = replace(gap, reason=gap.reason[:MOST_REASON])
         others = [one for one in self._gaps if one.to_us <= gap.from_us or one.from_us >= gap.to_us]
         self._gaps = tuple(sorted([*others, gap], key=lambda one: one.from_us)[-MOST_GAPS:])
+        await self._write()
+
+    async def add_deleted(self, deleted: Iterable[Range]) -> None:
+        """Note what the quota deleted of what lies behind footage that is kept."""
+        known = [Range(one.from_us, one.to_us) for one in self._gaps if one.reason == DELETED]
+        merged = merge_ranges([*known, *deleted], RANGE_SLOP_US)
+        others = [one for one in self._gaps if one.reason != DELETED]
+        gaps = [*others, *(RecordingGap(one.from_us, one.to_us, DELETED) for one in merged)]
+        self._gaps = tuple(sorted(gaps, key=lambda one: one.from_us)[-MOST_GAPS:])
         await self._write()
 
     async def add_event(self, event: Event) -> Event:

@@ -10,6 +10,10 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, TypeAlias
 
+from videostore.base.ranges import Range
+
+DELETED = "deleted to stay within the quota and the free space"
+"""The reason of a gap between footage that is kept and what was recorded later."""
 MOST_GAPS, MOST_EVENTS = 2000, 2000
 """Of more, the oldest are forgotten; of events those that keep nothing. The file has 600 KB then."""
 
@@ -31,7 +35,7 @@ _ROW = re.compile(r'\{"(?:id|from_us)": ')
 
 @dataclass(frozen=True, slots=True)
 class RecordingGap:
-    """A stretch of time in which nothing was recorded."""
+    """A stretch of time of which nothing is stored."""
 
     from_us: int
     """End of the last frame before it, in microseconds UTC."""
@@ -39,6 +43,13 @@ class RecordingGap:
     """Capture time of the first frame after it, or when the recorder stopped within it."""
     reason: str
     """Why, in words for people."""
+
+
+def why_gap(gap: Range, noted: Iterable[RecordingGap]) -> str | None:
+    """Why there is a gap; None if that is not known. Of several reasons, that of the longest time."""
+    lengths = {one: min(one.to_us, gap.to_us) - max(one.from_us, gap.from_us) for one in noted}
+    longest = max(lengths, key=lambda one: lengths[one], default=None)
+    return longest.reason if longest is not None and lengths[longest] > 0 else None
 
 
 @dataclass(frozen=True, slots=True)

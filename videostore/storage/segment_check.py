@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +10,13 @@ from videostore.base.errors import reason_of
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.time_format import format_utc_exact
 from videostore.media.fmp4 import read_fragments
-from videostore.media.fragmented_file import NotOursError
+from videostore.media.fragmented_file import FragmentedFile, NotOursError
 from videostore.media.libav import errors_of_reading
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, frame_times, probe
-from videostore.media.segment_names import parse_open_name
+from videostore.media.segment_names import name_time_us, parse_open_name
 from videostore.storage.findings import Finding, Problem
 from videostore.storage.segment_files import is_cut_off_after, is_young, read_through
 
-_SPANS = 3
 _GO_TOLERANCE_US = 1000
 """The Go module's rows hold whole milliseconds."""
 
@@ -39,10 +39,16 @@ class SegmentContent:
     """How many of them need the segment before: they cannot be decoded without it."""
     damaged: tuple[Range, ...] = ()
     """Where frames are there but damaged, so that clips leave them out."""
+    damaged_frames: int | None = None
+    """How many these are; None if another program wrote the file."""
+    lost: tuple[Range, ...] = ()
+    """Where frames are not there, as far as that is known."""
+    lost_from_us: int | None = None
+    """From where on frames may be missing at its end, if it is not known up to where."""
 
 
-def read_content(path: Path) -> SegmentContent:
-    """Read a closed segment, its frames as well. Blocking.
+def read_content(path: Path, row: Segment | None = None) -> SegmentContent:
+    """Read a closed segment, its frames as well. Its row in the index may know more of what is lost. Blocking.
 
     Raises:
         UnknownFileError: it is not a recording.
@@ -60,9 +66,30 @@ def read_content(path: Path) -> SegmentContent:
     if content.has_holes or content.end_lost:
         cut_off = not content.has_holes and not content.finished and is_cut_off_after(path, content.size_bytes)
         loss = Problem.CUT_OFF if cut_off else Problem.DAMAGED
-    frames = sum(len(one.times_us) for one in content.fragments)
+    times_us = [time_us for one in content.fragments for time_us in one.times_us]
+    in_damage = sum(one.from_us <= time_us < one.to_us for time_us in times_us for one in damaged)
     leading = len(content.leading.shown_us) if content.leading is not None else 0
-    return SegmentContent(segment, frames, loss, leading, damaged)
+    lost, from_us = _lost(path, content, row) if loss is not None else ((), None)
+    return SegmentContent(segment, len(times_us), loss, leading, damaged, in_damage, lost, from_us)
+
+
+def _lost(path: Path, content: FragmentedFile, row: Segment | None) -> tuple[tuple[Range, ...], int | None]:
+    """Where frames are not there, and from where on if it is not known up to where."""
+    stretches = content.stretches
+    borders = [(before[-1].end_us, after[0].first_us) for before, after in itertools.pairwise(stretches)]
+    if content.start_lost:
+        start_us = row.start_us if row is not None else name_time_us(path.name)
+        borders.insert(0, (content.start_us if start_us is None else start_us, content.start_us))
+    from_us = None
+    if content.end_lost or not content.finished:
+        ends_us = [row.end_us] if row is not None else []
+        if content.header_length_us is not None:
+            ends_us.append(content.start_us + content.header_length_us)
+        if (end_us := max(ends_us, default=content.end_us)) > content.end_us:
+            borders.append((content.end_us, end_us))
+        else:
+            from_us = content.end_us
+    return tuple(Range(*one) for one in borders if one[0] < one[1]), from_us
 
 
 def _damaged(segment: Segment, path: Path) -> tuple[Range, ...]:
@@ -76,12 +103,11 @@ def _damaged(segment: Segment, path: Path) -> tuple[Range, ...]:
 def content_findings(content: SegmentContent) -> list[Finding]:
     """What is wrong in a segment that can be read."""
     name, found = content.segment.file_name, []
-    if content.loss is not None and not (content.loss is Problem.DAMAGED and content.damaged):
-        found.append(Finding(name, content.loss))
+    if content.loss is not None:
+        behind = f"from {format_utc_exact(content.lost_from_us)} on" if content.lost_from_us is not None else ""
+        found.append(Finding(name, content.loss, behind, content.lost))
     if content.damaged:
-        spans = [f"from {format_utc_exact(one.from_us)} to {format_utc_exact(one.to_us)}" for one in content.damaged]
-        more = f" and {len(spans) - _SPANS} more" if len(spans) > _SPANS else ""
-        found.append(Finding(name, Problem.DAMAGED, ", ".join(spans[:_SPANS]) + more))
+        found.append(Finding(name, Problem.DAMAGED, "", content.damaged, content.damaged_frames))
     return found
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from videostore.base.errors import NothingStoredError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
-from videostore.base.ranges import MOST_DAMAGED, DamagedRange, merge_damaged
+from videostore.base.ranges import MOST_DAMAGED, DamagedRange, Range, merge_damaged
 from videostore.base.tasks import off_loop
 from videostore.ffmpeg.process import check_version, find_ffmpeg
 from videostore.media.segment import Segment, UnknownFileError
@@ -128,7 +128,7 @@ class _Verification:
             findings.append(Finding(FILE_NAME, Problem.INDEX_GONE, trouble))
         done, segments, suspected, damaged = 0, 0, list[Finding](), list[DamagedRange]()
         bordering: list[_Checked] = []
-        async for one in _each(functools.partial(self._check, name, decode) for name in sorted(closed)):
+        async for one in _each(functools.partial(self._check, name, decode, rows.get(name)) for name in sorted(closed)):
             done += 1
             if on_file is not None:
                 on_file(done, len(closed))
@@ -146,7 +146,7 @@ class _Verification:
         if decode:
             async for one in _each(functools.partial(self._check_border, *pair) for pair in _borders(bordering)):
                 findings += one.findings
-        suspected += [Finding(name, Problem.NO_FILE) for name in rows]
+        suspected += [_with_times(Finding(name, Problem.NO_FILE), row) for name, row in rows.items()]
         findings += await self._confirm(suspected)
         came_damaged = merge_damaged(damaged, MOST_DAMAGED)
         return VerificationReport(segments, self._decoded_frames, tuple(findings), came_damaged)
@@ -215,23 +215,23 @@ class _Verification:
 
     # Closed segments
 
-    async def _check(self, name: str, decode: bool) -> _Checked:
+    async def _check(self, name: str, decode: bool, row: Segment | None) -> _Checked:
         path = self._directory / name
         loop = asyncio.get_running_loop()
         try:
-            content = await loop.run_in_executor(None, read_content, path)
+            content = await loop.run_in_executor(None, read_content, path, row)
         except UnknownFileError:
             return _Checked(name)
         except read_errors() as error:
             finding = await loop.run_in_executor(None, read_finding, path, error)
-            return _Checked(name, [finding] if finding is not None else [])
+            return _Checked(name, [_with_times(finding, row)] if finding is not None else [])
         found = content_findings(content)
         if decode:
             alone = None if content.frames is None else content.frames - content.leading
             decoded = await decode_file(self._binary, path, alone)
             self._decoded_frames += decoded.frames
             if decoded.complaint is not None and not content.segment.damaged and await off_loop(path.exists):
-                found.append(Finding(name, Problem.NOT_DECODED, decoded.complaint))
+                found.append(Finding(name, Problem.NOT_DECODED, decoded.complaint, (), decoded.missing or None))
         return _Checked(name, found, content.segment, content.leading)
 
     async def _check_border(self, one: _Checked, other: _Checked) -> _Checked:
@@ -245,6 +245,13 @@ class _Verification:
         if decoded.complaint is None or not whole or not all([await off_loop(path.exists) for path in paths]):
             return _Checked(other.name)
         return _Checked(other.name, [Finding(other.name, Problem.NOT_DECODED, decoded.complaint)])
+
+
+def _with_times(finding: Finding, row: Segment | None) -> Finding:
+    """The finding of a file of which nothing can be read, with what the index knows of it."""
+    if row is None:
+        return finding
+    return replace(finding, missing=(Range(row.start_us, row.end_us),))
 
 
 async def _each(jobs: Iterable[Callable[[], Coroutine[Any, Any, _Checked]]]) -> AsyncIterator[_Checked]:

@@ -31,7 +31,7 @@ from videostore.recording.recorder import Recorder
 from videostore.recording.run import Run
 from videostore.storage.archive import Archive
 from videostore.storage.free_space import check_floor, shortage_bytes
-from videostore.storage.gap_notes import GapNotes, forget_gone
+from videostore.storage.gap_notes import GapNotes, note_deleted
 from videostore.storage.maintenance import StorageMaintainer
 from videostore.storage.notes import Notes
 from videostore.storage.open_segments import COVER_POLL_S, OpenSegments
@@ -273,7 +273,7 @@ class StoreParts:
             holds=self._holds,
             shortage_bytes=shortage,
             logger=self._logger,
-            on_deleted=functools.partial(forget_gone, self._notes, self._archive),
+            on_deleted=functools.partial(note_deleted, self._notes, self._archive),
         )
 
     def _start_recorder(self, directory: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from videostore.base.constants import KNOWN_WITHIN_S, US_PER_SECOND
-from videostore.base.errors import RequestError, UnreadableRangeError, VideoStoreError, reason_of
+from videostore.base.errors import NothingStoredError, RequestError, UnreadableRangeError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import MOST_DAMAGED, Range, merge_damaged
 from videostore.base.slices import map_in_slices
@@ -18,7 +18,7 @@ from videostore.base.time_parsing import Moment, moment_us
 from videostore.clips.clip_content import ClipContent
 from videostore.clips.containers import check_container
 from videostore.clips.progress import OnProgress
-from videostore.storage.notes import Event
+from videostore.storage.notes import Event, why_gap
 from videostore.storage.open_segments import newest_has_sound, stored_timeline
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.parts import StoreParts
@@ -135,10 +135,14 @@ class StoreReading(StoreParts):
         metadata = request_metadata(metadata)
         await self._load_clips()
         async with contextlib.aclosing(self._delivery.stream(asked, metadata, on_ranges, on_damaged)) as blocks:
-            async for block in blocks:
-                yield block
-                if self._requests.closing:
-                    raise closed_error()
+            try:
+                async for block in blocks:
+                    yield block
+                    if self._requests.closing:
+                        raise closed_error()
+            except NothingStoredError as error:
+                await self._explain(error)
+                raise
 
     async def _send_video(
         self, start: int, end: int | None, *, container: str = "fmp4", codec: str | None = None, follow: bool = False
@@ -158,7 +162,7 @@ class StoreReading(StoreParts):
             raise RequestError("field-wrong", field="video_codec", value=codec, expected=expected)
         async with contextlib.aclosing(self._delivery.video(asked, container, follow=follow)) as blocks:
             # Each step is a request: when the store closes, none works on with what is closed then.
-            while (block := await self._requests.run(_next_of(blocks))) is not None:
+            while (block := await self._run_request(_next_of(blocks))) is not None:
                 if self._requests.closing:
                     raise closed_error()
                 if block:
@@ -252,10 +256,21 @@ class StoreReading(StoreParts):
     async def _run_request(self, work: Coroutine[Any, Any, _T]) -> _T:
         try:
             return await self._requests.run(work)
+        except NothingStoredError as error:
+            await self._explain(error)
+            raise
         except UnreadableRangeError:
             if self._maintainer.trouble:  # this is the cause, and says more
                 raise VideoStoreError("storage-trouble", reason=self._maintainer.trouble) from None
             raise
+
+    async def _explain(self, error: NothingStoredError) -> None:
+        """Add to an error why nothing was recorded then, as far as that is noted."""
+        asked = error.asked
+        if asked is None and error.at_us is not None:
+            asked = Range(error.at_us, error.at_us + 1)
+        if asked is not None and "reason" in error.fields:
+            error.reason = error.fields["reason"] = why_gap(asked, await self._viewing.gaps(asked))
 
     async def _state(self) -> StorageState:
         if self._read_only:

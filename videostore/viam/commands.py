@@ -59,7 +59,7 @@ async def answer(store: VideoStore, command: Mapping[str, Any], room: AnswerRoom
     if name == "get-events":
         return await _get_events(store, command)
     if name == "get-storage-state":
-        return await _describe_state(await store.state())
+        return await _storage_state(store, command)
     if name == "get-save-status":
         return await _save_status(store, command)
     if name is None:
@@ -205,6 +205,15 @@ def _describe_gap(one: RecordingGap) -> dict[str, Any]:
 def _describe_damage(one: DamagedRange) -> dict[str, Any]:
     begin, end = format_utc_microseconds(one.from_us), format_utc_microseconds(one.to_us)
     return {"from": begin, "to": end, "reason": one.reason}
+
+
+async def _storage_state(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
+    exact = _optional(command, "exact", bool, "true or false")
+    state = await store.state()
+    response = await _describe_state(state)
+    if exact:
+        response["stored_us"] = await map_in_slices(lambda one: [one.from_us, one.to_us], state.ranges)
+    return response
 
 
 async def _describe_state(state: StorageState) -> dict[str, Any]:
