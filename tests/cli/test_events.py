@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.program import Program, exact
 from tests.support.recording import US
-from videostore.cli.time_options import format_time
+from videostore.cli.events import event_notes
+from videostore.cli.time_options import format_time, now_us
 from videostore.storage.directory_lock import DirectoryLock
-from videostore.storage.notes import FILE_NAME
+from videostore.storage.notes import FILE_NAME, Event
 
 
 @pytest.fixture
@@ -38,10 +40,16 @@ def test_a_moment_is_marked_listed_and_forgotten(program: Program, copied: Path,
     )
     assert event == json.loads(program("state", "--storage", copied, "--json").out)["events"][0]
     assert json.loads(program("events", "--since", exact(times[5] + 4 * US), "--storage", copied, "--json").out) == []
-    assert program("unmark", "1", "--release", "--storage", copied).code == 0
-    assert program("unmark", "1", "--storage", copied).code == 0
+    assert program("events", "--until", exact(times[5] - 3 * US), "--storage", copied).out == "No events.\n"
+    assert "window" in program("events", "--until", exact(times[5]), "--storage", copied).out
+    for option in ("--keep", "--save"):
+        refused = program("mark", exact(times[5]), "door", option, "--storage", copied)
+        assert refused.code == 2 and refused.sentence.startswith(f"{option} is for a recorder that runs, ")
+    released = program("unmark", "1", "--release", "--storage", copied)
+    assert (released.code, released.out) == (0, "Event 1 is not kept any more.\n")
+    assert program("unmark", "1", "--storage", copied).out == "Event 1 is forgotten.\n"
     again = program("unmark", "1", "--storage", copied)
-    assert again.code == 2 and "there is no event with this number" in again.sentence
+    assert again.code == 2 and again.sentence == "There is no event 1. `videostore events` lists them."
     assert program("events", "--storage", copied).out == "No events.\n"
 
 
@@ -51,6 +59,15 @@ def test_the_clip_of_an_event_stays_known_when_its_footage_is_no_longer_kept(pro
     assert program("unmark", "7", "--release", "--storage", copied).code == 0
     [event] = json.loads(program("events", "--storage", copied, "--json").out)
     assert (event["id"], event["keep"], event["saved"]) == (7, False, "clip.mp4")
+    forgotten = program("unmark", "7", "--storage", copied)
+    assert forgotten.out == "Event 7 is forgotten.\nIts clip clip.mp4 is saved all the same.\n"
+
+
+def test_a_clip_is_told_to_be_saved_until_its_end_is_recorded() -> None:
+    moment = Event(1, now_us(), now_us() - US, now_us() + 20 * US, "door", False, "clip.mp4")
+    assert event_notes(moment) == "to be saved as clip.mp4 when its end is recorded"
+    earlier = replace(moment, to_us=now_us() - 20 * US, keep=True)
+    assert event_notes(earlier) == "kept, saved as clip.mp4"
 
 
 def test_the_events_of_a_recorder_are_its_own(program: Program, copied: Path, times: list[int]) -> None:
@@ -58,7 +75,7 @@ def test_the_events_of_a_recorder_are_its_own(program: Program, copied: Path, ti
     try:
         for arguments in (["mark", exact(times[5]), "door"], ["unmark", "1"]):
             done = program(*arguments, "--storage", copied)
-            assert done.code == 2 and "is being recorded to, and its events are its recorder's" in done.sentence
+            assert done.code == 2 and "is being recorded to, and its recorder does not answer here" in done.sentence
     finally:
         lock.release()
     assert program("events", "--storage", copied).code == 0

@@ -179,7 +179,7 @@ def test_a_directory_that_another_recorder_uses_is_refused(program: Program, vis
     finally:
         os.close(descriptor)
     assert done.code == 1
-    assert f"videostore: --storage '{door}' is used by another recorder" in done.err
+    assert f"videostore: --storage '{door}' is used by process " in done.err
 
 
 def test_what_an_input_has_kept_and_sends_at_once_counts_as_recorded(program: Program) -> None:
@@ -211,6 +211,22 @@ def test_a_camera_that_does_not_answer_is_reported_without_its_password(program:
     assert b"The input does not answer." in messages and b"Nothing was recorded: the input rtsp" in rest
     assert b"secret" not in messages + rest
     assert not (program.here / "door-clips").exists()
+
+
+def test_a_camera_that_does_not_answer_is_waited_for_as_long_as_the_recording_was_to_be(program: Program) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"rtsp://127.0.0.1:{bound.getsockname()[1]}/door"
+        done = program("record", url, "--duration", "1s", "--storage", "door", "--size-gb", "1")
+    assert done.code == 1 and "It is tried again until it does, for 1.0 s; Ctrl-C stops." in done.err
+    assert "Nothing was recorded: the input rtsp" in done.err
+
+
+def test_what_the_quota_deleted_is_told_at_the_end(program: Program) -> None:
+    source = ["testsrc=size=640x360:rate=20", "--format", "lavfi", "--duration", "5s", "--segment-seconds", "1"]
+    done = program("record", *source, "--bitrate", "100000", "--storage", "door", "--size-gb", "0.00003")
+    assert done.code == 0 and "The input is re-encoded: its codec is rawvideo." in done.err, done.err
+    assert "videostore: Deleted to stay within the quota and the free space: 20" in done.err
 
 
 @pytest.fixture

@@ -152,10 +152,11 @@ async def test_a_file_that_does_not_tell_its_time_needs_a_start(tmp_path: Path) 
     assert refused.value.code == "import-undated"
     with pytest.raises(RequestError) as refused:
         await import_file(path, tmp_path / "sd", start="2999-01-01T00:00:00Z")
-    assert refused.value.code == "import-in-future"
+    assert (refused.value.code, refused.value.field) == ("import-start-in-future", "start")
+    assert "with --start" not in str(refused.value)  # it was
     with pytest.raises(RequestError) as refused:
         await import_file(path, tmp_path / "sd", start="1969-12-31T23:59:59Z")
-    assert refused.value.code == "import-before-1970"
+    assert refused.value.code == "import-start-before-1970"
     assert not (tmp_path / "sd").exists()
 
 

@@ -70,6 +70,21 @@ def read_error(code: str, texts: Mapping[str, str], sentence: str) -> VideoStore
     return error if error.is_complete() else kind(code, **fields, message=sentence)
 
 
+def describe_error(error: VideoStoreError, limit_bytes: int) -> dict[str, Any]:
+    """An error as a line of JSON holds it; its fields take at most `limit_bytes`."""
+    return {"code": error.code, "fields": write_fields(error.fields, limit_bytes), "sentence": str(error)}
+
+
+def described_error(found: Mapping[str, Any]) -> VideoStoreError:
+    """The error of such a description; with its sentence alone if this version has no such code.
+
+    Raises:
+        KeyError, TypeError, AttributeError: it is none.
+    """
+    sentence = str(found["sentence"])
+    return read_error(found["code"], found["fields"], sentence) or VideoStoreError(sentence)
+
+
 def _plain(value: object) -> Any:
     if isinstance(value, Range):
         return {"from_us": value.from_us, "to_us": value.to_us}

@@ -213,9 +213,10 @@ REQUEST = {
     "too-many-events": "{limit} events are kept already. Release some with 'unmark'.",
     "event-unknown": "{field:field} is {value:value}, but there is no event with this number. 'get-events' lists them.",
     "read-only-mark": "A store that only reads cannot mark a moment. Ask the recorder of the directory.",
-    "mark-while-recording": "{path} is being recorded to, and its events are its recorder's. Use --machine, or the"
-    " command 'mark' of the component.",
-    "mark-needs-machine": "{field} is for a recorder that runs. Use --machine.",
+    "mark-while-recording": "{path} is being recorded to, and its recorder does not answer here: it is of an earlier"
+    " version, of another user, or in a container. Mark it on its page, or through Viam with --machine.",
+    "mark-needs-machine": "{field:field} is for a recorder that runs, and nothing is recorded here. Start the recorder,"
+    " or use --machine.",
     "moment-in-future": "{field:field} is in the future: {at_us:time}. This machine's clock says {clock_us:time}."
     " Choose an earlier time.",
     "picture-needs-too-much": "This picture needs too many frames before it: its keyframes are very far apart. Ask for"
@@ -261,6 +262,10 @@ REQUEST = {
     " first frame was captured, with --start TIME or start=.",
     "import-before-1970": "The file {path} would be stored from {captured:range}, which begins before 1970. Say when"
     " its first frame was captured, with --start TIME or start=.",
+    "import-start-in-future": "{field:field} is {start_us:time}, so {path} would be stored from {captured:range}, which"
+    " is in the future. This machine's clock says {clock_us:time}. Choose an earlier start.",
+    "import-start-before-1970": "{field:field} is {start_us:time}, so {path} would be stored from {captured:range},"
+    " which begins before 1970. Choose a later start.",
     "import-elsewhere": "The file {path} was imported before, from {stored_us:time} on. It is not stored a second time,"
     " from {start_us:time} on. If that start is the right one, import it into another directory.",
     "import-into-recording": "{path} is the directory of a recorder, whose quota may delete at once what is imported."
@@ -296,6 +301,7 @@ COMMAND_LINE = {
     "no-such-command": "There is no command {value:value}. To see what a directory holds, use `videostore state"
     " --storage DIR`; to record a file, `videostore record FILE --storage DIR --size-gb GB`; to run the Viam module,"
     " `videostore serve SOCKET`.",
+    "command-line-event-unknown": "There is no event {value:value}. `videostore events` lists them.",
     "fmp4-from-machine": "--fmp4 is not available with --machine. Leave it out.",
     "pipe-from-machine": "-o - is not available with --machine. Name a file.",
     "picture-to-terminal": "A picture cannot be shown in a terminal. Write it to a file, or pipe it to a program.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +14,47 @@ from videostore.base.ranges import Range
 from videostore.cli.local_store import open_reader
 from videostore.cli.machine_options import Remote
 from videostore.cli.runtime import DONE
-from videostore.cli.time_options import format_range, format_time
+from videostore.cli.time_options import format_range, format_time, now_us
 from videostore.storage.notes import Event
 from videostore.store.marking import make_event
 from videostore.store.resting_events import mark_at_rest, unmark_at_rest
 
+_WRITTEN_WITHIN_US = 10 * US_PER_SECOND
+"""A clip is written a few seconds after its end."""
 
-async def events(directory: Path, *, since_us: int | None, utc: bool, as_json: bool) -> int:
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which events are listed: those whose ranges overlap this one, of which either end may be open."""
+
+    since_us: int | None = None
+    until_us: int | None = None
+
+    def __contains__(self, one: Event) -> bool:
+        return (self.since_us is None or one.to_us > self.since_us) and (
+            self.until_us is None or one.from_us < self.until_us
+        )
+
+
+async def events(directory: Path, asked: Asked, *, utc: bool, as_json: bool) -> int:
     """List the events of a storage directory."""
     async with open_reader(directory) as store:
         found = (await store.state()).events
-    return _show(found, since_us=since_us, utc=utc, as_json=as_json)
+    return _show([one for one in found if one in asked], utc=utc, as_json=as_json)
 
 
-async def events_of_machine(remote: Remote, *, since_us: int | None, utc: bool, as_json: bool) -> int:
+async def events_of_machine(remote: Remote, asked: Asked, *, utc: bool, as_json: bool) -> int:
     """List the events of a recorder on another machine."""
     async with remote.connect() as machine:
         found = (await machine.state()).events
-    return _show(found, since_us=since_us, utc=utc, as_json=as_json)
+    return _show([one for one in found if one in asked], utc=utc, as_json=as_json)
 
 
-async def mark(directory: Path, at_us: int, label: str, before_s: float, after_s: float, *, utc: bool) -> int:
-    """Mark a moment of a recording that no recorder has."""
-    event = await mark_at_rest(directory, make_event(at_us, label, before_s, after_s, keep=False))
+async def mark(
+    directory: Path, at_us: int, label: str, before_s: float, after_s: float, *, keep: bool, save: bool, utc: bool
+) -> int:
+    """Mark a moment of the recording in a directory."""
+    event = await mark_at_rest(directory, make_event(at_us, label, before_s, after_s, keep=keep), save=save)
     return _show_marked(event, utc=utc)
 
 
@@ -58,16 +77,15 @@ async def mark_on_machine(
 
 
 async def unmark(directory: Path, id: int, *, release: bool) -> int:
-    """Forget an event of a recording that no recorder has."""
-    await unmark_at_rest(directory, id, release=release)
-    return DONE
+    """Forget an event of the recording in a directory."""
+    return _show_unmarked(id, await unmark_at_rest(directory, id, release=release), release=release)
 
 
 async def unmark_on_machine(remote: Remote, id: int, *, release: bool) -> int:
     """Forget an event of a recorder on another machine."""
     async with remote.connect() as machine:
-        await machine.unmark(id, release=release)
-    return DONE
+        file_name = await machine.unmark(id, release=release)
+    return _show_unmarked(id, file_name, release=release)
 
 
 def event_as_json(one: Event) -> dict[str, Any]:
@@ -80,7 +98,11 @@ def event_as_json(one: Event) -> dict[str, Any]:
 
 def event_notes(one: Event) -> str:
     """What is kept and saved of an event, in words; empty if nothing is."""
-    notes = [*(["kept"] if one.keep else []), *([f"saved as {one.file_name}"] if one.file_name else [])]
+    notes = ["kept"] if one.keep else []
+    if one.file_name and one.to_us + _WRITTEN_WITHIN_US > now_us():
+        notes.append(f"to be saved as {one.file_name} when its end is recorded")
+    elif one.file_name:
+        notes.append(f"saved as {one.file_name}")
     return printable(", ".join(notes))
 
 
@@ -98,8 +120,16 @@ def _show_marked(event: Event, *, utc: bool) -> int:
     return DONE
 
 
-def _show(found: Sequence[Event], *, since_us: int | None, utc: bool, as_json: bool) -> int:
-    found = [one for one in found if since_us is None or one.to_us > since_us]
+def _show_unmarked(id: int, file_name: str | None, *, release: bool) -> int:
+    from videostore.cli import terminal
+
+    terminal.print_result(f"Event {id} {'is not kept any more' if release else 'is forgotten'}.")
+    if file_name and not release:
+        terminal.print_result(printable(f"Its clip {file_name} is saved all the same."))
+    return DONE
+
+
+def _show(found: Sequence[Event], *, utc: bool, as_json: bool) -> int:
     if as_json:
         print(json.dumps([event_as_json(one) for one in found], indent=2))  # noqa: T201 (the result)
         return DONE

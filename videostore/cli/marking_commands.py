@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from videostore.base.errors import RequestError
 from videostore.cli import help_text
 from videostore.cli.arguments import unescape
 from videostore.cli.machine_options import parse_remote
@@ -17,8 +16,8 @@ from videostore.cli.runtime import DONE, FAILED, REFUSED, run
 _AROUND = "15s"
 _EXIT_CODES = {DONE: "done", FAILED: "failed", REFUSED: "wrong arguments, or the recorder refuses it"}
 _WHERE = (
-    "With --machine the recorder does it. Without, it is done in the storage directory, which no recorder may have at "
-    "the time."
+    "The recorder does it: that of --machine, or the one that records to the directory at the time. To a directory at "
+    "rest, such as a copy, it is done by this command."
 )
 
 
@@ -26,6 +25,7 @@ _WHERE = (
     "events",
     help_text.examples(
         "videostore events --storage /data/front-door",
+        "videostore events --since -2d --until -1d",
         "videostore events --since -1d --json | jq -r '.[].label'",
     ),
     exit_codes={**_EXIT_CODES, REFUSED: "wrong arguments, or no such directory or machine"},
@@ -34,6 +34,9 @@ def events(
     storage: Storage = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="Show those that end after this time: -2d, 02:50 …")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Show those that begin before this time: -1d, 03:00 …")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON: times in UTC, and seconds.")] = False,
     utc: Utc = False,
@@ -49,17 +52,18 @@ def events(
     from videostore.cli.time_options import parse_time
 
     since_us = None if since is None else parse_time(since, "since")
+    asked = command.Asked(since_us, None if until is None else parse_time(until, "until"))
     remote = parse_remote(machine, component, api_key, api_key_id, directory_given=storage is not None)
     if remote is not None:
-        return run(command.events_of_machine(remote, since_us=since_us, utc=utc, as_json=as_json))
-    return run(command.events(find_directory(storage), since_us=since_us, utc=utc, as_json=as_json))
+        return run(command.events_of_machine(remote, asked, utc=utc, as_json=as_json))
+    return run(command.events(find_directory(storage), asked, utc=utc, as_json=as_json))
 
 
 @register(
     "mark",
     help_text.examples(
         "videostore mark now 'front door opened' --machine 192.168.1.20:8080",
-        "videostore mark -10s intruder --keep --save --machine 192.168.1.20:8080",
+        "videostore mark -10s intruder --keep --save --storage /data/front-door",
         "videostore mark 02:51:07 'broken window' --storage /media/usb/door",
     ),
     help_text.MOMENT,
@@ -76,10 +80,10 @@ def mark(
     ] = _AROUND,
     after: Annotated[str, typer.Option("--after", metavar="LENGTH", help="How long after it that ends.")] = _AROUND,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the range from being deleted for the quota. Needs --machine.")
+        bool, typer.Option("--keep", help="Keep the range from being deleted for the quota. Needs a recorder.")
     ] = False,
     save: Annotated[
-        bool, typer.Option("--save", help="Save the clip of the range for upload. Needs --machine.")
+        bool, typer.Option("--save", help="Save the clip of the range for upload. Needs a recorder.")
     ] = False,
     storage: Storage = None,
     utc: Utc = False,
@@ -101,10 +105,9 @@ def mark(
     if remote is not None:
         work = command.mark_on_machine(remote, at_us, label, before_s, after_s, keep=keep, save=save, utc=utc)
         return run(work)
-    if keep or save:
-        raise RequestError("mark-needs-machine", field="--keep" if keep else "--save")
     at_us = parse_time(at, "at") if at_us is None else at_us
-    return run(command.mark(find_directory(storage), at_us, label, before_s, after_s, utc=utc))
+    directory = find_directory(storage)
+    return run(command.mark(directory, at_us, label, before_s, after_s, keep=keep, save=save, utc=utc))
 
 
 @register(

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError, VideoStoreError, printable
+from videostore.base.ranges import Range
 from videostore.cli import terminal
 from videostore.cli.recorded import report_recording
 from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, print_message, second_signal
 from videostore.cli.text import format_size
-from videostore.cli.time_options import format_length, format_time, now_us
+from videostore.cli.time_options import format_length, format_range, format_time, now_us
 from videostore.recording.backlog import END_OF_SOURCE
 from videostore.recording.health import RecorderHealth
 from videostore.sources.ffmpeg_input import FFmpegInput
@@ -29,7 +30,7 @@ _FINISHING = "Recording what is due until now, since ffmpeg is slower than the i
 _TELL_AFTER_S = 2.0
 _POLL_S = 0.25
 _FIRST_FRAME_S = 30.0
-"""With `--duration` and without `--wait`, the input has this much time for its first frame."""
+"""With `--duration` and without `--wait`, an input that answers has this much more time for its first frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,10 @@ class _End:
     """Why the rest could not be recorded; empty if it was."""
     trouble: str
     """Why nothing was recorded at a time, the last such reason; empty if there was none."""
+    deleted: Range | None
+    """What was deleted meanwhile; None if nothing was."""
+    limit: str
+    """What limited the storage besides the quota and the free space; empty if nothing did."""
 
     @property
     def reason(self) -> str:
@@ -103,7 +108,7 @@ async def record(options: RecordOptions) -> int:
         codec="copy",
         live=source.live,
     )
-    _report_input(source.info, options.wait)
+    _report_input(source.info, options.wait, options.duration_s)
     if sound_told := source.has_sound and not source.records_sound:
         print_message(_NO_SOUND)
     if options.duration_s is not None and not source.live:
@@ -115,6 +120,10 @@ async def record(options: RecordOptions) -> int:
         print_message(_NO_SOUND)
     began_us = min(started_us, source.first_us or started_us)
     code = await report_recording(options.directory.expanduser().absolute(), began_us, end.reason)
+    if end.deleted is not None:
+        print_message(f"Deleted to stay within the quota and the free space: {' to '.join(format_range(end.deleted))}.")
+        if end.limit:
+            print_message(end.limit)
     return code if code == FAILED else _report_shortfall(source, end.health, end.failure)
 
 
@@ -133,11 +142,12 @@ def _report_shortfall(source: FFmpegInput, health: RecorderHealth | None, failur
     return code
 
 
-def _report_input(info: StreamInfo | None, wait: bool) -> None:
+def _report_input(info: StreamInfo | None, wait: bool, duration_s: float | None) -> None:
     if info is None and wait:
         print_message("The input cannot be recorded yet. It is tried again until it can; Ctrl-C stops.")
     elif info is None:
-        print_message("The input does not answer. It is tried again until it does; Ctrl-C stops.")
+        until = "" if duration_s is None else f", for {format_length(round(duration_s * US_PER_SECOND))}"
+        print_message(f"The input does not answer. It is tried again until it does{until}; Ctrl-C stops.")
     elif info.reencoded:
         print_message(f"The input is re-encoded: {info.reencoded}.")
     else:
@@ -152,18 +162,20 @@ async def _wait_for_end(store: VideoStore, source: FFmpegInput, duration_s: floa
     ending = asyncio.ensure_future(store.ended())
     ending.add_done_callback(lambda done: done.cancelled() or done.exception())
     trouble = ""
+    oldest = _Oldest()
     with _progress() as show:
 
         def look() -> Health:
             nonlocal trouble
             health = store.health()
+            oldest.look(health, source)
             show(health)
             if (reason := _trouble(health)) not in ("", END_OF_SOURCE.reason):
                 trouble = reason
             return health
 
         with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is the usual way to stop
-            await _wait(ending, look, duration_s, math.inf if source.waited_for else _FIRST_FRAME_S)
+            await _wait(ending, look, duration_s, _first_frame_s(source))
         source.stop()
         with second_signal(ending.cancel):
             told_s = time.monotonic() + _TELL_AFTER_S
@@ -174,7 +186,35 @@ async def _wait_for_end(store: VideoStore, source: FFmpegInput, duration_s: floa
                     told_s = 0.0
     failure = None if ending.cancelled() else ending.exception()
     reason = failure.fields.get("reason", failure) if isinstance(failure, VideoStoreError) else failure
-    return _End(store.health().recorder, str(reason or ""), trouble)
+    health = store.health()
+    oldest.look(health, source)
+    return _End(health.recorder, str(reason or ""), trouble, oldest.deleted, health.storage_limit or "")
+
+
+class _Oldest:
+    """Sees from where to where the oldest footage is deleted."""
+
+    def __init__(self) -> None:
+        self._first_us = self._oldest_us = 1 << 62
+
+    def look(self, health: Health, source: FFmpegInput) -> None:
+        """Take in what is stored now, and what the input has brought."""
+        known = [one for one in (health.oldest_us, source.first_us) if one is not None]
+        self._first_us = min([self._first_us, *known])
+        self._oldest_us = max([self._first_us, *([] if health.oldest_us is None else [health.oldest_us])])
+
+    @property
+    def deleted(self) -> Range | None:
+        """What is gone of what was there; None if that is less than a second."""
+        is_gone = self._oldest_us > self._first_us + US_PER_SECOND
+        return Range(self._first_us, self._oldest_us) if is_gone else None
+
+
+def _first_frame_s(source: FFmpegInput) -> float:
+    """How long after the duration a first frame may still come: an input that does not answer is not waited for."""
+    if source.waited_for:
+        return math.inf
+    return 0.0 if source.info is None else _FIRST_FRAME_S
 
 
 async def _wait(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from videostore.base.errors import FFmpegError, Style, VideoStoreError
+from videostore.base.errors import FFmpegError, RequestError, Style, VideoStoreError
 from videostore.base.sentences import NO_MATCH
 
 _OPTIONS = {
@@ -19,8 +19,15 @@ _ARGUMENTS = {
     "to": "TO",
     "position": "POSITION",
     "since": "--since",
+    "until": "--until",
     "start": "--start",
     "width": "--width",
+    "label": "LABEL",
+    "id": "ID",
+    "before_s": "--before",
+    "after_s": "--after",
+    "keep": "--keep",
+    "save": "--save",
 }
 
 
@@ -67,7 +74,10 @@ def sentence_of(error: VideoStoreError, style: Style) -> str:
     """The sentence that is shown for an error.
 
     If ffmpeg could not make a clip, that is ffmpeg's reason: the module's log, which the error names, does not exist.
+    An error that names commands of the module names those of the command line.
     """
+    if error.code == "event-unknown":
+        error = RequestError("command-line-event-unknown", value=error.fields.get("value"))
     cause: Any = error.__cause__
     if error.code == "clip-failed" and isinstance(cause, FFmpegError):
         error = FFmpegError("clip-failed-because", reason=cause.sentence(style))

@@ -163,7 +163,7 @@ class Machine:
             fields["at"] = timestamp(moment_us(at, "at", now_us=time.time_ns() // 1000))
         return parse_event(await self._command("mark", timeout_s=_STATE_S, **fields), self.component)
 
-    async def unmark(self, id: int, *, release: bool = False) -> None:
+    async def unmark(self, id: int, *, release: bool = False) -> str | None:
         """Forget an event, as `VideoStore.unmark`.
 
         Raises:
@@ -171,7 +171,9 @@ class Machine:
             VideoStoreError: the machine could not note it.
             MachineError: the machine does not respond.
         """
-        await self._command("unmark", timeout_s=_STATE_S, id=id, release=release)
+        response = await self._command("unmark", timeout_s=_STATE_S, id=id, release=release)
+        name = response.get("filename")
+        return name if isinstance(name, str) else None
 
     async def export(
         self,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from videostore.ffmpeg.encoder import Encoder
-from videostore.media.h26x import ReorderedError, UncopyableError
+from videostore.media.h26x import COPYABLE, ReorderedError, UncopyableError
 from videostore.media.packet import StreamFormat
 from videostore.sources.ffmpeg_messages import FFmpegMessages
 from videostore.sources.hidden_input import SCHEMES, SCHEMES_OF_STREAMS
@@ -43,6 +43,8 @@ _WITHOUT_TIMES = re.compile(r"unknown timestamp|Timestamps are unset|Negative pt
 _RTP_SCHEMES = frozenset({"rtsp", "rtsps", "rtp"})
 _RTP_FORMATS = frozenset({"rtsp", "rtp", "sdp"})
 """RTP tells when frames are shown, and not when they are decoded."""
+_RAW = {"wrapped_avframe": "rawvideo"}
+"""What ffmpeg calls pictures that it makes itself, and what users know them as."""
 _MESSAGE_TURNS = 5
 """Turns of the event loop in which messages that ffmpeg wrote before its first frame are read."""
 
@@ -207,6 +209,11 @@ class InputProfile:
         """Whether ffmpeg could not copy what it opened and was not told to re-encode it; then it will be."""
         if self.reencoded or not messages.contains(_NO_COPY):
             return False
-        hidden = messages.contains("Negative pts")
-        self.reencoded = "it starts with hidden frames" if hidden else "ffmpeg cannot copy it as it is"
+        codec = _RAW.get(messages.codec, messages.codec)
+        if codec and codec not in COPYABLE:
+            self.reencoded = f"its codec is {codec}"
+        elif messages.contains("Negative pts"):
+            self.reencoded = "it starts with hidden frames"
+        else:
+            self.reencoded = "ffmpeg cannot copy it as it is"
         return True

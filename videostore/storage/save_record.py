@@ -36,6 +36,7 @@ class SaveJob:
     from_us: int
     to_us: int
     metadata: str
+    """What is part of its name; empty when it is done or has failed: the name and the clip's tags have it then."""
     accepted_us: int
     """When it was requested, UTC."""
     status: SaveStatus = SaveStatus.PENDING

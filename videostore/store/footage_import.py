@@ -79,10 +79,16 @@ async def import_file(
             begin_us = await run_in_thread(stated_start_us, path, footage.tags, footage.length_us, now_us)
         first_us, last_us = footage.first_us - footage.begin_us, footage.last_us - footage.begin_us
         captured = Range(begin_us + first_us, begin_us + last_us + 1)
+        told = {"path": path, "captured": captured}
+        if captured.from_us < 0 and start_us is not None:
+            raise RequestError("import-start-before-1970", field="start", start_us=start_us, **told)
         if captured.from_us < 0:
-            raise RequestError("import-before-1970", path=path, captured=captured)
-        if captured.to_us > now_us + CLOCK_LEEWAY_US:
-            raise RequestError("import-in-future", path=path, captured=captured)
+            raise RequestError("import-before-1970", **told)
+        is_in_future = captured.to_us > now_us + CLOCK_LEEWAY_US
+        if is_in_future and start_us is not None:
+            raise RequestError("import-start-in-future", field="start", start_us=start_us, clock_us=now_us, **told)
+        if is_in_future:
+            raise RequestError("import-in-future", **told)
         return Placed(footage, captured)
 
     version = await off_loop(_version, path)

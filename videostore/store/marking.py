@@ -54,8 +54,8 @@ class Marking:
             except OSError as error:
                 raise self._not_noted(error) from error
 
-    async def unmark(self, id: object, *, release: bool) -> None:
-        """Forget an event; with `release`, only stop keeping its footage.
+    async def unmark(self, id: object, *, release: bool) -> Event:
+        """Forget an event; with `release`, only stop keeping its footage. Returns the event as it was.
 
         Raises:
             RequestError: there is no such event.
@@ -73,6 +73,7 @@ class Marking:
                     await self._notes.remove_event(found.id)
             except OSError as error:
                 raise self._not_noted(error) from error
+            return found
 
     async def events(self, from_us: int, to_us: int) -> tuple[Event, ...]:
         """The events whose ranges overlap [from_us, to_us), by their moments."""

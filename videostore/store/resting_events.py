@@ -1,4 +1,5 @@
-"""Resting events: marks moments of a recording that no recorder has, such as a copy on another disk."""
+"""Resting events: marks moments of a recording by its directory. Its recorder does it; without one, as in a copy on
+another disk, it is done here."""
 
 from __future__ import annotations
 
@@ -13,32 +14,39 @@ from videostore.base.tasks import off_loop
 from videostore.storage.directory_lock import DirectoryLock, is_locked
 from videostore.storage.notes import Event, Notes
 from videostore.store.marking import check_events
+from videostore.store.recorder_socket import ask_mark, ask_unmark
 
 _LOGGER = logging.getLogger("videostore")
 
 
-async def mark_at_rest(directory: Path, event: Event) -> Event:
+async def mark_at_rest(directory: Path, event: Event, *, save: bool = False) -> Event:
     """Note an event of `make_event` in a storage directory. Returns it with its number.
 
     Raises:
-        RequestError: a recorder has the directory, or the footage would have to be kept, which only a recorder does;
-            or too many events are kept.
+        RequestError: the recorder of the directory does not answer or refuses; without one, the footage would have to
+            be kept or saved, which only a recorder does, or too many events are kept.
         VideoStoreError: it cannot be noted.
     """
-    if event.keep:
-        raise RequestError("mark-needs-machine", field="keep")
+    if await off_loop(is_locked, directory):
+        return await ask_mark(directory, event, save=save)
+    if event.keep or save:
+        raise RequestError("mark-needs-machine", field="keep" if event.keep else "save")
     async with _notes(directory) as notes:
         check_events(notes)
         return await notes.add_event(event)
 
 
-async def unmark_at_rest(directory: Path, id: int, *, release: bool = False) -> None:
+async def unmark_at_rest(directory: Path, id: int, *, release: bool = False) -> str | None:
     """Forget an event, by its number; with `release`, only let its footage be deleted.
 
+    Returns the name of the clip that was or will be saved of it all the same; None if none is.
+
     Raises:
-        RequestError: a recorder has the directory, or there is no such event.
+        RequestError: the recorder of the directory does not answer, or there is no such event.
         VideoStoreError: that cannot be noted.
     """
+    if await off_loop(is_locked, directory):
+        return await ask_unmark(directory, id, release=release)
     async with _notes(directory) as notes:
         found = next((one for one in notes.events if one.id == id), None)
         if found is None:
@@ -47,13 +55,12 @@ async def unmark_at_rest(directory: Path, id: int, *, release: bool = False) -> 
             await notes.change_event(replace(found, keep=False))
         else:
             await notes.remove_event(id)
+        return found.file_name
 
 
 @contextlib.asynccontextmanager
 async def _notes(directory: Path) -> AsyncIterator[Notes]:
     """The notes of a directory, to be changed. A recorder would not see it, and would write over it."""
-    if await off_loop(is_locked, directory):
-        raise RequestError("mark-while-recording", path=directory)
     try:
         lock = await off_loop(DirectoryLock, directory)
         try:

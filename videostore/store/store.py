@@ -23,6 +23,7 @@ from videostore.storage.save_record import SaveJob
 from videostore.store.iterable_source import IterableSource
 from videostore.store.marking import AROUND_S, make_event
 from videostore.store.reading import StoreReading, absolute_path
+from videostore.store.recorder_socket import RecorderSocket
 from videostore.store.request_range import parse_moment
 from videostore.store.request_text import request_metadata, request_text
 from videostore.store.results import SavedClip
@@ -131,6 +132,9 @@ class VideoStore(StoreReading):
         """
         try:
             await self._start_parts()
+            if not self._read_only:
+                opened = await RecorderSocket.open(self._storage.storage_path, self, self._logger)
+                self._owned.push_async_callback(opened.close)
         except BaseException:
             await self.close()
             raise
@@ -244,21 +248,23 @@ class VideoStore(StoreReading):
             raise RequestError("range-empty", from_us=event.from_us, to_us=event.to_us)
         return await self._run_request(self._marking.mark(event, self._save_event if save else None))
 
-    async def unmark(self, id: int, *, release: bool = False) -> None:
+    async def unmark(self, id: int, *, release: bool = False) -> str | None:
         """Forget an event, by its `id`. Its footage is then deleted by the quota as any other. With `release` the event
         stays, and only its footage is not kept any more.
+
+        Returns the name of the clip that was or will be saved of it all the same; None if none is.
 
         Raises:
             RequestError: there is no such event.
             VideoStoreError: that cannot be noted.
         """
         self._requests.check()
-        await self._run_request(self._marking.unmark(id, release=release))
+        return (await self._run_request(self._marking.unmark(id, release=release))).file_name
 
     async def _save_event(self, asked: Range, label: str) -> str:
         await self._check_room(asked, wait=False)
-        save = SaveJob("", "", asked.from_us, asked.to_us, label, self._clock.wall_us(), waits=True)
         directory = tag_directory(())
+        save = SaveJob("", str(directory), asked.from_us, asked.to_us, label, self._clock.wall_us(), waits=True)
         async with self._uploads.reserve_path(asked.from_us, label, directory, save.identity) as path:
             await self._saves.accept(replace(save, file_name=path.name))
             return path.name

@@ -133,8 +133,8 @@ async def _unmark(store: VideoStore, command: Mapping[str, Any]) -> dict[str, An
     if id is None:
         raise RequestError("field-missing", field="id", expected=_EVENT_ID)
     release = bool(_optional(command, "release", bool, "true or false"))
-    await store.unmark(id, release=release)
-    return {"command": "unmark", "id": id}
+    file_name = await store.unmark(id, release=release)
+    return {"command": "unmark", "id": id, **({"filename": file_name} if file_name else {})}
 
 
 async def _get_events(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Marker(Protocol):
         """Note an event. Raises VideoStoreError."""
         ...
 
-    async def unmark(self, id: int) -> None:
+    async def unmark(self, id: int) -> str | None:
         """Forget an event. Raises VideoStoreError."""
         ...
 

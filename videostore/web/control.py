@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videostore.base.error_fields import read_error, write_fields
+from videostore.base.error_fields import describe_error, described_error
 from videostore.base.errors import VideoStoreError
 from videostore.config import WebConfig
 
@@ -84,8 +84,7 @@ def write_done(number: int, **found: Any) -> bytes:
 
 def write_refused(number: int, error: VideoStoreError) -> bytes:
     """The line that says why that cannot be done."""
-    refused = {"code": error.code, "fields": write_fields(error.fields, _ERROR_BYTES), "sentence": str(error)}
-    return write_message(ANSWER, number=number, refused=refused)
+    return write_message(ANSWER, number=number, refused=describe_error(error, _ERROR_BYTES))
 
 
 def read_answer(fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -97,8 +96,7 @@ def read_answer(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     if (refused := fields.get("refused")) is None:
         found: Mapping[str, Any] = fields["found"]
         return found
-    error = read_error(refused["code"], refused["fields"], refused["sentence"])
-    raise error or VideoStoreError("web-ask-failed", reason=refused["sentence"])
+    raise described_error(refused)
 
 
 def write_log(record: logging.LogRecord, text: str) -> str:

@@ -1,11 +1,14 @@
 // The events of a recorder as a list: one click shows the moment, another removes the mark.
 
 import { element, find, openDialog, say } from "./element.mjs";
+import { SECOND_US } from "./units.mjs";
 
 const MOST = 200;
+/** A clip is written a few seconds after its end. */
+const WRITTEN_WITHIN_US = 10 * SECOND_US;
 
 export class Events {
-  /** `context` has api, recorder() (the focused one), zone(), go(us), onRemoved(id of the recorder). */
+  /** `context` has api, now(), recorder() (the focused one), zone(), go(us), onRemoved(id of the recorder). */
   constructor(context) {
     this.context = context;
   }
@@ -38,8 +41,10 @@ export class Events {
     say(find("events-text"), latest.length === 0 ? none : most);
   }
 
-  button({ at_us, label, keep, saved }) {
-    const notes = [keep && "kept", saved && `saved as ${saved}`].filter(Boolean).join(", ");
+  button({ at_us, to_us, label, keep, saved }) {
+    const isWritten = to_us + WRITTEN_WITHIN_US < this.context.now();
+    const clip = saved && (isWritten ? `saved as ${saved}` : `to be saved as ${saved} when its end is recorded`);
+    const notes = [keep && "kept", clip].filter(Boolean).join(", ");
     const choose = () => {
       find("events").close();
       this.context.go(at_us);

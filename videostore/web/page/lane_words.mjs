@@ -4,6 +4,9 @@ import { lengthText } from "./units.mjs";
 
 const MOST = 30;
 
+/** Whether this reason of a gap says that it was recorded, and then deleted. */
+export const isDeleted = (reason) => Boolean(reason?.startsWith("deleted "));
+
 /** A sentence for each thing that the lanes show of a recorder. */
 export function laneWords({ name, data }, view, zone) {
   if (!data) return [`${name}: not known yet.`];
@@ -31,9 +34,10 @@ export function hoverWords(us, timeline, zone, nearUs) {
   const parts = [zone.full(us, nearUs < 200_000 ? 3 : 0)];
   if (!timeline) return parts[0];
   const gap = timeline.gapAt(us);
+  const what = isDeleted(gap?.reason) ? "not stored" : "not recorded";
   if (gap && gap.from_us !== null && gap.to_us !== null) {
-    parts.push(`not recorded for ${lengthText(gap.to_us - gap.from_us)}${gap.reason ? `: ${gap.reason}` : ""}`);
-  } else if (gap) parts.push(gap.reason ? `not recorded: ${gap.reason}` : "not recorded");
+    parts.push(`${what} for ${lengthText(gap.to_us - gap.from_us)}${gap.reason ? `: ${gap.reason}` : ""}`);
+  } else if (gap) parts.push(gap.reason ? `${what}: ${gap.reason}` : what);
   const damage = timeline.damageAt(us);
   if (damage) parts.push(`damaged: ${damage.reason}`);
   for (const event of timeline.eventsNear(us, nearUs).slice(0, 3)) parts.push(event.label);

@@ -2,6 +2,7 @@
 
 import { NO_SOURCE_TEXT, cannotPlayText } from "./codec.mjs";
 import { element, say } from "./element.mjs";
+import { isDeleted } from "./lane_words.mjs";
 import { drawPicture } from "./pictures.mjs";
 import { Player } from "./player.mjs";
 import { SHORTEST_GAP_US } from "./playlist.mjs";
@@ -113,7 +114,7 @@ export class Screen {
     if (before) ways.push([`◀ ${zone.time(before)}`, () => this.context.on.go(before - EDGE_US), "The last frame before"]);
     if (after) ways.push([`${zone.time(after)} ▶`, () => this.context.on.go(after + EDGE_US), "The first frame after"]);
     const why = reason ? `: ${reason}` : "";
-    this.put(`Nothing was recorded at ${zone.time(us)}${why}.`, ways);
+    this.put(`Nothing ${isDeleted(reason) ? "is stored of" : "was recorded at"} ${zone.time(us)}${why}.`, ways);
     this.after = after;
     say(this.local, `${zone.full(us)}`);
     say(this.utc, zone.label(us) === "UTC" ? "" : UTC.full(us));
