@@ -12,6 +12,7 @@ from videostore.base.errors import RequestError
 from videostore.base.system import favour_event_loop
 from videostore.base.tasks import off_loop
 from videostore.cli import terminal
+from videostore.cli.error_lines import errors_told
 from videostore.cli.runtime import DONE
 from videostore.config import Section, WebConfig, parse_web
 from videostore.web.app import make_app
@@ -65,7 +66,7 @@ async def web(directories: Sequence[Path], access: WebConfig) -> int:
             recorders.add(RecorderPlace(directory.name or "recording", directory))
         async with serve(make_app(recorders, guard), access.host, access.port) as url:
             terminal.print_result(url)
-            with contextlib.suppress(asyncio.CancelledError):
+            with errors_told(), contextlib.suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
     finally:
         await recorders.close()
