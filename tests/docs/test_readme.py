@@ -29,8 +29,11 @@ def test_its_config_and_that_of_the_example_are_accepted_without_a_warning() -> 
     for path in (README, ROOT / "docs" / "guide" / "install.md"):
         machines += [block for block in json_blocks(path.read_text(encoding="utf-8")) if "components" in block]
     assert len(machines) == 3
-    for machine in machines:
-        (recorder,) = [part for part in machine["components"] if part["model"] == "viam:video:storage"]
+    recorders = [
+        [part for part in machine["components"] if part["model"] == "viam:video:storage"] for machine in machines
+    ]
+    assert [len(found) for found in recorders] == [2, 1, 1]
+    for recorder in (one for found in recorders for one in found):
         assert parse_config(recorder["name"], recorder["attributes"])[1] == []
 
 

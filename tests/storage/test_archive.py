@@ -70,7 +70,7 @@ async def test_after_reopening_the_sums_and_ranges_are_the_same(archive: Archive
 
 
 async def test_a_second_recorder_on_the_same_directory_is_refused(archive: Archive) -> None:
-    with pytest.raises(VideoStoreError, match="used by another recorder"):
+    with pytest.raises(VideoStoreError, match=f"used by process {os.getpid()}"):
         await Archive.open(archive.directory, LOGGER)
     await reconcile(archive)  # the first one is not affected
 

@@ -31,9 +31,9 @@ class _ErrorLines(logging.Handler):
 
 
 @contextlib.contextmanager
-def errors_told() -> Iterator[None]:
-    """While this lasts, errors are told; nothing else is done if the whole log is shown."""
-    if any(isinstance(one, logging.StreamHandler) for one in logging.getLogger().handlers):
+def errors_told(*, verbose: bool) -> Iterator[None]:
+    """While this lasts, errors are told, unless the whole log is shown anyway."""
+    if verbose:
         yield
         return
     logger, lines = logging.getLogger("videostore"), _ErrorLines()

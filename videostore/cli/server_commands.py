@@ -61,7 +61,7 @@ def web(
 
     directories = [find_directory(one) for one in storage] if storage else [find_directory(None)]
     access = command.parse_access(host, port, password_file, password_env, hosts or [])
-    return run(command.web(directories, access))
+    return run(command.web(directories, access, verbose=verbose))
 
 
 @register(

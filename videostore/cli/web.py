@@ -50,7 +50,7 @@ def parse_access(
     return replace(parse_web(Section("web", options)), port=number)
 
 
-async def web(directories: Sequence[Path], access: WebConfig) -> int:
+async def web(directories: Sequence[Path], access: WebConfig, *, verbose: bool) -> int:
     """Serve until the user ends it, which is no failure.
 
     Raises:
@@ -66,7 +66,7 @@ async def web(directories: Sequence[Path], access: WebConfig) -> int:
             recorders.add(RecorderPlace(directory.name or "recording", directory))
         async with serve(make_app(recorders, guard), access.host, access.port) as url:
             terminal.print_result(url)
-            with errors_told(), contextlib.suppress(asyncio.CancelledError):
+            with errors_told(verbose=verbose), contextlib.suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
     finally:
         await recorders.close()
