@@ -381,7 +381,8 @@ async def test_a_moment_is_marked_listed_and_released(store: VideoStore, stores:
     assert (await execute(store, {"command": "get-events", **earlier}))["events"] == []
     await execute(store, {"command": "unmark", "id": 1.0, "release": True})
     assert (await execute(store, {"command": "get-events"}))["events"] == [marked | {"keep": False}]
-    assert await execute(store, {"command": "unmark", "id": 1.0}) == {"command": "unmark", "id": 1.0}
+    forgotten = await execute(store, {"command": "unmark", "id": 1.0})
+    assert forgotten == {"command": "unmark", "id": 1.0, "filename": marked["filename"]}  # which is saved all the same
     assert (await execute(store, {"command": "get-events"}))["events"] == []
     plain = await execute(store, {"command": "mark", "label": "now"})
     assert "filename" not in plain and plain["at"] == format_utc_microseconds(START_US + 3600 * US)

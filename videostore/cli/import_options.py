@@ -14,7 +14,7 @@ HELP = (
     "same file is stored once. Import into a directory of its own."
 )
 
-Files = Annotated[list[str], typer.Argument(metavar="FILE", help="Video files, such as those of an SD card.")]
+Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Video files, such as those of an SD card.")]
 Start = Annotated[
     str | None,
     typer.Option(

@@ -81,8 +81,8 @@ def export(
             "-o",
             "--output",
             metavar="FILE",
-            help="The file to write; - is standard output. Default: a name made of the recorder and FROM, in the "
-            "current directory.",
+            help="The file to write; - is standard output, but not with --machine. Default: a name made of the "
+            "recorder and FROM, in the current directory.",
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
