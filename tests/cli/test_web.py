@@ -31,7 +31,7 @@ def test_web_shows_directories_until_it_is_ended(program: Program, recording: Pa
         (["--port", "65536"], "--port is '65536'. It must be a port from 0 to 65535"),
         (["--storage", "nowhere"], "There is no storage directory"),
         (["--host", "0.0.0.0"], "--host is '0.0.0.0', so that others than this machine reach the page."),
-        (["--allow-host", "cameras.example"], "--allow-host is ['cameras.example'], so that others"),
+        (["--allow-host", "cameras.example"], '--allow-host is ["cameras.example"], so that others'),
         (["--host", "http://x"], "--host is 'http://x'. It must be an IP address"),
         (["--host", "::", "--password-env", "VIDEOSTORE_TEST_NO_SUCH"], "The password cannot be read: the environment"),
         (["--password-file", "nowhere"], "The password cannot be read from "),
