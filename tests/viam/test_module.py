@@ -254,7 +254,7 @@ async def test_a_second_component_on_the_same_storage_path_is_refused_and_the_fi
     await machine.record(1)
     with pytest.raises(GRPCError) as refused:
         await machine.parent.add("second", machine.attributes())
-    assert_plain(refused.value, "storage.storage_path", "another recorder")
+    assert_plain(refused.value, "storage.storage_path", f"the recorder {NAME!r}")
     assert refused.value.status is Status.FAILED_PRECONDITION
     await machine.record(1)
     assert (await machine.status())["recording"] is True
