@@ -159,7 +159,7 @@ class ClipMaker:
             run = functools.partial(self._run_edge, progress=progress)
             joinable = await self._edges.encode(pieces, work, run, starts, on_tag)
         if place is not None and fit is None:
-            joinable = fitted_into(joinable, place, plan.parts[0].first_us)
+            joinable = fitted_into(joinable, place, plan.parts)
         if joinable is None:
             progress.decoded = [plan.parts]
             commands, listed = await off_loop(group_commands, groups, work, starts, fit)

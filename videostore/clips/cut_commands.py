@@ -141,7 +141,7 @@ def join_command(
         "video_track_timescale": CLIP_TIMESCALE,
     }
     filters = ["hevc_mp4toannexb"] if tag == HEVC_IN_BAND else []
-    if opens_us is not None and (place is None or place.first):
+    if opens_us is not None:
         filters.append(f"noise=drop='{_OPENED.format(format_seconds(opens_us - _OPENED_WITHIN_US))}'")
     last_length_us, copy_end = plan.parts[-1].last_length_us, plan.parts[-1].copy.end
     if one_more:

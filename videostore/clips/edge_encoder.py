@@ -11,10 +11,11 @@ from pathlib import Path
 
 from videostore.base.errors import FFmpegError
 from videostore.clips.compact_list import CompactList
-from videostore.clips.cut_commands import CutCommand, VideoStarts, edge_command
+from videostore.clips.cut_commands import HEVC_IN_BAND, CutCommand, VideoStarts, edge_command
 from videostore.clips.edge_variants import Variant, variants
 from videostore.clips.pieces import Pieces
 from videostore.clips.place import Place
+from videostore.clips.plan import ClipPart
 from videostore.ffmpeg.concat_list import ListedFile
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.decoder_setup import DecoderSetup, NoSetupError, read_setup
@@ -40,16 +41,20 @@ class Joinable:
     """How the video is tagged in the clip; None for the usual."""
 
 
-def fitted_into(joinable: Joinable | None, place: Place, first_us: int) -> Joinable:
-    """Pieces of a part of a stream that begins at `first_us`, as they fit into the stream.
+def fitted_into(joinable: Joinable | None, place: Place, parts: Sequence[ClipPart]) -> Joinable:
+    """Pieces of some parts of a stream, as they fit into the stream.
+
+    The end of one of H.265 whose frames are decoded in another order is encoded, and then has parameter sets of its
+    own: they must have a place from the beginning on.
 
     Raises:
         FFmpegError: they do not, or all of the part would have to be re-encoded.
     """
     if joinable is not None and place.first:
-        place.tag = joinable.tag
+        may_have_tail = parts[0].segment.codec == "hevc" and any(part.copy.end is not None for part in parts)
+        place.tag = HEVC_IN_BAND if joinable.tag is None and may_have_tail else joinable.tag
     if joinable is None or joinable.tag not in (None, place.tag):
-        raise FFmpegError("stream-format-changed", at_us=first_us)
+        raise FFmpegError("stream-format-changed", at_us=parts[0].first_us)
     return replace(joinable, tag=place.tag)
 
 

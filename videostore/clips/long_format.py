@@ -28,6 +28,8 @@ _COMPARED_RUNS = 100
 """A file of each is opened to look for sound, which all segments of a run have or none: a tenth of a second. Of more
 runs, the first and the last are compared, because sound is mostly switched on or off once."""
 _COMPARED_KINDS = 30
+_LOOKS = 10
+"""So often files are looked up again of which one was closed, or deleted, before it was opened."""
 _ENCODED_COLOURS = (6, 6, 6, False)
 """Those of all that is re-encoded."""
 
@@ -71,12 +73,22 @@ class LongFormats:
         fit = _fit_of(list(zip(compared, looks, strict=True)), alike=len(compared) == len(kinds))
         if not follow and fit is None and sum(one.segments for one in kinds) <= FIRST_SEGMENTS:
             return None
+        for _ in range(_LOOKS):
+            try:
+                return LongFormat(await off_loop(_sound_of, await self._compared_files(asked), follow), fit)
+            except FileNotFoundError:
+                continue  # it was closed just now, and has another name
+        present = [one for one in await self._compared_files(asked) if await off_loop(one.exists)]
+        return LongFormat(await off_loop(_sound_of, present, follow), fit)
+
+    async def _compared_files(self, asked: Range) -> list[Path]:
+        """The files that are opened to look for sound."""
         searched = self._archive.index, asked.from_us, asked.to_us, _COMPARED_SEGMENTS
         paths = [self._archive.directory / name for name in await runs_of(*searched)]
         if len(paths) > _COMPARED_RUNS:
             paths = paths[: _COMPARED_RUNS // 2] + paths[-_COMPARED_RUNS // 2 :]
         paths += [path for _, path in await self._opened(asked.from_us, asked.to_us)]
-        return LongFormat(await off_loop(_sound_of, paths, follow), fit)
+        return paths
 
     async def _kinds(self, asked: Range) -> list[SegmentKind]:
         kinds = await kinds_of(self._archive.index, asked.from_us, asked.to_us, _COMPARED_SEGMENTS)
@@ -124,7 +136,7 @@ def _sound_of(paths: Sequence[Path], follow: bool) -> StreamSound | None:
     """
     found: dict[SoundFormat, StreamSound] = {}
     for path in paths:
-        with contextlib.suppress(NotOursError, OSError):  # the plan tells what cannot be read
+        try:
             track = read_ends(path).sound
             if track is None or not codec_of(track.entry):
                 continue
@@ -133,4 +145,8 @@ def _sound_of(paths: Sequence[Path], follow: bool) -> StreamSound | None:
                 sound = found[format] = StreamSound.of(format, read_fragments(path).sounds)
                 if follow or sound.encoding is not None:
                     return sound
+        except FileNotFoundError:
+            raise
+        except (NotOursError, OSError):  # the plan tells what cannot be read
+            continue
     return ENCODED_SOUND if len(found) > 1 else next(iter(found.values()), None)

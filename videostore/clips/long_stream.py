@@ -38,6 +38,8 @@ _REENCODED_US = (US_PER_SECOND // 8, US_PER_SECOND // 2, 2 * US_PER_SECOND, 8 * 
 """So much is re-encoded at a time, where the format changes: little at first, so that the stream begins soon."""
 _LOOKED_AT = 5
 """Segments that overlap the end of a window, of which all but one are behind it."""
+_APPEARS_US = 5 * US_PER_SECOND
+"""The file behind a closed one may hold the last frames of it (open GOPs of H.265). So long it is waited for."""
 _ALWAYS_US = 1 << 62
 _EXPECTED_US = 3600 * US_PER_SECOND
 """How far ahead of its place a stream that is followed holds the recording."""
@@ -159,7 +161,10 @@ class LongStream:
         if later_us := [one for one in entries_us if one is not None and one > windows.at_us]:
             return min(later_us), False
         new = [one for one in closed if one.end_us > windows.at_us and not windows.is_done(one)]
-        return (max(one.end_us for one in new), False) if new else None
+        last = max(new, key=lambda one: one.end_us, default=None)
+        if last is None or (last.codec == "hevc" and self._clock.wall_us() < last.end_us + _APPEARS_US):
+            return None
+        return last.end_us, False
 
     async def _nothing(self, asked: Range) -> VideoStoreError:
         now_us = max(self._clock.wall_us(), asked.from_us + 1)
@@ -178,8 +183,16 @@ def _joined(joiner: FragmentJoiner, block: bytes) -> bytes:
 
 
 def _last_entry_us(path: Path) -> int | None:
-    """The last keyframe of an open segment from which it can be copied; None if it was closed just now. Blocking."""
+    """The last keyframe of an open segment up to which all before it can be copied: its first one, or one behind which
+    nothing is shown before it. None if it was closed just now. Blocking."""
     try:
-        return max(read_fragments(path).entries_us, default=None)
+        content = read_fragments(path)
     except (NotOursError, OSError):
         return None
+    earliest_us, found = _ALWAYS_US, None
+    for one in reversed(content.fragments):
+        earliest_us = min(earliest_us, *one.times_us)
+        if one.is_keyed and one.times_us[0] in content.entries_us and one.times_us[0] <= earliest_us:
+            found = one.times_us[0]
+            break
+    return found if found is not None else min(content.entries_us, default=None)

@@ -67,6 +67,8 @@ class Windows:
         self._at_us = asked.from_us
         self._anchor: tuple[Segment, int] | None = None
         """The last segment that is in the clip, and where its start is there."""
+        self._went_on = False
+        """Whether the last window left to the next one what the file of that holds of it."""
         self.passed = 0
         """How many windows with frames were gone through."""
         self.fit: Fit | None = None
@@ -104,7 +106,7 @@ class Windows:
                 found, border = await self._find(asked, links)
                 plan = await self._plan(found, border, asked, work)
                 while border is not None and self._anchor is None and _is_only_head(plan):
-                    found, border = await self._find(asked, links)
+                    found, border = (found, None) if self._is_live else await self._find(asked, links)
                     plan = await self._plan(found, border, asked, work)
                 if self._is_live:
                     self._check_runs(plan)
@@ -121,17 +123,22 @@ class Windows:
             found, more = await self._planner.find(asked, links, limit)
             found = [one for one in found if not self.is_done(one[0])]
             if not more:
-                return found, None
+                return self._up_to_border(found, asked.to_us)
             # Of open segments it is not known which closed ones are before them.
             known_us = max(one.start_us for one, _ in found if not parse_open_name(one.file_name))
             if known_us >= asked.to_us:
-                return found, None
+                return self._up_to_border(found, asked.to_us)
             found = [one for one in found if one[0].start_us <= known_us]
             at = await off_loop(_last_border, found, asked.from_us)
             # The last segment may have to be re-encoded, to which an open GOP needs the one before it.
             if at is not None and found[at][0].end_us + _LAST_FRAME_US < asked.to_us:
                 return found[: at + 1], found[at][0]
             limit *= 4
+
+    def _up_to_border(self, found: Found, to_us: int) -> tuple[Found, Segment | None]:
+        """The same up to the segment with which the next window begins, if that is known while a recording goes on."""
+        at = _border_at(found, to_us) if self._is_live and to_us < self.asked.to_us else None
+        return (found, None) if at is None else (found[: at + 1], found[at][0])
 
     def check_clock(self, opened: Sequence[Segment], known: Sequence[Segment]) -> None:
         """Check that no run that was not seen before begins at a time that was gone through, or before the end of
@@ -174,7 +181,7 @@ class Windows:
             plan = self.fit.reencoded(plan)
         first = plan.parts[0]
         inside = self._inside is not None and self._inside.start_us == first.segment.start_us
-        if self._anchor is not None and first.was_read and not inside:
+        if self._went_on and first.was_read and not inside:
             # What it needs to be decoded is in the window before, as in a clip of both.
             start_us = first.segment.start_us
             copy = replace(first.copy, keyframe_us=start_us, keyframe_delay_us=0, opens=False)
@@ -198,7 +205,7 @@ class Windows:
             position_us = self._position_us(first) - first.skip_us
             for one in list(plan.parts)[:-1]:
                 position_us += one.length_us
-            self._anchor = last.segment, position_us
+            self._anchor, self._went_on = (last.segment, position_us), plan.goes_on
             self.passed += 1
             self._runs |= {part.segment.run_us for part in plan.parts if part.segment.run_us is not None}
         self._inside = None
@@ -252,6 +259,14 @@ def _last_border(found: Found, from_us: int) -> int | None:
     for at in range(len(segments) - 1, 0, -1):
         earliest_us = min(earliest_us, segments[at].start_us)
         if at in borders and segments[at].start_us <= earliest_us:
+            return at
+    return None
+
+
+def _border_at(found: Found, to_us: int) -> int | None:
+    """The place of the segment that begins where a window ends, and goes on from the one before."""
+    for at in range(1, len(found)):
+        if found[at][0].start_us == to_us and runs_on(found[at - 1][0], found[at][0]):
             return at
     return None
 
