@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from videostore import VideoStore
+from videostore import VideoStore, VideoStoreError
 
 
 async def main(directory: str, start: str, end: str, file: str) -> None:
@@ -15,4 +15,7 @@ async def main(directory: str, start: str, end: str, file: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:5]))
+    try:
+        asyncio.run(main(*sys.argv[1:5]))
+    except VideoStoreError as error:  # the file exists, nothing is stored there, …
+        sys.exit(str(error))

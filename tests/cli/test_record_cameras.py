@@ -100,7 +100,7 @@ async def test_without_wait_a_camera_that_refuses_ends_the_program(
         timeout=TIMEOUT_S,
     )
     assert done.returncode == 2 and done.stdout == b""
-    assert b"cannot be recorded: the server refused the request" in done.stderr
+    assert b"cannot be recorded: it has no such stream (404)" in done.stderr
     assert PASSWORD.encode() not in done.stderr and not (program.here / "door").exists()
 
 

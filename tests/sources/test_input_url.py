@@ -157,3 +157,17 @@ def test_what_is_at_a_path_is_what_was_there_at_the_last_look(tmp_path: Path) ->
     assert (one.is_missing, one.is_file, one.path) == (True, False, None)
     one.look()
     assert (one.is_missing, one.is_file, one.path) == (False, True, path)
+
+
+@pytest.mark.parametrize(
+    ("url", "split"),
+    [
+        ("rtsp://user:p@ss/%@10.0.0.1:554/stream1", True),
+        ("rtsp://user:p@ss?x@10.0.0.1/stream1", True),
+        ("rtsp://user:p%40ss%2F%25@10.0.0.1/stream1", False),
+        ("rtsp://10.0.0.1/stream@1", False),
+        ("/dev/video0", False),
+    ],
+)
+def test_a_url_whose_password_may_end_too_early_is_noticed(url: str, split: bool) -> None:
+    assert Address(url, {}, None).ends_in_password is split

@@ -27,3 +27,9 @@ def test_what_ffmpeg_says_is_told_in_plain_words(message: str, told: str) -> Non
     messages.error("ffmpeg: %s", message)
     found = stream_fault(messages)
     assert told in found and bool(told) == bool(found)
+
+
+def test_a_host_that_may_be_a_part_of_a_password_is_told_as_a_wrong_url() -> None:
+    messages = FFmpegMessages(logging.getLogger("videostore.tests"), str)
+    messages.error("ffmpeg: %s", "tcp Failed to resolve hostname ss: Name or service not known")
+    assert "its URL is wrong: in a password" in stream_fault(messages, ends_in_password=True)

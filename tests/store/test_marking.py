@@ -139,12 +139,15 @@ async def test_the_clip_of_an_event_is_saved_as_soon_as_its_end_is_recorded(tmp_
         await until(lambda: len(pulse.delivered) > 12)
         began_us = time.time_ns() // 1000
         event = await store.mark("door bell", before_s=0.5, after_s=1.5, save=True)
+        tagged = await store.mark("cat", before_s=0.5, after_s=0, save=True, metadata="grey", tags=["pet"])
         assert began_us <= event.at_us and event.file_name is not None and "door bell" in event.file_name
         assert (await store.save_status(event.file_name)).status is SaveStatus.PENDING
         await until(lambda: not store.health().pending_saves)
         assert time.time_ns() // 1000 >= event.to_us
         assert (await store.save_status(event.file_name)).status is SaveStatus.DONE
         shown = [frame.captured_us for _, frame in read_clip(stores.upload / event.file_name) if frame]
+        assert tagged.file_name and "grey" in tagged.file_name and "cat" not in tagged.file_name
+        assert (stores.upload / "tag=pet" / tagged.file_name).exists()
         assert shown == [one for one in pulse.delivered if event.from_us <= one < event.to_us]
     finally:
         await stores.close()

@@ -338,10 +338,17 @@ async def test_get_frame_returns_the_picture_of_a_moment(store: VideoStore, time
     assert narrow["captured_us"] < times[27]
 
 
+@pytest.mark.parametrize("fields", [{}, {"at": None}, {"at": "now"}])
+async def test_get_frame_of_no_moment_or_of_now_is_the_newest_one(
+    store: VideoStore, times: list[int], fields: dict[str, Any]
+) -> None:
+    found = await execute(store, {"command": "get-frame", "width": 100, **fields})
+    assert found["captured_us"] == times[-1]
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({}, "at timestamp not found"),
         ({"at": "yesterday"}, "yesterday"),
         ({"at": "2124-08-30_06-40-01Z"}, "'at' is in the future"),
         ({"at": "2024-08-30_06-50-01Z"}, "Nothing is recorded at 2024-08-30_06-50-01.000Z. The last frame before it"),

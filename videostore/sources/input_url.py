@@ -36,6 +36,7 @@ _RESERVED_OPTIONS = frozenset({"i", "y", "n", "v", "loglevel"})
 _STANDARD_INPUT = frozenset({"pipe", "fd"})
 _DESCRIPTOR = re.compile(r"/dev/(stdin|stdout|stderr|fd/\d+)|/proc/[^/]+/fd/\d+")
 """Files that this process has opened. ffmpeg would find its own there."""
+_SPLIT_PASSWORD = re.compile(r"[a-zA-Z0-9+.-]+://[^/?#@]*:[^/?#]*@[^/?#]*[/?#].*@", re.DOTALL)
 
 
 class Address:
@@ -72,6 +73,11 @@ class Address:
 
     def __str__(self) -> str:
         return self._shown
+
+    @property
+    def ends_in_password(self) -> bool:
+        """Whether a `/`, `?` or `#` may stand in its password: before it is an `@`, and behind it another one."""
+        return bool(_SPLIT_PASSWORD.match(self._input))
 
     def look(self) -> None:
         """Look at what is there now. Blocking."""

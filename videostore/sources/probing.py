@@ -19,7 +19,11 @@ _STILL = "it is a still image, not a video"
 _NOT_A_STREAM = "it is a file or a playlist, and a hidden URL has to be that of a stream"
 _NO_ENCODER = "it has to be encoded, and this ffmpeg has no encoder for that"
 _BAD_OPTION = "an option is unknown or has an invalid value"
-_REFUSED = "the server refused the request"
+_REFUSALS = {
+    "401": "the user name or the password is missing or wrong (401)",
+    "403": "it forbids access (403)",
+    "404": "it has no such stream (404)",
+}
 _MISTAKES = (
     (r"matches no streams", "it contains no video"),
     (r"No such file or directory", _MISSING),
@@ -33,11 +37,9 @@ _MISTAKES = (
     ),
     (r"Unknown encoder", _NO_ENCODER),
     (r"not on whitelist", _NOT_A_STREAM),
-    (r"\b40[134]\b", _REFUSED),
+    *((rf"\b{status}\b", reason) for status, reason in _REFUSALS.items()),
 )
 """Faults that do not pass, whatever the input is. Anything else that a device or a server reports may pass."""
-_QUOTED = (_BAD_OPTION, _REFUSED)
-"""What ffmpeg has more to say about. The other sentences say all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +116,10 @@ async def probe(
         if profile.must_reencode(messages) or profile.gives_up_sound(messages):
             continue
         mistake = next((text for pattern, text in _MISTAKES if messages.contains(pattern)), None)
-        passes = wait and profile.live and (mistake == _REFUSED or (mistake == _MISSING and address.is_device))
+        is_absent = mistake in _REFUSALS.values() or (mistake == _MISSING and address.is_device)
+        passes = wait and profile.live and is_absent
         if (mistake and not passes) or not profile.live:
-            quoted = messages.first if mistake is None or mistake in _QUOTED else ""
+            quoted = messages.first if mistake in (None, _BAD_OPTION) else ""  # the other sentences say all
             raise _mistake(profile, mistake or reason or "it contains no readable video", quoted)
         told = messages.last or reason or NO_REASON
         logger.warning("The input %s does not answer: %s.", address, told)

@@ -150,7 +150,8 @@ class InputSession:
     @property
     def _failure(self) -> str:
         """Why ffmpeg failed; empty if that is not known."""
-        told = stream_fault(self.messages) if self.profile.live else ""
+        split = self.profile.settings.address.ends_in_password
+        told = stream_fault(self.messages, ends_in_password=split) if self.profile.live else ""
         return told or self.demuxer.failure
 
     @property

@@ -13,6 +13,8 @@ class _Fault:
     reason: str
 
 
+_UNKNOWN_HOST = "its host name is unknown"
+_WRONG_URL = "its URL is wrong: in a password, /, ? and # are written as %2F, %3F and %23"
 _FAULTS = (
     _Fault(r"\b401\b", "the user name or the password is missing or wrong (401)"),
     _Fault(r"\b403\b", "it forbids access (403)"),
@@ -21,10 +23,10 @@ _FAULTS = (
     _Fault(r"\b4\d\d\b.*[Nn]ot [Ee]nough|\b453\b|\b503\b", "it serves no further stream (453 or 503)"),
     _Fault(r"Connection refused", "it refuses the connection"),
     _Fault(r"No route to host|unreachable", "it cannot be reached"),
-    _Fault(r"[Ff]ailed to resolve|not known|name resolution", "its host name is unknown"),
+    _Fault(r"[Ff]ailed to resolve|not known|name resolution", _UNKNOWN_HOST),
     _Fault(r"timed out", "it does not answer"),
     _Fault(r"Connection reset|Broken pipe", "it closed the connection"),
-    _Fault(r"Port missing in uri", "its URL is wrong: in a password, /, ? and # are written as %2F, %3F and %23"),
+    _Fault(r"Port missing in uri", _WRONG_URL),
     _Fault(
         r"Error setting option|[Uu]nable to parse|Undefined constant|Error parsing option",
         "an option for it has a value that this ffmpeg does not take",
@@ -35,6 +37,10 @@ _FAULTS = (
 )
 
 
-def stream_fault(messages: FFmpegMessages) -> str:
-    """Why a stream could not be opened or read on; empty if ffmpeg says nothing that is known."""
-    return next((fault.reason for fault in _FAULTS if messages.contains(fault.pattern)), "")
+def stream_fault(messages: FFmpegMessages, *, ends_in_password: bool = False) -> str:
+    """Why a stream could not be opened or read on; empty if ffmpeg says nothing that is known.
+
+    `ends_in_password`: what ffmpeg takes for the host may be part of a password.
+    """
+    reason = next((fault.reason for fault in _FAULTS if messages.contains(fault.pattern)), "")
+    return _WRONG_URL if reason == _UNKNOWN_HOST and ends_in_password else reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import replace
@@ -230,14 +231,17 @@ class VideoStore(StoreReading):
         after_s: float = AROUND_S,
         keep: bool = False,
         save: bool = False,
+        metadata: str | None = None,
+        tags: Sequence[str] = (),
     ) -> Event:
         """Mark a moment, with the range from `before_s` before it to `after_s` after it, which may be still to come.
 
         With `keep` the quota passes over the footage of the range, which counts for it all the same. With `save` the
-        clip of the range is saved as soon as its end is recorded, with the label as its metadata.
+        clip of the range is saved as soon as its end is recorded, with these tags; the label is its metadata if there
+        is no other.
 
         Raises:
-            TimestampError, RequestError: the time, the label or a length is wrong, or there are too many.
+            TimestampError, RequestError: the time, the label, a length or a tag is wrong, or there are too many.
             NoRoomError: more than half of the quota would be kept, or the disk has no room for the clip.
             VideoStoreError: it cannot be noted.
         """
@@ -246,7 +250,9 @@ class VideoStore(StoreReading):
         event = make_event(at_us, label, before_s, after_s, keep=keep)
         if save and event.from_us >= event.to_us:
             raise RequestError("range-empty", from_us=event.from_us, to_us=event.to_us)
-        return await self._run_request(self._marking.mark(event, self._save_event if save else None))
+        words = None if metadata is None else request_metadata(metadata)
+        save_event = functools.partial(self._save_event, metadata=words, directory=tag_directory(tags))
+        return await self._run_request(self._marking.mark(event, save_event if save else None))
 
     async def unmark(self, id: int, *, release: bool = False) -> str | None:
         """Forget an event, by its `id`. Its footage is then deleted by the quota as any other. With `release` the event
@@ -261,11 +267,12 @@ class VideoStore(StoreReading):
         self._requests.check()
         return (await self._run_request(self._marking.unmark(id, release=release))).file_name
 
-    async def _save_event(self, asked: Range, label: str) -> str:
+    async def _save_event(self, asked: Range, label: str, *, metadata: str | None, directory: Path) -> str:
         await self._check_room(asked, wait=False)
-        directory = tag_directory(())
-        save = SaveJob("", str(directory), asked.from_us, asked.to_us, label, self._clock.wall_us(), waits=True)
-        async with self._uploads.reserve_path(asked.from_us, label, directory, save.identity) as path:
+        words = label if metadata is None else metadata
+        now_us = self._clock.wall_us()
+        save = SaveJob("", str(directory), asked.from_us, asked.to_us, words, now_us, waits=True)
+        async with self._uploads.reserve_path(asked.from_us, words, directory, save.identity) as path:
             await self._saves.accept(replace(save, file_name=path.name))
             return path.name
 

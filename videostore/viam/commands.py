@@ -88,7 +88,7 @@ async def _fetch(store: VideoStore, command: Mapping[str, Any], room: AnswerRoom
 
 
 async def _get_frame(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
-    at_us = parse_timestamp(command.get("at"), "at")
+    at_us = await _moment(store, command.get("at"))
     width = _optional(command, "width", (int, float), "a whole number of pixels")
     if isinstance(width, float) and width.is_integer():  # protobuf has no whole numbers
         width = int(width)
@@ -108,6 +108,14 @@ async def _get_frame(store: VideoStore, command: Mapping[str, Any]) -> dict[str,
     }
 
 
+async def _moment(store: VideoStore, at: Any) -> int | str:
+    """The moment of a picture. Without one it is that of the newest frame, for which nothing has to be waited."""
+    if at is not None and at != "now":
+        return parse_timestamp(at, "at")
+    newest_us = await store.newest_us()
+    return "now" if newest_us is None else newest_us - 1
+
+
 async def _mark(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
     label = _optional(command, "label", str, _LABEL)
     if label is None:
@@ -116,7 +124,7 @@ async def _mark(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]
     after_s = _optional(command, "after_s", (int, float), _SECONDS)
     keep = bool(_optional(command, "keep", bool, "true or false"))
     save = bool(_optional(command, "save", bool, "true or false"))
-    at = "now" if command.get("at") is None else parse_timestamp(command["at"], "at")
+    at = "now" if command.get("at") in (None, "now") else parse_timestamp(command["at"], "at")
     event = await store.mark(
         label,
         at,
@@ -124,6 +132,8 @@ async def _mark(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]
         after_s=AROUND_S if after_s is None else after_s,
         keep=keep,
         save=save,
+        metadata=_optional(command, "metadata", str, "a string"),
+        tags=_optional(command, "tags", (list, tuple), "a list of strings") or [],
     )
     return {"command": "mark"} | _describe_event(event)
 
