@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import VideoStoreError, class_of, whole_characters
 from videostore.base.ranges import Range
-from videostore.base.sentences import OTHER
 
 DOMAIN = "videostore"
 """Names the program that defines the codes, in gRPC's error details."""
@@ -83,7 +82,7 @@ def described_error(found: Mapping[str, Any]) -> VideoStoreError:
         KeyError, TypeError, AttributeError: it is none.
     """
     sentence = str(found["sentence"])
-    return read_error(found["code"], found["fields"], sentence) or VideoStoreError(OTHER, message=sentence)
+    return read_error(found["code"], found["fields"], sentence) or VideoStoreError("other", message=sentence)
 
 
 def _plain(value: object) -> Any:
