@@ -62,6 +62,9 @@ class ForwardedCamera(Camera):
                 raise
             raise GRPCError(error.status, error.message) from error
 
+    async def get_status(self, *, timeout: float | None = None, **kwargs: Any) -> Mapping[str, Any]:
+        return await self._camera.get_status(timeout=timeout)
+
     async def _forward(self, command: Mapping[str, Any], timeout: float | None) -> Mapping[str, Any]:
         if self.hung is not None:
             self.hung.set()

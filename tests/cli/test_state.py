@@ -69,6 +69,7 @@ def test_state_as_json_has_times_in_utc_bytes_and_seconds(program: Program, reco
     assert state == {
         "storage": str(recording),
         "recording": False,
+        "reason": None,
         "oldest": one["from"],
         "newest": one["to"],
         "stored_seconds": one["seconds"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from tests.support.machine import NAME, US, exact, now_us, run_machine
 from tests.support.machine import Machine as Recording
 from tests.support.packets import RESOLUTION_MS, same_frames
 from videostore.base.errors import MachineError, NothingStoredError, RequestError, UnreadableRangeError, VideoStoreError
+from videostore.cli.machine_options import Remote
+from videostore.cli.state import state_of_machine
 from videostore.remote.client import Machine
 from videostore.store.reading import FETCH_LIMIT_BYTES
 
@@ -311,6 +314,31 @@ async def test_the_recorder_must_be_named_if_there_are_several(recording: Record
         async with Machine.connect(server.address, component="second") as machine:
             assert (await machine.state()).ranges
         await until_closed(server)
+
+
+class Dead(ForwardedCamera):
+    """A recorder whose camera is gone."""
+
+    async def get_status(self, *, timeout: float | None = None, **kwargs: Any) -> dict[str, Any]:
+        return {"recording": False, "reason": "it refuses the connection"}
+
+
+async def test_state_tells_of_each_recorder_whether_it_records_or_why_not(
+    recording: Recording, server: MachineServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def shown(address: str) -> str:
+        remote, plain = Remote(address, None, None, None), {"since_us": None, "utc": True}
+        assert await state_of_machine(remote, everything=False, as_json=False, **plain) == 0  # type: ignore[arg-type]
+        return " ".join(capsys.readouterr().out.split())
+
+    assert "Recording yes, the newest frame is" in await shown(server.address)
+    client = recording.parent.camera(NAME)
+    dead = Dead(client)
+    dead.name = "yard"
+    async with MachineServer([ForwardedCamera(client), dead]) as both:
+        told = await shown(both.address)
+        assert re.search(rf"{NAME} yes, the newest frame .* yard no, the newest frame .*: it refuses the conn", told)
+        await until_closed(both)
 
 
 async def test_a_machine_without_a_recorder_says_which_cameras_it_has(recording: Recording) -> None:

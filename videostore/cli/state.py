@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from videostore.base.constants import US_PER_SECOND
-from videostore.base.errors import printable
+from videostore.base.errors import RequestError, VideoStoreError, printable
 from videostore.base.ranges import DamagedRange, Range
 from videostore.cli.events import event_as_json, event_notes
 from videostore.cli.gaps import damage_lines, gap_lines, gaps_between
@@ -38,6 +39,8 @@ class FoundState:
     state: StorageState
     recording: bool | None
     """Whether a recording is in progress; None if that is not known."""
+    reason: str = ""
+    """Why not; empty if that is not known."""
 
     def ranges(self, since_us: int | None) -> list[Range]:
         """The ranges that end after a time."""
@@ -73,10 +76,51 @@ async def state(directory: Path, *, since_us: int | None, everything: bool, utc:
 
 
 async def state_of_machine(remote: Remote, *, since_us: int | None, everything: bool, utc: bool, as_json: bool) -> int:
-    """Show the state of a recorder on another machine."""
-    async with remote.connect() as machine:
-        found = FoundState(f"{machine.component} of {machine.address}", await machine.state(), None)
+    """Show the state of a recorder on another machine; of several, whether each records, or why not."""
+    try:
+        found = await _ask(remote)
+    except RequestError as error:
+        if error.code != "several-recorders" or as_json:
+            raise
+        return await _show_each(remote, error.fields["found"], utc=utc)
     return _show(found, since_us=since_us, everything=everything, utc=utc, as_json=as_json)
+
+
+async def _ask(remote: Remote) -> FoundState:
+    async with remote.connect() as machine:
+        state, status = await machine.state(), {}
+        with contextlib.suppress(VideoStoreError):  # a recorder of 0.1.0, for instance, does not tell
+            status = await machine.status()
+        recording = status.get("recording")
+        return FoundState(
+            f"{machine.component} of {machine.address}",
+            state,
+            recording if isinstance(recording, bool) else None,
+            "" if recording else str(status.get("reason") or "").rstrip("."),
+        )
+
+
+async def _show_each(remote: Remote, components: Sequence[str], *, utc: bool) -> int:
+    from videostore.cli.terminal import facts_table, print_result
+
+    facts = []
+    for component in sorted(components):
+        found = await _ask(replace(remote, component=component))
+        facts.append((component, _activity(found, utc=utc)))
+    print_result(facts_table(facts))
+    print_result()
+    print_result("--component NAME shows what one of them has stored.")
+    return DONE
+
+
+def _activity(found: FoundState, *, utc: bool) -> str:
+    """Whether it records, or why not, and how old the newest frame is."""
+    said = {None: "", True: "yes, ", False: "no, "}[found.recording]
+    newest = "nothing is stored yet"
+    if found.newest_us is not None and found.newest_age_us is not None:
+        time = format_time(found.newest_us, utc=utc, precision="seconds")
+        newest = f"the newest frame is {format_length(found.newest_age_us)} old ({time})"
+    return f"{said}{newest}{f': {printable(found.reason)}' if found.reason else ''}"
 
 
 def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: bool, as_json: bool) -> int:
@@ -131,17 +175,13 @@ def event_lines(events: Sequence[Event], *, utc: bool) -> list[str]:
 def _facts(found: FoundState, *, utc: bool) -> Table:
     from videostore.cli.terminal import facts_table
 
-    state, newest_us, age_us = found.state, found.newest_us, found.newest_age_us
+    state = found.state
     facts = [("Storage", found.storage)]
-    if newest_us is None or age_us is None:
+    if found.reason or found.newest_us is not None:
+        facts.append(("Newest" if found.recording is None else "Recording", _activity(found, utc=utc)))
+    if found.newest_us is None:
         facts.append(("Stored", "nothing yet"))
     else:
-        time = format_time(newest_us, utc=utc, precision="seconds")
-        newest = f"the newest frame is {format_length(age_us)} old ({time})"
-        if found.recording is None:
-            facts.append(("Newest", newest))
-        else:
-            facts.append(("Recording", f"yes, {newest}" if found.recording else f"no, {newest}"))
         count = len(state.ranges)
         facts.append(("Stored", f"{format_length(found.stored_us)} in {count} range{'s' if count > 1 else ''}"))
         if state.sound:
@@ -198,6 +238,7 @@ def _as_json(found: FoundState, ranges: Sequence[Range], since_us: int | None) -
     return {
         "storage": found.storage,
         "recording": found.recording,
+        "reason": found.reason or None,
         "oldest": _exact(state.ranges[0].from_us) if state.ranges else None,
         "newest": None if newest_us is None else _exact(newest_us),
         "newest_age_seconds": None if age_us is None else age_us / US_PER_SECOND,

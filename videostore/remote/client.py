@@ -95,6 +95,11 @@ class Machine:
         """
         return parse_state(await self._command("get-storage-state", timeout_s=_STATE_S, exact=True), self.component)
 
+    async def status(self) -> dict[str, Any]:
+        """What the recorder says of itself, as `get_status`. Raises as `state`, also if its version does not tell."""
+        with translated_errors(self.address, self.component, _LOOK_S):
+            return dict(await self._camera.get_status(timeout=_LOOK_S))
+
     async def save(
         self,
         start: Moment,
