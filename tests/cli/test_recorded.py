@@ -22,7 +22,7 @@ async def test_gaps_in_what_was_recorded_are_reported(
         await record(directory, times, size=SMALL, segment_seconds=1)
     await take_over(directory)
     monkeypatch.setenv("COLUMNS", "200")
-    assert await report_recording(directory, began_us, "") == 0
+    assert await report_recording(directory, began_us, "") == 3
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert re.fullmatch(r"Recorded \d\.\d s in 2 ranges into .*door", lines[0])

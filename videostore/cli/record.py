@@ -124,7 +124,7 @@ async def record(options: RecordOptions) -> int:
         print_message(f"Deleted to stay within the quota and the free space: {' to '.join(format_range(end.deleted))}.")
         if end.limit:
             print_message(end.limit)
-    return code if code == FAILED else _report_shortfall(source, end.health, end.failure)
+    return code if code == FAILED else _report_shortfall(source, end.health, end.failure) or code
 
 
 def _report_shortfall(source: FFmpegInput, health: RecorderHealth | None, failure: str) -> int:

@@ -12,7 +12,7 @@ from videostore.base.constants import JOIN_US, US_PER_SECOND
 from videostore.base.ranges import Range, merge_damaged
 from videostore.cli import terminal
 from videostore.cli.gaps import damage_lines
-from videostore.cli.runtime import DONE, FAILED, print_message
+from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, print_message
 from videostore.cli.time_options import format_length, format_range
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragmented_file import NotOursError
@@ -51,7 +51,7 @@ async def report_recording(directory: Path, started_us: int, reason: str) -> int
         print_message(line)
     for name in left_open:
         print_message(f"{name} could not be closed. The next recorder in this directory closes it.")
-    return DONE
+    return DONE if len(ranges) == 1 else INCOMPLETE
 
 
 async def _recorded_segments(directory: Path, from_us: int) -> tuple[list[Segment], list[str]]:
