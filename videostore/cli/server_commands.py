@@ -70,7 +70,8 @@ def web(
         "videostore serve /tmp/videostore.sock",
         "videostore serve 127.0.0.1:9000 --tcp-mode --log-level debug",
     ),
-    "viam-server does not need this command: it starts the program with the socket as its first argument.",
+    "viam-server does not need this command: it starts the program with the socket as its first argument. Without a "
+    "viam-server there is no recorder: see `make demo`, and the commands `record` and `web`.",
     exit_codes={
         DONE: "the module was stopped, or the program that started it has ended",
         FAILED: "failed, for example because the socket cannot be used",
