@@ -8,8 +8,6 @@ from tests.support.program import Program
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["mark", "now", "door", "--keep"], "--keep is for a recorder that runs. Use --machine."),
-        (["mark", "now", "door", "--save"], "--save is for a recorder that runs. Use --machine."),
         (["mark", "now", "door", "--before", "soon"], "--before is 'soon'"),
         (["mark", "at noon", "door"], "AT is not a valid time"),
         (["unmark", "first"], "ID is 'first'. It must be a whole number."),

@@ -25,6 +25,7 @@ from tests.support.amount import each_value
 from tests.support.property_settings import examples
 from tests.support.recording import LOGGER, START_US, US, Stores, until
 from tests.support.sentences import assert_sentence
+from videostore.base.constants import PICTURE_CHILD
 from videostore.base.errors import VideoStoreError
 from videostore.base.time_format import format_local, format_utc_exact, format_utc_microseconds
 from videostore.base.timestamps import parse_timestamp
@@ -77,6 +78,12 @@ class _Warnings(logging.Handler):
             self.lines.append(f"{text} {record.exc_info or ''}")
 
 
+def _children() -> list[psutil.Process]:
+    """Without the decoder of pictures, which stays for the next one."""
+    children = psutil.Process().children(recursive=True)
+    return [one for one in children if PICTURE_CHILD not in one.cmdline()]
+
+
 class WatchedStore:
     """A store with a real recording, and checks that each command changes only the files that it may."""
 
@@ -91,7 +98,7 @@ class WatchedStore:
         self._elsewhere.mkdir()
         self.store = self.run(self.stores.over(recording))
         self._segments = self._stored()
-        self._children = psutil.Process().children(recursive=True)
+        self._children = _children()
 
     def close(self) -> None:
         LOGGER.removeHandler(self.warnings)
@@ -148,7 +155,7 @@ class WatchedStore:
         assert {path.name for path in self.stores.storage.iterdir()} - index - {".cuts"} == set(self._segments)
         cuts = self.stores.storage / ".cuts"
         assert not cuts.exists() or not list(cuts.iterdir())
-        assert psutil.Process().children(recursive=True) == self._children
+        assert _children() == self._children
 
     def _check_answer(self, command: Mapping[str, Any], answer: dict[str, Any]) -> None:
         assert answer["command"] == command["command"]

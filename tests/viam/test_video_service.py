@@ -239,7 +239,7 @@ async def test_a_service_may_have_a_recorder_of_its_own_without_a_data_manager(m
     ("attributes", "words"),
     [
         ({}, ["recorder", "storage"]),
-        ({"recorder": 7}, ["recorder", "7", "string"]),
+        ({"recorder": 7}, ["recorder", "7", "name of a recorder"]),
         ({"recorder": NAME, "camera": "cam", "storage": {"size_gb": 1}}, ["recorder", NAME, "camera", "storage"]),
         ({"storage": {"size_gb": -1}}, ["storage.size_gb", "-1"]),
     ],

@@ -27,7 +27,7 @@ from videostore.cli.runtime import DONE, EXIT_CODES, FAILED, INCOMPLETE, INTERRU
         DONE: "recorded until the end of the input, for the duration, or until Ctrl-C",
         FAILED: "nothing was recorded, or the recording ended early",
         REFUSED: "wrong arguments, or an input that cannot be recorded",
-        INCOMPLETE: "recorded, but with gaps, or frames are missing, or the input is cut off or damaged",
+        INCOMPLETE: "recorded, but with gaps, or frames are missing, damaged or cut off",
         INTERRUPTED: "interrupted before the recording started",
     },
 )

@@ -178,8 +178,10 @@ def parse_time_tags(tags: Mapping[str, str]) -> ClipTimes | None:
 
 
 def has_time_tags(tags: Mapping[str, str]) -> bool:
-    """Whether tags are of ours, also if they contradict each other: then they were changed after the clip was made."""
-    return bool(_STRETCH.search(tags.get(STRETCHES, "")) or _DATE.fullmatch(tags.get(DATE, "")))
+    """Whether tags are of ours, also if they contradict each other: then they were changed after the clip was made. A
+    clip with a piece of an older module has a date alone."""
+    text = tags.get(STRETCHES, "")
+    return bool(text and (_STRETCH.search(text) or _DATE.fullmatch(tags.get(DATE, ""))))
 
 
 def _is_consistent(stretches: Sequence[ClipStretch]) -> bool:
