@@ -58,19 +58,30 @@ class ChildWatch:
 
     def _look(self) -> None:
         while not self._ended.wait(0.005):
-            cuts = joins = 0
+            cuts: list[psutil.Process] = []
+            joins: list[psutil.Process] = []
             for child in self._module.children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    if child.status() == psutil.STATUS_ZOMBIE:
+                    command = child.cmdline()
+                    if (
+                        not command or command == self._module.cmdline()
+                    ):  # it has ended, or is no program of its own yet
                         continue
-                    if "segment" in child.cmdline():
+                    if "segment" in command:
                         self.recorders.add(child.pid)
                         self.recorder_nice = child.nice()
                     else:
-                        late = "pipe:0" in child.cmdline()
-                        cuts, joins = cuts + (not late), joins + late
+                        (joins if "pipe:0" in command else cuts).append(child)
                         self.nice[child.pid].append(child.nice())
-            self.most_cuts, self.most_joins = max(self.most_cuts, cuts), max(self.most_joins, joins)
+            # One that ended while the others were looked for was not there at once with the one that followed it.
+            self.most_cuts = max(self.most_cuts, sum(map(_runs, cuts)))
+            self.most_joins = max(self.most_joins, sum(map(_runs, joins)))
+
+
+def _runs(child: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return child.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @contextlib.asynccontextmanager
