@@ -17,6 +17,7 @@ from tests.support.marked import marked
 from tests.support.recording import LOGGER, US, capture_times, take_over
 from tests.support.web_server import WebServer, run_web
 from videostore.base.ranges import DAMAGE_REASONS
+from videostore.storage.directory_lock import DirectoryLock
 from videostore.storage.notes import Event, Notes, RecordingGap
 from videostore.web.recorders import RecorderPlace
 
@@ -209,11 +210,30 @@ def test_a_person_marks_a_moment_and_a_clip_and_removes_a_mark(
         assert [label for label, *_ in marked_events(directory)] == ["a thief"]
 
 
-def test_why_a_mark_is_refused_is_said(open_page: Callable[..., PageDriver], live_server: WebServer) -> None:
+def test_the_recorder_of_another_process_marks(open_page: Callable[..., PageDriver], live_server: WebServer) -> None:
     page = open_page(live_server)
     page.open()
     page.until_painted("porch", lambda us: us > 0)
     page.page.keyboard.press("b")
     page.page.locator("#mark-label").fill("a guest")
     page.page.locator("#mark-send").click()
-    page.until(lambda: "is being recorded to" in page.text("#mark-error"))
+    page.page.locator("#mark-dialog").wait_for(state="hidden")
+    page.until(lambda: "a guest" in words(page))
+
+
+def test_why_a_mark_is_refused_is_said(
+    open_page: Callable[..., PageDriver], footage: dict[str, Footage], tmp_path: Path
+) -> None:
+    directory = Path(shutil.copytree(footage["yard"].directory, tmp_path / "yard"))
+    recorder = DirectoryLock(directory)  # which does not answer
+    try:
+        with run_web([RecorderPlace("yard", directory)]) as server:
+            page = open_page(server)
+            page.open_at(BASE_US + 20 * US)
+            page.page.keyboard.press("b")
+            page.page.locator("#mark-label").fill("a guest")
+            page.page.locator("#mark-send").click()
+            page.until(lambda: "is being recorded to" in page.text("#mark-error"))
+    finally:
+        recorder.release()
+    assert not marked_events(directory)
