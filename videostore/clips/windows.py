@@ -108,8 +108,6 @@ class Windows:
                 while border is not None and self._anchor is None and _is_only_head(plan):
                     found, border = (found, None) if self._is_live else await self._find(asked, links)
                     plan = await self._plan(found, border, asked, work)
-                if self._is_live:
-                    self._check_runs(plan)
                 position_us = self._position_us(plan.parts[0]) if plan.parts else 0
                 yield Window(plan, position_us, last=border is None)
                 self._pass(found, border, plan, to_us)
@@ -170,6 +168,8 @@ class Windows:
         to_us = asked.to_us if border is None else border.start_us
         plan = await self._planner.plan_window(found, Range(asked.from_us, to_us), work, goes_on=border is not None)
         await off_loop(_check_present, found, plan)
+        if self._is_live:
+            self._check_runs(plan)  # a step back of the clock is named, whatever else differs behind it
         if not plan.parts:
             return plan
         groups = groups_of(plan.parts)
