@@ -21,6 +21,16 @@ _NEEDED = {"hevc": frozenset(range(38))}
 """NAL units without which decoding fails. Others, such as SEI, some cameras write in odd ways, which is no damage."""
 
 
+def _setup_of(path: Path, codec: str) -> tuple[bytes, int] | None:
+    """The decoder's setup in a file, and the bytes of a NAL unit's length; None if its frames cannot be tried."""
+    try:
+        config = read_setup(path).config
+    except NoSetupError:
+        return None
+    lengths = length_bytes(codec, config)
+    return None if lengths is None or codec not in TRIED else (config, lengths)
+
+
 def undecodable_fragments(path: Path, codec: str, fragments: Sequence[Fragment]) -> frozenset[int]:
     """Of consecutive fragments, the first of which begins with a keyframe, those with a frame that does not decode, by
     the capture times of their first frames. Blocking: it decodes them.
@@ -28,13 +38,10 @@ def undecodable_fragments(path: Path, codec: str, fragments: Sequence[Fragment])
     Raises:
         OSError: the file cannot be read.
     """
-    try:
-        config = read_setup(path).config
-    except NoSetupError:
+    setup = _setup_of(path, codec)
+    if setup is None:
         return frozenset()
-    lengths = length_bytes(codec, config)
-    if lengths is None or codec not in TRIED:
-        return frozenset()
+    config, lengths = setup
     damaged = set()
     with path.open("rb") as file:
         for group in _groups(fragments):
@@ -65,13 +72,10 @@ def undecodable_leading(
     Raises:
         OSError: a file cannot be read.
     """
-    try:
-        config = read_setup(path).config
-    except NoSetupError:
+    setup = _setup_of(path, codec)
+    if setup is None:
         return frozenset()
-    lengths = length_bytes(codec, config)
-    if lengths is None or codec not in TRIED:
-        return frozenset()
+    config, lengths = setup
     coded: list[tuple[bytes, int]] = []
     for source, fragments, begin in ((path, needed, -len(needed)), (following, leading, 0)):
         with source.open("rb") as file:
