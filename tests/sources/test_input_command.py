@@ -83,8 +83,8 @@ def test_motion_jpeg_is_converted_as_full_range(tmp_path: Path) -> None:
 def test_what_does_not_tell_its_times_is_timed_by_arrival_where_it_is_encoded(tmp_path: Path) -> None:
     profile = profile_of(tmp_path / "x.mp4", reencode=True)
     assert "RTCTIME" not in " ".join(input_command(profile))
-    profile.untimed = True
-    assert "-vf settb=1/1000000,setpts=RTCTIME-RTCSTART," in " ".join(input_command(profile))
+    profile.untimed, profile.timed_from_us = True, 17
+    assert "-vf settb=1/1000000,setpts=RTCTIME-17," in " ".join(input_command(profile))
 
 
 def test_over_tcp_ffmpeg_looks_for_missing_packets_too() -> None:

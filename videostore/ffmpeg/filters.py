@@ -50,9 +50,9 @@ def player_colours(video: Any, *, full_range: bool = False) -> Any:
     )
 
 
-def timed_by_arrival(video: Any) -> Any:
-    """Give each frame the time at which it comes here, in microseconds after the first one."""
-    return video.filter("settb", "1/1000000").filter("setpts", "RTCTIME-RTCSTART")
+def timed_by_arrival(video: Any, from_us: int) -> Any:
+    """Give each frame the time at which it comes here, in microseconds after a moment, UTC."""
+    return video.filter("settb", "1/1000000").filter("setpts", f"RTCTIME-{from_us}")
 
 
 def deinterlaced(video: Any) -> Any:

@@ -31,6 +31,8 @@ _READ_OPTIONS = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 _READ_BYTES = 1 << 15
 """What is read at once stays in the processor's cache until it is split into frames."""
 _GATHERED_FRAMES = 32
+_HELD_UP_US = 10 * US_PER_SECOND
+"""An encoder holds a frame up until the next one comes, and a busy machine for longer."""
 
 
 class Demuxer:
@@ -49,6 +51,7 @@ class Demuxer:
         sound_later_us: int = 0,
         reordered: bool,
         untimed: bool = False,
+        timed_from_us: int | None = None,
     ) -> None:
         """Use `start`."""
         assert process.stderr is not None
@@ -62,6 +65,7 @@ class Demuxer:
         self._held_back = held_back
         self._reordered = reordered
         self._untimed = untimed
+        self._timed_from_us = timed_from_us
         self._handover = Handover()
         self._gathered: list[CodedFrame] = []
         """In the thread: frames that were read and are not handed over yet."""
@@ -83,6 +87,7 @@ class Demuxer:
         gathers: bool = False,
         reordered: bool = False,
         untimed: bool = False,
+        timed_from_us: int | None = None,
         list_text: bytes = b"",
         sound_command: Sequence[str] = (),
         sound_later_us: int = SOUND_LATER_US,
@@ -92,7 +97,8 @@ class Demuxer:
         `list_text` is what it reads from its standard input, at most what a pipe holds. `held_back`: it passes each
         frame on when it has got the next one. `gathers`: frames are handed over some at a time, see `FramePipe`.
         `reordered`: frames are reordered, whether or not the stream says so. `untimed`: their times are made up, and
-        each gets that of its arrival. `sound_command` is the end of the command
+        each gets that of its arrival. `timed_from_us`: ffmpeg has given them these, counted from this moment, UTC, and
+        passes each on later. `sound_command` is the end of the command
         that writes its sound, as NUT, to the output that follows; empty if it writes none. Its times are later by
         `sound_later_us` than those of the video.
 
@@ -120,6 +126,7 @@ class Demuxer:
                 gathers=gathers,
                 reordered=reordered,
                 untimed=untimed,
+                timed_from_us=timed_from_us,
                 sound=sound,
                 sound_later_us=sound_later_us,
             )
@@ -245,6 +252,10 @@ class Demuxer:
             formatted = formatter.format(bytes(packet), bool(packet.is_keyframe))
             if formatted is not None:
                 pts_us = (2 * packet.pts * scale + unit) // (2 * unit)
+                if self._timed_from_us is not None:
+                    came_us = pts_us + self._timed_from_us
+                    # Otherwise the clock was set meanwhile.
+                    arrived_us = came_us if 0 <= arrived_us - came_us < _HELD_UP_US else arrived_us
                 if self._untimed:
                     pts_us = arrived_us - self._clock.stepped_us
                     pts_us = last_us = pts_us if last_us is None else max(pts_us, last_us + 1)

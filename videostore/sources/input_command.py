@@ -145,6 +145,6 @@ def _users_options(profile: InputProfile) -> dict[str, str]:
 
 def _prepared(video: Any, profile: InputProfile) -> Any:
     """What an encoder gets: whole frames of even size, in the colours that players show."""
-    video = timed_by_arrival(video) if profile.untimed else video
+    video = timed_by_arrival(video, profile.timed_from_us) if profile.untimed else video
     video = even_size(deinterlaced(video) if profile.interlaced else video)
     return player_colours(video, full_range=profile.codec == "mjpeg")

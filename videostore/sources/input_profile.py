@@ -101,6 +101,8 @@ class InputProfile:
         """Whether its frames consist of two fields."""
         self.untimed = False
         """Whether it is live and does not tell when its frames were captured: each is dated by when it arrives."""
+        self.timed_from_us = 0
+        """From when the times of such frames are counted where they are encoded, UTC."""
         self.sound = ""
         """ffmpeg's name of the codec of its sound; empty if it has none, or none is known yet."""
         self.sound_fault = ""

@@ -80,6 +80,7 @@ class InputSession:
         """
         await off_loop(self.profile.settings.address.look)
         self._opened_us = self._clock.now_us() if self._untimed else None
+        self.profile.timed_from_us = self._opened_us or 0
         self.demuxer = await Demuxer.start(
             input_command(self.profile, self._resume_us),
             self._clock,
@@ -87,6 +88,7 @@ class InputSession:
             held_back=self._deinterlaces if self.reencodes else self.profile.makes_times or self._untimed,
             gathers=self.profile.live and not (self._untimed and not self.reencodes),
             untimed=self._untimed and not self.reencodes,
+            timed_from_us=self._opened_us if self.reencodes else None,
             reordered=self._reorders,
             list_text=input_list(self.profile),
             sound_command=sound_command(self.profile),
