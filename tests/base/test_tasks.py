@@ -10,6 +10,7 @@ from videostore.base.tasks import (
     end_task,
     end_tasks_during,
     finish_despite_cancellation,
+    known_outcome,
     off_loop,
     run_in_thread,
     wait_a_moment,
@@ -158,3 +159,27 @@ async def test_work_is_done_to_its_end_while_a_task_ends_slowly_and_the_caller_i
     work.set()
     await ending
     assert task.done()
+
+
+async def test_a_caller_that_is_cancelled_learns_the_outcome_that_comes_in_a_moment_and_no_later_one() -> None:
+    detached, go_on = DetachedTasks(), asyncio.Event()
+
+    async def work(*, fails: bool) -> int:
+        await go_on.wait()
+        if fails:
+            raise ZeroDivisionError
+        return 7
+
+    calls = [asyncio.create_task(known_outcome(detached.run(work(fails=fails)), 60)) for fails in (False, True)]
+    late = asyncio.create_task(known_outcome(detached.run(work(fails=True)), 0.01))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for call in (*calls, late):
+        call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await late
+    go_on.set()
+    assert await calls[0] == 7
+    with pytest.raises(ZeroDivisionError):
+        await calls[1]
+    await detached.wait()

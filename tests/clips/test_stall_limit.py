@@ -107,6 +107,21 @@ async def test_a_caller_that_is_cancelled_ends_the_work() -> None:
     assert ended.is_set()
 
 
+async def test_a_caller_that_is_cancelled_gets_the_result_of_work_that_cannot_be_undone() -> None:
+    async def work() -> str:
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            return "done"
+        raise AssertionError
+
+    running = asyncio.create_task(StallLimit().run(work(), 60))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    running.cancel()
+    assert await running == "done"
+
+
 async def test_an_error_at_the_moment_of_a_cancellation_is_not_logged_by_asyncio() -> None:
     reported: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))

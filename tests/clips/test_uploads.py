@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
-from tests.support.recording import LOGGER, START_US, Stores
+from tests.support.recording import LOGGER, START_US, Stores, until
 from videostore.base.errors import RequestError, VideoStoreError
 from videostore.clips.clip_names import clip_stem, tag_directory
 from videostore.clips.uploads import Uploads, publish
@@ -225,3 +226,34 @@ async def test_processes_that_save_from_the_same_second_at_once_write_a_clip_eac
     assert len(saved) == 8 and set(saved) == set(upload.iterdir())
     for path, to_us in saved.items():
         assert check_clip(read_clip(path), times, times[3], to_us).flawless
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_save_that_is_cancelled_while_its_clip_gets_its_name_is_told_or_there_is_no_clip(
+    tmp_path: Path, named: bool
+) -> None:
+    uploads, path = Uploads(tmp_path, "cam"), tmp_path / "clip.mp4"
+    loop, reached, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def publish_slowly(progress: Path, path: Path) -> Path:
+        if not named:
+            loop.call_soon_threadsafe(reached.set)
+            go_on.wait(60)
+        publish(progress, path, overwrite=False)
+        loop.call_soon_threadsafe(reached.set)
+        return path
+
+    progress = uploads.progress_path(path)
+    progress.write_bytes(b"whole")
+    publishing = asyncio.create_task(uploads.publish(publish_slowly, progress, path))
+    await reached.wait()
+    publishing.cancel()
+    if named:
+        assert await publishing == path
+    else:
+        with pytest.raises(asyncio.CancelledError):
+            await publishing
+    go_on.set()
+    uploads.close()
+    await until(lambda: not any(thread.name.startswith("videostore upload") for thread in threading.enumerate()))
+    assert [one.name for one in tmp_path.iterdir()] == (["clip.mp4"] if named else [])

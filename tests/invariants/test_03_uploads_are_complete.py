@@ -72,6 +72,41 @@ async def test_every_clip_is_complete_when_it_appears_in_the_upload_path(
     assert {path: path.read_bytes() for path in files_in(stores.upload, "**/*")} == seen
 
 
+async def test_what_a_closing_store_tells_of_a_save_is_what_comes_of_it(
+    stores: Stores, recording: Path, times: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clip appears if the save was accepted or done, and none does of a save that was refused."""
+    monkeypatch.setattr("videostore.store.request_tasks.CLOSE_SAVES_S", 0)
+    monkeypatch.setattr("videostore.clips.save_queue.CLOSE_SAVES_S", 0)
+    dice = random.Random(5)
+    told: set[Path] = set()
+    refused = 0
+
+    async def save(store: VideoStore, *, wait: bool) -> None:
+        nonlocal refused
+        try:
+            told.add((await store.save(times[3], times[40], metadata="x", wait=wait)).path)
+        except VideoStoreError as error:
+            assert error.code == "closed"
+            refused += 1
+
+    store = await stores.over(recording)
+    for round_ in range(8):
+        saves = [asyncio.create_task(save(store, wait=n % 2 == 0)) for n in range(4)]
+        if round_ % 2:
+            await asyncio.sleep(dice.uniform(0, 0.15))
+        else:  # while a clip gets its name
+            known = len(files_in(stores.upload, "**/*.mp4"))
+            while len(files_in(stores.upload, "**/*.mp4")) == known:  # noqa: ASYNC110 (the file system tells it)
+                await asyncio.sleep(0)
+        await stores.close()
+        await asyncio.gather(*saves)
+        store = await stores.open()
+    await until(lambda: store.health().pending_saves == 0)
+    assert set(files_in(stores.upload, "**/*.mp4")) == told
+    assert refused and told
+
+
 async def test_an_asynchronous_save_appears_within_seconds_although_segments_are_short(
     stores: Stores,
 ) -> None:

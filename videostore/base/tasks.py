@@ -32,6 +32,23 @@ async def finish_despite_cancellation(work: Awaitable[_T]) -> _T:
     return future.result()
 
 
+async def known_outcome(work: Awaitable[_T], within_s: float = _MOMENT_S) -> _T:
+    """The outcome of work that goes on if its caller is cancelled, such as that of `DetachedTasks` or of a thread.
+
+    A caller that is cancelled still gets it if it comes within `within_s`, and the cancellation is dropped: what has
+    been done can be told. Otherwise the cancellation takes effect.
+    """
+    future = asyncio.ensure_future(work)
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        await asyncio.wait([future])
+    except asyncio.CancelledError:
+        await asyncio.wait([future], timeout=within_s)
+        if not future.done():
+            raise
+    return future.result()
+
+
 async def off_loop(work: Callable[..., _T], *arguments: Any) -> _T:
     """Run a blocking function in a thread of the loop's executor. A cancellation ends only the waiting."""
     return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)

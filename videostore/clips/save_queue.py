@@ -13,7 +13,7 @@ from pathlib import Path
 
 from videostore.base.constants import CLOSE_SAVES_S
 from videostore.base.errors import NothingStoredError, RequestError, UnknownSaveError, VideoStoreError, reason_of
-from videostore.base.tasks import DetachedTasks
+from videostore.base.tasks import DetachedTasks, known_outcome
 from videostore.clips.clip_content import ClipContent
 from videostore.clips.uploads import Uploads
 from videostore.storage.index import Index
@@ -64,7 +64,8 @@ class SaveQueue:
         return list(self._failed)
 
     async def accept(self, save: SaveJob) -> None:
-        """Queue a save: it is on stable storage when this returns. A caller that is cancelled does not undo it.
+        """Queue a save: it is on stable storage when this returns. A caller that is cancelled does not undo it, and
+        learns of it if that takes no longer than a moment.
 
         Raises:
             RequestError: too many are pending.
@@ -72,7 +73,7 @@ class SaveQueue:
         if len(self._pending) >= MOST_PENDING_SAVES:
             raise RequestError("too-many-saves", limit=MOST_PENDING_SAVES)
         # Held before anything is awaited: those that are accepted at the same time count as well.
-        await self._accepting.run(self._accept(save, self._hold(save)))
+        await known_outcome(self._accepting.run(self._accept(save, self._hold(save))))
 
     async def _accept(self, save: SaveJob, held: contextlib.ExitStack) -> None:
         with held:

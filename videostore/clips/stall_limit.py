@@ -32,7 +32,7 @@ class StallLimit:
         return _Follower(self)
 
     async def run(self, work: Coroutine[Any, Any, _T], limit_s: float) -> _T:
-        """Do some work.
+        """Do some work. A caller that is cancelled gets its result if it cannot be undone any more.
 
         Raises:
             StalledError: nothing has moved for `limit_s`. Work that cannot be stopped is left to itself.
@@ -47,17 +47,24 @@ class StallLimit:
                 if left_s <= 0:
                     raise StalledError
                 await asyncio.wait([task], timeout=left_s)
-        finally:
-            if not task.done():
-                await self._leave(task)
+        except BaseException as error:
+            await self._leave(task)
+            if isinstance(error, StalledError) or not _succeeded(task):
+                raise
         self.moved()
         return task.result()
 
     async def _leave(self, task: asyncio.Task[Any]) -> None:
+        if task.done():
+            return
         task.cancel()
         self._left.add(task)
         task.add_done_callback(self._left.discard)
         await asyncio.wait([task], timeout=_LEAVE_S)
+
+
+def _succeeded(task: asyncio.Task[Any]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
 
 
 def _take_error(task: asyncio.Task[Any]) -> None:

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from videostore.base.errors import RequestError, VideoStoreError, reason_of
 from videostore.base.files import mount_point, rename_to_free, sync_directory, sync_file, why_not_created
 from videostore.base.idle_threads import IdleThreads
+from videostore.base.tasks import wait_a_moment
 from videostore.clips import left_behind, reservations
 from videostore.clips.clip_names import NAME_BYTES, PROGRESS_SUFFIX, TOKEN_BYTES, clip_stem
 from videostore.clips.progress import OnProgress
@@ -35,6 +36,8 @@ START_LOOK_S = 10.0
 """The same while a recorder starts, which records without the upload path."""
 UPLOAD_STALL_S = 600.0
 """How long a save may stand still. A slow disk may need minutes for what the system has collected in memory."""
+_MOMENT_S = 0.5
+"""How long a save that is cancelled waits to learn whether its clip has got its name."""
 _T = TypeVar("_T")
 _PATH_BYTES = 4000
 _MISTAKES = frozenset(
@@ -263,6 +266,25 @@ class Uploads:
             running.cancel()
             raise self._hangs(within_s)
         return running.result()
+
+    async def publish(self, publish_as: Callable[[Path, Path], Path], progress: Path, path: Path) -> Path:
+        """Give a complete clip its name by `publish_as`, or remove it. Returns its path.
+
+        A caller that is cancelled learns of a clip that has its name already: either that is told, or there is none.
+
+        Raises:
+            VideoStoreError: the name cannot be given, or the disk hangs.
+        """
+        publishing = asyncio.ensure_future(self.run(publish_as, progress, path, within_s=UPLOAD_STALL_S))
+        publishing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            return await asyncio.shield(publishing)
+        except BaseException:
+            await wait_a_moment(self.run(remove, progress))  # unless it has its name, it gets none any more
+            await asyncio.wait([publishing], timeout=_MOMENT_S)
+            if not publishing.done() or publishing.cancelled() or publishing.exception() is not None:
+                raise
+            return publishing.result()
 
     async def limited(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Do work on a clip, which takes as long as it or that on another clip moves on.

@@ -20,7 +20,7 @@ from videostore.base.constants import RANGE_SLOP_US
 from videostore.base.errors import reason_of
 from videostore.base.files import PASSING_ERRORS, open_regular, sync_directory, sync_file
 from videostore.base.ranges import Range, merge_ranges
-from videostore.base.tasks import DetachedTasks, end_task, off_loop
+from videostore.base.tasks import DetachedTasks, end_task, known_outcome, off_loop
 from videostore.storage.notes_text import (
     DELETED,
     MOST_EVENTS,
@@ -187,7 +187,8 @@ class Notes:
     async def _write(self, *, needed: bool = False) -> None:
         """Write what is noted by now. A failure that is not passed on is made up for by the next write."""
         try:
-            await self._tasks.run(self._write_latest())
+            writing = self._tasks.run(self._write_latest())
+            await (known_outcome(writing) if needed else writing)
         except OSError as error:
             self._logger.error("%s cannot be written: %s.", self._path, reason_of(error))
             if needed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -11,7 +12,7 @@ from typing import BinaryIO
 from videostore.base.constants import MIB
 from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
 from videostore.base.ranges import Range
-from videostore.base.tasks import off_loop, wait_a_moment
+from videostore.base.tasks import off_loop
 from videostore.clips.clip_content import ClipContent
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.limits import check_clip_room, check_response_size
@@ -20,7 +21,7 @@ from videostore.clips.output_path import check_output_path
 from videostore.clips.plan import Plan
 from videostore.clips.progress import OnProgress
 from videostore.clips.turns import Turns
-from videostore.clips.uploads import UPLOAD_STALL_S, Uploads, publish, remove
+from videostore.clips.uploads import Uploads, publish
 from videostore.storage.write_room import try_to_write
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.results import FetchedClip, OnDamaged, OnRanges
@@ -231,31 +232,32 @@ class Delivery:
 
         progress = await uploads.run(uploads.progress_path, path)
         early = self._clips.early(container, metadata, progress)
-        async with self._clips.plan(asked.from_us, asked.to_us, check, self._clips.saves, early) as plan:
-            if plan.output_bytes > plan.estimated_bytes:
-                await check(plan.output_bytes, plan.length_us)
-            if prepare is not None:
-                await uploads.run(prepare, path.parent)
-            try:
-                plan = await self._clips.cut(
-                    plan,
-                    progress,
-                    container=container,
-                    comment=metadata,
-                    on_progress=uploads.progress(on_progress),
-                    run_on_disk=uploads.run,
-                    early=early,
-                )
-            except FFmpegError:
-                with contextlib.suppress(VideoStoreError):
-                    await uploads.run(try_to_write, progress, plan.output_bytes)  # says why, if that is the disk
+        made: tuple[Path, ClipContent] | None = None
+        try:
+            async with self._clips.plan(asked.from_us, asked.to_us, check, self._clips.saves, early) as plan:
+                if plan.output_bytes > plan.estimated_bytes:
+                    await check(plan.output_bytes, plan.length_us)
+                if prepare is not None:
+                    await uploads.run(prepare, path.parent)
+                try:
+                    plan = await self._clips.cut(
+                        plan,
+                        progress,
+                        container=container,
+                        comment=metadata,
+                        on_progress=uploads.progress(on_progress),
+                        run_on_disk=uploads.run,
+                        early=early,
+                    )
+                except FFmpegError:
+                    with contextlib.suppress(VideoStoreError):
+                        await uploads.run(try_to_write, progress, plan.output_bytes)  # says why, if that is the disk
+                    raise
+                made = await uploads.publish(publish_as, progress, path), plan.content
+        except asyncio.CancelledError:
+            if made is None:
                 raise
-            try:
-                path = await uploads.run(publish_as, progress, path, within_s=UPLOAD_STALL_S)
-            except BaseException:
-                await wait_a_moment(uploads.run(remove, progress))
-                raise
-            return path, plan.content
+        return made
 
 
 def _open(path: Path) -> BinaryIO:

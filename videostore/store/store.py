@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import logging
 from collections.abc import AsyncIterable, Callable, Sequence
@@ -12,6 +14,7 @@ from types import TracebackType
 from videostore.base.errors import RequestError, VideoStoreError, reason_of
 from videostore.base.files import AnyPath
 from videostore.base.ranges import Range
+from videostore.base.tasks import known_outcome
 from videostore.base.time_parsing import Moment
 from videostore.clips.clip_names import tag_directory
 from videostore.clips.containers import check_container
@@ -296,7 +299,9 @@ class VideoStore(StoreReading):
         asked = Range(save.from_us, save.to_us)
         await self._load_clips()
         path, held = await self._delivery.upload(asked, path, save.metadata, save.container)
-        await self._saves.finished(replace(save, file_name=path.name, ranges=held.ranges, damaged=held.damaged))
+        done = replace(save, file_name=path.name, ranges=held.ranges, damaged=held.damaged)
+        with contextlib.suppress(asyncio.CancelledError):  # too late: the clip is there
+            await known_outcome(self._saves.finished(done))
         return SavedClip(path.name, path, held.ranges, held.damaged)
 
 
