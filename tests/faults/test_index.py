@@ -172,7 +172,7 @@ async def wait_until_recovered(stores: Stores, store: VideoStore) -> None:
 
 async def check_after_restart(stores: Stores, pulse: Pulse) -> None:
     """Close the store, and check that the next one finds everything."""
-    pulse.stopped = True
+    await pulse.stop()
     await stores.close()
     store = await stores.open(clock=SystemClock())
     await until(store._archive.reconciled.is_set)
@@ -436,7 +436,7 @@ async def test_segments_of_the_go_module_beside_ours_are_served_and_the_go_modul
         start_us = int(name[:-4]) * US
         assert len(read_clip((await store.fetch(start_us, start_us + 3 * US)).data)) == 30
     await check_all_recorded(store, pulse)
-    pulse.stopped = True
+    await pulse.stop()
     await stores.close()
 
     # Back to the Go module: what it reads, and what it writes.

@@ -48,7 +48,7 @@ async def main():
     loop = asyncio.get_running_loop()
     while (await loop.run_in_executor(None, sys.stdin.readline)).strip() == "report":
         await report(stores, pulse, store)
-    pulse.stopped = True
+    await pulse.stop()
     await stores.close()
     health = store.health()
     print(json.dumps({"restarts": health.recorder.ffmpeg_restarts, "delivered": pulse.delivered}), flush=True)

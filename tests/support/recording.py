@@ -165,10 +165,17 @@ class Pulse:
         self.size = size
         self.delivered: list[int] = []
         self.stopped = False
+        self._rests = False
+
+    async def stop(self) -> None:
+        """Stop, and wait until the last image was taken. Only while it is recorded."""
+        self.stopped = True
+        await until(lambda: self._rests)
 
     async def packets(self) -> AsyncIterator[Packet | Gap]:
         due = time.monotonic()
         while True:
+            self._rests = self.stopped
             if not self.stopped:
                 captured_us = time.time_ns() // 1000
                 painted = await asyncio.to_thread(packet, captured_us, self.size)
