@@ -63,6 +63,7 @@ async def test_a_reader_of_the_directory_does_not_listen_in_its_place(stores: St
         b"\xff\n",
         b'{"what": "unmark", "id": "x", "release": false}\n',
         b'{"what": "mark", "label": 5}\n',
+        b'{"what": "later", "id": 1, "release": false}\n',
         b"x" * (2 * _MOST_BYTES),
     ],
 )

@@ -6,17 +6,22 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias
 
+from videostore.base.constants import US_PER_SECOND
 from videostore.base.ranges import Range
+from videostore.base.timestamps import EARLIEST_US, LATEST_US
 
 DELETED = "deleted to stay within the quota and the free space"
 """The reason of a gap between footage that is kept and what was recorded later."""
 MOST_GAPS, MOST_EVENTS = 2000, 2000
 """Of more, the oldest are forgotten; of events those that keep nothing. The file has 600 KB then."""
+MOST_AROUND_S = 3600
+"""How much before and after its moment an event may have."""
 
+_MOST_AROUND_US = MOST_AROUND_S * US_PER_SECOND
 _VERSION = 1
 _GAP_FIELDS = {"from_us": (int,), "to_us": (int,), "reason": (str,)}
 _EVENT_FIELDS = {
@@ -93,9 +98,11 @@ def parse(data: bytes) -> NotesContent:
     found = json.loads(data)
     if found["version"] != _VERSION:
         raise ValueError(f"it is of version {found['version']!r}")
-    gaps = tuple(RecordingGap(**_fields(one, _GAP_FIELDS)) for one in found["gaps"])
+    gaps = tuple(_gap(one) for one in found["gaps"])
     events = tuple(Event(**_fields(one, _EVENT_FIELDS)) for one in found["events"])
-    return gaps, events, max([int(found["next_id"]), *(one.id + 1 for one in events)])
+    if not all(map(_is_possible, events)) or len({one.id for one in events}) < len(events):
+        raise ValueError("an event has a time or a number that cannot be")
+    return gaps, events, max([_fields(found, {"next_id": (int,)})["next_id"], *(one.id + 1 for one in events)])
 
 
 def salvage(data: bytes) -> NotesContent:
@@ -106,11 +113,52 @@ def salvage(data: bytes) -> NotesContent:
         with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
             row, _ = decoder.raw_decode(text, begin.start())
             if "id" in row:
-                events.append(Event(**_fields(row, _EVENT_FIELDS)))
+                events.append(_mended(Event(**_fields(row, _EVENT_FIELDS))))
             else:
-                gaps.append(RecordingGap(**_fields(row, _GAP_FIELDS)))
+                gaps.append(_gap(row))
     found = _NEXT_ID.search(text)
-    return tuple(gaps), tuple(events), max([int(found[1]) if found else 1, *(one.id + 1 for one in events)])
+    next_id = max([int(found[1]) if found else 1, *(one.id + 1 for one in events)])
+    numbers = set[int]()
+    for at, one in enumerate(events):
+        if one.id in numbers:  # one of the two numbers is wrong, and each event needs one of its own
+            events[at], next_id = replace(one, id=next_id), next_id + 1
+        numbers.add(one.id)
+    return tuple(gaps), tuple(events), next_id
+
+
+def _gap(row: Mapping[str, Any]) -> RecordingGap:
+    gap = RecordingGap(**_fields(row, _GAP_FIELDS))
+    if not EARLIEST_US <= gap.from_us <= gap.to_us <= LATEST_US:
+        raise ValueError("a gap has a time that cannot be")
+    return gap
+
+
+def _is_possible(event: Event) -> bool:
+    """Whether an event can have been noted. One of many years would keep all that is recorded from the quota."""
+    before_us, after_us = event.at_us - event.from_us, event.to_us - event.at_us
+    return (
+        0 <= before_us <= _MOST_AROUND_US
+        and 0 <= after_us <= _MOST_AROUND_US
+        and EARLIEST_US <= event.at_us <= LATEST_US
+        and event.id > 0
+    )
+
+
+def _mended(event: Event) -> Event:
+    """An event of which one time may be wrong: most have as much before their moment as behind it.
+
+    Raises ValueError if more is wrong.
+    """
+    guesses = (
+        event,
+        replace(event, to_us=2 * event.at_us - event.from_us),
+        replace(event, from_us=2 * event.at_us - event.to_us),
+        replace(event, at_us=(event.from_us + event.to_us) // 2),
+    )
+    found = next(filter(_is_possible, guesses), None)
+    if found is None:
+        raise ValueError("an event has a time or a number that cannot be")
+    return found
 
 
 def _fields(row: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from videostore.base.errors import RequestError, VideoStoreError, reason_of
 from videostore.base.ranges import Range
 from videostore.storage.archive import Archive
 from videostore.storage.notes import MOST_EVENTS, Event, Notes
+from videostore.storage.notes_text import MOST_AROUND_S
 from videostore.storage.retention import Retention
 
 MOST_LABEL = 200
 """Characters of a label."""
 AROUND_S = 15.0
 """Unless told otherwise, an event has so many seconds before and after its moment."""
-MOST_AROUND_S = 3600.0
 
 SaveClip = Callable[[Range, str], Awaitable[str]]
 """Queues the save of a range with this metadata, and returns the name of its file."""

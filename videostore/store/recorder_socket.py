@@ -115,7 +115,9 @@ class RecorderSocket:
             asked = json.loads(line)
             if asked["what"] == MARK:
                 return {"found": asdict(await self._marker.mark(**_fields(asked, _MARK_FIELDS)))}
-            return {"found": {"file_name": await self._marker.unmark(**_fields(asked, _UNMARK_FIELDS))}}
+            if asked["what"] == UNMARK:
+                return {"found": {"file_name": await self._marker.unmark(**_fields(asked, _UNMARK_FIELDS))}}
+            raise ValueError("it asks for something else")
         except VideoStoreError as error:
             return {"refused": describe_error(error, _ERROR_BYTES)}
         except (ValueError, TypeError, KeyError, RecursionError) as error:
