@@ -217,6 +217,8 @@ class ClipMaker:
         try:
             yield
         except FFmpegError as error:
+            if error.code == "clip-failed":  # it is of another ffmpeg of this clip, and was told
+                raise
             self._logger.error("A clip could not be made: %s", error)
             raise FFmpegError("clip-failed") from error
 

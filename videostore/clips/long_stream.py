@@ -125,14 +125,17 @@ class LongStream:
         following = next((one for one in found if not windows.is_done(one)), None)
         if following is None:
             return asked.to_us
-        like = following.codec, following.width, following.height
-        if format.copies(following):
-            return await first_of(index, following.start_us, asked.to_us, *like, other=True) or asked.to_us
+        # Segments may overlap, and the window must get beyond where the one before it ended.
+        begin_us = max(windows.at_us, following.start_us)
+        beside = [one for one in found if one.start_us <= begin_us and not windows.is_done(one)]
+        if all(map(format.copies, beside)):
+            like = following.codec, following.width, following.height
+            return await first_of(index, begin_us + 1, asked.to_us, *like, other=True) or asked.to_us
         step_us = _REENCODED_US[min(windows.passed, len(_REENCODED_US) - 1)]
-        to_us = min(asked.to_us, max(windows.at_us, following.start_us) + step_us)
+        to_us = min(asked.to_us, begin_us + step_us)
         if format.fit.copied is not None:
             size = format.fit.width, format.fit.height
-            to_us = await first_of(index, following.start_us + 1, to_us, format.fit.copied[0], *size) or to_us
+            to_us = await first_of(index, begin_us + 1, to_us, format.fit.copied[0], *size) or to_us
         return to_us
 
     def _hold(self, hold: contextlib.ExitStack, windows: Windows, asked: Range, *, follow: bool) -> None:
