@@ -21,6 +21,7 @@ NOT_METHODS_OF_A_CAMERA = frozenset(
         "forget",
         "new",
         "of_config",
+        "parse",
         "prepare",
         "start",
         "use_web",

@@ -51,7 +51,7 @@ def decoder_command() -> list[str]:
 
 
 class PictureDecoders:
-    """The decoders of one event loop. Whoever uses them does so between `join` and `leave`; the last one ends them."""
+    """The decoders of one event loop. Each user uses them between `join` and `leave`; the last one ends them."""
 
     def __init__(self, command: Sequence[str] | None = None, *, idle_s: float = IDLE_S, within_s: float = WITHIN_S):
         self._command = decoder_command() if command is None else list(command)

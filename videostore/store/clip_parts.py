@@ -27,7 +27,7 @@ VIDEO_WAIT_S = 10.0
 
 @dataclass(frozen=True)
 class ClipParts:
-    """The parts. Whoever makes them closes `snapshots`."""
+    """The parts. Their owner closes `snapshots`."""
 
     cutter: ClipCutter
     delivery: Delivery

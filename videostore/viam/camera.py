@@ -31,7 +31,7 @@ from videostore.viam.commands import answer, describe_health
 from videostore.viam.dependencies import find_camera, find_data_manager, optional_dependencies
 from videostore.viam.json_object import read_object
 from videostore.viam.memory import MemoryReturn
-from videostore.viam.own_resource import STORAGE_MODEL, OwnResource
+from videostore.viam.own_resource import STORAGE_MODEL, OwnResource, config_key
 from videostore.viam.poller import FramePoller, LatestImage
 from videostore.viam.refusal import Refusal
 from videostore.viam.stream_source import CAMERA_ERRORS, camera_images, check_source, newest_image, open_source
@@ -46,8 +46,6 @@ class StorageCamera(Camera, OwnResource):
     """Model `viam:video:storage`. `new` checks the config, `start` starts recording, and `close` ends what it owns."""
 
     MODEL: ClassVar[Model] = STORAGE_MODEL
-    _prepared: ClassVar[dict[bytes, tuple[Config, list[str]]]] = {}
-    """Configs that were checked, by their bytes, until `new` takes them."""
     _advised: ClassVar[set[str]] = set()
     """Recorders for which the log has said that there is `source`; viam-server may rebuild them at any time."""
     _closed: ClassVar[set[Path]] = set()
@@ -83,21 +81,16 @@ class StorageCamera(Camera, OwnResource):
         Raises:
             ConfigError: an attribute is wrong; the first one is reported.
         """
-        parsed, _ = _parse(config)
+        parsed, _ = cls.parse(config)
         return [], optional_dependencies(parsed)
 
     @classmethod
-    def prepare(cls, config: ComponentConfig) -> None:
-        """Check a config for the `new` that follows, which must not wait for a disk. Blocking."""
-        try:
-            cls._prepared[config_key(config)] = _parse(config)
-        except ConfigError as error:
-            raise Refusal(error) from error
-
-    @classmethod
-    def forget(cls, config: ComponentConfig) -> None:
-        """Drop what `prepare` found, if no `new` has taken it."""
-        cls._prepared.pop(config_key(config), None)
+    def parse(cls, config: ComponentConfig) -> tuple[Config, list[str]]:
+        """The config, checked, and warnings about it. Blocking, briefly."""
+        parsed, warnings = parse_config(config.name, read_object(config.attributes))
+        if parsed.source is not None:
+            check_source(parsed.source)
+        return parsed, warnings
 
     @classmethod
     def new(cls, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> StorageCamera:
@@ -107,8 +100,7 @@ class StorageCamera(Camera, OwnResource):
             Refusal: an attribute is wrong, or names a resource of another kind.
         """
         try:
-            prepared = cls._prepared.pop(config_key(config), None)
-            parsed, warnings = prepared or _parse(config)
+            parsed, warnings = cls.parsed(config)
             return cls.of_config(config, parsed, warnings, dependencies)
         except ConfigError as error:
             raise Refusal(error) from error
@@ -329,19 +321,6 @@ class StorageCamera(Camera, OwnResource):
                 "The recorder is not running: it is starting or was closed. Try again.", Status.UNAVAILABLE
             )
         return self._store
-
-
-def config_key(config: ComponentConfig) -> bytes:
-    """By which two configs are the same."""
-    return bytes(config.SerializeToString(deterministic=True))
-
-
-def _parse(config: ComponentConfig) -> tuple[Config, list[str]]:
-    """The config, checked, and warnings about it. Blocking, briefly."""
-    parsed, warnings = parse_config(config.name, read_object(config.attributes))
-    if parsed.source is not None:
-        check_source(parsed.source)
-    return parsed, warnings
 
 
 def _choose(config: Config, dependencies: Mapping[ResourceName, ResourceBase]) -> tuple[Any, bool]:

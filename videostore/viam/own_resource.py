@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from viam.proto.app.robot import ComponentConfig
 from viam.proto.common import ResourceName
 from viam.resource.base import ResourceBase
 from viam.resource.types import Model, ModelFamily
 
+from videostore.base.errors import ConfigError
 from videostore.store.answer_budget import AnswerRoom
+from videostore.viam.refusal import Refusal
 
 STORAGE_MODEL = Model(ModelFamily("viam", "video"), "storage")
 SERVICE_MODEL = Model(ModelFamily("viam", "video"), "service")
@@ -20,6 +22,9 @@ SERVICE_MODEL = Model(ModelFamily("viam", "video"), "service")
 class OwnResource(abc.ABC):
     """A resource of the module. It is made in two steps, because the SDK's `new` must not wait: then it starts."""
 
+    _prepared: ClassVar[dict[bytes, Any]] = {}
+    """Configs of all kinds that were checked, by their bytes, until `new` takes them."""
+
     @classmethod
     @abc.abstractmethod
     def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
@@ -27,13 +32,34 @@ class OwnResource(abc.ABC):
 
     @classmethod
     @abc.abstractmethod
-    def prepare(cls, config: ComponentConfig) -> None:
-        """Check a config for the `new` that follows. Blocking."""
+    def parse(cls, config: ComponentConfig) -> Any:
+        """What a config says, checked. Blocking, briefly.
+
+        Raises:
+            ConfigError: an attribute is wrong; the first one is reported.
+        """
 
     @classmethod
-    @abc.abstractmethod
+    def prepare(cls, config: ComponentConfig) -> None:
+        """Check a config for the `new` that follows, which must not wait for a disk. Blocking.
+
+        Raises:
+            Refusal: an attribute is wrong.
+        """
+        try:
+            cls._prepared[config_key(config)] = cls.parse(config)
+        except ConfigError as error:
+            raise Refusal(error) from error
+
+    @classmethod
+    def parsed(cls, config: ComponentConfig) -> Any:
+        """What `prepare` found, which is taken, or what `parse` finds."""
+        return cls._prepared.pop(config_key(config), None) or cls.parse(config)
+
+    @classmethod
     def forget(cls, config: ComponentConfig) -> None:
         """Drop what `prepare` found, if no `new` has taken it."""
+        cls._prepared.pop(config_key(config), None)
 
     @classmethod
     @abc.abstractmethod
@@ -57,3 +83,8 @@ class OwnResource(abc.ABC):
         self, command: Mapping[str, Any], room: AnswerRoom | None, *, timeout: float | None = None
     ) -> Mapping[str, Any]:
         """The answer to a command, which may hold a clip as `Base64Text` in that room."""
+
+
+def config_key(config: ComponentConfig) -> bytes:
+    """By which two configs are the same."""
+    return bytes(config.SerializeToString(deterministic=True))

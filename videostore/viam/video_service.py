@@ -26,10 +26,10 @@ from videostore.config import Config, parse_video_service
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.request_tasks import closed_error
 from videostore.viam.answer import plain_answer
-from videostore.viam.camera import StorageCamera, config_key
+from videostore.viam.camera import StorageCamera
 from videostore.viam.dependencies import optional_dependencies
 from videostore.viam.json_object import read_object
-from videostore.viam.own_resource import SERVICE_MODEL, OwnResource
+from videostore.viam.own_resource import SERVICE_MODEL, OwnResource, config_key
 from videostore.viam.refusal import Refusal
 from videostore.viam.stream_source import check_source
 from videostore.viam.video_api import Video
@@ -48,8 +48,6 @@ class VideoStorage(Video, OwnResource):
     """Model `viam:video:service`. `new` checks the config, `start` starts a recorder of its own, `close` ends it."""
 
     MODEL: ClassVar[Model] = SERVICE_MODEL
-    _prepared: ClassVar[dict[bytes, tuple[str | Config, list[str]]]] = {}
-    """Configs that were checked, by their bytes, until `new` takes them."""
 
     def __init__(self, name: str, recorder: str | StorageCamera) -> None:
         """Use `new`. `recorder` is the name of another one, or the service's own."""
@@ -68,7 +66,7 @@ class VideoStorage(Video, OwnResource):
         Raises:
             ConfigError: an attribute is wrong; the first one is reported.
         """
-        parsed, _ = _parse(config)
+        parsed, _ = cls.parse(config)
         return [], [parsed] if isinstance(parsed, str) else optional_dependencies(parsed)
 
     def use_web(self, servers: WebServers) -> None:
@@ -77,17 +75,12 @@ class VideoStorage(Video, OwnResource):
             self._recorder.use_web(servers)
 
     @classmethod
-    def prepare(cls, config: ComponentConfig) -> None:
-        """Check a config for the `new` that follows, which must not wait for a disk. Blocking."""
-        try:
-            cls._prepared[config_key(config)] = _parse(config)
-        except ConfigError as error:
-            raise Refusal(error) from error
-
-    @classmethod
-    def forget(cls, config: ComponentConfig) -> None:
-        """Drop what `prepare` found, if no `new` has taken it."""
-        cls._prepared.pop(config_key(config), None)
+    def parse(cls, config: ComponentConfig) -> tuple[str | Config, list[str]]:
+        """The recorder's name, or the config of one, checked, and warnings about it. Blocking, briefly."""
+        parsed, warnings = parse_video_service(config.name, read_object(config.attributes))
+        if isinstance(parsed, Config) and parsed.source is not None:
+            check_source(parsed.source)
+        return parsed, warnings
 
     @classmethod
     def new(cls, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> VideoStorage:
@@ -97,8 +90,7 @@ class VideoStorage(Video, OwnResource):
             Refusal: an attribute is wrong, or names a resource of another kind.
         """
         try:
-            prepared = cls._prepared.pop(config_key(config), None)
-            parsed, warnings = prepared or _parse(config)
+            parsed, warnings = cls.parsed(config)
             if isinstance(parsed, str):
                 service = cls(config.name, parsed)
                 for warning in warnings:
@@ -205,14 +197,6 @@ class VideoStorage(Video, OwnResource):
                 Status.UNAVAILABLE,
             )
         return found
-
-
-def _parse(config: ComponentConfig) -> tuple[str | Config, list[str]]:
-    """The recorder's name, or the config of one, checked, and warnings about it. Blocking, briefly."""
-    parsed, warnings = parse_video_service(config.name, read_object(config.attributes))
-    if isinstance(parsed, Config) and parsed.source is not None:
-        check_source(parsed.source)
-    return parsed, warnings
 
 
 def _follow(extra: Mapping[str, Any]) -> bool:

@@ -38,7 +38,7 @@ _FRAGMENTED = "+frag_keyframe+empty_moov+delay_moov+default_base_moof"
 
 @dataclass(frozen=True, slots=True)
 class SegmentFile:
-    """The bytes of a segment. Whoever gets it closes its file."""
+    """The bytes of a segment. Its user closes its file."""
 
     file: BinaryIO
     size_bytes: int
