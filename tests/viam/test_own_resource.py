@@ -30,7 +30,10 @@ def config(kind: type[OwnResource], **attributes: object) -> ComponentConfig:
 
 @pytest.mark.parametrize(
     ("kind", "attributes"),
-    [(StorageCamera, {"camera": "cam", "sync": "data", "storage": {"size_gb": 1}}), (VideoStorage, {"recorder": "cam"})],
+    [
+        (StorageCamera, {"camera": "cam", "sync": "data", "storage": {"size_gb": 1}}),
+        (VideoStorage, {"recorder": "cam"}),
+    ],
 )
 def test_what_was_prepared_is_taken_once_and_can_be_forgotten(
     kind: type[OwnResource], attributes: dict[str, object]
