@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 from viam.proto.app.robot import ComponentConfig
-from viam.utils import dict_to_struct
+from viam.utils import ValueTypes, dict_to_struct
 
 from videostore.viam.camera import StorageCamera
 from videostore.viam.own_resource import SERVICE_MODEL, STORAGE_MODEL, OwnResource
@@ -24,7 +24,7 @@ def test_the_models_are_those_that_configs_name() -> None:
     assert (StorageCamera.MODEL, VideoStorage.MODEL) == (STORAGE_MODEL, SERVICE_MODEL)
 
 
-def config(kind: type[OwnResource], **attributes: object) -> ComponentConfig:
+def config(kind: type[OwnResource], **attributes: ValueTypes) -> ComponentConfig:
     return ComponentConfig(name="one", model=str(kind.MODEL), attributes=dict_to_struct(attributes))  # type: ignore[attr-defined]
 
 
@@ -36,7 +36,7 @@ def config(kind: type[OwnResource], **attributes: object) -> ComponentConfig:
     ],
 )
 def test_what_was_prepared_is_taken_once_and_can_be_forgotten(
-    kind: type[OwnResource], attributes: dict[str, object]
+    kind: type[OwnResource], attributes: dict[str, ValueTypes]
 ) -> None:
     asked = config(kind, **attributes)
     for end in (kind.parsed, kind.forget):
