@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.program import Program, exact
-from tests.support.recording import US
+from tests.support.recording import US, Stores, until
 from videostore.cli.events import event_notes
 from videostore.cli.time_options import format_time, now_us
 from videostore.storage.directory_lock import DirectoryLock
@@ -51,6 +51,39 @@ def test_a_moment_is_marked_listed_and_forgotten(program: Program, copied: Path,
     again = program("unmark", "1", "--storage", copied)
     assert again.code == 2 and again.sentence == "There is no event 1. `videostore events` lists them."
     assert program("events", "--storage", copied).out == "No events.\n"
+
+
+async def test_the_recorder_saves_with_metadata_and_tags_and_cancels(
+    stores: Stores, program: Program, copied: Path, times: list[int]
+) -> None:
+    store = await stores.over(copied)
+    where = ("--storage", stores.storage)
+    around = (exact(times[20]), "door", "--before", "1s", "--after", "1s")
+    marked = await program.run_in_thread(
+        *("mark", *around, "--save", "--metadata", "grey cat", "--tag", "pet", "--tag", "a", *where)
+    )
+    assert marked.code == 0, marked.err
+    [event] = await store.events()
+    assert event.file_name is not None and "grey cat" in event.file_name and "door" not in event.file_name
+    await until(lambda: store.health().pending_saves == 0)
+    assert (stores.upload / "tag=a" / "tag=pet" / event.file_name).exists()
+    late = await program.run_in_thread("unmark", event.id, "--cancel-save", *where)
+    assert late.out.endswith(f"Its clip {event.file_name} is not cancelled: it has begun or ended.\n")
+    waiting = await store.mark("later", before_s=1, after_s=3000, save=True)
+    done = await program.run_in_thread("unmark", waiting.id, "--cancel-save", *where)
+    assert done.out.endswith("is forgotten.\nNo clip of it will be saved.\n") and store.health().pending_saves == 0
+    wrong = await program.run_in_thread("mark", *around, "--save", "--tag", "a/b", *where)
+    assert wrong.code == 2 and wrong.sentence.startswith("--tag")
+    assert await store.events() == ()
+
+
+def test_what_is_for_a_clip_needs_one(program: Program, copied: Path) -> None:
+    for option, value in (("--tag", "pet"), ("--metadata", "grey")):
+        done = program("mark", "now", "door", option, value, "--storage", copied)
+        assert done.code == 2
+        assert done.sentence == f"{option} is for the clip that --save makes. Add --save, or leave it out."
+    done = program("unmark", "1", "--cancel-save", "--storage", copied)
+    assert done.code == 2 and done.sentence.startswith("--cancel-save is for a recorder that runs, ")
 
 
 def test_the_clip_of_an_event_stays_known_when_its_footage_is_no_longer_kept(program: Program, copied: Path) -> None:

@@ -12,11 +12,12 @@ from scripts.fakes.painted_camera import read_clip
 from tests.support.amount import some_combinations
 from tests.support.clapping import clapping, record_clapping
 from tests.support.program import Program, contents, exact, read_time
-from tests.support.recording import START_US, US, capture_times, record, take_over
+from tests.support.recording import START_US, US, Feed, Stores, capture_times, record, take_over
 from videostore.base.ranges import Range
 from videostore.base.time_format import up_to_millisecond
 from videostore.cli.state import FoundState
 from videostore.cli.time_options import format_time, now_us
+from videostore.storage.directory_lock import DirectoryLock
 from videostore.store.results import StorageState
 
 
@@ -28,7 +29,7 @@ def test_state_shows_ranges_sums_and_the_age_of_the_newest_frame(
     facts, _, table = done.out.partition("\n\n")
     assert facts.splitlines()[0].split() == ["Storage", str(recording)]
     newest = r"the newest frame is \d+ d( \d\d h)? old \(2024-08-30T08:40:07\+02:00\)"
-    assert re.search(f"Recording  no, {newest}", facts)
+    assert re.search(f"Recording  no, {newest}: no recorder is running here\n", facts)
     assert re.search(r"Stored +7\.0 s in 1 range\nUsed +[\d.]+ KiB\nFree +[\d.]+ [GT]iB on the device", facts)
     header, line = table.splitlines()
     assert header.split() == ["FROM", "TO", "LENGTH", "GAP", "BEFORE"]
@@ -69,7 +70,7 @@ def test_state_as_json_has_times_in_utc_bytes_and_seconds(program: Program, reco
     assert state == {
         "storage": str(recording),
         "recording": False,
-        "reason": None,
+        "reason": "no recorder is running here",
         "oldest": one["from"],
         "newest": one["to"],
         "stored_seconds": one["seconds"],
@@ -179,3 +180,31 @@ def test_state_tells_what_was_marked(program: Program, tmp_path: Path) -> None:
         (4, exact(times[3]), "door opened", True, "door_1.mp4"),
         (5, exact(times[3]), "door opened", False, None),
     ]
+
+
+def test_state_tells_why_nothing_was_recorded_before_the_recorder_ended(program: Program, tmp_path: Path) -> None:
+    storage = tmp_path / "storage"
+    times = capture_times(2)
+    asyncio.run(record(storage, times))
+    asyncio.run(take_over(storage))
+    gap = {"from_us": times[-1] + 50_000, "to_us": times[-1] + 60 * US, "reason": "the camera refuses the connection"}
+    (storage / "notes.json").write_text(json.dumps({"version": 1, "next_id": 1, "gaps": [gap], "events": []}))
+    found = json.loads(program("state", "--storage", storage, "--json").out)
+    assert found["reason"] == "no recorder is running here; before it ended: the camera refuses the connection"
+
+
+async def test_state_tells_what_the_recorder_of_the_directory_says(
+    stores: Stores, program: Program, tmp_path: Path
+) -> None:
+    store = await stores.open(Feed())
+    health = store.health().recorder
+    assert health is not None and health.reason
+    found = json.loads((await program.run_in_thread("state", "--storage", stores.storage, "--json")).out)
+    assert (found["recording"], found["reason"]) == (False, health.reason.rstrip("."))
+    lock = DirectoryLock(tmp_path / "held")
+    try:
+        (tmp_path / "held" / "index.sqlite.db").touch()
+        found = json.loads((await program.run_in_thread("state", "--storage", tmp_path / "held", "--json")).out)
+        assert found["recording"] is False and found["reason"].startswith("its recorder does not answer here")
+    finally:
+        lock.release()

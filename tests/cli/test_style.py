@@ -39,7 +39,7 @@ def test_an_attribute_of_another_machine_keeps_its_name() -> None:
 
 
 def test_a_field_is_written_as_the_argument_that_sets_it() -> None:
-    arguments = {"from": "FROM", "to": "TO", "position": "POSITION", "since": "--since", "tags": "'tags'"}
+    arguments = {"from": "FROM", "to": "TO", "position": "POSITION", "tags": "--tag", "container": "'container'"}
     for field, argument in arguments.items():
         error = RequestError("field-wrong", field=field, value=0, expected="more")
         assert sentence_of(error, UTC) == f"{argument} is 0. It must be more."

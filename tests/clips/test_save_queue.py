@@ -11,6 +11,7 @@ import pytest
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.recording import START_US, US, Stores, until
 from videostore.base.errors import FFmpegError, NoRoomError, UnknownSaveError
+from videostore.base.ranges import Range
 from videostore.storage.index import FILE_NAME
 from videostore.storage.save_record import SaveStatus
 from videostore.store.store import VideoStore
@@ -199,3 +200,25 @@ async def test_the_metadata_of_a_save_is_forgotten_when_it_ends(
     await ended(store)
     assert (await store.save_status(clip.file_name)).metadata == ""
     assert read_clip(clip.path)
+
+
+async def test_a_save_is_cancelled_between_two_attempts_and_not_while_it_is_written(
+    stores: Stores, recording: Path, stuck_ffmpeg: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.clips.save_queue.SAVE_RETRIES_S", (600.0,))
+    store = await stores.over(recording, binary=str(stuck_ffmpeg))
+    event = await store.mark("door", START_US + 2 * US, before_s=1, after_s=0.5, save=True, tags=["a"])
+    assert event.file_name is not None
+    asked = Range(event.from_us, event.to_us)
+    await until(lambda: store._saves._carried[str(event.file_name)].is_writing)
+    assert not await store._saves.cancel(event.file_name, asked)
+    assert not await store._saves.cancel(event.file_name, Range(asked.from_us, asked.to_us + 1))
+    await stores.close()
+    shutil.rmtree(stores.upload / "tag=a", ignore_errors=True)
+    (stores.upload / "tag=a").write_bytes(b"a file in the way")
+    store = await stores.open()
+    await until(lambda: "Trying again" in store._saves._pending[str(event.file_name)].reason)
+    assert not await store._saves.cancel(event.file_name, Range(asked.from_us, asked.to_us + 1))
+    assert await store._saves.cancel(event.file_name, asked)
+    assert await store._saves.cancel(event.file_name, asked)  # and is asked for again, when the answer was lost
+    assert await status_of(store, event.file_name) == ("cancelled", "") and store.health().pending_saves == 0

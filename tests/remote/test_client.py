@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import random
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -341,6 +342,32 @@ async def test_state_tells_of_each_recorder_whether_it_records_or_why_not(
         await until_closed(both)
 
 
+class Leaving(ForwardedCamera):
+    """A recorder that answers once, when it is looked for."""
+
+    async def do_command(self, command: Mapping[str, Any], **kwargs: Any) -> Mapping[str, Any]:
+        if command.get("exact"):
+            raise GRPCError(Status.UNIMPLEMENTED, "it is gone")
+        return await super().do_command(command, **kwargs)
+
+
+async def test_state_as_json_has_all_of_several_recorders_and_why_one_does_not_answer(
+    recording: Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = recording.parent.camera(NAME)
+    second, leaving = Dead(client), Leaving(client)
+    second.name, leaving.name = "yard", "attic"
+    async with MachineServer([ForwardedCamera(client), second, leaving]) as server:
+        remote = Remote(server.address, None, None, None)
+        assert await state_of_machine(remote, since_us=None, everything=False, utc=True, as_json=True) == 1
+        await until_closed(server)
+    told = json.loads(capsys.readouterr().out)["recorders"]
+    assert sorted(told) == sorted(["attic", NAME, "yard"])
+    assert (told[NAME]["recording"], told["yard"]["recording"]) == (True, False)
+    assert told["yard"]["reason"] == "it refuses the connection" and told["yard"]["oldest"] == told[NAME]["oldest"]
+    assert told["attic"]["error"]["code"] and "attic" in told["attic"]["error"]["message"]
+
+
 async def test_a_machine_without_a_recorder_says_which_cameras_it_has(recording: Recording) -> None:
     async with MachineServer([recording.camera]) as server:
         for component in (None, "front"):
@@ -422,3 +449,6 @@ async def test_a_moment_is_marked_on_the_machine_and_forgotten(recording: Record
         with pytest.raises(RequestError) as refused:
             await machine.unmark(event.id)
         assert refused.value.code == "event-unknown"
+        saved = await machine.mark("cat", after_s=3000, save=True, metadata="grey", tags=["pet"])
+        assert saved.file_name is not None and "grey" in saved.file_name
+        assert await machine.unmark(saved.id, cancel_save=True) is None

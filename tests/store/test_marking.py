@@ -153,6 +153,36 @@ async def test_the_clip_of_an_event_is_saved_as_soon_as_its_end_is_recorded(tmp_
         await stores.close()
 
 
+async def test_a_save_that_has_not_begun_is_cancelled_on_demand(stores: Stores, recording: Path) -> None:
+    store = await stores.over(recording)
+    before_us = time.time_ns() // 1000
+    waiting = await store.mark("door", before_s=1, after_s=3000, save=True, tags=["a"])
+    other = await store.mark("cat", before_s=1, after_s=3000, save=True)
+    assert waiting.file_name is not None and other.file_name is not None
+    assert await store.unmark(waiting.id, cancel_save=True) is None
+    assert (await store.save_status(waiting.file_name)).status is SaveStatus.CANCELLED
+    assert await store.events() == (other,) and store.health().pending_saves == 1
+    assert store.health().failed_saves == []
+    assert all(one.to_us <= before_us or one.from_us >= other.from_us for one in store._holds.ranges)
+    assert await store.unmark(other.id, release=True, cancel_save=True) is None
+    assert [one.file_name for one in await store.events()] == [None]
+    await stores.close()
+    store = await stores.open()
+    assert store.health().pending_saves == 0
+    assert (await store.save_status(waiting.file_name)).status is SaveStatus.CANCELLED
+    assert not [path for path in stores.upload.rglob("*") if path.is_file()]
+
+
+async def test_the_clip_of_an_event_that_is_saved_already_stays(stores: Stores, recording: Path) -> None:
+    store = await stores.over(recording)
+    event = await store.mark("door", START_US + 2 * US, before_s=1, after_s=0.5, save=True)
+    assert event.file_name is not None
+    await until(lambda: store.health().pending_saves == 0)
+    assert await store.unmark(event.id, cancel_save=True) == event.file_name
+    assert (await store.save_status(event.file_name)).status is SaveStatus.DONE
+    assert (stores.upload / event.file_name).exists() and not await store.events()
+
+
 async def test_an_empty_range_is_not_saved(stores: Stores, recording: Path) -> None:
     store = await stores.over(recording)
     with pytest.raises(RequestError) as refused:

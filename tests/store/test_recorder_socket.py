@@ -11,11 +11,20 @@ from typing import Any
 
 import pytest
 
-from tests.support.recording import LOGGER, START_US, US, Stores
+from tests.support.recording import LOGGER, START_US, US, Feed, Stores
 from videostore.base.errors import RequestError, VideoStoreError
 from videostore.storage.save_record import SaveStatus
 from videostore.store.marking import make_event
-from videostore.store.recorder_socket import _MOST_BYTES, RecorderSocket, _name_of, ask_mark, ask_unmark
+from videostore.store.recorder_socket import (
+    _MOST_BYTES,
+    RecorderSocket,
+    RecorderStatus,
+    _name_of,
+    ask_mark,
+    ask_status,
+    ask_unmark,
+)
+from videostore.store.request_text import MOST_METADATA_BYTES
 from videostore.store.resting_events import mark_at_rest, unmark_at_rest
 from videostore.store.store import VideoStore
 
@@ -90,9 +99,30 @@ class Unmarking:
     async def mark(self, label: str, at: Any = "now", **others: Any) -> Any:
         raise VideoStoreError("closed")
 
-    async def unmark(self, id: int, *, release: bool = False) -> str | None:
+    def health(self) -> Any:
+        raise VideoStoreError("closed")
+
+    async def unmark(self, id: int, *, release: bool = False, cancel_save: bool = False) -> str | None:
         self.asked.append((id, release))
         return None
+
+
+async def test_the_recorder_says_whether_it_records_or_why_not(stores: Stores, tmp_path: Path) -> None:
+    store = await stores.open(Feed())
+    recorder = store.health().recorder
+    assert recorder is not None
+    assert await ask_status(stores.storage) == RecorderStatus(False, recorder.reason)
+    assert await ask_status(tmp_path) is None
+
+
+async def test_the_longest_metadata_passes_and_endless_tags_are_refused(stores: Stores, recording: Path) -> None:
+    store = await stores.over(recording)
+    asked = make_event(START_US + US, "door", 1, 1, keep=False)
+    await mark_at_rest(stores.storage, asked, save=True, metadata="\x01" * MOST_METADATA_BYTES)
+    with pytest.raises(RequestError) as refused:
+        await mark_at_rest(stores.storage, asked, save=True, tags=["t" * 200] * 2000)
+    assert (refused.value.code, refused.value.field) == ("field-too-long", "tags")
+    assert len(await store.events()) == 1
 
 
 @pytest.mark.parametrize("answer", [b"", b"{}\n", b"[]\n", b'{"found": {"id": 1}}\n', b'{"refused": {}}\n', b"\xff\n"])

@@ -217,6 +217,7 @@ REQUEST = {
     " version, of another user, or in a container. Mark it on its page, or through Viam with --machine.",
     "mark-needs-machine": "{field:field} is for a recorder that runs, and nothing is recorded here. Start the recorder,"
     " or use --machine.",
+    "mark-without-save": "{field:field} is for the clip that --save makes. Add --save, or leave it out.",
     "moment-in-future": "{field:field} is in the future: {at_us:time}. This machine's clock says {clock_us:time}."
     " Choose an earlier time.",
     "picture-needs-too-much": "This picture needs too many frames before it: its keyframes are very far apart. Ask for"
@@ -301,6 +302,7 @@ COMMAND_LINE = {
     "no-such-command": "There is no command {value:value}. To see what a directory holds, use `videostore state"
     " --storage DIR`; to record a file, `videostore record FILE --storage DIR --size-gb GB`; to run the Viam module,"
     " `videostore serve SOCKET`.",
+    "command-line-tag-wrong": "--tag {value:value} is {fault}. It must be {expected}.",
     "command-line-event-unknown": "There is no event {value:value}. `videostore events` lists them.",
     "fmp4-from-machine": "--fmp4 is not available with --machine. Leave it out.",
     "pipe-from-machine": "-o - is not available with --machine. Name a file.",

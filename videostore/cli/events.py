@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from videostore.base.constants import US_PER_SECOND
-from videostore.base.errors import printable
+from videostore.base.errors import RequestError, printable
 from videostore.base.ranges import Range
 from videostore.cli.local_store import open_reader
 from videostore.cli.machine_options import Remote
@@ -50,42 +50,62 @@ async def events_of_machine(remote: Remote, asked: Asked, *, utc: bool, as_json:
     return _show([one for one in found if one in asked], utc=utc, as_json=as_json)
 
 
-async def mark(
-    directory: Path, at_us: int, label: str, before_s: float, after_s: float, *, keep: bool, save: bool, utc: bool
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment to be marked, and what to do with its footage."""
+
+    at_us: int | None
+    """None: the present, by the clock of the recorder."""
+    label: str
+    before_s: float
+    after_s: float
+    keep: bool
+    save: bool
+    metadata: str | None
+    """Of the clip that is saved; None stands for the label."""
+    tags: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for field in ("metadata", "tags"):
+            if getattr(self, field) and not self.save:
+                raise RequestError("mark-without-save", field=field)
+
+
+async def mark(directory: Path, asked: Mark, *, utc: bool) -> int:
     """Mark a moment of the recording in a directory."""
-    event = await mark_at_rest(directory, make_event(at_us, label, before_s, after_s, keep=keep), save=save)
-    return _show_marked(event, utc=utc)
+    at_us = now_us() if asked.at_us is None else asked.at_us
+    event = make_event(at_us, asked.label, asked.before_s, asked.after_s, keep=asked.keep)
+    done = await mark_at_rest(directory, event, save=asked.save, metadata=asked.metadata, tags=asked.tags)
+    return _show_marked(done, utc=utc)
 
 
-async def mark_on_machine(
-    remote: Remote,
-    at_us: int | None,
-    label: str,
-    before_s: float,
-    after_s: float,
-    *,
-    keep: bool,
-    save: bool,
-    utc: bool,
-) -> int:
-    """Mark a moment of a recorder on another machine; None is the present there."""
+async def mark_on_machine(remote: Remote, asked: Mark, *, utc: bool) -> int:
+    """Mark a moment of a recorder on another machine."""
     async with remote.connect() as machine:
-        at = "now" if at_us is None else at_us
-        event = await machine.mark(label, at, before_s=before_s, after_s=after_s, keep=keep, save=save)
+        event = await machine.mark(
+            asked.label,
+            "now" if asked.at_us is None else asked.at_us,
+            before_s=asked.before_s,
+            after_s=asked.after_s,
+            keep=asked.keep,
+            save=asked.save,
+            metadata=asked.metadata,
+            tags=asked.tags,
+        )
     return _show_marked(event, utc=utc)
 
 
-async def unmark(directory: Path, id: int, *, release: bool) -> int:
+async def unmark(directory: Path, id: int, *, release: bool, cancel_save: bool) -> int:
     """Forget an event of the recording in a directory."""
-    return _show_unmarked(id, await unmark_at_rest(directory, id, release=release), release=release)
+    file_name = await unmark_at_rest(directory, id, release=release, cancel_save=cancel_save)
+    return _show_unmarked(id, file_name, release=release, cancel_save=cancel_save)
 
 
-async def unmark_on_machine(remote: Remote, id: int, *, release: bool) -> int:
+async def unmark_on_machine(remote: Remote, id: int, *, release: bool, cancel_save: bool) -> int:
     """Forget an event of a recorder on another machine."""
     async with remote.connect() as machine:
-        file_name = await machine.unmark(id, release=release)
-    return _show_unmarked(id, file_name, release=release)
+        file_name = await machine.unmark(id, release=release, cancel_save=cancel_save)
+    return _show_unmarked(id, file_name, release=release, cancel_save=cancel_save)
 
 
 def event_as_json(one: Event) -> dict[str, Any]:
@@ -120,12 +140,16 @@ def _show_marked(event: Event, *, utc: bool) -> int:
     return DONE
 
 
-def _show_unmarked(id: int, file_name: str | None, *, release: bool) -> int:
+def _show_unmarked(id: int, file_name: str | None, *, release: bool, cancel_save: bool) -> int:
     from videostore.cli import terminal
 
     terminal.print_result(f"Event {id} {'is not kept any more' if release else 'is forgotten'}.")
-    if file_name and not release:
+    if file_name and cancel_save:
+        terminal.print_result(printable(f"Its clip {file_name} is not cancelled: it has begun or ended."))
+    elif file_name and not release:
         terminal.print_result(printable(f"Its clip {file_name} is saved all the same."))
+    elif cancel_save:
+        terminal.print_result("No clip of it will be saved.")
     return DONE
 
 

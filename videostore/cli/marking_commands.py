@@ -63,7 +63,7 @@ def events(
     "mark",
     help_text.examples(
         "videostore mark now 'front door opened' --machine 192.168.1.20:8080",
-        "videostore mark -10s intruder --keep --save --storage /data/front-door",
+        "videostore mark -10s intruder --keep --save --tag alarm --storage /data/front-door",
         "videostore mark 02:51:07 'broken window' --storage /media/usb/door",
     ),
     help_text.MOMENT,
@@ -85,6 +85,16 @@ def mark(
     save: Annotated[
         bool, typer.Option("--save", help="Save the clip of the range for upload. Needs a recorder.")
     ] = False,
+    metadata: Annotated[
+        str | None,
+        typer.Option(
+            "--metadata", metavar="TEXT", help="Text for the name and the tags of the saved clip. Default: LABEL."
+        ),
+    ] = None,
+    tags: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="Upload the saved clip with this tag. Can be given several times."),
+    ] = None,
     storage: Storage = None,
     utc: Utc = False,
     machine: Machine = None,
@@ -98,16 +108,20 @@ def mark(
     from videostore.cli.storage_directory import find_directory
     from videostore.cli.time_options import parse_length, parse_time
 
-    at_us = None if unescape(at) == "now" else parse_time(at, "at")
-    label = unescape(label)
-    before_s, after_s = parse_length(before, "--before"), parse_length(after, "--after")
+    asked = command.Mark(
+        None if unescape(at) == "now" else parse_time(at, "at"),
+        unescape(label),
+        parse_length(before, "--before"),
+        parse_length(after, "--after"),
+        keep,
+        save,
+        metadata,
+        tuple(tags or ()),
+    )
     remote = parse_remote(machine, component, api_key, api_key_id, directory_given=storage is not None)
     if remote is not None:
-        work = command.mark_on_machine(remote, at_us, label, before_s, after_s, keep=keep, save=save, utc=utc)
-        return run(work)
-    at_us = parse_time(at, "at") if at_us is None else at_us
-    directory = find_directory(storage)
-    return run(command.mark(directory, at_us, label, before_s, after_s, keep=keep, save=save, utc=utc))
+        return run(command.mark_on_machine(remote, asked, utc=utc))
+    return run(command.mark(find_directory(storage), asked, utc=utc))
 
 
 @register(
@@ -124,6 +138,13 @@ def unmark(
     release: Annotated[
         bool, typer.Option("--release", help="Leave the event, and only let the quota delete its footage again.")
     ] = False,
+    cancel_save: Annotated[
+        bool,
+        typer.Option(
+            "--cancel-save",
+            help="Do not save its clip, unless that has begun. Otherwise the clip is saved all the same.",
+        ),
+    ] = False,
     storage: Storage = None,
     machine: Machine = None,
     component: Component = None,
@@ -139,5 +160,5 @@ def unmark(
     number = parse_integer(id, "ID")
     remote = parse_remote(machine, component, api_key, api_key_id, directory_given=storage is not None)
     if remote is not None:
-        return run(command.unmark_on_machine(remote, number, release=release))
-    return run(command.unmark(find_directory(storage), number, release=release))
+        return run(command.unmark_on_machine(remote, number, release=release, cancel_save=cancel_save))
+    return run(command.unmark(find_directory(storage), number, release=release, cancel_save=cancel_save))

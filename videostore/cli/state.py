@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,10 +16,13 @@ from videostore.cli.events import event_as_json, event_notes
 from videostore.cli.gaps import damage_lines, gap_lines, gaps_between
 from videostore.cli.local_store import is_being_recorded, open_reader
 from videostore.cli.machine_options import Remote
-from videostore.cli.runtime import DONE
+from videostore.cli.runtime import DONE, FAILED
+from videostore.cli.style import CommandLineStyle, sentence_of
 from videostore.cli.text import format_size
 from videostore.cli.time_options import format_length, format_range, format_time, now_us
+from videostore.storage.directory_lock import is_locked
 from videostore.storage.notes import Event, why_gap
+from videostore.store.recorder_socket import ask_status
 from videostore.store.results import StorageState
 
 if TYPE_CHECKING:
@@ -72,18 +75,43 @@ async def state(directory: Path, *, since_us: int | None, everything: bool, utc:
         found = FoundState(str(directory), await store.state(), is_being_recorded(directory))
     if found.recording and (found.newest_age_us or 0) > _FRESH_US:
         found = replace(found, recording=False)
+    if not found.recording:
+        found = await _with_reason(found, directory)
     return _show(found, since_us=since_us, everything=everything, utc=utc, as_json=as_json)
+
+
+async def _with_reason(found: FoundState, directory: Path) -> FoundState:
+    """Why nothing is recorded to a directory: its recorder tells, and without one what is noted there."""
+    if not is_locked(directory):
+        newest_us = found.newest_us or 0
+        last = [one.reason for one in found.state.gaps if one.to_us > newest_us]
+        if last:
+            return replace(found, reason=f"no recorder is running here; before it ended: {last[-1]}")
+        return replace(found, reason="no recorder is running here")
+    status = await ask_status(directory)
+    if status is None:
+        return replace(found, reason="its recorder does not answer here: its log, its page or --machine tell why")
+    return replace(found, recording=status.recording, reason=status.reason.rstrip("."))
 
 
 async def state_of_machine(remote: Remote, *, since_us: int | None, everything: bool, utc: bool, as_json: bool) -> int:
-    """Show the state of a recorder on another machine; of several, whether each records, or why not."""
+    """Show the state of a recorder on another machine; of several, whether each records, or why not, or all as JSON."""
     try:
         found = await _ask(remote)
     except RequestError as error:
-        if error.code != "several-recorders" or as_json:
+        if error.code != "several-recorders":
             raise
-        return await _show_each(remote, error.fields["found"], utc=utc)
+        answers = {name: await _answer(remote, name) for name in sorted(error.fields["found"])}
+        return _show_all(answers, since_us, as_json=as_json, utc=utc)
     return _show(found, since_us=since_us, everything=everything, utc=utc, as_json=as_json)
+
+
+async def _answer(remote: Remote, component: str) -> FoundState | VideoStoreError:
+    """The state of one of several recorders, or why it cannot be told: that keeps the others from nothing."""
+    try:
+        return await _ask(replace(remote, component=component))
+    except VideoStoreError as error:
+        return error
 
 
 async def _ask(remote: Remote) -> FoundState:
@@ -100,17 +128,28 @@ async def _ask(remote: Remote) -> FoundState:
         )
 
 
-async def _show_each(remote: Remote, components: Sequence[str], *, utc: bool) -> int:
-    from videostore.cli.terminal import facts_table, print_result
+def _show_all(
+    answers: Mapping[str, FoundState | VideoStoreError], since_us: int | None, *, as_json: bool, utc: bool
+) -> int:
+    style = CommandLineStyle(utc=utc, options=False)
+    told: dict[str, Any] = {}
+    for name, answer in answers.items():
+        if isinstance(answer, VideoStoreError):
+            sentence = sentence_of(answer, style)
+            told[name] = {"error": {"code": answer.code, "message": sentence}} if as_json else printable(sentence)
+        elif as_json:
+            told[name] = _as_json(answer, answer.ranges(since_us), since_us)
+        else:
+            told[name] = _activity(answer, utc=utc)
+    if as_json:
+        print(json.dumps({"recorders": told}, indent=2))  # noqa: T201 (the result)
+    else:
+        from videostore.cli.terminal import facts_table, print_result
 
-    facts = []
-    for component in sorted(components):
-        found = await _ask(replace(remote, component=component))
-        facts.append((component, _activity(found, utc=utc)))
-    print_result(facts_table(facts))
-    print_result()
-    print_result("--component NAME shows what one of them has stored.")
-    return DONE
+        print_result(facts_table(list(told.items())))
+        print_result()
+        print_result("--component NAME shows what one of them has stored.")
+    return FAILED if any(isinstance(one, VideoStoreError) for one in answers.values()) else DONE
 
 
 def _activity(found: FoundState, *, utc: bool) -> str:

@@ -28,6 +28,9 @@ _ARGUMENTS = {
     "after_s": "--after",
     "keep": "--keep",
     "save": "--save",
+    "metadata": "--metadata",
+    "tags": "--tag",
+    "cancel_save": "--cancel-save",
 }
 
 
@@ -78,6 +81,9 @@ def sentence_of(error: VideoStoreError, style: Style) -> str:
     """
     if error.code == "event-unknown":
         error = RequestError("command-line-event-unknown", value=error.fields.get("value"))
+    if error.code == "tag-wrong" and isinstance(error, RequestError):
+        told = {name: error.fields.get(name) for name in ("value", "fault", "expected")}
+        error = RequestError("command-line-tag-wrong", **told)
     cause: Any = error.__cause__
     if error.code == "clip-failed" and isinstance(cause, FFmpegError):
         error = FFmpegError("clip-failed-because", reason=cause.sentence(style))

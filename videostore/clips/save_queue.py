@@ -8,11 +8,12 @@ import functools
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from videostore.base.constants import CLOSE_SAVES_S
 from videostore.base.errors import NothingStoredError, RequestError, UnknownSaveError, VideoStoreError, reason_of
+from videostore.base.ranges import Range
 from videostore.base.tasks import DetachedTasks, known_outcome
 from videostore.clips.clip_content import ClipContent
 from videostore.clips.uploads import Uploads
@@ -31,6 +32,17 @@ FAILED_SAVES_SHOWN = 5
 """How many of the last failures `get_status` lists."""
 
 
+@dataclass(slots=True)
+class _Carried:
+    """A save that a task carries out."""
+
+    task: asyncio.Task[None] | None = None
+    is_waiting: bool = False
+    """Whether it waits: nothing of it is being written, and its task can be cancelled."""
+    is_writing: bool = False
+    is_cancelled: bool = False
+
+
 class SaveQueue:
     """Keeps queued saves in the index, and holds the video that they need. Owns a task for each until `close`."""
 
@@ -40,9 +52,10 @@ class SaveQueue:
         uploads: Uploads,
         holds: RetentionHolds,
         logger: logging.Logger,
-        write: Callable[[SaveJob, Path], Awaitable[ClipContent]],
+        write: Callable[[SaveJob, Path, Callable[[], None]], Awaitable[ClipContent]],
     ) -> None:
-        """`write` writes the clip of a save, and returns what it holds."""
+        """`write` waits until the clip of a save can be made, calls what it is passed, writes the clip, and returns
+        what it holds."""
         self._index = index
         self._uploads = uploads
         self._holds = holds
@@ -50,6 +63,7 @@ class SaveQueue:
         self._write = write
         self._pending: dict[str, SaveJob] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._carried: dict[str, _Carried] = {}
         self._accepting = DetachedTasks()
         self._failed: deque[SaveJob] = deque(maxlen=FAILED_SAVES_SHOWN)
 
@@ -120,6 +134,21 @@ class SaveQueue:
             raise UnknownSaveError("save-unknown", field="filename", value=file_name)
         return save
 
+    async def cancel(self, file_name: str, asked: Range) -> bool:
+        """Cancel the save of an event, which has this range, unless its clip is written or is being written.
+
+        Returns whether it is cancelled: no clip of it will be saved.
+        """
+        pending, carried = self._pending.get(file_name), self._carried.get(file_name)
+        if pending is not None and carried is not None and _is_of_event(pending, asked) and not carried.is_writing:
+            assert carried.task is not None
+            carried.is_cancelled = True
+            if carried.is_waiting:
+                carried.task.cancel()
+            await asyncio.wait([carried.task])
+        known = await self._index.get_save(file_name)
+        return known is not None and known.status is SaveStatus.CANCELLED and _is_of_event(known, asked)
+
     async def close(self) -> None:
         """Give saves in progress a moment to finish. The next process resumes the others."""
         await self._accepting.wait()
@@ -143,13 +172,15 @@ class SaveQueue:
             return held.pop_all()
 
     def _start(self, save: SaveJob, held: contextlib.ExitStack, *, resumed: bool) -> None:
-        task = asyncio.create_task(self._carry_out(save, held, resumed))
+        carried = self._carried[save.file_name] = _Carried()
+        held.callback(self._carried.pop, save.file_name)
+        carried.task = task = asyncio.create_task(self._carry_out(save, held, resumed, carried))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _carry_out(self, save: SaveJob, held: contextlib.ExitStack, resumed: bool) -> None:
+    async def _carry_out(self, save: SaveJob, held: contextlib.ExitStack, resumed: bool, carried: _Carried) -> None:
         try:
-            ended = replace(await self._try_repeatedly(save, resumed), metadata="")
+            ended = replace(await self._unless_cancelled(save, resumed, carried), metadata="")
             with contextlib.suppress(VideoStoreError):  # the disk hangs; the next start does it
                 await self._uploads.run(self._uploads.release, save.file_name)
             self._pending[save.file_name] = ended  # what `rewrite` puts into an index that was lost meanwhile
@@ -163,20 +194,38 @@ class SaveQueue:
             if ended.status is SaveStatus.FAILED:
                 self._failed.appendleft(ended)
                 self._logger.error("The asynchronous save of %s failed: %s", save.file_name, ended.reason)
+            elif ended.status is SaveStatus.CANCELLED:
+                self._logger.info("The save of %s is cancelled.", save.file_name)
             else:
                 self._logger.info("Saved %s.", save.file_name)
         held.close()
 
-    async def _try_repeatedly(self, save: SaveJob, resumed: bool) -> SaveJob:
+    async def _unless_cancelled(self, save: SaveJob, resumed: bool, carried: _Carried) -> SaveJob:
+        try:
+            return await self._try_repeatedly(save, resumed, carried)
+        except asyncio.CancelledError:
+            if carried.is_cancelled and not carried.is_writing:
+                return replace(save, status=SaveStatus.CANCELLED)
+            raise
+
+    async def _try_repeatedly(self, save: SaveJob, resumed: bool, carried: _Carried) -> SaveJob:
+        def begin() -> None:
+            _check(carried)
+            carried.is_waiting, carried.is_writing = False, True
+
         path = self._uploads.path(save.relative_path)
         for pause_s in (*SAVE_RETRIES_S, None):
             try:
                 claim = functools.partial(self._uploads.claim, path, save.identity, resumed=resumed)
                 if await self._uploads.run(claim):  # an earlier process wrote it, and was ended then
                     return replace(save, status=SaveStatus.DONE)
-                content = await self._write(save, path)
+                _check(carried)
+                carried.is_waiting = True
+                content = await self._write(save, path, begin)
                 return replace(save, status=SaveStatus.DONE, ranges=content.ranges, damaged=content.damaged)
             except Exception as error:
+                carried.is_waiting = carried.is_writing = False
+                _check(carried)
                 if not isinstance(error, VideoStoreError):
                     self._logger.exception("The asynchronous save of %s failed unexpectedly.", save.file_name)
                 reason = reason_of(error)
@@ -185,5 +234,18 @@ class SaveQueue:
                 reason = f"{reason.rstrip('.')}. Trying again in {pause_s:g} s."
                 self._pending[save.file_name] = replace(save, reason=reason)
                 self._logger.warning("The asynchronous save of %s is delayed: %s", save.file_name, reason)
+                carried.is_waiting = True
                 await asyncio.sleep(pause_s)
+                carried.is_waiting = False
         raise AssertionError("the last attempt has no pause")
+
+
+def _check(carried: _Carried) -> None:
+    """Raises CancelledError if the save was cancelled while its task could not be."""
+    if carried.is_cancelled:
+        raise asyncio.CancelledError
+
+
+def _is_of_event(save: SaveJob, asked: Range) -> bool:
+    """Whether it is the save of an event with this range: another save may have got the name of one that ended."""
+    return save.waits and (save.from_us, save.to_us) == (asked.from_us, asked.to_us)

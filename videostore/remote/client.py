@@ -34,6 +34,7 @@ from videostore.media.libav import av
 from videostore.media.shown_picture import WIDEST
 from videostore.remote.call_errors import LOST, status_of, translated_errors
 from videostore.remote.connection import dial, parse_target, quiet_sdk
+from videostore.remote.recorders import LOOK_S, find_recorder
 from videostore.remote.responses import clip_ranges, damaged_ranges, parse_event, parse_snapshot, parse_state, timestamp
 from videostore.remote.transfer import Transfer
 from videostore.remote.video import NoServiceError, VideoService, held_ranges
@@ -41,8 +42,6 @@ from videostore.storage.notes import Event
 from videostore.store.marking import AROUND_S
 from videostore.store.results import ExportedClip, SavedClip, StorageState
 
-_LOOK_S = 5.0
-"""A camera that is not a recorder may hang. Recorders respond within a tenth of a second."""
 _STATE_S = 20.0
 _CLIP_S = 600.0
 """Enough for 24 MiB in base64 at half a megabit per second, and for a long save."""
@@ -83,7 +82,7 @@ class Machine:
         target = parse_target(address, api_key, api_key_id)
         with quiet_sdk():
             async with dial(target) as robot:
-                yield cls(address, robot, await _find_recorder(address, robot, component))
+                yield cls(address, robot, await find_recorder(address, robot, component))
 
     async def state(self) -> StorageState:
         """What is stored on the machine, and the free space there. Ranges of a module of 0.1.0 are rounded outwards to
@@ -97,8 +96,8 @@ class Machine:
 
     async def status(self) -> dict[str, Any]:
         """What the recorder says of itself, as `get_status`. Raises as `state`, also if its version does not tell."""
-        with translated_errors(self.address, self.component, _LOOK_S):
-            return dict(await self._camera.get_status(timeout=_LOOK_S))
+        with translated_errors(self.address, self.component, LOOK_S):
+            return dict(await self._camera.get_status(timeout=LOOK_S))
 
     async def save(
         self,
@@ -155,6 +154,8 @@ class Machine:
         after_s: float = AROUND_S,
         keep: bool = False,
         save: bool = False,
+        metadata: str | None = None,
+        tags: Sequence[str] = (),
     ) -> Event:
         """Mark a moment of the machine's recording, as `VideoStore.mark`. `now` is the present by the machine's clock.
 
@@ -164,11 +165,12 @@ class Machine:
             MachineError: the machine does not respond.
         """
         fields: dict[str, Any] = {"label": label, "before_s": before_s, "after_s": after_s, "keep": keep, "save": save}
+        fields |= {"tags": list(tags)} | ({} if metadata is None else {"metadata": metadata})
         if at != "now":
             fields["at"] = timestamp(moment_us(at, "at", now_us=time.time_ns() // 1000))
         return parse_event(await self._command("mark", timeout_s=_STATE_S, **fields), self.component)
 
-    async def unmark(self, id: int, *, release: bool = False) -> str | None:
+    async def unmark(self, id: int, *, release: bool = False, cancel_save: bool = False) -> str | None:
         """Forget an event, as `VideoStore.unmark`.
 
         Raises:
@@ -176,7 +178,8 @@ class Machine:
             VideoStoreError: the machine could not note it.
             MachineError: the machine does not respond.
         """
-        response = await self._command("unmark", timeout_s=_STATE_S, id=id, release=release)
+        fields = {"id": id, "release": release, "cancel_save": cancel_save}
+        response = await self._command("unmark", timeout_s=_STATE_S, **fields)
         name = response.get("filename")
         return name if isinstance(name, str) else None
 
@@ -275,38 +278,6 @@ class Machine:
             command |= {"from": timestamp(from_us), "to": timestamp(to_us)}
         with translated_errors(self.address, self.component, timeout_s):
             return dict(await self._camera.do_command(command, timeout=timeout_s))
-
-
-async def _find_recorder(address: str, robot: RobotClient, component: str | None) -> str:
-    cameras = [
-        name.name
-        for name in robot.resource_names
-        if (name.namespace, name.type, name.subtype) == ("rdk", "component", "camera")
-    ]
-    among = f"its cameras are {', '.join(cameras)}" if cameras else "it has no camera"
-    if component is not None:
-        if component not in cameras:
-            raise RequestError("recorder-unknown", address=address, component=component, found=among)
-        return component
-    checked = await asyncio.gather(*(_is_recorder(address, robot, name) for name in cameras))
-    found = [name for name, is_recorder in zip(cameras, checked, strict=True) if is_recorder]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise RequestError("several-recorders", address=address, found=found)
-    raise MachineError("no-recorder", address=address, found=among)
-
-
-async def _is_recorder(address: str, robot: RobotClient, name: str) -> bool:
-    """Whether a camera responds as a recorder does. A machine does not tell the models of its cameras."""
-    try:
-        with translated_errors(address, name, _LOOK_S):
-            camera = Camera.from_robot(robot, name)
-            response = await camera.do_command({"command": "get-storage-state"}, timeout=_LOOK_S)
-        parse_state(response, name)
-    except VideoStoreError:
-        return False
-    return True
 
 
 def _resolve(start: Moment, end: Moment) -> tuple[int, int]:

@@ -19,6 +19,7 @@ class SaveStatus(enum.Enum):
     PENDING = "pending"
     DONE = "done"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 _IDENTITY = ("accepted_us", "from_us", "to_us", "directory", "container", "metadata")
@@ -36,7 +37,7 @@ class SaveJob:
     from_us: int
     to_us: int
     metadata: str
-    """What is part of its name; empty when it is done or has failed: the name and the clip's tags have it then."""
+    """What is part of its name; empty when it has ended: the name and the clip's tags have it then."""
     accepted_us: int
     """When it was requested, UTC."""
     status: SaveStatus = SaveStatus.PENDING

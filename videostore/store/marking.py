@@ -22,6 +22,8 @@ AROUND_S = 15.0
 
 SaveClip = Callable[[Range, str], Awaitable[str]]
 """Queues the save of a range with this metadata, and returns the name of its file."""
+CancelSave = Callable[[str, Range], Awaitable[bool]]
+"""Cancels the save of the file with this name and range. Returns whether no clip will be saved."""
 
 
 class Marking:
@@ -54,8 +56,10 @@ class Marking:
             except OSError as error:
                 raise self._not_noted(error) from error
 
-    async def unmark(self, id: object, *, release: bool) -> Event:
-        """Forget an event; with `release`, only stop keeping its footage. Returns the event as it was.
+    async def unmark(self, id: object, *, release: bool, cancel: CancelSave | None = None) -> Event:
+        """Forget an event; with `release`, only stop keeping its footage. With `cancel`, its save is cancelled before.
+
+        Returns the event as it was; without the name of a clip that will not be saved.
 
         Raises:
             RequestError: there is no such event.
@@ -66,6 +70,9 @@ class Marking:
             found = next((one for one in self._notes.events if one.id == id), None)
             if found is None or isinstance(id, bool):
                 raise RequestError("event-unknown", field="id", value=id)
+            name, asked = found.file_name, Range(found.from_us, found.to_us)
+            if cancel is not None and name is not None and await cancel(name, asked):
+                found = replace(found, file_name=None)
             try:
                 if release:
                     await self._notes.change_event(replace(found, keep=False))

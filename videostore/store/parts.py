@@ -336,13 +336,14 @@ class StoreParts:
         await self._saves.rewrite()
         await self._saves.resume()
 
-    async def _write_queued(self, save: SaveJob, path: Path) -> ClipContent:
+    async def _write_queued(self, save: SaveJob, path: Path, begin: Callable[[], None]) -> ClipContent:
         if save.waits:
             await wait_until(self._clock, save.to_us, COVER_POLL_S)
         await self._archive.wait_until_indexed(save.from_us)
         # Otherwise `to` may be ahead of the clock only if the video was recorded before the clock was set back.
         until_us = save.to_us if save.waits else min(save.to_us, save.accepted_us + CLOCK_LEEWAY_US)
         await self._open.wait_until_covered(save.from_us, until_us)
+        begin()
         asked = Range(save.from_us, save.to_us)
         await self._load_clips()
         _, content = await self._delivery.upload(asked, path, save.metadata, save.container, claimed=True)

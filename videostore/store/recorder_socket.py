@@ -1,4 +1,5 @@
-"""Lets other programs of this machine ask the recorder of a directory: to mark a moment, and to forget an event.
+"""Lets other programs of this machine ask the recorder of a directory: to mark a moment, to forget an event, and how it
+is.
 
 It listens at an abstract Unix socket, which is named by the path of the directory, is no file there, and ends with its
 process. Each side looks at who the other is, since every user of the machine can take such a name. Linux only.
@@ -14,8 +15,8 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -24,10 +25,11 @@ from videostore.base.error_fields import describe_error, described_error
 from videostore.base.errors import RequestError, VideoStoreError, reason_of
 from videostore.base.tasks import off_loop
 from videostore.storage.notes import Event
+from videostore.store.results import Health
 
-MARK, UNMARK = "mark", "unmark"
-_MOST_BYTES = 1 << 16
-"""Of a request or an answer, which is one line. A label and the fields of an error take a few thousand."""
+MARK, UNMARK, STATUS = "mark", "unmark", "status"
+_MOST_BYTES = 1 << 18
+"""Of a request or an answer, which is one line. The longest metadata takes 96 KiB, if each of its bytes is escaped."""
 _ERROR_BYTES = 4096
 """Of the fields of an error."""
 _MOST_CONNECTIONS = 16
@@ -53,13 +55,28 @@ class Marker(Protocol):
         after_s: float = ...,
         keep: bool = ...,
         save: bool = ...,
+        metadata: str | None = ...,
+        tags: Sequence[str] = ...,
     ) -> Event:
         """Note an event. Raises VideoStoreError."""
         ...
 
-    async def unmark(self, id: int, *, release: bool = ...) -> str | None:
+    async def unmark(self, id: int, *, release: bool = ..., cancel_save: bool = ...) -> str | None:
         """Forget an event. Returns the name of its clip. Raises VideoStoreError."""
         ...
+
+    def health(self) -> Health:
+        """Whether it records, or why not. Raises VideoStoreError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderStatus:
+    """What a recorder says of itself."""
+
+    recording: bool
+    reason: str
+    """Why it does not record; empty if it does."""
 
 
 class RecorderSocket:
@@ -117,6 +134,9 @@ class RecorderSocket:
                 return {"found": asdict(await self._marker.mark(**_fields(asked, _MARK_FIELDS)))}
             if asked["what"] == UNMARK:
                 return {"found": {"file_name": await self._marker.unmark(**_fields(asked, _UNMARK_FIELDS))}}
+            if asked["what"] == STATUS:
+                recorder = self._marker.health().recorder
+                return {"found": {"recording": recorder.recording, "reason": recorder.reason} if recorder else {}}
             raise ValueError("it asks for something else")
         except VideoStoreError as error:
             return {"refused": describe_error(error, _ERROR_BYTES)}
@@ -124,8 +144,17 @@ class RecorderSocket:
             raise ValueError("it is no request") from error
 
 
-_MARK_FIELDS = {"label": str, "at": int, "before_s": (int, float), "after_s": (int, float), "keep": bool, "save": bool}
-_UNMARK_FIELDS = {"id": int, "release": bool}
+_MARK_FIELDS = {
+    "label": str,
+    "at": int,
+    "before_s": (int, float),
+    "after_s": (int, float),
+    "keep": bool,
+    "save": bool,
+    "metadata": (str, type(None)),
+    "tags": list,
+}
+_UNMARK_FIELDS = {"id": int, "release": bool, "cancel_save": bool}
 
 
 def _fields(asked: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +164,9 @@ def _fields(asked: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any
     return fields
 
 
-async def ask_mark(directory: Path, event: Event, *, save: bool) -> Event:
+async def ask_mark(
+    directory: Path, event: Event, *, save: bool, metadata: str | None = None, tags: Sequence[str] = ()
+) -> Event:
     """Have the recorder of a directory mark a moment. Returns the event with its number.
 
     Raises:
@@ -144,24 +175,36 @@ async def ask_mark(directory: Path, event: Event, *, save: bool) -> Event:
     """
     before_s, after_s = (event.at_us - event.from_us) / US_PER_SECOND, (event.to_us - event.at_us) / US_PER_SECOND
     fields = {"at": event.at_us, "label": event.label, "before_s": before_s, "after_s": after_s, "keep": event.keep}
-    return await _ask(directory, {"what": MARK, "save": save, **fields}, lambda found: Event(**found))
+    saved = {"save": save, "metadata": metadata, "tags": list(tags)}
+    return await _ask(directory, {"what": MARK, **fields, **saved}, lambda found: Event(**found))
 
 
-async def ask_unmark(directory: Path, id: int, *, release: bool) -> str | None:
+async def ask_unmark(directory: Path, id: int, *, release: bool, cancel_save: bool = False) -> str | None:
     """Have the recorder of a directory forget an event. Returns the name of the clip that is saved of it, if any.
 
     Raises:
         RequestError: as `ask_mark`, or there is no such event.
         VideoStoreError: it cannot be noted.
     """
-    fields = {"what": UNMARK, "id": id, "release": release}
+    fields = {"what": UNMARK, "id": id, "release": release, "cancel_save": cancel_save}
     found: str | None = await _ask(directory, fields, lambda found: found["file_name"])
     return found
 
 
-async def _ask(directory: Path, request: Mapping[str, Any], read: Callable[[Any], _T]) -> _T:
+async def ask_status(directory: Path) -> RecorderStatus | None:
+    """Whether the recorder of a directory records; None if that does not answer here."""
     try:
-        line = await asyncio.wait_for(_send(directory, request), _ANSWER_WITHIN_S)
+        return await _ask(directory, {"what": STATUS}, lambda found: RecorderStatus(**found))
+    except VideoStoreError:
+        return None
+
+
+async def _ask(directory: Path, request: Mapping[str, Any], read: Callable[[Any], _T]) -> _T:
+    asked = json.dumps(request).encode() + b"\n"
+    if len(asked) > _MOST_BYTES:  # only many tags can be so long
+        raise RequestError("field-too-long", field="tags", size_bytes=len(asked), limit_bytes=_MOST_BYTES)
+    try:
+        line = await asyncio.wait_for(_send(directory, asked), _ANSWER_WITHIN_S)
         answer = json.loads(line)
         if (refused := answer.get("refused")) is None:
             return read(answer["found"])
@@ -171,13 +214,13 @@ async def _ask(directory: Path, request: Mapping[str, Any], read: Callable[[Any]
     raise error
 
 
-async def _send(directory: Path, request: Mapping[str, Any]) -> bytes:
+async def _send(directory: Path, asked: bytes) -> bytes:
     name, owner = await off_loop(lambda: (_name_of(directory), directory.stat().st_uid))
     reader, writer = await asyncio.open_unix_connection(name, limit=_MOST_BYTES)
     try:
         if _user_of(writer) not in (os.geteuid(), _ROOT, owner):
             raise OSError("another user took the name of the recorder's socket")
-        writer.write(json.dumps(request).encode() + b"\n")
+        writer.write(asked)
         await writer.drain()
         return await reader.readline()
     finally:

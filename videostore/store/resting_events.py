@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +19,11 @@ from videostore.store.recorder_socket import ask_mark, ask_unmark
 _LOGGER = logging.getLogger("videostore")
 
 
-async def mark_at_rest(directory: Path, event: Event, *, save: bool = False) -> Event:
-    """Note an event of `make_event` in a storage directory. Returns it with its number.
+async def mark_at_rest(
+    directory: Path, event: Event, *, save: bool = False, metadata: str | None = None, tags: Sequence[str] = ()
+) -> Event:
+    """Note an event of `make_event` in a storage directory. Returns it with its number. `metadata` and `tags` are those
+    of the clip that is saved.
 
     Raises:
         RequestError: the recorder of the directory does not answer or refuses; without one, the footage would have to
@@ -28,7 +31,7 @@ async def mark_at_rest(directory: Path, event: Event, *, save: bool = False) -> 
         VideoStoreError: it cannot be noted.
     """
     if await off_loop(is_locked, directory):
-        return await ask_mark(directory, event, save=save)
+        return await ask_mark(directory, event, save=save, metadata=metadata, tags=tags)
     if event.keep or save:
         raise RequestError("mark-needs-machine", field="keep" if event.keep else "save")
     async with _notes(directory) as notes:
@@ -36,17 +39,21 @@ async def mark_at_rest(directory: Path, event: Event, *, save: bool = False) -> 
         return await notes.add_event(event)
 
 
-async def unmark_at_rest(directory: Path, id: int, *, release: bool = False) -> str | None:
-    """Forget an event, by its number; with `release`, only let its footage be deleted.
+async def unmark_at_rest(directory: Path, id: int, *, release: bool = False, cancel_save: bool = False) -> str | None:
+    """Forget an event, by its number; with `release`, only let its footage be deleted. With `cancel_save`, its clip is
+    not saved, unless that has begun.
 
     Returns the name of the clip that was or will be saved of it all the same; None if none is.
 
     Raises:
-        RequestError: the recorder of the directory does not answer, or there is no such event.
+        RequestError: the recorder of the directory does not answer; without one, a save would have to be cancelled; or
+            there is no such event.
         VideoStoreError: that cannot be noted.
     """
     if await off_loop(is_locked, directory):
-        return await ask_unmark(directory, id, release=release)
+        return await ask_unmark(directory, id, release=release, cancel_save=cancel_save)
+    if cancel_save:
+        raise RequestError("mark-needs-machine", field="cancel_save")
     async with _notes(directory) as notes:
         found = next((one for one in notes.events if one.id == id), None)
         if found is None:

@@ -257,9 +257,10 @@ class VideoStore(StoreReading):
         save_event = functools.partial(self._save_event, metadata=words, directory=tag_directory(tags))
         return await self._run_request(self._marking.mark(event, save_event if save else None))
 
-    async def unmark(self, id: int, *, release: bool = False) -> str | None:
+    async def unmark(self, id: int, *, release: bool = False, cancel_save: bool = False) -> str | None:
         """Forget an event, by its `id`. Its footage is then deleted by the quota as any other. With `release` the event
-        stays, and only its footage is not kept any more.
+        stays, and only its footage is not kept any more. With `cancel_save` no clip of it is saved, unless that has
+        begun.
 
         Returns the name of the clip that was or will be saved of it all the same; None if none is.
 
@@ -268,7 +269,8 @@ class VideoStore(StoreReading):
             VideoStoreError: that cannot be noted.
         """
         self._requests.check()
-        return (await self._run_request(self._marking.unmark(id, release=release))).file_name
+        cancel = self._saves.cancel if cancel_save else None
+        return (await self._run_request(self._marking.unmark(id, release=release, cancel=cancel))).file_name
 
     async def _save_event(self, asked: Range, label: str, *, metadata: str | None, directory: Path) -> str:
         await self._check_room(asked, wait=False)

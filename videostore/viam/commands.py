@@ -143,7 +143,8 @@ async def _unmark(store: VideoStore, command: Mapping[str, Any]) -> dict[str, An
     if id is None:
         raise RequestError("field-missing", field="id", expected=_EVENT_ID)
     release = bool(_optional(command, "release", bool, "true or false"))
-    file_name = await store.unmark(id, release=release)
+    cancel_save = bool(_optional(command, "cancel_save", bool, "true or false"))
+    file_name = await store.unmark(id, release=release, cancel_save=cancel_save)
     return {"command": "unmark", "id": id, **({"filename": file_name} if file_name else {})}
 
 
