@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.recording import LOGGER
+from tests.support.recording import LOGGER, START_US
 from tests.support.storage import make_old
+from videostore.media.segment_names import open_name
 from videostore.storage.segment_reader import SegmentReader
 
 
@@ -158,3 +159,46 @@ def test_with_keep_unreadable_an_unreadable_file_is_kept_and_the_others_are_read
     names = [path.name, "1725634999.mp4", whole.name]  # the second does not exist
     assert [segment.file_name for segment in reader.read_all(names)] == [whole.name]
     assert path.exists()
+
+
+def header_of(segment: Path) -> bytes:
+    """What ffmpeg writes before the first fragment."""
+    content = segment.read_bytes()
+    return content[: content.index(b"prft") - 4]
+
+
+@pytest.mark.parametrize("cut", [0, 3, 7, 40, None])
+def test_what_was_begun_without_a_frame_is_told_once_and_removed_when_it_is_old(
+    tmp_path: Path, recording: Path, caplog: pytest.LogCaptureFixture, cut: int | None
+) -> None:
+    caplog.set_level("INFO")
+    reader, path = reader_of(tmp_path), tmp_path / open_name(START_US, 3)
+    path.write_bytes(header_of(min(recording.glob("*.mp4")))[:cut])
+    make_old(path, 29)
+    for _ in range(3):
+        reader.set_aside(path)
+    assert caplog.messages == [f"{path.name} holds no frame: its recorder was ended in its first second."]
+    assert path.exists() and names_of(reader) == []
+    make_old(path, 31)
+    reader.set_aside(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["part of a fragment", "a wrong length", "another name", "kept", "no header"])
+def test_what_may_hold_a_frame_is_not_removed(tmp_path: Path, recording: Path, kind: str) -> None:
+    segment = min(recording.glob("*.mp4"))
+    content = bytearray(header_of(segment))
+    path = tmp_path / (open_name(START_US, 3) if kind != "another name" else "1725634833.mp4")
+    if kind == "part of a fragment":
+        content = bytearray(segment.read_bytes()[: len(content) + 200])
+    elif kind == "a wrong length":  # the header claims to be the whole file
+        content = bytearray(segment.read_bytes())
+        at = content.index(b"moov") - 4
+        content[at : at + 4] = (len(content) - at).to_bytes(4, "big")
+    elif kind == "no header":
+        content = bytearray(b"\xa5" * 5000)
+    path.write_bytes(content)
+    make_old(path, 31)
+    reader = SegmentReader(tmp_path, LOGGER, keep_unreadable=kind == "kept")
+    reader.set_aside(path)
+    assert [one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()] == [content]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from videostore.base.constants import CLOCK_LEEWAY_US, MAX_STEP_IN_RUN_US, US_PER_SECOND
-from videostore.base.files import sync_directory, sync_file
+from videostore.base.files import open_regular, sync_directory, sync_file
 from videostore.media.boxes import DAMAGE
 from videostore.media.damage_statement import write_statement
 from videostore.media.fmp4 import read_ends, read_fragments
@@ -33,6 +33,8 @@ _PARTS = (b"prft", b"moof", b"mdat")
 _HEADER = re.compile(rb"\0...(?:prft|moof|mdat|mfra)", re.DOTALL)
 """The header of a box. Coded images do not contain it: codecs never produce the first bytes of a short length."""
 _CHUNK_BYTES = 1 << 20
+_MOST_HEADER_BYTES = 1 << 16
+"""Of a segment, far more than one has."""
 _ROUNDING_US = 2
 """A file may tell a time so much off."""
 _SOUND_WITHIN_US = 2 * US_PER_SECOND
@@ -222,6 +224,23 @@ def read_through(path: Path) -> None:
     with path.open("rb") as file:
         for _ in _chunks(file, 0):
             pass
+
+
+def holds_no_frame(path: Path) -> bool:
+    """Whether an open segment is empty or a header alone, as a killed ffmpeg leaves it in its first second. Blocking.
+
+    No part of a fragment is in it: a file in which one bit of the header is wrong is not taken for that.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if parse_open_name(path.name) is None:
+        return False
+    with open_regular(path) as file:
+        content = file.read(_MOST_HEADER_BYTES + 1)
+    if len(content) > _MOST_HEADER_BYTES or any(name in content for name in _PARTS):
+        return False
+    return content[4:8] == b"ftyp"[: len(content[4:8])]
 
 
 def is_young(status: os.stat_result) -> bool:

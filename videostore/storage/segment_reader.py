@@ -13,7 +13,7 @@ from videostore.media.libav import errors_of_reading
 from videostore.media.segment import Segment, UnknownFileError, UnreadableError, probe
 from videostore.storage.damaged_files import DAMAGED_DIRECTORY, DamagedFiles
 from videostore.storage.reading_processes import ReadingProcesses
-from videostore.storage.segment_files import UNREADABLE_AGE_S, is_young, read_through
+from videostore.storage.segment_files import UNREADABLE_AGE_S, holds_no_frame, is_young, read_through
 
 MOST_WAITING = 1000
 """Unreadable files that are remembered: far more than a module that was killed leaves."""
@@ -43,6 +43,8 @@ class SegmentReader:
         """Whether all of the directory is being read, and not only what an event has named."""
         self._waiting: dict[str, _Stamp | None] = {}
         """As they were at the last walk; None before the first."""
+        self._begun: tuple[str, ...] = ()
+        """Names of files without a frame that were told."""
         self.unreadable: tuple[str, ...] = ()
         """Names of files that cannot be read and are still in their place. They are the last `MOST_WAITING`."""
 
@@ -81,7 +83,8 @@ class SegmentReader:
     def set_aside(self, path: Path) -> None:
         """Move a file that cannot be read to `damaged/`, unless a process may still be writing it. Blocking.
 
-        That may be so if it is young, or has changed since the last walk over the directory.
+        That may be so if it is young, or has changed since the last walk over the directory. What was begun and holds
+        no frame is no damage: it is removed then.
 
         Raises:
             OSError: the file's status cannot be read.
@@ -90,6 +93,9 @@ class SegmentReader:
             status = path.lstat()
         except FileNotFoundError:
             self._forget(path.name)
+            return
+        if not self._keep_unreadable and holds_no_frame(path):
+            self._remove_begun(path, status)
             return
         stamp, before = _stamp(status), self._waiting.get(path.name)
         is_new = path.name not in self._waiting
@@ -125,6 +131,19 @@ class SegmentReader:
             self._logger.error("%s cannot be moved: %s. Trying again later.", path.name, reason_of(error))
         else:
             self._forget(path.name)
+
+    def _remove_begun(self, path: Path, status: os.stat_result) -> None:
+        if is_young(status):
+            if path.name not in self._begun:
+                self._begun = (*self._begun[-MOST_WAITING:], path.name)
+                self._logger.info("%s holds no frame: its recorder was ended in its first second.", path.name)
+            return
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            self._logger.error("%s cannot be deleted: %s. Trying again later.", path.name, reason_of(error))
+        else:
+            self._logger.info("Removed %s, which holds no frame.", path.name)
 
     def forget_vanished(self) -> None:
         """Forget unreadable files that are gone. Blocking."""
