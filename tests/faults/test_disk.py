@@ -27,11 +27,13 @@ from tests.support.recording import (
     take_over,
     until,
 )
+from videostore.base.constants import GIB
 from videostore.base.errors import ConfigError, VideoStoreError
 from videostore.base.ranges import Range
 from videostore.media.packet import Gap
 from videostore.storage.notes import Event, Notes
 from videostore.store.marking import make_event
+from videostore.store.store import VideoStore
 
 MIB = 1 << 20
 
@@ -185,6 +187,45 @@ async def test_what_is_kept_on_a_disk_that_takes_the_place_of_another_one_stays_
         await notes.load()
         labels[directory] = [one.label for one in notes.events]
     assert labels == {before: ["noted before"], stores.storage: ["kept there", "noted after"]}
+
+
+async def test_what_may_be_kept_is_not_deleted_while_a_bad_sector_hides_it(
+    small: Stores, recording: Path, times: list[int]
+) -> None:
+    shutil.copytree(recording, small.storage)
+    await mark(small.storage, make_event(times[3], "kept", 0.5, 0.5, keep=True))
+    before = sorted(small.storage.glob("*.mp4"))
+    quota_bytes = sum(path.stat().st_size for path in before) * 7 // 10
+    await mount("--bind", f"/proc/{os.getpid()}/mem", small.storage / "notes.json")  # reading it is an error
+    try:
+        store = await small.open(Pulse(), size_gb=quota_bytes / GIB, segment_seconds=1)
+        recorded: set[Path] = set()
+
+        def some_deleted() -> bool:
+            recorded.update(set(small.storage.glob("*.mp4")).difference(before))
+            return not all(path.exists() for path in recorded)
+
+        await until(some_deleted)
+        assert all(path.exists() for path in before)
+        health = store.health()
+        assert health.stored_bytes <= quota_bytes * 3 // 2 + 2 * health.stored_bytes // health.segments
+        assert "notes.json cannot be read: Input/output error. It tells" in (health.storage_trouble or "")
+    finally:
+        await unmount(small.storage / "notes.json")
+    await store.mark("after")
+    kept = {path for path in before if path.name in await names_of(store, times[3])}
+    await until(lambda: {path for path in before if path.exists()} == kept)
+    assert [one.label for one in await store.events()] == ["kept", "after"] and store.health().storage_trouble is None
+
+
+async def unmount(path: Path) -> None:
+    process = await asyncio.create_subprocess_exec("umount", path)
+    assert await process.wait() == 0
+
+
+async def names_of(store: VideoStore, time_us: int) -> set[str]:
+    """The segments that hold what is around a moment."""
+    return {one.file_name for one in await store._archive.index.select(time_us - US // 2, time_us + US // 2)}
 
 
 async def mark(directory: Path, event: Event) -> None:

@@ -65,3 +65,24 @@ def test_what_is_kept_is_held_as_long_as_it_is_listed() -> None:
         kept.clear()
         assert (holds.ranges, holds.since_us) == ([Range(10, 20)], 5)
     assert (holds.ranges, holds.since_us) == ([], None)
+
+
+class Unread:
+    """Notes that the disk may not give."""
+
+    def __init__(self) -> None:
+        self.unread = True
+        self.kept = [Range(0, 10)]
+
+
+def test_while_it_is_not_known_what_is_kept_all_that_was_stored_is_held() -> None:
+    clock, notes = FixedClock(), Unread()
+    holds = RetentionHolds(clock)
+    holds.follow(notes, lambda: clock.wall_us() + 7 * US)  # the clock is behind what is stored
+    first = Range(0, clock.wall_us() + 7 * US)
+    clock.advance(60)
+    assert (holds.unknown, holds.ranges, holds.since_us) == (True, [first], 0)
+    notes.unread = False
+    assert (holds.unknown, holds.ranges) == (False, [Range(0, 10)])
+    notes.unread = True
+    assert holds.ranges == [Range(0, clock.wall_us() + 7 * US)]

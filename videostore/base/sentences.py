@@ -166,6 +166,8 @@ STORE = {
     "storage-unreadable": "The storage at {path} cannot be read: {reason:reason}.",
     "index-not-repaired": "The segments at {path} are repaired, but the index cannot be kept there: {reason:reason}.",
     "storage-limited": "The storage at {path} is full ({reason:reason}): its oldest segments are deleted to make room.",
+    "notes-unread": "{path} cannot be read: {reason:reason}. It tells which footage is kept, so all that was stored"
+    " before is passed over by the quota, which is half as large again meanwhile.",
     "storage-not-repaired": "The storage at {path} cannot be repaired: {reason:reason}.",
     "storage-in-use": "{attribute:attribute} {path:path} is used by {holder}. Give each recorder its own directory.",
     "import-while-recording": "{path} is being recorded to. Import into a directory of its own.",

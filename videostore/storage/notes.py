@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from videostore.base.constants import RANGE_SLOP_US
-from videostore.base.errors import reason_of
+from videostore.base.errors import VideoStoreError, reason_of
 from videostore.base.files import PASSING_ERRORS, open_regular, sync_directory, sync_file
 from videostore.base.ranges import Range, merge_ranges
 from videostore.base.tasks import DetachedTasks, end_task, known_outcome, off_loop
@@ -73,6 +73,7 @@ class Notes:
         self._tasks = DetachedTasks()
         self._unread = False
         """Whether the file is there and the disk does not give it. It is left as it is until it does."""
+        self._trouble: str | None = None
         self._again_s = again_s
         self._reading: asyncio.Task[None] | None = None
 
@@ -91,6 +92,16 @@ class Notes:
         """The ranges over which the quota passes."""
         return merge_ranges([Range(one.from_us, one.to_us) for one in self._events if one.keep])
 
+    @property
+    def unread(self) -> bool:
+        """Whether the disk does not give what was noted before: it is not known what is kept."""
+        return self._unread
+
+    @property
+    def trouble(self) -> str | None:
+        """Why that is so; None if it is not."""
+        return self._trouble if self._unread else None
+
     async def load(self) -> None:
         """Read the file, if it has changed.
 
@@ -98,8 +109,7 @@ class Notes:
             OSError: the system lacks resources at the moment. Without what is kept, the quota would delete it.
         """
         self._take(*await off_loop(self._read_at))
-        if self._unread and self._reading is None and not self._read_only:
-            self._reading = asyncio.create_task(self._keep_reading())
+        self._read_later()
 
     async def reload(self) -> None:
         """Take those of the directory that is in the place of the one before: the same path leads to another disk.
@@ -111,6 +121,7 @@ class Notes:
             self._state = None
             place, found = await off_loop(self._read_at)
             self._take(place, found or ((), (), 1))
+        self._read_later()
 
     async def close(self) -> None:
         """Wait until everything is written."""
@@ -203,6 +214,10 @@ class Notes:
             await off_loop(self._replace, latest)
             self._written = latest
 
+    def _read_later(self) -> None:
+        if self._unread and not self._read_only and (self._reading is None or self._reading.done()):
+            self._reading = asyncio.create_task(self._keep_reading())
+
     async def _keep_reading(self) -> None:
         while self._unread:
             await asyncio.sleep(self._again_s)
@@ -270,6 +285,7 @@ class Notes:
             if not self._unread:
                 self._logger.error("%s cannot be read: %s. Trying again later.", self._path, reason_of(error))
             self._unread = True
+            self._trouble = str(VideoStoreError("notes-unread", path=self._path, reason=reason_of(error)))
             return None
         try:
             return parse(data)

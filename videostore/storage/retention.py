@@ -74,6 +74,10 @@ class Retention:
         self._limited_at = 0.0
 
     @property
+    def _limit_bytes(self) -> int:
+        return self._quota_bytes + (self._quota_bytes // KEPT_SHARE if self._holds.unknown else 0)
+
+    @property
     def limit(self) -> VideoStoreError | None:
         """What limits the storage besides the quota and the free bytes; None if that was not met lately."""
         return self._limit if time.monotonic() - self._limited_at < _TOLD_S else None
@@ -82,7 +86,8 @@ class Retention:
         """Delete the oldest segments until the quota is kept and enough of the device is free, some at a time.
 
         Segments that a clip needs stay, and the next oldest are deleted instead. Where that is nearly all of the quota,
-        the newest segments that were recorded since stay as well, up to a tenth of the quota (`NEWEST_SHARE`).
+        the newest segments that were recorded since stay as well, up to a tenth of the quota (`NEWEST_SHARE`). While it
+        is not known what is kept, half of the quota is added to it: so much may be kept (`KEPT_SHARE`).
 
         Raises:
             OSError: the free space of the device cannot be read.
@@ -96,7 +101,7 @@ class Retention:
             open_bytes, deleted, shortage = await off_loop(self._look)
             if deleted:
                 self._logger.warning("Deleted the %d oldest files that could not be read: they had no room.", deleted)
-            while (excess := self._archive.stored_bytes + open_bytes - self._quota_bytes) > 0:
+            while (excess := self._archive.stored_bytes + open_bytes - self._limit_bytes) > 0:
                 shortage = None
                 self._tell(excess, f"the quota is {self._quota_bytes / GIB:.2f} GiB")
                 if not await self._delete(excess, await self._newest_us()):
@@ -183,7 +188,7 @@ class Retention:
         if not held or with_it == held:
             return
         held_bytes, together_bytes = await self._size_bytes(held), await self._size_bytes(with_it)
-        if together_bytes > self._quota_bytes - self._quota_bytes // NEWEST_SHARE:
+        if together_bytes > self._limit_bytes - self._quota_bytes // NEWEST_SHARE:
             raise NoRoomError(
                 "held-fills-quota",
                 held_bytes=held_bytes,

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 from videostore.base.clock import Clock
 from videostore.base.ranges import Range, merge_ranges
+
+
+class KeptNotes(Protocol):
+    """What notes tell of the footage that is kept."""
+
+    @property
+    def kept(self) -> list[Range]:
+        """The ranges that are kept."""
+        ...
+
+    @property
+    def unread(self) -> bool:
+        """Whether that is not known at the moment."""
+        ...
 
 
 class RetentionHolds:
@@ -17,6 +32,31 @@ class RetentionHolds:
         self.kept: Callable[[], Iterable[Range]] = tuple
         """What is held besides, for as long as it is listed there."""
         self._held: dict[object, tuple[Range, int]] = {}
+        self._notes: KeptNotes | None = None
+        self._unread_us: int | None = None
+        """Up to when all is held, because it is not known what is kept."""
+
+    def follow(self, notes: KeptNotes, newest_us: Callable[[], int | None]) -> None:
+        """Hold what these notes keep; while that is not known, everything that was stored when it was found out.
+
+        `newest_us` returns the end of what is stored: the clock may be behind it.
+        """
+
+        def kept() -> list[Range]:
+            if not notes.unread:
+                self._unread_us = None
+                return notes.kept
+            if self._unread_us is None:
+                self._unread_us = max(self._clock.wall_us(), newest_us() or 0)
+            return [Range(0, self._unread_us)]
+
+        self._notes, self.kept = notes, kept
+        kept()
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it is not known what is kept, so that more is held."""
+        return self._notes is not None and self._notes.unread
 
     @contextlib.contextmanager
     def hold(self, from_us: int, to_us: int, since_us: int | None = None) -> Iterator[None]:

@@ -135,7 +135,7 @@ class StoreParts:
             await self._notes.load()
         except OSError as error:
             raise await off_loop(self._storage_error, error) from error
-        self._holds.kept = lambda: self._notes.kept
+        self._holds.follow(self._notes, lambda: self._archive.timeline.end_us)
         self._owned.push_async_callback(self._notes.close)
         self._open = OpenSegments(self._archive, self._clock, lambda: self._run)
         self._viewing = Viewing(self._archive, self._open, self._notes)

@@ -242,7 +242,7 @@ class StoreReading(StoreParts):
             unreadable_files=self._archive.reader.unreadable[-_NAMES_TOLD:],
             pending_saves=self._saves.pending,
             failed_saves=self._saves.failed,
-            storage_trouble=self._maintainer.trouble,
+            storage_trouble=self._maintainer.trouble or self._notes.trouble,
             storage_limit=self._maintainer.limit,
             index_trouble=self._archive.index.trouble,
             oldest_us=timeline.start_us,
