@@ -79,9 +79,13 @@ class _Warnings(logging.Handler):
 
 
 def _children() -> list[psutil.Process]:
-    """Without the decoder of pictures, which stays for the next one."""
-    children = psutil.Process().children(recursive=True)
-    return [one for one in children if PICTURE_CHILD not in one.cmdline()]
+    """Without the decoder of pictures, which stays for the next one, and those that have just ended."""
+    running = []
+    for one in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # or a zombie, which the loop collects in a moment
+            if PICTURE_CHILD not in one.cmdline():
+                running.append(one)
+    return running
 
 
 class WatchedStore:

@@ -63,7 +63,7 @@ def events(
     "mark",
     help_text.examples(
         "videostore mark now 'front door opened' --machine 192.168.1.20:8080",
-        "videostore mark -10s intruder --keep --save --tag alarm --storage /data/front-door",
+        "videostore mark -10s intruder --keep --save --tag alarm --storage /data",
         "videostore mark 02:51:07 'broken window' --storage /media/usb/door",
     ),
     help_text.MOMENT,
