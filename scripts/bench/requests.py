@@ -101,6 +101,7 @@ class _Clip:
                 raise RuntimeError("bare ffmpeg failed")
         elapsed_s = time.monotonic() - began
         await asyncio.to_thread(self.check, clip)
+        clip.unlink()  # otherwise the next save would wait until it is on the disk
         return elapsed_s
 
     async def save(self, store: VideoStore) -> float:

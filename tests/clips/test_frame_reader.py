@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 import videostore.clips.frame_reader
-from tests.support.damaged_frames import LENGTH, SLICE, damage_frame
+from tests.support.damaged_frames import LENGTH, SLICE, damage_frame, flip_bits
 from tests.support.recording import LOGGER, START_US, US, capture_times, record, take_over, write_foreign
+from videostore.base.files import open_regular
 from videostore.base.ranges import Range
 from videostore.clips.frame_reader import FrameReader, find_undecodable
+from videostore.media.foreign_frames import read_foreign
+from videostore.media.sample_table import read_table
 from videostore.media.segment import Segment, UnreadableError, probe
 
 TIMES = capture_times(5)
@@ -74,3 +77,22 @@ async def test_another_programs_segment_is_read_only_where_it_must_be(tmp_path: 
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UnreadableError, match="bytes instead of"):
         reader.read(segment, path, segment.end_us, needed=False)
+
+
+async def test_another_programs_frames_are_checked_when_that_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "1725634833.mp4"
+    await write_foreign(path)
+    segment, asked = probe(path), Range(1_725_634_833 * US, 1_725_634_834 * US)
+    whole = read_foreign(path)
+    with open_regular(path) as file:
+        table = read_table(file, path.stat().st_size)
+    assert table is not None
+    flip_bits(path, table.places[5][0], bits=0x80)
+    later = FrameReader([(segment, path)], asked, LOGGER, thorough=False, check=False, damage={})
+    times = later.read(segment, path, segment.end_us, needed=True)
+    assert times is not None and len(times.all_us) == len(whole.frames) and not times.damaged
+    assert later.left_unchecked
+    reader = FrameReader([(segment, path)], asked, LOGGER, thorough=False, damage={})
+    times = reader.read(segment, path, segment.end_us, needed=True)
+    assert times is not None and times.damaged == (Range(asked.from_us, asked.to_us),)
+    assert not reader.left_unchecked

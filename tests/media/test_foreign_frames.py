@@ -6,10 +6,13 @@ import pytest
 
 from scripts.fakes.painted_camera import read_clip
 from tests.support.coding import write_video
+from tests.support.damaged_frames import flip_bits
 from tests.support.recording import START_US, US
+from videostore.base.files import open_regular
 from videostore.media.coded_order import CodedFrame
 from videostore.media.foreign_frames import ForeignFrames, copy_foreign, read_foreign
 from videostore.media.look import Look
+from videostore.media.sample_table import read_table
 
 TIMES = [START_US + number * US // 20 for number in range(60)]
 
@@ -27,6 +30,32 @@ def test_a_copy_of_a_stretch_has_its_frames_from_zero_on(tmp_path: Path, b_frame
     assert min(one.shown_us for one in copied.frames) == 0
     copy_foreign(path, copy, 2 * US, None)
     assert [frame.captured_us for _, frame in read_clip(copy) if frame is not None] == TIMES[40:]
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_files_with_a_known_header_are_read_as_the_first_one(tmp_path: Path, codec: str) -> None:
+    path, other = tmp_path / "video.mp4", tmp_path / "other.mp4"
+    write_video(path, codec, TIMES, gop=20)
+    whole = read_foreign(path)
+    assert all(whole.intact) and len(whole.frames) == len(TIMES)
+    assert read_foreign(path) == read_foreign(path, (0, 3 * US)) == whole
+    write_video(other, codec, TIMES[:30], gop=20)
+    assert read_foreign(other).frames == whole.frames[:30]
+
+
+def test_damage_is_found_in_a_file_with_a_known_header(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    write_video(path, "h264", TIMES, gop=20)
+    whole = read_foreign(path)
+    with open_regular(path) as file:
+        table = read_table(file, path.stat().st_size)
+    assert table is not None
+    flip_bits(path, table.places[25][0], bits=0x80)  # the length of its first unit
+    assert [n for n, intact in enumerate(read_foreign(path, (0, 3 * US)).intact) if not intact] == [25]
+    assert read_foreign(path, (0, US)) == whole  # it is not needed
+    assert [n for n, intact in enumerate(read_foreign(path, (US, US + 1)).intact) if not intact] == [25]
+    flip_bits(path, table.places[20][0] + 4, bits=0x80)  # the first unit of a keyframe
+    assert [n for n, intact in enumerate(read_foreign(path, (0, 3 * US)).intact) if not intact] == [20, 25]
 
 
 def frames(*damaged: int) -> ForeignFrames:

@@ -56,8 +56,6 @@ class FrameReader:
         self._asked = asked
         few = thorough or size_bytes <= CHECKED_BYTES
         self._check = asked if few and check else None
-        self._check_foreign = asked if few else None
-        """These are read anyway."""
         self.left_unchecked = False
         """Whether frames were not read that are to be read later."""
         self._few = few
@@ -77,9 +75,8 @@ class FrameReader:
         whole = segment.start_us >= self._asked.from_us and end_us <= self._asked.to_us
         if segment.run_us is not None or not whole or needed or self._thorough:
             damage = self._damage.get(segment.file_name, frozenset())
-            ours = segment.run_us is not None
-            self.left_unchecked = self.left_unchecked or (ours and self._few and self._check is None)
-            times = frame_times(segment, path, self._check if ours else self._check_foreign, damage)
+            self.left_unchecked = self.left_unchecked or (self._few and self._check is None)
+            times = frame_times(segment, path, self._check, damage)
             for lost in times.damaged:
                 span = f"from {format_utc_exact(lost.from_us)} to {format_utc_exact(lost.to_us)}"
                 self._logger.warning("Segment %s is damaged %s: clips leave that out.", segment.file_name, span)

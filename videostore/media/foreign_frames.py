@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
+import errno
+import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from videostore.base.constants import US_PER_SECOND
+from videostore.base.files import open_regular
 from videostore.media.coded_order import CodedFrame, borders
 from videostore.media.h26x import starts_fresh
 from videostore.media.lenient_tags import lenient_tags
 from videostore.media.libav import av
 from videostore.media.look import Look
-from videostore.media.nal_units import is_intact, length_bytes
+from videostore.media.nal_units import is_intact, length_bytes, picture_byte
 from videostore.media.recovery_point import recovers_later
+from videostore.media.sample_table import read_table
 from videostore.media.trial_decoder import TRIED, TrialDecoder
 
 _ROUNDING_US = 2
 """A position in a copy may be so much off that in the file."""
+_BEGINNING_BYTES = 1024
+"""What is read of a keyframe to know its kind: its parameter sets and messages take less."""
+
+_Header = tuple[bytes, bytes]
+"""What tells how the frames of a file are to be decoded and shown: in its header, and before its first picture."""
+_KNOWN: dict[_Header, Look | None] = {}
+"""What libav made of files with these headers; None if it read other frames than their tables tell. So a header that
+is damaged, or that only libav understands, is left to it."""
+_MOST_KNOWN = 64
+"""A recording has few."""
+_UNREAD = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +45,7 @@ class ForeignFrames:
     frames: tuple[CodedFrame, ...]
     """In the order in which they are decoded."""
     intact: tuple[bool, ...]
-    """Whether each can be divided into NAL units."""
+    """Whether each can be divided into NAL units, as far as that was looked at."""
     origin_us: int
     """The time in the file of the first one that is shown."""
     look: Look
@@ -66,12 +82,72 @@ class ForeignFrames:
         return None if whole else stretches
 
 
-def read_foreign(path: Path) -> ForeignFrames:
-    """Read all frames of a file. Blocking.
+def read_foreign(path: Path, checked_us: tuple[int, int] | None = None) -> ForeignFrames:
+    """Read the frames of a file. Of those that are needed between two positions, it is told whether they are `intact`;
+    of others perhaps not. Blocking.
 
     Raises:
         av.error.FFmpegError, IndexError: it cannot be read, or has no video.
     """
+    table = None
+    with contextlib.suppress(OSError):  # libav tells what it is
+        table = _read_by_table(path, checked_us)
+    if table is None:
+        return _read_by_libav(path)
+    header, frames = table
+    look = _KNOWN.get(header, _UNREAD)
+    if isinstance(look, Look):
+        return replace(frames, look=look)
+    whole = _read_by_libav(path)
+    if look is _UNREAD and all(whole.intact):
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[header] = whole.look if replace(frames, look=whole.look) == whole else None
+    return whole
+
+
+def _read_by_table(path: Path, checked_us: tuple[int, int] | None) -> tuple[_Header, ForeignFrames] | None:
+    """What tells how the frames are to be decoded and shown, and the frames, without their look; None if libav has to
+    read the file."""
+    with open_regular(path, buffering=0) as file:
+        table = read_table(file, os.fstat(file.fileno()).st_size)
+        lengths = None if table is None else length_bytes(table.codec, table.config)
+        if table is None or lengths is None:
+            return None
+        codec, beginnings = table.codec, dict[int, bytes]()
+        for number in table.keyframes:
+            begin, size = table.places[number]
+            data = beginnings[number] = _read(file, begin, min(size, _BEGINNING_BYTES))
+            if picture_byte(codec, data, lengths) is None or _keyframe_kind(codec, data, lengths) != (True, True):
+                return None
+        frames = []
+        for number, time in enumerate(table.times):
+            keyframe, time_us = number in beginnings, time * US_PER_SECOND // table.timescale
+            frames.append(CodedFrame(time_us, time_us, keyframe, keyframe))
+        needed = () if checked_us is None else _needed(frames, *checked_us)
+        if not all(is_intact(codec, _read(file, *table.places[number]), lengths) for number in needed):
+            return None
+        first = beginnings[0][: picture_byte(codec, beginnings[0], lengths)]
+        return (table.header, first), ForeignFrames(tuple(frames), (True,) * len(frames), 0, Look(), late=False)
+
+
+def _needed(frames: Sequence[CodedFrame], from_us: int, to_us: int) -> range:
+    """The numbers of the frames that are needed between two positions, and of all that lie between the same keyframes.
+    Frames are decoded in the order in which they are shown."""
+    keyframes = [number for number, one in enumerate(frames) if one.keyframe]
+    first = max((one for one in keyframes if frames[one].shown_us <= from_us), default=0)
+    stop = min((one for one in keyframes if frames[one].shown_us >= to_us), default=len(frames))
+    return range(first, stop)
+
+
+def _read(file: BinaryIO, begin: int, size: int) -> bytes:
+    data = os.pread(file.fileno(), size, begin)
+    if len(data) != size:
+        raise OSError(errno.EIO, "the file has become shorter")
+    return data
+
+
+def _read_by_libav(path: Path) -> ForeignFrames:
     coded, intact, late = list[tuple[int, int, bool, bool]](), [], False
     with av.open(str(path), format="mp4", **lenient_tags()) as container:
         stream = container.streams.video[0]

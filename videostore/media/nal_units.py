@@ -50,6 +50,18 @@ def split_units(data: bytes, lengths: int) -> Iterator[bytes]:
         yield data[begin:at]
 
 
+def picture_byte(codec: str, data: bytes, lengths: int) -> int | None:
+    """Where in a frame, or in the beginning of one, the first unit begins that holds a part of a picture, behind its
+    length; None if there is none."""
+    at = 0
+    while at + lengths < len(data):
+        begin = at + lengths
+        if unit_kind(codec, data[begin : begin + 1]) in _PICTURES[codec]:
+            return begin
+        at = begin + int.from_bytes(data[at:begin], "big")
+    return None
+
+
 def is_intact(codec: str, data: bytes, lengths: int) -> bool:
     """Whether a frame consists of units, and holds the beginning of a picture, without which decoders drop it. One that
     is marked came without it, and is intact all the same.

@@ -300,17 +300,16 @@ def _probe_foreign(path: Path, size_bytes: int) -> Segment:
 
 def _foreign_times(segment: Segment, path: Path, check: Range | None, without: Collection[int]) -> FrameTimes:
     """The times of a file that is not ours, which starts at the second in its name."""
+    start_us = segment.start_us
+    checked_us = None if check is None else (check.from_us - start_us, check.to_us - start_us)
     try:
-        read = read_foreign(path)
+        read = read_foreign(path, checked_us)
     except (av.error.InvalidDataError, av.error.EOFError, av.error.FileNotFoundError, IndexError) as error:
         raise UnreadableError(_reason(error)) from error
-    start_us = segment.start_us
     stretches: tuple[Stretch, ...] = ()
     damaged: list[Range] = []
-    if check is not None:
-        intact = read.intact_stretches(
-            check.from_us - start_us, check.to_us - start_us, [one - start_us for one in without]
-        )
+    if checked_us is not None:
+        intact = read.intact_stretches(*checked_us, [one - start_us for one in without])
         if intact is not None:
             ends = [(start_us + begin, segment.end_us if end is None else start_us + end) for begin, end in intact]
             stretches = tuple(Stretch(begin_us, end_us, None) for begin_us, end_us in ends)
