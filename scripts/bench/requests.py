@@ -26,6 +26,7 @@ from scripts.bench.table import Row
 from scripts.fakes.viam_server import Parent
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.time_format import format_utc_exact
+from videostore.ffmpeg.process import check_version
 from videostore.store.store import VideoStore
 
 ROWS = ("save-10s", "save-60s", "fetch-10s", "fetch-60s")
@@ -177,6 +178,7 @@ async def _measure(rows: Sequence[str], stored: Stored, binary: str, rounds: int
         for on_keyframe in (True, False)
     }
     found, remote = {}, {}
+    await check_version(binary)  # as a store does that finds its ffmpeg itself
     async with VideoStore(NAME, stored.config, binary=binary) as store:
         await asyncio.sleep(SETTLE_S)
         for name, clip in clips.items():

@@ -13,6 +13,7 @@ from tests.support.recording import H265, Cutter, capture_times, record, take_ov
 from videostore.base.errors import FFmpegError
 from videostore.clips.clip_maker import ClipMaker, ClipOrder
 from videostore.clips.progress import CutProgress
+from videostore.ffmpeg.process import check_version, told_version
 
 LOGGER = logging.getLogger("test")
 OpenOver = Callable[[Path], Awaitable[Cutter]]
@@ -56,6 +57,20 @@ async def test_a_clip_from_a_keyframe_takes_one_ffmpeg(
     output = tmp_path / "clip.mp4"
     await made(ClipMaker(str(ffmpeg), LOGGER, "door", None), whole, times[0], times[30], output)
     assert len(commands(lines)) == 1
+    assert check_clip(read_clip(output), times, times[0], times[30]).flawless
+
+
+async def test_frames_wait_to_be_written_where_ffmpeg_can_do_that(
+    whole: Cutter, times: list[int], tmp_path: Path, watched_ffmpeg: tuple[Path, Path]
+) -> None:
+    ffmpeg, lines = watched_ffmpeg
+    await check_version(str(ffmpeg))
+    version = await told_version(str(ffmpeg))
+    assert version is not None
+    output = tmp_path / "clip.mp4"
+    await made(ClipMaker(str(ffmpeg), LOGGER, "door", None), whole, times[0], times[30], output)
+    (joining,) = (one for one in commands(lines) if "pipe:0" in one or "list.txt" in one)
+    assert ("-thread_queue_size 128 " in joining) == (version >= (6, 0))
     assert check_clip(read_clip(output), times, times[0], times[30]).flawless
 
 

@@ -22,6 +22,7 @@ from videostore.ffmpeg.process import (
     loglevel,
     run_ffmpeg,
     start_ffmpeg,
+    told_version,
 )
 
 ENDLESS = ["-re", "-f", "lavfi", "-i", "testsrc=size=64x64", "-f", "null", "-"]
@@ -129,6 +130,18 @@ async def test_an_ffmpeg_is_asked_once_and_again_when_it_is_another(tmp_path: Pa
     program.unlink()
     with pytest.raises(FFmpegError):
         await check_version(str(program))
+
+
+@pytest.mark.parametrize(("told", "version"), [("n7.1.1-2", (7, 1)), ("5.1.6-0+deb12u1", (5, 1)), ("N-118-gabc", None)])
+async def test_a_version_is_known_once_it_was_checked(
+    program: Path, told: str, version: tuple[int, int] | None
+) -> None:
+    program.write_text(f"#!/bin/sh\necho ffmpeg version {told} Copyright\n")
+    assert await told_version(str(program)) is None
+    await check_version(str(program))
+    assert await told_version(str(program)) == version
+    program.unlink()
+    assert await told_version(str(program)) is None
 
 
 async def test_an_answer_that_failed_is_asked_for_again(tmp_path: Path) -> None:

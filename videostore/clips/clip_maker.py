@@ -27,7 +27,7 @@ from videostore.clips.sound_commands import encode_command, mix_command
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.late_input import LateInput
 from videostore.ffmpeg.message_limit import MessageLimit
-from videostore.ffmpeg.process import ffmpeg_output, loglevel
+from videostore.ffmpeg.process import ffmpeg_output, loglevel, told_version
 from videostore.media.segment import Segment
 
 _SAMPLE = Plan(
@@ -37,6 +37,8 @@ _SAMPLE = Plan(
 _OUTPUT, _WORK = "/output.mp4", Path("/work")
 """Its output and workspace."""
 
+_QUEUES_FROM = (6, 0)
+"""The first ffmpeg that lets frames wait to be written."""
 _REPORTING = ("-progress", "pipe:1")
 
 
@@ -64,6 +66,7 @@ class ClipMaker:
         self._usual = True
         """Whether the last clip had the usual arguments, so that those of the next one can be expected."""
         self._template: CutCommand | None = None
+        self._queued = False
 
     def forget_failures(self) -> None:
         """Try all ways to encode edges again: damage was the reason."""
@@ -80,6 +83,7 @@ class ClipMaker:
         """
         if not self._usual or order.container != "mp4":
             return None
+        await self._look_at_ffmpeg()
         if self._template is None:
             sample = ClipOrder(_OUTPUT, "mp4", "", _WORK)
             self._template = await off_loop(
@@ -87,6 +91,11 @@ class ClipMaker:
             )
         places = {_OUTPUT: order.output, str(_WORK / TAGS): str(order.work.absolute() / TAGS)}
         return replace(self._template, arguments=tuple(places.get(one, one) for one in self._template.arguments))
+
+    async def _look_at_ffmpeg(self) -> None:
+        version = await told_version(self._binary)
+        if (queued := version is not None and version >= _QUEUES_FROM) != self._queued:
+            self._queued, self._template = queued, None
 
     def _join(self, plan: Plan, order: ClipOrder) -> Callable[..., CutCommand]:
         return functools.partial(
@@ -98,6 +107,7 @@ class ClipMaker:
             recorder=self._recorder,
             work=order.work,
             place=order.place,
+            queued=self._queued,
         )
 
     async def make(self, plan: Plan, progress: CutProgress, order: ClipOrder, early: EarlyJoin | None = None) -> None:
@@ -131,6 +141,8 @@ class ClipMaker:
             FFmpegError: ffmpeg failed.
         """
         work, place = order.work, order.place
+        if early is None or not early.started:
+            await self._look_at_ffmpeg()
         join = self._join(plan, order)
         one_more = order.container == "mp4" and place is None
         ready = functools.partial(join, late=early is not None and early.started) if place is None else None

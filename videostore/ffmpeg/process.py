@@ -108,6 +108,18 @@ async def ask(binary: str, *options: str) -> bytes:
     return _TOLD[key]
 
 
+async def told_version(binary: str) -> tuple[int, int] | None:
+    """The version of an ffmpeg that `check_version` has accepted; None if it has none, or was not checked."""
+    identity = await off_loop(_identity, binary)
+    answer = b"" if identity is None else _TOLD.get((identity, binary, ("-version",)), b"")
+    return _version(answer.decode(errors="replace"))
+
+
+def _version(answer: str) -> tuple[int, int] | None:
+    found = re.match(r"ffmpeg version n?(\d+)\.(\d+)", answer)
+    return (int(found[1]), int(found[2])) if found else None
+
+
 def _identity(binary: str) -> tuple[int, ...] | None:
     """By which a file is the same program; None if it cannot be told. Blocking."""
     try:
@@ -132,12 +144,12 @@ async def check_version(binary: str) -> None:
     first_line = answer.decode(errors="replace").partition("\n")[0]
     if not first_line.startswith("ffmpeg version "):
         raise FFmpegError("ffmpeg-is-not", path=binary, variable=BINARY_VARIABLE)
-    version = re.match(r"ffmpeg version n?(\d+)\.(\d+)", first_line)
-    if version and (int(version[1]), int(version[2])) < OLDEST_VERSION:
+    version = _version(first_line)
+    if version is not None and version < OLDEST_VERSION:
         raise FFmpegError(
             "ffmpeg-too-old",
             path=binary,
-            version=f"{version[1]}.{version[2]}",
+            version=f"{version[0]}.{version[1]}",
             oldest=".".join(map(str, OLDEST_VERSION)),
             variable=BINARY_VARIABLE,
         )
