@@ -60,11 +60,11 @@ def read_clip(
     reader = PaintReader([None, *painted])
     with av.open(source) as container:
         stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = 1  # starting threads costs more than decoding so few frames
         for frame in container.decode(stream):
             if frame.pts is None or frame.time is None:
                 raise ValueError("a frame of the clip has no time")
-            shown.append((frame.time, reader.read(_luma(frame))))
+            shown.append((frame.time, reader.read(luma(frame))))
     return shown
 
 
@@ -123,7 +123,8 @@ class PaintReader:
         return found
 
 
-def _luma(frame: av.VideoFrame) -> NDArray[Any]:
+def luma(frame: av.VideoFrame) -> NDArray[Any]:
+    """The brightness of each pixel: what is in the frame, not converted, if that is possible."""
     if not frame.format.name.startswith(("yuv", "nv12", "gray")) or frame.format.components[0].bits != 8:
         return frame.to_ndarray(format="gray")
     plane = frame.planes[0]

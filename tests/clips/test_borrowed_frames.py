@@ -198,7 +198,7 @@ async def test_who_follows_a_recording_of_open_gops_sees_each_frame_once_and_in_
         """Half of it at once, and the rest as the stream takes it."""
         for number, one in enumerate(packets):
             if number == len(packets) // 2:
-                await asyncio.wait_for(came.wait(), 60)
+                await asyncio.wait_for(came.wait(), 150)
             if number > len(packets) // 2 and one.keyframe:
                 so_far = one.captured_us - 4 * US
                 await until(lambda so_far=so_far: described_until(storage) >= so_far)  # type: ignore[misc]
@@ -212,6 +212,6 @@ async def test_who_follows_a_recording_of_open_gops_sees_each_frame_once_and_in_
                 data += block
                 if block:
                     came.set()
-        await asyncio.wait_for(store.ended(), 60)
+        await asyncio.wait_for(store.ended(), 150)
     shown = [one and painted_number(one.captured_us) for _, one in read_clip(data)]
     assert shown == list(range(len(coded) - FPS))

@@ -162,7 +162,7 @@ async def test_claps_are_in_sync_after_ffmpeg_was_killed(
                 await until(lambda: restarts(store))
 
     async with VideoStore.record(directory, packets(), size_gb=1, segment_seconds=2, codec="copy", live=False) as store:
-        await asyncio.wait_for(store.ended(), 60)
+        await asyncio.wait_for(store.ended(), 150)
         assert restarts(store) == 1
     archive = await Archive.open(directory, LOGGER)
     await Reconciler(archive, LOGGER).reconcile(lambda _: False)

@@ -131,7 +131,7 @@ async def test_a_stream_that_was_recorded_as_it_came(tmp_path: Path, binary: str
     await write_foreign_video(path, times, options)
     source = Tap(open_input(path, binary))
     async with store_of(source, tmp_path, binary, live=False) as store:
-        await asyncio.wait_for(store.ended(), 60)
+        await asyncio.wait_for(store.ended(), 150)
         recorded = sorted(source.times_us)
         await until(lambda: store.health().segments > 3)
         for first, last in ((0, -1), (4, -7), (FPS // 2, -FPS), (7, 9 * FPS + 2)):
@@ -503,7 +503,7 @@ async def test_a_recorder_is_followed_with_its_sound_in_sync(
             if number >= 6 * CLAPPING_FPS and number % CLAPPING_FPS == 0:
                 await until(lambda so_far=one.captured_us: described_until(storage) >= so_far - 4 * US)  # type: ignore[misc]
             if number == 6 * CLAPPING_FPS:
-                await asyncio.wait_for(came.wait(), 60)
+                await asyncio.wait_for(came.wait(), 150)
             yield one
 
     data = b""
@@ -513,7 +513,7 @@ async def test_a_recorder_is_followed_with_its_sound_in_sync(
             async for block in blocks:
                 data += block
                 came.set()
-        await asyncio.wait_for(store.ended(), 60)
+        await asyncio.wait_for(store.ended(), 150)
     heard, sounds = await asyncio.to_thread(hear, data), [len(one) for _, one in sounds_of(data)]
     packet_ms = camera.sound_us / 1000
     assert len(heard.clicks_s) > 18 and max(map(abs, heard.errors_ms)) <= packet_ms

@@ -33,7 +33,7 @@ async def test_a_share_is_never_more_than_one() -> None:
 
 
 async def test_without_a_listener_the_output_is_read_all_the_same() -> None:
-    await asyncio.wait_for(follow(CutProgress(US), f"out_time_us={US}", "progress=end"), 5)
+    await asyncio.wait_for(follow(CutProgress(US), f"out_time_us={US}", "progress=end"), 150)
 
 
 async def test_the_progress_of_an_ffmpeg_reaches_its_end(binary: str, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ async def play(store: VideoStore, camera: QueuedCamera, images: MisdatedImages, 
 
         some = wrong_s[first : first + AT_ONCE]
         camera.put(*(one(wrong, n == len(some) - 1) for n, wrong in enumerate(some)))
-        await asyncio.wait_for(played.wait(), 20)
+        await asyncio.wait_for(played.wait(), 150)
         await until(lambda: store._run is not None and store._run.last_us == images.expected[-1])
 
 

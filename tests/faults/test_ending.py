@@ -123,11 +123,11 @@ async def test_the_module_serves_on_tcp_with_tcp_mode(machine: Machine) -> None:
     )  # fmt: skip
     try:
         ready = None
-        for _ in range(200):
+        for _ in range(3000):
             channel = Channel("127.0.0.1", port)
             try:
                 request = ReadyRequest(parent_address=str(machine.parent.socket))
-                ready = await ModuleServiceStub(channel).Ready(request, timeout=10)
+                ready = await ModuleServiceStub(channel).Ready(request, timeout=150)
                 break
             except OSError:
                 await asyncio.sleep(0.05)

@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.support.machine import US, Machine
+from tests.support.machine import US, Machine, run_machine
+from videostore.ffmpeg.process import BINARY_VARIABLE
+
+SLOW = """#!/bin/sh
+case "$*" in *"{disk}"*) [ -e "{slow}" ] && exec "{binary}" -re "$@" ;; esac
+exec "{binary}" "$@"
+"""
+Slow = tuple[Machine, Path]
 
 
 class FreezableDisk:
@@ -45,6 +52,17 @@ def disk(tmp_path: Path) -> Iterator[FreezableDisk]:
     subprocess.run(["umount", "--lazy", path], check=True)
 
 
+@pytest.fixture
+async def slow(tmp_path: Path, disk: FreezableDisk, binary: str) -> AsyncIterator[Slow]:
+    """A machine that writes clips to the disk no faster than they are played, until its file is removed."""
+    file, script = tmp_path / "slow", tmp_path / "ffmpeg"
+    file.touch()
+    script.write_text(SLOW.format(disk=disk.path, slow=file, binary=binary))
+    script.chmod(0o755)
+    async with run_machine(tmp_path, env={BINARY_VARIABLE: str(script)}) as machine:
+        yield machine, file
+
+
 async def stop_a_cut(machine: Machine, directory: Path, span: dict[str, int]) -> asyncio.Task[Any]:
     """Begin a save, and stop its ffmpeg while it writes into a directory."""
     for _ in range(50):
@@ -64,15 +82,17 @@ async def stop_a_cut(machine: Machine, directory: Path, span: dict[str, int]) ->
 
 
 async def test_while_the_disk_of_the_upload_path_is_frozen_recording_status_and_fetches_go_on(
-    machine: Machine, disk: FreezableDisk
+    slow: Slow, disk: FreezableDisk
 ) -> None:
     """One save is cancelled while its ffmpeg writes, so that its partial file cannot be removed."""
+    machine, file = slow
     await machine.add(storage={"upload_path": str(disk.path / "upload")})
     await machine.until(lambda: machine.camera.delivered)
     from_us = machine.camera.delivered[0]
     await machine.recorded_until(from_us + 2 * US)
     span = {"from_us": from_us, "to_us": from_us + 2 * US}
     cancelled = await stop_a_cut(machine, disk.path, span)
+    file.unlink()
     await asyncio.to_thread(disk.freeze)
     try:
         cancelled.cancel()

@@ -123,7 +123,7 @@ async def test_a_source_of_which_nothing_can_be_decoded_ends_with_the_reason(tmp
 
     async with VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False) as store:
         with pytest.raises(VideoStoreError, match="cannot be decoded") as error:
-            await asyncio.wait_for(store.ended(), 60)
+            await asyncio.wait_for(store.ended(), 150)
     assert error.value.code == "end-not-recorded"
 
 
@@ -134,7 +134,7 @@ async def test_raw_images_without_an_encoder_end_with_the_reason(tmp_path: Path)
 
     async with VideoStore.record(tmp_path / "door", packets(), size_gb=1, codec="copy", live=False) as store:
         with pytest.raises(VideoStoreError, match="raw images cannot be recorded without an encoder"):
-            await asyncio.wait_for(store.ended(), 60)
+            await asyncio.wait_for(store.ended(), 150)
 
 
 def shown(directory: Path) -> list[numpy.ndarray]:
@@ -168,7 +168,7 @@ async def test_a_source_whose_orientation_alternates_is_recorded_to_its_end(tmp_
             yield picture_packet(turned(time_us, (1, 6)[number % 2]), time_us)
 
     async with VideoStore.record(tmp_path / "door", packets(), size_gb=1, live=False) as store:
-        await asyncio.wait_for(store.ended(), 60)
+        await asyncio.wait_for(store.ended(), 150)
     assert sorted(itertools.chain(*stored_runs(tmp_path / "door"))) == times
 
 

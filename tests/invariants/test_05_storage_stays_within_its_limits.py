@@ -68,7 +68,7 @@ async def test_the_device_keeps_free_space_while_recording_and_saving(small_disk
     """The quota is far larger than the device. First it only records, then it also saves clips."""
     floor_bytes = 2 * MIB
     stores = Stores(small_disk)
-    pulse = Pulse(0.05, (640, 360))
+    pulse = Pulse(0.2, (640, 360))  # so few that the free space lasts for as long as a busy machine takes for a clip
     try:
         store = await stores.open(pulse, size_gb=100, segment_seconds=1, min_free_gb=floor_bytes / 2**30)
         await until(lambda: store.health().segments >= 3)

@@ -75,7 +75,7 @@ async def changes_below(directory: Path, marker: Path) -> AsyncIterator[set[Path
         yield paths
         marker.touch()
         while marker not in paths:
-            line = await asyncio.wait_for(watch.stdout.readline(), 20)
+            line = await asyncio.wait_for(watch.stdout.readline(), 150)
             paths.add(Path(ast.literal_eval(line.decode())))
     finally:
         watch.stdin.close()

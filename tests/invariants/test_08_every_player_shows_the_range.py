@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import pytest
 
-from scripts.fakes.clip_check import PaintReader
+from scripts.fakes.clip_check import PaintReader, luma
 from tests.support.amount import at_most, cut_short, some_combinations
 from tests.support.coding import coded_packets, record_coded
 from tests.support.foreign_recording import CODINGS, FRAME_US, write_foreign_video
@@ -28,7 +28,7 @@ def captured(clip: bytes, *, ignore_edit_list: bool) -> list[int | None]:
     reader = PaintReader([None])
     with av.open(io.BytesIO(clip), options={"ignore_editlist": str(int(ignore_edit_list))}) as container:
         stream = container.streams.video[0]
-        found = [reader.read(frame.to_ndarray(format="gray")) for frame in container.decode(stream)]
+        found = [reader.read(luma(frame)) for frame in container.decode(stream)]
     return [frame.captured_us if frame else None for frame in found]
 
 
@@ -115,5 +115,5 @@ async def test_of_a_slow_camera_whose_size_changes(cutter: OpenOver, tmp_path: P
     clip = await clips.cut(times[1], times[-1], container)
     reader = PaintReader([None, SMALL])
     with av.open(io.BytesIO(clip)) as opened:
-        shown = [reader.read(frame.to_ndarray(format="gray")) for frame in opened.decode(video=0)]
+        shown = [reader.read(luma(frame)) for frame in opened.decode(video=0)]
     assert [frame and frame.captured_us for frame in shown] == times[1:-1]

@@ -55,7 +55,7 @@ async def test_ffmpeg_reports_each_frame_that_it_records(tmp_path: Path, binary:
     for time_us in times:
         await run.write(packet(time_us))
     await until(lambda: len(came_out) > len(times) / 2)  # while it is running
-    await run.finish()
+    await run.finish(patient=True)
     assert (came_out, run.tally.faulty) == (times, 0)
 
 
@@ -78,6 +78,6 @@ async def test_frames_are_reported_when_gray_and_colour_alternate(tmp_path: Path
     )
     for image in images:
         await run.write(image)
-    await run.finish()
+    await run.finish(patient=True)
     assert came_out == times[:7] + times[8:] and run.tally.faulty == 1
     assert times[-1] - times[0] < 2 * US

@@ -63,7 +63,7 @@ async def test_the_directory_may_have_any_name(tmp_path: Path, binary: str, name
     )
     for time_us in times:
         await run.write(packet(time_us))
-    await run.finish()
+    await run.finish(patient=True)
     paths = await asyncio.to_thread(lambda: sorted(directory.iterdir()))
     assert [time_us for path in paths for time_us in read_fragments(path).times_us] == times
     assert output_pattern(directory, times[0]).startswith(str(directory).replace("%", "%%"))

@@ -402,7 +402,7 @@ async def test_cancelling_leaves_no_file_no_connection_and_no_task(
     exporting = asyncio.create_task(export())
     await recording.until(lambda: shares)
     forwarded.hung = asyncio.Event()
-    await asyncio.wait_for(forwarded.hung.wait(), 5)
+    await asyncio.wait_for(forwarded.hung.wait(), 150)
     assert list(tmp_path.iterdir()) and server.connections == 1
     exporting.cancel()
     with pytest.raises(asyncio.CancelledError):

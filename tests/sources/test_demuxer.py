@@ -130,5 +130,5 @@ async def test_a_program_that_writes_garbage_and_does_not_exit_is_killed(tmp_pat
     program.chmod(0o755)
     file.touch()
     source = Tap(open_input(file, str(program), patience_s=0.5))
-    await asyncio.wait_for(source.play(), 10)
+    await asyncio.wait_for(source.play(), 150)
     assert len(source.gaps) == 1 and not source.packets_seen

@@ -77,7 +77,7 @@ async def test_a_clip_of_a_copied_file_is_exact(tmp_path: Path, binary: str, con
     write_video(path, "h264", times, gop=100)
     source = Tap(open_input(path, binary))
     async with store_of(source, tmp_path, binary, live=False) as store:
-        await asyncio.wait_for(store.ended(), 30)
+        await asyncio.wait_for(store.ended(), 150)
         recorded = source.times_us
         for first, last in [(0, 9), (5, 6), (7, len(times) - 1)]:
             clip = await store.fetch(recorded[first], recorded[last], container=container)
@@ -252,7 +252,7 @@ async def test_an_encoder_whose_video_cannot_be_recorded_makes_a_gap(tmp_path: P
     encoder = Encoder("libvpx", 500_000, "", 20)
     input = FFmpegInput(str(tmp_path / "input.avi"), binary=binary, encoder=encoder, logger=LOGGER)
     source = Tap(input)
-    await asyncio.wait_for(source.play(), 10)
+    await asyncio.wait_for(source.play(), 150)
     assert not source.packets_seen and "the encoder libvpx" in source.gaps[0].reason
     assert input.fault == source.gaps[0].reason
 
@@ -276,7 +276,7 @@ async def test_a_killed_recorder_leaves_no_ffmpeg(binary: str, camera: NetworkCa
         *(sys.executable, "-c", script, camera.url, binary), cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    await asyncio.wait_for(process.stdout.readline(), 20)
+    await asyncio.wait_for(process.stdout.readline(), 150)
     camera.sending.clear()
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
@@ -296,7 +296,7 @@ async def test_a_live_input_that_is_stopped_ends_at_once_and_all_that_came_is_re
         await until(lambda: len(source.packets_seen) >= 20)
         camera.sending.clear()  # nothing more comes that could end it
         live.stop()
-        await asyncio.wait_for(store.ended(), 60)
+        await asyncio.wait_for(store.ended(), 150)
         recorder = store.health().recorder
         assert recorder is not None and not recorder.recording and recorder.dropped_frames == 0
     segments = sorted((tmp_path / "storage").glob("*.mp4"))

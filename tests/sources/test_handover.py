@@ -35,8 +35,8 @@ async def test_frames_arrive_in_order_and_then_the_end() -> None:
     handover = Handover()
     frames = [frame(number) for number in range(3 * HANDOVER_FRAMES)]
     writer = Writer(handover, frames)
-    assert [await asyncio.wait_for(handover.get(), 20) for _ in range(len(frames) + 1)] == [*frames, EndOfInput()]
-    await asyncio.wait_for(handover.finished.wait(), 20)
+    assert [await asyncio.wait_for(handover.get(), 150) for _ in range(len(frames) + 1)] == [*frames, EndOfInput()]
+    await asyncio.wait_for(handover.finished.wait(), 150)
     await asyncio.to_thread(writer.join)
 
 
@@ -55,7 +55,7 @@ async def test_the_thread_waits_while_the_queue_is_full_and_is_released_when_it_
     assert handover.get_nowait() == frame(0, size_bytes)
     await until(lambda: len(writer.accepted) == fitting + 1)
     handover.close()
-    await asyncio.wait_for(handover.finished.wait(), 20)
+    await asyncio.wait_for(handover.finished.wait(), 150)
     assert writer.accepted == [True] * (fitting + 1) + [False] * 2
     assert handover.get_nowait() is None
     await asyncio.to_thread(writer.join)
@@ -78,6 +78,6 @@ async def test_taking_frames_together_makes_room_for_others() -> None:
     writer = Writer(handover, [frame(number) for number in range(HANDOVER_FRAMES + 5)])
     await until(lambda: len(writer.accepted) == HANDOVER_FRAMES)
     assert len(handover.frames_nowait(HANDOVER_FRAMES)) == HANDOVER_FRAMES
-    await asyncio.wait_for(handover.finished.wait(), 20)
+    await asyncio.wait_for(handover.finished.wait(), 150)
     assert len(handover.frames_nowait(HANDOVER_FRAMES)) == 5
     await asyncio.to_thread(writer.join)

@@ -81,7 +81,7 @@ async def test_the_signal_that_killed_ffmpeg_is_reported(tmp_path: Path, caplog:
     program.chmod(0o755)
     file.touch()
     source = Tap(open_input(file, str(program)))
-    await asyncio.wait_for(source.play(), 10)
+    await asyncio.wait_for(source.play(), 150)
     assert [gap.reason for gap in source.gaps] == [
         f"the input {file} failed: ffmpeg was killed by signal {signal.SIGSEGV:d}"
     ]

@@ -59,6 +59,6 @@ async def test_a_stream_that_has_no_sound_any_more_is_recorded_without(tmp_path:
     assert (await source.probe()) is not None and source.records_sound
     await run_ffmpeg([*command, *CODING, str(path)])
     tap = Tap(source)
-    await asyncio.wait_for(tap.play(), 60)
+    await asyncio.wait_for(tap.play(), 150)
     assert len(tap.packets_seen) == 10 * SECONDS and not tap.gaps
     assert tap.packets_seen[0].format.sound is None and not source.records_sound

@@ -98,7 +98,7 @@ async def test_waiting_ends_when_a_frame_after_the_range_is_in_a_file(archive: A
     assert not waiting.done()
     await record(archive.directory, later, segment_seconds=30)
     run.paths = list(archive.directory.glob("*.open"))
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 150)
 
 
 async def test_waiting_ends_without_a_run_after_a_step_of_the_clock_and_after_a_minute(archive: Archive) -> None:

@@ -130,7 +130,7 @@ async def test_much_more_than_usual_is_told_once_before_it_is_deleted(
 async def test_a_quota_smaller_than_one_segment_deletes_everything_and_ends(keeper: Keeper) -> None:
     await keeper.fill(3)
     keeper.open_bytes = 10_000
-    await asyncio.wait_for(keeper.retention(1).enforce(), 5)
+    await asyncio.wait_for(keeper.retention(1).enforce(), 150)
     assert keeper.files() == []
 
 

@@ -79,7 +79,7 @@ class Recording:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    async def wait_for_index(self, condition: Callable[[list[str]], bool], within_s: float = 20) -> None:
+    async def wait_for_index(self, condition: Callable[[list[str]], bool], within_s: float = 150) -> None:
         """Wait until the names in its index fulfil a condition."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s
@@ -90,7 +90,7 @@ class Recording:
     async def end(self) -> None:
         """End it normally, and check that no frame was lost and that ffmpeg was never restarted."""
         end = await self.report("end")
-        assert await asyncio.wait_for(self.process.wait(), 10) == 0
+        assert await asyncio.wait_for(self.process.wait(), 150) == 0
         assert end["restarts"] == 0
         ours = [path for path in sorted(self.storage.glob("*.mp4")) if path.name != FOREIGN]
         assert [time_us for path in ours for time_us in read_fragments(path).times_us] == end["delivered"]

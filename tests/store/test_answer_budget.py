@@ -100,7 +100,7 @@ async def test_room_that_turns_out_not_to_be_needed_is_for_others() -> None:
     await room.take(100)
     room.resize(30)
     with budget.room() as other:
-        await asyncio.wait_for(other.take(70), 60)
+        await asyncio.wait_for(other.take(70), 150)
         assert budget.taken_bytes == 100
     room.resize(0)
     assert budget.taken_bytes == 0

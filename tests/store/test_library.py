@@ -305,7 +305,7 @@ async def test_a_path_is_whatever_os_fspath_takes(
         kind(tmp_path / "door"), all_at_once(times[:20]), size_gb=1, upload_path=kind(tmp_path / "clips"), live=False
     )
     async with recording as store:
-        await asyncio.wait_for(store.ended(), 60)
+        await asyncio.wait_for(store.ended(), 150)
     assert list((tmp_path / "door").glob("*.mp4")) and (tmp_path / "clips").is_dir()
     assert not (await verify_directory(kind(tmp_path / "door"))).findings
 

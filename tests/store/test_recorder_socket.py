@@ -83,7 +83,7 @@ async def test_what_is_no_request_ends_its_connection_alone(tmp_path: Path, line
         reader, writer = await asyncio.open_unix_connection(_name_of(tmp_path))
         writer.write(line)
         with contextlib.suppress(ConnectionError):
-            assert await asyncio.wait_for(reader.read(), 60) == b""
+            assert await asyncio.wait_for(reader.read(), 150) == b""
         writer.close()
         assert await ask_unmark(tmp_path, 1, release=True) is None and marker.asked == [(1, True)]
     finally:

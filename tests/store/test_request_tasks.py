@@ -59,7 +59,7 @@ async def test_a_request_ends_when_its_client_is_cancelled(requests: RequestTask
     client.cancel()
     with pytest.raises(asyncio.CancelledError):
         await client
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(ended.wait(), 150)
 
 
 async def test_at_the_end_short_requests_are_finished_and_long_ones_are_refused(requests: RequestTasks) -> None:
@@ -68,7 +68,7 @@ async def test_at_the_end_short_requests_are_finished_and_long_ones_are_refused(
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     requests.closing = True
-    await asyncio.wait_for(requests.end(), 10)
+    await asyncio.wait_for(requests.end(), 150)
     assert await short == "done"
     with pytest.raises(VideoStoreError) as error:
         await long

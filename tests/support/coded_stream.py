@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from tests.support.once import once_per_run
@@ -78,11 +79,12 @@ def code(coding: Coding) -> list[CodedPicture]:
     images = [picture(painted_us(number), coding.size) for number in range(coding.frames)]
     if coding.codec == "mjpeg":
         return [CodedPicture(image, number, True) for number, image in enumerate(images)]
-    context = _encoder(coding)
+    context, reformatter = _encoder(coding), VideoReformatter()
     packets = []
     for number, image in enumerate(images):
         array = numpy.asarray(Image.open(io.BytesIO(image)).convert("RGB"))
-        frame = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(format=context.pix_fmt)
+        frame = av.VideoFrame.from_ndarray(array, format="rgb24")
+        frame = reformatter.reformat(frame, format=context.pix_fmt, threads=1)
         frame.pts, frame.time_base = number, context.time_base
         packets += context.encode(frame)
     packets += context.encode(None)

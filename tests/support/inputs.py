@@ -15,6 +15,7 @@ from typing import Any
 import av
 import pytest
 
+from scripts.fakes.clip_check import luma
 from scripts.fakes.painted_camera import paint, read_paint
 from tests.support.coding import GOP, Painter
 from tests.support.recording import H264, LOGGER, SMALL, US, until
@@ -108,7 +109,7 @@ async def record_file(path: Path, directory: Path, binary: str, **settings: Any)
     store = store_of(source, directory, binary, live=False)
     await store.start()
     try:
-        await asyncio.wait_for(store.ended(), 30)
+        await asyncio.wait_for(store.ended(), 150)
     finally:
         await store.close()
     return RecordedInput(source, sorted((directory / "storage").glob("*.mp4")))
@@ -132,7 +133,7 @@ def painted_times(packets: Sequence[Packet]) -> list[int]:
     context.options = {"threads": "1", "flags": "low_delay"}
     found = []
     for frame in [f for p in packets for f in context.decode(av.Packet(p.data))] + context.decode(None):
-        paint = read_paint(frame.to_ndarray(format="gray"))
+        paint = read_paint(luma(frame))
         assert paint is not None
         found.append(paint.captured_us)
     return found

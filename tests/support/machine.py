@@ -7,7 +7,7 @@ import base64
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class Machine:
         for field in ("from", "to"):
             if f"{field}_us" in fields:
                 fields[field] = exact(fields.pop(f"{field}_us"))
-        return await self.parent.camera(NAME).do_command({"command": name, **fields}, timeout=60)
+        return await self.parent.camera(NAME).do_command({"command": name, **fields}, timeout=150)
 
     async def fetch(self, from_us: int, to_us: int, **fields: Any) -> tuple[ClipCheck, Any]:
         """Fetch a clip and compare it with what the camera delivered."""
@@ -70,7 +70,7 @@ class Machine:
         """The recorder's health."""
         return await self.parent.camera(NAME).get_status()
 
-    async def until(self, condition: Callable[[], Any], within_s: float = 60.0) -> None:
+    async def until(self, condition: Callable[[], Any], within_s: float = 150.0) -> None:
         """Wait for a condition, which can be a coroutine function. What takes longer than `within_s` hangs."""
         deadline = time.monotonic() + within_s
         while True:
@@ -86,7 +86,7 @@ class Machine:
     async def record(self, seconds: float) -> None:
         """Wait until the camera has delivered for this long from now."""
         goal_us = now_us() + round(seconds * US)
-        await self.until(lambda: self.camera.delivered and self.camera.delivered[-1] >= goal_us, seconds + 60)
+        await self.until(lambda: self.camera.delivered and self.camera.delivered[-1] >= goal_us, seconds + 150)
 
     async def recorded_until(self, time_us: int) -> None:
         """Wait until the recording can be fetched up to a time."""
@@ -111,7 +111,12 @@ class Machine:
 
 @contextlib.asynccontextmanager
 async def run_machine(
-    directory: Path, *, jitter: bool = False, warm: bool = True, **camera_options: Any
+    directory: Path,
+    *,
+    jitter: bool = False,
+    warm: bool = True,
+    env: Mapping[str, str] | None = None,
+    **camera_options: Any,
 ) -> AsyncIterator[Machine]:
     """A machine whose module is ready and has no resource yet. Everything is removed at the end.
 
@@ -122,7 +127,7 @@ async def run_machine(
         dice = random.Random(7)
         camera.interval = lambda: dice.uniform(1 / 20, 1 / 5)
     async with Parent([camera]) as parent:
-        await parent.start_module(start_process=start_warm_module if warm else None)
+        await parent.start_module(env=env, start_process=start_warm_module if warm else None)
         yield Machine(parent, camera, directory)
 
 

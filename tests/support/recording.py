@@ -127,7 +127,7 @@ async def write_foreign(path: Path, *, seconds: float = 3, fps: int = 10, size: 
     await run_ffmpeg([find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i", source, *coding, str(path)])
 
 
-async def until(condition: Callable[[], object], within_s: float = 60.0) -> None:
+async def until(condition: Callable[[], object], within_s: float = 150.0) -> None:
     """Wait for a condition that other tasks make true. What takes longer than `within_s` hangs."""
     began = time.monotonic()
     while not condition():

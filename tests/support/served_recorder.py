@@ -52,4 +52,4 @@ async def served(store: VideoStore, directory: Path) -> AsyncIterator[Client]:
         channel.close()
         server.close()
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(server.wait_closed(), 60)
+            await asyncio.wait_for(server.wait_closed(), 150)

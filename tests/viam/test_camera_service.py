@@ -57,7 +57,7 @@ async def socket(stores: Stores, recording: Path, tmp_path: Path) -> AsyncIterat
     yield path
     server.close()
     with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(server.wait_closed(), 60)
+        await asyncio.wait_for(server.wait_closed(), 150)
 
 
 @contextlib.asynccontextmanager

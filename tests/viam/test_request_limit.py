@@ -75,7 +75,7 @@ async def camera(stores: Stores, recording: Path, tmp_path: Path) -> AsyncIterat
     channel.close()
     server.close()
     with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(server.wait_closed(), 60)
+        await asyncio.wait_for(server.wait_closed(), 150)
 
 
 def request_of(size_bytes: int) -> DoCommandRequest:

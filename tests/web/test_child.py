@@ -61,7 +61,7 @@ async def child(web: WebConfig) -> AsyncIterator[Told]:
         yield told
     finally:
         told.end()
-        await asyncio.wait_for(running, 60)
+        await asyncio.wait_for(running, 150)
 
 
 def added(name: str, directory: Path, upload: Path | None = None) -> bytes:

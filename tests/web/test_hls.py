@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import pytest
 
+from scripts.fakes.clip_check import luma
 from scripts.fakes.painted_camera import read_paint
 from tests.support import hls_rules
 from tests.support.open_gops import TIMES, OpenGops, number_of, time_of
@@ -92,7 +93,7 @@ def test_ffmpeg_shows_each_frame_of_each_segment(web: WebServer, times: list[int
     shown = []
     with av.open(f"{web.url}{DAY}") as container:
         for frame in container.decode(video=0):
-            if (paint := read_paint(frame.to_ndarray(format="gray"))) is not None:
+            if (paint := read_paint(luma(frame))) is not None:
                 shown.append((paint.captured_us, frame.pts * frame.time_base))
     assert [one for one, _ in shown] == times
     assert all(abs(pts * US - captured_us) < 2000 for captured_us, pts in shown)
@@ -157,10 +158,6 @@ def test_players_show_each_frame_of_open_gops_once_over_the_borders_of_segments(
             address = f"hls/storage/index.m3u8?from_us={time_of(first)}&to_us={time_of(last)}"
             with av.open(f"{server.url}{address}") as container:
                 frames = container.decode(video=0)
-                shown = [
-                    number_of(paint.captured_us)
-                    for one in frames
-                    if (paint := read_paint(one.to_ndarray(format="gray")))
-                ]
+                shown = [number_of(paint.captured_us) for one in frames if (paint := read_paint(luma(one)))]
             assert shown == list(range(shown[0], shown[-1] + 1)), (first, last)
             assert shown[0] <= first and shown[-1] >= last - 1
