@@ -109,13 +109,20 @@ async def test_it_records_and_responds_to_every_command(machine: Machine) -> Non
         assert images[0].data[:2] == b"\xff\xd8" and len(images) == 1
         captured_us = metadata.captured_at.ToMicroseconds()
         assert captured_us in delivered
-        return captured_us > asked_us
+        return bool(captured_us > asked_us)
 
     await machine.until(shows_what_came_since)
     properties = await camera.get_properties()
     assert properties.intrinsic_parameters.width_px == 320 and not properties.supports_pcd
+
+    async def is_recording() -> bool:
+        status = await machine.status()
+        return status["recording"] is True and status["last_frame_age_s"] < 2
+
+    await machine.until(is_recording)  # it is not while a busy machine keeps the camera from sending
     status = await machine.status()
-    assert status["recording"] is True and status["frames_per_second"] > 10 and status["last_frame_age_s"] < 2
+    sent_per_second = (len(delivered) - 1) * US / (delivered[-1] - delivered[0])
+    assert status["frames_per_second"] > sent_per_second / 2
     assert status["open_segment"] and status["ffmpeg_restarts"] == 0 and status["stored_bytes"] > 0
     with pytest.raises(GRPCError) as refused:
         await camera.get_point_cloud()
