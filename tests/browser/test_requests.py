@@ -103,6 +103,26 @@ def test_live_begins_by_itself_when_something_is_recorded(
     page.until(lambda: "live" in page.screen("porch").locator(".note").inner_text())
 
 
+def test_live_that_shows_nothing_though_it_is_recorded_is_told(
+    open_page: Callable[..., PageDriver], live_server: WebServer
+) -> None:
+    page = open_page(live_server).open()
+    told = page.page.evaluate(
+        """async () => {
+          const [{ Api }, { Player }, { default: Hls }] = await Promise.all(
+            ["api", "player", "vendor/hls"].map((name) => import(`./static/${name}.mjs`)));
+          const now = () => Date.now() * 1000;
+          const video = Object.assign(document.createElement("video"), { muted: true });
+          const context = { api: new Api(() => {}, () => {}), Hls, now, stillMs: 4000 };
+          const player = new Player({ id: "porch" }, video, context);
+          await player.live();  // and nothing plays it
+          await new Promise((resolve) => player.addEventListener("state", () => player.trouble && resolve()));
+          return player.trouble;
+        }"""
+    )
+    assert told == {"text": "no picture has come for 4 s", "passes": True}
+
+
 def test_a_playlist_that_has_grown_long_is_told(open_page: Callable[..., PageDriver], live_server: WebServer) -> None:
     page = open_page(live_server).open()
     is_long = page.page.evaluate(

@@ -154,6 +154,61 @@ def test_play_from_within_a_gap_begins_behind_it(page: PageDriver) -> None:
     assert page.until_painted(DOOR, lambda us: us >= GAP_US[1]) < GAP_US[1] + 20 * US
 
 
+def test_back_into_a_gap_shows_the_last_frame_before_it(page: PageDriver, footage: dict[str, Footage]) -> None:
+    door = footage[DOOR]
+    last, first = door.shown_at(GAP_US[0]), door.after(GAP_US[0])
+    for keys in (("j",), ("ArrowLeft", "ArrowLeft"), ("Shift+ArrowLeft",)):
+        page.open_at(first + US, recorders=DOOR)
+        page.press(*keys)
+        check(page, DOOR, last)
+    assert "Skipped 30 s without recording" in page.text("#word")
+    page.press("l")
+    check(page, DOOR, first)
+
+
+def test_back_into_a_gap_goes_on_before_it_while_it_plays(page: PageDriver) -> None:
+    page.open_at(GAP_US[1] + US, recorders=DOOR)
+    page.page.locator("#speed").select_option("0.25")
+    page.press("k")
+    page.until_painted(DOOR, lambda us: us > GAP_US[1] + US)
+    page.press("j")
+    assert page.until_painted(DOOR, lambda us: us < GAP_US[0]) > GAP_US[0] - 10 * US
+    assert page.text("#play") == "Pause"
+
+
+def test_frames_are_stepped_over_a_gap(page: PageDriver, footage: dict[str, Footage]) -> None:
+    door = footage[DOOR]
+    last, first = door.shown_at(GAP_US[0]), door.after(GAP_US[0])
+    page.open_at(first, recorders=DOOR)
+    for key, us in ((",", last), (".", first)):
+        page.press(key)
+        check(page, DOOR, us)
+
+
+def test_before_the_begin_nothing_is_shown(page: PageDriver, footage: dict[str, Footage]) -> None:
+    us = BASE_US + 2 * US
+    page.open_at(us, recorders=DOOR)
+    page.press("j")
+    assert page.text("#word") == "Nothing is recorded before this."
+    check(page, DOOR, footage[DOOR].shown_at(us))
+
+
+def test_recordings_at_rest_open_with_the_newest_and_are_not_called_live(
+    page: PageDriver, footage: dict[str, Footage]
+) -> None:
+    page.open(recorders=DOOR)
+    newest = footage[DOOR].times_us[-1]
+    shown = page.until_painted(DOOR, lambda us: us > newest - 2 * US)
+    assert page.text("#live") == "Newest"
+    assert page.screen(DOOR).locator(".note").inner_text().startswith("the newest recording, ")
+    page.press("j", "End")
+    check(page, DOOR, shown)
+    page.press("l")
+    assert page.text("#word") == "Nothing is recorded after this."
+    check(page, DOOR, shown)
+    assert "live" not in page.page.title()
+
+
 def test_the_end_is_told(page: PageDriver) -> None:
     page.open_at(BASE_US + (LENGTH_S - 2) * US, recorders="yard")
     page.press("k")

@@ -100,6 +100,7 @@ class Page {
     this.timelines = new Map();
     this.list = new RecorderList(this, asked.recorders);
     const shared = { api: this.api, zone: this.zone, now: this.now };
+    const live = () => this.commands.live();
     const recorder = () => this.playhead.focus?.recorder ?? this.recorders[0];
     const onChange = () => this.changed();
     this.clip = new Clip({ ...shared, recorder, onChange });
@@ -112,7 +113,7 @@ class Page {
     this.mark = new Mark({ ...shared, recorder, clip: this.clip, shown, say: this.word, onMarked });
     this.health = new Health({ ...shared, recorder, recorders: () => this.recorders });
     const { view, clip, playhead, pictures } = this;
-    this.section = new LaneSection({ ...shared, view, clip, playhead, pictures, onChange });
+    this.section = new LaneSection({ ...shared, view, clip, playhead, pictures, live, onChange });
     this.address = new Address(() => this.addressText());
     this.commands = new Commands(this);
     listen(this.commands);
@@ -126,6 +127,7 @@ class Page {
     playhead.addEventListener("change", () => this.changed());
     playhead.addEventListener("skipped", ({ detail }) => this.tellSkipped(detail));
     playhead.addEventListener("end", () => this.word("Nothing is recorded after this."));
+    playhead.addEventListener("begin", () => this.word("Nothing is recorded before this."));
     setInterval(() => this.refresh(), REFRESH_MS);
     window.addEventListener("hashchange", () => this.begin(readAddress(location.hash)));
     document.addEventListener("visibilitychange", () => this.refresh());
@@ -137,11 +139,7 @@ class Page {
       if (asked.from === null) this.view.set(asked.at - HOUR_US / 2, asked.at + HOUR_US / 2);
       this.view.follow(asked.at);
       await this.playhead.go(asked.at);
-    } else if (this.recorders.some(({ live }) => live)) await this.playhead.live();
-    else {
-      await this.commands.latest();
-      this.waitingAt = this.playhead.us;
-    }
+    } else await this.commands.live();
     this.changed();
   }
 
@@ -185,7 +183,7 @@ class Page {
     const { us, playing } = this.playhead;
     if (us === null) return true;
     const isLeft = us === this.waitingAt && !playing && this.clip.marks.in === null && this.clip.marks.out === null;
-    return isLeft && this.recorders.some(({ live }) => live);
+    return isLeft && this.commands.isRecorded;
   }
 
   /** Look again at what changes by itself. */
@@ -201,6 +199,7 @@ class Page {
       for (const screen of this.playhead.screens) {
         screen.timeline.retryAt = 0;
         screen.retry();
+        if (screen.player.isLive) screen.stamp();
       }
       if (this.isWaiting) await this.begin({ at: null });
     } catch (error) {

@@ -43,8 +43,8 @@ export class Commands {
     const { playhead } = this;
     if (playhead.us === null) return;
     const to = playhead.us + us;
-    if (to >= this.page.now()) playhead.live();
-    else playhead.go(to, { remember: false });
+    if (to >= this.page.now()) this.live();
+    else playhead.go(to, { remember: false, by: us });
   }
 
   toggle = () => this.playhead.toggle();
@@ -52,7 +52,6 @@ export class Commands {
   forwardOnly = () => this.move(10 * SECOND_US);
   left = ({ shiftKey }) => this.move((shiftKey ? -10 : -1) * SECOND_US);
   right = ({ shiftKey }) => this.move((shiftKey ? 10 : 1) * SECOND_US);
-  live = () => this.playhead.live();
   jumpBack = () => this.playhead.back();
   frameBack = () => this.step(-1);
   frameForward = () => this.step(1);
@@ -76,6 +75,16 @@ export class Commands {
     const near = this.playhead.us !== null && this.playhead.us + NEAR_END_US >= this.page.now();
     if (near && !this.playhead.isLive) this.live();
     else if (!this.playhead.isLive) this.forwardOnly();
+  }
+
+  /** Live; the newest recording where none of the shown recorders records. */
+  async live() {
+    if (this.isRecorded) await this.playhead.live();
+    else await this.latest();
+  }
+
+  get isRecorded() {
+    return this.playhead.screens.some(({ recorder }) => recorder.live);
   }
 
   /** The same wall time on another day. */
@@ -137,7 +146,7 @@ export class Commands {
       // The shown time is rounded: the nearest frame is the shown one.
       const nearest = frames_us.reduce((best, one, number) => (Math.abs(one - us) < Math.abs(frames_us[best] - us) ? number : best), 0);
       const next = frames_us[nearest + direction];
-      if (next === undefined) this.page.word(`There is no frame ${direction > 0 ? "after" : "before"} this one nearby.`);
+      if (next === undefined) await playhead.go(us + direction * STEP_SEARCH_US, { remember: false, by: direction });
       else await playhead.go(next + INTO_FRAME_US, { remember: false });
     } catch (error) {
       this.page.word(error.message);
@@ -215,7 +224,7 @@ export class Commands {
     return start === undefined ? null : Math.max(start, from) + 2000;
   }
 
-  /** Show the end of what is recorded. */
+  /** Show the end of what is recorded, until something is recorded again. */
   async latest() {
     const { api, now, view } = this.page;
     const newest = await Promise.all(
@@ -232,6 +241,7 @@ export class Commands {
     }
     view.set(us - HOUR_US / 2, us + HOUR_US / 2);
     await this.playhead.go(us - SECOND_US);
+    this.page.waitingAt = this.playhead.us;
   }
 
   markIn = () => this.mark("in", 0);
@@ -341,6 +351,7 @@ export class Commands {
     say(find("day"), page.zone().date(us));
     find("day").setAttribute("aria-label", `${page.zone().date(us)}, open the calendar`);
     find("live").setAttribute("aria-pressed", String(playhead.isLive));
+    say(find("live"), playhead.isLive || this.isRecorded ? "Live" : "Newest");
     find("sound").setAttribute("aria-pressed", String(!this.muted));
     if (find("speed").value !== String(playhead.rate)) find("speed").value = String(playhead.rate);
     if (document.activeElement !== find("time")) find("time").value = page.zone().time(us);

@@ -18,7 +18,7 @@ export const KEYS = [
   [["["], "event before", "eventBack"],
   [["]"], "event after", "eventForward"],
   [["e"], "list of events", "events"],
-  [["End"], "live", "live"],
+  [["End"], "live, or the newest recording", "live"],
   [["Backspace"], "back to where you were before the last jump", "jumpBack"],
   [["i"], "the clip begins with the shown frame", "markIn"],
   [["o"], "the clip ends with the shown frame", "markOut"],

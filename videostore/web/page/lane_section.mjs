@@ -15,7 +15,7 @@ const MONTH_US = 31 * DAY_US;
 const isNone = (error) => error?.status === 404; // there is no picture; other errors may pass
 
 export class LaneSection {
-  /** `context` has view, clip, playhead, pictures, zone(), now(), say(text), onChange(). */
+  /** `context` has view, clip, playhead, pictures, zone(), now(), live(), onChange(). */
   constructor(context) {
     this.context = context;
     this.canvas = find("lanes");
@@ -209,7 +209,7 @@ export class LaneSection {
     this.scrubbing = false;
     this.scrubUs = undefined;
     if (clicked && playhead.screens[lane]) playhead.focus = playhead.screens[lane];
-    if (us >= now()) playhead.live();
+    if (us >= now()) this.context.live();
     else {
       if (clicked) playhead.playing = true;
       playhead.go(us);

@@ -5,6 +5,7 @@ import { canPlay } from "./codec.mjs";
 import { failureText } from "./failure.mjs";
 import { Playlist } from "./playlist.mjs";
 import { hasInstants, nextFrame, shownTime } from "./shown_frame.mjs";
+import { believesRate, frameLength, ratedLoader } from "./stated_rate.mjs";
 import { MINUTE_US, SECOND_US } from "./units.mjs";
 
 const BEFORE_US = MINUTE_US;
@@ -14,6 +15,7 @@ const FAST_BEHIND_S = 2.0;
 const FAST = 1.1;
 const JUMP_BEHIND_S = 6.0;
 const LONGEST_GROWING_US = 60 * MINUTE_US; // a playlist that grows is left for a shorter one after this
+const STILL_MS = 20_000; // live that shows no other frame for so long has stopped, if there are some
 const LIMIT_MS = 45_000; // what has not come by then, also on a busy machine, never comes
 const PRESENTED_MS = 1500; // how long after a seek a frame may take to be presented, on a busy machine
 const FRESH_MS = 300; // and one more after it, where the browser does not tell which frame it shows
@@ -41,9 +43,9 @@ const late = (ms) => new Promise((resolve) => setTimeout(resolve, ms, LATE));
  * `long` (the playlist has grown so long that another one is better). */
 export class Player extends EventTarget {
   /** `Hls` is the class of hls.js; null where it is missing. */
-  constructor(recorder, video, { api, Hls, now, longestUs = LONGEST_GROWING_US }) {
+  constructor(recorder, video, { api, Hls, now, longestUs = LONGEST_GROWING_US, stillMs = STILL_MS }) {
     super();
-    Object.assign(this, { recorder, video, api, Hls, now, longestUs });
+    Object.assign(this, { recorder, video, api, Hls, now, longestUs, stillMs });
     this.hls = null;
     this.playlist = new Playlist([]);
     this.capturedUs = null;
@@ -53,7 +55,8 @@ export class Player extends EventTarget {
     this.unplayable = null; // the codec that this browser cannot decode
     this.sought = null; // {position, us}: what was sought last
     this.known = null; // {mediaTime, us}: the capture time of a frame that was sought
-    this.inside = INTO_FRAME_S; // how far inside the frame that is sought
+    this.believesRate = believesRate();
+    this.inside = this.believesRate ? INTO_INSTANT_S : INTO_FRAME_S; // how far inside the frame that is sought
     this.loading = false;
     this.errors = 0; // of the video, since it showed a frame
     this.turn = 0;
@@ -83,6 +86,7 @@ export class Player extends EventTarget {
   watchFrames() {
     const shown = (_, { mediaTime }) => {
       this.errors = 0;
+      this.movedAt = performance.now();
       this.mediaTime = mediaTime;
       this.update();
       this.learnFrame();
@@ -119,6 +123,14 @@ export class Player extends EventTarget {
     if (behind > JUMP_BEHIND_S) video.currentTime = this.livePosition;
     else if (behind > FAST_BEHIND_S) video.playbackRate = FAST;
     else if (behind < BEHIND_LIVE_S) video.playbackRate = 1;
+  }
+
+  /** Live that shows nothing new, though it is recorded, begins again. What is hidden is not painted. */
+  watchLive() {
+    if (document.hidden) this.movedAt = performance.now();
+    const behindMs = (this.playlist.toUs - (this.capturedUs ?? 0)) / 1000;
+    if (Math.min(performance.now() - this.movedAt, behindMs) < this.stillMs) return;
+    this.failed(`no picture has come for ${this.stillMs / 1000} s`, { passes: true });
   }
 
   /** Where live is played: a little before the end of what is there. */
@@ -194,10 +206,16 @@ export class Player extends EventTarget {
 
   /** The capture time of the last frame up to a moment. */
   async frameBefore(us) {
+    const frames = await this.framesUntil(us);
+    return frames[frames.length - 1] ?? us;
+  }
+
+  /** The capture times of some frames up to a moment. */
+  async framesUntil(us) {
     const range = { from_us: us - FRAME_SEARCH_US, to_us: us + 1 };
     const url = this.api.recorderUrl(this.recorder.id, "frames", range);
     const { frames_us: frames } = await this.api.get(url).catch(() => ({ frames_us: [] }));
-    return frames[frames.length - 1] ?? us;
+    return frames;
   }
 
   /** Whether a position lies in what is loaded first. */
@@ -258,13 +276,15 @@ export class Player extends EventTarget {
   /** Load a playlist and wait until its fragments are known, or it failed. */
   async load(query, turn, us) {
     this.unload();
+    this.movedAt = performance.now();
     this.openEnded = query.to_us === undefined;
     this.setLoading(true);
     let url = this.api.playlistUrl(this.recorder.id, query);
     try {
       if (this.openEnded && us !== null) url = await this.mediaPlaylist(url);
+      const near = this.believesRate ? await this.framesUntil(us ?? this.now()) : null;
       if (turn !== this.turn) return;
-      const loaded = await Promise.race([this.attach(url, us), late(LIMIT_MS)]);
+      const loaded = await Promise.race([this.attach(url, us, near), late(LIMIT_MS)]);
       if (loaded === LATE && turn === this.turn) this.failed("the server did not answer in time", { passes: true });
     } catch (error) {
       if (turn === this.turn) this.failed(error.message, { passes: !(error instanceof ApiError) });
@@ -282,8 +302,9 @@ export class Player extends EventTarget {
     return at < 0 ? url : new URL(lines[at + 1], base).href;
   }
 
-  attach(url, us) {
-    const hls = new this.Hls(CONFIG);
+  /** `near`: the capture times of frames, where the browser has to be told how long one lasts. */
+  attach(url, us, near) {
+    const hls = new this.Hls(near ? { ...CONFIG, fLoader: ratedLoader(this.Hls, frameLength(near)) } : CONFIG);
     this.hls = hls;
     const { Events } = this.Hls;
     const learn = (_, { details }) => {
@@ -291,6 +312,7 @@ export class Player extends EventTarget {
       this.playlist = new Playlist(details.fragments);
       this.update();
       if (details.live && this.playlist.toUs - this.playlist.fromUs > this.longestUs) this.emit("long");
+      if (this.isLive) this.watchLive();
     };
     return new Promise((resolve) => {
       this.abandon = resolve;
@@ -314,6 +336,7 @@ export class Player extends EventTarget {
         if (isEmpty || data.response?.code === 404) this.nothing();
         else if (data.type === "mediaError" && !this.unplayable && ++tries < TRIES) {
           hls.recoverMediaError();
+          hls.startLoad(this.video.currentTime || -1); // which it leaves to the page, as the first time
           return;
         } else if (!this.unplayable) this.failed(failureText(data), { passes: data.type === "networkError" });
         resolve();

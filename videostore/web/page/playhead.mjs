@@ -10,7 +10,8 @@ const CATCH_UP = 0.1;
 const BETWEEN_SEEKS_MS = 1500;
 const MOST_JUMPS = 50;
 
-/** Events: `change` (the moment, or whether it moves), `skipped` (detail: {from_us, to_us}), `end` (nothing follows). */
+/** Events: `change` (the moment, or whether it moves), `skipped` (detail: {from_us, to_us}), `end` (nothing follows),
+ * `begin` (nothing is before). */
 export class Playhead extends EventTarget {
   constructor(now) {
     super();
@@ -53,14 +54,16 @@ export class Playhead extends EventTarget {
     return this.focus?.capturedUs ?? this.us;
   }
 
-  /** Show a moment on all screens. */
-  async go(us, { remember = true } = {}) {
+  /** Show a moment on all screens. Where nothing was recorded that is shown, unless the playhead moves `by` so much:
+   * then it goes over the gap, in the direction in which it moves. */
+  async go(us, { remember = true, by = 0 } = {}) {
     if (remember && this.us !== null && Math.abs(us - this.us) > SECOND_US) {
       this.jumps.push(this.us);
       if (this.jumps.length > MOST_JUMPS) this.jumps.shift();
     }
     const turn = ++this.turn;
     const wasLive = this.isLive;
+    const fromUs = this.us;
     this.isLive = false;
     this.us = Math.round(us);
     this.seeking = true;
@@ -68,17 +71,44 @@ export class Playhead extends EventTarget {
     if (wasLive) this.setRate(this.rate);
     const shown = await Promise.all(this.screens.map((screen) => screen.show(this.us)));
     if (turn !== this.turn) return;
+    if (by !== 0 && this.isInGap) {
+      await this.cross(by, fromUs);
+      return;
+    }
     this.seeking = false;
     if (this.playing) {
       this.screens.forEach((screen, number) => shown[number] && screen.player.play(this.rate));
-      if (!shown.some(Boolean)) remember ? this.stay() : this.skip(this.us);
+      if (!shown.some(Boolean)) this.stay();
     }
     this.emit("change");
   }
 
+  /** Whether no screen has a frame here. What could not be asked for is no gap. */
+  get isInGap() {
+    return this.screens.every((screen) => screen.gap !== null && !screen.player.trouble);
+  }
+
+  /** Go on behind the gap to which a move led, or before it: on its last frame, or if it plays as much before the gap as
+   * it was to move, so that it does not skip the gap at once. Where nothing is there, go back to where the move began. */
+  async cross(by, fromUs) {
+    const edges = (name) => this.screens.map((screen) => screen[name]).filter((us) => us !== null);
+    const [before, after] = [Math.max(...edges("before")), Math.min(...edges("after"))];
+    const edge = by < 0 ? before : after;
+    if (!Number.isFinite(edge)) {
+      if (by > 0) this.pause();
+      this.emit(by < 0 ? "begin" : "end");
+      await this.go(fromUs, { remember: false });
+      return;
+    }
+    if (Number.isFinite(before) && Number.isFinite(after)) this.emit("skipped", { from_us: before, to_us: after });
+    const rest = this.playing && Number.isFinite(after) ? Math.min(after - this.us, Math.abs(by)) : 0;
+    const to = by < 0 ? before - Math.max(rest, Screen.EDGE_US) : after + Screen.EDGE_US;
+    await this.go(to, { remember: false, by });
+  }
+
   /** Nothing was recorded at the moment that was asked for: show that, instead of what follows it. */
   stay() {
-    if (!this.screens.some(({ player }) => player.trouble)) this.pause(); // otherwise whether that is a gap is not known
+    if (this.isInGap) this.pause();
   }
 
   back() {
@@ -227,6 +257,6 @@ export class Playhead extends EventTarget {
     }
     const to = Math.min(...after);
     this.emit("skipped", { from_us: us, to_us: to });
-    await this.go(to + Screen.EDGE_US, { remember: false });
+    await this.go(to + Screen.EDGE_US, { remember: false, by: 1 });
   }
 }

@@ -6,13 +6,14 @@ import { isDeleted } from "./lane_words.mjs";
 import { drawPicture } from "./pictures.mjs";
 import { Player } from "./player.mjs";
 import { SHORTEST_GAP_US } from "./playlist.mjs";
-import { MINUTE_US, lengthText } from "./units.mjs";
+import { MINUTE_US, SECOND_US, lengthText } from "./units.mjs";
 import { UTC } from "./zone.mjs";
 
 const LATE_MS = 700; // what takes longer is said
 const BETWEEN_TRIES_MS = 5000;
 const STILL_WIDTH = 1280;
 const ALONE_US = 20 * MINUTE_US; // what a browser that plays it by itself gets
+const NEWEST_US = 2 * SECOND_US; // so near the end that this is said
 const EDGE_US = 2000; // into what is recorded, so that its first frame is shown
 
 export class Screen {
@@ -39,6 +40,8 @@ export class Screen {
     this.player.addEventListener("state", () => this.tell());
     this.player.addEventListener("long", () => context.on.renew(this));
     this.gap = null; // the moment without footage that is shown
+    this.before = null; // the nearest footage on both sides of it
+    this.after = null;
     this.held = false; // ahead of the playhead: behind a gap that others have no
     this.stillUs = null;
     this.retriedAt = -Infinity;
@@ -104,7 +107,7 @@ export class Screen {
     let reason = known?.reason;
     if (before === null || after === null) {
       const { error } = await this.context.pictures.get(this, this.recorder.id, us, { width: 320 }) ?? {};
-      before ??= error?.fields?.before_us ?? null;
+      before ??= error?.fields?.before_us ? error.fields.before_us + EDGE_US : null; // that is the frame itself
       after ??= error?.fields?.after_us ?? null;
       reason ??= error?.fields?.reason;
     }
@@ -115,7 +118,7 @@ export class Screen {
     if (after) ways.push([`${zone.time(after)} ▶`, () => this.context.on.go(after + EDGE_US), "The first frame after"]);
     const why = reason ? `: ${reason}` : "";
     this.put(`Nothing ${isDeleted(reason) ? "is stored of" : "was recorded at"} ${zone.time(us)}${why}.`, ways);
-    this.after = after;
+    Object.assign(this, { before, after });
     say(this.local, `${zone.full(us)}`);
     say(this.utc, zone.label(us) === "UTC" ? "" : UTC.full(us));
     say(this.note, "no recording");
@@ -177,7 +180,10 @@ export class Screen {
     say(this.utc, zone.label(us) === "UTC" ? "" : UTC.full(us, 3));
     const damage = this.timeline.damageAt(us);
     let note = damage ? `damaged: ${damage.reason}` : "";
-    if (this.player.isLive) note = `live, ${lengthText(this.context.now() - us)} behind`;
+    const ageUs = this.context.now() - us;
+    const isNewest = this.player.isLive || us + NEWEST_US > this.timeline.ends?.newest_us;
+    if (this.player.isLive && this.recorder.live) note = `live, ${lengthText(ageUs)} behind`;
+    else if (isNewest && !this.recorder.live) note ||= `the newest recording, ${lengthText(ageUs)} old`;
     say(this.note, note);
   }
 
