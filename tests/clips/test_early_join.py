@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from videostore.clips.cut_commands import CutCommand
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.early_join import EarlyJoin
 from videostore.ffmpeg.late_input import LateInput
+from videostore.ffmpeg.process import start_ffmpeg
 
 SECOND_US = 1_000_000
 
@@ -100,12 +101,18 @@ async def _known(found: CutCommand | None) -> CutCommand | None:
 
 
 @pytest.fixture
-def counted(whole: Cutter, tmp_path: Path, binary: str) -> tuple[ClipCutter, Callable[[], list[str]]]:
-    """Cuts clips of the recording with an ffmpeg that writes down each command line when it starts."""
-    lines, script = tmp_path / "commands", tmp_path / "counted"
-    script.write_text(f'#!/bin/sh\necho "$*" >>"{lines}"\nexec "{binary}" "$@"\n')
-    script.chmod(0o755)
-    return _clips(whole, script), lambda: lines.read_text().splitlines()
+def counted(whole: Cutter, binary: str, monkeypatch: pytest.MonkeyPatch) -> tuple[ClipCutter, Callable[[], list[str]]]:
+    """Cuts clips of the recording, and the command line of each ffmpeg that was started: one that is ended at once has
+    no time to tell it.
+    """
+    lines: list[str] = []
+
+    async def start(args: Sequence[str], **options: Any) -> asyncio.subprocess.Process:
+        lines.append(" ".join(args))
+        return await start_ffmpeg(args, **options)
+
+    monkeypatch.setattr("videostore.ffmpeg.process.start_ffmpeg", start)
+    return _clips(whole, Path(binary)), lambda: lines
 
 
 def _clips(whole: Cutter, binary: Path) -> ClipCutter:

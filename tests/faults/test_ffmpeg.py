@@ -185,7 +185,7 @@ async def test_an_encoder_that_cannot_be_opened_is_reported_and_retried_at_growi
             reasons.add(status["reason"])
         return restarts >= 4 and not status["recording"]
 
-    await machine.until(failed_four_times)
+    await machine.until(failed_four_times, 300)
     assert reasons
     for reason in reasons:
         assert codec in reason or "encoder" in reason, reason

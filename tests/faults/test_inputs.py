@@ -17,6 +17,7 @@ from tests.support.coding import write_video
 from tests.support.inputs import distances, open_input
 from tests.support.program import TIMEOUT_S, Program, wait_until
 from tests.support.recording import US, capture_times
+from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg
 from videostore.media.fmp4 import read_fragments
 from videostore.media.packet import Gap, Packet
 from videostore.media.segment import probe
@@ -52,6 +53,17 @@ def ffmpeg_of(process: psutil.Process, ending: str) -> psutil.Process | None:
         except psutil.Error:
             pass
     return None
+
+
+def recording_by(program: Program, start: str) -> dict[str, str]:
+    """The environment in which the ffmpeg that records is started by this line of a shell script; "$@" are its
+    arguments, and "$ffmpeg" is the program.
+    """
+    script = program.home / "recording"
+    lines = f'ffmpeg="{find_ffmpeg()}"', f'case "$*" in *.open*) {start} ;; esac', 'exec "$ffmpeg" "$@"'
+    script.write_text("\n".join(("#!/bin/sh", *lines, "")))
+    script.chmod(0o755)
+    return {BINARY_VARIABLE: str(script)}
 
 
 async def play(source: FFmpegInput, *, stall_after: int, stall_s: float) -> list[Packet]:
@@ -122,11 +134,18 @@ def test_a_slow_ffmpeg_at_the_end_is_waited_for(program: Program, ends_by: str) 
     """Longer than the 2 s after which the module, which has 3 s in all, kills it."""
     times = video(program.here / "visit.mkv", 3)
     door = program.here / "door"
-    with program.start("record", "visit.mkv", "--storage", "door", "--size-gb", "1") as process:
-        wait_until(lambda: any(door.glob("*.open")))
-        recording = ffmpeg_of(psutil.Process(process.pid), ".open")
+    stopped = recording_by(program, "kill -STOP $$")
+    with program.start("record", "visit.mkv", "--storage", "door", "--size-gb", "1", **stopped) as process:
+        module = psutil.Process(process.pid)
+
+        def recording_alone() -> bool:
+            """Whether the ffmpeg that reads the file has given all of it."""
+            children = module.children()
+            return len(children) == 1 and ffmpeg_of(module, ".open") == children[0]
+
+        wait_until(recording_alone)
+        recording = ffmpeg_of(module, ".open")
         assert recording is not None
-        recording.suspend()
         if ends_by == "Ctrl-C":
             process.send_signal(signal.SIGINT)
         with pytest.raises(psutil.TimeoutExpired):  # it waits, although it has been told to end
@@ -143,7 +162,8 @@ def test_a_slow_ffmpeg_at_the_end_is_waited_for(program: Program, ends_by: str) 
 def test_a_second_interrupt_ends_the_waiting_for_a_slow_ffmpeg(program: Program) -> None:
     video(program.here / "visit.mkv", 60)
     door = program.here / "door"
-    with program.start("record", "visit.mkv", "--storage", "door", "--size-gb", "1") as process:
+    as_it_was_captured = recording_by(program, 'exec "$ffmpeg" -re "$@"')
+    with program.start("record", "visit.mkv", "--storage", "door", "--size-gb", "1", **as_it_was_captured) as process:
         wait_until(lambda: any(path.stat().st_size > 3_000 for path in door.glob("*.open")))
         recording = ffmpeg_of(psutil.Process(process.pid), ".open")
         assert recording is not None and process.stderr is not None

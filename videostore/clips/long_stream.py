@@ -130,13 +130,25 @@ class LongStream:
         beside = [one for one in found if one.start_us <= begin_us and not windows.is_done(one)]
         if all(map(format.copies, beside)):
             like = following.codec, following.width, following.height
-            return await first_of(index, begin_us + 1, asked.to_us, *like, other=True) or asked.to_us
+            to_us = await first_of(index, begin_us + 1, asked.to_us, *like, other=True) or asked.to_us
+            return await self._undivided(windows, to_us, asked.to_us)
         step_us = _REENCODED_US[min(windows.passed, len(_REENCODED_US) - 1)]
         to_us = min(asked.to_us, begin_us + step_us)
         if format.fit.copied is not None:
             size = format.fit.width, format.fit.height
             to_us = await first_of(index, begin_us + 1, to_us, format.fit.copied[0], *size) or to_us
-        return to_us
+        return await self._undivided(windows, to_us, asked.to_us)
+
+    async def _undivided(self, windows: Windows, to_us: int, last_us: int) -> int:
+        """The first place from `to_us` on that is not within two segments. A clip has one behind the other, so that
+        what another window has of the first one would come before the second one."""
+        while to_us < last_us:
+            found = await self._archive.index.select(to_us, to_us + 1)
+            inside = [one for one in found if one.start_us < to_us and not windows.is_done(one)]
+            if len(inside) < 2:
+                return to_us
+            to_us = max(one.end_us for one in inside)
+        return last_us
 
     def _hold(self, hold: contextlib.ExitStack, windows: Windows, asked: Range, *, follow: bool) -> None:
         """Keep what is still to come, and give up what was kept before."""

@@ -216,7 +216,9 @@ class Windows:
             return
         ends = list(_ends(found))
         self._inside = next((one for one, end_us in ends if one.start_us < to_us < end_us), None)
-        ended = [one for one, end_us in ends if end_us <= to_us]
+        # One that begins later may end before: it is behind this place then, and is not found again.
+        first_us = min((one.start_us for one, end_us in ends if one.start_us < to_us < end_us), default=to_us)
+        ended = [one for one, end_us in ends if end_us <= to_us and one.start_us < first_us]
         if ended:
             self._done = max([*ended, *([self._done] if self._done else [])], key=lambda one: one.start_us)
         # Where a segment ends is a guess, and the next one may begin a little earlier.
