@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -59,6 +60,11 @@ def test_the_reason_why_a_directory_cannot_be_created_names_what_is_in_its_way(t
     assert why(tmp_path / "link") == f"{tmp_path / 'link'} is a link that leads nowhere"
     assert why(Path("/proc/door/inside")) == "no directory can be created in /proc"
     assert why(tmp_path / ("x" * 300)) == "File name too long"
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    refused = PermissionError(errno.EACCES, "Permission denied")
+    assert why_not_created(tmp_path / "a" / "b", refused) == (
+        f"the user {user} has no right to do that in {tmp_path}, which belongs to {user}"
+    )
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])

@@ -166,7 +166,7 @@ def test_a_storage_directory_that_cannot_be_created_is_refused_with_the_reason(p
         done = program("record", visit, "--storage", path, "--size-gb", 1)
         assert done.code != 0
         reason = done.err.splitlines()[-1]
-        assert reason.startswith(f"videostore: The storage directory {path} cannot be created: "), reason
+        assert reason.startswith(f"videostore: --storage {path!r} cannot be created: "), reason
 
 
 def test_a_directory_that_another_recorder_uses_is_refused(program: Program, visit: Path) -> None:

@@ -108,8 +108,8 @@ async def test_the_error_for_a_storage_path_that_cannot_be_used_names_it(stores:
         await stores.open()
     assert error.value.code == "storage-not-created" and error.value.path == stores.storage
     assert str(error.value) == (
-        f"The storage directory {stores.storage} cannot be created: {stores.storage} is not a directory. "
-        "Check the path and its rights."
+        f"storage.storage_path {str(stores.storage)!r} cannot be created: {stores.storage} is not a directory. "
+        "Name a directory that exists, or that this user may create."
     )
 
 

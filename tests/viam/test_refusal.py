@@ -88,8 +88,14 @@ async def test_a_client_gets_the_status_the_sentence_the_code_and_the_fields() -
         (FFmpegError("ffmpeg-ended"), Status.INTERNAL),
         (VideoStoreError("closed"), Status.INTERNAL),
         (VideoStoreError("storage-in-use", attribute="storage.storage_path", path="/a"), Status.FAILED_PRECONDITION),
-        (VideoStoreError("storage-not-created", path="/a", reason="it is a file"), Status.FAILED_PRECONDITION),
-        (VideoStoreError("upload-path-unusable", path="/a", reason="it is a file"), Status.FAILED_PRECONDITION),
+        (
+            VideoStoreError("storage-not-created", attribute="a", path="/a", reason="a file"),
+            Status.FAILED_PRECONDITION,
+        ),
+        (
+            VideoStoreError("upload-path-unusable", attribute="a", path="/a", reason="a file"),
+            Status.FAILED_PRECONDITION,
+        ),
     ],
     ids=lambda value: getattr(value, "code", None),
 )

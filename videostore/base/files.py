@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import pwd
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -59,15 +60,31 @@ def remove_empty_directories(directories: Iterable[Path]) -> None:
 
 
 def why_not_created(directory: AnyPath, error: OSError) -> str:
-    """Why a directory cannot be created: what is in its place, or what the system says. Blocking."""
+    """Why a directory cannot be created or used: what is in its place, who has no right, or what the system says.
+
+    Blocking.
+    """
     path = as_path(directory)
-    for one in (*reversed(path.parents), path):
-        if os.path.lexists(one) and not one.is_dir():
-            return f"{one} is a link that leads nowhere" if one.is_symlink() else f"{one} is not a directory"
+    steps = (*reversed(path.parents), path)
+    for one in steps:
+        if os.path.lexists(one) and not os.path.isdir(one):
+            return f"{one} is a link that leads nowhere" if os.path.islink(one) else f"{one} is not a directory"
     if error.errno == errno.ENOENT:  # such as below /proc
-        exists = next(one for one in path.parents if one.is_dir())
+        exists = next(one for one in path.parents if os.path.isdir(one))
         return f"no directory can be created in {exists}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        closed = next((one for one in steps if os.path.isdir(one) and not os.access(one, os.X_OK)), None)
+        refused = closed or next(one for one in reversed(steps) if os.path.isdir(one))
+        user, owner = _user_name(os.geteuid()), _user_name(refused.stat().st_uid)
+        return f"the user {user} has no right to do that in {refused}, which belongs to {owner}"
     return reason_of(error)
+
+
+def _user_name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # as in a container
+        return f"user {number}"
 
 
 def rename_to_free(source: Path, target: Path) -> None:

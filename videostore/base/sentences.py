@@ -160,8 +160,8 @@ STORE = {
     "web-ended": "The server of the page at {address} ended ({reason:reason}) and is started again.",
     "web-not-served": "Nothing can be served at {address}: {reason:reason}.",
     "storage-missing": "There is no storage directory {path}. Check the path.",
-    "storage-not-created": "The storage directory {path} cannot be created: {reason:reason}. Check the path and its"
-    " rights.",
+    "storage-not-created": "{attribute:attribute} {path:path} cannot be created: {reason:reason}. Name a directory that"
+    " exists, or that this user may create.",
     "storage-unusable": "The storage at {path} cannot be used: {reason:reason}.",
     "storage-unreadable": "The storage at {path} cannot be read: {reason:reason}.",
     "index-not-repaired": "The segments at {path} are repaired, but the index cannot be kept there: {reason:reason}.",
@@ -175,7 +175,8 @@ STORE = {
     " back.",
     "storage-replaced": "The storage directory was replaced while it was being read. It is being read again.",
     "storage-trouble": "{reason:reason}.",
-    "upload-path-unusable": "The upload path {path} cannot be used: {reason:reason}.",
+    "upload-path-unusable": "{attribute:attribute} {path:path} cannot be used: {reason:reason}. Name a directory that"
+    " exists, or that this user may create.",
     "upload-device-gone": "The device of {attribute:attribute} {path:path} is gone.",
     "index-rebuilding": "The index is being rebuilt ({count} files left). Try again later, ask for newer video, or save"
     " with async.",

@@ -81,8 +81,11 @@ class Uploads:
         except OSError as error:
             if error.errno in _MISTAKES and not (error.errno == errno.EEXIST and self._leads_nowhere()):
                 reason = why_not_created(self.directory, error)
-                raise VideoStoreError("upload-path-unusable", path=self.directory, reason=reason) from error
-            logger.error("Nothing can be saved to %s at the moment: %s.", self.directory, reason_of(error))
+                raise VideoStoreError(
+                    "upload-path-unusable", attribute="storage.upload_path", path=self.directory, reason=reason
+                ) from error
+            reason = why_not_created(self.directory, error)
+            logger.error("Nothing can be saved to %s at the moment: %s.", self.directory, reason)
         self._mount = mount_point(self.directory)
 
     def _leads_nowhere(self) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from videostore.base.clock import SystemClock
 from videostore.base.constants import CLOCK_LEEWAY_US
-from videostore.base.errors import ConfigError, NoRoomError, RequestError, VideoStoreError, reason_of
+from videostore.base.errors import ConfigError, NoRoomError, RequestError
 from videostore.base.files import AnyPath, as_path
 from videostore.base.ranges import Range
 from videostore.base.tasks import end_task, finish_despite_cancellation, off_loop, run_in_thread
@@ -31,6 +31,7 @@ from videostore.media.segment import Segment
 from videostore.media.stated_time import stated_start_us
 from videostore.storage.archive import Archive
 from videostore.storage.import_stage import clear_import
+from videostore.storage.opening_error import storage_error
 from videostore.storage.segment_files import list_directory
 from videostore.store.import_place import check_place, opened
 from videostore.store.results import ImportedFile
@@ -104,7 +105,7 @@ async def import_file(
                     await work.write_ahead(beginning, size_gb, progress.written)
                 return await work.store(await placed(await survey_task), size_gb, progress.written)
         except (OSError, sqlite3.Error) as error:
-            raise VideoStoreError("storage-unusable", path=target, reason=reason_of(error)) from error
+            raise await off_loop(storage_error, target, error) from error
 
 
 class _Progress:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from videostore.base.clock import Clock, SystemClock
 from videostore.base.constants import CLOCK_LEEWAY_US, FFMPEG_FINISH_S
-from videostore.base.errors import VideoStoreError, reason_of
-from videostore.base.files import missing_directories, remove_empty_directories, why_not_created
+from videostore.base.errors import VideoStoreError
+from videostore.base.files import missing_directories, remove_empty_directories
 from videostore.base.ranges import Range
 from videostore.base.tasks import end_task, off_loop
 from videostore.clips.clip_content import ClipContent
@@ -35,6 +35,7 @@ from videostore.storage.gap_notes import GapNotes, note_deleted
 from videostore.storage.maintenance import StorageMaintainer
 from videostore.storage.notes import Notes
 from videostore.storage.open_segments import COVER_POLL_S, OpenSegments
+from videostore.storage.opening_error import storage_error
 from videostore.storage.reconciler import know_open
 from videostore.storage.retention import Retention
 from videostore.storage.retention_holds import RetentionHolds
@@ -244,9 +245,7 @@ class StoreParts:
         directory = self._storage.storage_path
         if self._read_only and isinstance(error, FileNotFoundError):
             return VideoStoreError("storage-missing", path=directory)
-        if not self._read_only and isinstance(error, OSError) and not directory.is_dir():
-            return VideoStoreError("storage-not-created", path=directory, reason=why_not_created(directory, error))
-        return VideoStoreError("storage-unusable", path=directory, reason=reason_of(error))
+        return storage_error(directory, error, read_only=self._read_only)
 
     async def _prepare_uploads(self, work: Callable[..., _T], argument: Any) -> _T | None:
         """Do something in the upload path. A disk that hangs there does not keep the recording from starting."""
