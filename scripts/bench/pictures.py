@@ -70,8 +70,7 @@ class _Measured:
 async def _measure_store(storage: Path, moments_us: Sequence[int], *, exact: bool) -> _Measured:
     """The decoder that stays is started by the first pictures, which are not measured."""
     async with VideoStore.open(storage) as store:
-        decoders = store._snapshots._decoders
-        while not decoders.is_ready:
+        while (decoders := store._snapshots._decoders) is None or not decoders.is_ready:
             await store.snapshot(moments_us[0], width=_WIDTH, exact=exact)
         return await _measure([functools.partial(store.snapshot, at, width=_WIDTH, exact=exact) for at in moments_us])
 

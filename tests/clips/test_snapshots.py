@@ -41,6 +41,7 @@ from tests.support.recording import (
 from videostore.base.errors import NothingStoredError, RequestError, UnreadableRangeError
 from videostore.base.ranges import UNREADABLE, Range
 from videostore.clips.picture import Snapshot
+from videostore.clips.picture_decoder import shared_decoders
 from videostore.clips.snapshots import MOST_WAITING, PICTURES_AT_ONCE
 from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
 from videostore.media.fmp4 import read_fragments
@@ -317,3 +318,30 @@ async def test_one_that_needs_too_much_is_refused(
             await store.snapshot(times[9])
         assert (refused.value.code, refused.value.field) == ("picture-needs-too-much", "exact")
         assert (await store.snapshot(times[0], exact=False)).exact
+
+
+async def test_a_store_that_makes_no_picture_uses_no_decoders_of_pictures(
+    stores: Stores, recording: Path, times: list[int]
+) -> None:
+    store = await stores.over(recording)
+    before = shared_decoders()._users
+    await store.fetch(times[3], times[9])
+    assert shared_decoders()._users == before
+    await store.snapshot(times[3])
+    assert shared_decoders()._users == before + 1
+    shared = shared_decoders()
+    await stores.close()
+    assert shared._users == before
+
+
+async def test_a_store_that_closes_while_its_first_clip_loads_leaves_no_use_of_decoders_behind(
+    stores: Stores, recording: Path, times: list[int]
+) -> None:
+    store = await stores.over(recording)
+    before = shared_decoders()._users
+    async with contextlib.aclosing(store.stream(times[3], times[9])) as blocks:
+        first = asyncio.ensure_future(anext(blocks))
+        await asyncio.sleep(0)
+        await stores.close()
+        await asyncio.gather(first, return_exceptions=True)
+    assert shared_decoders()._users == before

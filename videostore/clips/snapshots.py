@@ -22,7 +22,7 @@ from videostore.base.time_format import format_utc_exact
 from videostore.clips.borrowed_frames import runs_on
 from videostore.clips.nearest_frames import nearest_frames
 from videostore.clips.picture import Snapshot, make_snapshot
-from videostore.clips.picture_decoder import shared_decoders
+from videostore.clips.picture_decoder import PictureDecoders, shared_decoders
 from videostore.clips.segment_frames import followed
 from videostore.clips.segment_order import touch
 from videostore.clips.turns import Turns
@@ -65,12 +65,19 @@ class Snapshots:
         self._clock = clock
         self._logger = logger
         self._turns = Turns(PICTURES_AT_ONCE, MOST_WAITING)
-        self._decoders = shared_decoders()
-        self._decoders.join()
+        self._decoders: PictureDecoders | None = None
 
     async def close(self) -> None:
         """Let go of the decoders of pictures, which end with the last store that uses them."""
-        await self._decoders.leave()
+        if self._decoders is not None:
+            await self._decoders.leave()
+
+    def _joined_decoders(self) -> PictureDecoders:
+        """Those of this loop. From the first picture on: a store that is closed meanwhile makes none."""
+        if self._decoders is None:
+            self._decoders = shared_decoders()
+            self._decoders.join()
+        return self._decoders
 
     async def take(self, at_us: int, width: int | None, *, exact: bool) -> Snapshot:
         """The picture of the frame that is shown at a moment; if it need not be exact, of the last keyframe up to it.
@@ -86,9 +93,10 @@ class Snapshots:
                 await self._open.wait_until_covered(at_us, at_us + 1, within_s=_COVER_S)
             async with self._turns.turn():
                 found, damaged = await self._find(at_us, exact=exact)
+                decoders = self._joined_decoders()
                 try:
                     return await make_snapshot(
-                        self._binary, found, width, self._logger, damaged=damaged, decoders=self._decoders
+                        self._binary, found, width, self._logger, damaged=damaged, decoders=decoders
                     )
                 except FFmpegError as error:
                     if error.code != "ffmpeg-failed":
