@@ -15,6 +15,7 @@ from tests.support.program import TIMEOUT_S, Program, contents, exact, summer_ti
 from tests.support.recording import US
 from videostore.base.time_format import up_to_millisecond
 from videostore.cli.time_options import format_length, format_time
+from videostore.ffmpeg.process import find_ffmpeg
 
 
 @pytest.mark.parametrize("options", [[], ["--fmp4"]])
@@ -117,3 +118,18 @@ def test_a_clip_is_not_written_into_the_storage_directory(program: Program, go_s
     target = go_storage / f"{go_start_s + 50}.mp4"
     done = program("export", format_time(go_start_s * US), "+1s", "--storage", go_storage, "-o", target)
     assert done.code == 2 and "storage directory" in done.sentence
+
+
+def test_a_second_export_is_the_same_byte_for_byte_and_that_of_a_copy_has_the_same_pictures(
+    program: Program, recording: Path, times: list[int], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(recording, tmp_path / "another-name"))
+    clips = [tmp_path / f"{number}.mp4" for number in range(3)]
+    for clip, storage in zip(clips, (recording, recording, copy), strict=True):
+        done = program("export", exact(times[3]), exact(times[40]), "--storage", storage, "-o", clip)
+        assert done.code == 0 and not done.err
+    first, second, other = (clip.read_bytes() for clip in clips)
+    assert first == second != other
+    hash_of = [find_ffmpeg(), "-v", "error", "-i", clips[0], "-map", "0:v", "-c", "copy", "-f", "hash", "-"]
+    hashes = [subprocess.check_output([clip if one == clips[0] else one for one in hash_of]) for clip in clips]
+    assert hashes[0].startswith(b"SHA256=") and len(set(hashes)) == 1

@@ -9,7 +9,7 @@ from tests.support.recording import SMALL, START_US, US, capture_times, record, 
 from tests.support.zones import BERLIN, UTC, in_zone
 from videostore.base.errors import RequestError
 from videostore.media.clip_times import ClipStretch, time_tags
-from videostore.media.stated_time import stated_start_us
+from videostore.media.stated_time import check_one_start, stated_start_us
 
 LENGTH_US = 60 * US
 
@@ -116,4 +116,7 @@ async def test_a_segment_tells_its_time_to_the_microsecond(tmp_path: Path) -> No
 
 def test_a_clip_with_gaps_is_refused() -> None:
     stretches = (ClipStretch(0, START_US, START_US + US), ClipStretch(US, START_US + 9 * US, START_US + 10 * US))
-    assert refusal("clip.mp4", **time_tags("door", stretches)) == "import-doubtful"
+    with pytest.raises(RequestError) as refused:
+        stated("clip.mp4", **time_tags("door", stretches))
+    assert (refused.value.code, refused.value.fields["count"]) == ("import-clip-gaps", 1)
+    check_one_start(Path("clip.mp4"), time_tags("door", stretches[:1]))

@@ -372,3 +372,20 @@ async def test_pictures_whose_size_changes_are_fitted_into_the_largest_without_d
     assert len(pictures) == 80 and {picture.shape for picture in pictures} == {(240, 320)}
     white = [int((picture > 128).any(axis=0).sum()) for picture in (pictures[20], pictures[60])]
     assert white == [320, 240 if sizes[1] == "240x240" else 320]
+
+
+async def test_a_clip_that_leaves_out_a_gap_is_refused_whatever_start_is_given(tmp_path: Path) -> None:
+    """Otherwise what follows the gap would be stored under a wrong time."""
+    storage, first, second = tmp_path / "storage", capture_times(2), capture_times(2, START_US + 60 * US)
+    for times in (first, second):
+        await record(storage, times, size=SMALL)
+    await take_over(storage)
+    async with VideoStore.open(storage) as store:
+        await store.export(first[0], second[-1], tmp_path / "both.mp4")
+        await store.export(second[0], second[-1], tmp_path / "one.mp4")
+    for start in (None, START_US + 3600 * US):
+        with pytest.raises(RequestError) as refused:
+            await import_file(tmp_path / "both.mp4", tmp_path / "imported", start=start)
+        assert refused.value.code == "import-clip-gaps" and not (tmp_path / "imported").exists()
+    done = await import_file(tmp_path / "one.mp4", tmp_path / "imported", start=START_US + 3600 * US)
+    assert done.captured.from_us == START_US + 3600 * US

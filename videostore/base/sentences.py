@@ -262,6 +262,8 @@ REQUEST = {
     " TIME or start=.",
     "import-doubtful": "When the file {path} was captured is doubtful: {reason:reason}. Say when its first frame was,"
     " with --start TIME or start=.",
+    "import-clip-gaps": "The clip {path} leaves out gaps ({count}), so that the time of its first frame does not date"
+    " all others. Export what lies between the gaps, each into a file of its own.",
     "import-in-future": "The file {path} would be stored from {captured:range}, which is in the future. Say when its"
     " first frame was captured, with --start TIME or start=.",
     "import-before-1970": "The file {path} would be stored from {captured:range}, which begins before 1970. Say when"

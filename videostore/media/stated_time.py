@@ -28,11 +28,22 @@ _NAME = re.compile(
 _SECONDS = re.compile(r"\d{10}", re.ASCII)
 
 
+def check_one_start(path: Path, tags: Mapping[str, str]) -> None:
+    """Refuse a clip whose frames one time does not date.
+
+    Raises:
+        RequestError: it leaves out gaps (`import-clip-gaps`).
+    """
+    if (clip := parse_time_tags(tags)) is not None and len(clip.stretches) > 1:
+        raise RequestError("import-clip-gaps", path=path, count=len(clip.stretches) - 1)
+
+
 def stated_start_us(path: Path, tags: Mapping[str, str], length_us: int, now_us: int) -> int:
     """When the first frame of a file was captured, in microseconds UTC. `length_us` is that of its video. Blocking.
 
     Raises:
-        RequestError: the file does not tell it (`import-undated`), or what it tells is doubtful (`import-doubtful`).
+        RequestError: the file does not tell it (`import-undated`), or what it tells is doubtful (`import-doubtful`),
+            or as `check_one_start`.
     """
     exact_us = _exact_us(path, tags)
     if exact_us is not None:
@@ -60,9 +71,8 @@ def stated_start_us(path: Path, tags: Mapping[str, str], length_us: int, now_us:
 
 def _exact_us(path: Path, tags: Mapping[str, str]) -> int | None:
     """What a clip or a segment tells to the microsecond; None if it is neither."""
-    if (clip := parse_time_tags(tags)) is not None:
-        if len(clip.stretches) > 1:
-            raise _doubtful(path, "it is a clip with gaps. Export what lies between them, each into a file of its own")
+    if parse_time_tags(tags) is not None:
+        check_one_start(path, tags)
         return read_clip_times(path).first_us
     if has_time_tags(tags):
         raise _doubtful(path, "the times in its tags contradict each other, so it was changed after it was made")

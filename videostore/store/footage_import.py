@@ -28,7 +28,7 @@ from videostore.config.defaults import MAX_SIZE_GB
 from videostore.media.footage import Footage, survey, survey_beginning
 from videostore.media.import_tag import read_import
 from videostore.media.segment import Segment
-from videostore.media.stated_time import stated_start_us
+from videostore.media.stated_time import check_one_start, stated_start_us
 from videostore.storage.archive import Archive
 from videostore.storage.import_stage import clear_import
 from videostore.storage.opening_error import storage_error
@@ -75,6 +75,7 @@ async def import_file(
 
     async def placed(footage: Footage) -> Placed:
         now_us = clock.wall_us()
+        check_one_start(path, footage.tags)
         begin_us = start_us
         if begin_us is None:
             begin_us = await run_in_thread(stated_start_us, path, footage.tags, footage.length_us, now_us)
