@@ -255,6 +255,21 @@ def test_a_process_with_a_secret_leaves_no_core_dump() -> None:
     forbid_core_dump(process.pid)
 
 
+@pytest.mark.skipif(
+    not LINUX or "THP_enabled" not in Path("/proc/self/status").read_text(), reason="the system does not tell it"
+)
+def test_a_process_and_those_that_it_starts_have_small_pages_alone() -> None:
+    program = """
+import subprocess
+from videostore.base import system
+
+system.avoid_huge_pages()
+subprocess.run(["grep", "THP_enabled", "/proc/self/status"], check=True)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["THP_enabled:", "0"]
+
+
 def test_a_busy_thread_gives_way_to_the_event_loop_within_a_millisecond() -> None:
     program = (
         "import sys; from videostore.base import system; system.favour_event_loop(); print(sys.getswitchinterval())"

@@ -11,6 +11,7 @@
 | renaming to a free name in one step | `renameat2`, if the file system can | by hard links |
 | writing data without metadata to disk | `fdatasync` | `fsync` |
 | memory of the process | one pool, returned after large responses (glibc) | unchanged |
+| memory of encoders | in small pages | unchanged |
 | encoders for h264 and h265 | x264, x265, OpenH264 | the same, else VideoToolbox |
 """
 
@@ -48,6 +49,8 @@ IDR_OPTIONS = {"libx265": "forced-idr", "_nvenc": "forced-idr", "_amf": "forced-
 _GIVE_WAY_S = 0.001
 _ARENA_MAX = -8
 """`M_ARENA_MAX` of glibc's malloc.h."""
+_PR_SET_THP_DISABLE = 41
+"""Of Linux's prctl.h."""
 _FLOCK = "hhqqi0q"
 """`struct flock` of Linux: type, whence, start, length, process, and padding to the system's size."""
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1
@@ -222,6 +225,17 @@ def share_memory() -> None:
     if LINUX:
         with contextlib.suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+
+
+def avoid_huge_pages() -> None:
+    """Give this process, and those that it starts from here on, memory in small pages.
+
+    x264 asks for pages of 2 MiB for its pictures and fills few of them. Measured while recording 720p: 80 MB instead of
+    87 for ffmpeg, and 0.4 % more CPU.
+    """
+    if LINUX:
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).prctl(_PR_SET_THP_DISABLE, *map(ctypes.c_ulong, (1, 0, 0, 0)))
 
 
 def favour_event_loop() -> None:

@@ -30,7 +30,7 @@ from viam.resource.base import ResourceBase
 
 from videostore.base.beat import until_beat
 from videostore.base.errors import VideoStoreError
-from videostore.base.system import await_children_in_loop, favour_event_loop, share_memory
+from videostore.base.system import avoid_huge_pages, await_children_in_loop, favour_event_loop, share_memory
 from videostore.base.tasks import off_loop
 from videostore.config import Section, WebConfig, parse_web
 from videostore.viam import camera_service, data_manager, kinds, video_api
@@ -145,6 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse_arguments(sys.argv[1:] if arguments is None else arguments)
     code = 1
     share_memory()
+    avoid_huge_pages()
     reduce_garbage_collections()
     favour_event_loop()
     await_children_in_loop()
