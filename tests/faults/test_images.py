@@ -91,7 +91,7 @@ async def test_damage_that_lasts_is_a_gap_and_recording_resumes_with_the_first_g
     before, bad, after = (capture_times(1.5, START_US + number * 2 * US, seed=None) for number in range(3))
     feed = Feed(*map(packet, before))
     store = await stores.open(feed, clock=clock_at())
-    await until(lambda: store._run and store._run.last_us == before[-1])
+    await until(lambda: store._run and store._run.tally.last_us == before[-1])
     feed.put(*[picture_packet(damage(t), t) for t in bad])
     await until(lambda: not health_of(store).recording and health_of(store).faulty_frames == len(bad))
     assert "cannot be decoded: [mjpeg]" in health_of(store).reason
