@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import VideoStoreError
@@ -69,7 +69,7 @@ def main() -> NoReturn:
         os._exit(code)
 
 
-class _Handler(logging.StreamHandler[Any]):
+class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # Python 3.10 cannot subscript it
     """Writes each record as one line that begins with its level."""
 
     def format(self, record: logging.LogRecord) -> str:
