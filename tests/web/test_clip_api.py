@@ -65,7 +65,8 @@ async def test_the_picture_of_now_is_the_newest_one_that_is_there(tmp_path: Path
         with run_web([RecorderPlace("door", stores.storage)]) as server:
             for query in ("at=now", "at=now&exact=0"):
                 answer = await asyncio.to_thread(server.get, f"api/recorders/door/frame.jpg?{query}")
-                assert (answer.status, answer.headers["X-Exact"]) == (200, "0"), answer.body
+                # It is shown at that moment if the next one was stored before a busy machine came to look.
+                assert answer.status == 200 and answer.headers["X-Exact"] in ("0", "1"), answer.body
                 assert pulse.delivered[0] <= int(answer.headers["X-Capture-Time-Us"]) <= pulse.delivered[-1]
     finally:
         await stores.close()

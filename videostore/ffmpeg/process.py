@@ -65,11 +65,12 @@ _EXPECTED = (
     "Estimating the duration of the last packet in a fragment",
     "Packet duration: -",
     "pts has no value",
+    "Thread message queue blocking",
 )
 """Warnings about what is intended: a segment's first time is absolute (`prft`), and passes the end of NTP's first era
 in 2036; the colours of JPEG are converted; a time base of microseconds is not a frame rate; sound has its own length of
 frames, and fragments of its own where video is slow, and its times vary; nothing tells how long the last frame of a run
-lasts."""
+lasts; what ffmpeg reads waits for what it writes."""
 
 
 def find_ffmpeg() -> str:
