@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.foreign_recording import CODINGS, FRAME_US, write_foreign_video
+from tests.support.foreign_recording import CODINGS, FPS, FRAME_US, write_foreign_video
 from tests.support.recording import LOGGER, START_US, US, Cutter
 from videostore.base.errors import FFmpegError
 from videostore.clips.cut_commands import CutCommand
@@ -103,7 +103,9 @@ async def test_the_way_that_worked_is_taken_at_once_the_next_time(
 ) -> None:
     directory = tmp_path / "storage"
     times = [BEGIN_US + n * FRAME_US for n in range(40)]
-    await write_foreign_video(directory / f"{BEGIN_US // US}.mp4", times, CODINGS["h264 B frames"])
+    # In the unit of time of the stream itself, as an own recording has it.
+    coding = CODINGS["h264 B frames"] | {"video_track_timescale": str(FPS)}
+    await write_foreign_video(directory / f"{BEGIN_US // US}.mp4", times, coding)
     clips = (await cutter(directory)).clips
     commands, encoder = Commands(binary), EdgeEncoder(None, LOGGER)
     async with clips.plan(times[3], times[33]) as plan:

@@ -19,7 +19,7 @@ from videostore.clips.clip_sound import cut_sound, video_starts
 from videostore.clips.cut_commands import TAGS, CutCommand, VideoStarts, group_commands, join_command
 from videostore.clips.early_join import EarlyJoin
 from videostore.clips.edge_encoder import EdgeEncoder, Joinable, OnTag, fitted_into
-from videostore.clips.pieces import Pieces, pieces_of
+from videostore.clips.pieces import Pieces, delayed, pieces_of
 from videostore.clips.place import Place
 from videostore.clips.plan import ClipPart, Plan, groups_of
 from videostore.clips.progress import CutProgress
@@ -152,6 +152,8 @@ class ClipMaker:
         fit = place.fit if place is not None else None
         if fit is not None and not fit.is_met_by(groups):
             pieces = None
+        if pieces is not None and place is not None and place.delay_us:
+            pieces = delayed(pieces, place.delay_us)
         if place is not None:
             mixed = await off_loop(place.mixed_sound, plan, work)
             if mixed is not None:

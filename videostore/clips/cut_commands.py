@@ -180,7 +180,8 @@ def join_command(
     begins = {"itsoffset": format_seconds(begin_us)} if begin_us else {}
     until = {} if stop_us is None else {"t": format_seconds(begin_us + stop_us)}
     video = command.concat_input(None if late else "list.txt", pieces, begins | until, copied=True).video
-    times = plan_tags(plan, recorder, goes_on=place is not None and place.more)
+    told, goes_on = (plan, False) if place is None else place.told_by(plan)
+    times = plan_tags(told, recorder, goes_on=goes_on)
     # The name may end in a backslash, as the comment may, and only one of them can be the last line of the file.
     options["metadata"] = f"{TITLE}={times.pop(TITLE)}"
     tags = command.file(TAGS, metadata_file({"creation_time": times[DATE], **times, "comment": comment}))

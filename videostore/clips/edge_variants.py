@@ -17,7 +17,7 @@ from videostore.clips.hevc_edge import rewrite_edge
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.options import REENCODED
 from videostore.media.decoder_setup import DecoderSetup, NoSetupError, join_setups, read_setup, replace_config
-from videostore.media.h264_sets import SequenceSet, read_picture_set, read_sequence_set
+from videostore.media.h264_sets import SequenceSet, read_picture_set, read_sequence_set, time_unit
 from videostore.media.hevc_sets import decoding_bits, read_sequence_format
 from videostore.media.lenient_tags import lenient_tags
 from videostore.media.libav import av
@@ -60,9 +60,11 @@ def variants(setup: DecoderSetup, encoder: Encoder | None) -> list[Variant]:
     if setup.codec == "h264":
         try:
             sequence, pictures = _read_sets(setup)
+            unit = time_unit(setup.of_kind(_SPS)[0])
         except (ValueError, IndexError) as error:
             raise NoSetupError("its parameter sets are damaged, or in the video") from error
-        if len(setup.sets) == 2:
+        # x264 writes the unit in which it gets the times, twice for the two fields of a frame.
+        if len(setup.sets) == 2 and unit == (1, 2 * setup.timescale):
             found.append(Variant("same-sets", _same_x264(sequence, setup), _has_same_sets))
         found.append(Variant("more-sets", _numbered_x264(sequence, pictures), _adds_sets))
         return found

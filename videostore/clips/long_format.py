@@ -61,8 +61,9 @@ class LongFormats:
         """The codecs of what is stored of a range, or of its beginning if it is very long."""
         return {one.codec for one in await self._kinds(asked)}
 
-    async def find(self, asked: Range, *, follow: bool = False) -> LongFormat | None:
-        """The format of the stream of a range; None if it is planned whole, because it is short.
+    async def find(self, asked: Range, *, follow: bool = False, short: bool = False) -> LongFormat | None:
+        """The format of the stream of a range; None if that is planned whole because it is short, unless even `short`
+        ones have one.
 
         Of several formats of sound it is the first to which the others can be encoded. Where another size or codec, or
         sound, shows only in what is not compared, the stream has no place for it.
@@ -71,7 +72,7 @@ class LongFormats:
         compared = _compared(kinds)
         looks = [await off_loop(_look, self._archive.directory / one.file_name) for one in compared]
         fit = _fit_of(list(zip(compared, looks, strict=True)), alike=len(compared) == len(kinds))
-        if not follow and fit is None and sum(one.segments for one in kinds) <= FIRST_SEGMENTS:
+        if not (follow or short) and fit is None and sum(one.segments for one in kinds) <= FIRST_SEGMENTS:
             return None
         for _ in range(_LOOKS):
             try:

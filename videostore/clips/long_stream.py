@@ -14,15 +14,16 @@ from pathlib import Path
 
 from videostore.base.clock import Clock
 from videostore.base.constants import CLOCK_LEEWAY_US, LONGEST_SEGMENT_US, US_PER_SECOND
-from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
+from videostore.base.errors import FFmpegError, NothingStoredError, UnreadableRangeError, VideoStoreError, reason_of
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.long_format import LongFormat, LongFormats
 from videostore.clips.place import Place
+from videostore.clips.plan import Plan
 from videostore.clips.planner import FindOpenSegments
 from videostore.clips.turns import Turns
-from videostore.clips.windows import Windows
+from videostore.clips.windows import Window, Windows
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragment_joiner import FragmentJoiner
 from videostore.media.fragmented_file import NotOursError
@@ -35,11 +36,14 @@ that the frames before are whole, one to know how long the last of them lasts.""
 _FIRST_FRAME_US = 20 * US_PER_SECOND
 """So long a stream that is followed waits for its first frame."""
 _REENCODED_US = (US_PER_SECOND // 8, US_PER_SECOND // 2, 2 * US_PER_SECOND, 8 * US_PER_SECOND)
-"""So much is re-encoded at a time, where the format changes: little at first, so that the stream begins soon."""
+"""So much is re-encoded at a time, where the format changes, and of what is before the first keyframe: little at first,
+so that the stream begins soon."""
 _LOOKED_AT = 5
 """Segments that overlap the end of a window, of which all but one are behind it."""
 _APPEARS_US = 5 * US_PER_SECOND
 """The file behind a closed one may hold the last frames of it (open GOPs of H.265). So long it is waited for."""
+_REMEMBERED = 100
+"""Damaged segments that are remembered."""
 _ALWAYS_US = 1 << 62
 _EXPECTED_US = 3600 * US_PER_SECOND
 """How far ahead of its place a stream that is followed holds the recording."""
@@ -56,6 +60,8 @@ class LongStream:
         self._opened = opened
         self.formats = LongFormats(archive, opened)
         self._clock = clock
+        self._damaged: set[str] = set()
+        """Segments of which less could be decoded than a stream had told."""
         self.turns = turns
         """Those of all videos that are sent, whether they are long or not."""
 
@@ -97,15 +103,21 @@ class LongStream:
                         final = to_us >= asked.to_us
                     assert format is not None
                     windows.fit, place.fit, place.sound = format.fit, format.fit, format.sound
-                    async with windows.next(to_us) as window:
+                    async with windows.next(to_us, _step_us(windows)) as window:
                         if window.plan.parts:
-                            place.position_us = window.position_us
+                            place.position_us, place.delay_us = window.position_us, window.delay_us
                             place.more = follow or not (window.last and final)
-                            joiner.next_file()
-                            async with contextlib.aclosing(self._clips.stream(window.plan, place=place)) as blocks:
+                            if place.first and final and not follow:
+                                place.told, place.told_with = self._sure(window.all_of_it), window.plan
+                            begun = False
+                            async with contextlib.aclosing(self._part(window, place)) as blocks:
                                 async for block in blocks:
+                                    if not begun:
+                                        joiner.next_file()
+                                        begun = True
                                     yield _joined(joiner, block)
-                            place.pass_on()
+                            if not window.lost:
+                                place.pass_on()
                     if window.last and final:
                         break
         joiner.next_file()
@@ -115,6 +127,44 @@ class LongStream:
             left, _ = await count_of(self._archive.index, asked.from_us, newest_us + 1)
             if left < stored:  # it may be missing from the clip
                 raise FFmpegError("clip-incomplete")
+
+    async def _part(self, window: Window, place: Place) -> AsyncGenerator[bytes, None]:
+        """The clip of a window. What turns out to be damaged is left out, be it all of it.
+
+        Raises:
+            FFmpegError: it could not be made to its end, or the stream has told of something that is left out.
+        """
+        begun, made = False, window.plan
+
+        def carried_out(plan: Plan) -> None:
+            nonlocal made
+            made = plan
+
+        try:
+            making = self._clips.stream(window.plan, place=place, on_plan=carried_out)
+            async with contextlib.aclosing(making) as blocks:
+                async for block in blocks:
+                    begun = True
+                    yield block
+        except (NothingStoredError, UnreadableRangeError):
+            if begun:
+                raise
+            window.lost = True
+        if place.told is not None and (window.lost or made is not window.plan):
+            if not place.first:
+                self._remember_damage(place.told)
+                raise FFmpegError("clip-incomplete")
+            place.told = None
+
+    def _sure(self, plan: Plan | None) -> Plan | None:
+        """A plan, unless it may hold more than can be decoded: then it cannot be told before that is tried."""
+        sure = plan is not None and self._damaged.isdisjoint(_names(plan))
+        return plan if sure else None
+
+    def _remember_damage(self, plan: Plan) -> None:
+        if len(self._damaged) >= _REMEMBERED:
+            self._damaged.clear()
+        self._damaged.update(_names(plan))
 
     async def _next_end(self, windows: Windows, asked: Range, format: LongFormat | None) -> int:
         """Where the next window ends at the latest: where the format changes, and where it is re-encoded, soon."""
@@ -132,8 +182,7 @@ class LongStream:
             like = following.codec, following.width, following.height
             to_us = await first_of(index, begin_us + 1, asked.to_us, *like, other=True) or asked.to_us
             return await self._undivided(windows, to_us, asked.to_us)
-        step_us = _REENCODED_US[min(windows.passed, len(_REENCODED_US) - 1)]
-        to_us = min(asked.to_us, begin_us + step_us)
+        to_us = min(asked.to_us, begin_us + _step_us(windows))
         if format.fit.copied is not None:
             size = format.fit.width, format.fit.height
             to_us = await first_of(index, begin_us + 1, to_us, format.fit.copied[0], *size) or to_us
@@ -188,6 +237,15 @@ class LongStream:
                 return FFmpegError("clip-incomplete")
         except VideoStoreError as error:
             return error
+
+
+def _names(plan: Plan) -> set[str]:
+    return {part.segment.file_name for part in plan.parts}
+
+
+def _step_us(windows: Windows) -> int:
+    """How much of the next window is encoded at a time."""
+    return _REENCODED_US[min(windows.passed, len(_REENCODED_US) - 1)]
 
 
 def _joined(joiner: FragmentJoiner, block: bytes) -> bytes:

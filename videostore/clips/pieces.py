@@ -96,6 +96,13 @@ def pieces_of(parts: Sequence[ClipPart], *, one_more: bool = False) -> Pieces:
     return Pieces(head, body, tail, entry.path, length_us, stop_us, one_more, opens_us)
 
 
+def delayed(pieces: Pieces, delay_us: int) -> Pieces:
+    """The same with frames that are decoded so long before they are shown, if all of it is a head."""
+    return (
+        pieces if pieces.head is None or pieces.body else replace(pieces, head=replace(pieces.head, delay_us=delay_us))
+    )
+
+
 def _places(parts: Sequence[ClipPart], number: int | None) -> tuple[int, int, int]:
     """Where the segments of a part and of the last one begin in the clip, and how long it is, in microseconds."""
     wanted_us = last_us = at_us = -parts[0].skip_us

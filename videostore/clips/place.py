@@ -52,10 +52,16 @@ class Place:
 
     position_us: int = 0
     """From the start of the stream."""
+    delay_us: int = 0
+    """How long before it is shown each frame must be decoded, if all of the part is encoded, for what follows."""
     first: bool = True
     """Whether the stream begins with it."""
     more: bool = True
     """Whether other parts follow."""
+    told: Plan | None = None
+    """The plan of all of the stream, if it is known: its tags tell the times of that."""
+    told_with: Plan | None = None
+    """The plan of the first part, unless which nothing is told."""
     tag: str | None = None
     """How the video is tagged in the stream, which its first part decides."""
     fit: Fit | None = None
@@ -92,6 +98,12 @@ class Place:
         made = cut_window(self.sound, self._so_far, *place, more=self.more, encoded=encoded)
         self._after, self.sound_begin_us = made.after, made.begin_us
         return made.path
+
+    def told_by(self, plan: Plan) -> tuple[Plan, bool]:
+        """The plan of which the tags tell the times, and whether the stream goes on beyond that."""
+        if self.told is not None and plan is self.told_with:
+            return self.told, False
+        return plan, self.more
 
     def pass_on(self) -> None:
         """The part is in the stream: the next one follows."""

@@ -19,6 +19,7 @@ from videostore.base.tasks import off_loop, run_in_thread
 from videostore.clips.borrowed_frames import runs_on
 from videostore.clips.place import Fit
 from videostore.clips.plan import ClipPart, Plan, groups_of
+from videostore.clips.plan_head import delay_us, head_to_us
 from videostore.clips.planner import ClipPlanner
 from videostore.clips.segment_links import SegmentLinks
 from videostore.clips.segment_order import touch
@@ -39,7 +40,7 @@ _LAST_FRAME_US = US_PER_SECOND
 Found = Sequence[tuple[Segment, Path]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Window:
     """A stretch of a range, of which all that is needed to make its clip is known."""
 
@@ -49,6 +50,12 @@ class Window:
     """Where its first frame is in the clip of the whole range."""
     last: bool
     """Whether nothing more is stored of the range."""
+    delay_us: int = 0
+    """How long before it is shown each frame must be decoded, if all of it is encoded, for what is copied behind it."""
+    all_of_it: Plan | None = None
+    """The plan of all of the range, if it is the first window and that is known."""
+    lost: bool = False
+    """Whether nothing of it could be read in the end: it is not in the clip."""
 
 
 class Windows:
@@ -69,6 +76,8 @@ class Windows:
         """The last segment that is in the clip, and where its start is there."""
         self._went_on = False
         """Whether the last window left to the next one what the file of that holds of it."""
+        self._copies = False
+        """Whether a window was gone through to the place up to which it was planned, so that copying has begun."""
         self.passed = 0
         """How many windows with frames were gone through."""
         self.fit: Fit | None = None
@@ -90,8 +99,9 @@ class Windows:
         return self.passed > 0
 
     @contextlib.asynccontextmanager
-    async def next(self, to_us: int) -> AsyncIterator[Window]:
-        """The next window, which ends at `to_us` at the latest.
+    async def next(self, to_us: int, head_us: int | None = None) -> AsyncIterator[Window]:
+        """The next window, which ends at `to_us` at the latest, and after `head_us` if much more must be encoded before
+        copying begins.
 
         Its segments stay readable until the context ends. What it holds is gone through then.
 
@@ -105,11 +115,22 @@ class Windows:
             try:
                 found, border = await self._find(asked, links)
                 plan = await self._plan(found, border, asked, work)
-                while border is not None and self._anchor is None and _is_only_head(plan):
+                while border is not None and not self._copies and _is_only_head(plan):
                     found, border = (found, None) if self._is_live else await self._find(asked, links)
                     plan = await self._plan(found, border, asked, work)
+                all_of_it = plan if border is None and not self._anchor else None
+                last, delayed_us = border is None, 0
+                ends_us = None if head_us is None else head_to_us(plan, head_us, _ends(found))
+                if ends_us is not None:
+                    self._limit = max(self._limit // 2, FIRST_SEGMENTS)
+                    border, to_us, last, delayed_us = None, ends_us, False, delay_us(plan)
+                    plan = await self._plan(found, None, Range(asked.from_us, to_us), work)
                 position_us = self._position_us(plan.parts[0]) if plan.parts else 0
-                yield Window(plan, position_us, last=border is None)
+                window = Window(plan, position_us, last, delayed_us, all_of_it)
+                yield window
+                if window.lost:
+                    plan = replace(plan, parts=())
+                self._copies = self._copies or (ends_us is None and bool(plan.parts))
                 self._pass(found, border, plan, to_us)
             finally:
                 await run_in_thread(links.close)

@@ -147,11 +147,27 @@ def reordered_frames(unit: bytes) -> int | None:
     reader, found = _read_sequence_set(unit)
     if found.ordered:
         return 0
+    return _usability(reader)[1]
+
+
+def time_unit(unit: bytes) -> tuple[int, int] | None:
+    """The unit of time by a NAL unit of type 7, as numerator and denominator: `num_units_in_tick` and `time_scale`
+    (E.1.1); None if it does not say.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    return _usability(_read_sequence_set(unit)[0])[0]
+
+
+def _usability(reader: BitReader) -> tuple[tuple[int, int] | None, int | None]:
+    """Read from the cropping of the frames on: the unit of time, and how many frames may be reordered."""
+    timing = None
     if reader.flag():  # frame_cropping_flag
         for _ in range(4):
             reader.unsigned()
     if not reader.flag():  # vui_parameters_present_flag
-        return None
+        return None, None
     if reader.flag() and reader.bits(8) == _EXTENDED_SAR:
         reader.bits(32)
     if reader.flag():  # overscan_info_present_flag
@@ -164,18 +180,18 @@ def reordered_frames(unit: bytes) -> int | None:
         reader.unsigned()
         reader.unsigned()
     if reader.flag():  # timing_info_present_flag
-        reader.bits(32)
-        reader.bits(33)
+        timing = reader.bits(32), reader.bits(32)
+        reader.flag()  # fixed_frame_rate_flag
     timed = [_skip_buffering(reader) for _ in range(2)]  # of NAL units, and of slices
     if any(timed):
         reader.flag()  # low_delay_hrd_flag
     reader.flag()  # pic_struct_present_flag
     if not reader.flag():  # bitstream_restriction_flag
-        return None
+        return timing, None
     reader.flag()
     for _ in range(4):
         reader.unsigned()
-    return reader.unsigned()
+    return timing, reader.unsigned()
 
 
 def _skip_buffering(reader: BitReader) -> bool:

@@ -19,6 +19,7 @@ from videostore.clips.limits import check_clip_room, check_response_size
 from videostore.clips.long_stream import LongStream
 from videostore.clips.output_path import check_output_path
 from videostore.clips.plan import Plan
+from videostore.clips.plan_head import begins_late
 from videostore.clips.progress import OnProgress
 from videostore.clips.turns import Turns
 from videostore.clips.uploads import Uploads, publish
@@ -171,18 +172,25 @@ class Delivery:
                 yield block
 
     async def _fragments(self, asked: Range, *, follow: bool) -> AsyncGenerator[bytes, None]:
-        begun = False
         format = None if follow else await self._long.formats.find(asked)
-        if follow or format is not None:
-            try:
-                async with contextlib.aclosing(self._long.blocks(asked, format, follow=follow)) as blocks:
-                    async for block in blocks:
-                        begun = begun or bool(block)
-                        yield block
-                return
-            except FFmpegError as error:
-                if begun or follow or error.code != "stream-format-changed":
-                    raise
+        if format is None and not follow:
+            async with self._clips.plan(asked.from_us, asked.to_us, turns=self._long.turns) as plan:
+                if not begins_late(plan):
+                    async with contextlib.aclosing(self._clips.stream(plan)) as blocks:
+                        async for block in blocks:
+                            yield block
+                    return
+            format = await self._long.formats.find(asked, short=True)
+        begun = False
+        try:
+            async with contextlib.aclosing(self._long.blocks(asked, format, follow=follow)) as blocks:
+                async for block in blocks:
+                    begun = begun or bool(block)
+                    yield block
+            return
+        except FFmpegError as error:
+            if begun or follow or error.code != "stream-format-changed":
+                raise
         async with contextlib.aclosing(self.stream(asked, "", None, turns=self._long.turns)) as blocks:
             async for block in blocks:
                 yield block

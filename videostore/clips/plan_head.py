@@ -1,0 +1,57 @@
+"""The head of a plan: what is encoded before copying begins, and up to where it is made by itself to begin sooner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from videostore.base.constants import US_PER_SECOND
+from videostore.clips.plan import Plan
+from videostore.media.segment import Segment
+
+_SOON_PIXELS_US = US_PER_SECOND * 1280 * 720 // 8
+"""Length times size of what is encoded at once: to divide it, another ffmpeg is started."""
+_LATE_PIXELS_US = 4 * _SOON_PIXELS_US
+"""The same of what keeps a short clip waiting: to divide that, it is planned again."""
+_APART_US = 1000
+"""More than the roundings of two times."""
+
+
+def begins_late(plan: Plan) -> bool:
+    """Whether it takes long to encode what is before the first frame that is copied."""
+    return not plan.reencoded and _pixels_us(plan) > _LATE_PIXELS_US
+
+
+def head_to_us(plan: Plan, most_us: int, ends: Iterable[tuple[Segment, int]]) -> int | None:
+    """Up to where what must be encoded of a plan is made by itself, if it is much longer than `most_us`; None if all of
+    the plan is made at once. Its segments come with where each ends.
+    """
+    if plan.reencoded or _pixels_us(plan) <= _SOON_PIXELS_US:
+        return None
+    first_us = plan.parts[0].first_us
+    # What is shown behind it must be decoded later than all of it.
+    to_us = first_us + max(most_us, delay_us(plan) + _APART_US)
+    if to_us + most_us > _ends_us(plan):
+        return None
+    # In a clip of all of it the frames of an overlapping segment are behind those of this one.
+    shown = (one for one, end_us in ends if one.start_us < to_us and end_us > first_us)
+    return to_us if len(list(shown)) == 1 else None
+
+
+def delay_us(plan: Plan) -> int:
+    """How long before it is shown the frame is decoded with which copying begins."""
+    return next((part.copy.keyframe_delay_us for part in plan.parts if part.copy.keyframe_us is not None), 0)
+
+
+def _pixels_us(plan: Plan) -> int:
+    """Length times size of the head."""
+    if not plan.parts or not plan.parts[0].was_read:
+        return 0
+    segment = plan.parts[0].segment
+    return (_ends_us(plan) - plan.parts[0].first_us) * segment.width * segment.height
+
+
+def _ends_us(plan: Plan) -> int:
+    """Where the head ends, as far as the first part has it."""
+    first = plan.parts[0]
+    ends = (first.copy.keyframe_us, first.stop_us, first.end_us)
+    return next(one for one in ends if one is not None)
