@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,10 +67,8 @@ class LongFormats:
         Of several formats of sound it is the first to which the others can be encoded. Where another size or codec, or
         sound, shows only in what is not compared, the stream has no place for it.
         """
-        kinds = await self._kinds(asked)
-        compared = _compared(kinds)
-        looks = [await off_loop(_look, self._archive.directory / one.file_name) for one in compared]
-        fit = _fit_of(list(zip(compared, looks, strict=True)), alike=len(compared) == len(kinds))
+        kinds, looks = await self._looks(asked)
+        fit = _fit_of(looks, alike=len(looks) == len(kinds))
         if not (follow or short) and fit is None and sum(one.segments for one in kinds) <= FIRST_SEGMENTS:
             return None
         for _ in range(_LOOKS):
@@ -82,18 +79,35 @@ class LongFormats:
         present = [one for one in await self._compared_files(asked) if await off_loop(one.exists)]
         return LongFormat(await off_loop(_sound_of, present, follow), fit)
 
+    async def _looks(self, asked: Range) -> tuple[Sequence[SegmentKind], Sequence[tuple[SegmentKind, Look]]]:
+        """The kinds of a range, and how those look that are compared."""
+        for left in reversed(range(_LOOKS)):
+            kinds = await self._kinds(asked)
+            compared = _compared(kinds)
+            try:
+                paths = [self._archive.directory / one.file_name for one in compared]
+                looks = [await off_loop(_look, path, left > 0) for path in paths]
+                break
+            except FileNotFoundError:
+                continue  # it was closed just now, and has another name
+        return kinds, list(zip(compared, looks, strict=True))
+
     async def _compared_files(self, asked: Range) -> list[Path]:
         """The files that are opened to look for sound."""
         searched = self._archive.index, asked.from_us, asked.to_us, _COMPARED_SEGMENTS
-        paths = [self._archive.directory / name for name in await runs_of(*searched)]
+        async with self._archive.steady():  # what is closed meanwhile would be in neither
+            names = await runs_of(*searched)
+            opened = await self._opened(asked.from_us, asked.to_us)
+        paths = [self._archive.directory / name for name in names]
         if len(paths) > _COMPARED_RUNS:
             paths = paths[: _COMPARED_RUNS // 2] + paths[-_COMPARED_RUNS // 2 :]
-        paths += [path for _, path in await self._opened(asked.from_us, asked.to_us)]
-        return paths
+        return [*paths, *(path for _, path in opened)]
 
     async def _kinds(self, asked: Range) -> list[SegmentKind]:
-        kinds = await kinds_of(self._archive.index, asked.from_us, asked.to_us, _COMPARED_SEGMENTS)
-        for one, path in await self._opened(asked.from_us, asked.to_us):
+        async with self._archive.steady():
+            kinds = await kinds_of(self._archive.index, asked.from_us, asked.to_us, _COMPARED_SEGMENTS)
+            opened = await self._opened(asked.from_us, asked.to_us)
+        for one, path in opened:
             shown = (one.codec, one.width, one.height, one.setup)
             kinds.append(SegmentKind(*shown, int(one.run_us is not None), 1, path.name))
         return kinds
@@ -124,11 +138,18 @@ def _fit_of(kinds: Sequence[tuple[SegmentKind, Look]], *, alike: bool) -> Fit | 
     return Fit.of_size(largest.width, largest.height, look, (largest.codec, True, look) if copied else None)
 
 
-def _look(path: Path) -> Look:
-    """Blocking."""
-    with contextlib.suppress(NotOursError, OSError):  # the plan tells what cannot be read
+def _look(path: Path, must_exist: bool) -> Look:
+    """Blocking.
+
+    Raises:
+        FileNotFoundError: it is gone, and must exist.
+    """
+    try:
         return read_ends(path).look
-    return Look()
+    except (NotOursError, OSError) as error:  # the plan tells what cannot be read
+        if must_exist and isinstance(error, FileNotFoundError):
+            raise
+        return Look()
 
 
 def _sound_of(paths: Sequence[Path], follow: bool) -> StreamSound | None:
