@@ -114,9 +114,17 @@ def test_a_signal_finishes_the_segment(program: Program, visit: Path, number: si
             assert time.monotonic() < deadline
             time.sleep(0.05)
         children = psutil.Process(process.pid).children(recursive=True)
+        large_pages = [
+            found[1]
+            for child in children
+            if (
+                found := re.search(r"^THP_enabled:\s*(\d)", Path(f"/proc/{child.pid}/status").read_text(), re.MULTILINE)
+            )
+        ]
         process.send_signal(number)
         out, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0 and out.startswith(b"Recorded ")
+    assert "1" not in large_pages  # of which x264 fills few
     assert len(children) == 2 and not psutil.wait_procs(children, 5)[1]
     (segment,) = door.glob("*.mp4")
     assert not list(door.glob("*.open")) and not program.temporary_files()

@@ -50,6 +50,7 @@ def record(
     verbose: Verbose = False,
 ) -> int:
     """Record a file, a device or a stream into a storage directory."""
+    from videostore.base.system import avoid_huge_pages, share_memory
     from videostore.cli import record as command
     from videostore.cli.time_options import parse_integer, parse_length, parse_number
     from videostore.cli.url_file import named_input
@@ -71,6 +72,8 @@ def record(
         options=command.parse_input_options(option or []),
         duration_s=None if duration is None else parse_length(duration, "--duration"),
     )
+    share_memory()
+    avoid_huge_pages()
     return run(command.record(options))
 
 
