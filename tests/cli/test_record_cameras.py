@@ -112,7 +112,7 @@ def test_a_device_that_is_missing_is_waited_for(program: Program) -> None:
     with program.start(*command, "--wait") as process:
         assert process.stderr is not None
         said = b""
-        while b"Not recording: " not in said:
+        while b"Not recording: " not in said or b"no such device" not in said:
             line = process.stderr.readline()
             assert line, said
             said += line

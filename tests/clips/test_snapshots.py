@@ -219,7 +219,7 @@ async def test_the_open_segment_is_shown_up_to_now(start_clocked: StartClocked) 
     clocked = await start_clocked()
     times = await clocked.record(3.5)
     store = clocked.store
-    assert list(clocked.stores.storage.glob("*.open"))
+    await until(lambda: list(clocked.stores.storage.glob("*.open")))
     found = await store.snapshot(times[-12])
     assert (found.captured_us, painted_us(found)) == (times[-12], times[-12])
     assert (await store.snapshot("now", exact=False)).captured_us > times[-1] - 2 * US
