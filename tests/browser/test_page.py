@@ -40,6 +40,11 @@ def test_a_narrow_screen_has_all_of_it(open_page: OpenPage, server: WebServer, f
           .filter(([, box]) => box.height < 44 || box.width < 44).map(([name]) => name)"""
     )
     assert small == []
+    cut_off = page.page.evaluate(
+        """[...document.querySelectorAll("button")].filter((one) => one.scrollWidth > one.clientWidth)
+          .map((one) => one.id || one.textContent)"""
+    )
+    assert cut_off == []
     page.page.locator("#lanes").scroll_into_view_if_needed()
     box = page.page.locator("#lanes").bounding_box()
     assert box

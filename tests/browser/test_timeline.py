@@ -76,6 +76,22 @@ def test_the_pointer_on_a_gap_tells_it(page: PageDriver) -> None:
     page.page.locator("#hover-picture").wait_for(state="hidden")
 
 
+def test_a_gap_is_hatched_also_where_nothing_is_noted_of_it(page: PageDriver) -> None:
+    open_lanes(page)
+
+    def colours(us: int) -> int:
+        x = page.lane_x(us, *VIEW) - page.lane_x(VIEW[0], *VIEW)
+        read = """(canvas, [x, y]) => {
+          const data = canvas.getContext("2d").getImageData(x, y, 20, 20).data;
+          return new Set(Array.from({ length: 400 }, (_, at) => data.slice(at * 4, at * 4 + 3).join())).size;
+        }"""
+        return int(page.page.locator("#lanes").evaluate(read, [round(x), 32]))
+
+    page.until(lambda: colours(BASE_US + 20 * US) == 1)
+    page.until(lambda: colours(BASE_US + 50 * US) > 1)
+    assert colours(BASE_US - 20 * US) == 1  # before what is recorded is no gap
+
+
 def test_the_wheel_zooms_around_the_pointer(page: PageDriver) -> None:
     open_lanes(page)
     us = BASE_US + 90 * US

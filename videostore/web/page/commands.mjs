@@ -48,8 +48,8 @@ export class Commands {
   }
 
   toggle = () => this.playhead.toggle();
-  back = () => this.move(-10 * SECOND_US);
-  forwardOnly = () => this.move(10 * SECOND_US);
+  back = ({ shiftKey }) => this.move(shiftKey ? -MINUTE_US : -10 * SECOND_US);
+  forwardOnly = ({ shiftKey }) => this.move(shiftKey ? MINUTE_US : 10 * SECOND_US);
   left = ({ shiftKey }) => this.move((shiftKey ? -10 : -1) * SECOND_US);
   right = ({ shiftKey }) => this.move((shiftKey ? 10 : 1) * SECOND_US);
   jumpBack = () => this.playhead.back();
@@ -71,10 +71,10 @@ export class Commands {
   note = () => this.page.mark.open();
   all = () => this.page.list.all();
 
-  forward() {
+  forward(event) {
     const near = this.playhead.us !== null && this.playhead.us + NEAR_END_US >= this.page.now();
     if (near && !this.playhead.isLive) this.live();
-    else if (!this.playhead.isLive) this.forwardOnly();
+    else if (!this.playhead.isLive) this.forwardOnly(event);
   }
 
   /** Live; the newest recording where none of the shown recorders records. */

@@ -3,8 +3,8 @@
 /** `[keys, words, action]`; the action's name is that of a method of the page. */
 export const KEYS = [
   [[" ", "k"], "play or pause", "toggle"],
-  [["j"], "10 s back", "back"],
-  [["l"], "10 s forward; live when at the end", "forward"],
+  [["j"], "10 s back; with Shift 1 min", "back"],
+  [["l"], "10 s forward; with Shift 1 min; live when at the end", "forward"],
   [["ArrowLeft"], "1 s back; with Shift 10 s", "left"],
   [["ArrowRight"], "1 s forward; with Shift 10 s", "right"],
   [[","], "one frame back", "frameBack"],

@@ -136,11 +136,17 @@ function drawLane(context, { lane, view, width, top, high, colour, nowUs }) {
   context.font = "12px system-ui, sans-serif";
 }
 
+/** Gaps of which nothing is noted, between what is recorded. */
+function holesOf({ ranges, gaps }) {
+  const holes = ranges.slice(1).map(([to_us], number) => ({ from_us: ranges[number][1], to_us }));
+  return holes.filter((hole) => !gaps.some((gap) => gap.from_us < hole.to_us && hole.from_us < gap.to_us));
+}
+
 function drawGaps(context, { data, view, width, top, high, colour, clip }) {
   // Hatched, so that a gap is one without its colour too.
   context.strokeStyle = colour.hatch;
   context.lineWidth = 1;
-  for (const gap of data.gaps) {
+  for (const gap of [...data.gaps, ...holesOf(data)]) {
     const [left, right] = [clip(gap.from_us), clip(gap.to_us)];
     if (right - left < 3 || right < 0 || left > width) continue;
     context.save();
