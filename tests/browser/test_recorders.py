@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.browser.driver import PageDriver
 from tests.browser.footage import BASE_US, GAP_US, Footage
 from tests.support.recording import US
-from tests.support.web_server import run_web
+from tests.support.web_server import WebServer, run_web
 from videostore.web.recorders import RecorderPlace
 
 DOOR, YARD = "front-door", "yard"
@@ -83,9 +83,28 @@ def test_six_have_room_and_those_that_do_not_record_are_told(
                 one.tell({"frames_per_second": 10.0, "recording": number > 0, "reason": "" if number else "it is off"})
             return page.text(selector)
 
-        page.press("End")
         page.until(lambda: "5 of 6 recording, not camera 1: it is off" in told("#summary"))
+        page.press("End")
         page.until(lambda: "Nothing is being recorded at present: it is off." in told("#screens"))
+
+
+def test_what_does_not_record_is_not_shown_as_live_beside_what_does(
+    open_page: OpenPage, live_server: WebServer, footage: dict[str, Footage]
+) -> None:
+    directory = next(iter(live_server.recorders)).place.directory
+    places = [RecorderPlace("porch", directory), RecorderPlace("attic", footage[YARD].directory)]
+    with run_web(places) as server:
+        page = open_page(server).open()
+        page.until_painted("porch", lambda us: us > BASE_US + 3600 * US)
+        assert page.message("attic").startswith("Nothing is being recorded at present.")
+        assert page.painted("attic") is None
+        assert page.screen("porch").get_attribute("data-focused") == "true"
+        page.press("j")
+        assert page.until_painted("porch", lambda us: us > BASE_US + 3600 * US)
+        page.press("End")
+        page.screen("attic").get_by_role("button", name="Newest").click()
+        page.settle()
+        assert page.until_painted("attic", lambda us: us > footage[YARD].times_us[-1] - 2 * US)
 
 
 def test_the_clicked_picture_is_that_of_the_keys(page: PageDriver, footage: dict[str, Footage]) -> None:

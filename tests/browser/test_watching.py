@@ -82,7 +82,8 @@ def test_frames_are_stepped_both_ways(page: PageDriver, footage: dict[str, Foota
 def test_arrows_and_letters_move_by_seconds(page: PageDriver, footage: dict[str, Footage]) -> None:
     us = BASE_US + 15 * US
     page.open_at(us, recorders=DOOR)
-    for key, by_s in [("ArrowRight", 1), ("ArrowLeft", -1), ("Shift+ArrowRight", 10), ("j", -10), ("l", 10), ("Shift+L", 60), ("Shift+J", -60)]:
+    arrows = [("ArrowRight", 1), ("ArrowLeft", -1), ("Shift+ArrowRight", 10)]
+    for key, by_s in [*arrows, ("j", -10), ("l", 10), ("Shift+L", 60), ("Shift+J", -60)]:
         us += by_s * US
         page.press(key)
         check(page, DOOR, footage[DOOR].shown_at(us))

@@ -139,7 +139,8 @@ class Page {
       if (asked.from === null) this.view.set(asked.at - HOUR_US / 2, asked.at + HOUR_US / 2);
       this.view.follow(asked.at);
       await this.playhead.go(asked.at);
-    } else await this.commands.live();
+    } else if (this.commands.isGrowing) await this.commands.live();
+    else await this.commands.latest();
     this.changed();
   }
 
@@ -183,7 +184,7 @@ class Page {
     const { us, playing } = this.playhead;
     if (us === null) return true;
     const isLeft = us === this.waitingAt && !playing && this.clip.marks.in === null && this.clip.marks.out === null;
-    return isLeft && this.commands.isRecorded;
+    return isLeft && this.commands.isGrowing;
   }
 
   /** Look again at what changes by itself. */
@@ -201,6 +202,7 @@ class Page {
         screen.retry();
         if (screen.player.isLive) screen.stamp();
       }
+      this.playhead.endWhatRests();
       if (this.isWaiting) await this.begin({ at: null });
     } catch (error) {
       if (error.status !== 401) this.banner(error.message);

@@ -79,12 +79,23 @@ export class Commands {
 
   /** Live; the newest recording where none of the shown recorders records. */
   async live() {
-    if (this.isRecorded) await this.playhead.live();
-    else await this.latest();
+    const { playhead } = this;
+    if (!this.isRecorded) {
+      await this.latest();
+      return;
+    }
+    await playhead.live();
+    const able = playhead.screens.find(({ gap }) => gap === null);
+    if (playhead.isLive && able && playhead.focus.gap !== null) this.focus(able); // keys are for one that shows something
+  }
+
+  /** Whether there is something new to be shown. */
+  get isGrowing() {
+    return this.playhead.screens.some(({ recorder }) => recorder.live);
   }
 
   get isRecorded() {
-    return this.playhead.screens.some(({ recorder }) => recorder.live);
+    return this.playhead.screens.some(({ isRecording }) => isRecording);
   }
 
   /** The same wall time on another day. */
@@ -224,11 +235,11 @@ export class Commands {
     return start === undefined ? null : Math.max(start, from) + 2000;
   }
 
-  /** Show the end of what is recorded, until something is recorded again. */
-  async latest() {
+  /** Show the end of what some screens have recorded, until something is recorded again. */
+  async latest(screens = this.playhead.screens) {
     const { api, now, view } = this.page;
     const newest = await Promise.all(
-      this.playhead.screens.map(async ({ recorder }) => {
+      screens.map(async ({ recorder }) => {
         const range = { from_us: now() - SECOND_US, to_us: now() };
         const known = await api.get(api.recorderUrl(recorder.id, "timeline", range)).catch(() => null);
         return known?.newest_us ?? 0;

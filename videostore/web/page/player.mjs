@@ -273,6 +273,15 @@ export class Player extends EventTarget {
     await this.seek(position);
   }
 
+  /** Show nothing. */
+  rest() {
+    this.turn += 1;
+    this.isLive = false;
+    this.unload();
+    this.capturedUs = null;
+    this.setLoading(false);
+  }
+
   /** Load a playlist and wait until its fragments are known, or it failed. */
   async load(query, turn, us) {
     this.unload();

@@ -230,6 +230,12 @@ export class Playhead extends EventTarget {
     if (this.isLive ? screen.gap === null : shown) screen.player.play(this.isLive ? 1 : this.rate);
   }
 
+  /** What grew is played to its end, of which a video that may grow says nothing. */
+  endWhatRests() {
+    const { lead } = this;
+    if (this.playing && !this.isLive && !this.seeking && lead?.player.loading && lead.isAtEnd) this.ended(lead);
+  }
+
   /** A screen has played all that was loaded. */
   async ended(screen) {
     if (!this.playing || screen !== this.lead) return;
@@ -253,6 +259,8 @@ export class Playhead extends EventTarget {
     if (after.length === 0) {
       this.pause();
       this.emit("end");
+      const before = Math.max(...this.screens.map((screen) => screen.before ?? 0));
+      if (before > 0) await this.go(before - Screen.EDGE_US, { remember: false });
       return;
     }
     const to = Math.min(...after);

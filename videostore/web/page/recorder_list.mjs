@@ -95,7 +95,7 @@ export class RecorderList {
         go: (us) => page.playhead.go(us),
         focus: (screen) => page.commands?.focus(screen),
         large: () => (this.shown.length > 1 ? this.show([id]) : this.all()),
-        latest: () => page.commands.latest(),
+        latest: (screen) => page.commands.latest([screen]),
         renew: (screen) => page.playhead.renew(screen),
         download: () => page.commands.downloadAround(),
       },

@@ -74,9 +74,20 @@ export class Screen {
     return true;
   }
 
+  /** Whether its files grow, or its module says that it records. */
+  get isRecording() {
+    return this.recorder.live || this.recorder.recording;
+  }
+
+  /** Whether all is played that was recorded, and nothing follows. */
+  get isAtEnd() {
+    const { playlist, capturedUs } = this.player;
+    return !this.isRecording && capturedUs !== null && playlist.toUs - capturedUs < SECOND_US;
+  }
+
   /** The server answers: try again what failed for want of that, and live while nothing was recorded. */
   retry() {
-    const waits = this.wanted === "live" && this.gap !== null;
+    const waits = this.wanted === "live" && this.gap !== null && this.isRecording;
     if (!(this.player.trouble?.passes || waits) || performance.now() - this.retriedAt < BETWEEN_TRIES_MS) return;
     this.retriedAt = performance.now();
     this.context.on.renew(this);
@@ -88,12 +99,14 @@ export class Screen {
     this.hideStill();
     this.clearMessage();
     this.wanted = "live";
-    await this.player.live();
+    if (this.isRecording) await this.player.live();
+    else this.player.rest();
     this.tell();
     if (this.player.playlist.isEmpty && this.wanted === "live" && !this.player.trouble) {
       const { reason } = this.recorder;
-      this.put(`Nothing is being recorded at present${reason ? `: ${reason}` : ""}.`, [["Latest", () => this.context.on.latest(this)]]);
+      this.put(`Nothing is being recorded at present${reason ? `: ${reason}` : ""}.`, [["Newest", () => this.context.on.latest(this)]]);
       this.gap = this.context.now();
+      for (const part of [this.local, this.utc, this.note]) say(part, "");
     }
   }
 
@@ -182,8 +195,8 @@ export class Screen {
     let note = damage ? `damaged: ${damage.reason}` : "";
     const ageUs = this.context.now() - us;
     const isNewest = this.player.isLive || us + NEWEST_US > this.timeline.ends?.newest_us;
-    if (this.player.isLive && this.recorder.live) note = `live, ${lengthText(ageUs)} behind`;
-    else if (isNewest && !this.recorder.live) note ||= `the newest recording, ${lengthText(ageUs)} old`;
+    if (this.player.isLive && this.isRecording) note = `live, ${lengthText(ageUs)} behind`;
+    else if (isNewest && !this.isRecording) note ||= `the newest recording, ${lengthText(ageUs)} old`;
     say(this.note, note);
   }
 
@@ -206,7 +219,7 @@ export class Screen {
       this.put(`It does not play: ${player.trouble.text}.${again}`, [["Try again", () => this.context.on.renew(this)]]);
     } else if (this.gap === null) this.clearMessage();
     clearTimeout(this.late);
-    if (!player.loading) this.work.hidden = true;
+    if (!player.loading || this.isAtEnd) this.work.hidden = true;
     else {
       this.late = setTimeout(() => {
         const at = typeof this.wanted === "number" ? this.context.zone().time(this.wanted) : "the newest second";
