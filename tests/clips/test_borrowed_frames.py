@@ -9,6 +9,7 @@ import itertools
 import random
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from PIL import Image
 
 from scripts.fakes.painted_camera import read_clip, read_paint
 from tests.support.amount import at_most, cut_short
-from tests.support.clapping import described_until
+from tests.support.clapping import clapping, described_until
 from tests.support.coded_stream import FPS, Coding, code, painted_number
 from tests.support.coded_stream import SIZE as CODED_SIZE
+from tests.support.coding import record_coded
 from tests.support.open_gops import TIMES, OpenGops, number_of, painted, time_of
 from tests.support.recording import (
     LOGGER,
@@ -41,6 +43,7 @@ from videostore.ffmpeg.encoder import Encoder
 from videostore.media.fmp4 import read_fragments
 from videostore.media.h26x import inspect_keyframe, parameter_sets
 from videostore.media.packet import Packet, StreamFormat
+from videostore.storage.segment_files import close_segment
 from videostore.storage.verify import verify_directory
 from videostore.store.store import VideoStore
 
@@ -183,16 +186,52 @@ async def test_borrowed_frames_that_do_not_decode_are_left_out_and_told(open_gop
     assert [one.to_us for one in done.damaged] == [time_of(border)]
 
 
-@pytest.mark.parametrize("codec", ["hevc", "h264"])
-async def test_who_follows_a_recording_of_open_gops_sees_each_frame_once_and_in_order(
-    tmp_path: Path, codec: str
-) -> None:
+def with_sound(packets: list[Packet]) -> list[Packet]:
+    """The same of a camera that hears a tone, which comes with the frames."""
+    heard = clapping(10, tone=True)
+    later_us = packets[0].captured_us - START_US
+    sounds = [replace(sound, captured_us=sound.captured_us + later_us) for one in heard.packets for sound in one.sound]
+    sent, latest_us = [], -(1 << 62)
+    for one in packets:
+        now = tuple(sound for sound in sounds if latest_us < sound.captured_us <= one.captured_us)
+        latest_us = max(latest_us, one.captured_us)
+        sent.append(replace(one, format=replace(one.format, sound=heard.packets[0].format.sound), sound=now))
+    return sent
+
+
+def open_gop_packets(codec: str, from_us: int) -> list[Packet]:
+    """What a camera with open GOPs sends in 10 s."""
     coded = code(Coding(codec, b_frames=2, open_gop=True, length_s=10))
     seen = inspect_keyframe(codec, coded[0].data)
     format = StreamFormat(codec, *CODED_SIZE, parameter_sets(codec, coded[0].data), reordered=seen.reordered)
+    return [Packet(format, one.data, from_us + one.shown * US // FPS, one.keyframe) for one in coded]
+
+
+@pytest.mark.parametrize("codec", ["hevc", "h264"])
+async def test_a_clip_with_sound_may_end_where_a_segment_begins(tmp_path: Path, codec: str) -> None:
+    packets, storage = with_sound(open_gop_packets(codec, START_US)), tmp_path / "storage"
+    run = await record_coded(storage, packets)
+    for path in sorted(storage.glob("*.open")):
+        close_segment(path, finished_only=True, run=run)
+    times = sorted(one.captured_us for one in packets)
+    begins = sorted(read_fragments(one).start_us for one in storage.glob("*.mp4"))
+    border = times.index(begins[2])
+    async with VideoStore.open(storage) as store:
+        for last in (border - 1, border):
+            clip = await store.fetch(times[border - 20], times[last])
+            shown = [one and painted_number(one.captured_us) for _, one in read_clip(clip.data)]
+            assert shown == list(range(border - 20, last)), last
+
+
+@pytest.mark.parametrize(("codec", "sounds"), [("hevc", False), ("hevc", True), ("h264", True)])
+async def test_who_follows_a_recording_of_open_gops_sees_each_frame_once_and_in_order(
+    tmp_path: Path, codec: str, sounds: bool
+) -> None:
+    """And hears all of its sound, without a hole."""
     later_us = time.time_ns() // 1000 + 1000 * US
-    packets = [Packet(format, one.data, later_us + one.shown * US // FPS, one.keyframe) for one in coded]
-    storage, came, last_us = tmp_path / "storage", asyncio.Event(), later_us + (len(coded) - FPS) * US // FPS
+    packets = open_gop_packets(codec, later_us)
+    packets = with_sound(packets) if sounds else packets
+    storage, came, last_us = tmp_path / "storage", asyncio.Event(), later_us + (len(packets) - FPS) * US // FPS
 
     async def paced() -> AsyncGenerator[Packet, None]:
         """Half of it at once, and the rest as the stream takes it."""
@@ -214,4 +253,17 @@ async def test_who_follows_a_recording_of_open_gops_sees_each_frame_once_and_in_
                     came.set()
         await asyncio.wait_for(store.ended(), 150)
     shown = [one and painted_number(one.captured_us) for _, one in read_clip(data)]
-    assert shown == list(range(len(coded) - FPS))
+    assert shown == list(range(len(packets) - FPS))
+    with av.open(io.BytesIO(data)) as container:
+        assert len(container.streams.audio) == sounds
+        heard = [one for one in container.demux(audio=0) if one.size] if sounds else []
+    recorded = [sound.data for one in packets for sound in one.sound]
+    if sounds:
+        begin = recorded.index(bytes(heard[0]))
+        assert begin < 3, "what is heard before the first frame is left out"
+        heard_until = begin + len(heard)
+        assert [bytes(one) for one in heard] == recorded[begin:heard_until], "nothing is missing, doubled or silent"
+        places = [one.pts for one in heard]
+        assert len({after - before for before, after in itertools.pairwise(places)}) == 1
+        sound_s = float((places[-1] - places[0]) * heard[0].time_base)
+        assert abs(sound_s - len(shown) / FPS) < 0.2, "as long as the video"

@@ -55,6 +55,9 @@ def borrowed_frames(
         outpoint_us = content.origin_us + leading.decoded_until_us - content.start_us
     # Its sound may begin before it, which would be taken for the start of the file.
     inpoint_us = content.origin_us if content.sound is not None else None
+    # The demuxer refuses a list in which a file ends before it begins. Who reads it stops behind the last frame.
+    if inpoint_us is not None and outpoint_us is not None and outpoint_us <= inpoint_us:
+        outpoint_us = None
     file = ListedFile(path.absolute(), 1, inpoint_us, outpoint_us, size_bytes)
     lost = damage.get(after.file_name, frozenset())
     is_damaged = any(one.times_us[0] in lost for one in leading_fragments(content))
