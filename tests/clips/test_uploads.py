@@ -257,3 +257,23 @@ async def test_a_save_that_is_cancelled_while_its_clip_gets_its_name_is_told_or_
     uploads.close()
     await until(lambda: not any(thread.name.startswith("videostore upload") for thread in threading.enumerate()))
     assert [one.name for one in tmp_path.iterdir()] == (["clip.mp4"] if named else [])
+
+
+async def test_what_no_thread_has_begun_when_the_store_closes_is_told_as_closed(tmp_path: Path) -> None:
+    """Its caller was not cancelled, so it must not look so."""
+    uploads, free = Uploads(tmp_path, "cam"), threading.Event()
+    begun: list[int] = []
+
+    def hang(number: int) -> bool:
+        begun.append(number)
+        return free.wait()
+
+    busy = [asyncio.create_task(uploads.run(hang, number)) for number in range(4)]
+    await until(lambda: len(begun) == 4)
+    waiting = asyncio.create_task(uploads.run(os.listdir, tmp_path))
+    await asyncio.sleep(0)
+    uploads.close()
+    with pytest.raises(VideoStoreError) as told:
+        await waiting
+    free.set()
+    assert told.value.code == "closed" and await asyncio.gather(*busy) == [True] * 4

@@ -260,7 +260,8 @@ class Uploads:
         """Run a function that waits for the disk of the upload path, in a thread of this object.
 
         Raises:
-            VideoStoreError: it takes longer than `within_s`, or than `LOOK_S`: the disk hangs.
+            VideoStoreError: it takes longer than `within_s`, or than `LOOK_S`: the disk hangs; or the store closed
+                before a thread was free for it.
         """
         within_s = LOOK_S if within_s is None else within_s
         running = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
@@ -268,6 +269,8 @@ class Uploads:
         if not done:
             running.cancel()
             raise self._hangs(within_s)
+        if running.cancelled():  # by `close`: who waits for it was not cancelled
+            raise VideoStoreError("closed")
         return running.result()
 
     async def publish(self, publish_as: Callable[[Path, Path], Path], progress: Path, path: Path) -> Path:
