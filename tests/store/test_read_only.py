@@ -194,7 +194,7 @@ async def test_the_error_for_a_missing_storage_directory_names_it(tmp_path: Path
     with pytest.raises(VideoStoreError, match="There is no storage directory"):
         await VideoStore.open(tmp_path / "nowhere").start()
     (tmp_path / "file").touch()
-    with pytest.raises(VideoStoreError, match="file cannot be used: .*file is not a directory"):
+    with pytest.raises(VideoStoreError, match=r"file cannot be used: .*file is not a directory"):
         await VideoStore.open(tmp_path / "file").start()
     async with VideoStore.open(tmp_path) as store:
         assert (await store.state()).ranges == ()
