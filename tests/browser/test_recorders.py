@@ -105,6 +105,12 @@ def test_what_does_not_record_is_not_shown_as_live_beside_what_does(
         page.screen("attic").get_by_role("button", name="Newest").click()
         page.settle()
         assert page.until_painted("attic", lambda us: us > footage[YARD].times_us[-1] - 2 * US)
+        for _ in range(2):  # the page looks again at what is recorded, and stays
+            with page.page.expect_response("**/api/recorders"):
+                pass
+        assert page.text("#live") == "Live"
+        assert page.page.locator("#live").get_attribute("aria-pressed") == "false"
+        assert page.painted("attic") is not None
 
 
 def test_the_clicked_picture_is_that_of_the_keys(page: PageDriver, footage: dict[str, Footage]) -> None:

@@ -251,8 +251,9 @@ export class Commands {
       return;
     }
     view.set(us - HOUR_US / 2, us + HOUR_US / 2);
+    this.playhead.pause(); // a second later it would be at the end, or go over to what another one has recorded since
     await this.playhead.go(us - SECOND_US);
-    this.page.waitingAt = this.playhead.us;
+    this.page.waitingAt = this.isGrowing ? undefined : this.playhead.us; // beside what is live it was chosen
   }
 
   markIn = () => this.mark("in", 0);
