@@ -92,6 +92,7 @@ async def test_a_camera_fault_makes_a_gap_and_recording_resumes_with_the_first_g
 ) -> None:
     await machine.add()
     await machine.record(1.5)
+    await machine.until(lambda: len(machine.camera.delivered) > 10)  # a busy machine lets few come in that time
     machine.camera.fault = fault
     last_before, count = machine.camera.delivered[-1], len(machine.camera.delivered)
     assert "cam" in await wait_for_pause(machine)
@@ -102,12 +103,13 @@ async def test_a_camera_fault_makes_a_gap_and_recording_resumes_with_the_first_g
     machine.camera.fault = None
     await machine.record(1)
     from_us, first_after = machine.camera.delivered[5], machine.camera.delivered[count]
+    recorded_us = last_before - machine.camera.delivered[0]
     check, answer = await machine.fetch(from_us, await end_of_recording(machine))
     assert check.flawless, check
     before, after = answer["ranges"]
     assert before["to"] <= exact(last_before + US) and after["from"] == exact(first_after)
     with av.open(str(min(machine.storage.glob("*.mp4")))) as container:  # no frame is shown for the length of the gap
-        assert container.duration is not None and container.duration < 2.5 * US
+        assert container.duration is not None and container.duration < recorded_us + US
 
 
 async def test_when_the_image_size_changes_and_back_a_clip_holds_all_frames(machine: Machine) -> None:
