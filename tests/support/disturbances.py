@@ -14,7 +14,7 @@ import psutil
 
 from tests.support.recording import SMALL, US, Pulse
 from tests.support.watching import closed_segments
-from videostore.base.errors import NothingStoredError, UnreadableRangeError
+from videostore.base.errors import NothingStoredError, UnreadableRangeError, VideoStoreError
 from videostore.media.packet import Gap, Packet
 from videostore.storage.index import FILE_NAME
 from videostore.store.store import VideoStore
@@ -58,8 +58,15 @@ def kill_recording() -> None:
 async def fetch_something(store: VideoStore, dice: random.Random) -> None:
     """Fetch a random clip of the last seconds, if anything is stored, and not just lost by what the tests disturb."""
     to_us = time.time_ns() // 1000 - round(dice.uniform(0, 3) * US)
+    from_us = to_us - round(dice.uniform(0.3, 2) * US)
     with contextlib.suppress(NothingStoredError, UnreadableRangeError):
-        await store.fetch(to_us - round(dice.uniform(0.3, 2) * US), to_us)
+        while True:
+            try:
+                await store.fetch(from_us, to_us)
+                return
+            except VideoStoreError as error:
+                if error.code != "index-rebuilding":  # on a slow machine; it says that it is to be asked again
+                    raise
 
 
 def rename_one(storage: Path, dice: random.Random) -> None:
