@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.support.recording import START_US, US
 from videostore.clips.copy_range import CopyEnd, CopyRange
-from videostore.clips.pieces import pieces_of
+from videostore.clips.pieces import listable, pieces_of
 from videostore.clips.plan import ClipPart
 from videostore.media.segment import Segment
 
@@ -57,3 +57,24 @@ def test_a_clip_whose_tail_begins_before_its_first_keyframe_ends_is_reencoded() 
     end = CopyEnd(START_US + 2 * US, START_US + 2 * US)
     pieces = pieces_of([part(0, first_us=US, keyframe_us=2 * US, stop_us=3 * US, copy_end=end)])
     assert pieces.head is not None and pieces.body == () and pieces.tail is None
+
+
+def test_a_last_file_that_would_end_before_its_video_starts_is_stopped_by_time_or_re_encoded() -> None:
+    """With sound, whose file begins before its video."""
+    begins_us = START_US + 10 * US
+    last = Path("/1.mp4")
+    for outpoint_us, tail_us in ((30_000, None), (90_000, None), (30_000, begins_us + 40_000)):
+        end = CopyEnd(begins_us + outpoint_us, tail_us)
+        parts = [part(0), part(1, stop_us=50_000, copy_end=end)]
+        pieces = pieces_of(parts)
+        assert pieces.body[-1].outpoint_us == outpoint_us
+        assert listable(pieces, parts, None) is pieces and listable(pieces, parts, {Path("/0.mp4"): 90_000}) is pieces
+        found = listable(pieces, parts, {last: 60_000})
+        if outpoint_us > 60_000:
+            assert found is pieces
+        elif tail_us is None:
+            assert [one.outpoint_us for one in found.body] == [None, None] and found.edges == ()
+            assert found.stop_us is not None and abs(found.stop_us - (10 * US - 30_000)) <= 50
+        else:
+            assert found.head is not None and found.head.parts == parts and found.body == () and found.tail is None
+        assert found.length_us == pieces.length_us

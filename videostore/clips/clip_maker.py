@@ -19,7 +19,7 @@ from videostore.clips.clip_sound import cut_sound, video_starts
 from videostore.clips.cut_commands import TAGS, CutCommand, VideoStarts, group_commands, join_command
 from videostore.clips.early_join import EarlyJoin
 from videostore.clips.edge_encoder import EdgeEncoder, Joinable, OnTag, fitted_into
-from videostore.clips.pieces import Pieces, delayed, pieces_of
+from videostore.clips.pieces import Pieces, delayed, listable, pieces_of
 from videostore.clips.place import Place
 from videostore.clips.plan import ClipPart, Plan, groups_of
 from videostore.clips.progress import CutProgress
@@ -266,7 +266,9 @@ def _divide(
     groups = groups_of(plan.parts)
     starts = video_starts(plan) if plan.sound_bytes else None
     one_more = one_more and starts is None
-    pieces = pieces_of(groups[0], one_more=one_more) if len(groups) == 1 else None
+    pieces = None
+    if len(groups) == 1:
+        pieces = listable(pieces_of(groups[0], one_more=one_more), groups[0], starts)
     if join is None or starts is not None or pieces is None or pieces.edges:
         return starts, groups, pieces, None
     return starts, groups, pieces, _written(functools.partial(join, pieces.body, **_ending(pieces)))

@@ -8,13 +8,17 @@ left for an edit list to hide, which many players ignore.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from videostore.clips.compact_list import CompactList
 from videostore.clips.plan import ClipPart
 from videostore.ffmpeg.concat_list import ListedFile
+
+_BETWEEN_US = 50
+"""No two frames are that near to each other, and no rounding moves one so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,29 @@ def pieces_of(parts: Sequence[ClipPart], *, one_more: bool = False) -> Pieces:
         body.append(_listed(part, part.segment.start_us if body else entry_us, more_us))
     opens_us = head_us if entry.copy.opens else None
     return Pieces(head, body, tail, entry.path, length_us, stop_us, one_more, opens_us)
+
+
+def listable(pieces: Pieces, parts: Sequence[ClipPart], starts: Mapping[Path, int] | None) -> Pieces:
+    """The same as the demuxer takes it, where `starts` tells at what time in its file a video starts, in microseconds.
+
+    It refuses a list in which a file ends, in the order of decoding, before its video starts. The last one is read to
+    its end then, and the clip is stopped between two frames; where a tail follows, all of it is re-encoded.
+    """
+    if not starts or not pieces.body:
+        return pieces
+    last = pieces.body[-1]
+    start_us = starts.get(last.path) if last.inpoint_us is None else last.inpoint_us
+    if start_us is None or last.outpoint_us is None or last.outpoint_us > start_us:
+        return pieces
+    if pieces.tail is not None:
+        return Pieces(Edge("head", parts, pieces.length_us), (), None, pieces.model, pieces.length_us, None)
+    body = CompactList[ListedFile]()
+    begins_us = 0 if pieces.head is None else pieces.head.length_us
+    for file in islice(pieces.body, len(pieces.body) - 1):
+        body.append(file)
+        begins_us += file.duration_us
+    body.append(replace(last, outpoint_us=None))
+    return replace(pieces, body=body, stop_us=begins_us + last.outpoint_us - start_us - _BETWEEN_US)
 
 
 def delayed(pieces: Pieces, delay_us: int) -> Pieces:
