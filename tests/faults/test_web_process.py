@@ -116,7 +116,8 @@ async def test_it_is_served_comes_back_when_it_is_killed_and_moves_and_ends_with
 
     await machine.parent.reconfigure(NAME, machine.attributes(web={"port": other}))
     await machine.until(lambda: is_served(machine, other))
-    assert (await get(port, "/healthz"))[0] == 0 and len(servers(machine)) == 1
+    assert (await get(port, "/healthz"))[0] == 0
+    await machine.until(lambda: len(servers(machine)) == 1)
     await machine.parent.reconfigure(NAME, machine.attributes())
     await machine.until(lambda: not servers(machine))
     assert "web_address" not in await machine.status()

@@ -79,11 +79,13 @@ class _Warnings(logging.Handler):
 
 
 def _children() -> list[psutil.Process]:
-    """Without the decoder of pictures, which stays for the next one, and those that have just ended."""
-    running = []
+    """Without the decoder of pictures, which stays for the next one, and those that have just ended or are no program
+    of their own yet."""
+    running, own = [], psutil.Process().cmdline()
     for one in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # or a zombie, which the loop collects in a moment
-            if PICTURE_CHILD not in one.cmdline():
+            command = one.cmdline()
+            if PICTURE_CHILD not in command and command != own:
                 running.append(one)
     return running
 

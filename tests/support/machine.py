@@ -95,8 +95,11 @@ class Machine:
             try:
                 # The state costs a hundredth of a clip, and is told in seconds.
                 state = await self.command("get-storage-state")
-                if all(moment_us(one["to"], "to", now_us=0) < time_us // US * US for one in state["stored_video"]):
+                stored_us = max((moment_us(one["to"], "to", now_us=0) for one in state["stored_video"]), default=0)
+                if stored_us < time_us // US * US:
                     return False
+                if stored_us > time_us + US:  # a frame that is missing before it will not come
+                    return True
                 answer = await self.command("fetch", from_us=time_us - US, to_us=time_us)
             except GRPCError:
                 return False
