@@ -262,6 +262,8 @@ class Delivery:
                         await uploads.run(try_to_write, progress, plan.output_bytes)  # says why, if that is the disk
                     raise
                 made = await uploads.publish(publish_as, progress, path), plan.content
+                if on_progress is not None:
+                    on_progress(1.0)  # ffmpeg 5.1 reports no end
         except asyncio.CancelledError:
             if made is None:
                 raise
