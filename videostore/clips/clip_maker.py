@@ -268,7 +268,7 @@ def _divide(
     one_more = one_more and starts is None
     pieces = None
     if len(groups) == 1:
-        pieces = listable(pieces_of(groups[0], one_more=one_more), groups[0], starts)
+        pieces = listable(pieces_of(groups[0], one_more=one_more), starts)
     if join is None or starts is not None or pieces is None or pieces.edges:
         return starts, groups, pieces, None
     return starts, groups, pieces, _written(functools.partial(join, pieces.body, **_ending(pieces)))

@@ -100,20 +100,18 @@ def pieces_of(parts: Sequence[ClipPart], *, one_more: bool = False) -> Pieces:
     return Pieces(head, body, tail, entry.path, length_us, stop_us, one_more, opens_us)
 
 
-def listable(pieces: Pieces, parts: Sequence[ClipPart], starts: Mapping[Path, int] | None) -> Pieces:
+def listable(pieces: Pieces, starts: Mapping[Path, int] | None) -> Pieces:
     """The same as the demuxer takes it, where `starts` tells at what time in its file a video starts, in microseconds.
 
-    It refuses a list in which a file ends, in the order of decoding, before its video starts. The last one is read to
-    its end then, and the clip is stopped between two frames; where a tail follows, all of it is re-encoded.
+    It refuses a list whose last file ends, in the order of decoding, before its video starts. That is read to its end
+    then, and the clip is stopped between two frames.
     """
-    if not starts or not pieces.body:
+    if not starts or not pieces.body or pieces.tail is not None:
         return pieces
     last = pieces.body[-1]
     start_us = starts.get(last.path) if last.inpoint_us is None else last.inpoint_us
     if start_us is None or last.outpoint_us is None or last.outpoint_us > start_us:
         return pieces
-    if pieces.tail is not None:
-        return Pieces(Edge("head", parts, pieces.length_us), (), None, pieces.model, pieces.length_us, None)
     body = CompactList[ListedFile]()
     begins_us = 0 if pieces.head is None else pieces.head.length_us
     for file in islice(pieces.body, len(pieces.body) - 1):
