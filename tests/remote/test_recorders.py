@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
+from viam.components.component_base import ComponentBase
 
 from scripts.fakes.machine import MachineServer
 from tests.support.fake_recorder import FakeRecorder
@@ -17,10 +16,7 @@ from videostore.remote.client import Machine
 class Camera(FakeRecorder):
     """A camera that knows no commands."""
 
-    async def do_command(
-        self, command: Mapping[str, Any], *, timeout: float | None = None, **kwargs: Any
-    ) -> Mapping[str, Any]:
-        raise NotImplementedError
+    do_command = ComponentBase.do_command
 
 
 async def component_of(server: MachineServer, component: str | None = None) -> str:
