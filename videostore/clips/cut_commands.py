@@ -19,7 +19,7 @@ import ffmpeg
 
 from videostore.base.constants import FASTSTART_BYTES, US_PER_SECOND
 from videostore.base.time_format import format_seconds
-from videostore.clips.pieces import Edge
+from videostore.clips.pieces import BETWEEN_US, Edge
 from videostore.clips.place import Fit, Place
 from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, first_picture_bytes
 from videostore.clips.time_tags import plan_stretches, plan_tags
@@ -68,8 +68,6 @@ _OPENED = "st(0,max(ld(0),key*gte(pts,startpts+{0}/tb)))*lt(pts,startpts+{0}/tb)
 shown before it."""
 _ONE_MORE = "setts=pts=PTS:dts=DTS:duration='if(eq(NEXT_PTS,NOPTS),0,max(1,NEXT_PTS-PTS))',noise=drop='not(d)'"
 """Each frame lasts until the next; the last is left out. So the arguments do not depend on how long one is shown."""
-_OPENED_WITHIN_US = 50
-"""No two frames are that near to each other, and no rounding moves one so far."""
 _LONGEST_LAST_S = 60
 """More than from the last frame that is decoded to the end; the muxer takes 31 bits."""
 
@@ -150,7 +148,7 @@ def join_command(
         options["thread_queue_size"] = _QUEUED_FRAMES
     filters = ["hevc_mp4toannexb"] if tag == HEVC_IN_BAND else []
     if opens_us is not None:
-        filters.append(f"noise=drop='{_OPENED.format(format_seconds(opens_us - _OPENED_WITHIN_US))}'")
+        filters.append(f"noise=drop='{_OPENED.format(format_seconds(opens_us - BETWEEN_US))}'")
     last_length_us, copy_end = plan.parts[-1].last_length_us, plan.parts[-1].copy.end
     if one_more:
         filters.append(_ONE_MORE)

@@ -17,7 +17,7 @@ from videostore.clips.compact_list import CompactList
 from videostore.clips.plan import ClipPart
 from videostore.ffmpeg.concat_list import ListedFile
 
-_BETWEEN_US = 50
+BETWEEN_US = 50
 """No two frames are that near to each other, and no rounding moves one so far."""
 
 
@@ -118,7 +118,7 @@ def listable(pieces: Pieces, starts: Mapping[Path, int] | None) -> Pieces:
         body.append(file)
         begins_us += file.duration_us
     body.append(replace(last, outpoint_us=None))
-    return replace(pieces, body=body, stop_us=begins_us + last.outpoint_us - start_us - _BETWEEN_US)
+    return replace(pieces, body=body, stop_us=begins_us + last.outpoint_us - start_us - BETWEEN_US)
 
 
 def delayed(pieces: Pieces, delay_us: int) -> Pieces:
