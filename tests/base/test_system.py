@@ -305,3 +305,11 @@ def test_the_file_system_of_a_directory_is_that_of_the_mount_that_holds_it(tmp_p
         mounted = next(one for one in map(str, (Path(directory), *Path(directory).parents)) if one in known)
         assert file_system(Path(directory)) == known[mounted]
     assert file_system(Path("/proc/self")) == "proc"
+
+
+@pytest.mark.skipif(not LINUX, reason="only Linux can keep a process to some processors")
+def test_processors_are_those_that_this_process_may_use() -> None:
+    code = "import os; from videostore.base.system import processors; print(processors(), end=' '); "
+    code += "os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1]); print(processors())"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert told == [str(len(os.sched_getaffinity(0))), "1"]

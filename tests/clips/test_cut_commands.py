@@ -15,13 +15,8 @@ from videostore.base.constants import FASTSTART_BYTES
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.clips.copy_range import CopyRange
-from videostore.clips.cut_commands import (
-    HEVC_IN_BAND,
-    CutCommand,
-    edge_command,
-    group_commands,
-    join_command,
-)
+from videostore.clips.cut_command import CutCommand
+from videostore.clips.cut_commands import HEVC_IN_BAND, edge_command, group_commands, join_command
 from videostore.clips.pieces import Edge, pieces_of
 from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, first_picture_bytes, groups_of
 from videostore.ffmpeg.concat_list import ListedFile

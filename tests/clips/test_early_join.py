@@ -12,7 +12,7 @@ import pytest
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.recording import Cutter, clips_of, until
 from videostore.base.errors import FFmpegError, RequestError
-from videostore.clips.cut_commands import CutCommand
+from videostore.clips.cut_command import CutCommand
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.early_join import EarlyJoin
 from videostore.ffmpeg.late_input import LateInput

@@ -9,7 +9,7 @@ import pytest
 from tests.support.foreign_recording import CODINGS, FPS, FRAME_US, write_foreign_video
 from tests.support.recording import LOGGER, START_US, US, Cutter
 from videostore.base.errors import FFmpegError
-from videostore.clips.cut_commands import CutCommand
+from videostore.clips.cut_command import CutCommand
 from videostore.clips.edge_encoder import EdgeEncoder
 from videostore.clips.pieces import Pieces, pieces_of
 from videostore.ffmpeg.process import run_ffmpeg

@@ -21,8 +21,8 @@ def test_each_file_has_its_duration_and_its_inpoint() -> None:
     )
 
 
-def test_of_files_that_are_copied_no_frames_are_read_for_their_rate() -> None:
-    listed = concat_list([ListedFile(Path("/a/one.mp4"), US), ListedFile(Path("/a/two.mp4"), US)], copied=True)
+def test_of_files_whose_frames_are_in_order_none_are_read_for_their_rate() -> None:
+    listed = concat_list([ListedFile(Path("/a/one.mp4"), US), ListedFile(Path("/a/two.mp4"), US)], in_order=True)
     assert listed.count("option fpsprobesize 0\n") == 2
     assert listed.index("file '/a/one.mp4'\noption fpsprobesize 0\nduration") > 0
 

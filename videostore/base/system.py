@@ -12,6 +12,7 @@
 | writing data without metadata to disk | `fdatasync` | `fsync` |
 | memory of the process | one pool, returned after large responses (glibc) | unchanged |
 | memory of encoders | in small pages | unchanged |
+| processors that may be used | asked of the system | those of the machine |
 | encoders for h264 and h265 | x264, x265, OpenH264 | the same, else VideoToolbox |
 """
 
@@ -147,6 +148,11 @@ def descriptor_room(wanted: int) -> int:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
                 soft = more
     return max(0, min(wanted, soft - taken))
+
+
+def processors() -> int:
+    """How many processors this process may use: a container has fewer than its machine."""
+    return len(os.sched_getaffinity(0)) if LINUX else os.cpu_count() or 1
 
 
 def file_system(directory: Path) -> str:

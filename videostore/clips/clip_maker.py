@@ -16,7 +16,8 @@ from videostore.base.errors import FFmpegError
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
 from videostore.clips.clip_sound import cut_sound, video_starts
-from videostore.clips.cut_commands import TAGS, CutCommand, VideoStarts, group_commands, join_command
+from videostore.clips.cut_command import CutCommand, VideoStarts
+from videostore.clips.cut_commands import TAGS, group_commands, join_command
 from videostore.clips.early_join import EarlyJoin
 from videostore.clips.edge_encoder import EdgeEncoder, Joinable, OnTag, fitted_into
 from videostore.clips.pieces import Pieces, delayed, listable, pieces_of

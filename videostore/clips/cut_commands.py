@@ -10,8 +10,6 @@ because a clip cannot change it midway.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +17,13 @@ import ffmpeg
 
 from videostore.base.constants import FASTSTART_BYTES, US_PER_SECOND
 from videostore.base.time_format import format_seconds
+from videostore.clips.cut_command import CommandMaker, CutCommand, VideoStarts
 from videostore.clips.pieces import BETWEEN_US, Edge
 from videostore.clips.place import Fit, Place
 from videostore.clips.plan import REENCODED_FACTOR, ClipPart, Plan, first_picture_bytes
 from videostore.clips.time_tags import plan_stretches, plan_tags
 from videostore.ffmpeg.concat_list import (
-    CONCAT_INPUT,
-    COPIED_INPUT,
-    LATE_CONCAT_INPUT,
     ListedFile,
-    concat_list,
 )
 from videostore.ffmpeg.filters import fitted
 from videostore.ffmpeg.metadata_file import metadata_file
@@ -77,30 +72,8 @@ they are 16 MB."""
 
 TAGS = "tags.txt"
 """The file with the tags of a clip."""
-VideoStarts = Mapping[Path, int] | None
-"""Where in files with sound the video starts, in microseconds, if that is not at 0; None if no file has sound."""
-
 HEVC_IN_BAND = "hev1"
 """The tag of H.265 whose parameter sets may be in the video."""
-
-
-@dataclass(frozen=True, slots=True)
-class CutCommand:
-    """One run of ffmpeg. The last command of a clip writes the clip, those before it write parts of it."""
-
-    arguments: tuple[str, ...]
-    """Inputs, options and output; the program and the options for its messages are not among them."""
-    files: Mapping[Path, str]
-    """Files to write before it runs, with their text: the lists and tags that it reads."""
-    late: str | None = None
-    """What it reads from its standard input."""
-    usual: bool = False
-    """Whether all clips that are like most have the same arguments, their files and the list aside."""
-
-    def write_files(self) -> None:
-        """Blocking."""
-        for path, text in self.files.items():
-            path.write_text(text, encoding="utf-8")
 
 
 def join_command(
@@ -173,7 +146,7 @@ def join_command(
         options["movflags"] = _FRAGMENTED
     elif plan.estimated_bytes <= FASTSTART_BYTES:
         options["movflags"] = "+faststart"
-    command = _Command(work, starts)
+    command = CommandMaker(work, starts)
     begin_us = 0 if place is None else _STREAM_BEGIN_US + place.position_us
     begins = {"itsoffset": format_seconds(begin_us)} if begin_us else {}
     until = {} if stop_us is None else {"t": format_seconds(begin_us + stop_us)}
@@ -217,7 +190,7 @@ def edge_command(
     Raises:
         RequestError: the path of a segment cannot be written in a list.
     """
-    command = _Command(work, starts)
+    command = CommandMaker(work, starts)
     options = {"f": "mp4", **encoding, **EXACT_TIMES, "video_track_timescale": timescale}
     options["enc_time_base"] = f"1/{timescale}"
     if edge.delay_us:
@@ -241,7 +214,7 @@ def group_commands(
     width, height = fit.width, fit.height
     commands, listed = [], []
     for number, group in enumerate(groups):
-        command = _Command(work, starts)
+        command = CommandMaker(work, starts)
         encoded = command.work / f"group{number}.mp4"
         video = command.exact_video(f"list{number}.txt", group)
         large = min(group[0].segment.width, group[0].segment.height) > 2
@@ -258,73 +231,6 @@ def _largest(groups: Sequence[Sequence[ClipPart]]) -> Fit:
     parts = (part for group in groups for part in group)
     one = max(parts, key=lambda part: part.segment.width * part.segment.height)
     return Fit.of_size(one.segment.width, one.segment.height, one.look)
-
-
-class _Command:
-    """Makes one command, with the files that it reads."""
-
-    def __init__(self, work: Path, starts: VideoStarts = None) -> None:
-        self.work = work.absolute()
-        self._starts = starts
-        self._files: dict[Path, str] = {}
-        self._late: str | None = None
-
-    def file(self, name: str, text: str) -> Path:
-        """Add a file; returns its path."""
-        path = self.work / name
-        self._files[path] = text
-        return path
-
-    def concat_input(
-        self, name: str | None, files: Iterable[ListedFile], options: Mapping[str, str], *, copied: bool = False
-    ) -> Any:
-        """An input that plays files one after another. Without a name, the list comes from standard input."""
-        if self._starts is not None:
-            files = map(self._from_video, files)
-        text = concat_list(files, video_only=self._starts is not None, piped=name is None, copied=copied)
-        known = LATE_CONCAT_INPUT if name is None else CONCAT_INPUT
-        reading = {**known, **(COPIED_INPUT if copied else {}), **options}
-        if name is None:
-            self._late = text
-        return ffmpeg.input("pipe:0" if name is None else str(self.file(name, text)), **reading)
-
-    def _from_video(self, file: ListedFile) -> ListedFile:
-        start_us = self._starts.get(file.path) if self._starts is not None and file.inpoint_us is None else None
-        return file if start_us is None else replace(file, inpoint_us=start_us)
-
-    def exact_video(self, name: str, parts: Sequence[ClipPart]) -> Any:
-        """Video to encode, of exactly the frames of the parts, from the first of them on."""
-        first, last = parts[0], parts[-1]
-        begin_us, options = first.first_us, {}
-        begin: ListedFile | None = None
-        if first.copy.decode_us is not None:
-            # The demuxer cannot seek in a file of this kind: it may find a keyframe that is too late.
-            begin_us = first.copy.decode_us
-            if begin_us > first.segment.start_us:
-                from_us = begin_us - first.segment.start_us
-                inpoint_us = first.origin_us + from_us
-                begin = replace(_whole(first), duration_us=first.length_us - from_us, inpoint_us=inpoint_us)
-        elif first.skip_us > 0:
-            options["ss"] = format_seconds(first.skip_us)
-        if last.stop_us is not None:
-            before_us = sum(part.length_us for part in parts) - last.length_us
-            stop_us = before_us + last.stop_us - last.segment.start_us
-            options["t"] = format_seconds(stop_us - (begin_us - first.segment.start_us))
-        borrowed = () if last.borrowed is None else (last.borrowed,)
-        listed = chain([begin or _whole(first)], map(_whole, islice(parts, 1, None)), borrowed)
-        video = self.concat_input(name, listed, options).video
-        if begin_us < first.first_us or first.copy.decode_us is not None:
-            video = video.filter("trim", start=format_seconds(first.first_us - begin_us))
-            video = video.filter("setpts", "PTS-STARTPTS")
-        return video
-
-    def writing(self, output: Any, *, usual: bool = False) -> CutCommand:
-        """The command that writes an output of ffmpeg-python."""
-        return CutCommand(tuple(ffmpeg.get_args(output)), self._files, self._late, usual)
-
-
-def _whole(part: ClipPart) -> ListedFile:
-    return ListedFile(part.path.absolute(), part.length_us, size_bytes=part.read_bytes)
 
 
 def _bounded(parts: Sequence[ClipPart], pixels: int) -> dict[str, Any]:

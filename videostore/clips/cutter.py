@@ -17,7 +17,7 @@ from videostore.base.errors import FFmpegError, RequestError
 from videostore.base.ranges import Range
 from videostore.base.tasks import end_task, run_in_thread, wait_a_moment
 from videostore.clips.clip_maker import ClipMaker, ClipOrder
-from videostore.clips.cut_commands import CutCommand
+from videostore.clips.cut_command import CutCommand
 from videostore.clips.early_join import EarlyJoin
 from videostore.clips.output_path import remove_written, written_bytes
 from videostore.clips.place import Place

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from videostore.base.errors import FFmpegError, VideoStoreError
 from videostore.base.tasks import end_task
-from videostore.clips.cut_commands import CutCommand
+from videostore.clips.cut_command import CutCommand
 from videostore.ffmpeg.late_input import LateInput
 
 Expect = Callable[[], Awaitable[CutCommand | None]]

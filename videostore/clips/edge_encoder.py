@@ -11,7 +11,8 @@ from pathlib import Path
 
 from videostore.base.errors import FFmpegError
 from videostore.clips.compact_list import CompactList
-from videostore.clips.cut_commands import HEVC_IN_BAND, CutCommand, VideoStarts, edge_command
+from videostore.clips.cut_command import CutCommand, VideoStarts
+from videostore.clips.cut_commands import HEVC_IN_BAND, edge_command
 from videostore.clips.edge_variants import Variant, variants
 from videostore.clips.pieces import Pieces
 from videostore.clips.place import Place

@@ -9,7 +9,7 @@ from typing import Any
 import ffmpeg
 
 from videostore.base.time_format import format_seconds
-from videostore.clips.cut_commands import CutCommand
+from videostore.clips.cut_command import CutCommand
 from videostore.ffmpeg.options import OWN_CLIP, REENCODED_PACKET_US, REENCODED_SOUND
 
 
