@@ -139,9 +139,11 @@ async def show_clips(client: CameraClient, camera: PaintedCamera, seconds: float
     print("\nEvery frame of the camera has its capture time in black and white squares. The clips show:")
     await verify("saved  ", saved, camera.delivered, save_from_us, save_to_us)
     await verify("fetched", fetched, camera.delivered, fetch_from_us, now_us)
-    print("\nTo watch them:")
+    print("\nAny player shows them. With ffplay, of the package ffmpeg:")
     for clip in (saved, fetched):
         print(f"  ffplay {_shell(clip)}")
+    print("To look at all of the recording in a browser:")
+    print(f"  .venv/bin/videostore web --storage {_shell(directory / 'storage')}")
     print(
         f"\nDone: the module recorded a synthetic camera for {seconds:.0f} s, as a separate process.\n"
         "It saved one clip to the directory from which the data manager uploads, and returned another as bytes.\n"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.browser.driver import PageDriver
-from tests.browser.footage import BASE_US, GAP_US, LENGTH_S, Footage
+from tests.browser.footage import BASE_US, GAP_US, LENGTH_S, ZONE, Footage
 from tests.support.recording import US
 from tests.support.web_server import WebServer
 
@@ -63,6 +65,15 @@ def test_a_time_that_is_none_is_told(page: PageDriver, text: str, told: str) -> 
     page.open_at(BASE_US + US, recorders=DOOR)
     page.type_time(text)
     assert told in page.text("#time-error")
+
+
+@pytest.mark.parametrize(("weekday", "days"), [("", 1), ("%A ", 7)])
+def test_a_time_that_is_still_to_come_is_the_last_one_of_that_kind(page: PageDriver, weekday: str, days: int) -> None:
+    today = datetime.now(ZoneInfo(ZONE))
+    page.open_at(round(today.timestamp()) * US, recorders=DOOR)
+    page.type_time(today.strftime(f"{weekday}23:59:59.999"))
+    shown = page.screen(DOOR).locator(".local").inner_text()
+    assert shown.startswith(f"{today - timedelta(days=days):%Y-%m-%d} 23:59:59"), page.text("#time-error")
 
 
 def test_frames_are_stepped_both_ways(page: PageDriver, footage: dict[str, Footage]) -> None:
@@ -130,6 +141,13 @@ def test_a_gap_is_told_with_the_ways_out(page: PageDriver, footage: dict[str, Fo
     page.screen(DOOR).get_by_role("button", name="◀").click()
     page.settle()
     check(page, DOOR, footage[DOOR].shown_at(GAP_US[0] + 10 * US))
+
+
+def test_the_ways_out_of_a_gap_of_days_have_their_date(page: PageDriver) -> None:
+    page.open_at(BASE_US + 50 * 3600 * US, recorders=DOOR)
+    assert page.screen(DOOR).get_by_role("button", name="◀ 2025-10-26 02:10").count() == 1
+    page.open_at(BASE_US + 50 * US, recorders=DOOR)
+    assert page.screen(DOOR).get_by_role("button", name="2025-10-26").count() == 0
 
 
 def test_play_goes_over_a_gap_with_a_word(page: PageDriver) -> None:

@@ -136,7 +136,7 @@ def _show_marked(event: Event, *, utc: bool) -> int:
     start, end = format_range(Range(event.from_us, event.to_us), utc=utc)
     facts = [("event", str(event.id)), ("at", format_time(event.at_us, utc=utc)), ("range", f"{start} to {end}")]
     notes = event_notes(event)
-    terminal.print_result(terminal.facts_table([*facts, *([("of it", notes)] if notes else [])]))
+    terminal.print_result(terminal.facts_table([*facts, *([("footage", notes)] if notes else [])]))
     return DONE
 
 

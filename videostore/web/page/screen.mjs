@@ -127,8 +127,8 @@ export class Screen {
     if (this.gap !== us) return;
     const zone = this.context.zone();
     const ways = [];
-    if (before) ways.push([`◀ ${zone.time(before)}`, () => this.context.on.go(before - EDGE_US), "The last frame before"]);
-    if (after) ways.push([`${zone.time(after)} ▶`, () => this.context.on.go(after + EDGE_US), "The first frame after"]);
+    if (before) ways.push([`◀ ${zone.timeFrom(before, us)}`, () => this.context.on.go(before - EDGE_US), "The last frame before"]);
+    if (after) ways.push([`${zone.timeFrom(after, us)} ▶`, () => this.context.on.go(after + EDGE_US), "The first frame after"]);
     const why = reason ? `: ${reason}` : "";
     this.put(`Nothing ${isDeleted(reason) ? "is stored of" : "was recorded at"} ${zone.time(us)}${why}.`, ways);
     Object.assign(this, { before, after });
@@ -247,7 +247,7 @@ export class Screen {
     this.held = true;
     this.player.pause();
     const zone = this.context.zone();
-    this.put(`Nothing was recorded until ${zone.time(this.player.capturedUs)}.`, []);
+    this.put(`Nothing was recorded until ${zone.timeFrom(this.player.capturedUs, us)}.`, []);
     say(this.local, zone.full(us));
   }
 

@@ -12,6 +12,7 @@ export class TypedTimeError extends Error {}
 
 /** The moments that a text means, the first of them meant most. `shownUs` gives the day where none is named.
  *
+ * A time that is still to come on that day, or on this weekday, is that of the day, or of the week, before.
  * Throws TypedTimeError, with a sentence. */
 export function parseTime(text, zone, nowUs, shownUs) {
   let rest = text.trim().toLowerCase().replace(/\s+/g, " ");
@@ -22,9 +23,9 @@ export function parseTime(text, zone, nowUs, shownUs) {
   const read = readZone(rest, zone);
   rest = read.rest;
   const clock = readClock(rest);
-  const date = readDate(clock.rest, read.zone, nowUs, shownUs);
-  const fields = { ...date, ...clock.fields };
-  const all = read.zone.moments(fields);
+  const { again, ...date } = readDate(clock.rest, read.zone, nowUs, shownUs);
+  let all = read.zone.moments({ ...date, ...clock.fields });
+  if (again && all[0] > nowUs + SECOND_US) all = read.zone.moments({ ...date, day: date.day - again, ...clock.fields });
   const named = all.filter((us) => read.zone.label(us).toLowerCase() === read.label);
   const moments = named.length > 0 ? named : all;
   if (moments.length === 0) {
@@ -60,11 +61,13 @@ function readDate(text, zone, nowUs, shownUs) {
     const { year, month, day } = zone.fields(us);
     return { year, month, day };
   };
-  if (text === "") return dayOf(shownUs ?? nowUs);
+  if (text === "") return { ...dayOf(shownUs ?? nowUs), again: 1 };
   if (text === "today") return dayOf(nowUs);
   if (text === "yesterday") return dayOf(zone.day(nowUs, -1).from_us);
   const weekday = WEEKDAYS.findIndex((name) => text.length >= 3 && name.startsWith(text));
-  if (weekday >= 0) return dayOf(zone.day(nowUs, -((zone.fields(nowUs).weekday - weekday + 7) % 7)).from_us);
+  if (weekday >= 0) {
+    return { ...dayOf(zone.day(nowUs, -((zone.fields(nowUs).weekday - weekday + 7) % 7)).from_us), again: 7 };
+  }
   const thisYear = zone.fields(nowUs).year;
   let found = /^(\d{4})-(\d{1,2})-(\d{1,2})$/.exec(text);
   if (found) return checked(Number(found[1]), Number(found[2]), Number(found[3]), text);

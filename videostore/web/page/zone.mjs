@@ -84,6 +84,12 @@ export class Zone {
     return `${pad(hour)}:${pad(minute)}:${pad(second)}${tail}`;
   }
 
+  /** The time of day, with the date where that is another one than at a moment nearby. */
+  timeFrom(us, nearUs) {
+    const date = this.date(us);
+    return date === this.date(nearUs) ? this.time(us) : `${date} ${this.time(us)}`;
+  }
+
   /** Date, time and zone: "2026-11-25 14:05:30.250 CET". */
   full(us, digits = 0) {
     return `${this.date(us)} ${this.time(us, digits)} ${this.label(us)}`;
