@@ -174,10 +174,11 @@ class ClipMaker:
             run = functools.partial(self._run_edge, progress=progress)
             joinable = await self._edges.encode(pieces, work, run, starts, on_tag)
         if place is not None and fit is None:
-            joinable = fitted_into(joinable, place, plan.parts)
+            joinable = fitted_into(joinable, place, (place.header_of or plan).parts)
         if joinable is None:
             progress.decoded = [plan.parts]
-            commands, listed = await off_loop(group_commands, groups, work, starts, fit)
+            bounds = groups if place is None or place.header_of is None else groups_of(place.header_of.parts)
+            commands, listed = await off_loop(group_commands, groups, work, starts, fit, bounds)
             joinable, join = Joinable(listed), functools.partial(join, stop_us=None, opens_us=None, one_more=False)
             for command in commands:
                 await off_loop(command.write_files)

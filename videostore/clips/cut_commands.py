@@ -42,8 +42,14 @@ _FRAGMENTED = "+frag_keyframe+empty_moov+delay_moov+default_base_moof"
 _STREAM_BEGIN_US = 100 * US_PER_SECOND
 """Time of the first frame in the parts of a stream. Frames that are decoded before that have no negative time, and no
 time is moved: so the parts go on from each other to the tick."""
-_PART = {"movflags": _FRAGMENTED + "+frag_discont+skip_trailer", "avoid_negative_ts": "disabled", "use_editlist": 0}
-"""Fragments with the times that the frames have. The table at the end, which ffmpeg keeps in memory, is left out."""
+_PART = {
+    "movflags": _FRAGMENTED + "+frag_discont+skip_trailer",
+    "avoid_negative_ts": "disabled",
+    "use_editlist": 0,
+    "write_btrt": 0,
+}
+"""Fragments with the times that the frames have. The table at the end, which ffmpeg keeps in memory, is left out, and
+the bitrate in the header, which would be that of the first frames."""
 
 _LARGEST_BUFFER_BITS = 400_000_000
 """libav takes 31 bits."""
@@ -200,10 +206,14 @@ def edge_command(
 
 
 def group_commands(
-    groups: Sequence[Sequence[ClipPart]], work: Path, starts: VideoStarts = None, fit: Fit | None = None
+    groups: Sequence[Sequence[ClipPart]],
+    work: Path,
+    starts: VideoStarts = None,
+    fit: Fit | None = None,
+    bounds: Sequence[Sequence[ClipPart]] | None = None,
 ) -> tuple[list[CutCommand], list[ListedFile]]:
     """The commands that re-encode each group to the largest frame size, with the pixel shape of that, or to `fit`, and
-    what they write.
+    what they write. What is encoded is bounded by its source, or by that of other groups (`bounds`).
 
     Each group by itself: ffmpeg's filter that joins them guesses how long the last frame of each is shown.
 
@@ -213,13 +223,13 @@ def group_commands(
     fit = fit or _largest(groups)
     width, height = fit.width, fit.height
     commands, listed = [], []
-    for number, group in enumerate(groups):
+    for number, (group, bounded_by) in enumerate(zip(groups, bounds or groups, strict=False)):
         command = CommandMaker(work, starts)
         encoded = command.work / f"group{number}.mp4"
         video = command.exact_video(f"list{number}.txt", group)
         large = min(group[0].segment.width, group[0].segment.height) > 2
         video = fitted(video, width, height, fit.pixel_shape, may_have_fields=large)
-        limits = _bounded(group, width * height)
+        limits = _bounded(bounded_by, width * height)
         output = video.output(str(encoded), f="mp4", **REENCODED, **EXACT_TIMES, **limits)
         commands.append(command.writing(output))
         length_us = sum(part.length_us for part in group) - group[0].skip_us

@@ -18,6 +18,7 @@ from videostore.base.errors import FFmpegError, NothingStoredError, UnreadableRa
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
 from videostore.clips.cutter import ClipCutter
+from videostore.clips.early_header import OtherHeaderError, header_first
 from videostore.clips.long_format import LongFormat, LongFormats
 from videostore.clips.place import Place
 from videostore.clips.plan import Plan
@@ -110,7 +111,7 @@ class LongStream:
                             if place.first and final and not follow:
                                 place.told, place.told_with = self._sure(window.all_of_it), window.plan
                             begun = False
-                            async with contextlib.aclosing(self._part(window, place)) as blocks:
+                            async with contextlib.aclosing(self._begun_soon(window, place)) as blocks:
                                 async for block in blocks:
                                     if not begun:
                                         joiner.next_file()
@@ -127,6 +128,24 @@ class LongStream:
             left, _ = await count_of(self._archive.index, asked.from_us, newest_us + 1)
             if left < stored:  # it may be missing from the clip
                 raise FFmpegError("clip-incomplete")
+
+    async def _begun_soon(self, window: Window, place: Place) -> AsyncGenerator[bytes, None]:
+        """The clip of a window, and its header before that, if its first frame is decoded late.
+
+        Raises:
+            FFmpegError: as `_part`, or it is another clip than the header told.
+        """
+        header = None
+        if window.header is not None and self._sure(window.plan) is not None:
+            header = self._clips.stream(window.header, place=replace(place, header_of=window.plan))
+        try:
+            part = self._part(window, place)
+            async with contextlib.aclosing(part), contextlib.aclosing(header_first(header, part)) as blocks:
+                async for block in blocks:
+                    yield block
+        except OtherHeaderError as error:
+            self._remember_damage(window.plan)
+            raise FFmpegError("clip-incomplete") from error
 
     async def _part(self, window: Window, place: Place) -> AsyncGenerator[bytes, None]:
         """The clip of a window. What turns out to be damaged is left out, be it all of it.

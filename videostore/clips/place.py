@@ -70,6 +70,8 @@ class Place:
     """What sound the stream has, which its header tells; None without."""
     sound_begin_us: int = 0
     """Where the sound of the part begins in the stream, once it is cut."""
+    header_of: Plan | None = None
+    """The plan of which only the header is made here, from one frame of it; None if what is made is the part itself."""
     _so_far: SoundSoFar = field(default_factory=SoundSoFar)
     _after: SoundSoFar = field(default_factory=SoundSoFar)
 
@@ -101,6 +103,7 @@ class Place:
 
     def told_by(self, plan: Plan) -> tuple[Plan, bool]:
         """The plan of which the tags tell the times, and whether the stream goes on beyond that."""
+        plan = self.header_of or plan
         if self.told is not None and plan is self.told_with:
             return self.told, False
         return plan, self.more

@@ -1,17 +1,24 @@
-"""The head of a plan: what is encoded before copying begins, and up to where it is made by itself to begin sooner."""
+"""The head of a plan: what is encoded before copying begins, up to where it is made by itself to begin sooner, and how
+much must be decoded before.
+"""
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.clips.plan import Plan
-from videostore.media.segment import Segment
+from videostore.media.segment import Segment, UnreadableError, frame_times
 
 _SOON_PIXELS_US = US_PER_SECOND * 1280 * 720 // 8
 """Length times size of what is encoded at once: to divide it, another ffmpeg is started."""
 _LATE_PIXELS_US = 4 * _SOON_PIXELS_US
 """The same of what keeps a short clip waiting: to divide that, it is planned again."""
+_FAR_PIXELS_US = US_PER_SECOND * 1920 * 1080
+"""Length times size of what takes as long to decode as the header of a stream takes to be made by itself."""
+_SLOWER = {"hevc": 2}
+"""How much longer other codecs than H.264 take."""
 _APART_US = 1000
 """More than the roundings of two times."""
 
@@ -35,6 +42,30 @@ def head_to_us(plan: Plan, most_us: int, ends: Iterable[tuple[Segment, int]]) ->
     # In a clip of all of it the frames of an overlapping segment are behind those of this one.
     shown = (one for one, end_us in ends if one.start_us < to_us and end_us > first_us)
     return to_us if len(list(shown)) == 1 else None
+
+
+def far_before_us(plan: Plan) -> int | None:
+    """A frame soon behind the keyframe with which decoding begins for the first frame of a plan, if that is far behind
+    it; None if it is near, or copied. Blocking: reads the header of the segment.
+
+    Raises:
+        OSError: the system lacks resources at the moment.
+    """
+    first = plan.parts[0] if plan.parts else None
+    if first is None or not first.was_read or (first.copy.keyframe_us == first.first_us and not plan.reencoded):
+        return None
+    try:
+        times = frame_times(first.segment, first.path)
+    except UnreadableError:
+        return None
+    at_us = first.copy.decode_us or max((one for one in times.keyframes_us if one <= first.first_us), default=None)
+    if at_us is None:
+        return None
+    pixels = first.segment.width * first.segment.height * _SLOWER.get(first.segment.codec, 1)
+    behind = bisect.bisect_right(times.all_us, at_us)
+    if (first.first_us - at_us) * pixels < _FAR_PIXELS_US or times.all_us[behind] >= first.first_us:
+        return None
+    return times.all_us[behind]
 
 
 def delay_us(plan: Plan) -> int:

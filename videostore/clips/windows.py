@@ -19,7 +19,7 @@ from videostore.base.tasks import off_loop, run_in_thread
 from videostore.clips.borrowed_frames import runs_on
 from videostore.clips.place import Fit
 from videostore.clips.plan import ClipPart, Plan, groups_of
-from videostore.clips.plan_head import delay_us, head_to_us
+from videostore.clips.plan_head import delay_us, far_before_us, head_to_us
 from videostore.clips.planner import ClipPlanner
 from videostore.clips.segment_links import SegmentLinks
 from videostore.clips.segment_order import touch
@@ -54,6 +54,9 @@ class Window:
     """How long before it is shown each frame must be decoded, if all of it is encoded, for what is copied behind it."""
     all_of_it: Plan | None = None
     """The plan of all of the range, if it is the first window and that is known."""
+    header: Plan | None = None
+    """A plan of one frame, of which the stream's header can be made, if it is the first window and much must be decoded
+    before its first frame."""
     lost: bool = False
     """Whether nothing of it could be read in the end: it is not in the clip."""
 
@@ -126,7 +129,8 @@ class Windows:
                     border, to_us, last, delayed_us = None, ends_us, False, delay_us(plan)
                     plan = await self._plan(found, None, Range(asked.from_us, to_us), work)
                 position_us = self._position_us(plan.parts[0]) if plan.parts else 0
-                window = Window(plan, position_us, last, delayed_us, all_of_it)
+                header = await self._header(found, plan, work) if self._anchor is None else None
+                window = Window(plan, position_us, last, delayed_us, all_of_it, header)
                 yield window
                 if window.lost:
                     plan = replace(plan, parts=())
@@ -209,6 +213,13 @@ class Windows:
             whole = replace(first, first_us=start_us, copy=copy)
             plan = replace(plan, parts=[whole, *list(plan.parts)[1:]])
         return plan
+
+    async def _header(self, found: Found, plan: Plan, work: Path) -> Plan | None:
+        at_us = await off_loop(far_before_us, plan)
+        if at_us is None:
+            return None
+        header = await self._plan(found, None, Range(at_us, at_us + 1), work)
+        return replace(header, work=None) if header.parts else None
 
     def _position_us(self, first: ClipPart) -> int:
         if self._anchor is None:

@@ -19,7 +19,7 @@ from videostore.clips.limits import check_clip_room, check_response_size
 from videostore.clips.long_stream import LongStream
 from videostore.clips.output_path import check_output_path
 from videostore.clips.plan import Plan
-from videostore.clips.plan_head import begins_late
+from videostore.clips.plan_head import begins_late, far_before_us
 from videostore.clips.progress import OnProgress
 from videostore.clips.turns import Turns
 from videostore.clips.uploads import Uploads, publish
@@ -175,7 +175,7 @@ class Delivery:
         format = None if follow else await self._long.formats.find(asked)
         if format is None and not follow:
             async with self._clips.plan(asked.from_us, asked.to_us, turns=self._long.turns) as plan:
-                if not begins_late(plan):
+                if not (begins_late(plan) or await off_loop(_is_far, plan)):
                     async with contextlib.aclosing(self._clips.stream(plan)) as blocks:
                         async for block in blocks:
                             yield block
@@ -268,6 +268,11 @@ class Delivery:
             if made is None:
                 raise
         return made
+
+
+def _is_far(plan: Plan) -> bool:
+    """Whether much must be decoded before the first frame of a plan. Blocking."""
+    return far_before_us(plan) is not None
 
 
 def _open(path: Path) -> BinaryIO:
