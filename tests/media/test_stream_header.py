@@ -21,7 +21,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, binary: str) -> dict[str, byt
     """Fragmented files with pictures and sound, by what differs."""
     directory = tmp_path_factory.mktemp("made")
     files = {}
-    inputs = "-f lavfi -t 0.2 -i testsrc=s=64x48 -f lavfi -t 0.2 -i sine".split()
+    inputs = ["-f", "lavfi", "-t", "0.2", "-i", "testsrc=s=64x48", "-f", "lavfi", "-t", "0.2", "-i", "sine"]
     for name, options in (*_KINDS.items(), ("without sound", ["-an"])):
         path = Path(directory, f"{name}.mp4")
         fragmented = ["-movflags", "frag_keyframe+delay_moov+default_base_moof", "-write_btrt", "0"]
