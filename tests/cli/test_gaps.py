@@ -32,7 +32,7 @@ def test_the_first_gaps_of_many_are_listed(capsys: pytest.CaptureFixture[str]) -
     assert contents.report_missing(utc=True) == INCOMPLETE
     first = f"{format_time(START_US + US, utc=True)} to {format_time(START_US + 2 * US, utc=True)}"
     message = capsys.readouterr().err
-    assert message.startswith(f"videostore: The clip lacks 53 s of 1 min: nothing is stored from {first}, ")
+    assert message.startswith(f"videostore: The clip lacks 53 s of 1 min: nothing is stored from {first}, from ")
     assert message.endswith(" and 2 more gaps.\n") and message.count(" to ") == 5
 
 

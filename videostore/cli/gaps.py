@@ -18,6 +18,8 @@ _REPORTED_US = US_PER_SECOND // 1000
 """A shorter gap is not reported: times are shown to the millisecond."""
 _LISTED = 5
 """So many gaps are listed with their times."""
+_AND_FROM = ", from "
+"""Between two stretches of a list that begins with "from"."""
 
 
 class ClipContents:
@@ -64,7 +66,7 @@ class ClipContents:
         asked_us = self.asked.to_us - self.asked.from_us
         print_message(
             f"The clip lacks {format_length(missing_us)} of {format_length(asked_us)}: nothing is stored from "
-            f"{', '.join(listed)}{more}."
+            f"{_AND_FROM.join(listed)}{more}."
         )
         return INCOMPLETE
 
@@ -83,7 +85,7 @@ def damage_lines(damaged: Sequence[DamagedRange], *, utc: bool) -> list[str]:
         if found:
             shown = [f"{format_time(one.from_us, utc=utc)} to {format_time(one.to_us, utc=utc)}" for one in found]
             more = f" and {len(shown) - _LISTED} more times" if len(shown) > _LISTED else ""
-            lines.append(f"Pictures may be wrong from {', '.join(shown[-_LISTED:])}{more}: {why}.")
+            lines.append(f"Pictures may be wrong from {_AND_FROM.join(shown[-_LISTED:])}{more}: {why}.")
     return lines
 
 
@@ -95,7 +97,7 @@ def gap_lines(gaps: Sequence[RecordingGap], *, utc: bool) -> list[str]:
         shown = [f"{' to '.join(format_range(one, utc=utc))}" for one in found[-_LISTED:]]
         more = f" and {len(found) - _LISTED} more times" if len(found) > _LISTED else ""
         what = "Nothing is stored" if reason == DELETED else "Nothing was recorded"
-        lines.append(f"{what} from {', '.join(shown)}{more}: {printable(reason)}.")
+        lines.append(f"{what} from {_AND_FROM.join(shown)}{more}: {printable(reason)}.")
     return lines
 
 
