@@ -24,6 +24,7 @@ from tests.support.clapping import clapping, described_until
 from tests.support.coded_stream import FPS, Coding, code, painted_number
 from tests.support.coded_stream import SIZE as CODED_SIZE
 from tests.support.coding import record_coded
+from tests.support.damaged_frames import flip_bits
 from tests.support.open_gops import TIMES, OpenGops, number_of, painted, time_of
 from tests.support.recording import (
     LOGGER,
@@ -38,6 +39,7 @@ from tests.support.recording import (
     until,
 )
 from videostore.base.ranges import Range
+from videostore.clips.windows import Windows
 from videostore.config import StorageConfig
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.fmp4 import read_fragments
@@ -102,6 +104,32 @@ async def test_a_long_stream_is_that_of_one_clip(open_gops: OpenGops) -> None:
             end_us = TIMES[-1] + 1
             early = await taken(store._send_video(TIMES[first], end_us))
             assert early == await taken(store.stream(TIMES[first], end_us)) and len(early) == len(TIMES) - first
+
+
+async def test_a_window_whose_last_frames_do_not_decode_lacks_none_of_the_frames_at_its_beginning(
+    open_gops: OpenGops, tmp_path: Path
+) -> None:
+    """Its first file begins with frames of the window before. Its end is encoded, which shows the damage."""
+    storage = open_gops.copy(tmp_path / "storage", 0, 1, 2)
+    path, last = sorted(storage.glob("*.mp4"))[2], open_gops.begins[2] + 10
+    (lost,) = [one for one in read_fragments(path).fragments if one.times_us == (time_of(last - 6),)]
+    # The length and the header of its NAL unit stay, so that only a decoder finds it.
+    flip_bits(path, *range(lost.body_byte + 6, lost.end_byte), bits=0x55)
+    async with VideoStore.open(storage) as store:
+        whole = painted(b"".join([block async for block in store.stream(TIMES[0], time_of(last))]))
+        assert whole == list(range(len(whole))) and len(whole) < last, "the end is left out"
+        assert painted(b"".join([block async for block in store._send_video(TIMES[0], time_of(last))])) == whole
+
+
+async def test_a_window_in_which_nothing_is_damaged_is_not_planned_again(open_gops: OpenGops, tmp_path: Path) -> None:
+    async with VideoStore.open(open_gops.directory) as store:
+        planner, asked = store._clips.planner, Range(TIMES[0], TIMES[-1] + 1)
+        windows, is_last = Windows(planner, store._archive, store._clips.workspaces, asked), False
+        while not is_last:
+            async with windows.next(asked.to_us) as window:
+                assert await planner.replan(window.plan, tmp_path) is None, windows.passed
+                is_last = window.last
+    assert windows.passed == 2
 
 
 async def test_a_snapshot_shows_the_frame_that_the_next_file_holds(open_gops: OpenGops) -> None:

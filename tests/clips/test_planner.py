@@ -165,3 +165,13 @@ async def test_a_range_of_which_nothing_can_be_read_is_refused(whole: Cutter, ti
     with pytest.raises(UnreadableRangeError) as error:
         await whole.cut(times[3], times[9])
     assert error.value.asked == Range(times[3], times[9])
+
+
+async def test_a_range_that_begins_just_before_a_segment_that_is_gone_is_refused_as_unreadable(
+    whole: Cutter, times: list[int]
+) -> None:
+    """The frame before it is shown into the range, and was captured before it."""
+    gone = (await whole.archive.index.oldest(2))[1]
+    (whole.archive.directory / gone.file_name).unlink()
+    with pytest.raises(UnreadableRangeError):
+        await whole.cut(gone.start_us - 1, times[times.index(gone.start_us) + 2])

@@ -19,6 +19,9 @@ from videostore.media.fragmented_file import NotOursError
 from videostore.media.segment import FrameTimes, Segment
 from videostore.media.segment_names import parse_open_name
 
+_SAME_US = 1000
+"""Times that are nearer to each other are taken for one."""
+
 
 @dataclass(frozen=True, slots=True)
 class BorrowedFrames:
@@ -67,3 +70,10 @@ def borrowed_frames(
 def runs_on(one: Segment, other: Segment) -> bool:
     """Whether the stream goes on from a segment to another one, without a frame that is missing."""
     return one.run_us is not None and one.run_us == other.run_us and touch(one, other)
+
+
+def sure_until_us(segment: Segment, times: FrameTimes, end_us: int) -> int:
+    """Up to where all frames are there of a segment that ends at `end_us` and has no next one. The next file may be
+    about to appear, with frames that come earlier than it was guessed that the last one here ends."""
+    awaits = times.next_us is not None and times.next_us - end_us >= _SAME_US
+    return min(end_us, times.all_us[-1] + 1) if awaits and times.order and segment.codec == "hevc" else end_us

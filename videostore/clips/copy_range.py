@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from dataclasses import dataclass
 
+from videostore.base.constants import US_PER_SECOND
 from videostore.media.coded_order import Border, copies_until, entries
 from videostore.media.segment import FrameTimes
 
@@ -65,6 +66,14 @@ def copy_range(times: FrameTimes, first_us: int, last_us: int, to_us: int) -> Co
         opens = found[keyframe_us].is_open or (keyframe_us == start_us and times.leading is not None)
     end = _copy_end(times, start_us, first_us, last_us, to_us)
     return CopyRange(keyframe_us, delay_us, opens, end, _decode_from(times, start_us, first_us))
+
+
+def one_more_us(times: FrameTimes, stop: int) -> int | None:
+    """Between the first frame that is not shown, which is in the file, and the one after it."""
+    if times.order or times.stretches or times.damaged or stop >= len(times.all_us):
+        return None
+    following = times.all_us[stop : stop + 2]
+    return (following[0] + following[1]) // 2 if len(following) > 1 else following[0] + US_PER_SECOND
 
 
 def _decode_from(times: FrameTimes, start_us: int, first_us: int) -> int:

@@ -28,6 +28,7 @@ from videostore.clips.windows import Window, Windows
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragment_joiner import FragmentJoiner
 from videostore.media.fragmented_file import NotOursError
+from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
 from videostore.storage.segment_kinds import count_of, first_of
 
@@ -208,12 +209,17 @@ class LongStream:
         return await self._undivided(windows, to_us, asked.to_us)
 
     async def _undivided(self, windows: Windows, to_us: int, last_us: int) -> int:
-        """The first place from `to_us` on that is not within two segments. A clip has one behind the other, so that
-        what another window has of the first one would come before the second one."""
+        """The first place from `to_us` on that divides no segment which another one may follow that overlaps it. A clip
+        has one behind the other, so that what another window has of the first one would come behind the second one."""
+        index = self._archive.index
         while to_us < last_us:
-            found = await self._archive.index.select(to_us, to_us + 1)
+            found = await index.select(to_us, to_us + 1)
             inside = [one for one in found if one.start_us < to_us and not windows.is_done(one)]
-            if len(inside) < 2:
+            if not inside:
+                return to_us
+            begin_us = min(one.start_us for one in inside)
+            beside = [one for one in await index.select(begin_us, to_us) if not windows.is_done(one)]
+            if len(inside) < 2 and not any(_may_follow(one, inside[0]) for one in beside):
                 return to_us
             to_us = max(one.end_us for one in inside)
         return last_us
@@ -256,6 +262,13 @@ class LongStream:
                 return FFmpegError("clip-incomplete")
         except VideoStoreError as error:
             return error
+
+
+def _may_follow(one: Segment, other: Segment) -> bool:
+    """Whether a segment that overlaps another one may be behind it in a clip. Those of one program are by start."""
+    if one.run_us is not None or other.run_us is not None:
+        return one.run_us != other.run_us
+    return one.start_us > other.start_us
 
 
 def _names(plan: Plan) -> set[str]:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.ranges import UNREADABLE, DamagedRange, Range, add_range, merge_ranges
-from videostore.clips.borrowed_frames import borrowed_frames, runs_on
+from videostore.clips.borrowed_frames import borrowed_frames, runs_on, sure_until_us
 from videostore.clips.clip_content import ClipContent, DamageList
 from videostore.clips.compact_list import CompactList
-from videostore.clips.copy_range import NOT_READ, CopyRange, copy_range
+from videostore.clips.copy_range import NOT_READ, CopyRange, copy_range, one_more_us
 from videostore.clips.frame_reader import NO_DAMAGE, Damage, FrameReader
 from videostore.clips.segment_order import touch
 from videostore.ffmpeg.concat_list import ListedFile
 from videostore.media.look import Look
-from videostore.media.segment import FrameTimes, Segment, Stretch, UnreadableError
+from videostore.media.segment import Segment, Stretch, UnreadableError
 from videostore.media.segment_names import parse_open_name
 
 REENCODED_FACTOR = 2
@@ -123,6 +123,8 @@ class Plan:
     """Segments in which something before the last frame cannot be read. Each of their stretches must become a part."""
     goes_on: bool = False
     """Whether a clip of what follows is put behind this one as it is."""
+    behind: Segment | None = None
+    """The last segment of the clip behind which this one is put as it is, if that goes on."""
     damage: Damage = field(default_factory=dict)
     """What ffmpeg could not decode, and is left out."""
     damaged: tuple[DamagedRange, ...] = ()
@@ -167,6 +169,7 @@ def make_plan(
     check: bool = True,
     damage: Damage = NO_DAMAGE,
     goes_on: bool = False,
+    behind: Segment | None = None,
 ) -> Plan:
     """Find the first and last frame of a range in its segments, in their order. Blocking: reads the files' headers.
 
@@ -185,8 +188,10 @@ def make_plan(
     for (segment, path), following in zip_longest(found, islice(found, 1, None)):
         after = following[0] if following else None
         end_us = after.start_us if after is not None and touch(segment, after) else segment.end_us
-        # Frames of ours may be later than the start of the next segment, if the clock was set back a little.
-        latest_us = max(end_us, segment.end_us) if segment.run_us is not None else end_us
+        # Frames may be later than the start of the next segment: the clock was set back a little, or another program
+        # dates by the second, or recorded at the same time.
+        latest_us = max(end_us, segment.end_us)
+        end_us = end_us if segment.run_us is not None else latest_us
         damaged.add(segment.damaged)
         if latest_us <= from_us or segment.start_us >= to_us:
             continue
@@ -218,14 +223,14 @@ def make_plan(
             part = replace(part, look=times.look)
             sound_rate = max(sound_rate, times.sound_bytes / max(1, times.end_us - times.all_us[0]))
             alone = following is None or not runs_on(segment, following[0])
-            sure_until_us = _sure_until_us(segment, times, end_us) if alone else end_us
+            sure_us = sure_until_us(segment, times, end_us) if alone else end_us
             all_us = times.all_us
             borrows = not goes_on if last else not entered
             borrowed = borrowed_frames(segment, times, following, damage) if following is not None and borrows else None
             if borrowed is not None and borrowed.is_damaged:
-                borrowed, sure_until_us = None, times.all_us[-1] + 1
-                damaged.add([DamagedRange(sure_until_us, end_us, UNREADABLE)])
-            add_range(held, max(from_us, segment.start_us), min(to_us, sure_until_us))
+                borrowed, sure_us = None, times.all_us[-1] + 1
+                damaged.add([DamagedRange(sure_us, end_us, UNREADABLE)])
+            add_range(held, max(from_us, segment.start_us), min(to_us, sure_us))
             if borrowed is not None:  # behind them comes the first frame of the next segment
                 all_us = [*all_us, *borrowed.shown_us, *([following[0].start_us] if last else [])]
             first = bisect.bisect_left(all_us, from_us)
@@ -248,10 +253,12 @@ def make_plan(
                 last_length_us=max(lasts_until_us - last_us, 1),
                 origin_us=times.origin_us,
                 copy=copy_range(times, all_us[first], copied_us, whole_us),
-                one_more_us=_one_more_us(times, stop),
+                one_more_us=one_more_us(times, stop),
                 leads=times.leading is not None,
                 borrowed=borrowed.file if borrowed is not None and last_us > times.all_us[-1] else None,
             )
+            if behind is not None and not parts and (not part.leads or runs_on(behind, segment)):
+                part = _copied_whole(part)
             entered = entered or part.copy.keyframe_us is not None
         else:
             add_range(held, segment.start_us, end_us)
@@ -272,25 +279,18 @@ def make_plan(
         wait_us=wait_us,
         broken=tuple(broken),
         goes_on=goes_on,
+        behind=behind,
         damage=damage,
         damaged=damaged.ranges,
         checked=not reader.left_unchecked,
     )
 
 
-def _one_more_us(times: FrameTimes, stop: int) -> int | None:
-    """Between the first frame that is not shown, which is in the file, and the one after it."""
-    if times.order or times.stretches or times.damaged or stop >= len(times.all_us):
-        return None
-    following = times.all_us[stop : stop + 2]
-    return (following[0] + following[1]) // 2 if len(following) > 1 else following[0] + US_PER_SECOND
-
-
-def _sure_until_us(segment: Segment, times: FrameTimes, end_us: int) -> int:
-    """Up to where all frames are there of a segment that ends at `end_us` and has no next one. The next file may be
-    about to appear, with frames that come earlier than it was guessed that the last one here ends."""
-    awaits = times.next_us is not None and times.next_us - end_us >= _PRECISION_US
-    return min(end_us, times.all_us[-1] + 1) if awaits and times.order and segment.codec == "hevc" else end_us
+def _copied_whole(part: ClipPart) -> ClipPart:
+    """A part from its start on. What that needs to be decoded is in the clip before, as in a clip of both."""
+    start_us = part.segment.start_us
+    copy = replace(part.copy, keyframe_us=start_us, keyframe_delay_us=0, opens=False)
+    return replace(part, first_us=start_us, copy=copy)
 
 
 def _most_bytes(parts: Sequence[ClipPart], estimated_bytes: int, groups: int) -> int:

@@ -18,7 +18,7 @@ from videostore.base.errors import (
     VideoStoreError,
     reason_of,
 )
-from videostore.base.ranges import Range, damaged_within
+from videostore.base.ranges import UNREADABLE, Range, damaged_within
 from videostore.base.tasks import off_loop
 from videostore.clips.compact_list import CompactList
 from videostore.clips.frame_reader import NO_DAMAGE, Damage, find_undecodable, find_undecodable_borrowed
@@ -76,15 +76,22 @@ class ClipPlanner:
         return plan
 
     async def plan_window(
-        self, found: Sequence[tuple[Segment, Path]], asked: Range, work: Path, *, goes_on: bool
+        self,
+        found: Sequence[tuple[Segment, Path]],
+        asked: Range,
+        work: Path,
+        *,
+        goes_on: bool,
+        behind: Segment | None = None,
     ) -> Plan:
-        """The plan for a range, of segments that were found; it may have no parts. `goes_on`: a window follows.
+        """The plan for a range, of segments that were found; it may have no parts. `goes_on`: a window follows. It is
+        put `behind` a window that goes on and ends with that segment.
 
         Raises:
             VideoStoreError: the storage cannot be read at the moment.
         """
         try:
-            return await self._make(asked, found, work, goes_on=goes_on)
+            return await self._make(asked, found, work, goes_on=goes_on, behind=behind)
         except OSError as error:
             raise VideoStoreError("recording-unreadable", reason=reason_of(error)) from error
 
@@ -143,7 +150,8 @@ class ClipPlanner:
                     borrowed = part.segment, part.path, behind, part.borrowed.path
                     lost = await off_loop(find_undecodable_borrowed, *borrowed)
                     damage[behind.file_name] = damage.get(behind.file_name, frozenset()) | lost
-        better = await self._make(plan.asked, plan.found, work, thorough=True, damage=damage, goes_on=plan.goes_on)
+        make = functools.partial(self._make, plan.asked, plan.found, work, goes_on=plan.goes_on, behind=plan.behind)
+        better = await make(thorough=True, damage=damage)
         if await off_loop(_are_same, better.parts, plan.parts):
             return None
         if not better.parts:
@@ -160,9 +168,16 @@ class ClipPlanner:
         check: bool = True,
         damage: Damage = NO_DAMAGE,
         goes_on: bool = False,
+        behind: Segment | None = None,
     ) -> Plan:
         make = functools.partial(
-            make_plan, asked=asked, logger=self._logger, thorough=thorough, damage=damage, goes_on=goes_on
+            make_plan,
+            asked=asked,
+            logger=self._logger,
+            thorough=thorough,
+            damage=damage,
+            goes_on=goes_on,
+            behind=behind,
         )
         if not check:
             faults = _Faults(__name__)
@@ -222,7 +237,7 @@ class ClipPlanner:
         """Why a plan has no parts: nothing is stored, or it cannot be read."""
         asked = plan.asked
         stored = any(one.start_us < asked.to_us and one.end_us > asked.from_us for one, _ in plan.found)
-        if stored and not plan.ranges:
+        if stored and (not plan.ranges or any(one.reason == UNREADABLE for one in plan.damaged)):
             return UnreadableRangeError("range-unreadable", asked=asked)
         async with self._archive.steady():
             opened = await self._open_segments(0, _ALWAYS_US)

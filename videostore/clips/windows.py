@@ -191,7 +191,10 @@ class Windows:
 
     async def _plan(self, found: Found, border: Segment | None, asked: Range, work: Path) -> Plan:
         to_us = asked.to_us if border is None else border.start_us
-        plan = await self._planner.plan_window(found, Range(asked.from_us, to_us), work, goes_on=border is not None)
+        # What it needs to be decoded is in the window before, as in a clip of both.
+        behind = self._anchor[0] if self._anchor is not None and self._went_on and self._inside is None else None
+        asked = Range(asked.from_us, to_us)
+        plan = await self._planner.plan_window(found, asked, work, goes_on=border is not None, behind=behind)
         await off_loop(_check_present, found, plan)
         if self._is_live:
             self._check_runs(plan)  # a step back of the clock is named, whatever else differs behind it
@@ -202,16 +205,8 @@ class Windows:
             raise FFmpegError("stream-format-changed", at_us=groups[1][0].first_us)
         if self.fit is not None and not self.fit.is_met_by(groups):
             if border is not None:  # what is encoded is not decoded with the next window: it borrows of that
-                plan = await self._planner.plan_window(found, plan.asked, work, goes_on=False)
+                plan = await self._planner.plan_window(found, asked, work, goes_on=False, behind=behind)
             plan = self.fit.reencoded(plan)
-        first = plan.parts[0]
-        inside = self._inside is not None and self._inside.start_us == first.segment.start_us
-        if self._went_on and first.was_read and not inside:
-            # What it needs to be decoded is in the window before, as in a clip of both.
-            start_us = first.segment.start_us
-            copy = replace(first.copy, keyframe_us=start_us, keyframe_delay_us=0, opens=False)
-            whole = replace(first, first_us=start_us, copy=copy)
-            plan = replace(plan, parts=[whole, *list(plan.parts)[1:]])
         return plan
 
     async def _header(self, found: Found, plan: Plan, work: Path) -> Plan | None:
