@@ -119,6 +119,19 @@ def test_many_segments_keep_their_order_and_few_objects() -> None:
     assert [one.file_name for one, _ in order] == expected
 
 
+@pytest.mark.parametrize(("found", "expected"), [("gb", "b"), ("gc", "c"), ("gbc", "c"), ("cb", "c")])
+def test_of_copies_of_a_segment_the_longest_of_those_that_are_there_is_taken(
+    tmp_path: Path, found: str, expected: str
+) -> None:
+    """The index may list a file that was renamed under both names."""
+    ends_s = {"b": 8, "c": 9, "g": 10}
+    copies = [(replace(segment(0, ends_s[name], 1), file_name=name), tmp_path / name) for name in found]
+    for one, path in copies:
+        if one.file_name != "g":
+            path.touch()
+    assert [one.file_name for one, _ in sort_segments(copies)] == [expected]
+
+
 # Which segments are neighbours
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.open_gops import TIMES, OpenGops, painted, time_of
-from tests.support.recording import LOGGER, START_US, US
+from tests.support.recording import LOGGER, START_US, US, take_over, write_foreign
 from videostore.base.ranges import Range
 from videostore.media.fmp4 import read_fragments
 from videostore.media.segment import probe
@@ -21,11 +21,14 @@ from videostore.store.viewing import SegmentKey
 
 
 def test_a_key_is_read_as_it_is_written() -> None:
-    for key in (SegmentKey(1_725_000_000_123_457, 1_725_000_000_000_000), SegmentKey(0, 0), SegmentKey(5, None)):
+    ours, another = SegmentKey(1_725_000_000_123_457, 1_725_000_000_000_000), SegmentKey(5, None, 4_294_967_295)
+    for key in (ours, SegmentKey(0, 0), another, SegmentKey(5, None), SegmentKey(5, None, 0)):
         assert SegmentKey.parse(str(key)) == key
 
 
-@pytest.mark.parametrize("text", ["", "-", "1-", "-1", "1-2-3", "x", "1.5", "٣", "1" * 19, "../1", "1\n"])
+@pytest.mark.parametrize(
+    "text", ["", "-", "1-", "-1", "1-2-3", "1--", "1--2-3", "1---2", "x", "1.5", "٣", "1" * 19, "../1", "1\n"]
+)
 def test_nothing_else_is_a_key(text: str) -> None:
     assert SegmentKey.parse(text) is None
 
@@ -39,6 +42,34 @@ async def test_segments_are_found_by_time_and_by_key(recording: Path) -> None:
             assert await store._viewing.path_of(SegmentKey(one.key.start_us + 1, one.key.run_us)) == one.path
             assert await store._viewing.path_of(SegmentKey(one.key.start_us, None)) is None
         assert len(await store._viewing.segments(START_US, START_US + 7 * US, 2)) == 2
+
+
+async def test_files_of_other_programs_that_begin_in_the_same_second_are_all_found(tmp_path: Path) -> None:
+    second = START_US // US
+    names = [f"{second}.mp4", "2024-08-30_06-40-00Z.mp4"]
+    for name, seconds in zip(names, (1, 3), strict=True):
+        await write_foreign(tmp_path / name, seconds=seconds)
+    await take_over(tmp_path)
+    async with VideoStore.open(tmp_path, logger=LOGGER) as store:
+        for from_s, expected in ((0.5, names), (2, names[1:])):
+            found = await store._viewing.segments(second * US + round(from_s * US), second * US + 9 * US)
+            assert {one.path.name for one in found} == set(expected)
+            for one in found:
+                assert await store._viewing.path_of(one.key) == one.path
+        assert len((await store._viewing.frames_us(Range(second * US, second * US + 9 * US), 99))[0]) == 40
+
+
+async def test_of_copies_of_a_segment_the_longest_is_found(recording: Path, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(recording, tmp_path / "cam"))
+    first = min(directory.glob("*.mp4"))
+    cut_off = first.read_bytes()[: read_fragments(first).fragments[0].end_byte]
+    for name in (f"{int(first.stem) - 5}.mp4", f"{int(first.stem) + 5}.mp4"):
+        (directory / name).write_bytes(cut_off)
+    await take_over(directory)
+    async with VideoStore.open(directory, logger=LOGGER) as store:
+        found = await store._viewing.segments(START_US, START_US + 7 * US)
+        assert len(found) == 4 and found[0].path == first
+        assert await store._viewing.path_of(found[0].key) == first
 
 
 async def test_what_is_stored_of_a_range_is_told(recording: Path, times: list[int]) -> None:

@@ -20,7 +20,8 @@ FOREIGN_SLACK_US = 2 * US_PER_SECOND
 def sort_segments(found: Sequence[tuple[Segment, Path]]) -> CompactList[tuple[Segment, Path]]:
     """Segments by start; where runs overlap because the clock was set back, one run after another.
 
-    Of copies of one segment, which have the same run and start, only the longest is taken.
+    Of copies of one segment, which have the same run and start, only the longest is taken of those whose files are
+    there: the index may still list the name that one had before it was renamed. Blocking.
     """
     by_start = _by_start(found)
     ordered = CompactList[tuple[Segment, Path]]()
@@ -48,7 +49,10 @@ def _by_start(found: Sequence[tuple[Segment, Path]]) -> CompactList[tuple[Segmen
     by_start = CompactList[tuple[Segment, Path]]()
     for _, same in itertools.groupby(numbers, key=starts_us.__getitem__):
         taken: set[int] = set()
-        for pair in sorted((found[number] for number in same), key=lambda pair: (-pair[0].end_us, pair[1])):
+        pairs = [found[number] for number in same]
+        if len(pairs) > 1:
+            pairs.sort(key=lambda pair: (not pair[1].exists(), -pair[0].end_us, pair[1]))
+        for pair in pairs:
             run_us = pair[0].run_us
             if run_us is not None:
                 if run_us in taken:

@@ -6,18 +6,23 @@ from videostore.base.ranges import DamagedRange, Range
 from videostore.media.damage_statement import parse_damage
 from videostore.storage.index import OVERLAP, STORED, Index
 
+_MOST_AT_ONCE = 100
+"""Files that begin at the same time."""
 
-async def name_of(index: Index, start_us: int, run_us: int | None, within_us: int) -> str | None:
-    """The file of the segment of a run that begins at a time, or at most `within_us` from it; None if there is none.
 
-    Without a run, it is one of another program.
+async def names_of(index: Index, start_us: int, run_us: int | None, within_us: int) -> list[str]:
+    """The files of the segment of a run that begins at a time, or at most `within_us` from it: the nearest first, of
+    copies the longest.
+
+    Without a run, they are of other programs, of which several may begin at the same time.
     """
     query = (
         f"SELECT file_name FROM files WHERE {STORED} AND start_us >= ? AND start_us <= ? AND run_us IS ?"
-        " ORDER BY abs(start_us - ?), file_name LIMIT 1"
+        " ORDER BY abs(start_us - ?), end_us DESC, file_name DESC LIMIT ?"
     )
-    rows = await index._database.read(query, (start_us - within_us, start_us + within_us, run_us, start_us))
-    return str(rows[0][0]) if rows else None
+    bounds = start_us - within_us, start_us + within_us
+    rows = await index._database.read(query, (*bounds, run_us, start_us, _MOST_AT_ONCE))
+    return [str(name) for (name,) in rows]
 
 
 async def damage_within(index: Index, asked: Range, limit: int) -> list[DamagedRange]:

@@ -6,8 +6,10 @@ Nothing here costs more the more is stored: it is looked up in the index, and ha
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,7 @@ from videostore.storage.directory_lock import is_locked
 from videostore.storage.notes import Event, Notes, RecordingGap
 from videostore.storage.open_segments import OpenSegments
 from videostore.storage.succession import joins
-from videostore.storage.view_queries import damage_within, name_of, start_of_newest_us
+from videostore.storage.view_queries import damage_within, names_of, start_of_newest_us
 
 _SAME_US = 2000
 """The first frame of a segment that is open and of the same one when it is closed are dated so closely."""
@@ -35,29 +37,45 @@ _GROWS_WITHIN_S = 30.0
 """An open segment grows once a second, or as seldom as the camera sends images. That of a process that ended has no
 lock, and one that gets nothing is closed."""
 _ALWAYS_US = 1 << 62
-_KEY = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
+_KEY = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18})|--([0-9]{1,10}))?")
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentKey:
-    """What names a segment while it is open and afterwards: when it begins, and in which run."""
+    """What names a segment while it is open and afterwards: when it begins, and in which run.
+
+    Other programs date their files by the second, so that several may begin at the same time.
+    """
 
     start_us: int
     run_us: int | None
+    digest: int | None = None
+    """Of the name, of a file of another program; None for any of those that begin then."""
 
     def __str__(self) -> str:
-        return str(self.start_us) if self.run_us is None else f"{self.start_us}-{self.run_us}"
+        if self.run_us is not None:
+            return f"{self.start_us}-{self.run_us}"
+        return str(self.start_us) if self.digest is None else f"{self.start_us}--{self.digest}"
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """By which segments are sorted."""
+        return self.start_us, self.run_us or 0, self.digest or 0
 
     @classmethod
     def of(cls, segment: Segment) -> SegmentKey:
         """The key of a segment."""
-        return cls(segment.start_us, segment.run_us)
+        digest = zlib.crc32(os.fsencode(segment.file_name)) if segment.run_us is None else None
+        return cls(segment.start_us, segment.run_us, digest)
 
     @classmethod
     def parse(cls, text: str) -> SegmentKey | None:
         """The key that a text is; None if it is none."""
         match = _KEY.fullmatch(text)
-        return cls(int(match[1]), int(match[2]) if match[2] else None) if match else None
+        if match is None:
+            return None
+        run_us, digest = (int(one) if one else None for one in match.groups()[1:])
+        return cls(int(match[1]), run_us, digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +123,11 @@ class Viewing:
         else:
             async with self._archive.steady():
                 opened, closed = await self._read(from_us, to_us, limit)
-        found = {SegmentKey.of(one): one for one in reversed(closed)}
+        closed.sort(key=lambda one: (one.end_us, one.file_name))  # of copies the longest counts, as in clips
+        found = {SegmentKey.of(one): one for one in closed}
         viewed = [ViewedSegment(key, one, self._archive.directory / one.file_name) for key, one in found.items()]
         viewed += [one for one in opened if one.key not in found]
-        viewed.sort(key=lambda one: (one.key.start_us, one.key.run_us or 0))
+        viewed.sort(key=lambda one: one.key.order)
         return viewed if limit < 0 else viewed[:limit]
 
     async def _followed(self, from_us: int, to_us: int, limit: int) -> tuple[list[ViewedSegment], list[Segment]]:
@@ -129,9 +148,10 @@ class Viewing:
     async def path_of(self, key: SegmentKey) -> Path | None:
         """Where the file of a segment is at the moment; None if it is gone."""
         for _ in range(_ATTEMPTS):  # it may be closed, and be indexed, between two of the steps
-            name = await name_of(self._archive.index, key.start_us, key.run_us, _SAME_US)
-            if name is not None:
-                return self._archive.directory / name
+            names = await names_of(self._archive.index, key.start_us, key.run_us, _SAME_US)
+            names = [one for one in names if key.digest in (None, zlib.crc32(os.fsencode(one)))]
+            if names:
+                return self._archive.directory / names[0]
             for one in await self._opened(key.start_us - _SAME_US, key.start_us + _SAME_US):
                 if one.key.run_us == key.run_us and abs(one.key.start_us - key.start_us) <= _SAME_US:
                     return one.path

@@ -62,7 +62,7 @@ class _Listed:
 
     def leave_out(self, first: SegmentKey) -> None:
         """Count what is before a segment as left out."""
-        while self.counts and _order(self.counts[0][0]) < _order(first):
+        while self.counts and self.counts[0][0].order < first.order:
             self.sequence += self.counts.pop(0)[1]
             self.discontinuities += 1
 
@@ -165,17 +165,13 @@ def _behind_what_is_gone(
     """The segments from the first one that was listed, or from behind the last of these that is gone: the quota passes
     over footage that is kept, and what comes after a hole must keep its numbers."""
     there = {one.key for one in segments}
-    gone = [_order(key) for key, _ in counts if key not in there]
-    first = _order(counts[0][0])
-    return [one for one in segments if _order(one.key) >= first and not (gone and _order(one.key) <= gone[-1])]
+    gone = [key.order for key, _ in counts if key not in there]
+    first = counts[0][0].order
+    return [one for one in segments if one.key.order >= first and not (gone and one.key.order <= gone[-1])]
 
 
 def _changes(entries: Sequence[Entry]) -> int:
     return sum(one.key != other.key for one, other in itertools.pairwise(entries))
-
-
-def _order(key: SegmentKey) -> tuple[int, int]:
-    return key.start_us, key.run_us or 0
 
 
 def _all_within(one: ViewedSegment, table: PartTable, asked: Range) -> list[Entry]:

@@ -10,7 +10,7 @@ import time
 from collections import deque
 
 from videostore.base.constants import US_PER_SECOND
-from videostore.store.viewing import SegmentKey, ViewedSegment, Viewing
+from videostore.store.viewing import ViewedSegment, Viewing
 from videostore.web.parts import PartTables
 from videostore.web.playlists import Entry, longest_s, playlist
 
@@ -70,7 +70,7 @@ class LiveWindow:
 
     async def _take(self, segment: ViewedSegment) -> None:
         last = self._entries[-1] if self._entries else None
-        if last is not None and (segment.key.start_us, segment.key.run_us or 0) < _order(last.key):
+        if last is not None and segment.key.order < last.key.order:
             return
         if (table := await self._tables.read(segment)) is None:
             return
@@ -98,7 +98,3 @@ class LiveWindow:
         self._sequence += 1
         if self._entries and self._entries[0].key != gone.key:
             self._discontinuities += 1
-
-
-def _order(key: SegmentKey) -> tuple[int, int]:
-    return key.start_us, key.run_us or 0
