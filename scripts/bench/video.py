@@ -19,6 +19,7 @@ from viam.proto.common import DoCommandRequest, GetStatusRequest
 from viam.proto.service.video import GetVideoRequest
 from viam.utils import dict_to_struct, struct_to_dict
 
+from scripts.bench import far_keyframes
 from scripts.bench.recorded_run import record_run
 from scripts.bench.recording import FRAMES_PER_SECOND, HEIGHT, WIDTH, draw_jpegs
 from scripts.bench.segments import SEGMENT_S, Template, make_directory, start_times, write_index, write_segments
@@ -53,6 +54,7 @@ async def measure(rows: Sequence[str], binary: str, *, quick: bool, say: Callabl
         return [
             *await _measure_long(Path(name), binary, QUICK_SEGMENTS if quick else SEGMENTS, say),
             *await _measure_mixed(Path(name) / "mixed", binary, say),
+            *await _measure_far_keyframes(Path(name) / "far", binary, say, quick=quick),
             *await _measure_ten_minutes(Path(name), binary, 3 if quick else 7, say),
         ]
 
@@ -107,6 +109,25 @@ async def _measure_mixed(directory: Path, binary: str, say: Callable[[str], None
     name = "video: first message of an fmp4 of several sizes and kinds of sound, by that of its beginning"
     text = f"{text}, {worst_s * 1000:.0f} ms at most"
     return [Row(name, text, f"≤ {TARGET_FIRST_S * 1000:.0f} ms", None, worst_s <= TARGET_FIRST_S)]
+
+
+async def _measure_far_keyframes(directory: Path, binary: str, say: Callable[[str], None], *, quick: bool) -> list[Row]:
+    """The first message and the first frames of ranges that begin anywhere between two keyframes."""
+    say("video: places between keyframes that are far apart")
+    directory.mkdir()
+    begins_us = await far_keyframes.begins_us(directory, binary, quick)
+    rows = []
+    async with Parent() as parent:
+        await _start(parent, directory / "storage", len(begins_us))
+        for (codec, apart_s), begin_us in begins_us.items():
+            times = []
+            path = directory / f"{codec}-{apart_s}.mp4"
+            for place_s in far_keyframes.places_s(apart_s, 8 if quick else 20):
+                from_us = begin_us + round(place_s * US_PER_SECOND)
+                ours = await _first_frames(parent, from_us, begin_us + far_keyframes.LENGTH_S * US_PER_SECOND)
+                times.append((*ours, await far_keyframes.bare(path, binary, place_s)))
+            rows.append(far_keyframes.row((codec, apart_s), times))
+    return rows
 
 
 def _write_kind(path: Path, binary: str, kind: tuple[int, int, str, int], length_s: int) -> None:
@@ -193,6 +214,23 @@ async def _first(parent: Parent, from_us: int, to_us: int) -> float:
         await stream.cancel()
     await asyncio.sleep(0.5)
     return elapsed_s
+
+
+async def _first_frames(parent: Parent, from_us: int, to_us: int) -> tuple[float, float]:
+    """How long a stream takes to its first message, and to its first fragment."""
+    begun, first_s = b"", 0.0
+    async with parent.video().GetVideo.open() as stream:
+        began = time.monotonic()
+        await stream.send_message(_request(from_us, to_us, "fmp4"), end=True)
+        while b"moof" not in begun:
+            message = await stream.recv_message()
+            assert message is not None
+            first_s = first_s or time.monotonic() - began
+            begun += message.video_data
+        elapsed_s = time.monotonic() - began
+        await stream.cancel()
+    await asyncio.sleep(0.5)
+    return first_s, elapsed_s
 
 
 async def _messages(parent: Parent, from_us: int, to_us: int, container: str) -> Any:

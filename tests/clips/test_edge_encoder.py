@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.support.foreign_recording import CODINGS, FPS, FRAME_US, write_foreign_video
 from tests.support.recording import LOGGER, START_US, US, Cutter
 from videostore.base.errors import FFmpegError
+from videostore.clips import edge_encoder
 from videostore.clips.cut_command import CutCommand
 from videostore.clips.edge_encoder import EdgeEncoder
 from videostore.clips.pieces import Pieces, pieces_of
@@ -133,3 +135,43 @@ async def test_when_it_is_cancelled_no_command_runs_on(whole: Cutter, times: lis
         with pytest.raises(asyncio.CancelledError):
             await encoding
     assert ended.is_set()
+
+
+@contextlib.asynccontextmanager
+async def begun(cutter: OpenOver, directory: Path, coding: str) -> AsyncIterator[Pieces]:
+    """The pieces of a clip with a head alone, as long as they are there."""
+    times = [BEGIN_US + n * FRAME_US for n in range(40)]
+    await write_foreign_video(directory / f"{BEGIN_US // US}.mp4", times, CODINGS[coding])
+    async with (await cutter(directory)).clips.plan(BEGIN_US + 150_000, BEGIN_US + 250_000) as plan:
+        yield pieces_of(plan.parts)
+
+
+async def test_for_headers_a_frame_of_each_kind_is_encoded_once_and_a_few_are_kept(
+    cutter: OpenOver, tmp_path: Path, binary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge_encoder, "_SAMPLES", 1)
+    commands, encoder, made = Commands(binary), EdgeEncoder(None, LOGGER), []
+    async with (
+        begun(cutter, tmp_path / "one", "h264 baseline") as one,
+        begun(cutter, tmp_path / "other", "h264 10 bit") as other,
+    ):
+        for number, (pieces, runs) in enumerate([(one, 1), (one, 1), (other, 2), (other, 2), (one, 3)]):
+            work = tmp_path / f"work {number}"
+            work.mkdir()
+            joinable = await encoder.encode(pieces, work, commands.run, for_header=True)
+            assert joinable is not None and len(commands.outputs) == runs
+            made.append(Path(joinable.files[0].path).read_bytes())
+        await encoder.encode(one, tmp_path, commands.run)
+        assert len(commands.outputs) == 4, "what is shown is encoded"
+    assert made[0] == made[1] != made[2] == made[3]
+
+
+async def test_a_frame_that_is_too_large_is_not_kept(
+    cutter: OpenOver, tmp_path: Path, binary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge_encoder, "_SAMPLE_BYTES", 100)
+    commands, encoder = Commands(binary), EdgeEncoder(None, LOGGER)
+    async with begun(cutter, tmp_path / "storage", "h264 baseline") as found:
+        for _ in range(2):
+            assert await encoder.encode(found, tmp_path, commands.run, for_header=True) is not None
+    assert len(commands.outputs) == 2

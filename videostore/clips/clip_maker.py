@@ -172,7 +172,8 @@ class ClipMaker:
             if early is not None and place is None:
                 on_tag = functools.partial(_start, early, functools.partial(join, (), late=True))
             run = functools.partial(self._run_edge, progress=progress)
-            joinable = await self._edges.encode(pieces, work, run, starts, on_tag)
+            for_header = place is not None and place.header_of is not None
+            joinable = await self._edges.encode(pieces, work, run, starts, on_tag, for_header=for_header)
         if place is not None and fit is None:
             joinable = fitted_into(joinable, place, (place.header_of or plan).parts)
         if joinable is None:

@@ -25,6 +25,8 @@ _NEVER_US = -1_000_000_000
 """Before the first frame of any file."""
 _KNOWN_SETUPS = 64
 """A recording has few; the rest are forgotten."""
+_SAMPLES, _SAMPLE_BYTES = 4, 1 << 21
+"""Encoded frames that are kept, and how large each is at most: a keyframe of 4K takes less."""
 
 RunCommand = Callable[[CutCommand], Awaitable[None]]
 """Runs a command. Raises FFmpegError."""
@@ -71,6 +73,8 @@ class EdgeEncoder:
         self._encoder = encoder
         self._logger = logger
         self._worked: dict[tuple[DecoderSetup, Encoder | None], str | None] = {}
+        self._samples: dict[tuple[DecoderSetup, Encoder | None, str], bytes] = {}
+        """Files of a frame, for headers, by what they can be joined to, and in which way."""
 
     async def encode(
         self,
@@ -79,10 +83,13 @@ class EdgeEncoder:
         run: RunCommand,
         starts: VideoStarts = None,
         on_tag: OnTag | None = None,
+        *,
+        for_header: bool = False,
     ) -> Joinable | None:
         """The files of all pieces; None if all of the clip must be re-encoded. `starts` is for the commands.
 
-        At most two commands run at a time. `on_tag` is called before them, if the tag is certain.
+        At most two commands run at a time. `on_tag` is called before them, if the tag is certain. If they are only
+        there for the header of the clip, any frame will do, such as one that was encoded before.
         """
         if not pieces.edges:
             return Joinable(pieces.body)
@@ -99,6 +106,11 @@ class EdgeEncoder:
             await on_tag(*tags)
         killed = False
         for way in tried:
+            for_header = for_header and len(pieces.edges) == 1
+            if for_header and (sample := self._samples.get((setup, encoder, way.name))) is not None:
+                path = work / f"{way.name}.mp4"
+                await loop.run_in_executor(None, path.write_bytes, sample)
+                return Joinable(await loop.run_in_executor(None, _in_order, pieces, [path]), way.tag)
             try:
                 files = await self._try(way, setup, pieces, work, run, starts)
             except _KilledError as error:
@@ -106,10 +118,18 @@ class EdgeEncoder:
                 files, killed = None, True
             if files is not None:
                 self._remember(setup, encoder, way.name)
+                if for_header:
+                    self._keep((setup, encoder, way.name), await loop.run_in_executor(None, files[0].read_bytes))
                 return Joinable(await loop.run_in_executor(None, _in_order, pieces, files), way.tag)
         if not killed:  # else nothing is known of that way
             self._remember(setup, encoder, None)
         return None
+
+    def _keep(self, key: tuple[DecoderSetup, Encoder | None, str], sample: bytes) -> None:
+        if len(sample) <= _SAMPLE_BYTES:
+            while len(self._samples) >= _SAMPLES:
+                del self._samples[next(iter(self._samples))]
+            self._samples[key] = sample
 
     def forget_failures(self) -> None:
         """Try all ways again for recordings that none has met: damage was the reason."""
