@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +16,9 @@ from tests.support.web_server import WebServer, run_web
 from videostore.web import app
 from videostore.web.answers import Handler
 from videostore.web.hls import HlsRoutes
+
+_MUCH_BYTES = 32 << 20
+"""More than the system takes in advance."""
 
 
 class Doorman:
@@ -78,3 +84,29 @@ def test_what_takes_too_long_is_given_up_in_words(monkeypatch: pytest.MonkeyPatc
         answer = server.get("hls/door/index.m3u8")
     assert (answer.status, answer.json["error"], answer.headers["Retry-After"]) == (503, "answer-too-late", "2")
     assert given_up == ["/hls/door/index.m3u8"]
+
+
+@pytest.mark.parametrize("takes", [0, 1])
+def test_a_client_that_takes_nothing_or_a_byte_at_a_time_of_an_answer_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, takes: int
+) -> None:
+    async def much(_: HlsRoutes, request: aiohttp_web.Request) -> aiohttp_web.StreamResponse:
+        return aiohttp_web.Response(body=bytes(_MUCH_BYTES))
+
+    monkeypatch.setattr(HlsRoutes, "playlist", much)
+    with run_web([]) as server, socket.socket() as client:
+        assert len(server.get("hls/door/index.m3u8").body) == _MUCH_BYTES
+        monkeypatch.setattr(app, "ANSWER_WITHIN_S", 0.3)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(60)
+        client.connect(("127.0.0.1", int(server.url.rstrip("/").rpartition(":")[2])))
+        client.sendall(b"GET /hls/door/index.m3u8 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        taken = 0
+        with contextlib.suppress(ConnectionResetError):
+            for _ in range(30):
+                taken += len(client.recv(takes)) if takes else 0
+                time.sleep(0.05)
+            while got := len(client.recv(1 << 20)):
+                taken += got
+        assert taken < _MUCH_BYTES
+        assert server.get("api/recorders").status == 200

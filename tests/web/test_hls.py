@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -17,6 +20,7 @@ from tests.support import hls_rules
 from tests.support.open_gops import TIMES, OpenGops, number_of, time_of
 from tests.support.recording import START_US, US
 from tests.support.web_server import FOREIGN_S, WebServer, pieces_of, run_web
+from videostore.web import hls
 from videostore.web.playlists import date_time
 
 INDEX = "hls/front-door/index.m3u8"
@@ -162,3 +166,30 @@ def test_players_show_each_frame_of_open_gops_once_over_the_borders_of_segments(
                 shown = [number_of(paint.captured_us) for one in frames if (paint := read_paint(luma(one)))]
             assert shown == list(range(shown[0], shown[-1] + 1)), (first, last)
             assert shown[0] <= first and shown[-1] >= last - 1
+
+
+def test_so_many_playlists_of_ranges_are_made_at_once_and_the_live_one_waits_for_none(
+    web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, making = asyncio.Event(), []
+    made = hls._playlist
+
+    async def slow(*arguments: Any, **named: Any) -> str:
+        making.append(1)
+        await release.wait()
+        return await made(*arguments, **named)
+
+    monkeypatch.setattr(hls, "_playlist", slow)
+    most = hls._PLAYLISTS_BYTES // hls._MADE_BYTES
+    with ThreadPoolExecutor(2 * most) as viewers:
+        try:
+            asked = [viewers.submit(web.get, DAY) for _ in range(2 * most)]
+            while len(making) < most:
+                assert not any(one.done() for one in asked)
+                time.sleep(0.01)
+            assert web.get(INDEX).status == 200
+            assert len(making) == most
+        finally:
+            web.loop.call_soon_threadsafe(release.set)
+        assert len({one.result().body for one in asked}) == 1
+    assert len(making) == 2 * most

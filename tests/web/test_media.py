@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import http.client
 import logging
 import socket
 import struct
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
 
 from tests.support.web_server import WebServer
 from videostore.media.segment import probe
 from videostore.store.viewing import SegmentKey
+from videostore.web import clip_api, media
+from videostore.web.server import serve
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +93,30 @@ def test_a_viewer_that_goes_away_is_no_failure(web: WebServer, uri: str, caplog:
                 viewer.sendall(f"GET /{uri} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode() * 3)
         assert web.get("api/recorders").status == 200
     assert [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING] == []
+
+
+async def test_a_viewer_that_takes_nothing_of_a_video_lets_go_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "_PIECE_WITHIN_S", 0.3)
+    ended = asyncio.Event()
+
+    async def video() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield bytes(1 << 20)
+        finally:
+            ended.set()
+
+    async def send(request: web.Request) -> web.StreamResponse:
+        return await clip_api._stream(request, video(), {})
+
+    app = web.Application()
+    app.router.add_get("/", send)
+    async with serve(app, "127.0.0.1", 0) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rstrip("/").rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await asyncio.wait_for(ended.wait(), 60)
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1 << 20):
+                pass
+        assert not reader._buffer  # type: ignore[attr-defined]
+        writer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,39 @@ def test_each_recorder_has_its_figures_whatever_it_is_called(served: WebServer) 
     found = samples(served)
     assert found["videostore_recording", "yard"] == 1 and found["videostore_frames_total", "yard"] == 7
     assert ("videostore_frames_total", NAME) not in found
+
+
+def test_recorders_that_share_a_name_or_have_one_that_is_no_text_have_figures_of_their_own(
+    recording: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.symlink_to(recording)
+    names = "door", "door", "caf\udce9"
+    with run_web([RecorderPlace(name, other if number else recording) for number, name in enumerate(names)]) as server:
+        found = samples(server)
+        ids = {one.id for one in server.recorders if one.name == "door"}
+    told = {recorder for metric, recorder in found if metric == "videostore_segments"}
+    assert len(ids) == 2 and told == {*ids, "caf?"}
+    assert len([one for one in found if one[0] == "videostore_segments"]) == len(names)
+
+
+def test_one_whose_disk_hangs_keeps_the_others_from_nothing(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("videostore.web.figures.WITHIN_S", 0.1)
+    monkeypatch.setattr("videostore.web.api.WITHIN_S", 0.1)
+
+    async def hang() -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    with run_web([RecorderPlace("door", recording), RecorderPlace("yard", recording)]) as server:
+        door = server.recorders.named("door")
+        monkeypatch.setattr(door, "store", hang)
+        monkeypatch.setattr(door, "is_recording", hang)
+        found = samples(server)
+        assert (found["videostore_readable", "door"], found["videostore_readable", "yard"]) == (0, 1)
+        assert server.get("healthz").text.startswith("1 of 2 recorders")
+        first, second = server.get("api/recorders").json["recorders"]
+    assert first["trouble"].startswith("The answer took longer than") and second["trouble"] is None
 
 
 def test_the_health_says_how_many_are_not_well_and_names_none(served: WebServer) -> None:

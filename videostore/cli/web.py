@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from videostore.base.errors import RequestError
+from videostore.base.lanes import use_lanes
 from videostore.base.system import favour_event_loop
 from videostore.base.tasks import off_loop
 from videostore.cli import terminal
@@ -59,6 +60,7 @@ async def web(directories: Sequence[Path], access: WebConfig, *, verbose: bool) 
     """
     lower_priority()
     favour_event_loop()
+    use_lanes()
     guard = Guard(access, await off_loop(read_password, access))
     recorders = Recorders()
     try:

@@ -94,7 +94,8 @@ class Delivery:
             return content
 
     async def read(self, asked: Range, container: str, limit_bytes: int, room: AnswerRoom | None = None) -> FetchedClip:
-        """A clip as bytes. With `room`, it waits for its place there before it takes memory or disk.
+        """A clip as bytes. With `room`, it waits for its place there before it takes memory: a clip that is not made
+        yet, because its disk hangs, keeps no room from others.
 
         Raises:
             TooLargeError: it would be larger than `limit_bytes`.
@@ -104,22 +105,18 @@ class Delivery:
         async def check(size_bytes: int, length_us: int) -> None:
             check_response_size(size_bytes, length_us, limit_bytes)
 
-        if room is not None:
-            await room.take(limit_bytes)
         early = self._clips.early(container)
         async with (
             self._clips.plan(asked.from_us, asked.to_us, check, early=early) as plan,
             self._clips.temporary(plan.output_bytes, plan.work) as path,
         ):
-            if room is not None:
-                room.resize(min(limit_bytes, plan.output_bytes))
             plan = await self._clips.cut(plan, path, container=container, early=early)
             content = plan.content
             limit_bytes -= _RANGE_BYTES * (len(content.ranges or ()) + len(content.damaged))
             size_bytes = (await off_loop(path.stat)).st_size
             await check(size_bytes, plan.length_us)
             if room is not None:
-                room.resize(size_bytes)
+                await room.take(size_bytes)
             data = await off_loop(path.read_bytes)
             return FetchedClip(data, content.ranges, content.damaged)
 

@@ -17,6 +17,7 @@ from videostore.base.clock import Clock, SystemClock
 from videostore.base.constants import CLOCK_LEEWAY_US, FFMPEG_FINISH_S
 from videostore.base.errors import VideoStoreError
 from videostore.base.files import missing_directories, remove_empty_directories
+from videostore.base.lanes import Lane
 from videostore.base.ranges import Range
 from videostore.base.tasks import end_task, off_loop
 from videostore.clips.clip_content import ClipContent
@@ -106,6 +107,7 @@ class StoreParts:
         """Whether another store of this process has recorded to the directory: the config was changed."""
         self._holds = RetentionHolds(self._clock)
         self._requests = RequestTasks()
+        self._lane = Lane()  # of recording and upkeep
         self._owned = contextlib.AsyncExitStack()
         self._recorder: Recorder | None = None
         self._archive: Archive
@@ -279,8 +281,7 @@ class StoreParts:
         if self._source is None or self._encoder is None:
             return
         assert self._binary is not None
-        opened_us = self._clock.wall_us()
-        gaps = GapNotes(self._notes, self._archive, opened_us, self._logger, reconfigured=self._was_closed)
+        gaps = GapNotes(self._notes, self._archive, self._clock.wall_us(), self._logger, reconfigured=self._was_closed)
         self._owned.push_async_callback(gaps.close)
         self._recorder = Recorder(
             self._source,

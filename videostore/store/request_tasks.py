@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from videostore.base.constants import CLOSE_SAVES_S
 from videostore.base.errors import VideoStoreError
+from videostore.base.lanes import Lane
 
 _T = TypeVar("_T")
 
@@ -17,6 +18,8 @@ class RequestTasks:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.lane = Lane()
+        """Where requests do their blocking calls: those that a disk keeps waiting must not keep the upkeep waiting."""
         self.closing = False
         """Whether the store is closing. New requests are refused."""
         self.started = False
@@ -42,7 +45,8 @@ class RequestTasks:
         if self.closing:
             work.close()
             raise closed_error()
-        task = asyncio.ensure_future(work)
+        with self.lane.taken():
+            task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:

@@ -135,17 +135,19 @@ class VideoStore(StoreReading):
             FFmpegError: there is no ffmpeg that can be used.
         """
         try:
-            await self._start_parts()
-            if not self._read_only:
-                opened = await RecorderSocket.open(self._storage.storage_path, self, self._logger)
-                self._owned.push_async_callback(opened.close)
+            with self._lane.taken():
+                await self._start_parts()
+                if not self._read_only:
+                    opened = await RecorderSocket.open(self._storage.storage_path, self, self._logger)
+                    self._owned.push_async_callback(opened.close)
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
         """Finish the open segment, and end every process and task. Can be called more than once."""
-        await self._end_parts()
+        with self._lane.taken():
+            await self._end_parts()
 
     @property
     def unindexed_segments(self) -> int:

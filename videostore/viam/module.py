@@ -10,7 +10,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 from grpclib import Status
@@ -30,6 +29,7 @@ from viam.resource.base import ResourceBase
 
 from videostore.base.beat import until_beat
 from videostore.base.errors import VideoStoreError
+from videostore.base.lanes import use_lanes
 from videostore.base.system import avoid_huge_pages, await_children_in_loop, favour_event_loop, share_memory
 from videostore.base.tasks import off_loop
 from videostore.config import Section, WebConfig, parse_web
@@ -50,8 +50,6 @@ _CLOSE_S = 2.6
 """Every process must have ended 3 s after SIGTERM; viam-server kills them after 3.3 s."""
 _LAST_WORDS_S = 0.2
 """At the end, viam-server gets this long to take the last log lines."""
-_THREADS = 16
-"""Threads for blocking calls at most. They are started when they are needed; most modules use fewer than ten."""
 _LEVELS = ("debug", "info", "warning", "warn", "error", "critical", "fatal")
 
 LOGGER = logging.getLogger(__name__)
@@ -167,8 +165,7 @@ def _exit(code: int) -> NoReturn:
 
 
 async def _run(options: argparse.Namespace) -> None:
-    # A disk that hangs keeps the threads that wait for it: they must not be those that other recorders need.
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "videostore"))
+    use_lanes()
     make_plain()
     describe_no_data()
     data_manager.register()

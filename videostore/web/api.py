@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
 from datetime import datetime
@@ -11,10 +12,11 @@ from typing import Any
 from aiohttp import web
 
 import videostore
+from videostore.base.errors import RequestError
 from videostore.web.answers import json_answer
 from videostore.web.days import day_of, stored_by_day
 from videostore.web.event_api import event_answer
-from videostore.web.figures import told_recording
+from videostore.web.figures import WITHIN_S, told_recording
 from videostore.web.health import health_of
 from videostore.web.recorders import Recorder, Recorders
 from videostore.web.times import bound, checked_range, now_us, number, required_range
@@ -42,7 +44,7 @@ class ApiRoutes:
 
     async def recorders(self, request: web.Request) -> web.StreamResponse:
         """The recorders, and the time here."""
-        found = [await self._summary(one) for one in self._recorders]
+        found = await asyncio.gather(*map(self._summary, self._recorders))
         offset = datetime.now().astimezone().utcoffset()
         return json_answer(
             {
@@ -105,7 +107,11 @@ class ApiRoutes:
         return json_answer(await health_of(self._recorder_of(request)))
 
     async def _summary(self, recorder: Recorder) -> dict[str, Any]:
-        live, told = await recorder.is_recording(), told_recording(recorder)
+        live, trouble, told = False, recorder.trouble, told_recording(recorder)
+        try:
+            live = await asyncio.wait_for(recorder.is_recording(), WITHIN_S)
+        except asyncio.TimeoutError:
+            trouble = RequestError("answer-too-late", limit=WITHIN_S)
         recording = live if told is None else told
         return {
             "id": recorder.id,
@@ -115,7 +121,7 @@ class ApiRoutes:
             "reason": None if recording else (recorder.told or {}).get("reason"),
             "saves": recorder.place.upload_path is not None,
             "keeps": recorder.marks.keeps,
-            "trouble": None if recorder.trouble is None else str(recorder.trouble),
+            "trouble": None if trouble is None else str(trouble),
         }
 
     def _recorder_of(self, request: web.Request) -> Recorder:

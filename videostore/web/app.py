@@ -10,12 +10,14 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from videostore.base.errors import RequestError
-from videostore.web.answers import Handler, errors_as_answers
+from videostore.base.lanes import take_lane
+from videostore.web.answers import Handler, error_answer, errors_as_answers
 from videostore.web.api import ApiRoutes
 from videostore.web.clip_api import ClipRoutes
 from videostore.web.event_api import EventRoutes
 from videostore.web.headers import add_headers
 from videostore.web.hls import HlsRoutes
+from videostore.web.media import hang_up
 from videostore.web.metrics import MetricsRoutes
 from videostore.web.page_files import PageRoutes
 from videostore.web.recorders import Recorders
@@ -41,9 +43,9 @@ class Guard(Protocol):
 
 def make_app(recorders: Recorders, guard: Guard | None = None) -> web.Application:
     """The application that shows recorders. It closes them when it ends. Without a guard it answers all who ask."""
-    middlewares: list[Middleware] = [errors_as_answers, _in_time]
+    middlewares: list[Middleware] = [_in_time, errors_as_answers]
     if guard is not None:
-        middlewares.insert(0, _as_middleware(guard))
+        middlewares.insert(1, _as_middleware(guard))
     app = web.Application(middlewares=middlewares, client_max_size=_LARGEST_BODY)
     app.on_response_prepare.append(add_headers)
     app.add_routes(MetricsRoutes(recorders).routes())
@@ -63,13 +65,25 @@ def make_app(recorders: Recorders, guard: Guard | None = None) -> web.Applicatio
 
 @web.middleware
 async def _in_time(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give up what a disk that hangs keeps waiting."""
+    """Give up what a disk that hangs keeps waiting, and a client that does not take its answer."""
+    take_lane(None)  # of the request before, on the same connection
     if request.path.endswith(_SENDS_VIDEO):
         return await handler(request)
     try:
-        return await asyncio.wait_for(handler(request), ANSWER_WITHIN_S)
+        return await asyncio.wait_for(_sent(request, handler), ANSWER_WITHIN_S)
     except asyncio.TimeoutError:
-        raise RequestError("answer-too-late", limit=ANSWER_WITHIN_S) from None
+        if request.writer.output_size:  # it has begun
+            hang_up(request)
+            raise asyncio.CancelledError from None
+        return error_answer(RequestError("answer-too-late", limit=ANSWER_WITHIN_S))
+
+
+async def _sent(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The answer to a request, once the client has taken all but the last of it."""
+    answer = await handler(request)
+    await answer.prepare(request)
+    await answer.write_eof()
+    return answer
 
 
 def _as_middleware(guard: Guard) -> Middleware:

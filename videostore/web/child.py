@@ -7,12 +7,12 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
 from videostore.base.constants import CUT_NICENESS
 from videostore.base.errors import VideoStoreError
+from videostore.base.lanes import use_lanes
 from videostore.base.system import favour_event_loop, share_memory
 from videostore.base.tasks import end_task, off_loop
 from videostore.config import WebConfig
@@ -41,8 +41,6 @@ from videostore.web.server import lower_priority, serve
 
 _RETRY_S = 5.0
 """How often an address that cannot be used, or a password that cannot be read, is tried again."""
-_THREADS = 16
-"""For blocking reads: a disk that hangs keeps those that wait for it."""
 _CLOSE_S = 0.7
 
 _LOGGER = logging.getLogger("videostore.web")
@@ -78,7 +76,7 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # Python 3.10 
 
 async def _main() -> None:
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(_THREADS, "videostore"))
+    use_lanes()
     reader = asyncio.StreamReader(limit=MOST_LINE_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     await run(_messages(reader), _say)

@@ -15,7 +15,7 @@ from videostore.base.tasks import off_loop
 from videostore.base.time_format import format_local
 from videostore.web.answers import json_answer
 from videostore.web.body import read_object, time_field
-from videostore.web.media import hang_up, send_media
+from videostore.web.media import hang_up, send_block, send_media
 from videostore.web.recorders import Recorder, Recorders, slug
 from videostore.web.segment_bytes import open_file
 from videostore.web.times import bound, checked_range, now_us, number, required_range
@@ -134,17 +134,18 @@ def clip_name(recorder: Recorder, from_us: int) -> str:
 
 
 async def _stream(request: web.Request, blocks: AsyncIterator[bytes], headers: dict[str, str]) -> web.StreamResponse:
-    """Send a clip while it is made. An error after its beginning ends the connection: it must not look complete."""
+    """Send a clip while it is made. An error after its beginning ends the connection: it must not look complete. So it
+    does where a viewer takes too little, and would keep others from their turn."""
     answer = web.StreamResponse(headers={**headers, "Cache-Control": "no-store"})
     answer.content_type = "video/mp4"
     async with contextlib.aclosing(blocks) as made:  # type: ignore[type-var]
         first = await anext(made, b"")
         await answer.prepare(request)
         try:
-            await answer.write(first)
+            await send_block(answer, first)
             async for block in made:
-                await answer.write(block)
-        except VideoStoreError:
+                await send_block(answer, block)
+        except (VideoStoreError, asyncio.TimeoutError):
             hang_up(request)
             raise asyncio.CancelledError from None
     await answer.write_eof()

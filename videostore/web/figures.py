@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 from videostore.base.clock import Clock, SystemClock
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import VideoStoreError
+from videostore.store.results import Health
 from videostore.web.recorders import Recorder
 
+WITHIN_S = 5.0
+"""One whose disk hangs for so long cannot be read: the others are told all the same."""
 _CURRENT_S = 15.0
 """The module tells every two seconds. What it said longer ago is not what is."""
 
@@ -59,10 +63,8 @@ async def figures_of(recorder: Recorder, clock: Clock | None = None) -> Figures:
     known = {} if told is None else _told(told)
     known["recording"] = told_recording(recorder)
     try:
-        store = await recorder.store()
-        newest_us = await store.newest_us()
-        health = store.health()
-    except VideoStoreError:
+        newest_us, health = await asyncio.wait_for(_stored(recorder), WITHIN_S)
+    except (VideoStoreError, asyncio.TimeoutError):
         return Figures(recorder.name, readable=False, **known)
     now_us = (clock or SystemClock()).wall_us()
     return Figures(
@@ -75,6 +77,11 @@ async def figures_of(recorder: Recorder, clock: Clock | None = None) -> Figures:
         newest_age_s=None if newest_us is None else max(0, now_us - newest_us) / US_PER_SECOND,
         **known,
     )
+
+
+async def _stored(recorder: Recorder) -> tuple[int | None, Health]:
+    store = await recorder.store()
+    return await store.newest_us(), store.health()
 
 
 def _told(status: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from videostore.base.constants import US_PER_SECOND
+from videostore.base.constants import MIB, US_PER_SECOND
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
+from videostore.store.answer_budget import AnswerBudget
 from videostore.store.viewing import SegmentKey
 from videostore.web.growing_playlists import Growing
 from videostore.web.media import send_media
@@ -19,6 +20,11 @@ from videostore.web.times import Query, bound, checked_range, now_us, number
 
 _OWN_HEADERS = "VLC/"
 """How a player names itself that plays no second segment by the playlists of the others."""
+_BOUNDS = ("from", "from_us", "to", "to_us")
+_PLAYLISTS_BYTES = 128 * MIB
+"""Playlists of ranges that are made or sent at the same time; the others wait."""
+_MADE_BYTES = 8 * MIB
+"""What one of `MOST_SEGMENTS` takes while it is made."""
 _RECENT_US = 2 * 3600 * US_PER_SECOND
 """A range that begins so late grows at its own address, with the parts of all its segments."""
 
@@ -28,6 +34,7 @@ class HlsRoutes:
 
     def __init__(self, recorders: Recorders) -> None:
         self._recorders = recorders
+        self._budget = AnswerBudget(_PLAYLISTS_BYTES)
 
     def routes(self) -> list[web.RouteDef]:
         """What it answers."""
@@ -41,9 +48,17 @@ class HlsRoutes:
 
     async def playlist(self, request: web.Request) -> web.StreamResponse:
         """The playlist of a range, or the live one."""
+        recorder = self._recorder_of(request)
         with_headers = request.headers.get("User-Agent", "").startswith(_OWN_HEADERS)
-        text = await _playlist(self._recorder_of(request), request.query, with_headers=with_headers)
-        return web.Response(text=text, content_type=TYPE, headers={"Cache-Control": "no-store"})
+        if request.query.keys().isdisjoint(_BOUNDS):
+            return _answer(await (await recorder.live()).playlist(with_headers=with_headers))
+        with self._budget.room() as room:
+            await room.take(_MADE_BYTES)
+            answer = _answer(await _playlist(recorder, request.query, with_headers=with_headers))
+            room.resize(answer.content_length or 0)
+            await answer.prepare(request)
+            await answer.write_eof()
+        return answer
 
     async def segment(self, request: web.Request) -> web.StreamResponse:
         """The bytes of a segment."""
@@ -78,6 +93,10 @@ class HlsRoutes:
         return self._recorders.get(request.match_info["id"])
 
 
+def _answer(playlist: str) -> web.Response:
+    return web.Response(text=playlist, content_type=TYPE, headers={"Cache-Control": "no-store"})
+
+
 def _key_of(request: web.Request) -> SegmentKey:
     key = SegmentKey.parse(request.match_info["key"])
     if key is None:
@@ -88,8 +107,6 @@ def _key_of(request: web.Request) -> SegmentKey:
 async def _playlist(recorder: Recorder, query: Query, *, with_headers: bool) -> str:
     from_us = bound(query, "from")
     to_us = bound(query, "to", from_us)
-    if from_us is None and to_us is None:
-        return await (await recorder.live()).playlist(with_headers=with_headers)
     viewing = (await recorder.store())._viewing
     first_us, newest_us = await viewing.extent_us()
     from_us = (first_us or 0) if from_us is None else from_us

@@ -157,6 +157,16 @@ def _warm(file: BinaryIO, at: int, count: int) -> None:
         at, count = at + got, count - got
 
 
+async def send_block(answer: web.StreamResponse, block: bytes) -> None:
+    """Send some bytes of an answer that has begun.
+
+    Raises:
+        asyncio.TimeoutError: the client takes less than a piece in the time for one.
+    """
+    for begin in range(0, len(block), _PIECE_BYTES):
+        await asyncio.wait_for(answer.write(block[begin : begin + _PIECE_BYTES]), _PIECE_WITHIN_S)
+
+
 def hang_up(request: web.Request) -> None:
     """End the connection at once: what was sent is not complete, and must not look so."""
     if request.transport is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -12,8 +13,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from videostore.base.constants import US_PER_SECOND
+from videostore.base.errors import whole_characters
 from videostore.web.figures import Figures, figures_of
-from videostore.web.recorders import Recorders
+from videostore.web.recorders import Recorder, Recorders
 
 _LABEL = "recorder"
 
@@ -56,17 +58,18 @@ METRICS = (
 class _Snapshot(Collector):
     """What is known at one moment."""
 
-    def __init__(self, figures: Sequence[Figures]) -> None:
+    def __init__(self, figures: Mapping[str, Figures]) -> None:
+        """By what tells each recorder from the others."""
         self._figures = figures
 
     def collect(self) -> Iterator[Metric]:
         for one in METRICS:
             kind = CounterMetricFamily if one.counts else GaugeMetricFamily
             family = kind(f"videostore_{one.name}", one.help, labels=[_LABEL])
-            for figures in self._figures:
+            for label, figures in self._figures.items():
                 value = one.value(figures)
                 if value is not None:
-                    family.add_metric([figures.name], float(value))
+                    family.add_metric([label], float(value))
             yield family
 
 
@@ -82,14 +85,26 @@ class MetricsRoutes:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         registry = CollectorRegistry()
-        registry.register(_Snapshot([await figures_of(one) for one in self._recorders]))
+        recorders = list(self._recorders)
+        registry.register(_Snapshot(dict(zip(_labels(recorders), await _figures_of(recorders), strict=True))))
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     async def _health(self, _: web.Request) -> web.Response:
         """`ok`, or 503 with how many recorders are not well. It names none: it is told to all who ask."""
-        figures = [await figures_of(one) for one in self._recorders]
+        figures = await _figures_of(list(self._recorders))
         unwell = sum(not one.readable or one.recording is False for one in figures)
         if unwell:
             text = f"{unwell} of {len(figures)} recorders cannot be read, or do not record\n"
             return web.Response(text=text, status=503)
         return web.Response(text="ok\n")
+
+
+async def _figures_of(recorders: Sequence[Recorder]) -> list[Figures]:
+    return await asyncio.gather(*map(figures_of, recorders))
+
+
+def _labels(recorders: Sequence[Recorder]) -> list[str]:
+    """Their names, or the ids of those that share one: Prometheus refuses two values of one name. What is no text in
+    the name of a directory is replaced."""
+    names = [whole_characters(one.name) for one in recorders]
+    return [name if names.count(name) == 1 else one.id for name, one in zip(names, recorders, strict=True)]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from videostore.base.errors import RequestError, VideoStoreError, reason_of
+from videostore.base.lanes import Lane, take_lane
 from videostore.base.tasks import end_task, off_loop
 from videostore.ffmpeg.process import find_ffmpeg
 from videostore.store.store import VideoStore
@@ -73,6 +74,8 @@ class Recorder:
         self._segments: SegmentBytes | None = None
         self._pictures: Pictures | None = None
         self._saves: WebSaves | None = None
+        self._lane = Lane()
+        """Where requests for it do their blocking calls."""
         self._recording = False
         self._looked = 0.0
 
@@ -109,6 +112,7 @@ class Recorder:
         Raises:
             RequestError: its directory cannot be opened, or is not open yet.
         """
+        take_lane(self._lane)
         if self._store is None or not self._ready.is_set():
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._ready.wait(), _OPEN_WITHIN_S if self.trouble is None else 0.1)
@@ -177,7 +181,8 @@ class Recorder:
         """Whether a recording is in progress."""
         if self._store is not None and time.monotonic() - self._looked > _LIVE_FOR_S:
             self._looked = time.monotonic()
-            self._recording = await self._store._viewing.is_recording()
+            with self._lane.taken():
+                self._recording = await self._store._viewing.is_recording()
         return self._recording
 
     async def _open(self) -> None:
