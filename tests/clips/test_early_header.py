@@ -204,8 +204,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 
 @some("kind", list(KINDS), 5)
+@pytest.mark.parametrize("follow", [False, True], ids=["", "followed"])
 async def test_it_is_the_header_of_the_stream(
-    stores: Stores, binary: str, told: list[bytes], monkeypatch: pytest.MonkeyPatch, kind: str
+    stores: Stores, binary: str, told: list[bytes], monkeypatch: pytest.MonkeyPatch, kind: str, follow: bool
 ) -> None:
     store = await recorded(stores, binary, kind)
     ranges = [(0.73, 4.5), (1.62, 8.7), (2.35, 2.9), (0.97, 8.1)][: None if EXHAUSTIVE else 2]
@@ -213,14 +214,14 @@ async def test_it_is_the_header_of_the_stream(
     for begin_s, end_s in ranges:
         asked = START_US + round(begin_s * US), START_US + round(end_s * US)
         before = len(told)
-        early.append(b"".join(await taken(store._send_video(*asked))))
+        early.append(b"".join(await taken(store._send_video(*asked, follow=follow))))
         assert read_clip(early[-1], [SIZE, SMALL])
         assert len(told) == before or early[-1].startswith(told[-1])
     assert len(told) >= len(ranges) / 2, "a range that begins with the first frames behind a keyframe has none"
     monkeypatch.setattr(long_stream, "header_first", lambda _, blocks: blocks)
     for (begin_s, end_s), stream in zip(ranges, early, strict=True):
         asked = START_US + round(begin_s * US), START_US + round(end_s * US)
-        plain = b"".join(await taken(store._send_video(*asked)))
+        plain = b"".join(await taken(store._send_video(*asked, follow=follow)))
         header = header_bytes(plain) or 0
         assert tell_the_same(plain[:header], stream[:header])
         # Not byte by byte: x264 does not keep within bounds twice in the same way.
