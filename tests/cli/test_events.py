@@ -53,6 +53,13 @@ def test_a_moment_is_marked_listed_and_forgotten(program: Program, copied: Path,
     assert program("events", "--storage", copied).out == "No events.\n"
 
 
+def test_the_range_of_an_event_may_end_with_its_moment(program: Program, copied: Path, times: list[int]) -> None:
+    done = program("mark", exact(times[5]), "door", "--before", "2s", "--after", "0s", "--storage", copied)
+    assert done.code == 0, done.err
+    [event] = json.loads(program("events", "--storage", copied, "--json").out)
+    assert event["seconds"] == 2
+
+
 async def test_the_recorder_saves_with_metadata_and_tags_and_cancels(
     stores: Stores, program: Program, copied: Path, times: list[int]
 ) -> None:

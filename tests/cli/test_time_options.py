@@ -51,9 +51,11 @@ def test_a_range_may_end_relative_to_its_start() -> None:
 
 def test_numbers_and_lengths_that_cannot_be_parsed_name_their_option() -> None:
     assert parse_length("1h30m", "--duration") == 5400
+    assert parse_length("0s", "--after", may_be_zero=True) == 0
     assert (parse_number(" -5", "--size-gb"), parse_integer("7", "--bitrate")) == (-5, 7)
     for parse, text, option in (
         (parse_length, "long", "--duration"),
+        (parse_length, "0s", "--duration"),
         (parse_number, "much", "--size-gb"),
         (parse_integer, "1.5", "--bitrate"),
     ):

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import logging
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from tests.support.recording import H265, Cutter, capture_times, record, take_ov
 from videostore.base.errors import FFmpegError
 from videostore.clips.clip_maker import ClipMaker, ClipOrder
 from videostore.clips.progress import CutProgress
+from videostore.ffmpeg.ending import was_ended
 from videostore.ffmpeg.process import check_version, told_version
 
 LOGGER = logging.getLogger("test")
@@ -128,3 +132,48 @@ async def test_a_cancelled_clip_ends_the_ffmpeg_that_waits(
 
 def no_children() -> bool:
     return not [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE]
+
+
+def reading_ffmpegs() -> list[psutil.Process]:
+    """The ffmpegs of this process that would end by a signal as they are built to: they open their inputs, or read."""
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error, OSError):
+            caught = next(
+                line for line in Path(f"/proc/{child.pid}/status").read_text().splitlines() if "SigCgt" in line
+            )
+            if int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1 and "ffmpeg" in child.name():
+                found.append(child)
+    return found
+
+
+async def test_that_a_signal_ended_ffmpeg_before_it_began_is_told(
+    whole: Cutter, times: list[int], tmp_path: Path, binary: str
+) -> None:
+    maker, output = ClipMaker(binary, LOGGER, "door", None), tmp_path / "clip.mp4"
+    async with whole.clips.plan(times[0], times[30]) as plan:
+        assert plan.work is not None
+        order, early = ClipOrder(str(output), "mp4", "", plan.work), maker.early()
+        async with early.loading(functools.partial(maker.expected, order)):
+            await early.loaded()
+            await until(reading_ffmpegs)
+            reading_ffmpegs()[0].terminate()
+            with pytest.raises(FFmpegError) as error:
+                await maker.make(plan, CutProgress(plan.ffmpeg_us), order, early)
+    cause = error.value.__cause__
+    assert error.value.code == "clip-failed" and isinstance(cause, FFmpegError) and was_ended(cause), cause
+
+
+async def test_a_stream_whose_ffmpeg_a_signal_ends_is_never_an_empty_one(whole: Cutter, times: list[int]) -> None:
+    async def end_it() -> None:
+        await until(reading_ffmpegs)
+        for process in reading_ffmpegs():
+            process.terminate()
+
+    for _ in range(5):
+        ending = asyncio.create_task(end_it())
+        async with whole.clips.plan(times[0], times[-1]) as plan:
+            with pytest.raises(FFmpegError):
+                async for _ in whole.clips.stream(plan):
+                    await ending
+        await ending

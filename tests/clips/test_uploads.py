@@ -15,6 +15,7 @@ import pytest
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.recording import LOGGER, START_US, Stores, until
 from videostore.base.errors import RequestError, VideoStoreError
+from videostore.clips import reservations
 from videostore.clips.clip_names import clip_stem, tag_directory
 from videostore.clips.uploads import Uploads, publish
 
@@ -164,6 +165,33 @@ async def test_a_save_that_is_not_accepted_gives_its_name_back(tmp_path: Path) -
     with pytest.raises(RuntimeError):
         async with uploads.reserve_path(START_US, "x", Path(), "mine"):
             raise RuntimeError
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("when", ["before", "afterwards"])
+async def test_a_save_that_is_cancelled_while_its_name_is_reserved_gives_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    reserving, go_on, reserve = threading.Event(), threading.Event(), reservations.reserve
+
+    def slowly(directory: Path, name: str, reservation: reservations.Reservation) -> bool:
+        taken = when == "afterwards" and reserve(directory, name, reservation)
+        reserving.set()
+        go_on.wait(150)
+        return taken or reserve(directory, name, reservation)
+
+    async def hold() -> None:
+        async with uploads.reserve_path(START_US, "", Path(), "save"):
+            raise AssertionError("it was cancelled")
+
+    monkeypatch.setattr(reservations, "reserve", slowly)
+    uploads = Uploads(tmp_path, "cam", None)
+    task = asyncio.create_task(hold())
+    await until(reserving.is_set)
+    task.cancel()
+    await asyncio.wait([task])
+    go_on.set()
+    await asyncio.to_thread(uploads._threads.shutdown)
     assert not list(tmp_path.iterdir())
 
 

@@ -111,8 +111,8 @@ def mark(
     asked = command.Mark(
         None if unescape(at) == "now" else parse_time(at, "at"),
         unescape(label),
-        parse_length(before, "--before"),
-        parse_length(after, "--after"),
+        parse_length(before, "--before", may_be_zero=True),
+        parse_length(after, "--after", may_be_zero=True),
         keep,
         save,
         metadata,

@@ -50,14 +50,14 @@ def parse_range(start: str, end: str) -> Range:
     return Range(from_us, to_us)
 
 
-def parse_length(text: str, option: str) -> float:
+def parse_length(text: str, option: str, *, may_be_zero: bool = False) -> float:
     """A length such as `90s` or `1h30m`, in seconds.
 
     Raises:
         RequestError: it is not a valid length.
     """
     seconds = length_s(unescape(text).strip())
-    if seconds is None or not 0 < seconds < _LONGEST_S:
+    if seconds is None or not 0 <= seconds < _LONGEST_S or not (seconds or may_be_zero):
         raise _option_error(text, option, "a length such as 90s, 5m or 1h30m")
     return seconds
 

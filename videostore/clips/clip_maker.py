@@ -26,6 +26,7 @@ from videostore.clips.plan import ClipPart, Plan, groups_of
 from videostore.clips.progress import CutProgress
 from videostore.clips.sound_commands import encode_command, mix_command
 from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.ending import failure
 from videostore.ffmpeg.late_input import LateInput
 from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.ffmpeg.process import ffmpeg_output, loglevel, told_version
@@ -131,7 +132,8 @@ class ClipMaker:
                 progress.begun.set()
             else:
                 output = await joining.enter_async_context(self.output(command, progress, *_REPORTING))
-            await progress.follow(output)
+            whole = await progress.follow(output)
+        self.check_ended(whole)
 
     async def prepare(
         self, plan: Plan, progress: CutProgress, order: ClipOrder, early: EarlyJoin | None = None
@@ -184,7 +186,8 @@ class ClipMaker:
             for command in commands:
                 await off_loop(command.write_files)
                 async with self.output(command, progress, *_REPORTING) as output:
-                    await progress.follow(output)
+                    whole = await progress.follow(output)
+                self.check_ended(whole)
         elif early is not None:
             join = functools.partial(join, late=early.started)
         return await off_loop(_written, functools.partial(join, joinable.files, tag=joinable.tag))
@@ -204,8 +207,16 @@ class ClipMaker:
         await off_loop(command.write_files)
         async with self._ffmpeg(command, complaints, *_REPORTING) as output:
             progress.begun.set()
-            await progress.follow(output)
+            whole = await progress.follow(output)
         progress.complaints += complaints
+        if not whole:
+            raise failure(0)
+
+    def check_ended(self, whole: bool) -> None:
+        """Raises FFmpegError unless an ffmpeg that did not fail has done all of its work, and says why."""
+        with self._telling():
+            if not whole:
+                raise failure(0)
 
     @contextlib.asynccontextmanager
     async def output(

@@ -210,9 +210,12 @@ class ClipCutter:
             plan, progress, last = await self._attempt(plan, work, prepare)
             if on_plan is not None:
                 on_plan(plan)
+            begun = False
             async with self._maker.output(last, progress) as output:
                 while block := await output.read(_BLOCK_BYTES):
+                    begun = True
                     yield block
+            self._maker.check_ended(begun)
             self._check_read_to_end(progress)
             if progress.complaints and await self._lost_some(plan, work, progress):
                 raise self._incomplete(progress)

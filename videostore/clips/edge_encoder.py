@@ -19,6 +19,7 @@ from videostore.clips.place import Place
 from videostore.clips.plan import ClipPart
 from videostore.ffmpeg.concat_list import ListedFile
 from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.ending import was_ended
 from videostore.media.decoder_setup import DecoderSetup, NoSetupError, read_setup
 
 _NEVER_US = -1_000_000_000
@@ -161,7 +162,7 @@ class EdgeEncoder:
             if await loop.run_in_executor(None, way.fit, setup, pieces.model, files):
                 return files
         except (FFmpegError, NoSetupError, OSError) as error:
-            if isinstance(error, FFmpegError) and (error.exit_code or 0) < 0:
+            if isinstance(error, FFmpegError) and was_ended(error):
                 raise _KilledError(str(error)) from error
             self._logger.debug("The edges of a clip cannot be encoded as %s: %s", way.name, error)
         finally:

@@ -48,13 +48,19 @@ class CutProgress:
         """Whether ffmpeg reported that it could not read on."""
         return any(_STOPPED_READING.search(complaint) for complaint in self.complaints)
 
-    async def follow(self, output: asyncio.StreamReader) -> None:
-        """Read the output of an ffmpeg that runs with `-progress`, until it ends. Several may run at a time."""
-        written_us = 0
+    async def follow(self, output: asyncio.StreamReader) -> bool:
+        """Read the output of an ffmpeg that runs with `-progress`, until it ends. Several may run at a time.
+
+        Returns whether it says that it has come to the end: if a signal ends it while it opens its inputs, its exit
+        code is 0 all the same.
+        """
+        written_us, ended = 0, False
         async for line in output:
             name, _, value = line.decode(errors="replace").strip().partition("=")
+            ended = ended or (name, value) == ("progress", "end")
             if name == "out_time_us" and value.isdigit():
                 self._written_us += max(0, int(value) - written_us)
                 written_us = max(written_us, int(value))
                 if self._on_progress is not None:
                     self._on_progress(min(1.0, self._written_us / self._total_us))
+        return ended

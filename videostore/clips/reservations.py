@@ -10,6 +10,8 @@ import contextlib
 import hashlib
 import os
 import secrets
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,41 @@ class Reservation:
         import psutil  # slow to import, and seldom needed
 
         return not psutil.pid_exists(int(number))
+
+
+class Taking:
+    """A name that a thread takes, and that its caller may want no more by the time the thread has it."""
+
+    def __init__(self, take: Callable[[], bool], directory: Path, path: Path, save: str | None) -> None:
+        """`take` tells whether the name of a path is free, and reserves it in the directory if it is for a save."""
+        self._take = take
+        self._directory = directory
+        self._name = path.name
+        self._save = save
+        self._deciding = threading.Lock()
+        self._taken = self._given_up = False
+
+    def take(self) -> bool:
+        """Take the name; it is given back if that was given up meanwhile. Blocking."""
+        if not self._take():
+            return False
+        with self._deciding:
+            self._taken = not self._given_up
+        if not self._taken:
+            self.release()
+        return self._taken
+
+    def give_up(self) -> bool:
+        """Whether it is taken, so that the caller has to give it back; else the thread does so."""
+        with self._deciding:
+            self._given_up = True
+            return self._taken
+
+    def release(self) -> None:
+        """Give it back, if it is reserved for the save. Blocking."""
+        found = None if self._save is None else find(self._directory, self._name)
+        if found is not None and found.save == self._save:
+            release(self._directory, self._name)
 
 
 def owner_of(storage: Path | None) -> str:

@@ -142,20 +142,19 @@ class Uploads:
         directory = self.directory / tags
         if len(os.fsencode(directory)) + NAME_BYTES > _PATH_BYTES:
             raise RequestError("tags-too-long", field="tags", limit=_PATH_BYTES)
-        number = 0
-        while True:
-            number += 1
+        for number in itertools.count(1):
             path = directory / (f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")
             if path.name in self._reserved:
                 continue
             with self.reserve(path.relative_to(self.directory)):
-                if not await self.run(self._take_name, path, save):
-                    continue
+                taking = reservations.Taking(functools.partial(self._take_name, path, save), self.directory, path, save)
                 try:
+                    if not await self.run(taking.take):
+                        continue
                     yield path
                 except BaseException:
-                    if save is not None:
-                        await self.run(self.release, path.name)
+                    if taking.give_up():
+                        await wait_a_moment(self.run(taking.release))
                     raise
                 return
 

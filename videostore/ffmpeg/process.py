@@ -18,6 +18,7 @@ from videostore.base.constants import MIB
 from videostore.base.errors import FFmpegError, reason_of
 from videostore.base.system import lower_priority, subordinate, widen_pipe
 from videostore.base.tasks import end_task, finish_despite_cancellation, off_loop
+from videostore.ffmpeg.ending import failure
 from videostore.ffmpeg.late_input import LateInput
 from videostore.ffmpeg.message_limit import MessageLimit
 
@@ -321,7 +322,7 @@ async def ffmpeg_output(
                 await end_task(feeding)
             await end_task(messages)
     if code != 0:
-        raise FFmpegError("ffmpeg-failed", exit_code=code, reason="; ".join(reported) or "it gave no reason")
+        raise failure(code, reported)
 
 
 async def end_process(process: asyncio.subprocess.Process) -> None:
