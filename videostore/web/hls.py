@@ -71,9 +71,10 @@ class HlsRoutes:
         key = _key_of(request)
         found = await (await self._recorder_of(request).segments()).open(key)
         try:
-            part = await off_loop(with_header, found, int(request.match_info["begin"]), int(request.match_info["end"]))
-        finally:
+            part = with_header(found, int(request.match_info["begin"]), int(request.match_info["end"]))
+        except RequestError:
             await off_loop(found.file.close)
+            raise
         return await send_media(request, part, 0, part.size_bytes, lasting=False, start_us=key.start_us)
 
     async def fragments(self, request: web.Request) -> web.StreamResponse:

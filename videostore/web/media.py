@@ -122,9 +122,8 @@ async def _send_piece(
             raise ConnectionResetError  # the file was cut meanwhile
         await answer.write(data)
         return
-    if segment.in_memory:
-        segment.file.seek(at)
-        await answer.write(segment.file.read(count))
+    if segment.is_read:
+        await answer.write(await off_loop(_read, segment.file, at, count))
         return
     if is_last and count <= _COPIED_BYTES:
         await answer.write(await off_loop(_read_last, segment.file, at, count))
@@ -136,6 +135,15 @@ async def _send_piece(
         await asyncio.get_running_loop().sendfile(request.transport, segment.file, at, count)
     except RuntimeError as error:  # asyncio's word for a connection that is being closed
         raise ConnectionResetError from error
+
+
+def _read(file: BinaryIO, at: int, count: int) -> bytes:
+    """Blocking."""
+    file.seek(at)
+    data = file.read(count)
+    if len(data) < count:
+        raise ConnectionResetError  # the file was cut meanwhile
+    return data
 
 
 def _read_last(file: BinaryIO, at: int, count: int) -> bytes:

@@ -10,9 +10,11 @@ import io
 import os
 import stat
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+from weakref import WeakSet
 
 import ffmpeg
 
@@ -27,10 +29,13 @@ from videostore.store.viewing import SegmentKey, Viewing
 
 _REWRITTEN_BYTES = 64 * MIB
 """Kept in memory: about eight segments of 30 s at 2 Mbit/s."""
+_COPIES_BYTES = 256 * MIB
+"""With those that are only being sent: each viewer may have another one, and take its time."""
 _LARGEST_BYTES = 256 * MIB
 _REWRITE_WITHIN_S = 30.0
 _DAMAGED_KNOWN = 1000
 _PATHS_KNOWN = 1000
+_BUFFER_BYTES = 1024
 _AT_ONCE = 2
 _MOST_WAITING = 32
 _FRAGMENTED = "+frag_keyframe+empty_moov+delay_moov+default_base_moof"
@@ -44,9 +49,28 @@ class SegmentFile:
     size_bytes: int
     header_bytes: int
     """What comes before the first fragment."""
-    in_memory: bool = False
-    """Whether it is a copy in memory instead of a file of the system."""
+    is_read: bool = False
+    """Whether its bytes have to be read: it is no file of the system, which sends by itself."""
     changed_ns: int = 0
+
+
+class _Copy:
+    """The bytes of a segment in memory, as long as they are kept or sent."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+class _CopyFile(io.BytesIO):
+    """Reads a copy, and keeps it until it is closed."""
+
+    def __init__(self, copy: _Copy) -> None:
+        super().__init__(copy.data)
+        self._copy: _Copy | None = copy
+
+    def close(self) -> None:
+        self._copy = None
+        super().close()
 
 
 class SegmentBytes:
@@ -56,7 +80,9 @@ class SegmentBytes:
         self._viewing = viewing
         self._binary = binary
         self._turns = Turns(_AT_ONCE, _MOST_WAITING, _REWRITE_WITHIN_S)
-        self._rewritten: OrderedDict[SegmentKey, bytes] = OrderedDict()
+        self._rewritten: OrderedDict[SegmentKey, _Copy] = OrderedDict()
+        self._copies: WeakSet[_Copy] = WeakSet()
+        """All of them, with those that are only being sent."""
         self._damaged: OrderedDict[SegmentKey, None] = OrderedDict()
         self._paths: OrderedDict[SegmentKey, Path] = OrderedDict()
         """Where closed segments were found last. A player asks for a segment as often as it has parts."""
@@ -97,21 +123,24 @@ class SegmentBytes:
         if key in self._damaged:  # players ask again and again
             raise UnreadableRangeError("moment-unreadable", at_us=key.start_us)
         async with self._turns.turn():
-            data = self._rewritten.get(key)
-            if data is None:
+            copy = self._rewritten.get(key)
+            if copy is None:
                 if (await off_loop(path.stat)).st_size > _LARGEST_BYTES:
                     raise RequestError("segment-gone")
-                data = await self._copy(key, path)
-                self._rewritten[key] = data
-                while len(self._rewritten) > 1 and sum(map(len, self._rewritten.values())) > _REWRITTEN_BYTES:
+                if _size(self._copies) > _COPIES_BYTES:
+                    raise RequestError("too-many-videos", limit=len(self._copies))
+                copy = _Copy(await self._copy(key, path))
+                self._copies.add(copy)
+                self._rewritten[key] = copy
+                while len(self._rewritten) > 1 and _size(self._rewritten.values()) > _REWRITTEN_BYTES:
                     self._rewritten.popitem(last=False)
             else:
                 self._rewritten.move_to_end(key)
-        file = io.BytesIO(data)
-        header_bytes = _header_bytes(file, len(data))
+        file = _CopyFile(copy)
+        header_bytes = _header_bytes(file, len(copy.data))
         if header_bytes is None:
             raise RequestError("segment-gone")
-        return SegmentFile(file, len(data), header_bytes, in_memory=True)
+        return SegmentFile(file, len(copy.data), header_bytes, is_read=True)
 
     async def _copy(self, key: SegmentKey, path: Path) -> bytes:
         command = _command(self._binary, path)
@@ -126,6 +155,10 @@ class SegmentBytes:
             raise UnreadableRangeError("moment-unreadable", at_us=key.start_us) from error
 
 
+def _size(copies: Iterable[_Copy]) -> int:
+    return sum(len(one.data) for one in copies)
+
+
 def open_file(path: Path) -> SegmentFile:
     """Any file of ours, without a header. Blocking.
 
@@ -137,18 +170,49 @@ def open_file(path: Path) -> SegmentFile:
 
 
 def with_header(segment: SegmentFile, begin: int, end: int) -> SegmentFile:
-    """The bytes of a segment from `begin` to `end`, behind its header, in memory. Blocking.
+    """The bytes of a segment from `begin` to `end`, behind its header. They are read when they are needed: a viewer
+    may take its time. Who closes the file of this closes that of the segment.
 
     Raises:
-        RequestError: these are no bytes of its fragments, or too many.
+        RequestError: these are no bytes of its fragments.
     """
-    if not segment.header_bytes <= begin < end <= segment.size_bytes or end - begin > _REWRITTEN_BYTES:
+    if not segment.header_bytes <= begin < end <= segment.size_bytes:
         raise RequestError("no-such-page")
-    segment.file.seek(0)
-    header = segment.file.read(segment.header_bytes)
-    segment.file.seek(begin)
-    data = header + segment.file.read(end - begin)
-    return SegmentFile(io.BytesIO(data), len(data), len(header), in_memory=True)
+    part = _BehindHeader(segment.file, segment.header_bytes, begin, end)
+    return SegmentFile(io.BufferedReader(part, _BUFFER_BYTES), part.size_bytes, segment.header_bytes, is_read=True)
+
+
+class _BehindHeader(io.RawIOBase):
+    """The header of a file, and behind it some of its other bytes."""
+
+    def __init__(self, file: BinaryIO, header_bytes: int, begin: int, end: int) -> None:
+        self._file = file
+        self._header_bytes, self._begin = header_bytes, begin
+        self.size_bytes = header_bytes + end - begin
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size_bytes}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        behind = self._at - self._header_bytes
+        count = min(len(buffer), self.size_bytes - self._at if behind >= 0 else -behind)
+        self._file.seek(self._begin + behind if behind >= 0 else self._at)
+        data = self._file.read(max(0, count))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _open_regular(path: Path) -> tuple[BinaryIO, os.stat_result]:
