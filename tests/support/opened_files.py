@@ -1,9 +1,10 @@
-"""Watches which files this process opens."""
+"""Watches which files this process opens, or keeps it from opening any."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,3 +32,16 @@ def watched_opens(directory: Path) -> Iterator[set[str]]:
         yield opened
     finally:
         _watched.remove((directory, opened))
+
+
+@contextlib.contextmanager
+def no_file_can_be_opened() -> Iterator[None]:
+    """As where a process has too many of them open."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.support import hls_rules
+from tests.support.opened_files import no_file_can_be_opened
 from tests.support.recording import LOGGER, START_US, US, Pulse, Stores, until
 from tests.support.web_server import Piece, pieces_of
 from videostore.store.store import VideoStore
 from videostore.store.viewing import ViewedSegment, Viewing
-from videostore.web import growing_playlists
+from videostore.web import growing_playlists, parts
 from videostore.web.growing_playlists import Growing, GrowingPlaylists
 from videostore.web.parts import PartTable, PartTables
 from videostore.web.playlists import date_time
@@ -146,11 +147,11 @@ class WaitingTables(PartTables):
         super().__init__()
         self.hold, self.waiting, self.go = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def read(self, segment: ViewedSegment) -> PartTable | None:
+    async def read_now(self, segment: ViewedSegment) -> PartTable | None:
         if self.hold.is_set() and not self.waiting.is_set():
             self.waiting.set()
             await self.go.wait()
-        return await super().read(segment)
+        return await super().read_now(segment)
 
 
 async def test_two_viewers_at_once_get_the_numbers_of_one(recording: Path, tmp_path: Path) -> None:
@@ -170,3 +171,48 @@ async def test_two_viewers_at_once_get_the_numbers_of_one(recording: Path, tmp_p
         tables.go.set()
         for text in (await first, await second, await grown.playlist(START_US, None, growing, ended=False)):
             assert addresses(text) == whole[number(text) :]
+
+
+async def test_what_cannot_be_read_for_a_moment_changes_no_number(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with VideoStore.open(recording, logger=LOGGER) as store:
+        tables = PartTables()
+        grown, growing = GrowingPlaylists(store._viewing, tables), Growing(0, 0)
+        with no_file_can_be_opened():
+            text = await grown.playlist(START_US, None, growing, ended=True)
+        assert not addresses(text) and "ENDLIST" not in text, "it waits for the first one"
+        whole = addresses(await grown.playlist(START_US, None, growing, ended=False))
+        assert len(whole) > len({one.partition("?")[0] for one in whole}) > 2
+        tables._known.popitem(last=False)  # as it goes with many viewers: that of an old segment is forgotten
+        with no_file_can_be_opened():
+            text = await grown.playlist(START_US, None, growing, ended=False)
+        assert number(text) > 0 and addresses(text) == whole[number(text) :]
+        hls_rules.check_reload(text, await grown.playlist(START_US, None, growing, ended=True))
+        monkeypatch.setattr(parts, "_PATIENCE_S", 0.0)
+        lasting = GrowingPlaylists(store._viewing, PartTables())
+        with no_file_can_be_opened():
+            text = await lasting.playlist(START_US, None, growing, ended=True)
+        assert len(addresses(text)) == len({one.partition("?")[0] for one in whole}) and text.endswith("ENDLIST\n")
+        again = await lasting.playlist(START_US, None, growing, ended=True)
+        assert addresses(again) == addresses(text), "what was one piece stays one"
+
+
+async def test_an_open_segment_that_cannot_be_read_for_a_moment_stays_in_the_playlist(stores: Stores) -> None:
+    await stores.open(Pulse(), segment_seconds=30)
+    await until(lambda: list(stores.storage.glob("*.open")))
+    async with VideoStore.open(stores.storage, logger=LOGGER) as reader:
+        grown = GrowingPlaylists(reader._viewing, PartTables())
+        before = await grown.playlist(START_US, None, Growing(0, 0), ended=False)
+        while len(addresses(before)) < 2:
+            await asyncio.sleep(0.1)
+            before = await grown.playlist(START_US, None, Growing(0, 0), ended=False)
+        hidden = [one.rename(one.with_suffix(".away")) for one in stores.storage.glob("*.open")]
+        text = await grown.playlist(START_US, None, Growing(0, 0), ended=False)
+        for one in hidden:
+            one.rename(one.with_suffix(".open"))
+        assert addresses(text) == addresses(before) and number(text) == number(before)
+        while len(addresses(text)) <= len(addresses(before)):
+            await asyncio.sleep(0.1)
+            text = await grown.playlist(START_US, None, Growing(0, 0), ended=False)
+        hls_rules.check_reload(before, text)

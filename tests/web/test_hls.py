@@ -17,9 +17,16 @@ import pytest
 from scripts.fakes.clip_check import luma
 from scripts.fakes.painted_camera import read_paint
 from tests.support import hls_rules
+from tests.support.coded_stream import FPS, Coding, code, painted_number
+from tests.support.coded_stream import SIZE as CODED_SIZE
 from tests.support.open_gops import TIMES, OpenGops, number_of, time_of
-from tests.support.recording import START_US, US
+from tests.support.recording import LOGGER, START_US, US, Feed, FixedClock, until
 from tests.support.web_server import FOREIGN_S, WebServer, pieces_of, run_web
+from videostore.config import StorageConfig
+from videostore.ffmpeg.encoder import Encoder
+from videostore.media.h26x import inspect_keyframe, parameter_sets
+from videostore.media.packet import Packet, StreamFormat
+from videostore.store.store import VideoStore
 from videostore.web import hls
 from videostore.web.playlists import date_time
 
@@ -138,10 +145,11 @@ def test_a_range_without_an_end_leads_to_a_playlist_that_does_not_end(web: WebSe
     assert len(dict.fromkeys(one.uri for one in web.pieces(f"hls/front-door/{address}"))) == 5
 
 
-def test_a_recent_range_without_an_end_grows_at_its_own_address(web: WebServer) -> None:
-    text = web.get(f"{INDEX}?from_us={time.time_ns() // 1000 - 60 * US}").text
-    assert "STREAM-INF" not in text
-    assert "ENDLIST" not in text
+def test_a_recent_range_without_an_end_leads_to_one_with_the_parts_of_all_segments(web: WebServer) -> None:
+    address = web.get(f"{INDEX}?from_us={time.time_ns() // 1000 - 60 * US}").text.splitlines()[-1]
+    assert address.endswith("&parts_us=0&wholes=0")
+    text = web.get(f"hls/front-door/{address}").text
+    assert "STREAM-INF" not in text and "ENDLIST" not in text
 
 
 @pytest.mark.parametrize(
@@ -193,3 +201,62 @@ def test_so_many_playlists_of_ranges_are_made_at_once_and_the_live_one_waits_for
             web.loop.call_soon_threadsafe(release.set)
         assert len({one.result().body for one in asked}) == 1
     assert len(making) == 2 * most
+
+
+def test_vlc_gets_the_frames_that_the_next_file_holds(open_gops: OpenGops) -> None:
+    border = open_gops.begins[1]
+    with run_web([open_gops.directory]) as server:
+        address = f"hls/storage/index.m3u8?from_us={time_of(border - 1)}&to_us={time_of(border)}"
+        pieces = pieces_of(server.get(address, VLC).text)
+        assert len(pieces) > 1, "the file before, and the first pieces of the next one"
+        lent = b"".join(server.get(f"hls/storage/{one.address}", VLC).body for one in pieces[1:])
+        with av.open(io.BytesIO(lent), format="mp4") as container:
+            times = [packet.pts * packet.time_base for packet in container.demux(video=0) if packet.size]
+    assert {times[0] - number for number in range(open_gops.leading + 1)} <= set(times), "behind their keyframe"
+
+
+@pytest.mark.parametrize("gop_s", [1, 4])
+async def test_who_follows_a_range_that_is_being_recorded_sees_each_of_its_frames_once(
+    tmp_path: Path, gop_s: float
+) -> None:
+    """Also where it ends among the frames that the next file holds; with keyframes far apart, pieces are no GOPs."""
+    coded = code(Coding("hevc", gop_s=gop_s, b_frames=2, open_gop=True, length_s=16))
+    seen = inspect_keyframe("hevc", coded[0].data)
+    format = StreamFormat("hevc", *CODED_SIZE, parameter_sets("hevc", coded[0].data), reordered=seen.reordered)
+    border = next(one.shown for one in coded if one.keyframe and one.shown * 2 >= len(coded))
+    packets = [Packet(format, one.data, START_US + one.shown * US // FPS, one.keyframe) for one in coded]
+    first = next(number for number, one in enumerate(coded) if one.shown > FPS * (gop_s + 3))
+    feed, shown = Feed(*packets[:first]), dict[int, list[int | None]]()
+    config = StorageConfig(1, tmp_path / "storage", tmp_path / "upload", 2, None)
+
+    def follow(address: str, to: int) -> None:
+        with av.open(address, options={"live_start_index": "0"}) as container:
+            frames = [read_paint(luma(one)) for one in container.decode(video=0)]
+        shown[to] = [None if one is None else painted_number(one.captured_us) for one in frames]
+
+    async with VideoStore(
+        "cam", config, logger=LOGGER, source=feed, encoder=Encoder.copy(FPS), clock=FixedClock(packets[-1].captured_us)
+    ):
+        await until(lambda: list(config.storage_path.glob("*.mp4")))
+        with run_web([config.storage_path]) as server:
+            ends = [border - 1, border, border + 1]
+            addresses = [f"hls/storage/index.m3u8?from_us={START_US}&to_us={START_US + to * US // FPS}" for to in ends]
+            before = [server.get(one).text.splitlines()[-1] for one in addresses]
+            assert all("&parts_us=" in one for one in before), "they grow"
+            following = [
+                asyncio.create_task(asyncio.to_thread(follow, server.url + one, to))
+                for one, to in zip(addresses, ends, strict=True)
+            ]
+            texts = dict.fromkeys(before, "")
+            for packet in packets[first:]:
+                feed.put(packet)
+                if packet.keyframe:
+                    await asyncio.sleep(1)
+                    for one in before:
+                        text = (await asyncio.to_thread(server.get, f"hls/storage/{one}")).text
+                        if texts[one]:
+                            hls_rules.check_reload(texts[one], text)
+                        texts[one] = text
+            await asyncio.wait_for(asyncio.gather(*following), 240)
+    for to in ends:
+        assert shown[to] == list(range(len(shown[to]))) and len(shown[to]) >= to, to

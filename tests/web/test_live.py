@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import hls_rules
+from tests.support.opened_files import no_file_can_be_opened
 from tests.support.recording import LOGGER, Pulse, Stores, until
 from tests.support.web_server import Piece, pieces_of
 from videostore.store.store import VideoStore
@@ -74,3 +75,16 @@ async def test_what_was_forgotten_is_counted(recording: Path) -> None:
         window._made = 0
         again = await window.playlist()
         assert first_number(again) == number + len(pieces_of(text))
+
+
+async def test_what_cannot_be_read_for_a_moment_is_not_passed_over(recording: Path) -> None:
+    async with VideoStore.open(recording, logger=LOGGER) as store:
+        tables = PartTables()
+        due = pieces_of(await LiveWindow(store._viewing, tables).playlist())
+        window = LiveWindow(store._viewing, tables)
+        tables._known.popitem(last=False)  # of the first one
+        with no_file_can_be_opened():
+            text = await window.playlist()
+        assert pieces_of(text) == []
+        window._made = 0
+        assert pieces_of(await window.playlist()) == due

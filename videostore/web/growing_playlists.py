@@ -14,12 +14,14 @@ import itertools
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.ranges import Range
 from videostore.store.viewing import SegmentKey, ViewedSegment, Viewing
-from videostore.web.parts import PartTable, PartTables
+from videostore.web.borders import lent_by, with_borders
+from videostore.web.listed_pieces import ListedPieces, Pieces
+from videostore.web.parts import PartTable, PartTables, shown_before
 from videostore.web.playlists import Entry, date_time, leading_to, longest_s, playlist, whole_entry
 from videostore.web.range_playlists import FINE_US, MOST_SEGMENTS, TABLES_READ
 
@@ -49,40 +51,25 @@ class Growing:
 Address = tuple[int, int | None, Growing]
 
 
-@dataclass(slots=True)
-class _Listed:
-    """What a playlist listed last, and what it left out before."""
-
-    sequence: int
-    discontinuities: int
-    counts: list[tuple[SegmentKey, int]] = field(default_factory=list)
-    """Its segments, and how many pieces each has; the last one may get more."""
-    target_s: int = 1
-    """Of the longest piece that it had."""
-
-    def leave_out(self, first: SegmentKey) -> None:
-        """Count what is before a segment as left out."""
-        while self.counts and self.counts[0][0].order < first.order:
-            self.sequence += self.counts.pop(0)[1]
-            self.discontinuities += 1
-
-
 class GrowingPlaylists:
     """Writes those of one recorder."""
 
     def __init__(self, viewing: Viewing, tables: PartTables) -> None:
         self._viewing = viewing
         self._tables = tables
-        self._listed: OrderedDict[Address, _Listed] = OrderedDict()
+        self._listed: OrderedDict[Address, ListedPieces] = OrderedDict()
         self._counting = asyncio.Lock()
 
-    async def lead(self, from_us: int, to_us: int | None) -> str:
-        """A playlist that leads to the one that grows. If that would be too long, it begins later, and this says so."""
+    async def lead(self, from_us: int, to_us: int | None, *, divided: bool = False) -> str:
+        """A playlist that leads to the one that grows. If that would be too long, it begins later, and this says so.
+
+        `divided` segments are all in it by their parts, and not only the newest ones.
+        """
         begin_us = await self._latest_begin_us(from_us, to_us, MOST_SEGMENTS - _SPARE_SEGMENTS)
         segments = await self._segments(begin_us, to_us)
         newest_us = segments[-1].segment.end_us if segments else begin_us
         near = [one.segment.start_us for one in segments if one.segment.end_us > newest_us - FINE_US]
-        parts_from_us = min(near[-TABLES_READ:], default=newest_us)
+        parts_from_us = 0 if divided else min(near[-TABLES_READ:], default=newest_us)
         wholes = sum(one.segment.start_us < parts_from_us for one in segments)
         end = "" if to_us is None else f"&to_us={to_us}"
         address = f"index.m3u8?from_us={begin_us}{end}&parts_us={parts_from_us}&wholes={wholes}"
@@ -102,11 +89,12 @@ class GrowingPlaylists:
     ) -> str:
         address = from_us, to_us, growing
         listed = self._listed.get(address)
-        begin_us = from_us if listed is None or not listed.counts else max(from_us, listed.counts[0][0].start_us)
+        begin_us = from_us if listed is None or listed.begin_us is None else listed.begin_us
         late_us = await self._latest_begin_us(begin_us, to_us, MOST_SEGMENTS)
         segments = await self._segments(late_us, to_us)
-        if listed is not None and listed.counts:
-            segments = _behind_what_is_gone(segments, listed.counts)
+        missing = None if listed is None else self._missing(listed, segments)
+        if listed is not None:
+            segments = listed.following(segments, waits=missing is not None)
         divided = [one for one in segments if one.segment.start_us >= growing.parts_from_us]
         if len(divided) > _MOST_DIVIDED:
             segments = divided[-_MOST_DIVIDED:]
@@ -114,17 +102,18 @@ class GrowingPlaylists:
         if listed is None:
             gone = max(0, growing.wholes - (len(segments) - len(divided)))  # the quota takes the oldest
             number = int(time.time() * _NUMBERS_PER_S)
-            listed = _Listed(number, number) if is_cut else _Listed(gone, gone)
-        if segments:
-            listed.leave_out(segments[0].key)
-        entries = await self._entries(segments, Range(from_us, _ENDLESS_US if to_us is None else to_us), growing)
-        counts = [(key, len(list(group))) for key, group in itertools.groupby(entries, lambda one: one.key)]
+            listed = ListedPieces(number, number) if is_cut else ListedPieces(gone, gone)
+        asked = Range(from_us, _end(to_us))
+        found, is_all = await self._pieces(segments, asked, growing, listed)
+        if missing is not None and is_all:
+            found.append(Pieces(missing[0], _all_within(*missing, asked)))
+            is_all = False
+        entries = listed.take(found)
         first = max(0, len(entries) - _MOST_ENTRIES)
-        listed.counts = counts
         listed.target_s = max(listed.target_s, longest_s(entries[first:]))
         text = playlist(
             entries[first:],
-            ended=ended,
+            ended=ended and is_all,
             grew=True,
             target_s=listed.target_s,
             sequence=listed.sequence + first,
@@ -136,7 +125,7 @@ class GrowingPlaylists:
         self._remember(address, listed)
         return text
 
-    def _remember(self, address: Address, listed: _Listed) -> None:
+    def _remember(self, address: Address, listed: ListedPieces) -> None:
         self._listed[address] = listed
         self._listed.move_to_end(address)
         if len(self._listed) > _REMEMBERED:
@@ -144,40 +133,64 @@ class GrowingPlaylists:
 
     async def _latest_begin_us(self, from_us: int, to_us: int | None, most: int) -> int:
         """Where a playlist begins that has at most so many segments, the newest ones."""
-        newest_us = await self._viewing.start_of_newest_us(most, _ENDLESS_US if to_us is None else to_us)
+        newest_us = await self._viewing.start_of_newest_us(most, _end(to_us))
         return from_us if newest_us is None else max(from_us, newest_us)
 
     async def _segments(self, from_us: int, to_us: int | None) -> list[ViewedSegment]:
-        return await self._viewing.segments(from_us, _ENDLESS_US if to_us is None else to_us, MOST_SEGMENTS)
+        """Those of a range, and at its ends those that hold frames of it or are needed for them."""
+        asked = Range(from_us, _end(to_us))
+        found = await self._viewing.segments(asked.from_us, asked.to_us, MOST_SEGMENTS)
+        found, lender = await with_borders(self._viewing, self._tables, found, asked)
+        return found if lender is None else [*found, lender]
 
-    async def _entries(self, segments: Sequence[ViewedSegment], asked: Range, growing: Growing) -> list[Entry]:
-        entries: list[Entry] = []
+    def _missing(self, listed: ListedPieces, segments: Sequence[ViewedSegment]) -> tuple[SegmentKey, PartTable] | None:
+        """The last segment that was listed, and what is known of it, if it is not there at the moment: that of one that
+        is written may not be readable."""
+        key = listed.last
+        if key is None or any(one.key == key for one in segments):
+            return None
+        table = self._tables.so_far(key)
+        return None if table is None or not listed.patience.waits_for(key) else (key, table)
+
+    async def _pieces(
+        self, segments: Sequence[ViewedSegment], asked: Range, growing: Growing, listed: ListedPieces
+    ) -> tuple[list[Pieces], bool]:
+        """The pieces of segments, and whether these are all that are there."""
+        found: list[Pieces] = []
         for one in segments:
-            is_divided = one.segment.start_us >= growing.parts_from_us
-            table = await self._tables.read(one) if is_divided else None
-            entries += [whole_entry(one)] if table is None else _all_within(one, table, asked)
-        return entries
+            if one.segment.start_us < growing.parts_from_us or listed.is_whole(one.key):
+                found.append(Pieces(one.key, [whole_entry(one)]))
+                continue
+            is_read = True
+            try:
+                table = await self._tables.read_now(one)
+            except OSError:  # what is behind it must wait, or it would get the numbers of its pieces
+                table = None
+                is_read = not (listed.may_grow(one.key) and listed.patience.waits_for(one.key))
+            table = table or self._tables.so_far(one.key)
+            if table is not None:
+                found.append(Pieces(one.key, _all_within(one.key, table, asked)))
+            elif is_read and one.segment.start_us < asked.to_us:
+                found.append(Pieces(one.key, [whole_entry(one)]))
+            if not is_read:
+                return found, False
+        return found, True
 
 
-def _behind_what_is_gone(
-    segments: Sequence[ViewedSegment], counts: Sequence[tuple[SegmentKey, int]]
-) -> list[ViewedSegment]:
-    """The segments from the first one that was listed, or from behind the last of these that is gone: the quota passes
-    over footage that is kept, and what comes after a hole must keep its numbers."""
-    there = {one.key for one in segments}
-    gone = [key.order for key, _ in counts if key not in there]
-    first = counts[0][0].order
-    return [one for one in segments if one.key.order >= first and not (gone and one.key.order <= gone[-1])]
+def _end(to_us: int | None) -> int:
+    return _ENDLESS_US if to_us is None else to_us
 
 
 def _changes(entries: Sequence[Entry]) -> int:
     return sum(one.key != other.key for one, other in itertools.pairwise(entries))
 
 
-def _all_within(one: ViewedSegment, table: PartTable, asked: Range) -> list[Entry]:
+def _all_within(key: SegmentKey, table: PartTable, asked: Range) -> list[Entry]:
+    if key.start_us >= asked.to_us:
+        return lent_by(key, table)
     begin_us = max((part.start_us for part in table.parts if part.keyed and part.start_us <= asked.from_us), default=0)
-    parts = [part for part in table.parts if begin_us <= part.start_us < asked.to_us]
-    return [Entry(one.key, table.header_bytes, part) for part in parts]
+    parts = [part for part in shown_before(table.parts, asked.to_us) if part.start_us >= begin_us]
+    return [Entry(key, table.header_bytes, part) for part in parts]
 
 
 def _bits_per_second(segments: Sequence[ViewedSegment]) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from videostore.base.constants import MIB, US_PER_SECOND
+from videostore.base.constants import MIB, NEIGHBOUR_US, US_PER_SECOND
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
 from videostore.store.answer_budget import AnswerBudget
-from videostore.store.viewing import SegmentKey
+from videostore.store.viewing import SegmentKey, Viewing
+from videostore.web.borders import ends_before
 from videostore.web.growing_playlists import Growing
 from videostore.web.media import send_media
 from videostore.web.playlists import TYPE
@@ -26,7 +27,7 @@ _PLAYLISTS_BYTES = 128 * MIB
 _MADE_BYTES = 8 * MIB
 """What one of `MOST_SEGMENTS` takes while it is made."""
 _RECENT_US = 2 * 3600 * US_PER_SECOND
-"""A range that begins so late grows at its own address, with the parts of all its segments."""
+"""A range that begins so late, to the microsecond, grows with the parts of all its segments: a page seeks in it."""
 
 
 class HlsRoutes:
@@ -113,19 +114,26 @@ async def _playlist(recorder: Recorder, query: Query, *, with_headers: bool) -> 
     from_us = (first_us or 0) if from_us is None else from_us
     if to_us is not None:
         checked_range(from_us, to_us)
-    goes_on = to_us is None or (to_us > (newest_us or 0) and (to_us > now_us() or await recorder.is_recording()))
+    goes_on = to_us is None or await _lacks_frames(recorder, viewing, to_us, newest_us or 0)
     grown = await recorder.growing()
     if "parts_us" in query:
         wholes = number(query.get("wholes", "0"), "wholes", 0, MOST_SEGMENTS)
         growing = Growing(bound(query, "parts") or 0, wholes)
         return await grown.playlist(from_us, to_us, growing, ended=not goes_on, with_headers=with_headers)
     if to_us is None or goes_on:
-        absolute = "from_us" in query and ("to_us" in query or to_us is None)
-        if not absolute or from_us < now_us() - _RECENT_US:
-            return await grown.lead(from_us, to_us)
-        all_parts = Growing(parts_from_us=0, wholes=0)
-        return await grown.playlist(from_us, to_us, all_parts, ended=False, with_headers=with_headers)
+        is_exact = "from_us" in query and ("to_us" in query or to_us is None)
+        return await grown.lead(from_us, to_us, divided=is_exact and from_us >= now_us() - _RECENT_US)
     if with_headers:
-        return await simple_playlist(viewing, Range(from_us, to_us))
+        return await simple_playlist(viewing, recorder.tables, Range(from_us, to_us))
     at_us = bound(query, "at")
     return await whole_playlist(viewing, recorder.tables, Range(from_us, to_us), from_us if at_us is None else at_us)
+
+
+async def _lacks_frames(recorder: Recorder, viewing: Viewing, to_us: int, newest_us: int) -> bool:
+    """Whether frames before a time may still come."""
+    if to_us > newest_us:
+        return to_us > now_us() or await recorder.is_recording()
+    newest = await viewing.newest() if to_us > newest_us - NEIGHBOUR_US else None
+    if newest is None or newest.is_open or not await ends_before(recorder.tables, newest, to_us):
+        return False
+    return await recorder.is_recording()  # the next file may be about to appear

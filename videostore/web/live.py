@@ -11,7 +11,7 @@ from collections import deque
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.store.viewing import ViewedSegment, Viewing
-from videostore.web.parts import PartTables
+from videostore.web.parts import PartTables, Patience
 from videostore.web.playlists import Entry, longest_s, playlist
 
 _WINDOW_US = 60 * US_PER_SECOND
@@ -37,6 +37,7 @@ class LiveWindow:
         self._texts = ("", "")
         self._made = 0.0
         self._making = asyncio.Lock()
+        self._patience = Patience()
 
     async def playlist(self, *, with_headers: bool = False) -> str:
         """The playlist of this moment, or that for VLC (`with_headers`)."""
@@ -53,7 +54,8 @@ class LiveWindow:
                 self._clear()
             from_us = self._entries[-1].part.start_us if self._entries else newest_us - _WINDOW_US // 2
             for segment in await self._viewing.segments(from_us, _ALWAYS_US, _MOST_ENTRIES):
-                await self._take(segment)
+                if not await self._take(segment):
+                    break
             self._forget(newest_us)
         self._target_s = max(self._target_s, longest_s(self._entries))
         self._texts = (self._text_of(with_headers=False), self._text_of(with_headers=True))
@@ -68,15 +70,21 @@ class LiveWindow:
             with_headers=with_headers,
         )
 
-    async def _take(self, segment: ViewedSegment) -> None:
+    async def _take(self, segment: ViewedSegment) -> bool:
+        """Add the parts of a segment that are new. Returns whether those behind it may follow."""
         last = self._entries[-1] if self._entries else None
         if last is not None and segment.key.order < last.key.order:
-            return
-        if (table := await self._tables.read(segment)) is None:
-            return
+            return True
+        try:
+            table = await self._tables.read_now(segment)
+        except OSError:
+            return not self._patience.waits_for(segment.key)
+        if table is None:
+            return True
         for part in table.parts:
             if last is None or last.key != segment.key or part.begin_byte >= last.part.end_byte:
                 self._add(Entry(segment.key, table.header_bytes, part))
+        return True
 
     def _add(self, entry: Entry) -> None:
         if not self._entries and not self._sequence:

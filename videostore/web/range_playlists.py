@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from videostore.base.constants import NEIGHBOUR_US, US_PER_SECOND
+from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.clips.borrowed_frames import runs_on
 from videostore.store.viewing import ViewedSegment, Viewing
-from videostore.web.parts import PartTable, PartTables, keyed_parts
+from videostore.web.borders import borrowed, with_borders
+from videostore.web.parts import PartTable, PartTables, keyed_parts, shown_before
 from videostore.web.playlists import Entry, playlist, whole_entry
 
 MOST_SEGMENTS = 10_000
@@ -29,7 +30,7 @@ async def whole_playlist(viewing: Viewing, tables: PartTables, asked: Range, at_
     Raises:
         RequestError: it would be too long.
     """
-    segments, lender = await _with_borders(viewing, await _segments(viewing, asked), asked)
+    segments, lender = await with_borders(viewing, tables, await _segments(viewing, asked), asked)
     near = sorted(segments, key=lambda one: _distance_us(one, at_us))
     read = {one.key for one in near[:TABLES_READ] if _distance_us(one, at_us) <= FINE_US}
     entries: list[Entry] = []
@@ -40,18 +41,19 @@ async def whole_playlist(viewing: Viewing, tables: PartTables, asked: Range, at_
         # How long the last frame of a file is shown is a guess, and the next file may hold frames before its first one.
         goes_on = following is not None and runs_on(one.segment, following.segment)
         entries += _within(one, table, asked, following.segment.start_us if following is not None and goes_on else None)
-    if lender is not None and (table := await tables.read(lender)) is not None:
-        entries += [Entry(lender.key, table.header_bytes, part) for part in table.parts[: table.leading]]
+    entries += await borrowed(tables, lender)
     return playlist(entries, ended=True)
 
 
-async def simple_playlist(viewing: Viewing, asked: Range) -> str:
+async def simple_playlist(viewing: Viewing, tables: PartTables, asked: Range) -> str:
     """The same of whole segments, each with its header, for players that take one header at most.
 
     Raises:
         RequestError: it would be too long.
     """
-    return playlist([whole_entry(one) for one in await _segments(viewing, asked)], ended=True, with_headers=True)
+    segments, lender = await with_borders(viewing, tables, await _segments(viewing, asked), asked)
+    entries = [*map(whole_entry, segments), *await borrowed(tables, lender)]
+    return playlist(entries, ended=True, with_headers=True)
 
 
 async def _segments(viewing: Viewing, asked: Range) -> list[ViewedSegment]:
@@ -62,33 +64,15 @@ async def _segments(viewing: Viewing, asked: Range) -> list[ViewedSegment]:
     return segments
 
 
-async def _with_borders(
-    viewing: Viewing, segments: list[ViewedSegment], asked: Range
-) -> tuple[list[ViewedSegment], ViewedSegment | None]:
-    """The segments of a range with the one before them, if its last frames are in the file of the first one; and the
-    one behind them, if it may hold the last frames of the range."""
-    before = [one for one in await viewing.segments(asked.from_us - NEIGHBOUR_US, asked.from_us) if one not in segments]
-    after = await viewing.segments(asked.to_us, asked.to_us + NEIGHBOUR_US)
-    after = [one for one in after if one.segment.start_us >= asked.to_us]
-    following = [*segments, *after][:1]
-    if following and following[0].segment.start_us > asked.from_us:
-        segments = [*(one for one in before if runs_on(one.segment, following[0].segment)), *segments]
-    if not segments or segments[-1].segment.end_us >= asked.to_us:
-        return segments, None
-    last = segments[-1].segment
-    return segments, next((one for one in after if runs_on(last, one.segment)), None)
-
-
 def _within(one: ViewedSegment, table: PartTable | None, asked: Range, end_us: int | None) -> list[Entry]:
     """The pieces of a segment in a range; it ends at `end_us`, or as its file says."""
-    entries = (
-        [whole_entry(one)]
-        if table is None
-        else [Entry(one.key, table.header_bytes, part) for part in keyed_parts(table)]
-    )
-    if entries and end_us is not None:
-        entries[-1] = replace(entries[-1], part=entries[-1].part._replace(end_us=end_us))
-    return [entry for entry in entries if entry.part.end_us > asked.from_us and entry.part.start_us < asked.to_us]
+    whole = whole_entry(one)
+    parts = [whole.part] if table is None else list(keyed_parts(table))
+    if parts:
+        parts[-1] = parts[-1]._replace(end_us=max(end_us or one.segment.end_us, parts[-1].start_us + 1))
+    header_bytes = None if table is None else table.header_bytes
+    found = [part for part in shown_before(parts, asked.to_us) if part.end_us > asked.from_us]
+    return [replace(whole, header_bytes=header_bytes, part=part) for part in found]
 
 
 def _distance_us(one: ViewedSegment, at_us: int) -> int:
