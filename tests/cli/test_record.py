@@ -261,9 +261,12 @@ def test_what_is_copied_needs_no_encoder_and_what_is_not_says_so(
 ) -> None:
     done = program("record", visit, "--storage", "door", "--size-gb", 1, VIDEOSTORE_FFMPEG=without_encoders)
     assert done.code == 0 and done.out.startswith("Recorded "), done.err
-    source = ["testsrc=size=160x144:rate=10", "--format", "lavfi"]
-    done = program("record", *source, "--storage", "gate", "--size-gb", 1, VIDEOSTORE_FFMPEG=without_encoders)
-    assert done.code == 2 and "it has to be encoded, and this ffmpeg has no encoder for that" in done.sentence
+    pictures = program.here / "pictures.mkv"
+    testsrc = ["-f", "lavfi", "-i", "testsrc=size=160x144:rate=10:duration=2"]
+    subprocess.run([find_ffmpeg(), "-v", "error", *testsrc, "-c:v", "mjpeg", pictures], check=True)
+    for source in (["testsrc=size=160x144:rate=10", "--format", "lavfi"], [pictures]):
+        done = program("record", *source, "--storage", "gate", "--size-gb", 1, VIDEOSTORE_FFMPEG=without_encoders)
+        assert done.code == 2 and "it has to be encoded, and this ffmpeg has no encoder for that" in done.sentence
     for named in (["--reencode"], ["--codec", "h264"]):
         done = program("record", visit, *named, "--storage", "gate", "--size-gb", 1, VIDEOSTORE_FFMPEG=without_encoders)
         assert done.code == 2 and "VIDEOSTORE_FFMPEG" in done.sentence

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from videostore.base.clock import SteadyClock
 from videostore.base.errors import RequestError
 from videostore.base.tasks import off_loop
+from videostore.ffmpeg.process import list_encoders
 from videostore.media.h26x import UncopyableError
 from videostore.sources.demuxer import Demuxer
 from videostore.sources.input_profile import ROTATED, InputProfile, InputRefused
@@ -92,7 +93,7 @@ async def probe(
                     profile.reencoded = profile.reencoded or (ROTATED if messages.rotated else "")
                     if not profile.reencoded:
                         profile.check_order(frame.format, messages)
-                    return _info(profile, session)
+                    return await _info(profile, session)
             except UncopyableError as error:
                 try:
                     await profile.learn(messages)
@@ -107,7 +108,7 @@ async def probe(
                     profile.reencoded = str(error)
                     if messages.holds_pictures and not profile.live:  # how many are seen when they are decoded
                         continue
-                    return _info(profile, session)
+                    return await _info(profile, session)
                 reason = str(error)
             except InputRefused as refused:
                 raise RequestError("input-late", input=str(profile.settings.address), reason=str(refused)) from refused
@@ -131,7 +132,15 @@ async def _ends(demuxer: Demuxer, patience_s: float) -> bool:
     return await demuxer.next(patience_s) is None and await demuxer.succeeded()
 
 
-def _info(profile: InputProfile, session: InputSession) -> StreamInfo:
+async def _info(profile: InputProfile, session: InputSession) -> StreamInfo:
+    """What it contains. Where it was copied to find out that it cannot be, no encoder was tried.
+
+    Raises:
+        RequestError: there is none for it.
+    """
+    settings = profile.settings
+    if profile.reencoded and settings.encoder.name not in await list_encoders(settings.binary):
+        raise _mistake(profile, _NO_ENCODER)
     demuxer = session.demuxer
     size = demuxer.width, demuxer.height
     sound = bool(profile.sound), bool(profile.recorded_sound)
