@@ -24,8 +24,9 @@ from tests.support.recording import (
     record,
     take_over,
 )
-from videostore.base.errors import FFmpegError
+from videostore.base.errors import FFmpegError, VideoStoreError
 from videostore.base.ranges import Range
+from videostore.clips.cut_commands import TAGS
 from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.process import run_ffmpeg
@@ -339,3 +340,16 @@ async def test_clips_are_exact_with_what_the_index_alone_knows_after_a_restart(
     archive = await Archive.open(tmp_path, LOGGER)
     await archive.close()
     await check(await cutter(tmp_path), times, times[2], times[-2])
+
+
+async def test_a_clip_that_cannot_be_made_for_its_workspace_says_so(
+    whole: Cutter, recording: Path, tmp_path: Path
+) -> None:
+    begin_us, end_us = segment_starts(recording)[:2]
+    async with whole.clips.plan(begin_us, end_us) as plan:
+        assert plan.work is not None and not plan.work_bytes
+        for name in (TAGS, "list.txt"):  # nothing can be written there, as on a disk that fails just now
+            (plan.work / name).mkdir()
+        with pytest.raises(VideoStoreError) as failed:
+            await whole.clips.cut(plan, tmp_path / "clip.mp4")
+        assert (failed.value.code, failed.value.fields["path"]) == ("clip-not-written", plan.work)

@@ -228,6 +228,32 @@ async def test_a_source_that_raises_is_iterated_again(start: Start) -> None:
     assert recording.runs() == [before, after]
 
 
+async def test_while_a_failed_ffmpeg_does_not_end_nothing_is_said_to_be_recorded(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends, kill = asyncio.Event(), Run.kill
+
+    async def kill_late(run: Run) -> list[str]:  # the system ends no process that waits for a disk that hangs
+        await ends.wait()
+        return await kill(run)
+
+    monkeypatch.setattr(Run, "kill", kill_late)
+    before, after = (capture_times(1.95, START_US + n * 3 * US) for n in range(2))
+    recording = start(*packets(before))
+    await recording.reaches(before[-1])
+    psutil.Process().children()[0].kill()
+    await until(lambda: not recording.recorder.health().recording)
+    health = recording.recorder.health()
+    assert (health.recording, health.sound, health.ffmpeg_restarts) == (False, False, 0) and health.reason
+    ends.set()
+    await until(lambda: recording.ended)
+    recording.clock.advance(1)
+    recording.feed.put(*packets(after))
+    await recording.reaches(after[-1])
+    assert recording.recorder.health().recording and not recording.recorder.health().reason
+    await recording.stop()
+
+
 async def test_a_killed_ffmpeg_is_started_again_after_a_pause(start: Start) -> None:
     before, lost, after = (capture_times(1.95, START_US + n * 3 * US) for n in range(3))
     recording = start(*packets(before))

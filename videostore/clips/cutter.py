@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from videostore.base.constants import FASTSTART_BYTES
-from videostore.base.errors import FFmpegError, RequestError
+from videostore.base.errors import FFmpegError, RequestError, VideoStoreError, reason_of
 from videostore.base.ranges import Range
 from videostore.base.tasks import end_task, run_in_thread, wait_a_moment
 from videostore.clips.clip_maker import ClipMaker, ClipOrder
@@ -263,6 +263,8 @@ class ClipCutter:
                 result, better = await self._run_and_check(plan, progress, work, run(plan, progress))
             except FFmpegError as error:
                 failure = error
+            except OSError as error:
+                raise self._told(error, work) from error
             if better is None and left > 1 and (failure is not None or progress.complaints):
                 better = await self.planner.replan(plan, work, chain.from_iterable(progress.decoded))
             if better is None:
@@ -294,6 +296,12 @@ class ClipCutter:
                 await end_task(task)
             if not run.cancelled():
                 run.exception()  # asyncio logs an error that is never retrieved
+
+    def _told(self, error: OSError, work: Path) -> VideoStoreError:
+        """An error of the system while a clip was made. It says of which disk it is: a clip may go to another one."""
+        if str(error.filename or "").startswith(str(work)):
+            return VideoStoreError("clip-not-written", path=work, reason=reason_of(error))
+        return VideoStoreError("storage-unreadable", path=self._archive.directory, reason=reason_of(error))
 
     async def _lost_some(self, plan: Plan, work: Path, progress: CutProgress) -> bool:
         """Whether part of a plan cannot be read."""

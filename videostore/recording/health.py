@@ -72,6 +72,9 @@ class HealthMeter:
         """Whether the last frame was damaged."""
         self.undecodable = ""
         """Why nothing comes out of the decoder; empty while frames do."""
+        self.failed = ""
+        """Why the current run has failed. Its ffmpeg may take long to end: the system kills none that waits for a disk
+        that hangs."""
 
     @property
     def fault_of_all(self) -> str | None:
@@ -123,6 +126,7 @@ class HealthMeter:
         """A run has ended: its faulty frames are counted here from now on."""
         self.note_faults(run)
         self._faulty, self._noted = self._faulty + run.tally.faulty, 0
+        self.failed = ""
 
     def health(self, run: Run | None, reason: str, restarts: int, dropped: int) -> RecorderHealth:
         """The state with this current run, or without one for this reason."""
@@ -136,10 +140,11 @@ class HealthMeter:
         if run is not None:
             self.note_faults(run)
             open_paths = [path.name for path in run.files.known]
-            reason = self.undecodable
+            reason = self.failed or self.undecodable
+        recording = run is not None and not reason
         faulty = self._faulty_of_source() + self._faulty + (run.tally.faulty if run is not None else 0)
         return RecorderHealth(
-            recording=run is not None and not self.undecodable,
+            recording=recording,
             reason=reason,
             frames_per_second=frames_per_second,
             last_frame_age_s=age_s,
@@ -148,7 +153,7 @@ class HealthMeter:
             dropped_frames=dropped,
             faulty_frames=faulty,
             last_fault=self.last_fault,
-            sound=run is not None and not self.undecodable and run.format.sound is not None,
+            sound=recording and run is not None and run.format.sound is not None,
             damaged_frames=self._damaged,
             last_damage=self._damage,
             recorded_frames=self._recorded,

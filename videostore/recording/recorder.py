@@ -324,6 +324,7 @@ class Recorder:
     async def _fail_run(self, reason: str) -> None:
         """Clean up after a run whose ffmpeg failed; the pause before each new attempt is longer."""
         run = self._run
+        self._meter.failed = reason if run is not None else ""
         messages = await run.kill() if run else []
         self._backoff.lengthen()
         self._restarts += 1
