@@ -15,6 +15,7 @@ from hypothesis import settings
 from tests.support.amount import EXHAUSTIVE
 from tests.support.clocked_recording import ClockedRecording, StartClocked
 from tests.support.dealing import deal
+from tests.support.leftovers import no_ffmpeg_left
 from tests.support.machine import Machine, run_machine
 from tests.support.once import share_between_workers
 from tests.support.open_gops import OpenGops
@@ -79,6 +80,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if not _is_tried(item)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = deal([item for item in items if _is_tried(item)])
+
+
+@pytest.fixture(autouse=True)
+def _leaves_no_ffmpeg() -> Iterator[None]:
+    """A test that fails may leave some, which those behind it would count or kill."""
+    with no_ffmpeg_left():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from grpclib import GRPCError
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.amount import at_most, cut_short
 from tests.support.lateness import watching_lateness
+from tests.support.leftovers import no_ffmpeg_left
 from tests.support.machine import NAME, US, Machine, now_us, run_machine, sent_error
+from tests.support.recording import until
 from videostore.clips.workspace import WORK_DIRECTORY
 from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg
 
@@ -186,3 +189,21 @@ async def test_a_recorder_that_starts_leaves_the_partial_clips_of_another_proces
         await first.parent.start_module()
         await first.add()
         assert not partial_clips()
+
+
+def endless_ffmpeg() -> subprocess.Popen[bytes]:
+    source = ["-v", "error", "-re", "-f", "lavfi", "-i", "testsrc"]
+    return subprocess.Popen([find_ffmpeg(), *source, "-f", "null", "-"])
+
+
+async def test_the_ffmpeg_that_a_test_leaves_ends_with_it() -> None:
+    own = endless_ffmpeg()
+    try:
+        await until(lambda: psutil.Process(own.pid).name().startswith("ffmpeg"))
+        with no_ffmpeg_left():
+            left = endless_ffmpeg()
+            await until(lambda: psutil.Process(left.pid).name().startswith("ffmpeg"))
+        assert not psutil.pid_exists(left.pid) and own.poll() is None, "only what was started meanwhile"
+    finally:
+        own.kill()
+        own.wait()
