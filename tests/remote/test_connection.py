@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import shutil
 import socket
+import ssl
 import uuid
 from pathlib import Path
 
@@ -115,6 +118,52 @@ async def test_a_name_that_cannot_be_resolved_is_named_in_the_error(monkeypatch:
 
 
 # Secrets
+
+
+async def make_certificate(key: Path, certificate: Path) -> None:
+    """One of `localhost` for which nothing vouches."""
+    kind = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ]
+    command = ["openssl", "req", "-x509", *kind, "-keyout", str(key), "-out", str(certificate)]
+    quiet = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*command, stdout=quiet, stderr=quiet)
+    assert await process.wait() == 0
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is needed")
+async def test_a_certificate_is_not_asked_for_on_this_computer_and_checked_elsewhere(tmp_path: Path) -> None:
+    """0.0.0.0 is this computer too, but nothing tells that it is."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    await make_certificate(key, certificate)
+    encryption = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    encryption.load_cert_chain(certificate, key)
+    encryption.set_alpn_protocols(["h2"])
+    protocols: list[str | None] = []
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        protocols.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        writer.close()
+
+    server = await asyncio.start_server(answer, HOST, 0, ssl=encryption)
+    port = server.sockets[0].getsockname()[1]
+    for address, code in ((f"{HOST}:{port}", "machine-unreachable"), (f"0.0.0.0:{port}", "certificate-untrusted")):
+        seen = len(protocols)
+        with pytest.raises(MachineError) as failed:
+            async with Machine.connect(address):
+                pass
+        assert failed.value.code == code
+        # Only where the certificate does not matter is anything said behind the look whether it encrypts.
+        assert (len(protocols) > seen + 1) is (code == "machine-unreachable") and set(protocols) == {"h2"}
+    server.close()
 
 
 async def test_no_error_shows_the_key_even_if_the_machine_sends_it(tmp_path: Path) -> None:
