@@ -12,7 +12,7 @@ from videostore.media.h264_sets import reordered_frames as h264_reordered_frames
 from videostore.media.hevc_sets import reordered_frames as hevc_reordered_frames
 from videostore.media.libav import av
 
-_START = b"\0\0\1"
+START = b"\0\0\1"
 _SETS = {"h264": (7, 8), "hevc": (32, 33, 34)}
 """NAL units that a decoder needs before the first frame: SPS and PPS; VPS, SPS and PPS."""
 _SEQUENCE_SET = {"h264": 7, "hevc": 33}
@@ -102,7 +102,7 @@ def _most_reordered(codec: str, keyframe: bytes) -> int:
 
 
 def _sequence_sets(codec: str, keyframe: bytes) -> list[bytes]:
-    units = parameter_sets(codec, keyframe).split(b"\0" + _START)
+    units = parameter_sets(codec, keyframe).split(b"\0" + START)
     return [one for one in units if one and _kind(codec, one[0]) == _SEQUENCE_SET[codec]]
 
 
@@ -113,12 +113,12 @@ def _kind(codec: str, first: int) -> int:
 def parameter_sets(codec: str, data: bytes) -> bytes:
     """The parameter sets before the first frame in Annex B, in their order; empty if one kind is missing."""
     found, kinds = [], set()
-    begin = data.find(_START)
+    begin = data.find(START)
     while begin >= 0 and begin + 3 < len(data):
         kind = data[begin + 3] & 0x1F if codec == "h264" else data[begin + 3] >> 1 & 0x3F
         if 1 <= kind <= 5 if codec == "h264" else kind < 32:  # a frame
             break
-        end = data.find(_START, begin + 3)
+        end = data.find(START, begin + 3)
         if kind in _SETS[codec]:
             # Padding, and the fourth byte of the next start code, do not belong to the unit.
             found.append(b"\0" + data[begin : end if end >= 0 else len(data)].rstrip(b"\0"))
@@ -129,12 +129,12 @@ def parameter_sets(codec: str, data: bytes) -> bytes:
 
 def is_idr(codec: str, keyframe: bytes) -> bool:
     """Whether a keyframe in Annex B is one before which no frame is shown that is decoded after it."""
-    at = keyframe.find(_START)
+    at = keyframe.find(START)
     while at >= 0 and at + 3 < len(keyframe):
         kind = _kind(codec, keyframe[at + 3])
         if 1 <= kind <= 5 if codec == "h264" else kind < 32:
             return kind in _IDR[codec]
-        at = keyframe.find(_START, at + 3)
+        at = keyframe.find(START, at + 3)
     return False
 
 
@@ -143,12 +143,12 @@ def is_b_frame(codec: str, data: bytes) -> bool:
 
     Only such frames can be shown before one that is decoded earlier, in streams of cameras.
     """
-    at = data.find(_START) if codec == "h264" else -1
+    at = data.find(START) if codec == "h264" else -1
     while at >= 0 and at + 4 < len(data):
         if 1 <= data[at + 3] & 0x1F <= 5:
             # first_mb_in_slice is 0, which is one bit; slice_type is 1 or 6.
             return data[at + 4] & 0b11110000 == 0b10100000 or data[at + 4] & 0b11111100 == 0b10011100
-        at = data.find(_START, at + 3)
+        at = data.find(START, at + 3)
     return False
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from pathlib import Path
-from typing import Any
 
 from videostore.base.constants import MIB
+from videostore.media.cut_picture import is_last_cut_off
 from videostore.media.file_end import is_cut_off
-from videostore.media.libav import av
 from videostore.media.packet import Packet
 from videostore.sources.ffmpeg_messages import FFmpegMessages
 
@@ -56,17 +55,7 @@ class Completeness:
         return ""
 
     def _last_is_damaged(self) -> bool:
-        """Whether the last picture cannot be decoded, although those before it can. Blocking."""
-        packets = self._last
-        if not packets or self._last_bytes > _LAST_BYTES:
+        """Whether the last picture is cut off, as far as it can be known. Blocking."""
+        if not self._last or self._last_bytes > _LAST_BYTES:
             return False
-        context: Any = av.CodecContext.create(packets[-1].format.codec, "r")
-        context.options = {"err_detect": "explode", "threads": "1"}
-        for number, packet in enumerate(packets, start=1):
-            try:
-                context.decode(av.Packet(packet.data))
-                if number == len(packets):
-                    context.decode(None)
-            except av.error.FFmpegError:
-                return number == len(packets)
-        return False
+        return is_last_cut_off(self._last[0].format.codec, [packet.data for packet in self._last])
