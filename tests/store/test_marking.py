@@ -38,6 +38,18 @@ async def reopened(stores: Stores, segments: Sequence[Segment], *, size_gb: floa
     return store
 
 
+async def test_a_moment_whose_footage_is_gone_already_is_refused(stores: Stores, recording: Path) -> None:
+    store = await stores.over(recording)
+    await store._archive.reconciled.wait()  # what is not read yet may be older
+    for at in (1, START_US // US, START_US // 1000, START_US - 2 * 3600 * US):
+        with pytest.raises(RequestError) as failed:
+            await store.mark("too early", at)
+        assert failed.value.code == "mark-before-recording"
+        assert (failed.value.fields["at_us"], failed.value.fields["first_us"]) == (at, START_US)
+    assert await store.events() == ()
+    assert (await store.mark("before the first frame", START_US - 14 * US)).id == 1
+
+
 async def test_a_moment_is_marked_listed_and_forgotten_on_demand(stores: Stores, recording: Path) -> None:
     store = await stores.over(recording)
     second = await store.mark("door opened", START_US + 3 * US, before_s=1, after_s=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,15 @@ async def test_what_is_being_recorded_to_and_what_would_be_kept_is_refused(tmp_p
         assert failed.value.code == "mark-while-recording"
     lock.release()
     assert await noted(tmp_path) == ()
+
+
+async def test_a_moment_before_all_footage_is_refused(tmp_path: Path, recording: Path) -> None:
+    directory = Path(shutil.copytree(recording, tmp_path / "at_rest"))
+    with pytest.raises(VideoStoreError) as failed:
+        await mark_at_rest(directory, make_event(START_US // US, "seconds", 0, 0, keep=False))
+    assert failed.value.code == "mark-before-recording"
+    assert await noted(directory) == ()
+    assert (await mark_at_rest(directory, event())).id == 1
 
 
 async def test_a_directory_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ def test_a_moment_is_marked_and_forgotten(server: WebServer) -> None:
         {"at_us": START_US, "label": "x", "after_s": -1},
         {"at_us": START_US, "label": "two\nlines"},
         {"at_us": START_US, "label": "x", "keep": True},
+        {"at_us": -START_US, "label": "x"},
+        {"at_us": START_US // US, "label": "x"},  # seconds
     ],
 )
 def test_what_is_wrong_is_refused_with_a_sentence(server: WebServer, body: dict[str, Any]) -> None:

@@ -214,6 +214,8 @@ REQUEST = {
     "video-in-future": "'start_timestamp' is in the future: {from_us:time}. This machine's clock says {clock_us:time}."
     " Choose an earlier time.",
     "too-many-events": "{limit} events are kept already. Release some with 'unmark'.",
+    "mark-before-recording": "{field:field} is {at_us:time}, but the oldest video is from {first_us:time}. An event is"
+    " forgotten with its footage, so this one would be forgotten at once. Check the time and its unit.",
     "event-unknown": "{field:field} is {value:value}, but there is no event with this number. 'get-events' lists them.",
     "read-only-mark": "A store that only reads cannot mark a moment. Ask the recorder of the directory.",
     "mark-while-recording": "{path} is being recorded to, and its recorder does not answer here: it is of an earlier"

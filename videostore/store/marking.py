@@ -20,6 +20,8 @@ MOST_LABEL = 200
 AROUND_S = 15.0
 """Unless told otherwise, an event has so many seconds before and after its moment."""
 
+_BEGINNING_US = 3600 * US_PER_SECOND
+
 SaveClip = Callable[[Range, str], Awaitable[str]]
 """Queues the save of a range with this metadata, and returns the name of its file."""
 CancelSave = Callable[[str, Range], Awaitable[bool]]
@@ -29,10 +31,11 @@ CancelSave = Callable[[str, Range], Awaitable[bool]]
 class Marking:
     """Marks moments of one recording."""
 
-    def __init__(self, notes: Notes, archive: Archive, retention: Retention) -> None:
+    def __init__(self, notes: Notes, archive: Archive, retention: Retention, clock: Clock) -> None:
         self._notes = notes
         self._archive = archive
         self._retention = retention
+        self._clock = clock
         self._marking = asyncio.Lock()
 
     async def mark(self, event: Event, save: SaveClip | None) -> Event:
@@ -40,12 +43,15 @@ class Marking:
 
         Raises:
             NoRoomError: too much of the quota is kept, or the clip cannot be saved for want of room.
-            RequestError: too many events are kept, or too many saves wait.
+            RequestError: all that is stored is newer, too many events are kept, or too many saves wait.
             VideoStoreError: it cannot be noted.
         """
         self._check_writable()
         async with self._marking:
             asked = Range(event.from_us, event.to_us)
+            if await self._archive.is_indexed_since(event.from_us):
+                oldest = await self._archive.index.oldest(1)
+                check_remembered(event, oldest[0].start_us if oldest else None, self._clock.wall_us())
             if event.keep:
                 await self._retention.check_keep(self._notes.kept, asked)
             check_events(self._notes)
@@ -104,6 +110,18 @@ def check_events(notes: Notes) -> None:
     """Raises RequestError if all events that can be noted are kept: another one would be forgotten at once."""
     if sum(one.keep for one in notes.events) >= MOST_EVENTS:
         raise RequestError("too-many-events", limit=MOST_EVENTS)
+
+
+def check_remembered(event: Event, first_us: int | None, now_us: int) -> None:
+    """Refuse an event before all that is stored, of which the first frame is at `first_us`: it would be forgotten.
+
+    One of the last hour is not refused: the recording may just be beginning.
+
+    Raises:
+        RequestError: its range ended before then.
+    """
+    if first_us is not None and event.to_us < first_us and event.at_us < now_us - _BEGINNING_US:
+        raise RequestError("mark-before-recording", field="at", at_us=event.at_us, first_us=first_us)
 
 
 def make_event(at_us: int, label: object, before_s: object, after_s: object, *, keep: bool) -> Event:

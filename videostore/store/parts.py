@@ -145,7 +145,7 @@ class StoreParts:
         self._workspaces = Workspaces(None if self._read_only else directory / WORK_DIRECTORY)
         self._owned.push_async_callback(self._close_clip_parts)
         self._retention = self._make_retention(self._workspaces)
-        self._marking = Marking(self._notes, self._archive, self._retention)
+        self._marking = Marking(self._notes, self._archive, self._retention, self._clock)
         self._maintainer = StorageMaintainer(
             self._archive,
             self._retention,

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from videostore.base.errors import RequestError, VideoStoreError, reason_of
 from videostore.base.tasks import off_loop
+from videostore.media.segment_names import name_time_us
 from videostore.storage.directory_lock import DirectoryLock, is_locked
 from videostore.storage.notes import Event, Notes
-from videostore.store.marking import check_events
+from videostore.storage.segment_files import list_directory
+from videostore.store.marking import check_events, check_remembered
 from videostore.store.recorder_socket import ask_mark, ask_unmark
 
 _LOGGER = logging.getLogger("videostore")
@@ -27,7 +30,7 @@ async def mark_at_rest(
 
     Raises:
         RequestError: the recorder of the directory does not answer or refuses; without one, the footage would have to
-            be kept or saved, which only a recorder does, or too many events are kept.
+            be kept or saved, which only a recorder does, all that is stored is newer, or too many events are kept.
         VideoStoreError: it cannot be noted.
     """
     if await off_loop(is_locked, directory):
@@ -36,6 +39,7 @@ async def mark_at_rest(
         raise RequestError("mark-needs-machine", field="keep" if event.keep else "save")
     async with _notes(directory) as notes:
         check_events(notes)
+        check_remembered(event, await off_loop(_first_us, directory), time.time_ns() // 1000)
         return await notes.add_event(event)
 
 
@@ -63,6 +67,12 @@ async def unmark_at_rest(directory: Path, id: int, *, release: bool = False, can
         else:
             await notes.remove_event(id)
         return found.file_name
+
+
+def _first_us(directory: Path) -> int | None:
+    """When the oldest segment begins, to the second; None if there is none. Blocking."""
+    _, closed = list_directory(directory)
+    return min((time_us for name in closed if (time_us := name_time_us(name)) is not None), default=None)
 
 
 @contextlib.asynccontextmanager
