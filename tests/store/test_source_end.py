@@ -34,6 +34,36 @@ async def test_a_source_that_ends_is_recorded_to_its_last_frame_however_fast_it_
     assert psutil.Process().children() == []
 
 
+class Silenced:
+    """A source that sends nothing any more, until it is told to end."""
+
+    def __init__(self, times: list[int]) -> None:
+        self._times = times
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        self._ending.set()
+
+    @property
+    def told_to_end(self) -> bool:
+        return self._ending.is_set()
+
+    async def packets(self) -> AsyncIterator[Packet | Gap]:
+        async for one in all_at_once(self._times):
+            yield one
+        await self._ending.wait()
+
+
+async def test_a_source_that_is_told_to_end_while_it_sends_nothing_was_stopped(tmp_path: Path) -> None:
+    silenced = Silenced(capture_times(2))
+    async with VideoStore.record(tmp_path / "door", silenced, size_gb=1) as store:
+        await until(lambda: (found := store.health().recorder) is not None and found.recorded_frames > 0)
+        silenced.end()
+        await asyncio.wait_for(store.ended(), 150)
+        recorder = store.health().recorder
+        assert recorder is not None and recorder.reason == "the recorder was stopped"
+
+
 async def test_packets_of_a_live_source_that_is_too_fast_are_dropped_and_counted(tmp_path: Path) -> None:
     times = capture_times(20, fps=20)
     async with VideoStore.record(tmp_path / "door", all_at_once(times), size_gb=1) as store:

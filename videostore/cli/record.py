@@ -18,7 +18,7 @@ from videostore.cli.recorded import report_recording
 from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, print_message, second_signal
 from videostore.cli.text import format_size
 from videostore.cli.time_options import format_length, format_range, format_time, now_us
-from videostore.recording.backlog import END_OF_SOURCE
+from videostore.recording.backlog import END_OF_SOURCE, STOPPED
 from videostore.recording.health import RecorderHealth
 from videostore.sources.ffmpeg_input import FFmpegInput
 from videostore.sources.probing import StreamInfo
@@ -170,7 +170,7 @@ async def _wait_for_end(store: VideoStore, source: FFmpegInput, duration_s: floa
             health = store.health()
             oldest.look(health, source)
             show(health)
-            if (reason := _trouble(health)) not in ("", END_OF_SOURCE.reason):
+            if (reason := _trouble(health)) not in ("", END_OF_SOURCE.reason, STOPPED):
                 trouble = reason
             return health
 

@@ -94,6 +94,15 @@ async def batches_of(source: Source) -> AsyncIterator[Sequence[Packet | Gap]]:
 
 
 @runtime_checkable
+class StoppableSource(Source, Protocol):
+    """A source that can be told to end."""
+
+    @property
+    def told_to_end(self) -> bool:
+        """Whether it was."""
+
+
+@runtime_checkable
 class FaultCount(Protocol):
     """A source that counts the frames that it does not yield because they came damaged."""
 

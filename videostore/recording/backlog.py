@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 from videostore.base.constants import MIB
-from videostore.media.packet import Gap, Packet
+from videostore.media.packet import Gap, Packet, Source, StoppableSource
 from videostore.recording.run import Run
 
 BACKLOG_FRAMES = 20
@@ -19,6 +19,16 @@ and come several at a time."""
 
 END_OF_SOURCE = Gap("the source ended")
 """The last item of a source that ends."""
+STOPPED = "the recorder was stopped"
+
+
+def gap_reason(gap: Gap, source: Source, before: str) -> str:
+    """Why nothing is recorded from here on. `before` is why nothing is already; empty if something is."""
+    if gap is not END_OF_SOURCE:
+        return gap.reason
+    if before:  # a source that ends while nothing is recorded does not end what is wrong
+        return before
+    return STOPPED if isinstance(source, StoppableSource) and source.told_to_end else gap.reason
 
 
 class Backlog:

@@ -16,7 +16,7 @@ from videostore.base.tasks import end_tasks_during, finish_despite_cancellation
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.media.packet import Gap, Packet, Source
-from videostore.recording.backlog import END_OF_SOURCE, Backlog
+from videostore.recording.backlog import END_OF_SOURCE, STOPPED, Backlog, gap_reason
 from videostore.recording.backoff import Backoff
 from videostore.recording.format_gate import FormatGate
 from videostore.recording.frame_tally import SILENT_AFTER_S, Verdict
@@ -116,7 +116,7 @@ class Recorder:
                 await self._handle_safely(await self._backlog.get())
         finally:  # the segment is finished, however long the source takes to close
             syncing.stop()
-            await end_tasks_during(self._end_run("the recorder was stopped"), [self._pulling])
+            await end_tasks_during(self._end_run(STOPPED), [self._pulling])
 
     async def _watch(self, run: Run) -> None:
         """Notice an ffmpeg that exits by itself, even while no images arrive, and one whose output is wrong."""
@@ -186,9 +186,8 @@ class Recorder:
     async def _handle(self, item: Packet | Gap | Run) -> None:
         if isinstance(item, Gap):
             ends = item is END_OF_SOURCE
-            # A source that ends while nothing is recorded does not end what is wrong.
-            reason = self._reason if ends and self._run is None and self._reason != NOTHING_YET else item.reason
-            error = await self._finish_with_retries(reason, patient=ends)
+            before = self._reason if self._run is None and self._reason != NOTHING_YET else ""
+            error = await self._finish_with_retries(gap_reason(item, self._source, before), patient=ends)
             if ends:
                 self.end_fault = reason_of(error) if error else self._meter.fault_of_all
             return

@@ -216,6 +216,11 @@ class FFmpegInput:
         if self._times is not None:
             self._times.stop()
 
+    @property
+    def told_to_end(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping.is_set()
+
     async def packets(self) -> AsyncIterator[Packet | Gap]:
         """Yield packets as they come, and a gap whenever none do; another one if the reason changes.
 
