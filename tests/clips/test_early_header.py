@@ -20,7 +20,7 @@ from tests.support.damaged_frames import SLICE, damage_frame
 from tests.support.foreign_recording import CODINGS, FRAME_US, write_foreign_video
 from tests.support.recording import H265, SIZE, SMALL, START_US, US, Stores, capture_times, record, take_over
 from videostore.base.errors import FFmpegError
-from videostore.clips import long_stream, plan_head
+from videostore.clips import early_header, long_stream, plan_head
 from videostore.clips.early_header import OtherHeaderError, header_first, header_of
 from videostore.media.stream_header import header_bytes, tell_the_same
 from videostore.storage.segment_files import close_segment
@@ -38,6 +38,13 @@ async def sent(*blocks: bytes, after: asyncio.Event | None = None, error: Except
         yield block
     if error is not None:
         raise error
+
+
+def begun() -> asyncio.Event:
+    """What a header is made of is there."""
+    event = asyncio.Event()
+    event.set()
+    return event
 
 
 def told_first(blocks: AsyncGenerator[bytes, None], making: AsyncGenerator[bytes, None]) -> Any:
@@ -60,7 +67,7 @@ def told_first(blocks: AsyncGenerator[bytes, None], making: AsyncGenerator[bytes
             async for block in blocks:
                 yield block
 
-    return header_first(watched(), late())
+    return header_first(watched(), late(), begun())
 
 
 async def taken(blocks: AsyncGenerator[bytes, None]) -> list[bytes]:
@@ -84,9 +91,37 @@ async def test_it_comes_once_and_before_the_rest(at: int) -> None:
 
 async def test_what_is_there_before_it_is_not_kept_waiting() -> None:
     never = asyncio.Event()
-    blocks = await taken(header_first(sent(HEADER, after=never), sent(OTHER, FRAGMENT)))
+    blocks = await taken(header_first(sent(HEADER, after=never), sent(OTHER, FRAGMENT), begun()))
     assert blocks == [OTHER, FRAGMENT]
-    assert await taken(header_first(None, sent(OTHER, FRAGMENT))) == [OTHER, FRAGMENT]
+    assert await taken(header_first(None, sent(OTHER, FRAGMENT), asyncio.Event())) == [OTHER, FRAGMENT]
+
+
+async def test_the_stream_begins_when_that_is_encoded_of_which_it_is_made() -> None:
+    encoded, begins, made = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def watched() -> Any:
+        begins.set()
+        yield HEADER
+        yield FRAGMENT
+
+    making = sent(HEADER, FRAGMENT, after=made)
+    taking = asyncio.ensure_future(taken(header_first(making, watched(), encoded)))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not begins.is_set()
+    encoded.set()
+    await begins.wait()
+    made.set()
+    assert b"".join(await taking) == HEADER + FRAGMENT
+
+
+@pytest.mark.parametrize("making", ["hangs", "fails"])
+async def test_a_header_that_is_never_encoded_does_not_keep_the_stream_from_beginning(
+    making: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(early_header, "_ALONE_S", 0.1 if making == "hangs" else 1000)
+    header = sent(after=asyncio.Event()) if making == "hangs" else sent(error=FFmpegError("clip-failed"))
+    assert await taken(header_first(header, sent(OTHER, FRAGMENT), asyncio.Event())) == [OTHER, FRAGMENT]
 
 
 async def test_without_it_the_stream_is_as_it_is() -> None:
@@ -115,7 +150,9 @@ async def test_a_reader_that_goes_away_ends_both() -> None:
         finally:
             ended.append(name)
 
-    waiting = asyncio.ensure_future(taken(header_first(watched("header"), told_first(watched("rest"), sent()))))
+    waiting = asyncio.ensure_future(
+        taken(header_first(watched("header"), told_first(watched("rest"), sent()), begun()))
+    )
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -185,7 +222,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     monkeypatch.setattr(plan_head, "_FAR_PIXELS_US", 0)
     headers: list[bytes] = []
 
-    async def always_first(making: Any, blocks: Any) -> Any:
+    async def always_first(making: Any, blocks: Any, encoded: asyncio.Event) -> Any:
         if making is None:
             async for block in blocks:
                 yield block
@@ -198,6 +235,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
                     headers.append(block)
                 number += 1
                 yield block
+        assert encoded.is_set()
 
     monkeypatch.setattr(long_stream, "header_first", always_first)
     return headers
@@ -218,7 +256,7 @@ async def test_it_is_the_header_of_the_stream(
         assert read_clip(early[-1], [SIZE, SMALL])
         assert len(told) == before or early[-1].startswith(told[-1])
     assert len(told) >= len(ranges) / 2, "a range that begins with the first frames behind a keyframe has none"
-    monkeypatch.setattr(long_stream, "header_first", lambda _, blocks: blocks)
+    monkeypatch.setattr(long_stream, "header_first", lambda _, blocks, __: blocks)
     for (begin_s, end_s), stream in zip(ranges, early, strict=True):
         asked = START_US + round(begin_s * US), START_US + round(end_s * US)
         plain = b"".join(await taken(store._send_video(*asked, follow=follow)))

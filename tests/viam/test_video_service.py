@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import av
@@ -20,6 +21,7 @@ from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.amount import some
 from tests.support.lateness import watching_lateness
 from tests.support.machine import NAME, US, Machine, assert_plain, now_us, run_machine
+from tests.support.recording import until
 
 VIDEO = "video"
 
@@ -61,6 +63,15 @@ async def refused(machine: Machine, asked: Any) -> GRPCError:
 async def add_video(machine: Machine, **attributes: Any) -> None:
     machine.parent.videos.add(VIDEO)
     await machine.parent.add(VIDEO, attributes or {"recorder": NAME})
+
+
+async def test_what_makes_videos_is_loaded_before_the_first_one_is_asked_for(tmp_path: Path) -> None:
+    """The libraries of PyAV are in the memory of the process."""
+    async with run_machine(tmp_path) as machine:
+        maps = Path(f"/proc/{machine.parent.process.pid}/maps")
+        assert "libavcodec" not in maps.read_text()
+        await add_video(machine)
+        await until(lambda: "libavcodec" in maps.read_text())
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

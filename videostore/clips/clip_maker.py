@@ -190,6 +190,8 @@ class ClipMaker:
                 self.check_ended(whole)
         elif early is not None:
             join = functools.partial(join, late=early.started)
+        if place is not None and place.encoded is not None:
+            place.encoded.set()
         return await off_loop(_written, functools.partial(join, joinable.files, tag=joinable.tag))
 
     async def _sound(self, plan: Plan, progress: CutProgress, work: Path) -> Path | None:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
 
 from videostore.base.errors import VideoStoreError
 from videostore.base.tasks import end_task, off_loop
 from videostore.media.stream_header import header_bytes, tell_the_same
+
+_ALONE_S = 1.0
+"""How long a stream waits at most for its header to be encoded."""
 
 
 class OtherHeaderError(Exception):
@@ -36,19 +40,22 @@ async def header_of(blocks: AsyncGenerator[bytes, None]) -> bytes:
 
 
 async def header_first(
-    making: AsyncGenerator[bytes, None] | None, blocks: AsyncGenerator[bytes, None]
+    making: AsyncGenerator[bytes, None] | None, blocks: AsyncGenerator[bytes, None], encoded: asyncio.Event
 ) -> AsyncGenerator[bytes, None]:
     """Yield a fragmented MP4 block by block, and the header that `making` makes before it, if that is sooner than its
-    first block.
+    first block. The processors are the header's until what it is made of is `encoded`.
 
     Raises:
         OtherHeaderError: it has another header than was yielded before it, or none.
         VideoStoreError: what `blocks` raises.
     """
     header = asyncio.ensure_future(header_of(making)) if making is not None else None
-    first = asyncio.ensure_future(_next(blocks))
+    first: asyncio.Task[bytes | None] | None = None
     told = b""
     try:
+        if header is not None:
+            await _encoded_or_over(header, asyncio.create_task(encoded.wait()), within_s=_ALONE_S)
+        first = asyncio.ensure_future(_next(blocks))
         if header is not None:
             await asyncio.wait((header, first), return_when=asyncio.FIRST_COMPLETED)
             if not first.done():
@@ -74,6 +81,13 @@ async def header_first(
             if task is not None:
                 await end_task(task)
                 task.cancelled() or task.exception()  # asyncio logs an error that is never retrieved
+
+
+async def _encoded_or_over(header: asyncio.Task[bytes], encoded: asyncio.Task[Any], *, within_s: float) -> None:
+    try:
+        await asyncio.wait((header, encoded), timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end_task(encoded)
 
 
 async def _next(blocks: AsyncIterator[bytes]) -> bytes | None:

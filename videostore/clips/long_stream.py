@@ -136,12 +136,13 @@ class LongStream:
         Raises:
             FFmpegError: as `_part`, or it is another clip than the header told.
         """
-        header = None
+        header, encoded = None, asyncio.Event()
         if window.header is not None and self._sure(window.plan) is not None:
-            header = self._clips.stream(window.header, place=replace(place, header_of=window.plan))
+            of = replace(place, header_of=window.plan, encoded=encoded)
+            header = self._clips.stream(window.header, place=of)
         try:
             part = self._part(window, place)
-            async with contextlib.aclosing(part), contextlib.aclosing(header_first(header, part)) as blocks:
+            async with contextlib.aclosing(part), contextlib.aclosing(header_first(header, part, encoded)) as blocks:
                 async for block in blocks:
                     yield block
         except OtherHeaderError as error:

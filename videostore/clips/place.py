@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -72,6 +73,8 @@ class Place:
     """Where the sound of the part begins in the stream, once it is cut."""
     header_of: Plan | None = None
     """The plan of which only the header is made here, from one frame of it; None if what is made is the part itself."""
+    encoded: asyncio.Event | None = None
+    """Set when all that must be encoded is, or was before: what is left is to join it."""
     _so_far: SoundSoFar = field(default_factory=SoundSoFar)
     _after: SoundSoFar = field(default_factory=SoundSoFar)
 

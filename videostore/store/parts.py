@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib
 import logging
 import sqlite3
 import time
@@ -41,6 +40,7 @@ from videostore.storage.reconciler import know_open
 from videostore.storage.retention import Retention
 from videostore.storage.retention_holds import RetentionHolds
 from videostore.storage.save_record import SaveJob
+from videostore.store.clip_loading import load_clips
 from videostore.store.marking import Marking, wait_until
 from videostore.store.request_tasks import RequestTasks
 from videostore.store.viewing import Viewing
@@ -177,7 +177,7 @@ class StoreParts:
     async def _load_clips(self) -> None:
         """To be awaited before the parts that make clips are used for the first time."""
         if self._made is None:
-            await off_loop(importlib.import_module, "videostore.store.clip_parts")  # takes 60 ms
+            await load_clips()
 
     @property
     def _clip_parts(self) -> ClipParts:

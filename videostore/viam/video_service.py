@@ -5,6 +5,7 @@ It uses a recorder of the same module, which it looks up for each request, or ha
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import struct
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -20,10 +21,12 @@ from viam.resource.types import Model
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import ConfigError, RequestError, VideoStoreError
+from videostore.base.tasks import end_task
 from videostore.base.timestamps import EARLIEST_US, LATEST_US
 from videostore.clips.containers import CONTAINERS, DEFAULT_CONTAINER
 from videostore.config import Config, parse_video_service
 from videostore.store.answer_budget import AnswerRoom
+from videostore.store.clip_loading import load_clips
 from videostore.store.request_tasks import closed_error
 from videostore.viam.answer import plain_answer
 from videostore.viam.camera import StorageCamera
@@ -55,6 +58,7 @@ class VideoStorage(Video, OwnResource):
         self._recorder = recorder
         self._key = b""
         self._closed = False
+        self._loading: asyncio.Task[None] | None = None
         self._find: Callable[[str], ResourceBase | None] = lambda name: None
 
     @classmethod
@@ -113,17 +117,20 @@ class VideoStorage(Video, OwnResource):
         self._find = find
 
     async def start(self) -> None:
-        """Start the recorder of its own.
+        """Start the recorder of its own, and load what makes videos: the first request is to begin as soon as others.
 
         Raises:
             Refusal: the encoder is not available, or the storage cannot be used.
         """
         if isinstance(self._recorder, StorageCamera):
             await self._recorder.start()
+        self._loading = asyncio.create_task(load_clips())
 
     async def close(self) -> None:
         """Stop everything that `start` started. Videos that are being sent end at their next block."""
         self._closed = True
+        if self._loading is not None:
+            await end_task(self._loading)
         if isinstance(self._recorder, StorageCamera):
             await self._recorder.close()
 
