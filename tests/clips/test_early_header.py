@@ -273,6 +273,20 @@ async def test_it_is_not_made_where_little_must_be_decoded(stores: Stores, binar
     assert not told, "the first frame is a keyframe"
 
 
+@pytest.mark.parametrize("larger", [1, 3])
+async def test_it_is_made_near_a_keyframe_too_where_frames_take_long_to_encode(
+    stores: Stores, told: list[bytes], monkeypatch: pytest.MonkeyPatch, larger: int
+) -> None:
+    """Of large frames, a few take as long as many small ones."""
+    times = capture_times(9)
+    await record_coded(stores.storage, coded_packets(times, "h264", gop=40, size=SIZE))
+    await take_over(stores.storage)
+    store = await stores.open()
+    monkeypatch.setattr(plan_head, "_FAR_PIXELS_US", US * SIZE[0] * SIZE[1] // larger)
+    assert read_clip(b"".join(await taken(store._send_video(times[2], times[-1]))), [SIZE])
+    assert len(told) == (larger == 3)
+
+
 async def test_a_stream_that_turns_out_to_be_damaged_before_its_first_frame_is_an_error_once(
     stores: Stores, binary: str, told: list[bytes]
 ) -> None:

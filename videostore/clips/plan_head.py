@@ -16,7 +16,9 @@ _SOON_PIXELS_US = US_PER_SECOND * 1280 * 720 // 8
 _LATE_PIXELS_US = 4 * _SOON_PIXELS_US
 """The same of what keeps a short clip waiting: to divide that, it is planned again."""
 _FAR_PIXELS_US = US_PER_SECOND * 1920 * 1080
-"""Length times size of what takes as long to decode as the header of a stream takes to be made by itself."""
+"""Length times size of what takes as long to decode and encode as the header of a stream takes to be made by itself."""
+_ENCODED_US = US_PER_SECOND // 2
+"""So much can be decoded while the first frames are encoded."""
 _SLOWER = {"hevc": 2}
 """How much longer other codecs than H.264 take."""
 _APART_US = 1000
@@ -45,8 +47,8 @@ def head_to_us(plan: Plan, most_us: int, ends: Iterable[tuple[Segment, int]]) ->
 
 
 def far_before_us(plan: Plan) -> int | None:
-    """A frame soon behind the keyframe with which decoding begins for the first frame of a plan, if that is far behind
-    it; None if it is near, or copied. Blocking: reads the header of the segment.
+    """A frame soon behind the keyframe with which decoding begins for the first frame of a plan, if it takes long to
+    make that; None if it does not, or it is copied. Blocking: reads the header of the segment.
 
     Raises:
         OSError: the system lacks resources at the moment.
@@ -63,7 +65,8 @@ def far_before_us(plan: Plan) -> int | None:
         return None
     pixels = first.segment.width * first.segment.height * _SLOWER.get(first.segment.codec, 1)
     behind = bisect.bisect_right(times.all_us, at_us)
-    if (first.first_us - at_us) * pixels < _FAR_PIXELS_US or times.all_us[behind] >= first.first_us:
+    takes_us = first.first_us - at_us + _ENCODED_US
+    if takes_us * pixels < _FAR_PIXELS_US or times.all_us[behind] > first.first_us:
         return None
     return times.all_us[behind]
 
