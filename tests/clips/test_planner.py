@@ -57,6 +57,23 @@ async def test_an_open_segment_is_read_as_far_as_it_was_written_and_nothing_is_c
         assert plan.ranges[-1].to_us == later[-1]
 
 
+async def test_what_is_stored_while_it_is_looked_for_is_found(whole: Cutter, times: list[int], tmp_path: Path) -> None:
+    """A busy recorder writes the first frames of a range late."""
+    later = capture_times(1, times[-1] + US)
+    await record(tmp_path / "open", later)
+    (path,) = (tmp_path / "open").glob("*.open")
+    found = describe_fragments(path.name, read_fragments(path))
+    looks: list[int] = []
+
+    async def open_segments(from_us: int, to_us: int) -> list[tuple[Segment, Path]]:
+        looks.append(from_us)
+        return [(found, path)] if len(looks) > 1 and found.start_us < to_us and found.end_us > from_us else []
+
+    planner = ClipPlanner(whole.archive, open_segments, LOGGER)
+    async with planned(planner, whole.archive, Range(later[0], later[-1]), tmp_path / "work") as plan:
+        assert [part.first_us for part in plan.parts] == [later[0]]
+
+
 async def test_a_plan_is_replaced_only_if_some_of_its_segments_turn_out_to_be_damaged(
     whole: Cutter, times: list[int], tmp_path: Path
 ) -> None:

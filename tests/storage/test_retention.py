@@ -25,6 +25,7 @@ class Keeper:
 
     archive: Archive
     open_bytes: int = 0
+    is_recording: bool = False
     room_bytes: int | None = None
     """Space on the device for segments, in addition to the space to keep free; None for no limit."""
     clock: FixedClock = field(default_factory=lambda: FixedClock(wall=100_000 * US))
@@ -54,6 +55,7 @@ class Keeper:
             self.archive,
             quota_bytes,
             open_bytes=lambda: self.open_bytes,
+            is_recording=lambda: self.is_recording,
             holds=self.holds,
             shortage_bytes=self.shortage_bytes,
             logger=LOGGER,
@@ -61,7 +63,7 @@ class Keeper:
 
     def shortage_bytes(self) -> int:
         stored = sum(path.stat().st_size for path in self.archive.directory.glob("*.mp4"))
-        return 0 if self.room_bytes is None else stored - self.room_bytes
+        return -(1 << 40) if self.room_bytes is None else stored - self.room_bytes
 
     def files(self) -> list[int]:
         """Numbers of the segments that exist."""
@@ -74,6 +76,29 @@ async def keeper(tmp_path: Path) -> AsyncIterator[Keeper]:
     await Reconciler(archive, LOGGER).reconcile(lambda _: False)  # before this, nothing is deleted
     yield Keeper(archive)
     await archive.close()
+
+
+async def test_while_it_is_recorded_there_is_room_for_the_segment_that_is_being_written(keeper: Keeper) -> None:
+    """As much as the newest one took, and a quarter of the quota at most."""
+    keeper.is_recording = True
+    await keeper.fill(10)
+    keeper.archive.newest_bytes = 1000
+    await keeper.retention(8000).enforce()
+    assert keeper.files() == [3, 4, 5, 6, 7, 8, 9]
+    keeper.open_bytes = 1000
+    await keeper.retention(8000).enforce()
+    assert keeper.files() == [3, 4, 5, 6, 7, 8, 9]
+    keeper.open_bytes, keeper.archive.newest_bytes = 0, 7000
+    await keeper.retention(8000).enforce()
+    assert keeper.files() == [4, 5, 6, 7, 8, 9]
+
+
+async def test_the_device_has_room_for_the_segment_that_is_being_written(keeper: Keeper) -> None:
+    keeper.is_recording, keeper.room_bytes = True, 5000
+    await keeper.fill(10)
+    keeper.archive.newest_bytes = 1000
+    await keeper.retention(100_000).enforce()
+    assert keeper.files() == [6, 7, 8, 9]
 
 
 async def test_nothing_is_deleted_while_the_quota_is_kept(keeper: Keeper) -> None:

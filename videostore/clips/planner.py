@@ -36,6 +36,10 @@ FindOpenSegments = Callable[[int, int], Awaitable[list[tuple[Segment, Path]]]]
 """Finds the segments that overlap a range and are not closed, or not in the index yet."""
 
 _ALWAYS_US = 1 << 62
+_LOOKS = 2
+"""How often a range is looked for in which something was stored only after the look."""
+_NOTHING = frozenset({"storage-empty", "nothing-in-range"})
+"""Errors that tell that nothing of a range is stored."""
 
 
 class _Faults(logging.Logger):
@@ -67,13 +71,17 @@ class ClipPlanner:
             UnreadableRangeError: what is stored there cannot be read.
             VideoStoreError: the storage cannot be read at the moment, or the index is being rebuilt.
         """
-        try:
-            plan = await self._make(asked, await self._find_indexed(asked, links), links.work, check=check)
-        except OSError as error:
-            raise VideoStoreError("recording-unreadable", reason=reason_of(error)) from error
-        if not plan.parts:
-            raise await self.nothing_to_cut(plan)
-        return plan
+        for _ in range(_LOOKS):
+            try:
+                plan = await self._make(asked, await self._find_indexed(asked, links), links.work, check=check)
+            except OSError as error:
+                raise VideoStoreError("recording-unreadable", reason=reason_of(error)) from error
+            if plan.parts:
+                return plan
+            reason = await self.nothing_to_cut(plan)
+            if _was_found(plan) or reason.code in _NOTHING:
+                break
+        raise reason
 
     async def plan_window(
         self,
@@ -236,8 +244,7 @@ class ClipPlanner:
     async def nothing_to_cut(self, plan: Plan) -> RequestError:
         """Why a plan has no parts: nothing is stored, or it cannot be read."""
         asked = plan.asked
-        stored = any(one.start_us < asked.to_us and one.end_us > asked.from_us for one, _ in plan.found)
-        if stored and (not plan.ranges or any(one.reason == UNREADABLE for one in plan.damaged)):
+        if _was_found(plan) and (not plan.ranges or any(one.reason == UNREADABLE for one in plan.damaged)):
             return UnreadableRangeError("range-unreadable", asked=asked)
         async with self._archive.steady():
             opened = await self._open_segments(0, _ALWAYS_US)
@@ -266,6 +273,11 @@ class ClipPlanner:
         if after_us is not None:
             return NothingStoredError("no-frame-before", asked=asked, nearest=stored, after_us=after_us)
         return UnreadableRangeError("range-unreadable", asked=asked)
+
+
+def _was_found(plan: Plan) -> bool:
+    """Whether any of the range of a plan was stored when it was made. It may have come since."""
+    return any(one.start_us < plan.asked.to_us and one.end_us > plan.asked.from_us for one, _ in plan.found)
 
 
 def _is_borrowed(part: ClipPart, path: Path) -> bool:

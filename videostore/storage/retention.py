@@ -33,6 +33,8 @@ other programs. That is told before it is done."""
 
 KEPT_SHARE = 2
 """The part of the quota that events may keep for good: the rest is for what is recorded."""
+AHEAD_SHARE = 4
+"""The part of the quota that is left at most for the segment that is being written."""
 NEWEST_SHARE = 10
 """The part of the quota that is left for the newest segments whatever clips hold: those are asked for most."""
 
@@ -46,12 +48,14 @@ class Retention:
         quota_bytes: int,
         *,
         open_bytes: Callable[[], int],
+        is_recording: Callable[[], bool] = lambda: False,
         holds: RetentionHolds,
         shortage_bytes: Callable[[], int] = lambda: 0,
         logger: logging.Logger,
         on_deleted: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`open_bytes` returns the size of the open segments; `holds` has the ranges that clips still need.
+        """`open_bytes` returns the size of the open segments; `holds` has the ranges that clips still need. Where
+        `is_recording`, there is room for the open segment before it is written.
 
         `shortage_bytes` returns how many bytes must be freed on the device, independent of the quota. Both may block.
         `on_deleted` is awaited after segments were deleted.
@@ -59,6 +63,7 @@ class Retention:
         self._archive = archive
         self._quota_bytes = quota_bytes
         self._open_bytes = open_bytes
+        self._is_recording = is_recording
         self._holds = holds
         self._shortage_bytes = shortage_bytes
         self._logger = logger
@@ -76,6 +81,11 @@ class Retention:
     @property
     def _limit_bytes(self) -> int:
         return self._quota_bytes + (self._quota_bytes // KEPT_SHARE if self._holds.unknown else 0)
+
+    @property
+    def _ahead_bytes(self) -> int:
+        """Room for the open segment, so that the quota is also kept where it is looked at late."""
+        return min(self._archive.newest_bytes, self._quota_bytes // AHEAD_SHARE) if self._is_recording() else 0
 
     @property
     def limit(self) -> VideoStoreError | None:
@@ -101,7 +111,7 @@ class Retention:
             open_bytes, deleted, shortage = await off_loop(self._look)
             if deleted:
                 self._logger.warning("Deleted the %d oldest files that could not be read: they had no room.", deleted)
-            while (excess := self._archive.stored_bytes + open_bytes - self._limit_bytes) > 0:
+            while (excess := self._archive.stored_bytes + max(open_bytes, self._ahead_bytes) - self._limit_bytes) > 0:
                 shortage = None
                 self._tell(excess, f"the quota is {self._quota_bytes / GIB:.2f} GiB")
                 if not await self._delete(excess, await self._newest_us()):
@@ -110,6 +120,7 @@ class Retention:
             # Measured once: some file systems free the space of deleted files only later.
             if shortage is None:
                 shortage = await off_loop(self._shortage_bytes)
+            shortage += self._ahead_bytes
             self._tell(shortage, "the device has too little room")
             while shortage > 0 and (freed := await self._delete(shortage, None)):
                 shortage -= freed

@@ -263,16 +263,14 @@ class StoreParts:
             return None
 
     def _make_retention(self, workspaces: Workspaces) -> Retention:
-        def shortage() -> int:
-            # What clips take while they are made is given back soon: it costs no recordings.
-            return shortage_bytes(self._storage, spared_bytes=workspaces.promised_bytes)
-
         return Retention(
             self._archive,
             self._storage.quota_bytes,
             open_bytes=self._open.measure,
+            is_recording=lambda: self._run is not None,
             holds=self._holds,
-            shortage_bytes=shortage,
+            # What clips take while they are made is given back soon: it costs no recordings.
+            shortage_bytes=lambda: shortage_bytes(self._storage, spared_bytes=workspaces.promised_bytes),
             logger=self._logger,
             on_deleted=functools.partial(note_deleted, self._notes, self._archive),
         )
