@@ -11,8 +11,12 @@ from tests.support.program import Program
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_during_the_imports_ends_the_program_like_any_other(program: Program, number: signal.Signals) -> None:
+    # Those that are ignored where the tests run, as under `nohup`, would be ignored by the program too.
     script = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 import videostore.cli
 class Finder:
     def find_spec(self, name, path=None, target=None):
