@@ -90,7 +90,7 @@ def check_clip(
         missing_after=tuple(captured for captured in missing if last is None or captured > last),
         first_us=first,
         last_us=last,
-        drift_ms=max((abs(drift) * 1000 for drift in drift_s), default=0.0),
+        drift_ms=max((round(abs(drift) * 1000, 9) for drift in drift_s), default=0.0),  # beyond, floats are not exact
     )
 
 

@@ -1,4 +1,4 @@
-"""Reading the paint of frames that were scaled into a clip of another size."""
+"""Reading the paint of frames that were scaled into a clip of another size, and comparing their times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy
 from numpy.typing import NDArray
 from PIL import Image
 
-from scripts.fakes.clip_check import PaintReader
+from scripts.fakes.clip_check import PaintReader, check_clip
 from scripts.fakes.paint import PaintedFrame, paint, read_paint
 
 PAINTED = (480, 360)
@@ -41,3 +41,12 @@ def test_after_a_change_of_the_size_the_reading_nearest_in_time_counts() -> None
     full_size = paint(before.captured_us, before.counter, width=640, height=360, mime="image/png")
     assert reader.read(numpy.asarray(Image.open(io.BytesIO(full_size)).convert("L"))) == before
     assert reader.read(brightness(MISREAD)) == MISREAD
+
+
+def test_a_frame_that_is_late_by_one_unit_of_the_clips_time_is_late_by_no_more() -> None:
+    captured, unit_s = [MISREAD.captured_us + 100_000 * number for number in range(40)], 1 / 90_000
+    shown = [
+        (0.1 * number + unit_s * (number > 0), PaintedFrame(time_us, number)) for number, time_us in enumerate(captured)
+    ]
+    check = check_clip(shown, captured, captured[0], captured[-1] + 1)
+    assert check.flawless and 0.999 * unit_s < check.drift_ms / 1000 <= unit_s, check
