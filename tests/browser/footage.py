@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tests.support.recording import H264, H265, US, Pulse, Stores, capture_times, record, take_over
+from tests.support.recording import H264, H265, US, Pulse, Stores, capture_times, picture, record, take_over
 from videostore.ffmpeg.encoder import Encoder
+from videostore.ffmpeg.process import find_ffmpeg
+from videostore.store.footage_import import import_file
 
 BASE_US = round(datetime(2025, 10, 26, 0, 10, tzinfo=timezone.utc).timestamp()) * US + 123_457
 """The clocks of Berlin show 02:10:00 summer time. They show it once more an hour later."""
@@ -58,6 +61,28 @@ def make(
     # A loop of its own needs a thread of its own: that of the tests has the browser's.
     with ThreadPoolExecutor(1) as thread:
         return Footage(directory, tuple(thread.submit(lambda: asyncio.run(work())).result()))
+
+
+def code(path: Path, times_us: Sequence[int], fps: int, *coding: str) -> Path:
+    """A file of painted pictures. Blocking."""
+    images = b"".join(picture(time_us, SIZE) for time_us in times_us)
+    command = [find_ffmpeg(), "-v", "error", "-f", "image2pipe", "-framerate", str(fps), "-c:v", "mjpeg", "-i", "-"]
+    command += [*coding, *(() if "-pix_fmt" in coding else ("-pix_fmt", "yuv420p"))]
+    subprocess.run([*command, str(path)], input=images, check=True, timeout=120)
+    return path
+
+
+def make_imported(directory: Path, *coding: str) -> Footage:
+    """Footage of another camera, as it comes: 40 s of 10 frames each. Blocking."""
+    times_us = tuple(BASE_US + number * US // 10 for number in range(400))
+
+    async def work() -> None:
+        file = code(directory.with_suffix(".mp4"), times_us, 10, *coding)
+        await import_file(file, directory, start=BASE_US)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(work())).result()
+    return Footage(directory, times_us)
 
 
 def make_all(root: Path) -> dict[str, Footage]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,11 +11,9 @@ import pytest
 
 from scripts.fakes.painted_camera import read_clip
 from tests.browser.driver import PageDriver
-from tests.browser.footage import BASE_US, SIZE, Footage, make
-from tests.support.recording import US, picture, record, take_over
+from tests.browser.footage import BASE_US, Footage, code, make, make_imported
+from tests.support.recording import US, record, take_over
 from tests.support.web_server import WebServer, run_web
-from videostore.ffmpeg.process import find_ffmpeg
-from videostore.store.footage_import import import_file
 from videostore.web.recorders import RecorderPlace
 
 LENGTH_S, FPS = 40, 10
@@ -24,27 +21,6 @@ SOUND = ("-f", "lavfi", "-i", f"sine=duration={LENGTH_S}:sample_rate=16000", "-m
 DEEP = ("-pix_fmt", "yuv420p10le")
 CLOSED_H265 = "keyint=10:bframes=0:open-gop=0:log-level=error"
 TIMES_US = tuple(BASE_US + number * US // FPS for number in range(LENGTH_S * FPS))
-
-
-def code(path: Path, *coding: str) -> Path:
-    """A file of painted pictures."""
-    images = b"".join(picture(time_us, SIZE) for time_us in TIMES_US)
-    command = [find_ffmpeg(), "-v", "error", "-f", "image2pipe", "-framerate", str(FPS), "-c:v", "mjpeg", "-i", "-"]
-    command += [*coding, *(() if "-pix_fmt" in coding else ("-pix_fmt", "yuv420p"))]
-    subprocess.run([*command, str(path)], input=images, check=True, timeout=120)
-    return path
-
-
-def make_imported(directory: Path, *coding: str) -> Footage:
-    """Footage of another camera, as it comes."""
-
-    async def work() -> None:
-        file = code(directory.with_suffix(".mp4"), *coding)
-        await import_file(file, directory, start=BASE_US)
-
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(lambda: asyncio.run(work())).result()
-    return Footage(directory, TIMES_US)
 
 
 def make_resized(directory: Path) -> Footage:
@@ -65,7 +41,8 @@ def make_foreign(directory: Path) -> Footage:
     """A segment as the Go module writes it, at a whole second."""
     directory.mkdir()
     second_us = BASE_US // US * US
-    file = code(directory / f"{second_us // US}.mp4", "-c:v", "libx264", "-preset", "veryfast", "-g", "10", "-bf", "0")
+    coding = ("-c:v", "libx264", "-preset", "veryfast", "-g", "10", "-bf", "0")
+    file = code(directory / f"{second_us // US}.mp4", TIMES_US, FPS, *coding)
     assert file.exists()
     return Footage(directory, TIMES_US)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from PIL import Image
 from scripts.fakes.paint import read_paint
 from tests.browser.driver import GRAB, iso
 from tests.browser.firefox import PROGRAM, Firefox, run_firefox
-from tests.browser.footage import BASE_US, GAP_US, Footage, make
+from tests.browser.footage import BASE_US, GAP_US, Footage, make, make_imported
 from tests.browser.webkit import WebKit, browser_path, run_webkit
 from tests.support.recording import US
 from tests.support.web_server import WebServer, run_web
@@ -23,6 +24,8 @@ from videostore.web.recorders import RecorderPlace
 
 DOOR = "front-door"
 STREET = "street"
+ROAD = "road"
+OPEN_GOPS = "keyint=30:bframes=3:b-adapt=0:open-gop=1:log-level=error"
 WITHIN_S = 120.0
 
 
@@ -59,6 +62,17 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WebServer
     directory = tmp_path_factory.mktemp("street") / STREET
     footage = make(directory, (0, 40), (70, 40), fps=25)
     with run_web([RecorderPlace(STREET, directory)]) as server:
+        yield server, footage
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WebServer, Footage]]:
+    """Two segments of H.265, of which the second one begins with an open GOP."""
+    directory = tmp_path_factory.mktemp("road") / ROAD
+    coding = ("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", OPEN_GOPS)
+    footage = make_imported(directory, *coding)
+    assert len(list(directory.glob("*.mp4"))) == 2
+    with run_web([RecorderPlace(ROAD, directory)]) as server:
         yield server, footage
 
 
@@ -156,3 +170,24 @@ def test_what_is_played_has_no_holes(engine: Engine) -> None:
     until_painted(engine, range(BASE_US + 14 * US, BASE_US + 40 * US))
     held = engine.browser.evaluate("document.querySelector('video').buffered.length")
     assert held == 1
+
+
+def test_frames_follow_each_other_where_a_segment_begins_with_an_open_gop(
+    webkit: WebKit, road: tuple[WebServer, Footage]
+) -> None:
+    server, footage = road
+    engine = Engine(webkit, server.url, ROAD, footage)
+    border_us = BASE_US + 30 * US
+    us = footage.shown_at(border_us - 4 * US // 10)
+    open_at(engine, us)
+    until_painted(engine, range(us, us + 1))
+    position = "document.querySelector('video').currentTime"
+    positions = [float(engine.browser.evaluate(position))]
+    while us <= border_us:
+        us = footage.after(us)
+        engine.browser.press(".")
+        until_painted(engine, range(us, us + 1))
+        engine.browser.until("document.querySelector('#screens[aria-busy=false]') !== null")
+        positions.append(float(engine.browser.evaluate(position)))
+    steps = [after - before for before, after in itertools.pairwise(positions)]
+    assert steps == pytest.approx([0.1] * len(steps), abs=0.01)

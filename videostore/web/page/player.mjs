@@ -3,9 +3,10 @@
 import { ApiError } from "./api.mjs";
 import { canPlay } from "./codec.mjs";
 import { failureText } from "./failure.mjs";
+import { placing } from "./first_shown.mjs";
 import { Playlist } from "./playlist.mjs";
 import { hasInstants, nextFrame, shownTime } from "./shown_frame.mjs";
-import { believesRate, frameLength, ratedLoader } from "./stated_rate.mjs";
+import { believesRate, frameLength, rating } from "./stated_rate.mjs";
 import { MINUTE_US, SECOND_US } from "./units.mjs";
 
 const BEFORE_US = MINUTE_US;
@@ -313,7 +314,8 @@ export class Player extends EventTarget {
 
   /** `near`: the capture times of frames, where the browser has to be told how long one lasts. */
   attach(url, us, near) {
-    const hls = new this.Hls(near ? { ...CONFIG, fLoader: ratedLoader(this.Hls, frameLength(near)) } : CONFIG);
+    const loader = placing(this.Hls.DefaultConfig.loader);
+    const hls = new this.Hls({ ...CONFIG, fLoader: near ? rating(loader, frameLength(near)) : loader });
     this.hls = hls;
     const { Events } = this.Hls;
     const learn = (_, { details }) => {

@@ -22,9 +22,9 @@ export function frameLength(timesUs) {
   return Math.min(Math.max(lengths[lengths.length >> 1] ?? USUAL_US, 1), MOST_US);
 }
 
-/** A class that loads for hls.js, and states in the headers that a frame lasts so long. */
-export function ratedLoader(Hls, lengthUs) {
-  return class extends Hls.DefaultConfig.loader {
+/** A class that loads for hls.js, by another one, and states in the headers that a frame lasts so long. */
+export function rating(Loader, lengthUs) {
+  return class extends Loader {
     load(context, config, callbacks) {
       const onSuccess = (response, ...others) => {
         if (context.frag?.sn === "initSegment") response.data = withRate(response.data, lengthUs);
