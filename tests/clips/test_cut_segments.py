@@ -80,6 +80,14 @@ async def test_a_deleted_segment_at_an_end_of_the_range_is_left_out(
     await check(whole, rest, times[3], times[-3])
 
 
+async def test_a_segment_is_left_out_whose_name_another_one_has_now(whole: Cutter, times: list[int]) -> None:
+    """It was renamed, the next one that closed took the free name, and the index knows of neither yet."""
+    first, second = await whole.archive.index.oldest(2)
+    (whole.archive.directory / second.file_name).rename(whole.archive.directory / first.file_name)
+    rest = [t for t in times if t >= second.end_us]
+    await check(whole, rest, times[3], times[-3])
+
+
 async def test_a_clip_holds_the_rest_if_a_segment_is_damaged_between_plan_and_cut(
     whole: Cutter, times: list[int], tmp_path: Path
 ) -> None:

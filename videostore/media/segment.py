@@ -199,6 +199,8 @@ def frame_times(
     try:
         is_open = parse_open_name(segment.file_name) is not None
         content = read_fragments(path, segment.size_bytes if is_open else None)
+        if not is_open and (content.start_us >= segment.end_us or content.end_us <= segment.start_us):
+            raise UnreadableError("its name is that of another segment now")
         if check is not None:
             without = {*without, *damaged_fragments(path, content.codec, read_for(check, content.fragments))}
         damaged = tuple(Range(one.first_us, one.end_us) for one in content.fragments if one.times_us[0] in without)
