@@ -14,6 +14,8 @@ import pytest
 
 from scripts.fakes.module_process import ROOT
 from tests.support.loop_watch import PROCESS_DIRECTORY, REPORT_VARIABLE, watching
+from tests.support.program import TIMEOUT_S
+from tests.support.warm_program import end_of_warm, start_warm
 
 CODE = """
 import asyncio, os, shutil, time
@@ -98,3 +100,14 @@ async def test_another_process_is_watched_too(tmp_path: Path) -> None:
     variables = {**os.environ, "PYTHONPATH": str(PROCESS_DIRECTORY), REPORT_VARIABLE: str(report)}
     await asyncio.to_thread(subprocess.check_call, [sys.executable, str(program)], env=variables)
     assert report.read_text().startswith("os.stat in made_up.py")
+
+
+@pytest.mark.parametrize("kind", ["command", "module"])
+def test_a_process_that_is_forked_from_a_warm_one_watches_its_loop(tmp_path: Path, kind: str) -> None:
+    report = tmp_path / "report"
+    variables = {**os.environ, REPORT_VARIABLE: str(report)}
+    streams = os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_WRONLY), os.open(os.devnull, os.O_WRONLY)
+    arguments = ["--version"] if kind == "command" else [str(tmp_path / "absent" / "socket")]
+    with start_warm(arguments, streams, cwd=tmp_path, env=variables, kind=kind) as keeper:
+        end_of_warm(keeper, arguments, TIMEOUT_S)
+    assert report.exists()  # it opens it when it begins to watch

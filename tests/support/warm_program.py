@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import videostore
+from tests.support.loop_watch import watch_if_asked
 
 _HEADER = struct.Struct("!I")
 STATUS = struct.Struct("!i")
@@ -213,6 +214,7 @@ def _keep(connection: socket.socket) -> None:
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
     sys.argv[1:] = request["arguments"]
+    watch_if_asked()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError, VideoStoreError, printable
 from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop
 from videostore.cli import terminal
 from videostore.cli.recorded import report_recording
 from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, print_message, second_signal
@@ -98,7 +100,8 @@ async def record(options: RecordOptions) -> int:
         wait=options.wait,
         sound=options.sound,
     )
-    store = VideoStore.record(
+    make = functools.partial(
+        VideoStore.record,
         options.directory,
         source,
         size_gb=options.size_gb,
@@ -108,6 +111,7 @@ async def record(options: RecordOptions) -> int:
         codec="copy",
         live=source.live,
     )
+    store = await off_loop(make)
     _report_input(source.info, options.wait, options.duration_s)
     if sound_told := source.has_sound and not source.records_sound:
         print_message(_NO_SOUND)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from videostore.base.constants import JOIN_US, US_PER_SECOND
 from videostore.base.ranges import Range, merge_damaged
+from videostore.base.tasks import off_loop
 from videostore.cli import terminal
 from videostore.cli.gaps import damage_lines
 from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, print_message
@@ -59,7 +60,7 @@ async def _recorded_segments(directory: Path, from_us: int) -> tuple[list[Segmen
 
     Also the names of those among them that are still open.
     """
-    opened, closed = list_directory(directory)
+    opened, closed = await off_loop(list_directory, directory)
     names = [name for name in closed if (name_time_us(name) or 0) >= from_us]
     indexed: dict[str, Segment] = {}
     with contextlib.suppress(OSError, sqlite3.Error):
@@ -68,8 +69,9 @@ async def _recorded_segments(directory: Path, from_us: int) -> tuple[list[Segmen
             indexed = {one.file_name: one for one in await index.select(from_us, 1 << 62)}
         finally:
             await index.close()
-    found = [indexed.get(name) or _read(directory / name) for name in names]
-    left_open = [one for name in opened if (one := _read_open(directory / name)) and one.start_us >= from_us]
+    found = [indexed.get(name) or await off_loop(_read, directory / name) for name in names]
+    read = [await off_loop(_read_open, directory / name) for name in opened]
+    left_open = [one for one in read if one and one.start_us >= from_us]
     segments = [one for one in (*found, *left_open) if one is not None]
     return sorted(segments, key=lambda one: one.start_us), [one.file_name for one in left_open]
 
