@@ -116,7 +116,8 @@ async def test_a_clip_of_several_pieces_has_the_same_frames_at_the_same_times(
     # A third holds less than a group of pictures and its neighbour: then the start of a piece is re-encoded.
     assert share < 0.5 or same_frames(whole, joined)
     check = check_clip(read_clip(joined), recording.camera.delivered, from_us, to_us)
-    assert check.flawless and check.drift_ms <= RESOLUTION_MS, check
+    # Times are told in whole microseconds. Where the start of a piece is re-encoded, that shows.
+    assert check.flawless and check.drift_ms <= RESOLUTION_MS + (0.0005 if share < 0.5 else 0), check
     assert sorted(tmp_path.iterdir()) == [joined, whole]
 
 
