@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.coding import coded_packets
+from tests.support.coding import Painter, coded_packets
 from tests.support.recording import capture_times
 from videostore.media.cut_picture import is_last_cut_off
 
@@ -43,3 +43,10 @@ def test_what_follows_the_slices_shows_that_they_are_whole(codec: str) -> None:
 def test_a_stream_that_is_damaged_before_its_last_picture_is_not_told_to_be_cut_off() -> None:
     whole = pictures("hevc", number=2)
     assert not is_last_cut_off("hevc", [*whole[:2], whole[2][: len(whole[2]) // 2], *whole[3:]])
+
+
+@pytest.mark.parametrize("codec", ["mjpeg", "mpeg4"])
+def test_of_other_codecs_only_what_cannot_be_decoded_is_told(codec: str) -> None:
+    painter, times = Painter(codec, size=(320, 240)), capture_times(0.5, fps=20)
+    coded = [one for number, time_us in enumerate(times) for one in painter.code(time_us, number)] + painter.finish()
+    assert not is_last_cut_off(codec, [bytes(one) for one in coded])

@@ -26,7 +26,7 @@ def is_last_cut_off(codec: str, pictures: Sequence[bytes]) -> bool:
     found = _decoded(codec, pictures)
     if not isinstance(found, bytes):
         return found == len(pictures)
-    if not _ends_in_slice(codec, pictures[-1]) or not _tells_its_end(codec, pictures[0]):
+    if codec not in _LAST_SLICE or not _ends_in_slice(codec, pictures[-1]) or not _tells_its_end(codec, pictures[0]):
         return False
     return _decoded(codec, [*pictures[:-1], pictures[-1] + _TAIL]) != found
 
