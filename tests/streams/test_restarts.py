@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from tests.streams.cameras import Camera, GstCameras, write_cameras
@@ -13,6 +14,8 @@ from tests.support.program import Program
 _OTHER_SIZE = (480, 272)
 _ENOUGH = 15
 """Pictures: a second."""
+_AWAY_S = 1.0
+"""How long the camera is away. One that is back within 0.2 s leaves no gap that is told."""
 
 
 async def test_a_camera_that_starts_again_is_recorded_again(tmp_path: Path, gstreamer: None) -> None:
@@ -37,6 +40,7 @@ async def _record_two(directory: Path, before: Camera, after: Camera) -> None:
         if recorder.segments() == 0:
             return False
         servers[0].__exit__()
+        time.sleep(_AWAY_S)
         sent_before = recorder.segments()
         servers.append(GstCameras(directory, write_cameras(directory, {"camera": after}), port=servers[0].port))
         return True
