@@ -83,7 +83,7 @@ def row(kind: tuple[str, int], times: Sequence[tuple[float, float, float]]) -> R
     name = f"video: first message of {HEIGHT}p {codec} at any place between keyframes {apart_s} s apart"
     text = f"{statistics.median(firsts):.0f} ms, {max(firsts):.0f} at most; "
     text += f"first frames {statistics.median(frames):.0f} ms, {max(frames):.0f} at most"
-    beside = f"≤ {TARGET_FIRST_S * 1000:.0f} ms; bare ffmpeg to its first frames: "
-    beside += f"{statistics.median(bares):.0f} ms, {max(bares):.0f} at most"
+    bare = f"{statistics.median(bares):.0f} ms, {max(bares):.0f} at most"
+    beside = f"bare ffmpeg to its first frames: {bare}; ≤ {TARGET_FIRST_S * 1000:.0f} ms"
     ratio = statistics.median(one[1] / one[2] for one in times)
     return Row(name, text, beside, ratio, max(firsts) <= TARGET_FIRST_S * 1000)

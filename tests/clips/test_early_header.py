@@ -282,7 +282,7 @@ async def test_it_is_made_near_a_keyframe_too_where_frames_take_long_to_encode(
     await record_coded(stores.storage, coded_packets(times, "h264", gop=40, size=SIZE))
     await take_over(stores.storage)
     store = await stores.open()
-    monkeypatch.setattr(plan_head, "_FAR_PIXELS_US", US * SIZE[0] * SIZE[1] // larger)
+    monkeypatch.setattr(plan_head, "_FAR_PIXELS_US", 2 * US * SIZE[0] * SIZE[1] // larger)
     assert read_clip(b"".join(await taken(store._send_video(times[2], times[-1]))), [SIZE])
     assert len(told) == (larger == 3)
 

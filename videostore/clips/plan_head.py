@@ -17,7 +17,7 @@ _LATE_PIXELS_US = 4 * _SOON_PIXELS_US
 """The same of what keeps a short clip waiting: to divide that, it is planned again."""
 _FAR_PIXELS_US = US_PER_SECOND * 1920 * 1080
 """Length times size of what takes as long to decode and encode as the header of a stream takes to be made by itself."""
-_ENCODED_US = US_PER_SECOND // 2
+_ENCODED_US = US_PER_SECOND
 """So much can be decoded while the first frames are encoded."""
 _SLOWER = {"hevc": 2}
 """How much longer other codecs than H.264 take."""
