@@ -24,8 +24,14 @@ from videostore.web.recorders import RecorderPlace
 
 DOOR = "front-door"
 STREET = "street"
-ROAD = "road"
+ROAD, ALLEY = "road", "alley"
 OPEN_GOPS = "keyint=30:bframes=3:b-adapt=0:open-gop=1:log-level=error"
+REORDERED = {
+    ROAD: ("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", OPEN_GOPS),
+    ALLEY: ("-c:v", "libx264", "-preset", "veryfast", "-g", "20", "-bf", "3", "-x264-params", "open-gop=0"),
+}
+AMONG_REORDERED_S = {ROAD: (28.73, 28.93, 3.33, 29.73, 31.83, 33.03), ALLEY: (20.93, 21.13, 20.83, 22.93, 5.03, 30.0)}
+"""Around the ends of fragments that are not those of a GOP, and behind keyframes that others precede."""
 WITHIN_S = 120.0
 
 
@@ -66,13 +72,12 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WebServer
 
 
 @pytest.fixture(scope="module")
-def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WebServer, Footage]]:
-    """Two segments of H.265, of which the second one begins with an open GOP."""
-    directory = tmp_path_factory.mktemp("road") / ROAD
-    coding = ("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", OPEN_GOPS)
-    footage = make_imported(directory, *coding)
-    assert len(list(directory.glob("*.mp4"))) == 2
-    with run_web([RecorderPlace(ROAD, directory)]) as server:
+def reordered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WebServer, dict[str, Footage]]]:
+    """Two segments each: of H.265, of which the second one begins with an open GOP, and of H.264 with B frames."""
+    root = tmp_path_factory.mktemp("reordered")
+    footage = {id: make_imported(root / id, *coding) for id, coding in REORDERED.items()}
+    assert all(len(list(one.directory.glob("*.mp4"))) == 2 for one in footage.values())
+    with run_web([RecorderPlace(id, one.directory) for id, one in footage.items()]) as server:
         yield server, footage
 
 
@@ -116,6 +121,21 @@ def open_at(engine: Engine, us: int) -> None:
 
 def test_each_moment_shows_its_frame(engine: Engine) -> None:
     for after_s in (0.25, 9.98, 12.5, 19.999, 39.5, 100.003):
+        us = BASE_US + round(after_s * US)
+        open_at(engine, us)
+        due_us = engine.footage.shown_at(us)
+        until_painted(engine, range(due_us, due_us + 1))
+        assert stamp(engine) == utc(due_us), after_s
+
+
+@pytest.mark.parametrize("id", list(REORDERED))
+@pytest.mark.parametrize("name", ["Firefox", "WebKit"])
+def test_each_moment_of_reordered_video_shows_its_frame(
+    request: pytest.FixtureRequest, reordered: tuple[WebServer, dict[str, Footage]], name: str, id: str
+) -> None:
+    server, footage = reordered
+    engine = Engine(request.getfixturevalue(name.lower()), server.url, id, footage[id])
+    for after_s in AMONG_REORDERED_S[id]:
         us = BASE_US + round(after_s * US)
         open_at(engine, us)
         due_us = engine.footage.shown_at(us)
@@ -173,9 +193,9 @@ def test_what_is_played_has_no_holes(engine: Engine) -> None:
 
 
 def test_frames_follow_each_other_where_a_segment_begins_with_an_open_gop(
-    webkit: WebKit, road: tuple[WebServer, Footage]
+    webkit: WebKit, reordered: tuple[WebServer, dict[str, Footage]]
 ) -> None:
-    server, footage = road
+    server, footage = reordered[0], reordered[1][ROAD]
     engine = Engine(webkit, server.url, ROAD, footage)
     border_us = BASE_US + 30 * US
     us = footage.shown_at(border_us - 4 * US // 10)

@@ -3,9 +3,10 @@
 import { ApiError } from "./api.mjs";
 import { canPlay } from "./codec.mjs";
 import { failureText } from "./failure.mjs";
-import { placing } from "./first_shown.mjs";
+import { forgetUnlisted, placing } from "./first_shown.mjs";
 import { Playlist } from "./playlist.mjs";
 import { hasInstants, nextFrame, shownTime } from "./shown_frame.mjs";
+import { dividing, stretchesFrames } from "./single_frames.mjs";
 import { believesRate, frameLength, rating } from "./stated_rate.mjs";
 import { MINUTE_US, SECOND_US } from "./units.mjs";
 
@@ -314,13 +315,16 @@ export class Player extends EventTarget {
 
   /** `near`: the capture times of frames, where the browser has to be told how long one lasts. */
   attach(url, us, near) {
-    const loader = placing(this.Hls.DefaultConfig.loader);
+    const leads = new Map();
+    const placer = placing(this.Hls.DefaultConfig.loader, leads);
+    const loader = stretchesFrames() ? dividing(placer) : placer;
     const hls = new this.Hls({ ...CONFIG, fLoader: near ? rating(loader, frameLength(near)) : loader });
     this.hls = hls;
     const { Events } = this.Hls;
     const learn = (_, { details }) => {
       if (hls !== this.hls) return;
-      this.playlist = new Playlist(details.fragments);
+      forgetUnlisted(leads, details.fragments);
+      this.playlist = new Playlist(details.fragments, leads);
       this.update();
       if (details.live && this.playlist.toUs - this.playlist.fromUs > this.longestUs) this.emit("long");
       if (this.isLive) this.watchLive();

@@ -7,21 +7,25 @@ const SLACK_S = 0.0005; // times of frames are rounded
 
 /** The fragments of a playlist with the capture time at which each begins. */
 export class Playlist {
-  /** `fragments` as hls.js lists them. */
-  constructor(fragments) {
+  /** `fragments` as hls.js lists them. `leads`: for how many seconds frames are shown before the keyframe of a piece,
+   * by its address, as far as that is known. */
+  constructor(fragments, leads = new Map()) {
     let dated = null;
+    let lead = 0;
     this.pieces = [];
     this.longestS = 0; // of a piece: so much comes at once
-    for (const fragment of fragments) {
+    fragments.forEach((fragment, number) => {
+      lead = leads.get(fragment.relurl) ?? lead; // one that is not known yet is probably as the one before
+      const start = startOf(fragment) + lead;
       const stated = fragment.rawProgramDateTime;
-      if (stated) dated = { us: readDate(stated), start: startOf(fragment) };
-      if (dated === null) continue;
-      const from = dated.us + Math.round((startOf(fragment) - dated.start) * SECOND_US);
-      const to = from + Math.round(fragment.duration * SECOND_US);
-      const start = startOf(fragment);
+      if (stated) dated = { us: readDate(stated), start };
+      if (dated === null) return;
+      const next = fragments[number + 1];
+      const end = startOf(fragment) + fragment.duration + (next ? (leads.get(next.relurl) ?? lead) : 0);
+      const from = dated.us + Math.round((start - dated.start) * SECOND_US);
       this.longestS = Math.max(this.longestS, fragment.duration);
-      this.pieces.push({ start, end: start + fragment.duration, from_us: from, to_us: to });
-    }
+      this.pieces.push({ start, end, from_us: from, to_us: from + Math.round((end - start) * SECOND_US) });
+    });
     // How long the last frame of a segment is shown is a guess: it stays until the next one, unless a gap is between.
     this.pieces.forEach((piece, number) => {
       const next = this.pieces[number + 1]?.from_us ?? piece.to_us;

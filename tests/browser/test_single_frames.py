@@ -1,0 +1,145 @@
+"""The fragments that Firefox gets: one for each frame of a reordered video, with the same frames at the same times."""
+
+from __future__ import annotations
+
+import base64
+import io
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import pytest
+
+from tests.browser.driver import PageDriver
+from videostore.ffmpeg.process import find_ffmpeg
+
+_DIVIDE = """async (content) => {
+  const { withSingleFrames } = await import("./static/single_frames.mjs");
+  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+  const changed = new Uint8Array(withSingleFrames(bytes.buffer));
+  return btoa(Array.from(changed, (byte) => String.fromCharCode(byte)).join(""));
+}"""
+_SHOWN = """async ([header, piece]) => {
+  const { firstShown } = await import("./static/first_shown.mjs");
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+  return firstShown(bytes(header), bytes(piece));
+}"""
+_STRETCHES = """async (some) => {
+  const { stretchesFrames } = await import("./static/single_frames.mjs");
+  return some.map((userAgent) => stretchesFrames({ userAgent }));
+}"""
+_FPS, _LENGTH_S = 10, 4
+B_FRAMES = ["-c:v", "libx264", "-g", "20", "-bf", "3", "-x264-params", "open-gop=0:scenecut=0"]
+OPEN_GOPS = ["-c:v", "libx265", "-x265-params", "keyint=20:bframes=3:b-adapt=0:open-gop=1:log-level=error"]
+PLAIN = ["-c:v", "libx264", "-g", "20", "-bf", "0"]
+SOUND = ["-f", "lavfi", "-i", f"sine=duration={_LENGTH_S}", "-c:a", "aac"]
+_MOVFLAGS = "+frag_keyframe+empty_moov+default_base_moof"
+IN_TIME = ["-frag_duration", "1000000"]
+KINDS = {
+    "B frames": (B_FRAMES, "", IN_TIME),
+    "B frames and sound": ([*SOUND, *B_FRAMES], "", IN_TIME),
+    "B frames, all that can be in the header": (B_FRAMES, "", []),
+    "B frames, shown before they are decoded": (B_FRAMES, "+negative_cts_offsets", IN_TIME),
+    "open GOPs": (OPEN_GOPS, "", IN_TIME),
+}
+
+
+class Made(NamedTuple):
+    """A fragmented MP4."""
+
+    header: bytes
+    piece: bytes
+
+
+def make(directory: Path, coding: list[str], flags: str = "", options: list[str] | None = None) -> Made:
+    """Moving pictures. Blocking."""
+    pictures = ["-f", "lavfi", "-i", f"testsrc2=s=320x180:r={_FPS}:d={_LENGTH_S}"]
+    path = directory / "made.mp4"
+    command = [find_ffmpeg(), "-v", "error", *pictures, *coding, "-pix_fmt", "yuv420p", "-movflags", _MOVFLAGS + flags]
+    subprocess.run([*command, *(options or []), str(path)], check=True)
+    content = path.read_bytes()
+    at = content.index(b"moof") - 4
+    return Made(content[:at], content[at : content.rindex(b"mfra") - 4])
+
+
+def text(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def divided(page: PageDriver, piece: bytes) -> bytes:
+    return base64.b64decode(page.page.evaluate(_DIVIDE, text(piece)))
+
+
+def packets(content: bytes) -> dict[str, list[tuple[Any, ...]]]:
+    """All of each track, in order."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    with av.open(io.BytesIO(content)) as container:
+        for one in container.demux():
+            if one.size:
+                packet = one.pts, one.dts, one.duration, one.is_keyframe, bytes(one)
+                found.setdefault(one.stream.type, []).append(packet)
+    return found
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_each_frame_is_a_fragment_of_its_own(page: PageDriver, tmp_path: Path, kind: str) -> None:
+    header, piece = make(tmp_path, *KINDS[kind])
+    page.open()
+    changed = divided(page, piece)
+    before, after = packets(header + piece), packets(header + changed)
+    assert after == before and len(after["video"]) == _FPS * _LENGTH_S
+    of_sound = piece.count(b"moof") if "audio" in before else 0
+    assert changed.count(b"moof") == len(after["video"]) + of_sound
+    assert divided(page, changed) == changed
+
+
+def test_what_is_not_reordered_or_no_fragment_stays_as_it_is(page: PageDriver, tmp_path: Path) -> None:
+    plain = make(tmp_path, PLAIN, "", IN_TIME)
+    (tmp_path / "made.mp4").unlink()
+    header, piece = make(tmp_path, B_FRAMES, "", IN_TIME)
+    page.open()
+    from_elsewhere = piece.replace(b"tfhd\x00\x02", b"tfhd\x00\x00")
+    for other in (plain.piece, header, b"", piece[:-1], piece[:300], piece[:60], piece[3:], from_elsewhere):
+        assert divided(page, other) == other
+
+
+def test_damaged_bytes_are_no_error(page: PageDriver, tmp_path: Path) -> None:
+    _, piece = make(tmp_path, B_FRAMES, "", IN_TIME)
+    page.open()
+    size = int.from_bytes(piece[:4], "big")
+    for at in range(0, size, 7):
+        divided(page, piece[:at] + bytes([piece[at] ^ 0xFF]) + piece[at + 1 :])
+
+
+@pytest.mark.parametrize("kind", [one for one in KINDS if "shown before" not in one])  # libav moves those
+def test_where_its_first_frame_is_shown_is_read(page: PageDriver, tmp_path: Path, kind: str) -> None:
+    header, piece = make(tmp_path, *KINDS[kind])
+    page.open()
+    moofs = [at - 4 for at in range(len(piece)) if piece.startswith(b"moof", at)]
+    all_of_it = packets(header + piece)["video"]
+    with av.open(io.BytesIO(header + piece)) as container:
+        base = container.streams.video[0].time_base
+    assert base is not None
+    for at in moofs:
+        if piece[at : at + 200].count(b"traf") < len(packets(header + piece)):
+            continue
+        ours = packets(header + piece[at:])["video"]
+        first = min(pts for pts, *_ in ours)
+        expected = {"delayS": float((first - ours[0][1]) * base), "leadS": float((ours[0][0] - first) * base)}
+        assert page.page.evaluate(_SHOWN, [text(header), text(piece[at:])]) == pytest.approx(expected)
+        assert ours == all_of_it[-len(ours) :]
+    nothing = {"delayS": 0, "leadS": 0}
+    for other in (b"", piece[:60], header):
+        assert page.page.evaluate(_SHOWN, [text(header), text(other)]) == nothing
+        assert page.page.evaluate(_SHOWN, [text(other[:40]), text(piece)]) == nothing
+
+
+def test_only_firefox_needs_it(page: PageDriver) -> None:
+    page.open()
+    agents = [
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 FxiOS/140.0 Safari/605.1.15",
+    ]
+    assert page.page.evaluate(_STRETCHES, agents) == [True, False, False]

@@ -1,0 +1,109 @@
+// Makes each frame of a reordered video a fragment of its own, for browsers that misread fragments of several.
+//
+// Firefox lets each frame of a fragment last until the next one of the same fragment is shown. Where a fragment ends
+// among frames that are reordered, others are shown between these two: sought there, it showed a frame too early, by up
+// to three.
+
+import { idOf, inside, samplesOf, viewOf } from "./fragments.mjs";
+
+const HEAD = 8; // bytes of a box before what it holds
+const IN_MOOF = 1 << 17; // of tfhd: places are counted from the begin of the fragment
+const NO_BASE = 0x1;
+const RUN = { place: 0x1, duration: 0x100, size: 0x200, flags: 0x400, order: 0x800 };
+const WORD = 2 ** 32;
+
+/** Whether this browser lets frames last too long: Firefox. */
+export function stretchesFrames({ userAgent } = navigator) {
+  return userAgent.includes("Firefox/");
+}
+
+/** A class that loads for hls.js, by another one. */
+export function dividing(Loader) {
+  return class extends Loader {
+    load(context, config, callbacks) {
+      const onSuccess = (response, ...others) => {
+        if (context.frag && context.frag.sn !== "initSegment") response.data = withSingleFrames(response.data);
+        callbacks.onSuccess(response, ...others);
+      };
+      super.load(context, config, { ...callbacks, onSuccess });
+    }
+  };
+}
+
+/** A piece of a file with a fragment for each frame of its first track; the piece itself where no frame is reordered, or
+ * that cannot be done. */
+export function withSingleFrames(piece) {
+  try {
+    const fragments = inside(viewOf(piece), "moof").map(readFragment);
+    const video = fragments[0]?.tracks[0].id;
+    const isReordered = fragments.some(({ tracks }) => tracks.some(({ id, samples }) => id === video && areReordered(samples)));
+    return isReordered ? joined(fragments.flatMap((one) => divided(one, video, piece))) : piece;
+  } catch (error) {
+    if (error instanceof RangeError || error instanceof TypeError) return piece; // it is cut off, or lacks a box
+    throw error;
+  }
+}
+
+const areReordered = (samples) => samples.some(({ after }) => after !== samples[0].after);
+
+function readFragment(view) {
+  const tracks = inside(view, "traf").map((track) => {
+    const [header] = inside(track, "tfhd");
+    const flags = header.getUint32(0);
+    if (!(flags & IN_MOOF) || flags & NO_BASE) throw new RangeError("places are counted from elsewhere");
+    const samples = samplesOf(track);
+    if (samples.some(({ size }) => size === undefined)) throw new RangeError("the sizes are in the header");
+    return { id: idOf(track), header, samples };
+  });
+  return { at: view.byteOffset - HEAD, number: inside(view, "mfhd")[0], tracks };
+}
+
+/** The fragments of one: a frame of the video each, and the other tracks. */
+function divided({ at, number, tracks }, video, piece) {
+  const groups = tracks.flatMap(({ id, header, samples }) =>
+    (id === video ? samples.map((one) => [one]) : [samples]).map((some) => ({ header, some })),
+  );
+  return groups
+    .filter(({ some }) => some.length > 0)
+    .flatMap(({ header, some }) => {
+      const frames = some.map(({ place, size }) => new Uint8Array(piece, at + place, size));
+      return [moof(number, header, some), box("mdat", ...frames)];
+    });
+}
+
+function moof(number, header, samples) {
+  const [first] = samples;
+  const time = words(1 << 24, Math.floor(first.decoded / WORD), first.decoded);
+  const told = ["duration", "flags"].filter((name) => samples.every((one) => one[name] !== undefined));
+  const names = ["duration", "size", "flags"].filter((name) => name === "size" || told.includes(name));
+  const flags = names.reduce((all, name) => all | RUN[name], RUN.place | RUN.order);
+  const fields = samples.flatMap((one) => [...names.map((name) => one[name]), one.after]);
+  const run = words((1 << 24) | flags, samples.length, 0, ...fields);
+  const made = box("moof", box("mfhd", bytesOf(number)), box("traf", box("tfhd", bytesOf(header)), box("tfdt", time), box("trun", run)));
+  const place = made.length - run.length + HEAD; // of the third word of the run, which is the last box
+  new DataView(made.buffer).setUint32(place, made.length + HEAD);
+  return made;
+}
+
+const bytesOf = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+
+function words(...values) {
+  const view = new DataView(new ArrayBuffer(values.length * 4));
+  values.forEach((value, number) => view.setUint32(number * 4, value));
+  return bytesOf(view);
+}
+
+function box(name, ...contents) {
+  const size = contents.reduce((sum, { length }) => sum + length, HEAD);
+  return new Uint8Array(joined([words(size), Uint8Array.from(name, (letter) => letter.charCodeAt(0)), ...contents]));
+}
+
+function joined(parts) {
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes.buffer;
+}
