@@ -7,8 +7,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -56,15 +56,19 @@ def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("videostore.storage.database_connection.INDEX_BUSY_S", 0.5)
 
 
-@contextmanager
-def locked(path: Path, *statements: str) -> Iterator[None]:
-    """Another process locks the index inside this context."""
+@asynccontextmanager
+async def locked(path: Path, *statements: str) -> AsyncIterator[None]:
+    """Another process locks the index inside this context. Until it can, what is written here goes on."""
     command = [sys.executable, "-c", _LOCK, str(path), *statements]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None and process.stdout.readline() == b"locked\n"
+    pipes = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipes, stdout=pipes)
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        assert await process.stdout.readline() == b"locked\n"
         yield
-        assert process.stdin is not None
+    finally:
         process.stdin.close()
+        await process.wait()
 
 
 async def change_attributes(path: Path, change: str) -> bool:
@@ -224,7 +228,7 @@ async def test_an_index_that_another_process_locks_for_seconds_costs_no_frame(st
     pulse = Pulse()
     store = await stores.open(pulse, segment_seconds=1)
     await another_segment(stores.storage)
-    with locked(stores.storage / FILE_NAME, "BEGIN EXCLUSIVE"):
+    async with locked(stores.storage / FILE_NAME, "BEGIN EXCLUSIVE"):
         await until(lambda: store.health().index_trouble)
         assert "locked" in describe_health(store.health())["index_trouble"]
         await another_segment(stores.storage)
@@ -282,7 +286,7 @@ async def test_a_store_starts_and_serves_while_another_process_locks_the_index(
 ) -> None:
     pulse = Pulse()
     path = stores.storage / FILE_NAME
-    with locked(path, "PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"):
+    async with locked(path, "PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"):
         store = await stores.open(pulse, segment_seconds=1)
         await until(lambda: store.health().segments >= 4)
         clip = await store.fetch(times[0], times[-1] + 1)
