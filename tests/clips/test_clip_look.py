@@ -109,7 +109,7 @@ END_US = SECOND_US + FRAMES * STEP_US
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize(
+@some(
     ("first", "second"),
     [
         (((360, 288), (16, 11)), ((160, 120), (1, 1))),
@@ -119,6 +119,7 @@ END_US = SECOND_US + FRAMES * STEP_US
         (((360, 288), (16, 11)), ((360, 288), (12, 11))),  # the same size
         (((361, 289), (10, 11)), ((120, 160), (40, 33))),
     ],
+    3,
 )
 async def test_pictures_keep_their_shape_over_a_change(
     tmp_path: Path, binary: str, cutter: OpenOver, container: str, first: Any, second: Any

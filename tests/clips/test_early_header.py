@@ -241,7 +241,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return headers
 
 
-@some("kind", list(KINDS), 5)
+@some("kind", list(KINDS), 4)
 @pytest.mark.parametrize("follow", [False, True], ids=["", "followed"])
 async def test_it_is_the_header_of_the_stream(
     stores: Stores, binary: str, told: list[bytes], monkeypatch: pytest.MonkeyPatch, kind: str, follow: bool

@@ -19,7 +19,7 @@ import av
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
-from tests.support.amount import some
+from tests.support.amount import some, some_combinations
 from tests.support.clapping import FPS as CLAPPING_FPS
 from tests.support.clapping import Clapping, clapping, described_until, hear, record_clapping
 from tests.support.coding import coded_packets, record_coded
@@ -103,9 +103,7 @@ async def store(stores: Stores) -> VideoStore:
     return await stores.open()
 
 
-@pytest.mark.parametrize(
-    ("from_s", "to_s"), [(0.3, 23), (0, 22.7), (1.999, 18.5), (-30, 60), (5.05, 12.95), (12.9, 22), (14, 22)]
-)
+@some(("from_s", "to_s"), [(0.3, 23), (1.999, 18.5), (5.05, 12.95), (0, 22.7), (-30, 60), (12.9, 22), (14, 22)], 3)
 async def test_it_has_the_frames_and_the_times_of_the_clip_that_is_planned_whole(
     store: VideoStore, from_s: float, to_s: float
 ) -> None:
@@ -180,7 +178,7 @@ async def test_where_the_format_changes_it_is_one_window_by_window(
 
 
 @pytest.mark.parametrize("sizes", [(SMALL, SIZE), (SIZE, SMALL)])
-@pytest.mark.parametrize(("begins_s", "lasts_s"), [(1.5, 5), (7.8, 3), (0.9, 1.2), (3, 2.5)])
+@some(("begins_s", "lasts_s"), [(1.5, 5), (0.9, 1.2), (7.8, 3), (3, 2.5)], 2)
 async def test_where_segments_of_two_formats_overlap_it_has_all_frames_of_both(
     stores: Stores, sizes: tuple[tuple[int, int], tuple[int, int]], begins_s: float, lasts_s: float
 ) -> None:
@@ -353,7 +351,7 @@ async def with_sound(stores: Stores, binary: str) -> VideoStore:
 
 
 @pytest.mark.parametrize("container", ["mp4", "fmp4"])
-@pytest.mark.parametrize(("from_s", "to_s"), [(12.47, 21.3), (1.3, 21.3), (5.0, 14.5)])
+@some(("from_s", "to_s"), [(12.47, 21.3), (1.3, 21.3), (5.0, 14.5)], 1)
 async def test_sound_is_heard_when_it_is_seen_also_where_it_comes_late(
     stores: Stores, binary: str, container: str, from_s: float, to_s: float
 ) -> None:
@@ -432,8 +430,7 @@ async def recorded(stores: Stores, binary: str, *cameras: Clapping) -> VideoStor
 SOUNDS = [("aac", "opus"), ("opus", "aac 44.1 kHz"), ("aac 44.1 kHz", "aac", "opus")]
 
 
-@pytest.mark.parametrize("names", SOUNDS, ids=" ".join)
-@pytest.mark.parametrize("follow", [False, True], ids=["", "followed"])
+@some_combinations(names=SOUNDS, follow=[False, True])
 async def test_sound_of_several_formats_is_heard_in_the_first_of_them(
     stores: Stores, binary: str, names: tuple[str, ...], follow: bool
 ) -> None:

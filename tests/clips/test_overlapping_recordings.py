@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
 from scripts.fakes.painted_camera import read_clip
 from tests.support.amount import at_most, cut_short
 from tests.support.cut_check import OpenOver
@@ -46,6 +48,7 @@ async def test_what_another_program_recorded_after_our_recording_began_is_in_eve
         assert await shown(clips, from_us, to_us) == expected, (from_us - START_US, to_us - START_US)
 
 
+@pytest.mark.exhaustive
 async def test_a_stream_that_is_encoded_window_by_window_has_all_frames_of_runs_that_overlap(tmp_path: Path) -> None:
     """Another program's file makes it one of several formats. A clip has all of the first run before the second."""
     frames = await other_recording(tmp_path, 2, 27)

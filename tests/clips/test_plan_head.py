@@ -107,7 +107,7 @@ RANGES = [
 """Codec, B frames between two others, and the end."""
 
 
-@some("range", RANGES, 3)
+@some("range", RANGES, 2)
 async def test_it_begins_with_a_piece_of_the_head_and_has_each_frame_once(
     stores: Stores, range: tuple[str, int, float]
 ) -> None:

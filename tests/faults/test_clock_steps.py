@@ -9,7 +9,7 @@ import contextlib
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
-from tests.support.amount import some_combinations
+from tests.support.amount import some, some_combinations
 from tests.support.clocked_recording import HOUR_S, ClockedRecording, StartClocked
 from tests.support.recording import (
     START_US,
@@ -222,7 +222,7 @@ async def test_the_age_of_the_last_frame_is_never_negative(start_clocked: StartC
     assert 0 <= recorder.last_frame_age_s < 10
 
 
-@pytest.mark.parametrize("step_s", [0, HOUR_S, -HOUR_S, -3.3])
+@some("step_s", [HOUR_S, -3.3, 0, -HOUR_S], 2)
 async def test_a_video_that_follows_the_recording_is_right_up_to_a_step_back_and_names_it(
     start_clocked: StartClocked, step_s: float
 ) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from scripts.bench.segments import make_directory
 from scripts.fakes.painted_camera import check_clip, read_clip
-from tests.support.amount import at_most, cut_short
+from tests.support.amount import at_most, cut_short, some
 from tests.support.go_index import GO_INSERT, GO_TABLE, go_index
 from tests.support.recording import (
     LOGGER,
@@ -195,16 +195,17 @@ async def check_after_restart(stores: Stores, pulse: Pulse) -> None:
 # While recording
 
 
-@pytest.mark.parametrize(
+@some(
     "fault",
     [
-        delete,
-        overwrite_all,
         overwrite_the_middle,
         overwrite_the_log,
         replace_by_a_directory,
+        delete,
+        overwrite_all,
         put_an_older_one_back,
     ],
+    3,
 )
 async def test_an_index_that_is_damaged_while_recording_costs_no_frame(
     stores: Stores, fault: Callable[[Path], None]
@@ -249,7 +250,7 @@ async def known(stores: Stores, recording: Path) -> list[tuple[str, int]]:
     return rows(stores.storage)
 
 
-@pytest.mark.parametrize("fault", [delete, overwrite_all, overwrite_the_middle, empty, put_an_older_one_back])
+@some("fault", [delete, overwrite_the_middle, put_an_older_one_back, overwrite_all, empty], 3)
 async def test_an_index_that_was_damaged_at_rest_is_rebuilt_with_the_same_starts(
     stores: Stores, known: list[tuple[str, int]], times: list[int], fault: Callable[[Path], None]
 ) -> None:

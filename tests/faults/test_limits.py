@@ -78,6 +78,7 @@ async def records_on(stores: Stores, size: tuple[int, int]) -> None:
     assert health.storage_limit is not None and str(stores.storage) in health.storage_limit
 
 
+@pytest.mark.exhaustive
 async def test_a_quota_of_the_file_system_costs_the_oldest_segments(
     image: Callable[..., Path], limited: Callable[[Path], Stores]
 ) -> None:

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 from grpclib import GRPCError, Status
 from grpclib.client import Channel
 from viam.components.camera.client import CameraClient
 
 from scripts.fakes.painted_camera import PaintedCamera, check_clip, read_clip
 from scripts.fakes.viam_server import Parent
-from tests.support.amount import at_most, cut_short
+from tests.support.amount import at_most, cut_short, some
 from tests.support.machine import NAME, US, Machine, exact
 from videostore.base.constants import CUT_NICENESS
 from videostore.clips.cutter import FETCHES_AT_ONCE, SAVES_AT_ONCE
@@ -269,7 +268,7 @@ async def hang_up(machine: Machine, send: Callable[[Any, float | None], list[Awa
     await asyncio.gather(*requests, return_exceptions=True)
 
 
-@pytest.mark.parametrize("end", [cancel, time_out, hang_up])
+@some("end", [hang_up, time_out, cancel], 2)
 async def test_abandoned_requests_leave_no_process_and_no_file(
     tmp_path: Path, end: Callable[..., Awaitable[None]]
 ) -> None:

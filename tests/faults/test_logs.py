@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+import pytest
 from grpclib import GRPCError
 
 from scripts.fakes.painted_camera import PaintedCamera, undecodable
@@ -17,6 +18,7 @@ COMPLAINING = 3
 CLIENTS = 4
 
 
+@pytest.mark.exhaustive
 @cut_short
 async def test_cameras_that_make_ffmpeg_complain_beside_a_good_one_cost_no_frame_of_it_at_log_level_debug(
     tmp_path: Path,

@@ -123,6 +123,7 @@ async def test_saves_that_are_accepted_at_the_same_time_are_counted_too(
     await all_saved(store)
 
 
+@pytest.mark.exhaustive
 async def test_a_pending_save_does_not_lift_the_quota(small_disk: Path, stores: Stores) -> None:
     """The upload path is read-only: the save is tried again and again, while the recording goes round."""
     await mount("-o", "remount,ro", small_disk)

@@ -11,7 +11,7 @@ import av
 import pytest
 
 from scripts.fakes.clip_check import PaintReader, luma
-from tests.support.amount import at_most, cut_short, some_combinations
+from tests.support.amount import at_most, cut_short, each_value, some, some_combinations
 from tests.support.coding import coded_packets, record_coded
 from tests.support.foreign_recording import CODINGS, FRAME_US, write_foreign_video
 from tests.support.recording import H264, H265, SMALL, START_US, US, Cutter, capture_times, record
@@ -78,7 +78,7 @@ async def test_of_a_stream_that_a_camera_encoded(cutter: OpenOver, tmp_path: Pat
 
 
 @cut_short
-@some_combinations(coding=list(CODINGS), container=CONTAINERS)
+@each_value(coding=list(CODINGS), container=CONTAINERS)
 async def test_of_files_that_other_programs_wrote(
     cutter: OpenOver, tmp_path: Path, coding: str, container: str
 ) -> None:
@@ -94,7 +94,7 @@ async def test_of_files_that_other_programs_wrote(
         await check(clips, times, from_us, to_us, container)
 
 
-@pytest.mark.parametrize("coding", ["h264 B frames", "h264 open GOP", "h265 B frames", "h265 open GOP"])
+@some("coding", ["h264 B frames", "h265 open GOP", "h264 open GOP", "h265 B frames"], 2)
 async def test_of_ranges_that_end_soon_after_a_keyframe(cutter: OpenOver, tmp_path: Path, coding: str) -> None:
     """Where frames are decoded before they are shown, the end of such a copy comes before its start."""
     times = [FOREIGN_US + n * FRAME_US for n in range(40)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.support.amount import some_combinations
+from tests.support.amount import each_value
 from tests.support.clip_time_checks import (
     check_times,
     exiftool_values,
@@ -86,7 +86,7 @@ RANGES = {
 }
 
 
-@some_combinations(kind=list(RANGES), container=CONTAINERS)
+@each_value(kind=list(RANGES), container=CONTAINERS)
 async def test_the_time_that_a_clip_tells_of_each_frame_is_the_painted_one(
     store: VideoStore, tmp_path: Path, kind: str, container: str
 ) -> None:

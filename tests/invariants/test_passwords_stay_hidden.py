@@ -18,6 +18,7 @@ from grpclib import GRPCError
 
 from scripts.fakes.painted_camera import PaintedCamera
 from scripts.fakes.viam_server import Parent
+from tests.support.amount import some
 from tests.support.guarded_camera import USER, RtspCamera
 from tests.support.machine import NAME, Machine, now_us
 
@@ -72,7 +73,7 @@ def files_below(directory: Path) -> Iterator[str]:
             yield f"{path} {path.read_bytes().decode('latin-1')}"
 
 
-@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+@some("scheme", ["rtsp", "http"], 1)
 async def test_no_password_of_a_source_leaves_the_module(tmp_path: Path, scheme: str) -> None:
     rtsp = RtspCamera()
     rtsp.password = PASSWORD

@@ -32,7 +32,7 @@ def without_slice(picture: CodedPicture, number: int) -> CodedPicture:
     return CodedPicture(b"\0\0\1".join(units), picture.shown, picture.keyframe)
 
 
-@pytest.mark.parametrize("coding", CODINGS, ids=str)
+@some("coding", CODINGS, 3)
 def test_nothing_is_wrong_with_pictures_that_came_whole(coding: Coding) -> None:
     pictures = code(coding)
     assert set(faults(coding.codec, [*pictures, *pictures])) == {""}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import ffmpeg
 import numpy
-import pytest
 from PIL import Image
 
+from tests.support.amount import some
 from tests.support.recording import LOGGER
 from videostore.clips.picture import make_snapshot, shown_frames
 from videostore.ffmpeg.process import run_ffmpeg
@@ -34,18 +34,19 @@ async def coded(tmp_path: Path, binary: str, size: str, shape: str, pixels: str,
     return found
 
 
-@pytest.mark.parametrize(
+@some(
     ("size", "shape", "pixels", "options"),
     [
-        ("320x180", "1", "yuv420p", {"c:v": "libx264"}),
+        ("1280x720", "1", "yuv420p10le", {"c:v": "libx265", "colorspace": "bt709"}),
         ("318x182", "4/3", "yuv420p", {"c:v": "libx264", "bf": 2}),
         ("321x181", "1", "yuv444p", {"c:v": "libx264"}),
         ("1280x720", "1", "yuv420p", {"c:v": "libx264"}),
+        ("320x180", "1", "yuv420p", {"c:v": "libx264"}),
         ("320x180", "1", "yuvj420p", {"c:v": "libx264"}),
         ("320x180", "1", "yuv420p10le", {"c:v": "libx264"}),
         ("320x180", "2", "yuv420p", {"c:v": "libx265"}),
-        ("1280x720", "1", "yuv420p10le", {"c:v": "libx265", "colorspace": "bt709"}),
     ],
+    4,
 )
 async def test_the_picture_is_the_one_that_ffmpeg_makes(
     tmp_path: Path, binary: str, size: str, shape: str, pixels: str, options: dict[str, object]

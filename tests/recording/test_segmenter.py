@@ -10,6 +10,7 @@ from typing import Any
 import av
 import pytest
 
+from tests.support.amount import some
 from tests.support.colour_patches import (
     PICTURES,
     TOLERANCE,
@@ -90,7 +91,7 @@ async def record_image(directory: Path, data: bytes, binary: str, encoder: Encod
     return path
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@some("name", list(PICTURES), 6)
 async def test_colours_of_any_image_are_recorded_in_the_way_that_every_player_shows(
     tmp_path: Path, binary: str, name: str
 ) -> None:

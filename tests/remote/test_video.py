@@ -13,6 +13,7 @@ from grpclib import GRPCError, Status
 
 from scripts.fakes.machine import MachineServer
 from scripts.fakes.painted_camera import read_clip
+from tests.support.amount import some
 from tests.support.attributes import valid_attributes
 from tests.support.recording import START_US, US, Stores, capture_times, record, take_over
 from videostore.base.errors import NothingStoredError, RequestError
@@ -63,7 +64,7 @@ def service(recorder: StorageCamera) -> VideoStorage:
     return made
 
 
-@pytest.mark.parametrize(
+@some(
     ("from_us", "to_us"),
     [
         (START_US + 1_234_567, START_US + 8 * US),
@@ -72,6 +73,7 @@ def service(recorder: StorageCamera) -> VideoStorage:
         (START_US + 10 * US, START_US + 13_500_000),
         (START_US + 5 * US, START_US + 5_300_000),
     ],
+    3,
 )
 async def test_an_export_has_the_frames_and_the_ranges_that_it_has_without_the_service(
     recorder: OneWay, tmp_path: Path, from_us: int, to_us: int

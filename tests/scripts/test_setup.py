@@ -9,11 +9,14 @@ import sys
 import venv
 from pathlib import Path
 
+import pytest
+
 from tests.support.checkout import ROOT
 
 NEEDED = ("Makefile", "setup.cfg", "setup.py", "pyproject.toml", "scripts/page/package-lock.json")
 
 
+@pytest.mark.exhaustive
 def test_a_setup_that_fails_can_be_run_again_and_replaces_an_unfinished_environment(tmp_path: Path) -> None:
     for name in NEEDED:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -50,6 +50,7 @@ def publish(index: Path, name: str, tags: str) -> None:
         wheel.writestr(f"{name}-1.0.dist-info/RECORD", "")
 
 
+@pytest.mark.exhaustive
 def test_every_package_without_a_wheel_for_the_machine_is_named(index: Path) -> None:
     publish(index, "pure", "py3-none-any")
     publish(index, "usual", "cp313-cp313-manylinux2014_aarch64.manylinux_2_17_aarch64")

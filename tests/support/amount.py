@@ -19,9 +19,10 @@ def at_most(exhaustive: int, usual: int) -> int:
     return exhaustive if EXHAUSTIVE else usual
 
 
-def some(argument: str, values: Sequence[Any], usual: int) -> pytest.MarkDecorator:
-    """A parameter with the first `usual` of its values, and with the others in an exhaustive run."""
-    return pytest.mark.parametrize(argument, [_param((one,), number < usual) for number, one in enumerate(values)])
+def some(argument: str | tuple[str, ...], values: Sequence[Any], usual: int) -> pytest.MarkDecorator:
+    """A parameter, or several, with the first `usual` of the values, and with the others in an exhaustive run."""
+    tuples = [(one,) for one in values] if isinstance(argument, str) else values
+    return pytest.mark.parametrize(argument, [_param(one, number < usual) for number, one in enumerate(tuples)])
 
 
 def some_combinations(**values: Sequence[Any]) -> pytest.MarkDecorator:
