@@ -156,6 +156,8 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["VISIT", "--duration", "long"], ["--duration is 'long'. It must be a length such as 90s"]),
     (["VISIT", "--option", "udp"], ["--option is 'udp'. It must be KEY=VALUE"]),
     (["VISIT", "--bitrate", "fast"], ["--bitrate is 'fast'. It must be a whole number."]),
+    (["rtsp://user:/secret@127.0.0.1/x"], ["…@127.0.0.1/x cannot be recorded: its URL is wrong", "%2F"]),
+    (["rtsp://user:/secret@127.0.0.1/x", "--wait"], ["…@127.0.0.1/x cannot be recorded: its URL is wrong", "%2F"]),
     (["rtsp://user:secret@camera/x", "rtsp://user:secret@camera/y"], ["…@camera/y"]),
 ]  # fmt: skip
 """Wrong command lines, and words of the message."""

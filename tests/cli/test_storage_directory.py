@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,31 @@ def test_a_path_that_cannot_be_a_storage_directory_is_an_error_with_fields(
     with pytest.raises(RequestError) as raised:
         find_directory(None)
     assert raised.value.code == "no-storage-found"
+
+
+COMMANDS = {
+    "state": ["state"],
+    "export": ["export", "2024-08-30T08:40:00+02:00", "+1s"],
+    "mark": ["mark", "2024-08-30T08:40:00+02:00", "someone"],
+    "verify": ["verify", "--repair"],
+    "web": ["web", "--port", "0"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_the_directory_of_another_user_is_refused_with_the_names_of_both_and_a_way_out(
+    program: Program, tmp_path: Path, command: list[str]
+) -> None:
+    storage = tmp_path / "storage"
+    storage.mkdir(mode=0)
+    called = program.command(*command, "--storage", storage)
+    if os.geteuid() == 0:  # without these, root is refused as any other user
+        dropped = "-dac_override,-dac_read_search"
+        called = ["setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}", *called]
+    done = subprocess.run(
+        called, cwd=program.here, env=program.environment(), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2, done.stderr
+    said = " ".join(done.stderr.split())
+    assert f"The storage directory {storage} cannot be read: the user {storage.owner()} has no right" in said
+    assert f"belongs to {storage.owner()}. Run the command as that user, with `sudo`, or work on a copy." in said

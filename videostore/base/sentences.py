@@ -305,7 +305,10 @@ COMMAND_LINE = {
     "not-a-directory": "{path} is not a directory. Name the directory that holds the recording.",
     "no-recording-but-inside": "{path} holds no recording, but these do: {found}. Name one with --storage.",
     "command-line-storage-unreadable": "The storage directory {path} cannot be read: {reason:reason}.",
-    "command-line-storage-missing": "There is no storage directory {path}.",
+    "command-line-storage-forbidden": "The storage directory {path} cannot be read: {reason:reason}. Run the command as"
+    " that user, with `sudo`, or work on a copy.",
+    "command-line-storage-missing": "There is no storage directory {path}. Check the path, and whether its disk is"
+    " mounted.",
     "no-such-command": "There is no command {value:value}. To see what a directory holds, use `videostore state"
     " --storage DIR`; to record a file, `videostore record FILE --storage DIR --size-gb GB`; to run the Viam module,"
     " `videostore serve SOCKET`.",

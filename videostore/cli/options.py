@@ -19,6 +19,7 @@ Storage = Annotated[
     typer.Option(
         "--storage",
         metavar="DIR",
+        readable=False,  # checked by find_directory, which says who may read it
         help=f"The storage directory. Default: the one that {environment.STORAGE} names; otherwise the current "
         "directory if it holds a recording; otherwise the only recording in ~/.viam/video-storage.",
     ),

@@ -206,7 +206,7 @@ def play(start: From, end: To, storage: Storage = None, utc: Utc = False, verbos
     exit_codes={**ALWAYS_COMPLETE, REFUSED: "wrong arguments, or a clip that does not tell its times"},
 )
 def when(
-    clip: Annotated[Path, typer.Argument(metavar="CLIP", help="A clip: a file that videostore made.")],
+    clip: Annotated[Path, typer.Argument(metavar="CLIP", readable=False, help="A clip: a file that videostore made.")],
     position: Annotated[
         str | None, typer.Argument(metavar="POSITION", help="A position in the clip: 12.5, 1:02.5 …")
     ] = None,

@@ -45,6 +45,7 @@ NewStorage = Annotated[
         "--storage",
         metavar="DIR",
         envvar=environment.STORAGE,
+        readable=False,  # the recorder says who may use it
         help="The storage directory. It is created if it does not exist.",
     ),
 ]

@@ -34,7 +34,10 @@ def web(
     storage: Annotated[
         list[Path] | None,
         typer.Option(
-            "--storage", metavar="DIR", help="A storage directory; can be given several times. Default: as for `state`."
+            "--storage",
+            metavar="DIR",
+            readable=False,  # checked by find_directory, which says who may read it
+            help="A storage directory; can be given several times. Default: as for `state`.",
         ),
     ] = None,
     host: Annotated[str, typer.Option("--host", metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
@@ -42,7 +45,10 @@ def web(
     password_file: Annotated[
         Path | None,
         typer.Option(
-            "--password-file", metavar="FILE", help="The file that holds the password. Only its owner may read it."
+            "--password-file",
+            metavar="FILE",
+            readable=False,  # the error of reading it says why that fails
+            help="The file that holds the password. Only its owner may read it.",
         ),
     ] = None,
     password_env: Annotated[

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from videostore.base.errors import NothingStoredError, RequestError, reason_of
+from videostore.base.files import why_not_created
 from videostore.cli import environment
 from videostore.cli.arguments import unescape
 from videostore.config import DEFAULT_STORAGE_PATH
@@ -49,6 +50,9 @@ def _checked(directory: Path) -> Path:
         raise RequestError("command-line-storage-missing", path=directory) from None
     except NotADirectoryError:
         raise RequestError("not-a-directory", path=directory) from None
+    except PermissionError as error:
+        reason = why_not_created(directory, error)
+        raise RequestError("command-line-storage-forbidden", path=directory, reason=reason) from error
     except OSError as error:
         raise RequestError("command-line-storage-unreadable", path=directory, reason=reason_of(error)) from error
     if inside:

@@ -14,6 +14,7 @@ from videostore.media.h26x import UncopyableError
 from videostore.sources.demuxer import Demuxer
 from videostore.sources.input_profile import ROTATED, InputProfile, InputRefused
 from videostore.sources.session import NO_REASON, InputSession
+from videostore.sources.stream_fault import WRONG_URL
 
 _MISSING = "there is no such file or device"
 _STILL = "it is a still image, not a video"
@@ -38,6 +39,7 @@ _MISTAKES = (
     ),
     (r"Unknown encoder", _NO_ENCODER),
     (r"not on whitelist", _NOT_A_STREAM),
+    (r"Port missing in uri", WRONG_URL),
     *((rf"\b{status}\b", reason) for status, reason in _REFUSALS.items()),
 )
 """Faults that do not pass, whatever the input is. Anything else that a device or a server reports may pass."""

@@ -14,7 +14,7 @@ class _Fault:
 
 
 _UNKNOWN_HOST = "its host name is unknown"
-_WRONG_URL = "its URL is wrong: in a password, /, ? and # are written as %2F, %3F and %23"
+WRONG_URL = "its URL is wrong: in a password, /, ? and # are written as %2F, %3F and %23"
 _FAULTS = (
     _Fault(r"\b401\b", "the user name or the password is missing or wrong (401)"),
     _Fault(r"\b403\b", "it forbids access (403)"),
@@ -26,7 +26,7 @@ _FAULTS = (
     _Fault(r"[Ff]ailed to resolve|not known|name resolution", _UNKNOWN_HOST),
     _Fault(r"timed out", "it does not answer"),
     _Fault(r"Connection reset|Broken pipe", "it closed the connection"),
-    _Fault(r"Port missing in uri", _WRONG_URL),
+    _Fault(r"Port missing in uri", WRONG_URL),
     _Fault(
         r"Error setting option|[Uu]nable to parse|Undefined constant|Error parsing option",
         "an option for it has a value that this ffmpeg does not take",
@@ -43,4 +43,4 @@ def stream_fault(messages: FFmpegMessages, *, ends_in_password: bool = False) ->
     `ends_in_password`: what ffmpeg takes for the host may be part of a password.
     """
     reason = next((fault.reason for fault in _FAULTS if messages.contains(fault.pattern)), "")
-    return _WRONG_URL if reason == _UNKNOWN_HOST and ends_in_password else reason
+    return WRONG_URL if reason == _UNKNOWN_HOST and ends_in_password else reason
