@@ -112,6 +112,65 @@ def test_damaged_bytes_are_no_error(page: PageDriver, tmp_path: Path) -> None:
         divided(page, piece[:at] + bytes([piece[at] ^ 0xFF]) + piece[at + 1 :])
 
 
+def test_a_piece_with_its_sound_first_is_divided_too(page: PageDriver, tmp_path: Path) -> None:
+    header, piece = make(tmp_path, [*SOUND, *B_FRAMES, "-map", "1:a", "-map", "0:v"], "", IN_TIME)
+    page.open()
+    changed = divided(page, piece)
+    before, after = packets(header + piece), packets(header + changed)
+    assert after == before and len(after["video"]) == _FPS * _LENGTH_S
+    assert changed.count(b"moof") == len(after["video"]) + piece.count(b"moof")
+
+
+def box(name: bytes, *contents: bytes) -> bytes:
+    content = b"".join(contents)
+    return (len(content) + 8).to_bytes(4, "big") + name + content
+
+
+def words(*values: int) -> bytes:
+    return b"".join(value.to_bytes(4, "big") for value in values)
+
+
+def moof(*runs: bytes, size: int = 1) -> bytes:
+    """A fragment of one track whose frames last 1 and have a size, if they tell nothing else."""
+    header = box(b"tfhd", words(0x020018, 1, 1, size))
+    track = box(b"traf", header, box(b"tfdt", words(0, 0)), *(box(b"trun", run) for run in runs))
+    return box(b"moof", box(b"mfhd", words(0, 1)), track)
+
+
+ALL_BYTES = 100_000
+REORDERED = words(0x000800, 2, 0, 5)
+IMPOSSIBLE = {
+    "a count without end": moof(REORDERED, words(0, 2**32 - 1)),
+    "a count without end, of empty frames": moof(REORDERED, words(0, 2**32 - 1), size=0),
+    "counts that are too much together": moof(REORDERED, words(0, 60_000)) + moof(words(0, 60_000)),
+    "frames that share their bytes": moof(*[words(0x000801, 1, 0, order) for order in range(20)], size=ALL_BYTES),
+}
+
+
+@pytest.mark.parametrize("kind", list(IMPOSSIBLE))
+def test_a_piece_that_tells_of_too_much_stays_as_it_is(page: PageDriver, tmp_path: Path, kind: str) -> None:
+    header, _ = make(tmp_path, B_FRAMES, "", IN_TIME)
+    piece = IMPOSSIBLE[kind] + box(b"mdat", bytes(ALL_BYTES))
+    page.open()
+    assert divided(page, piece) == piece
+    if "share" not in kind:
+        assert page.page.evaluate(_SHOWN, [text(header), text(piece)]) == {"delayS": 0, "leadS": 0}
+
+
+def test_frames_of_several_runs_and_empty_ones_are_divided(page: PageDriver) -> None:
+    def two_runs(at: int) -> bytes:
+        return moof(words(0x000801, 2, at, 0, 5), words(0x000A01, 2, at + 6, 0, 2, 9, 0), size=3)
+
+    at = len(two_runs(0)) + 8
+    piece = two_runs(at) + box(b"mdat", b"aaabbbccccccccc")
+    page.open()
+    changed = divided(page, piece)
+    assert changed.count(b"moof") == 4
+    frames = [b"aaa", b"bbb", b"", b"ccccccccc"]
+    places = [changed.index(box(b"mdat", frame)) for frame in frames]
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize("kind", [one for one in KINDS if "shown before" not in one])  # libav moves those
 def test_where_its_first_frame_is_shown_is_read(page: PageDriver, tmp_path: Path, kind: str) -> None:
     header, piece = make(tmp_path, *KINDS[kind])

@@ -5,7 +5,7 @@
 // much earlier. What it finds in the piece is where its first frame is shown, as before. With a keyframe that others
 // precede, that is one of these, and not the keyframe, with which the playlist dates the piece.
 
-import { inside, isOf, samplesOf, viewOf } from "./fragments.mjs";
+import { inside, isOf, newAllowance, samplesOf, viewOf } from "./fragments.mjs";
 
 const MEDIA = ["moov", "trak", "mdia", "mdhd"];
 const MEDIA_SKIPPED = [12, 20]; // bytes of mdhd before the units in a second, by its version
@@ -67,7 +67,8 @@ export function firstShown(header, piece) {
     const isLong = media.getUint8(0) === 1;
     const perSecond = media.getUint32(MEDIA_SKIPPED[Number(isLong)]);
     const tracks = inside(viewOf(piece), "moof").flatMap((moof) => inside(moof, "traf"));
-    const samples = tracks.filter(isOf(tracks[0])).flatMap(samplesOf); // the video is the first
+    const allowance = newAllowance();
+    const samples = tracks.filter(isOf(tracks[0])).flatMap((one) => samplesOf(one, allowance)); // the video is the first
     const first = samples[0];
     const last = samples[samples.length - 1];
     const shown = samples.reduce((least, one) => Math.min(least, one.decoded + one.after), Infinity);
@@ -77,7 +78,7 @@ export function firstShown(header, piece) {
       leadS: (first.decoded + first.after - shown) / perSecond,
     };
   } catch (error) {
-    // It is cut off, or lacks a box.
+    // It is cut off, lacks a box, or tells of too much.
     if (error instanceof RangeError || error instanceof TypeError) return { delayS: 0, leadS: 0 };
     throw error;
   }

@@ -4,11 +4,16 @@ const TRACK = { base: 0x1, description: 0x2, duration: 0x8, size: 0x10, flags: 0
 const TRACK_BYTES = { base: 8, description: 4, duration: 4, size: 4, flags: 4 };
 const RUN = { place: 0x1, first: 0x4, duration: 0x100, size: 0x200, flags: 0x400, order: 0x800 };
 const WORD = 2 ** 32;
+const MOST_FRAMES = 2 ** 16; // of a piece, with its sound; one of 10 s at 240 a second has 3,000
+
+/** How many frames a piece may still have. Without that, a damaged count would fill the memory. */
+export const newAllowance = () => ({ frames: MOST_FRAMES });
 
 /** The frames of a fragment's track, in the order of decoding. Of each, in units of the track: when it is `decoded`, its
  * `duration`, and how long `after` that it is shown; its `size` in bytes, its `flags`, and its `place` in bytes behind
- * the begin of the fragment. What only the header of the file tells is undefined. */
-export function samplesOf(track) {
+ * the begin of the fragment. What only the header of the file tells is undefined. Takes them from the allowance of the
+ * piece, and throws a RangeError if that is too little. */
+export function samplesOf(track, allowance) {
   const usual = usualOf(inside(track, "tfhd")[0]);
   let decoded = decodedOf(inside(track, "tfdt")[0]);
   let place = 0;
@@ -16,6 +21,8 @@ export function samplesOf(track) {
   for (const run of inside(track, "trun")) {
     const flags = run.getUint32(0);
     const count = run.getUint32(4);
+    allowance.frames -= count;
+    if (allowance.frames < 0) throw new RangeError("too many frames");
     let at = 8;
     const field = (flag, otherwise) => {
       if (!(flags & flag)) return otherwise;

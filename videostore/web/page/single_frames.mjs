@@ -4,7 +4,7 @@
 // among frames that are reordered, others are shown between these two: sought there, it showed a frame too early, by up
 // to three.
 
-import { idOf, inside, samplesOf, viewOf } from "./fragments.mjs";
+import { idOf, inside, newAllowance, samplesOf, viewOf } from "./fragments.mjs";
 
 const HEAD = 8; // bytes of a box before what it holds
 const IN_MOOF = 1 << 17; // of tfhd: places are counted from the begin of the fragment
@@ -30,28 +30,33 @@ export function dividing(Loader) {
   };
 }
 
-/** A piece of a file with a fragment for each frame of its first track; the piece itself where no frame is reordered, or
- * that cannot be done. */
+/** A piece of a file with a fragment for each frame of its video; the piece itself where no frame is reordered, or that
+ * cannot be done. */
 export function withSingleFrames(piece) {
   try {
-    const fragments = inside(viewOf(piece), "moof").map(readFragment);
-    const video = fragments[0]?.tracks[0].id;
-    const isReordered = fragments.some(({ tracks }) => tracks.some(({ id, samples }) => id === video && areReordered(samples)));
-    return isReordered ? joined(fragments.flatMap((one) => divided(one, video, piece))) : piece;
+    const allowance = newAllowance();
+    const fragments = inside(viewOf(piece), "moof").map((one) => readFragment(one, allowance));
+    const tracks = fragments.flatMap((one) => one.tracks);
+    const video = tracks.find(({ samples }) => areReordered(samples));
+    if (!video) return piece;
+    const bytes = tracks.flatMap(({ samples }) => samples).reduce((sum, { size }) => sum + size, 0);
+    if (bytes > piece.byteLength) throw new RangeError("frames share bytes");
+    return joined(fragments.flatMap((one) => divided(one, video.id, piece)));
   } catch (error) {
-    if (error instanceof RangeError || error instanceof TypeError) return piece; // it is cut off, or lacks a box
+    // It is cut off, lacks a box, or tells of too much.
+    if (error instanceof RangeError || error instanceof TypeError) return piece;
     throw error;
   }
 }
 
 const areReordered = (samples) => samples.some(({ after }) => after !== samples[0].after);
 
-function readFragment(view) {
+function readFragment(view, allowance) {
   const tracks = inside(view, "traf").map((track) => {
     const [header] = inside(track, "tfhd");
     const flags = header.getUint32(0);
     if (!(flags & IN_MOOF) || flags & NO_BASE) throw new RangeError("places are counted from elsewhere");
-    const samples = samplesOf(track);
+    const samples = samplesOf(track, allowance);
     if (samples.some(({ size }) => size === undefined)) throw new RangeError("the sizes are in the header");
     return { id: idOf(track), header, samples };
   });
