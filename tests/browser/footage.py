@@ -23,6 +23,8 @@ GAP_US = (BASE_US + 40 * US, BASE_US + 70 * US)
 LENGTH_S = 130
 SIZE = (640, 360)
 ZONE = "Europe/Berlin"
+SOUND = ("-f", "lavfi", "-i", "sine=duration=40:sample_rate=16000", "-map", "0", "-map", "1", "-c:a", "aac")
+"""For `make_imported`: a tone beside the pictures."""
 _SEGMENT_S = 10.0
 _WITHIN_S = 60.0
 

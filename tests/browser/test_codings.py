@@ -11,13 +11,12 @@ import pytest
 
 from scripts.fakes.painted_camera import read_clip
 from tests.browser.driver import PageDriver
-from tests.browser.footage import BASE_US, Footage, code, make, make_imported
+from tests.browser.footage import BASE_US, SOUND, Footage, code, make, make_imported
 from tests.support.recording import US, record, take_over
 from tests.support.web_server import WebServer, run_web
 from videostore.web.recorders import RecorderPlace
 
 LENGTH_S, FPS = 40, 10
-SOUND = ("-f", "lavfi", "-i", f"sine=duration={LENGTH_S}:sample_rate=16000", "-map", "0", "-map", "1", "-c:a", "aac")
 DEEP = ("-pix_fmt", "yuv420p10le")
 CLOSED_H265 = "keyint=10:bframes=0:open-gop=0:log-level=error"
 TIMES_US = tuple(BASE_US + number * US // FPS for number in range(LENGTH_S * FPS))

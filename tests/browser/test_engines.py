@@ -16,7 +16,7 @@ from PIL import Image
 from scripts.fakes.paint import read_paint
 from tests.browser.driver import GRAB, iso
 from tests.browser.firefox import PROGRAM, Firefox, run_firefox
-from tests.browser.footage import BASE_US, GAP_US, Footage, make, make_imported
+from tests.browser.footage import BASE_US, GAP_US, SOUND, Footage, make, make_imported
 from tests.browser.webkit import WebKit, browser_path, run_webkit
 from tests.support.recording import US
 from tests.support.web_server import WebServer, run_web
@@ -24,11 +24,13 @@ from videostore.web.recorders import RecorderPlace
 
 DOOR = "front-door"
 STREET = "street"
-ROAD, ALLEY = "road", "alley"
+ROAD, ALLEY, MARKET = "road", "alley", "market"
 OPEN_GOPS = "keyint=30:bframes=3:b-adapt=0:open-gop=1:log-level=error"
+B_FRAMES = ("-c:v", "libx264", "-preset", "veryfast", "-g", "20", "-bf", "3", "-x264-params", "open-gop=0")
 REORDERED = {
     ROAD: ("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", OPEN_GOPS),
-    ALLEY: ("-c:v", "libx264", "-preset", "veryfast", "-g", "20", "-bf", "3", "-x264-params", "open-gop=0"),
+    ALLEY: B_FRAMES,
+    MARKET: (*SOUND, *B_FRAMES),
 }
 AMONG_REORDERED_S = {ROAD: (28.73, 28.93, 3.33, 29.73, 31.83, 33.03), ALLEY: (20.93, 21.13, 20.83, 22.93, 5.03, 30.0)}
 """Around the ends of fragments that are not those of a GOP, and behind keyframes that others precede."""
@@ -73,7 +75,8 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WebServer
 
 @pytest.fixture(scope="module")
 def reordered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WebServer, dict[str, Footage]]]:
-    """Two segments each: of H.265, of which the second one begins with an open GOP, and of H.264 with B frames."""
+    """Two segments each: of H.265, of which the second one begins with an open GOP, and of H.264 with B frames, without
+    sound and with it."""
     root = tmp_path_factory.mktemp("reordered")
     footage = {id: make_imported(root / id, *coding) for id, coding in REORDERED.items()}
     assert all(len(list(one.directory.glob("*.mp4"))) == 2 for one in footage.values())
@@ -128,7 +131,7 @@ def test_each_moment_shows_its_frame(engine: Engine) -> None:
         assert stamp(engine) == utc(due_us), after_s
 
 
-@pytest.mark.parametrize("id", list(REORDERED))
+@pytest.mark.parametrize("id", list(AMONG_REORDERED_S))
 @pytest.mark.parametrize("name", ["Firefox", "WebKit"])
 def test_each_moment_of_reordered_video_shows_its_frame(
     request: pytest.FixtureRequest, reordered: tuple[WebServer, dict[str, Footage]], name: str, id: str
@@ -211,3 +214,15 @@ def test_frames_follow_each_other_where_a_segment_begins_with_an_open_gop(
         positions.append(float(engine.browser.evaluate(position)))
     steps = [after - before for before, after in itertools.pairwise(positions)]
     assert steps == pytest.approx([0.1] * len(steps), abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["Firefox", "WebKit"])
+def test_what_has_sound_plays_on_from_one_file_to_the_next(
+    request: pytest.FixtureRequest, reordered: tuple[WebServer, dict[str, Footage]], name: str
+) -> None:
+    engine = Engine(request.getfixturevalue(name.lower()), reordered[0].url, MARKET, reordered[1][MARKET])
+    us = BASE_US + 28 * US
+    open_at(engine, us)
+    until_painted(engine, range(us, us + 1))
+    engine.browser.press("k")
+    until_painted(engine, range(BASE_US + 31 * US, BASE_US + 39 * US))

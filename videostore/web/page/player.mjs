@@ -21,6 +21,7 @@ const STILL_MS = 20_000; // live that shows no other frame for so long has stopp
 const LIMIT_MS = 45_000; // what has not come by then, also on a busy machine, never comes
 const PRESENTED_MS = 1500; // how long after a seek a frame may take to be presented, on a busy machine
 const FRESH_MS = 300; // and one more after it, where the browser does not tell which frame it shows
+const BORDER_S = 0.3; // at the end of a file its sound may end so much before the video, or behind it
 const INTO_FRAME_S = 0.0001; // times are rounded: a position a little inside the frame shows this frame
 const INTO_INSTANT_S = 0.0000003; // the same where a browser shows a frame for a microsecond
 const TRIES = 3; // to recover from an error of the decoder
@@ -332,6 +333,7 @@ export class Player extends EventTarget {
     return new Promise((resolve) => {
       this.abandon = resolve;
       let tries = 0;
+      let isRefused = false; // WebKit on Linux takes no sound of a second file
       hls.once(Events.LEVEL_LOADED, (name, data) => {
         learn(name, data);
         if (!this.playlist.isEmpty && us !== null) this.startLoad(this.playlist.position(us) ?? 0);
@@ -347,6 +349,11 @@ export class Player extends EventTarget {
       hls.on(Events.ERROR, (_, data) => {
         if (data.mimeType) this.checkCodec({ codec: /codecs="?([^",]+)/.exec(data.mimeType)?.[1] });
         const isEmpty = data.details === "levelEmptyError"; // hls.js would wait for more
+        isRefused ||= data.details === "bufferAppendNoProgress";
+        if (isRefused && this.believesRate && data.details === "bufferStalledError") {
+          isRefused = false;
+          this.beginFile();
+        }
         if (!data.fatal && !isEmpty) return;
         if (isEmpty || data.response?.code === 404) this.nothing();
         else if (data.type === "mediaError" && !this.unplayable && ++tries < TRIES) {
@@ -359,6 +366,19 @@ export class Player extends EventTarget {
       hls.attachMedia(this.video);
       hls.loadSource(url);
     });
+  }
+
+  /** Load again from the file behind what is buffered. */
+  async beginFile() {
+    const { video, playlist, rate } = this;
+    const { buffered, paused } = video;
+    const end = buffered.length ? buffered.end(buffered.length - 1) - BORDER_S : Infinity;
+    const next = playlist.pieces.find(({ start }) => start >= end);
+    if (!next) return;
+    const { isLive } = this;
+    this.unload();
+    await (isLive ? this.live() : this.show(next.from_us));
+    if (!paused && !isLive) this.play(rate);
   }
 
   checkCodec(track) {
