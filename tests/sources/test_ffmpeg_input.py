@@ -197,13 +197,13 @@ async def test_frames_without_times_of_their_own_are_dated_by_their_arrival_at_a
     source = Tap(open_input(camera.url, binary, streams_only=format == "mpjpeg"))
     try:
         async with playing(source):
-            await dated_alike(source, 2 * fps, 150_000)
+            # One that is dated when the next one comes is late by the distance of two at least.
+            await dated_alike(source, 2 * fps, 150_000, below_us=US // fps if fps == 8 else US)
     finally:
         await camera.stop()
     assert not source.gaps
     off_us = [dated - true for dated, true in zip(source.times_us, painted_times(source.packets_seen), strict=False)]
     assert min(off_us) > -US, "a frame is dated before the input was opened"
-    assert fps > 8 or min(off_us) < US // fps, "each is dated when the next one comes"
 
 
 async def test_an_unplugged_camera_makes_a_gap_and_is_recorded_again_when_it_is_back(

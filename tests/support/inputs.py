@@ -149,16 +149,18 @@ class SteppedClock(SystemClock):
         return super().wall_us() + self.ahead_us
 
 
-async def dated_alike(source: Tap, count: int, within_us: int) -> list[int]:
-    """Wait until so many frames in a row are dated by nearly the same more than is painted: how much that is of each.
+async def dated_alike(source: Tap, count: int, within_us: int, *, below_us: int = 1 << 62) -> list[int]:
+    """Wait until so many frames in a row are dated by nearly the same more than is painted, one of them by less than a
+    limit: how much that is of each.
 
-    On a machine that is busy the next frames are looked at; where dates follow the arrival, none are ever alike.
+    Where the first frame comes late, the dates approach the arrival frame by frame. On a machine that is busy the next
+    frames are looked at; where dates follow the arrival, none are ever alike.
     """
     for seen in range(count, 12 * count, count):
         await until(lambda seen=seen: len(source.packets_seen) >= seen)  # type: ignore[misc]
         pairs = zip(source.times_us, painted_times(source.packets_seen[:seen]), strict=False)
         off_us = [dated - true for dated, true in pairs][seen - count :]
-        if max(off_us) - min(off_us) < within_us:
+        if max(off_us) - min(off_us) < within_us and min(off_us) < below_us:
             return off_us
     raise AssertionError(off_us)
 
