@@ -64,6 +64,8 @@ async def test_an_input_that_can_never_be_recorded_is_refused_with_its_reason(tm
     assert "option is unknown" in await refusal(garbage, binary, options={"no_such_option": "1"})
     assert str(garbage) in await refusal(garbage, binary)
     assert "its URL is wrong: in a password" in await refusal("rtsp://user:pass/word@127.0.0.1/x", binary)
+    for port in ("99999", "x"):
+        assert "a port is a number up to 65535" in await refusal(f"rtsp://127.0.0.1:{port}/x", binary)
 
 
 @pytest.mark.parametrize("name", ["still.jpg", "still.png", "still.bmp", "still.tiff", "still.gif", "still.webp"])

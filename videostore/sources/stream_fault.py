@@ -14,7 +14,9 @@ class _Fault:
 
 
 _UNKNOWN_HOST = "its host name is unknown"
-WRONG_URL = "its URL is wrong: in a password, /, ? and # are written as %2F, %3F and %23"
+WRONG_URL = (
+    "its URL is wrong: in a password, /, ? and # are written as %2F, %3F and %23, and a port is a number up to 65535"
+)
 _FAULTS = (
     _Fault(r"\b401\b", "the user name or the password is missing or wrong (401)"),
     _Fault(r"\b403\b", "it forbids access (403)"),

@@ -2,8 +2,8 @@
 
 const TRACK = { base: 0x1, description: 0x2, duration: 0x8, size: 0x10, flags: 0x20 };
 const TRACK_BYTES = { base: 8, description: 4, duration: 4, size: 4, flags: 4 };
-const RUN = { place: 0x1, first: 0x4, duration: 0x100, size: 0x200, flags: 0x400, order: 0x800 };
-const WORD = 2 ** 32;
+export const RUN = { place: 0x1, first: 0x4, duration: 0x100, size: 0x200, flags: 0x400, order: 0x800 };
+export const WORD = 2 ** 32;
 const MOST_FRAMES = 2 ** 16; // of a piece, with its sound; one of 10 s at 240 a second has 3,000
 
 /** How many frames a piece may still have. Without that, a damaged count would fill the memory. */

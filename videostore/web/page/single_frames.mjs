@@ -4,13 +4,11 @@
 // among frames that are reordered, others are shown between these two: sought there, it showed a frame too early, by up
 // to three.
 
-import { idOf, inside, newAllowance, samplesOf, viewOf } from "./fragments.mjs";
+import { RUN, WORD, idOf, inside, newAllowance, samplesOf, viewOf } from "./fragments.mjs";
 
 const HEAD = 8; // bytes of a box before what it holds
 const IN_MOOF = 1 << 17; // of tfhd: places are counted from the begin of the fragment
 const NO_BASE = 0x1;
-const RUN = { place: 0x1, duration: 0x100, size: 0x200, flags: 0x400, order: 0x800 };
-const WORD = 2 ** 32;
 
 /** Whether this browser lets frames last too long: Firefox. */
 export function stretchesFrames({ userAgent } = navigator) {
