@@ -288,6 +288,16 @@ async def test_the_pauses_get_longer_while_ffmpeg_cannot_be_started(start: Start
     assert "cannot be started" in recording.recorder.health().reason
 
 
+async def test_the_reason_of_a_failed_ffmpeg_is_never_told_without_what_it_said(start: Start) -> None:
+    recording = start(packet(START_US, SMALL), encoder=Encoder("no-such-encoder", 1_000_000, "ultrafast", 20))
+    told: set[str] = set()
+    while recording.recorder.health().ffmpeg_restarts < 1:
+        told.add(recording.recorder.health().reason)
+        await asyncio.sleep(0)
+    told.add(recording.recorder.health().reason)
+    assert len(told) > 1 and all("no-such-encoder" in one for one in told if "ffmpeg" in one), told
+
+
 async def test_an_ffmpeg_that_fails_immediately_does_not_end_the_recorder(start: Start) -> None:
     recording = start(packet(START_US, SMALL), ffmpeg="/bin/false")
     await until(lambda: recording.recorder.health().ffmpeg_restarts == 1)

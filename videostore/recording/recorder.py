@@ -323,12 +323,13 @@ class Recorder:
     async def _fail_run(self, reason: str) -> None:
         """Clean up after a run whose ffmpeg failed; the pause before each new attempt is longer."""
         run = self._run
-        self._meter.failed = reason if run is not None else ""
-        messages = await run.kill() if run else []
+        if run is not None:
+            self._meter.failed = reason if run.alive else await run.explain(reason)
+            await run.kill()
+            reason = await run.explain(reason)
         self._backoff.lengthen()
         self._restarts += 1
-        self._reason = f"{reason.rstrip('.')}: {'; '.join(dict.fromkeys(messages))}." if messages else reason
-        self.last_failure = self._reason
+        self._reason = self.last_failure = reason
         self._logger.error("Recording was interrupted; trying again in %.1f s: %s", self._backoff.pause_s, self._reason)
         if run is not None:
             await self._close_run(run)

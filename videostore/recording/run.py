@@ -256,9 +256,15 @@ class Run:
     async def kill(self) -> list[str]:
         """Kill ffmpeg if it is still running; return its first warnings and errors."""
         await finish_despite_cancellation(self._end())
-        if self._messages is None:
-            return []
-        return await asyncio.shield(self._messages)
+        return await self._said()
+
+    async def explain(self, reason: str) -> str:
+        """Why the run failed, with what ffmpeg said. Waits until ffmpeg has exited."""
+        said = await self._said()
+        return f"{reason.rstrip('.')}: {'; '.join(dict.fromkeys(said))}." if said else reason
+
+    async def _said(self) -> list[str]:
+        return [] if self._messages is None else await asyncio.shield(self._messages)
 
     async def _end(self) -> None:
         if self.alive:
