@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -119,3 +120,31 @@ def test_the_events_of_a_recorder_are_its_own(program: Program, copied: Path, ti
     finally:
         lock.release()
     assert program("events", "--storage", copied).code == 0
+
+
+def test_a_range_without_moments_is_refused(program: Program, copied: Path) -> None:
+    where = ("--storage", copied)
+    done = program("events", "--since", "-1h", "--until", "-2h", *where)
+    assert done.code == 2 and re.match(
+        r"--since \(\S+\) must be before --until \(\S+\): the range is empty", done.sentence
+    )
+    same = format_time(now_us() - 60 * US, utc=True)
+    assert program("events", "--since", same, "--until", same, *where).code == 2
+    done = program("events", "--since", "2100-01-01", *where)
+    assert done.code == 2 and done.sentence.startswith("--since is in the future: 2100-01-01T00:00:00.000")
+    soon = format_time(now_us() + 600 * US, utc=True)
+    assert program("mark", "now", "door", "--after", "1h", *where).code == 0
+    assert "door" in program("events", "--since", soon, *where).out
+
+
+def test_a_moment_in_the_future_is_not_marked(program: Program, copied: Path) -> None:
+    done = program("mark", "2100-01-01", "door", "--storage", copied)
+    assert done.code == 2 and done.sentence.startswith("AT is in the future: 2100-01-01T00:00:00.000")
+    assert program("events", "--storage", copied).out == "No events.\n"
+
+
+@pytest.mark.parametrize("option", ["--before", "--after"])
+def test_a_length_that_is_too_long_is_told_as_it_was_typed(program: Program, copied: Path, option: str) -> None:
+    done = program("mark", "now", "door", option, "500h", "--storage", copied)
+    assert (done.code, done.sentence) == (2, f"{option} is '500h'. It must be a length of at most 1 h.")
+    assert program("mark", "now", "door", option, "1h", "--storage", copied).code == 0

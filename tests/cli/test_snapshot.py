@@ -69,6 +69,7 @@ def test_a_picture_goes_to_a_pipe(program: Program, recording: Path, times: list
         (["2024-08-30T06:40:01Z", "--width", "wide"], "--width is 'wide'"),
         (["soon"], "AT is not a valid time: 'soon'"),
         (["2024-08-30T06:40:01Z", "-o", "missing/face.jpg"], "missing"),
+        (["2024-08-30T06:40:01Z", "-o", "face.png"], "face.png would be a JPEG, which is not what its name says"),
     ],
 )
 def test_what_cannot_be_shown_is_a_sentence(

@@ -208,3 +208,18 @@ async def test_state_tells_what_the_recorder_of_the_directory_says(
         assert found["recording"] is False and found["reason"].startswith("its recorder does not answer here")
     finally:
         lock.release()
+
+
+def test_a_beginning_in_the_future_is_refused_unless_a_clock_that_was_set_back_left_something_there(
+    program: Program, recording: Path, tmp_path: Path
+) -> None:
+    for shape in ([], ["--json"]):
+        done = program("state", "--since", "2100-01-01T00:00:00Z", "--storage", recording, "--utc", *shape)
+        assert (done.code, done.out) == (2, "")
+        assert done.sentence.startswith("--since is in the future: 2100-01-01T00:00:00.000Z. This machine's clock says")
+    later_us = now_us() + 86_400 * US
+    asyncio.run(record(tmp_path / "later", capture_times(2, later_us)))
+    asyncio.run(take_over(tmp_path / "later"))
+    where = ("--storage", tmp_path / "later", "--json")
+    assert len(json.loads(program("state", "--since", exact(later_us), *where).out)["ranges"]) == 1
+    assert program("state", "--since", exact(later_us + 60 * US), *where).code == 2

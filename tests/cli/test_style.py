@@ -47,7 +47,7 @@ def test_a_field_is_written_as_the_argument_that_sets_it() -> None:
 
 
 def test_a_time_is_written_in_rfc_3339_local_or_in_utc() -> None:
-    error = RequestError("from-after-to", from_us=START_US, to_us=START_US - 1_000_000)
+    error = RequestError("from-after-to", field="from", other="to", from_us=START_US, to_us=START_US - 1_000_000)
     assert sentence_of(error, UTC) == (
         "FROM (2024-08-30T06:40:00.123Z) must be before TO (2024-08-30T06:39:59.123Z): the range is empty."
     )

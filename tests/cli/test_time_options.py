@@ -56,8 +56,9 @@ def test_numbers_and_lengths_that_cannot_be_parsed_name_their_option() -> None:
     for parse, text, option in (
         (parse_length, "long", "--duration"),
         (parse_length, "0s", "--duration"),
-        (parse_number, "much", "--size-gb"),
-        (parse_integer, "1.5", "--bitrate"),
+        (parse_length, "99999d", "--duration"),
+        *((parse_number, text, "--size-gb") for text in ("much", "1e999", "nan", "1_0", "٣")),
+        *((parse_integer, text, "--bitrate") for text in ("1.5", "1e6", "1_0", "٣")),
     ):
         with pytest.raises(RequestError) as raised:
             parse(text, option)

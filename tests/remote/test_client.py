@@ -284,6 +284,14 @@ async def test_a_file_is_overwritten_only_on_request(
         with pytest.raises(RequestError) as refused:
             await machine.export(*stored(recording), tmp_path / "nowhere" / "clip.mp4")
         assert_sentence(refused, "nowhere", "directory")
+        with pytest.raises(RequestError) as refused:
+            await machine.export(*stored(recording), tmp_path / "clip.avi")
+        assert_sentence(refused, "clip.avi", ".mp4")
+        (tmp_path / "link").symlink_to(path)
+        with pytest.raises(RequestError) as refused:
+            await machine.export(*stored(recording), tmp_path / "link", overwrite=True)
+        assert_sentence(refused, "symbolic link")
+        (tmp_path / "link").unlink()
         assert path.read_text() == "precious"
         await machine.export(*stored(recording), path, overwrite=True)
     assert read_clip(path) and list(tmp_path.iterdir()) == [path]

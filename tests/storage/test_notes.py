@@ -248,3 +248,17 @@ async def test_what_the_disk_does_not_give_is_left_as_it_is_and_read_again(
     assert (await again.add_event(event(50))).id == 2
     await again.close()
     assert len((await notes_of(tmp_path)).gaps) == 2
+
+
+async def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    notes = await notes_of(tmp_path)
+    await notes.add_gap(RecordingGap(10, 20, "off"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, hard))  # a disk that becomes full while it is written
+    try:
+        with pytest.raises(OSError):
+            await notes.add_event(event(30))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+    assert (await notes_of(tmp_path)).gaps == notes.gaps

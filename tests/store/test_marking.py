@@ -58,6 +58,10 @@ async def test_a_moment_is_marked_listed_and_forgotten_on_demand(stores: Stores,
     assert (first.from_us, first.to_us) == (START_US - 14 * US, START_US + 16 * US)
     assert await store.events() == (await store.state()).events == (first, second)
     assert await store.events(START_US + 4 * US, START_US + 5 * US) == (first,)
+    for start in (START_US + 5 * US, START_US + 6 * US):
+        with pytest.raises(RequestError) as failed:
+            await store.events(start, START_US + 5 * US)
+        assert failed.value.code == "range-empty"
     await stores.close()
     store = await stores.open()
     assert await store.events() == (first, second)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.support.recording import LOGGER, START_US, US
+from tests.support.recording import LOGGER, START_US, US, capture_times, record, take_over
 from videostore.base.errors import VideoStoreError
 from videostore.storage import notes
 from videostore.storage.directory_lock import DirectoryLock
@@ -80,3 +81,13 @@ async def test_an_event_for_which_there_is_no_place_is_refused(tmp_path: Path, m
     with pytest.raises(VideoStoreError) as failed:
         await mark_at_rest(tmp_path, event())
     assert failed.value.code == "too-many-events" and await noted(tmp_path) == kept.events
+
+
+async def test_a_moment_in_the_future_is_refused_unless_it_is_recorded(tmp_path: Path) -> None:
+    later_us = time.time_ns() // 1000 + 86_400 * US
+    with pytest.raises(VideoStoreError) as failed:
+        await mark_at_rest(tmp_path, make_event(later_us, "door", 0, 0, keep=False))
+    assert failed.value.code == "moment-in-future"
+    await record(tmp_path, capture_times(2, later_us))  # by a clock that was set back
+    await take_over(tmp_path)
+    assert (await mark_at_rest(tmp_path, make_event(later_us + US, "door", 0, 0, keep=False))).id == 1

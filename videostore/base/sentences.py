@@ -239,6 +239,8 @@ REQUEST = {
     "clip-empty": "The clip is empty: the recording of this range cannot be read.",
     "path-unlistable": "The path {path:value} contains a line break, which ffmpeg's lists cannot hold.",
     "no-output-directory": "There is no directory {directory} for the file {name}. Create it first.",
+    "output-ending": "The file {path} would be {written}, which is not what its name says. Choose a name that ends in"
+    " {expected}.",
     "output-in-storage": "The file {path} is inside the storage directory {directory}. Choose a path outside it.",
     "output-not-a-file": "{path} is {found}, and only regular files are overwritten. Choose another path.",
     "output-exists": "The file {path} exists. Choose another name, or allow overwriting it (--overwrite, or"
@@ -296,7 +298,7 @@ REQUEST = {
 }
 
 COMMAND_LINE = {
-    "from-after-to": "FROM ({from_us:time}) must be before TO ({to_us:time}): the range is empty.",
+    "from-after-to": "{field:field} ({from_us:time}) must be before {other:field} ({to_us:time}): the range is empty.",
     "option-wrong": "{field} is {value:value}. It must be {expected}.",
     "import-several": "--start is the time of one file, but {count} are named. Import them one after the other.",
     "several-storages": "There are several storage directories: {found}. Name one with --storage DIR or in {variable}.",

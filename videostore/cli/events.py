@@ -14,7 +14,7 @@ from videostore.base.ranges import Range
 from videostore.cli.local_store import open_reader
 from videostore.cli.machine_options import Remote
 from videostore.cli.runtime import DONE
-from videostore.cli.time_options import format_range, format_time, now_us
+from videostore.cli.time_options import check_since, format_range, format_time, now_us
 from videostore.storage.notes import Event
 from videostore.store.marking import make_event
 from videostore.store.resting_events import mark_at_rest, unmark_at_rest
@@ -40,14 +40,14 @@ async def events(directory: Path, asked: Asked, *, utc: bool, as_json: bool) -> 
     """List the events of a storage directory."""
     async with open_reader(directory) as store:
         found = (await store.state()).events
-    return _show([one for one in found if one in asked], utc=utc, as_json=as_json)
+    return _show(found, asked, utc=utc, as_json=as_json)
 
 
 async def events_of_machine(remote: Remote, asked: Asked, *, utc: bool, as_json: bool) -> int:
     """List the events of a recorder on another machine."""
     async with remote.connect() as machine:
         found = (await machine.state()).events
-    return _show([one for one in found if one in asked], utc=utc, as_json=as_json)
+    return _show(found, asked, utc=utc, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,9 @@ def _show_unmarked(id: int, file_name: str | None, *, release: bool, cancel_save
     return DONE
 
 
-def _show(found: Sequence[Event], *, utc: bool, as_json: bool) -> int:
+def _show(events: Sequence[Event], asked: Asked, *, utc: bool, as_json: bool) -> int:
+    found = [one for one in events if one in asked]
+    check_since(asked.since_us, bool(found))
     if as_json:
         print(json.dumps([event_as_json(one) for one in found], indent=2))  # noqa: T201 (the result)
         return DONE

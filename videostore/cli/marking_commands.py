@@ -49,10 +49,13 @@ def events(
     """List the events of a recording: the moments that were marked."""
     from videostore.cli import events as command
     from videostore.cli.storage_directory import find_directory
-    from videostore.cli.time_options import parse_time
+    from videostore.cli.time_options import check_order, parse_time
 
     since_us = None if since is None else parse_time(since, "since")
-    asked = command.Asked(since_us, None if until is None else parse_time(until, "until"))
+    until_us = None if until is None else parse_time(until, "until")
+    if since_us is not None and until_us is not None:
+        check_order("since", since_us, "until", until_us)
+    asked = command.Asked(since_us, until_us)
     remote = parse_remote(machine, component, api_key, api_key_id, directory_given=storage is not None)
     if remote is not None:
         return run(command.events_of_machine(remote, asked, utc=utc, as_json=as_json))
@@ -107,12 +110,13 @@ def mark(
     from videostore.cli import events as command
     from videostore.cli.storage_directory import find_directory
     from videostore.cli.time_options import parse_length, parse_time
+    from videostore.storage.notes_text import MOST_AROUND_S
 
     asked = command.Mark(
         None if unescape(at) == "now" else parse_time(at, "at"),
         unescape(label),
-        parse_length(before, "--before", may_be_zero=True),
-        parse_length(after, "--after", may_be_zero=True),
+        parse_length(before, "--before", may_be_zero=True, most_s=MOST_AROUND_S),
+        parse_length(after, "--after", may_be_zero=True, most_s=MOST_AROUND_S),
         keep,
         save,
         metadata,

@@ -20,7 +20,7 @@ from videostore.cli.pipe import PIPE, nonblocking, write
 from videostore.cli.runtime import DONE, INCOMPLETE, print_message
 from videostore.cli.text import format_size
 from videostore.cli.time_options import format_time
-from videostore.clips.output_path import check_output_path
+from videostore.clips.output_path import PICTURE, check_output_path
 from videostore.clips.picture import Snapshot
 from videostore.clips.uploads import publish
 
@@ -97,10 +97,7 @@ def _write_file(path: Path, jpeg: bytes, storage: Path | None, overwrite: bool) 
         VideoStoreError: it cannot be.
     """
     try:
-        if storage is not None:
-            path = check_output_path(path, storage, overwrite)
-        elif not path.parent.is_dir():
-            raise RequestError("no-output-directory", directory=path.parent, name=path.name)
+        path = check_output_path(path, storage, overwrite, PICTURE)
         with _temporary(path) as written:
             written.write_bytes(jpeg)
             publish(written, path, overwrite)

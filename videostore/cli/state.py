@@ -19,7 +19,7 @@ from videostore.cli.machine_options import Remote
 from videostore.cli.runtime import DONE, FAILED
 from videostore.cli.style import CommandLineStyle, sentence_of
 from videostore.cli.text import format_size
-from videostore.cli.time_options import format_length, format_range, format_time, now_us
+from videostore.cli.time_options import check_since, format_length, format_range, format_time, now_us
 from videostore.storage.directory_lock import is_locked
 from videostore.storage.notes import Event, why_gap
 from videostore.store.recorder_socket import ask_status
@@ -48,6 +48,10 @@ class FoundState:
     def ranges(self, since_us: int | None) -> list[Range]:
         """The ranges that end after a time."""
         return [one for one in self.state.ranges if since_us is None or one.to_us > since_us]
+
+    def holds(self, since_us: int | None) -> bool:
+        """Whether anything is stored or marked after a time."""
+        return bool(self.ranges(since_us)) or any(since_us is None or one.to_us > since_us for one in self.state.events)
 
     def damaged(self, since_us: int | None) -> list[DamagedRange]:
         """What came damaged and ends after a time."""
@@ -131,6 +135,7 @@ async def _ask(remote: Remote) -> FoundState:
 def _show_all(
     answers: Mapping[str, FoundState | VideoStoreError], since_us: int | None, *, as_json: bool, utc: bool
 ) -> int:
+    check_since(since_us, any(isinstance(one, FoundState) and one.holds(since_us) for one in answers.values()))
     style = CommandLineStyle(utc=utc, options=False)
     told: dict[str, Any] = {}
     for name, answer in answers.items():
@@ -163,6 +168,7 @@ def _activity(found: FoundState, *, utc: bool) -> str:
 
 
 def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: bool, as_json: bool) -> int:
+    check_since(since_us, found.holds(since_us))
     ranges = found.ranges(since_us)
     if as_json:
         print(json.dumps(_as_json(found, ranges, since_us), indent=2))  # noqa: T201 (the result)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from typing import TypeVar
 
-from videostore.base.constants import US_PER_SECOND
+from videostore.base.constants import CLOCK_LEEWAY_US, US_PER_SECOND
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.base.time_format import up_to_millisecond
@@ -15,9 +18,11 @@ from videostore.base.time_parsing import length_s, moment_us
 from videostore.cli.arguments import unescape
 from videostore.media.clip_times import TICK_US
 
+_Number = TypeVar("_Number", int, float)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-_LONGEST_S = 1e9
+_LONGEST_S = 864e6
+"""10000 days."""
 _POSITION = re.compile(r"(?:(?:(\d{1,6}):)?([0-5]?\d):(?=[0-5]?\d(?:\.|$)))?(\d{1,9})(?:\.(\d{1,12}))?", re.ASCII)
 
 
@@ -45,20 +50,35 @@ def parse_range(start: str, end: str) -> Range:
     present_us = now_us()
     from_us = moment_us(unescape(start), "from", now_us=present_us)
     to_us = moment_us(unescape(end), "to", now_us=present_us, after_us=from_us)
-    if from_us >= to_us:
-        raise RequestError("from-after-to", field="from", from_us=from_us, to_us=to_us)
+    check_order("from", from_us, "to", to_us)
     return Range(from_us, to_us)
 
 
-def parse_length(text: str, option: str, *, may_be_zero: bool = False) -> float:
+def check_order(field: str, from_us: int, other: str, to_us: int) -> None:
+    """Raises RequestError if the time of one argument is not before that of the other."""
+    if from_us >= to_us:
+        raise RequestError("from-after-to", field=field, other=other, from_us=from_us, to_us=to_us)
+
+
+def check_since(since_us: int | None, found: bool) -> None:
+    """Raises RequestError if `--since` is in the future and nothing is found there. What was recorded before the clock
+    was set back may be."""
+    clock_us = now_us()
+    if since_us is not None and not found and since_us > clock_us + CLOCK_LEEWAY_US:
+        raise RequestError("moment-in-future", field="since", at_us=since_us, clock_us=clock_us)
+
+
+def parse_length(text: str, option: str, *, may_be_zero: bool = False, most_s: float = _LONGEST_S) -> float:
     """A length such as `90s` or `1h30m`, in seconds.
 
     Raises:
-        RequestError: it is not a valid length.
+        RequestError: it is not a valid length, or longer than `most_s`.
     """
     seconds = length_s(unescape(text).strip())
-    if seconds is None or not 0 <= seconds < _LONGEST_S or not (seconds or may_be_zero):
+    if seconds is None or seconds < 0 or not (seconds or may_be_zero):
         raise _option_error(text, option, "a length such as 90s, 5m or 1h30m")
+    if seconds > most_s:
+        raise _option_error(text, option, f"a length of at most {format_length(round(most_s * US_PER_SECOND))}")
     return seconds
 
 
@@ -85,12 +105,12 @@ def parse_number(text: str, option: str) -> float:
     """A number.
 
     Raises:
-        RequestError: it is not a number.
+        RequestError: it is not a number, or too large for one.
     """
-    try:
-        return float(unescape(text))
-    except ValueError:
-        raise _option_error(text, option, "a number") from None
+    number = _read(float, text)
+    if number is None or not math.isfinite(number):
+        raise _option_error(text, option, "a number")
+    return number
 
 
 def parse_integer(text: str, option: str) -> int:
@@ -99,10 +119,19 @@ def parse_integer(text: str, option: str) -> int:
     Raises:
         RequestError: it is not a whole number.
     """
+    number = _read(int, text)
+    if number is None:
+        raise _option_error(text, option, "a whole number")
+    return number
+
+
+def _read(kind: Callable[[str], _Number], text: str) -> _Number | None:
+    """A number in ASCII digits; Python also takes `1_0` and the digits of other scripts."""
+    written = unescape(text)
     try:
-        return int(unescape(text))
+        return kind(written) if written.isascii() and "_" not in written else None
     except ValueError:
-        raise _option_error(text, option, "a whole number") from None
+        return None
 
 
 def _option_error(text: str, option: str, expected: str) -> RequestError:

@@ -1,10 +1,12 @@
-"""The output path of an export: checks that writing it destroys nothing, neither of the recording nor of others."""
+"""The output path of a clip or a picture: checks that writing it destroys nothing, neither of the recording nor of
+others, and that its name does not say that it is something else."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from videostore.base.errors import RequestError
@@ -17,17 +19,40 @@ _KINDS = {
 }
 
 
-def check_output_path(path: Path, storage: Path, overwrite: bool) -> Path:
-    """The path of a file to write, with the links in its directory resolved. Blocking.
+@dataclass(frozen=True, slots=True)
+class OutputFormat:
+    """What is written, and the endings that say so; the first is the usual one."""
+
+    name: str
+    endings: tuple[str, ...]
+
+
+CLIP = OutputFormat("an MP4", (".mp4", ".m4v"))
+PICTURE = OutputFormat("a JPEG", (".jpg", ".jpeg", ".jpe"))
+_OTHERS = (
+    ".avi .flv .m2ts .mkv .mov .mpeg .mpg .mts .ogv .ts .vob .webm .wmv",
+    ".avif .bmp .gif .heic .png .tif .tiff .webp",
+    ".aac .flac .m3u8 .m4a .mp3 .oga .ogg .opus .wav",
+)
+_ENDINGS = frozenset((*CLIP.endings, *PICTURE.endings, *" ".join(_OTHERS).split()))
+"""Each names a format. Other endings, such as `.part`, name none."""
+
+
+def check_output_path(path: Path, storage: Path | None, overwrite: bool, written: OutputFormat) -> Path:
+    """The path of a file to write, with the links in its directory resolved. `storage` is the recording, unless that is
+    on another machine. Blocking.
 
     Raises:
         RequestError: it must not be written.
         OSError: its directory cannot be read.
     """
+    ending = path.suffix.lower()
+    if ending in _ENDINGS and ending not in written.endings:
+        raise RequestError("output-ending", path=path, written=written.name, expected=written.endings[0])
     if not path.parent.is_dir():
         raise RequestError("no-output-directory", directory=path.parent, name=path.name)
     resolved = path.parent.resolve(strict=True) / path.name
-    if _is_inside(resolved.parent, storage):
+    if storage is not None and _is_inside(resolved.parent, storage):
         raise RequestError("output-in-storage", path=path, directory=storage)
     with contextlib.suppress(FileNotFoundError):
         mode = resolved.lstat().st_mode

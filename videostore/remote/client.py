@@ -9,7 +9,6 @@ import asyncio
 import base64
 import contextlib
 import functools
-import os
 import shutil
 import tempfile
 import time
@@ -27,6 +26,7 @@ from videostore.base.ranges import MOST_DAMAGED, DamagedRange, Range, damaged_wi
 from videostore.base.tasks import finish_despite_cancellation, off_loop, run_in_thread
 from videostore.base.time_parsing import Moment, moment_us
 from videostore.clips.clip_names import tag_directory
+from videostore.clips.output_path import CLIP, check_output_path
 from videostore.clips.picture import Snapshot, check_width
 from videostore.clips.progress import OnProgress
 from videostore.clips.uploads import publish
@@ -200,22 +200,19 @@ class Machine:
         `on_progress` gets the finished share, from 0 to 1.
 
         Raises:
-            RequestError: the machine refuses the range, nothing is stored in it, or the file exists.
+            RequestError: the machine refuses the range, nothing is stored in it, or the file must not be written.
             VideoStoreError: the machine could not make the clip, or the file cannot be written.
             MachineError: the machine does not respond.
             FFmpegError: the image size changes within the range, and the parts could not be re-encoded to one size.
         """
         from_us, to_us = _resolve(start, end)
         target = as_path(path).expanduser().absolute()
-        if not overwrite and await off_loop(os.path.lexists, target):
-            raise RequestError("output-exists", path=target)
-        if not await off_loop(target.parent.is_dir):
-            raise RequestError("no-output-directory", directory=target.parent, name=target.name)
         damaged: list[DamagedRange] = []
         try:
-            async with _work_beside(target) as work:
+            output = await off_loop(check_output_path, target, None, overwrite, CLIP)
+            async with _work_beside(output) as work:
                 path, ranges = await self._transfer(Range(from_us, to_us), work, on_progress, damaged)
-                await run_in_thread(publish, path, target, overwrite)
+                await run_in_thread(publish, path, output, overwrite)
         except (OSError, ValueError, av.error.FFmpegError) as error:
             if not isinstance(error, OSError):
                 raise MachineError(

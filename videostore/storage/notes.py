@@ -323,7 +323,12 @@ def _place_of(directory: Path) -> tuple[int, int] | None:
 def _replace(path: Path, content: bytes) -> None:
     """Blocking."""
     new = path.with_name(path.name + ".new")
-    new.write_bytes(content)
-    sync_file(new)
-    os.replace(new, path)
+    try:
+        new.write_bytes(content)
+        sync_file(new)
+        os.replace(new, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
     sync_directory(path.parent)

@@ -17,7 +17,7 @@ from videostore.clips.clip_content import ClipContent
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.limits import check_clip_room, check_response_size
 from videostore.clips.long_stream import LongStream
-from videostore.clips.output_path import check_output_path
+from videostore.clips.output_path import CLIP, check_output_path
 from videostore.clips.plan import Plan
 from videostore.clips.plan_head import begins_late, far_before_us
 from videostore.clips.progress import OnProgress
@@ -86,7 +86,7 @@ class Delivery:
             VideoStoreError: the clip cannot be made or written.
         """
         with _writing(path.parent):
-            output = await self._uploads.run(check_output_path, path, self._storage, overwrite)
+            output = await self._uploads.run(check_output_path, path, self._storage, overwrite, CLIP)
             publish_as = functools.partial(publish, overwrite=overwrite)
             _, content = await self._write(
                 asked, output, output.parent, metadata, container, on_progress, publish_as=publish_as

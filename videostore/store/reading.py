@@ -200,12 +200,14 @@ class StoreReading(StoreParts):
         """The events whose ranges overlap [start, end), by their moments; of everything without the two.
 
         Raises:
-            TimestampError: a time is wrong.
+            TimestampError, RequestError: a time is wrong, or the range is empty.
         """
         self._requests.check()
         now_us = self._clock.wall_us()
         from_us = 0 if start is None else moment_us(start, "from", now_us=now_us)
         to_us = _ALWAYS_US if end is None else moment_us(end, "to", now_us=now_us, after_us=from_us)
+        if from_us >= to_us:
+            raise RequestError("range-empty", from_us=from_us, to_us=to_us, clock_us=now_us)
         return await self._run_request(self._marking.events(from_us, to_us))
 
     async def state(self) -> StorageState:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from videostore.base.constants import CLOCK_LEEWAY_US, LONGEST_SEGMENT_US
 from videostore.base.errors import RequestError, VideoStoreError, reason_of
 from videostore.base.tasks import off_loop
 from videostore.media.segment_names import name_time_us
@@ -39,7 +40,11 @@ async def mark_at_rest(
         raise RequestError("mark-needs-machine", field="keep" if event.keep else "save")
     async with _notes(directory) as notes:
         check_events(notes)
-        check_remembered(event, await off_loop(_first_us, directory), time.time_ns() // 1000)
+        clock_us = time.time_ns() // 1000
+        begin_us, end_us = await off_loop(_stored, directory)
+        if event.at_us > max(clock_us + CLOCK_LEEWAY_US, end_us or 0):
+            raise RequestError("moment-in-future", field="at", at_us=event.at_us, clock_us=clock_us)
+        check_remembered(event, begin_us, clock_us)
         return await notes.add_event(event)
 
 
@@ -69,10 +74,16 @@ async def unmark_at_rest(directory: Path, id: int, *, release: bool = False, can
         return found.file_name
 
 
-def _first_us(directory: Path) -> int | None:
-    """When the oldest segment begins, to the second; None if there is none. Blocking."""
+def _stored(directory: Path) -> tuple[int | None, int | None]:
+    """When the oldest segment begins, to the second, and when the newest has ended; None if there is none. Blocking.
+
+    The longest that a segment can be stands for its length: nothing but the names is read.
+    """
     _, closed = list_directory(directory)
-    return min((time_us for name in closed if (time_us := name_time_us(name)) is not None), default=None)
+    begins = [time_us for name in closed if (time_us := name_time_us(name)) is not None]
+    if not begins:
+        return None, None
+    return min(begins), max(begins) + LONGEST_SEGMENT_US
 
 
 @contextlib.asynccontextmanager
