@@ -257,6 +257,27 @@ async def test_an_encoder_whose_video_cannot_be_recorded_makes_a_gap(tmp_path: P
     assert input.fault == source.gaps[0].reason
 
 
+async def test_an_encoder_that_cannot_be_opened_is_told_with_what_it_says_itself(tmp_path: Path, binary: str) -> None:
+    write_video(tmp_path / "input.avi", "mjpeg", capture_times(0.3, fps=20))
+    encoder = Encoder("mpeg4", 500_000, "", 20)
+    input = FFmpegInput(str(tmp_path / "input.avi"), binary=binary, encoder=encoder, logger=LOGGER)
+    source = Tap(input)
+    await asyncio.wait_for(source.play(), 150)
+    assert "not supported by MPEG 4 standard" in source.gaps[0].reason
+
+
+async def test_the_format_may_be_among_the_options(tmp_path: Path, binary: str) -> None:
+    input = FFmpegInput(
+        "testsrc=duration=1:size=128x72",
+        binary=binary,
+        encoder=Encoder("libx264", 500_000, "ultrafast", 25),
+        logger=LOGGER,
+        options={"f": "lavfi"},
+    )
+    info = await input.probe()
+    assert info is not None and (info.width, info.height) == (128, 72)
+
+
 async def test_a_killed_recorder_leaves_no_ffmpeg(binary: str, camera: NetworkCamera) -> None:
     """Even if the input sends nothing, so that ffmpeg never notices that its reader is gone."""
     await camera.start()

@@ -9,8 +9,11 @@ import pytest
 
 from tests.support.coding import write_video
 from tests.support.inputs import Tap, open_input, refusal
-from tests.support.recording import SMALL, capture_times
+from tests.support.recording import LOGGER, SMALL, capture_times
+from videostore.base.errors import RequestError
+from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.process import run_ffmpeg
+from videostore.sources.ffmpeg_input import FFmpegInput
 from videostore.sources.probing import StreamInfo
 
 
@@ -66,6 +69,23 @@ async def test_an_input_that_can_never_be_recorded_is_refused_with_its_reason(tm
     assert "its URL is wrong: in a password" in await refusal("rtsp://user:pass/word@127.0.0.1/x", binary)
     for port in ("99999", "x"):
         assert "a port is a number up to 65535" in await refusal(f"rtsp://127.0.0.1:{port}/x", binary)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "words"),
+    [("mjpeg", "its output cannot be recorded: its codec is mjpeg"), ("mpeg4", "not supported by MPEG 4 standard")],
+)
+async def test_an_encoder_that_is_of_no_use_is_not_blamed_on_the_input(
+    tmp_path: Path, binary: str, encoder: str, words: str
+) -> None:
+    write_video(tmp_path / "input.mp4", "h264", capture_times(0.3, fps=20))
+    source = FFmpegInput(
+        tmp_path / "input.mp4", binary=binary, encoder=Encoder(encoder, 500_000, "", 20), logger=LOGGER, reencode=True
+    )
+    with pytest.raises(RequestError) as refused:
+        await source.probe()
+    assert (refused.value.code, refused.value.fields["encoder"]) == ("input-encoder", encoder)
+    assert words in str(refused.value) and str(refused.value).endswith(". Choose another codec.")
 
 
 @pytest.mark.parametrize("name", ["still.jpg", "still.png", "still.bmp", "still.tiff", "still.gif", "still.webp"])

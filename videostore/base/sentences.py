@@ -293,6 +293,8 @@ REQUEST = {
     " input.",
     "input-twice": "Name either INPUT or --url-file FILE.",
     "input-late": "The input {input} cannot be recorded: {reason:reason}.",
+    "input-encoder": "The input {input} cannot be recorded with the encoder {encoder}: {reason:reason}. Choose another"
+    " codec.",
     "input-unrecordable": "The input {input} cannot be recorded: {reason:reason}. Name a file with video, a device such"
     " as /dev/video0, or a URL such as rtsp://host/path.",
 }

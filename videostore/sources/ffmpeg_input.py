@@ -64,7 +64,8 @@ class FFmpegInput:
         hide_url: bool = False,
         sound: bool = False,
     ) -> None:
-        """`options` and `format` are ffmpeg's for the input (`{"rtsp_transport": "udp"}`, `v4l2`), without a dash.
+        """`options` and `format` are ffmpeg's for the input (`{"rtsp_transport": "udp"}`, `v4l2`), without a dash; the
+        option `f` is a format.
 
         `encoder` is for video that has to be re-encoded; with `reencode` for all video. `patience_s` is how long the
         first frame of a live input may take; if keyframes are further apart than `keyframe_patience_s`, it is
@@ -76,6 +77,7 @@ class FFmpegInput:
             RequestError: the input or an option is invalid.
         """
         options = dict(options or {})
+        format = options.pop("f", format)
         self._address = Address(os.fsdecode(input), options, format)
         if hide_url and not can_be_hidden(self._address.scheme):
             raise RequestError("input-unhidden", input=str(self._address))
@@ -154,7 +156,9 @@ class FFmpegInput:
         video, rate = parse_video({"codec": codec, "bitrate": bitrate, "preset": preset}, framerate)
         binary = await off_loop(find_ffmpeg)
         await check_version(binary)
-        if fault := await option_fault(binary, options or {}):
+        given = dict(options or {})
+        format = given.pop("f", format)  # of which another error tells
+        if fault := await option_fault(binary, given):
             if fault.value is None:
                 raise RequestError("input-option", value=fault.name)
             value = fault.value
@@ -167,7 +171,7 @@ class FFmpegInput:
             binary=binary,
             encoder=encoder,
             logger=logger or logging.getLogger("videostore"),
-            options=options,
+            options=given,
             format=format,
             reencode=reencode,
             hide_url=hide_url,

@@ -34,6 +34,7 @@ _LOST = re.compile(
     r"|concealing \d+|error while decoding|Too short data for FU|Nal size exceeds length"
 )
 """What is reported of a live stream of which something is lost on the way."""
+_ENCODER_FAILED = re.compile(r"while opening encoder|Could not open encoder")
 _PICTURE_FORMAT = re.compile(r"image2|apng|gif|\w+_pipe|webp\w*")
 _PICTURE_BRAND = re.compile(r"major_brand\s*: (?:avif|avis|heic|heix|hevc|mif1|msf1)")
 _QUOTED = 3
@@ -133,8 +134,14 @@ class FFmpegMessages(logging.Logger):
 
     @property
     def last(self) -> str:
-        """The last warnings and errors: why an input ended. Empty if there were none."""
-        return "; ".join(list(self._kept)[-_QUOTED:])
+        """The last warnings and errors: why an input ended. Empty if there were none. Where an encoder cannot be opened
+        the first ones tell why."""
+        return self.first if self.encoder_failed else "; ".join(list(self._kept)[-_QUOTED:])
+
+    @property
+    def encoder_failed(self) -> bool:
+        """Whether an encoder could not be opened."""
+        return self.contains(_ENCODER_FAILED)
 
     def contains(self, pattern: str | re.Pattern[str]) -> bool:
         """Whether one of the kept warnings and errors matches a pattern."""

@@ -111,13 +111,15 @@ async def probe(
                     if messages.holds_pictures and not profile.live:  # how many are seen when they are decoded
                         continue
                     return await _info(profile, session)
-                reason = str(error)
+                raise _encoder_fault(profile, f"its output cannot be recorded: {error}") from error
             except InputRefused as refused:
                 raise RequestError("input-late", input=str(profile.settings.address), reason=str(refused)) from refused
             except asyncio.TimeoutError:
                 reason = f"no frame within {patience_s:g} s"
         if profile.must_reencode(messages) or profile.gives_up_sound(messages):
             continue
+        if profile.reencoded and messages.encoder_failed:
+            raise _encoder_fault(profile, f"it cannot be opened (ffmpeg: {messages.first})")
         mistake = next((text for pattern, text in _MISTAKES if messages.contains(pattern)), None)
         is_absent = mistake in _REFUSALS.values() or (mistake == _MISSING and address.is_device)
         passes = wait and profile.live and is_absent
@@ -147,6 +149,12 @@ async def _info(profile: InputProfile, session: InputSession) -> StreamInfo:
     size = demuxer.width, demuxer.height
     sound = bool(profile.sound), bool(profile.recorded_sound)
     return StreamInfo(demuxer.codec, *size, profile.live, profile.reencoded, *sound)
+
+
+def _encoder_fault(profile: InputProfile, reason: str) -> RequestError:
+    """The input can be read, and the encoder that was chosen for it cannot be used."""
+    settings = profile.settings
+    return RequestError("input-encoder", input=str(settings.address), encoder=settings.encoder.name, reason=reason)
 
 
 def _mistake(profile: InputProfile, reason: str, messages: str = "") -> RequestError:
