@@ -49,7 +49,10 @@ _NOT_IN_COMMANDS = (
 )
 """What speaks over the network, which few commands do."""
 _NOT_IN_MODULE = ("videostore.remote", "videostore.web", "videostore.cli.", "videostore.__main__")
-_LATE = ("dateutil.parser", "pytimeparse2", "typer._adapters")
+_LATE = (
+    *("dateutil.parser", "pytimeparse2", "typer._adapters", "typer._click._textwrap", "typer._click.decorators"),
+    "pydantic.plugin._loader",
+)
 """What is imported only when it is needed. Not every version of typer has all of it."""
 
 
@@ -217,8 +220,23 @@ def _keep(connection: socket.socket) -> None:
     watch_if_asked()
 
 
+def _end(code: int) -> NoReturn:
+    """End as Python does at `sys.exit`, but leave its modules as they are. Taking them apart would write to all the
+    memory that is shared with the server, which copies it: half of what a short command costs."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code & 0xFF)
+
+
 if __name__ == "__main__":
     _serve(sys.argv[1])
     from videostore.cli import main
 
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            _end(end.code)
+        raise
