@@ -69,7 +69,7 @@ def read_setup(path: Path) -> DecoderSetup:
     """
     with path.open("rb") as file:
         try:
-            moov, _ = _find_moov(file)
+            moov, _ = find_moov(file)
             trak = _video_track(moov)
             mdhd = _content(moov, _descend(moov, trak, (b"mdia", b"mdhd")))
             entry = _sample_entry(moov, trak)
@@ -121,7 +121,7 @@ def replace_config(path: Path, config: bytes) -> None:
     """
     with path.open("r+b") as file:
         try:
-            found, begin = _find_moov(file)
+            found, begin = find_moov(file)
             moov = bytearray(found)
             trak = _video_track(found)
             entry = _sample_entry(found, trak)
@@ -142,7 +142,12 @@ def replace_config(path: Path, config: bytes) -> None:
         file.truncate()
 
 
-def _find_moov(file: BinaryIO) -> tuple[bytes, int]:
+def find_moov(file: BinaryIO) -> tuple[bytes, int]:
+    """The `moov` box of an MP4 with its header, and its position, wherever it is. Blocking.
+
+    Raises:
+        ValueError, or another error of `boxes.DAMAGE`: there is none that can be read.
+    """
     begin = 0
     while True:
         file.seek(begin)

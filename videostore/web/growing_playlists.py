@@ -20,6 +20,7 @@ from videostore.base.constants import US_PER_SECOND
 from videostore.base.ranges import Range
 from videostore.store.viewing import SegmentKey, ViewedSegment, Viewing
 from videostore.web.borders import lent_by, with_borders
+from videostore.web.codecs import Codecs
 from videostore.web.listed_pieces import ListedPieces, Pieces
 from videostore.web.parts import PartTable, PartTables, shown_before
 from videostore.web.playlists import Entry, date_time, leading_to, longest_s, playlist, whole_entry
@@ -59,6 +60,7 @@ class GrowingPlaylists:
         self._tables = tables
         self._listed: OrderedDict[Address, ListedPieces] = OrderedDict()
         self._counting = asyncio.Lock()
+        self._codecs = Codecs()
 
     async def lead(self, from_us: int, to_us: int | None, *, divided: bool = False) -> str:
         """A playlist that leads to the one that grows. If that would be too long, it begins later, and this says so.
@@ -75,7 +77,7 @@ class GrowingPlaylists:
         address = f"index.m3u8?from_us={begin_us}{end}&parts_us={parts_from_us}&wholes={wholes}"
         limit = f"a playlist that grows has at most {MOST_SEGMENTS} segments"
         note = f"Begins at {date_time(begin_us)} and not before: {limit}." if begin_us != from_us else ""
-        return leading_to(address, _bits_per_second(segments), note)
+        return leading_to(address, _bits_per_second(segments), await self._codecs.of(segments), note)
 
     async def playlist(
         self, from_us: int, to_us: int | None, growing: Growing, *, ended: bool, with_headers: bool = False
