@@ -94,23 +94,24 @@ def test_no_field_replaces_a_method() -> None:
     assert error.args == ("attribute-wrong",) and callable(error.with_traceback)
 
 
-@pytest.mark.parametrize("code", ERRORS)
-def test_every_sentence_is_whole_and_every_field_of_it_is_written(code: str) -> None:
-    error = error_of(code)
-    assert error.is_complete()
-    sentence = str(error)
-    assert_sentence(sentence)
-    assert "…" not in sentence and "{" not in sentence
-    assert sentence.endswith((".", "?")) and ".." not in sentence
-    assert not re.search("[«»„“”‘’]", sentence)
+def test_every_sentence_is_whole_and_every_field_of_it_is_written() -> None:
+    assert len(ERRORS) > 200
+    for code in ERRORS:
+        error = error_of(code)
+        assert error.is_complete(), code
+        sentence = str(error)
+        assert_sentence(sentence)
+        assert "…" not in sentence and "{" not in sentence, sentence
+        assert sentence.endswith((".", "?")) and ".." not in sentence, sentence
+        assert not re.search("[«»„“”‘’]", sentence), sentence
 
 
-@pytest.mark.parametrize("code", ERRORS)
-def test_an_error_survives_pickling(code: str) -> None:
-    error = error_of(code)
-    copied = pickle.loads(pickle.dumps(error))
-    assert (type(copied), copied.code, copied.fields) == (type(error), error.code, error.fields)
-    assert str(copied) == str(error)
+def test_an_error_survives_pickling() -> None:
+    for code in ERRORS:
+        error = error_of(code)
+        copied = pickle.loads(pickle.dumps(error))
+        assert (type(copied), copied.code, copied.fields) == (type(error), error.code, error.fields)
+        assert str(copied) == str(error)
 
 
 def test_the_words_that_clients_look_for_are_in_the_sentences() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-import pytest
-
 from tests.support.error_sources import fields_of, tables
 from videostore.base import errors, sentences
 from videostore.base.errors import VideoStoreError, error_classes
@@ -32,16 +30,16 @@ def test_every_table_belongs_to_a_class() -> None:
         assert any(table is one or table.items() <= one.items() for one in used), name
 
 
-@pytest.mark.parametrize("code", TEMPLATES)
-def test_a_sentence_begins_with_a_capital_or_a_field_and_ends_with_a_full_stop(code: str) -> None:
-    text = TEMPLATES[code]
-    assert re.match(r"[A-Z{'\-]|ff(mpeg|play) |parsing time |tags\[", text), text
-    assert text.endswith((".", "?")) and "  " not in text
-    assert not re.search("[«»„“”‘’…]", text)
-    assert not re.search(r"\b(anew|nobody|somebody|whoever)\b", text)
+def test_a_sentence_begins_with_a_capital_or_a_field_and_ends_with_a_full_stop() -> None:
+    assert len(TEMPLATES) > 200
+    for text in TEMPLATES.values():
+        assert re.match(r"[A-Z{'\-]|ff(mpeg|play) |parsing time |tags\[", text), text
+        assert text.endswith((".", "?")) and "  " not in text, text
+        assert not re.search("[«»„“”‘’…]", text), text
+        assert not re.search(r"\b(anew|nobody|somebody|whoever)\b", text), text
 
 
-@pytest.mark.parametrize("code", TEMPLATES)
-def test_no_field_of_a_sentence_bears_the_name_of_a_method(code: str) -> None:
-    assert not {name for name in fields_of(TEMPLATES[code]) if callable(getattr(VideoStoreError, name, None))}
-    assert not {"code", "fields", "message", "sentences"} & fields_of(TEMPLATES[code]).keys()
+def test_no_field_of_a_sentence_bears_the_name_of_a_method() -> None:
+    for code, text in TEMPLATES.items():
+        assert not {name for name in fields_of(text) if callable(getattr(VideoStoreError, name, None))}, code
+        assert not {"code", "fields", "message", "sentences"} & fields_of(text).keys(), code

@@ -239,7 +239,7 @@ def test_a_camera_that_does_not_answer_is_waited_for_as_long_as_the_recording_wa
 
 
 def test_what_the_quota_deleted_is_told_at_the_end(program: Program) -> None:
-    source = ["testsrc=size=640x360:rate=20", "--format", "lavfi", "--duration", "5s", "--segment-seconds", "1"]
+    source = ["testsrc=size=320x180:rate=10", "--format", "lavfi", "--duration", "5s", "--segment-seconds", "1"]
     done = program("record", *source, "--bitrate", "100000", "--storage", "door", "--size-gb", "0.00003")
     assert done.code == 0 and "The input is re-encoded: its codec is rawvideo." in done.err, done.err
     assert "videostore: Deleted to stay within the quota and the free space: 20" in done.err

@@ -35,10 +35,10 @@ def unknown_names(text: str) -> list[str]:
             if not path.with_suffix(".py").exists() and not (path / "__main__.py").exists():
                 unknown.append(name)
         for name in re.findall(r"\btest_\w+\b", code):
-            if f"def {name}(" not in all_code() and not list(ROOT.glob(f"tests/**/{name}.py")):
+            if name not in all_functions() and not list(ROOT.glob(f"tests/**/{name}.py")):
                 unknown.append(name)
-        if re.fullmatch(r"_?[A-Z][A-Z0-9]*_[A-Z0-9_]+", code) and not re.search(rf"\b{code}\b", all_code() + makefile):
-            unknown.append(code)
+        if re.fullmatch(r"_?[A-Z][A-Z0-9]*_[A-Z0-9_]+", code) and code not in all_words():
+            unknown += [] if re.search(rf"\b{code}\b", makefile) else [code]
     return unknown
 
 
@@ -55,12 +55,31 @@ def unknown_identifiers(text: str) -> list[str]:
 
 def _is_in_code(name: str, member: str = "") -> bool:
     if not member:
-        return re.search(rf"\b{name}\b", all_code()) is not None
-    body = re.search(rf"^class {name}\b(?:\((\w+))?.*?(?=^\S)", all_code(), re.MULTILINE | re.DOTALL)
-    if body is None:
+        return name in all_words()
+    if name not in all_classes():
         return False
+    base, body = all_classes()[name]
     defined = rf"(?m)def {member}\b|self\.{member}\b|^    {member}\b *[:=]"
-    return re.search(defined, body[0]) is not None or (body[1] is not None and _is_in_code(body[1], member))
+    return re.search(defined, body) is not None or (base is not None and _is_in_code(base, member))
+
+
+@functools.cache
+def all_words() -> frozenset[str]:
+    """The words of all code. To search it for each name of a page takes up to a second."""
+    return frozenset(re.findall(r"\w+", all_code()))
+
+
+@functools.cache
+def all_functions() -> frozenset[str]:
+    """The names of all functions and methods."""
+    return frozenset(re.findall(r"\bdef (\w+)\(", all_code()))
+
+
+@functools.cache
+def all_classes() -> dict[str, tuple[str | None, str]]:
+    """The first class of each name: what it is derived from, and its text."""
+    found = re.finditer(r"^class (\w+)(?:\((\w+))?.*?(?=^\S)", all_code(), re.MULTILINE | re.DOTALL)
+    return {one[1]: (one[2], one[0]) for one in reversed([*found])}
 
 
 @functools.cache

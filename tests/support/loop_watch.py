@@ -140,7 +140,7 @@ def _wrap(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 def _heard(event: str, arguments: tuple[Any, ...]) -> None:
-    if event not in _HEARD or _note is None or asyncio._get_running_loop() is None:
+    if event not in _HEARD or _note in (None, _ignore) or asyncio._get_running_loop() is None:
         return
     subject = arguments[0] if arguments else ""
     if str(subject).startswith(_PROGRAM):
