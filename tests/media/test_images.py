@@ -55,6 +55,7 @@ def test_a_truncated_image_is_refused(mime: str, part: float) -> None:
         b"\x89PNG\r\n\x1a\n" + b"IEND",
         RGBA_HEADER.pack(RGBA_MAGIC, 0, 0) + b"x",
         RGBA_HEADER.pack(RGBA_MAGIC, 2**32 - 1, 2**32 - 1) + b"x",
+        RGBA_HEADER.pack(RGBA_MAGIC, 1, 16385) + bytes(4 * 16385),
         RGBA_MAGIC,
     ],
 )

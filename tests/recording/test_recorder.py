@@ -149,6 +149,44 @@ async def test_a_gap_ends_the_run_and_the_next_frame_starts_another(start: Start
     assert recording.runs() == [before, after]
 
 
+@pytest.fixture
+def slow(tmp_path: Path, binary: str) -> tuple[str, Path]:
+    """An ffmpeg that begins to work when a file is there."""
+    path, ready = tmp_path / "slow", tmp_path / "ready"
+    path.write_text(f"#!/bin/sh\nwhile [ ! -e '{ready}' ]; do sleep 0.05; done\nexec '{binary}' \"$@\"\n")
+    path.chmod(0o755)
+    return str(path), ready
+
+
+async def test_what_a_slow_ffmpeg_holds_before_a_gap_is_recorded(
+    start: Start, slow: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.recording.run.FFMPEG_FINISH_S", 0.2)
+    before, (program, ready) = capture_times(1.5), slow
+    recording = start(*packets(before), Gap("the camera hangs"), ffmpeg=program)
+    await until(lambda: recording.recorder.health().reason == "the camera hangs")
+    await asyncio.sleep(1)  # longer than it has while frames wait
+    ready.touch()
+    await until(lambda: recording.ended)
+    assert recording.recorder.health().dropped_frames == 0
+    assert recording.runs() == [before]
+
+
+async def test_what_a_slow_ffmpeg_holds_when_frames_wait_again_is_dropped_and_counted(
+    start: Start, slow: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostore.recording.run.FFMPEG_FINISH_S", 0.2)
+    before, after = capture_times(1.5), capture_times(0.5, START_US + 10 * US)
+    program, ready = slow
+    recording = start(*packets(before), Gap("the camera hangs"), *packets(after), ffmpeg=program)
+    await until(lambda: recording.ended)
+    ready.touch()
+    await recording.reaches(after[-1])
+    assert recording.recorder.health().dropped_frames == len(before)
+    await recording.stop()
+    assert recording.runs() == [after]
+
+
 async def test_a_run_that_begins_in_a_stream_of_open_gops_lacks_what_cannot_be_decoded(start: Start) -> None:
     coded = code(Coding("hevc", b_frames=2, open_gop=True, length_s=4))
     sets = parameter_sets("hevc", coded[0].data)

@@ -7,6 +7,7 @@ import time
 
 from videostore.media import jpeg, png
 from videostore.media.bad_picture import BadPictureError as BadPictureError
+from videostore.media.exif import UPRIGHT
 from videostore.media.packet import Packet, StreamFormat
 
 RGBA_MAGIC = b"RGBA"
@@ -54,7 +55,7 @@ def read_picture(data: bytes) -> tuple[StreamFormat, bytes]:
         _, width, height = RGBA_HEADER.unpack_from(data)
         if len(data) - RGBA_HEADER.size != width * height * 4 or not width or not height:
             raise BadPictureError(f"{len(data)} bytes of raw RGBA, which are not {width}x{height} pixels")
-        return StreamFormat("rawvideo", width, height), data[RGBA_HEADER.size :]
+        return _format("rawvideo", width, height, UPRIGHT, data), data[RGBA_HEADER.size :]
     if not data:
         raise BadPictureError("no bytes")
     raise BadPictureError(f"{len(data)} bytes that are not a JPEG, PNG or raw RGBA image")

@@ -42,6 +42,7 @@ class Backlog:
         self._bytes = 0
         self._filled = asyncio.Event()
         self._taken = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._incomplete = False
         """Whether the frame before the next was dropped: frames that refer to it would be damaged."""
         self.dropped = 0
@@ -62,6 +63,7 @@ class Backlog:
         else:
             self._incomplete = False
             self._bytes += len(item.data)
+            self._arrived.set()
         self._items.append(item)
         self._filled.set()
 
@@ -76,6 +78,12 @@ class Backlog:
             return True
         most = self._max_coded_frames if packet.format.parameter_sets else self._max_frames
         return len(self._items) < most and self._bytes + len(packet.data) <= self._max_bytes
+
+    async def holds_packet(self) -> None:
+        """Wait until a packet is in it. A gap or the end of a run may be before that."""
+        while not self._bytes:
+            self._arrived.clear()
+            await self._arrived.wait()
 
     @property
     def filled(self) -> bool:

@@ -68,6 +68,11 @@ class FrameTally:
         self.last_complaint = ""
         """The last one of all."""
 
+    @property
+    def waiting(self) -> int:
+        """How many are still in ffmpeg."""
+        return len(self._waiting)
+
     def went_in(self, captured_us: int) -> None:
         """A frame is given to ffmpeg."""
         if not self._waiting:

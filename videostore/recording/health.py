@@ -72,9 +72,9 @@ class HealthMeter:
         """Whether the last frame was damaged."""
         self.undecodable = ""
         """Why nothing comes out of the decoder; empty while frames do."""
-        self.failed = ""
-        """Why the current run has failed. Its ffmpeg may take long to end: the system kills none that waits for a disk
-        that hangs."""
+        self.ended = ""
+        """Why nothing more comes into the current run. Its ffmpeg may take long to end: it may be slow, and the system
+        kills none that waits for a disk that hangs."""
 
     @property
     def fault_of_all(self) -> str | None:
@@ -126,7 +126,7 @@ class HealthMeter:
         """A run has ended: its faulty frames are counted here from now on."""
         self.note_faults(run)
         self._faulty, self._noted = self._faulty + run.tally.faulty, 0
-        self.failed = ""
+        self.ended = ""
 
     def health(self, run: Run | None, reason: str, restarts: int, dropped: int) -> RecorderHealth:
         """The state with this current run, or without one for this reason."""
@@ -140,7 +140,7 @@ class HealthMeter:
         if run is not None:
             self.note_faults(run)
             open_paths = [path.name for path in run.files.known]
-            reason = self.failed or self.undecodable
+            reason = self.ended or self.undecodable
         recording = run is not None and not reason
         faulty = self._faulty_of_source() + self._faulty + (run.tally.faulty if run is not None else 0)
         return RecorderHealth(

@@ -185,10 +185,9 @@ class Recorder:
 
     async def _handle(self, item: Packet | Gap | Run) -> None:
         if isinstance(item, Gap):
-            ends = item is END_OF_SOURCE
             before = self._reason if self._run is None and self._reason != NOTHING_YET else ""
-            error = await self._finish_with_retries(gap_reason(item, self._source, before), patient=ends)
-            if ends:
+            error = await self._finish_with_retries(gap_reason(item, self._source, before), patient=True)
+            if item is END_OF_SOURCE:
                 self.end_fault = reason_of(error) if error else self._meter.fault_of_all
             return
         if isinstance(item, Run):
@@ -204,7 +203,7 @@ class Recorder:
         if run is not None:
             if run.format != item.format:
                 await self._finish_with_retries("the image size or format changed")
-            elif not run.takes(item.captured_us) and not _needs_earlier(run, item):
+            elif not run.takes(item.captured_us) and not run.lacks_reference_of(item):
                 await self._finish_with_retries("the capture times jumped")
         if self._repeat is not None:
             await self._write_with_retries(item)
@@ -281,7 +280,7 @@ class Recorder:
             self._on_run_start(packet.captured_us, self._reason)
             self._watcher = asyncio.create_task(self._watch(self._run))
             self._logger.info("Recording %dx%d %s.", packet.format.width, packet.format.height, packet.format.codec)
-        if _needs_earlier(self._run, packet):
+        if self._run.lacks_reference_of(packet):
             self._dropped += 1
             return
         self._add(self._run, packet)
@@ -291,11 +290,12 @@ class Recorder:
     async def _end_run(self, reason: str, *, patient: bool = False) -> FFmpegError | None:
         """Finish the run in order, even while being cancelled: ffmpeg still holds its last images.
 
-        If `patient`, it may take as long as ffmpeg keeps writing. Returns why it could not be finished.
+        If `patient`, while ffmpeg keeps writing and no frame of a live source waits. Returns why it was not finished.
         """
         self._reason = reason
         if (run := self._run) is None:
             return None
+        self._meter.ended = reason if self._live and patient else ""
         finishing = asyncio.ensure_future(self._finish_run(run, patient))
         try:
             return await asyncio.shield(finishing)
@@ -306,12 +306,17 @@ class Recorder:
 
     async def _finish_run(self, run: Run, patient: bool) -> FFmpegError | None:
         failed: FFmpegError | None = None
+        resumed = asyncio.create_task(self._backlog.holds_packet())
+        if self._live:
+            resumed.add_done_callback(lambda _: run.hurry())
         try:
             await run.finish(patient=patient)
         except FFmpegError as error:
             self._logger.warning("%s", error)
             failed, self.last_failure = error, reason_of(error)
+            self._dropped += run.tally.waiting if self._live else 0
         finally:
+            resumed.cancel()
             await self._close_run(run)
         if self._repeat is not None:
             if failed is not None:
@@ -324,7 +329,7 @@ class Recorder:
         """Clean up after a run whose ffmpeg failed; the pause before each new attempt is longer."""
         run = self._run
         if run is not None:
-            self._meter.failed = reason if run.alive else await run.explain(reason)
+            self._meter.ended = reason if run.alive else await run.explain(reason)
             await run.kill()
             reason = await run.explain(reason)
         self._backoff.lengthen()
@@ -343,8 +348,3 @@ class Recorder:
         finally:
             self._meter.take_over(run)
             self._run = None
-
-
-def _needs_earlier(run: Run, packet: Packet) -> bool:
-    """Whether a frame cannot be decoded in a run that began with the keyframe of an open GOP: it is shown before it."""
-    return run.format.reordered > 0 and run.age_us == 0 and not packet.keyframe and packet.captured_us < run.epoch_us

@@ -138,6 +138,12 @@ class Run:
         """Whether a frame with this capture time can follow those that were given to ffmpeg."""
         return self._nut.takes(captured_us) and captured_us < self.last_us + MAX_STEP_IN_RUN_US
 
+    def lacks_reference_of(self, packet: Packet) -> bool:
+        """Whether a frame is shown before the keyframe of an open GOP with which this run began: it needs an earlier
+        one."""
+        begins = self.format.reordered > 0 and self.age_us == 0
+        return begins and not packet.keyframe and packet.captured_us < self.epoch_us
+
     async def write(self, packet: Packet) -> None:
         """Hand a packet to ffmpeg, with those that were added; returns when the pipe has room again.
 
@@ -196,7 +202,7 @@ class Run:
             while not await self._is_done(flushing, patient and not self._hurried.is_set()):
                 pass
         except asyncio.TimeoutError as error:
-            if patient:
+            if patient and not self._hurried.is_set():
                 raise FFmpegError("ffmpeg-writes-nothing", timeout_s=FINISH_PATIENCE_S) from error
             raise FFmpegError("segment-unfinished", timeout_s=FFMPEG_FINISH_S) from error
         finally:
@@ -235,7 +241,7 @@ class Run:
         return False
 
     def hurry(self) -> None:
-        """End a patient `finish` soon: the process is shutting down."""
+        """End a patient `finish` soon: the process is shutting down, or new frames wait."""
         self._hurried.set()
 
     def _progress(self) -> tuple[str, int, int, int]:
