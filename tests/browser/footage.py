@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
@@ -76,15 +77,22 @@ def code(path: Path, times_us: Sequence[int], fps: int, *coding: str) -> Path:
 
 def make_imported(directory: Path, *coding: str) -> Footage:
     """Footage of another camera, as it comes: 40 s of 10 frames each. Blocking."""
-    times_us = tuple(BASE_US + number * US // 10 for number in range(400))
+    return make_changing(directory, coding)
+
+
+def make_changing(directory: Path, *codings: Sequence[str]) -> Footage:
+    """The same of cameras that follow each other, with gaps of 20 s. Blocking."""
+    starts_us = [BASE_US + number * 60 * US for number in range(len(codings))]
+    times_us = [tuple(start_us + number * US // 10 for number in range(400)) for start_us in starts_us]
 
     async def work() -> None:
-        file = code(directory.with_suffix(".mp4"), times_us, 10, *coding)
-        await import_file(file, directory, start=BASE_US)
+        for number, coding in enumerate(codings):
+            file = code(directory.with_name(f"{directory.name}-{number}.mp4"), times_us[number], 10, *coding)
+            await import_file(file, directory, start=starts_us[number])
 
     with ThreadPoolExecutor(1) as thread:
         thread.submit(lambda: asyncio.run(work())).result()
-    return Footage(directory, times_us)
+    return Footage(directory, tuple(itertools.chain(*times_us)))
 
 
 def make_all(root: Path) -> dict[str, Footage]:

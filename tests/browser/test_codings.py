@@ -11,13 +11,15 @@ import pytest
 
 from scripts.fakes.painted_camera import read_clip
 from tests.browser.driver import PageDriver
-from tests.browser.footage import BASE_US, SOUND, Footage, code, make, make_imported
+from tests.browser.footage import BASE_US, SOUND, Footage, code, make, make_changing, make_imported
 from tests.support.recording import US, record, take_over
 from tests.support.web_server import WebServer, run_web
 from videostore.web.recorders import RecorderPlace
 
 LENGTH_S, FPS = 40, 10
 DEEP = ("-pix_fmt", "yuv420p10le")
+SILENT = ("-c:v", "libx264", "-preset", "veryfast", "-g", "10", "-bf", "0")
+OPUS = ("-c:a", "libopus", "-ar", "48000")
 CLOSED_H265 = "keyint=10:bframes=0:open-gop=0:log-level=error"
 TIMES_US = tuple(BASE_US + number * US // FPS for number in range(LENGTH_S * FPS))
 
@@ -59,6 +61,9 @@ def coded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Footage]:
         "h265-10-bit": make_imported(
             root / "h265-10-bit", "-c:v", "libx265", "-preset", "ultrafast", *DEEP, "-x265-params", CLOSED_H265
         ),
+        "sound-begins": make_changing(root / "sound-begins", SILENT, (*SOUND, *SILENT)),
+        "sound-breaks": make_changing(root / "sound-breaks", (*SOUND, *SILENT), SILENT, (*SOUND, *SILENT)),
+        "sound-changes": make_changing(root / "sound-changes", (*SOUND, *SILENT), (*SOUND, *OPUS, *SILENT)),
         "resized": make_resized(root / "resized"),
         "foreign": make_foreign(root / "foreign"),
     }
@@ -80,6 +85,24 @@ def test_each_moment_shows_its_frame(
         page.open_at(us, recorders=id)
         assert page.painted(id) == coded[id].shown_at(us), after_s
         assert page.stamp_us(id) == coded[id].shown_at(us) // 1000 * 1000, after_s
+
+
+@pytest.mark.parametrize("id", ["sound-begins", "sound-breaks", "sound-changes"])
+def test_moments_around_a_change_of_sound_are_shown_and_played(
+    open_page: Callable[..., PageDriver], coded_server: WebServer, coded: dict[str, Footage], id: str
+) -> None:
+    page = open_page(coded_server, bypass_csp=True)
+    last_s = (coded[id].times_us[-1] - BASE_US) / US
+    for after_s in (39.85, 60.03, 3.33, 38.5, last_s - 0.07, 0.51, 75.91):
+        us = BASE_US + round(after_s * US)
+        page.open_at(us, recorders=id)
+        assert page.painted(id) == coded[id].shown_at(us), (after_s, page.message(id))
+        assert page.stamp_us(id) == coded[id].shown_at(us) // 1000 * 1000, after_s
+    for before_us in (BASE_US + 38 * US, (coded[id].times_us[-1] - 41 * US)):
+        page.open_at(before_us, recorders=id)
+        page.press("k")
+        page.until_painted(id, lambda us, since=before_us: us > since + 24 * US)  # type: ignore[misc]
+        page.press("k")
 
 
 def test_pictures_of_another_size_are_shown(open_page: Callable[..., PageDriver], coded_server: WebServer) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from scripts.fakes.paint import read_paint
 from tests.browser.driver import GRAB, iso
 from tests.browser.firefox import PROGRAM, Firefox, run_firefox
-from tests.browser.footage import BASE_US, GAP_US, SOUND, Footage, make, make_imported
+from tests.browser.footage import BASE_US, GAP_US, SOUND, Footage, make, make_changing, make_imported
 from tests.browser.webkit import WebKit, browser_path, run_webkit
 from tests.support.recording import US
 from tests.support.web_server import WebServer, run_web
@@ -24,16 +24,22 @@ from videostore.web.recorders import RecorderPlace
 
 DOOR = "front-door"
 STREET = "street"
-ROAD, ALLEY, MARKET = "road", "alley", "market"
+ROAD, ALLEY, MARKET, SQUARE = "road", "alley", "market", "square"
 OPEN_GOPS = "keyint=30:bframes=3:b-adapt=0:open-gop=1:log-level=error"
 B_FRAMES = ("-c:v", "libx264", "-preset", "veryfast", "-g", "20", "-bf", "3", "-x264-params", "open-gop=0")
+SIMPLE = ("-c:v", "libx264", "-preset", "veryfast", "-g", "20", "-bf", "0")
 REORDERED = {
     ROAD: ("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", OPEN_GOPS),
     ALLEY: B_FRAMES,
     MARKET: (*SOUND, *B_FRAMES),
 }
-AMONG_REORDERED_S = {ROAD: (28.73, 28.93, 3.33, 29.73, 31.83, 33.03), ALLEY: (20.93, 21.13, 20.83, 22.93, 5.03, 30.0)}
-"""Around the ends of fragments that are not those of a GOP, and behind keyframes that others precede."""
+AMONG_REORDERED_S = {
+    ROAD: (28.73, 28.93, 3.33, 29.73, 31.83, 33.03),
+    ALLEY: (20.93, 21.13, 20.83, 22.93, 5.03, 30.0),
+    MARKET: (29.73, 29.93, 26.03, 30.03),
+}
+"""Around the ends of fragments that are not those of a GOP, behind keyframes that others precede, and at the end of a
+file with sound."""
 WITHIN_S = 120.0
 
 
@@ -80,6 +86,7 @@ def reordered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WebSer
     root = tmp_path_factory.mktemp("reordered")
     footage = {id: make_imported(root / id, *coding) for id, coding in REORDERED.items()}
     assert all(len(list(one.directory.glob("*.mp4"))) == 2 for one in footage.values())
+    footage[SQUARE] = make_changing(root / SQUARE, (*SOUND, *SIMPLE), SIMPLE, (*SOUND, *REORDERED[ROAD]))
     with run_web([RecorderPlace(id, one.directory) for id, one in footage.items()]) as server:
         yield server, footage
 
@@ -226,3 +233,21 @@ def test_what_has_sound_plays_on_from_one_file_to_the_next(
     until_painted(engine, range(us, us + 1))
     engine.browser.press("k")
     until_painted(engine, range(BASE_US + 31 * US, BASE_US + 39 * US))
+
+
+@pytest.mark.parametrize("name", ["Firefox", "WebKit"])
+def test_moments_around_a_change_of_sound_and_codec_are_shown_and_played(
+    request: pytest.FixtureRequest, reordered: tuple[WebServer, dict[str, Footage]], name: str
+) -> None:
+    engine = Engine(request.getfixturevalue(name.lower()), reordered[0].url, SQUARE, reordered[1][SQUARE])
+    for after_s in (39.83, 60.03, 99.83, 120.03):
+        us = BASE_US + round(after_s * US)
+        open_at(engine, us)
+        due_us = engine.footage.shown_at(us)
+        until_painted(engine, range(due_us, due_us + 1))
+    for begin_s in (37, 97):
+        open_at(engine, BASE_US + begin_s * US)
+        until_painted(engine, range(BASE_US + begin_s * US, BASE_US + (begin_s + 1) * US))
+        engine.browser.press("k")
+        until_painted(engine, range(BASE_US + (begin_s + 25) * US, BASE_US + (begin_s + 40) * US))
+        engine.browser.press("k")

@@ -135,6 +135,20 @@ def test_what_this_browser_cannot_decode_is_told_and_shown_as_pictures(
     assert page.stamp_us("gate") == shown // 1000 * 1000
 
 
+def test_a_playlist_that_names_what_this_browser_cannot_decode_is_told_too(
+    page: PageDriver, footage: dict[str, Footage]
+) -> None:
+    if page.page.evaluate("MediaSource.isTypeSupported('video/mp4; codecs=\"hvc1.1.6.L93.B0\"')"):
+        pytest.skip("this Chromium decodes H.265")
+    address = f"index.m3u8?from_us={BASE_US}&parts_us=0"
+    leading = f'#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="hvc1.1.6.L93.B0"\n{address}\n'
+    page.page.route("**/index.m3u8?*", lambda route: route.fulfill(body=leading))
+    us = BASE_US + 2 * US
+    page.open_at(us, recorders="gate")
+    page.until(lambda: "cannot decode H.265" in page.message("gate"))
+    assert page.until_painted("gate", lambda painted: painted > 0) == footage["gate"].shown_at(us)
+
+
 def test_a_server_that_is_gone_is_told_and_comes_back(page: PageDriver) -> None:
     page.open_at(BASE_US + 5 * US, recorders=DOOR)
     page.page.route("**/api/**", lambda route: route.abort())

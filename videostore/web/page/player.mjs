@@ -5,6 +5,7 @@ import { canPlay } from "./codec.mjs";
 import { failureText } from "./failure.mjs";
 import { forgetUnlisted, placing } from "./first_shown.mjs";
 import { Playlist } from "./playlist.mjs";
+import { keepingTracks } from "./same_tracks.mjs";
 import { hasInstants, nextFrame, shownTime } from "./shown_frame.mjs";
 import { dividing, stretchesFrames } from "./single_frames.mjs";
 import { believesRate, frameLength, rating } from "./stated_rate.mjs";
@@ -24,6 +25,7 @@ const FRESH_MS = 300; // and one more after it, where the browser does not tell 
 const BORDER_S = 0.3; // at the end of a file its sound may end so much before the video, or behind it
 const INTO_FRAME_S = 0.0001; // times are rounded: a position a little inside the frame shows this frame
 const INTO_INSTANT_S = 0.0000003; // the same where a browser shows a frame for a microsecond
+const END_MS = 500; // WebKit on Linux hangs where a stream ends just when it is sought
 const TRIES = 3; // to recover from an error of the decoder
 const SEEK_TRIES = 5;
 const FRAME_SEARCH_US = 5_000_000;
@@ -62,11 +64,14 @@ export class Player extends EventTarget {
     this.inside = this.believesRate ? INTO_INSTANT_S : INTO_FRAME_S; // how far inside the frame that is sought
     this.loading = false;
     this.errors = 0; // of the video, since it showed a frame
+    this.withheld = new Set(); // addresses of headers of files that cannot follow what is loaded
+    this.moves = false; // whether it plays, or will when it has what to play
     this.turn = 0;
     this.watchFrames();
     for (const name of ["waiting", "stalled"]) video.addEventListener(name, () => this.setLoading(true));
+    video.addEventListener("waiting", () => this.crossBorder());
     for (const name of ["playing", "seeked", "canplay"]) video.addEventListener(name, () => this.setLoading(false));
-    video.addEventListener("ended", () => this.emit("ended"));
+    video.addEventListener("ended", () => this.isAtBorder ? this.crossBorder() : this.emit("ended"));
     video.addEventListener("error", () => this.broken());
   }
 
@@ -160,8 +165,7 @@ export class Player extends EventTarget {
     this.sought = null;
     this.isLive = false;
     if (!this.has(us) || this.openEnded === undefined) {
-      const to = us + AFTER_US;
-      await this.load({ from_us: us - BEFORE_US, to_us: to < this.now() ? to : undefined, at_us: us }, turn, us);
+      await this.loadAround(us, turn);
       if (turn !== this.turn) return null;
     }
     if (this.unplayable || this.trouble) return null; // what could not be asked for is no gap
@@ -172,6 +176,12 @@ export class Player extends EventTarget {
     let at = this.playlist.position(frameUs) ?? position;
     for (let tries = 0; tries < SEEK_TRIES; tries += 1) {
       await this.seek(at + this.inside);
+      if (turn === this.turn && this.isWithheld(at)) {
+        await this.loadAround(us, turn);
+        if (turn !== this.turn || this.unplayable || this.trouble) return null;
+        at = this.playlist.position(frameUs) ?? at;
+        continue;
+      }
       // The true times of frames are known when they are loaded; before, those of the playlist are summed up.
       const now = this.playlist.position(frameUs);
       const moved = Math.abs(now - at) >= INTO_FRAME_S / 2;
@@ -232,9 +242,15 @@ export class Player extends EventTarget {
 
   async seek(position) {
     const { video } = this;
-    if (this.isFirst(position) && video.readyState === HTMLMediaElement.HAVE_NOTHING) await this.begun();
+    if (video.readyState === HTMLMediaElement.HAVE_NOTHING) {
+      const { start } = this.playlist.pieceAt(position);
+      if (this.isFirst(position)) await this.begun();
+      // WebKit on Linux shows the last reordered frame of a file only when it has shown one before.
+      else if (this.believesRate && position > start + this.inside) await this.seek(start + this.inside);
+    }
     const isThere = Math.abs(video.currentTime - position) < INTO_FRAME_S / 2 && video.readyState >= 2 && !video.seeking;
     if (isThere && this.mediaTime <= position) return;
+    if (this.isWithheld(position)) return;
     const presented = nextFrame(video);
     const sought = new Promise((resolve) => {
       video.addEventListener("seeked", resolve, { once: true });
@@ -285,6 +301,12 @@ export class Player extends EventTarget {
     this.setLoading(false);
   }
 
+  /** Load what is around a moment. */
+  async loadAround(us, turn) {
+    const to = us + AFTER_US;
+    await this.load({ from_us: us - BEFORE_US, to_us: to < this.now() ? to : undefined, at_us: us }, turn, us);
+  }
+
   /** Load a playlist and wait until its fragments are known, or it failed. */
   async load(query, turn, us) {
     this.unload();
@@ -316,12 +338,20 @@ export class Player extends EventTarget {
 
   /** `near`: the capture times of frames, where the browser has to be told how long one lasts. */
   attach(url, us, near) {
+    const { Events } = this.Hls;
     const leads = new Map();
-    const placer = placing(this.Hls.DefaultConfig.loader, leads);
+    const withhold = (address) => {
+      if (hls !== this.hls) return;
+      this.withheld.add(address);
+      if (this.isWithheld(this.video.currentTime)) this.interrupt?.();
+      // What is loaded ends here, or its last frames would wait for those behind.
+      else setTimeout(() => hls === this.hls && hls.trigger(Events.BUFFER_EOS, {}), this.believesRate ? END_MS : 0);
+    };
+    const kept = keepingTracks(this.Hls.DefaultConfig.loader, withhold, { eachSound: this.believesRate });
+    const placer = placing(kept, leads);
     const loader = stretchesFrames() ? dividing(placer) : placer;
     const hls = new this.Hls({ ...CONFIG, fLoader: near ? rating(loader, frameLength(near)) : loader });
     this.hls = hls;
-    const { Events } = this.Hls;
     const learn = (_, { details }) => {
       if (hls !== this.hls) return;
       forgetUnlisted(leads, details.fragments);
@@ -333,7 +363,6 @@ export class Player extends EventTarget {
     return new Promise((resolve) => {
       this.abandon = resolve;
       let tries = 0;
-      let isRefused = false; // WebKit on Linux takes no sound of a second file
       hls.once(Events.LEVEL_LOADED, (name, data) => {
         learn(name, data);
         if (!this.playlist.isEmpty && us !== null) this.startLoad(this.playlist.position(us) ?? 0);
@@ -345,15 +374,11 @@ export class Player extends EventTarget {
         // Where nothing is shown between two frames, a seek to there never ends.
         if (hasInstants(this.video) && (!this.isInstant || this.isLive)) this.interrupt?.();
       });
+      hls.on(Events.MANIFEST_LOADED, (_, { levels }) => this.checkCodec({ codec: levels[0]?.videoCodec }));
       hls.on(Events.BUFFER_CODECS, (_, tracks) => this.checkCodec(tracks.video ?? tracks.audiovideo));
       hls.on(Events.ERROR, (_, data) => {
         if (data.mimeType) this.checkCodec({ codec: /codecs="?([^",]+)/.exec(data.mimeType)?.[1] });
         const isEmpty = data.details === "levelEmptyError"; // hls.js would wait for more
-        isRefused ||= data.details === "bufferAppendNoProgress";
-        if (isRefused && this.believesRate && data.details === "bufferStalledError") {
-          isRefused = false;
-          this.beginFile();
-        }
         if (!data.fatal && !isEmpty) return;
         if (isEmpty || data.response?.code === 404) this.nothing();
         else if (data.type === "mediaError" && !this.unplayable && ++tries < TRIES) {
@@ -368,17 +393,24 @@ export class Player extends EventTarget {
     });
   }
 
-  /** Load again from the file behind what is buffered. */
-  async beginFile() {
-    const { video, playlist, rate } = this;
-    const { buffered, paused } = video;
-    const end = buffered.length ? buffered.end(buffered.length - 1) - BORDER_S : Infinity;
-    const next = playlist.pieces.find(({ start }) => start >= end);
-    if (!next) return;
-    const { isLive } = this;
+  /** Whether a position lies in what hls.js does not get, or behind that. */
+  isWithheld(position) {
+    if (this.withheld.size === 0) return false;
+    return this.withheld.has(this.playlist.pieceAt(position)?.header) || position > this.video.duration;
+  }
+
+  get isAtBorder() {
+    return this.isWithheld(this.video.currentTime + BORDER_S);
+  }
+
+  /** Load again in the next file, where what is played has come to its end, and hls.js does not get what is behind. */
+  async crossBorder() {
+    const { isLive, playlist, rate, video } = this;
+    if (!this.moves || video.seeking || !this.isAtBorder) return;
+    const next = playlist.pieces.find(({ header, end }) => this.withheld.has(header) && end > video.currentTime);
     this.unload();
     await (isLive ? this.live() : this.show(next.from_us));
-    if (!paused && !isLive) this.play(rate);
+    if (this.moves) this.play(rate);
   }
 
   checkCodec(track) {
@@ -408,6 +440,7 @@ export class Player extends EventTarget {
     this.hls = null;
     this.playlist = new Playlist([]);
     this.openEnded = undefined;
+    this.withheld.clear();
     this.mediaTime = undefined;
     this.known = null;
     this.sought = null;
@@ -419,6 +452,7 @@ export class Player extends EventTarget {
   }
 
   play(rate) {
+    this.moves = true;
     this.emit("play");
     this.setRate(rate);
     this.video.play().catch(() => {}); // replaced by another load or by a pause
@@ -431,6 +465,7 @@ export class Player extends EventTarget {
   }
 
   pause() {
+    this.moves = false;
     this.video.pause();
     this.emit("pause");
   }

@@ -24,7 +24,8 @@ export class Playlist {
       const end = startOf(fragment) + fragment.duration + (next ? (leads.get(next.relurl) ?? lead) : 0);
       const from = dated.us + Math.round((start - dated.start) * SECOND_US);
       this.longestS = Math.max(this.longestS, fragment.duration);
-      this.pieces.push({ start, end, from_us: from, to_us: from + Math.round((end - start) * SECOND_US) });
+      const header = fragment.initSegment?.relurl;
+      this.pieces.push({ start, end, header, from_us: from, to_us: from + Math.round((end - start) * SECOND_US) });
     });
     // How long the last frame of a segment is shown is a guess: it stays until the next one, unless a gap is between.
     this.pieces.forEach((piece, number) => {
@@ -51,11 +52,17 @@ export class Playlist {
     return piece ? Math.min(piece.start + (us - piece.from_us) / SECOND_US, piece.end - 2 * SLACK_S) : null;
   }
 
+  /** The piece at a position, or next to it. */
+  pieceAt(position) {
+    return (
+      this.pieces.find(({ start, end }) => start - SLACK_S <= position && position < end - SLACK_S) ??
+      (position < this.pieces[0]?.start ? this.pieces[0] : this.pieces[this.pieces.length - 1])
+    );
+  }
+
   /** The capture time at a position. */
   captured(position) {
-    const piece =
-      this.pieces.find(({ start, end }) => start - SLACK_S <= position && position < end - SLACK_S) ??
-      (position < this.pieces[0]?.start ? this.pieces[0] : this.pieces[this.pieces.length - 1]);
+    const piece = this.pieceAt(position);
     return piece ? piece.from_us + Math.round((position - piece.start) * SECOND_US) : null;
   }
 
