@@ -16,6 +16,9 @@ MAX_HEADER_BYTES = 16 * MIB
 DAMAGE = (struct.error, IndexError, KeyError, ValueError, OverflowError, RecursionError)
 """Errors of reading garbage as boxes."""
 
+VISUAL_ENTRY_BYTES = 8 + 78
+"""Of the sample entry of a video, with its header, before the boxes in it (12.1.3)."""
+
 PRFT_BYTES = 32
 """A `prft` as ffmpeg writes it, with a media time of 64 bits."""
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videostore.base.files import open_regular
-from videostore.media.boxes import DAMAGE, leaves, track_leaves
+from videostore.media.boxes import DAMAGE, VISUAL_ENTRY_BYTES, leaves, track_leaves
 from videostore.media.decoder_setup import NoSetupError, find_moov
 
-_VISUAL_ENTRY_BYTES = 8 + 78
 _SOUND_ENTRY_BYTES = 8 + 28
-"""Of a sample entry, before its boxes (ISO/IEC 14496-12, 12.1.3 and 12.2.3)."""
+"""The same as `VISUAL_ENTRY_BYTES` of sound (ISO/IEC 14496-12, 12.2.3)."""
 _ES, _DECODER, _SPECIFIC = 3, 4, 5
 """Tags of descriptors (ISO/IEC 14496-1, 7.2.2.1)."""
 _DECODER_BYTES = 13
@@ -57,7 +56,7 @@ def read_codec_names(path: Path) -> CodecNames:
 
 def _video(entry: bytes) -> tuple[str, tuple[int, int]]:
     kind = entry[4:8].decode("ascii")
-    boxes = dict(leaves(entry[_VISUAL_ENTRY_BYTES:]))
+    boxes = dict(leaves(entry[VISUAL_ENTRY_BYTES:]))
     if kind in ("avc1", "avc3"):
         config = _some(boxes[b"avcC"], 1, 3)
         return f"{kind}.{config.hex()}", (config[0], config[2])

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from videostore.base.constants import MIB
+from videostore.media.boxes import VISUAL_ENTRY_BYTES
 from videostore.media.fragmented_file import CODECS
 
 _CONFIGS = {"h264": b"avcC", "hevc": b"hvcC"}
-_VISUAL_ENTRY_BYTES = 8 + 78
-"""Of a sample entry, before its boxes (ISO/IEC 14496-12, 12.1.3)."""
 _MAX_MOOV_BYTES = 64 * MIB
 """Far more than that of an hour."""
 _PATH = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
@@ -74,7 +73,7 @@ def read_setup(path: Path) -> DecoderSetup:
             mdhd = _content(moov, _descend(moov, trak, (b"mdia", b"mdhd")))
             entry = _sample_entry(moov, trak)
             codec = CODECS.get(moov[entry + 4 : entry + 8], "")
-            config = moov[entry + _VISUAL_ENTRY_BYTES : entry + _size(moov, entry)]
+            config = moov[entry + VISUAL_ENTRY_BYTES : entry + _size(moov, entry)]
             if codec in _CONFIGS:
                 config = _content(config, _child(config, 0, len(config), _CONFIGS[codec]))
             timescale = struct.unpack_from(">I", mdhd, 20 if mdhd[0] else 12)[0]
@@ -126,7 +125,7 @@ def replace_config(path: Path, config: bytes) -> None:
             trak = _video_track(found)
             entry = _sample_entry(found, trak)
             box = _CONFIGS[CODECS[found[entry + 4 : entry + 8]]]
-            at = _child(found, entry + _VISUAL_ENTRY_BYTES, entry + _size(found, entry), box)
+            at = _child(found, entry + VISUAL_ENTRY_BYTES, entry + _size(found, entry), box)
             if file.seek(0, 2) != begin + len(moov):
                 raise ValueError("something follows the moov box")
         except (*_DAMAGE, KeyError) as error:

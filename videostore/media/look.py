@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-_ENTRY_BYTES = 8 + 78
-"""Of a visual sample entry of ISO/IEC 14496-12 before the boxes in it."""
+from videostore.media.boxes import VISUAL_ENTRY_BYTES
+
 _NAMED_COLOURS = (b"nclx", b"nclc")
 _UNKNOWN = 2
 _KNOWN = 64
@@ -34,7 +34,7 @@ class Look:
     def of_entry(cls, entry: bytes) -> Look:
         """Read the sample entry of an MP4's track, such as `avc1`, with its header."""
         pixel_shape, colours = Fraction(1), None
-        for kind, body in _boxes(entry, _ENTRY_BYTES):
+        for kind, body in _boxes(entry, VISUAL_ENTRY_BYTES):
             if kind == b"pasp" and len(body) >= 8:
                 pixel_shape = _shape(*struct.unpack_from(">II", body))
             elif kind == b"colr" and body[:4] in _NAMED_COLOURS and len(body) >= 10:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from videostore.media.boxes import DAMAGE, Box, read_body, read_box
+from videostore.media.boxes import DAMAGE, VISUAL_ENTRY_BYTES, Box, read_body, read_box
 from videostore.media.fragmented_file import CODECS
 
 _TOP = frozenset({b"ftyp", b"free", b"mdat", b"moov", b"skip", b"wide"})
@@ -31,8 +31,6 @@ _KNOWN = {
 _OWN_DATA = struct.pack(">III4sI", 0, 1, 12, b"url ", 1)
 """A `dref` that leads to no other file."""
 _CONFIGS = {"h264": b"avcC", "hevc": b"hvcC"}
-_ENTRY_BYTES = 8 + 78
-"""Of a visual sample entry, before the boxes in it."""
 _ONCE = 1 << 16
 """The rate of an edit list that plays everything as fast as it is."""
 _MOST_FRAMES = 1 << 18
@@ -137,7 +135,7 @@ def _description(stsd: bytes) -> tuple[str, bytes, bytes]:
     codec = CODECS.get(name)
     if count != 1 or size != len(stsd) - 8 or codec not in _CONFIGS:
         raise _UnusualError
-    entry, configs, at = stsd[8:], [], _ENTRY_BYTES
+    entry, configs, at = stsd[8:], [], VISUAL_ENTRY_BYTES
     while at < len(entry):
         size, name = struct.unpack_from(">I4s", entry, at)
         if size < 8 or at + size > len(entry):
