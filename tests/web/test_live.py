@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 
 from tests.support import hls_rules
 from tests.support.opened_files import no_file_can_be_opened
-from tests.support.recording import LOGGER, Pulse, Stores, until
+from tests.support.recording import LOGGER, US, Pulse, Stores, capture_times, record, take_over, until
 from tests.support.web_server import Piece, pieces_of
 from videostore.store.store import VideoStore
+from videostore.store.viewing import SegmentKey
 from videostore.web.live import LiveWindow
 from videostore.web.parts import PartTables
 
@@ -88,3 +90,43 @@ async def test_what_cannot_be_read_for_a_moment_is_not_passed_over(recording: Pa
         assert pieces_of(text) == []
         window._made = 0
         assert pieces_of(await window.playlist()) == due
+
+
+@pytest.mark.parametrize(("begins_s", "lasts_s"), [(3600, 5), (-20, 200)], ids=["far ahead", "over the present"])
+async def test_live_follows_the_recording_after_the_clock_was_set_back(
+    stores: Stores, begins_s: int, lasts_s: int
+) -> None:
+    before_us = time.time_ns() // 1000 + begins_s * US
+    await record(stores.storage, capture_times(lasts_s, before_us, fps=1), segment_seconds=10)
+    recorded = await take_over(stores.storage)
+    store = await stores.open(Pulse(), segment_seconds=2)
+    await until(lambda: store.health().segments > len(recorded))
+    [began_us] = {int(path.name.partition("-")[0]) for path in stores.storage.glob("*.open")}
+    earlier = [str(SegmentKey.of(one)) for one in recorded if one.end_us > began_us + US]
+    assert earlier
+    async with VideoStore.open(stores.storage, logger=LOGGER) as reader:
+        window, seen = LiveWindow(reader._viewing, PartTables()), set[str]()
+        before = await window.playlist()
+        while len(seen) < 4:
+            text = await window.playlist()
+            hls_rules.check_reload(before, text)
+            before = text
+            found = {piece.uri for piece in pieces_of(text)}
+            assert not any(key in uri for key in earlier for uri in found), found
+            seen |= found
+            await asyncio.sleep(0.1)
+
+
+async def test_what_was_recorded_before_the_clock_was_set_back_is_not_the_newest(stores: Stores) -> None:
+    now_us = time.time_ns() // 1000
+    await record(stores.storage, capture_times(3, now_us + 3600 * US))
+    await take_over(stores.storage)
+    async with VideoStore.open(stores.storage, logger=LOGGER) as reader:
+        newest_us = await reader.newest_us()
+        assert newest_us is not None and newest_us > now_us + 3600 * US  # there is nothing else
+    store = await stores.open(Pulse(), segment_seconds=2)
+    await until(lambda: store.health().segments > 2)
+    await stores.close()
+    async with VideoStore.open(stores.storage, logger=LOGGER) as reader:
+        for newest_us in (await reader.newest_us(), await reader._viewing.newest_us()):
+            assert newest_us is not None and now_us < newest_us < time.time_ns() // 1000 + 5 * US

@@ -100,8 +100,18 @@ class OpenSegments:
         finally:
             if reading.done() and self._newest is reading:
                 self._newest = None
-        ends = [opened, self._archive.timeline.end_us]
-        return max((one for one in ends if one is not None), default=None)
+        return self.newest_of(opened)
+
+    def newest_of(self, opened_us: int | None) -> int | None:
+        """The end of what was recorded last, where `opened_us` is that of the open segments. What is in the future was
+        recorded before the clock was set back; it counts if nothing else is stored."""
+        clock_us, timeline = self._clock.wall_us(), self._archive.timeline
+        latest_us = clock_us + CLOCK_LEEWAY_US
+        closed_us = timeline.end_within(0, latest_us)
+        if closed_us is not None and closed_us > latest_us:  # the present was recorded already
+            closed_us = clock_us
+        ends = [one for one in (opened_us, closed_us) if one is not None]
+        return max([one for one in ends if one <= latest_us] or ends, default=timeline.end_us)
 
     def measure(self) -> int:
         """Size of the open segments of the current run; read-only, of all open segments. Blocking."""

@@ -21,6 +21,7 @@ from videostore.base.tasks import off_loop
 from videostore.clips.segment_frames import followed, segment_frames
 from videostore.media.fragmented_file import FragmentedFile
 from videostore.media.segment import Segment
+from videostore.media.segment_names import parse_open_name
 from videostore.storage.archive import Archive
 from videostore.storage.directory_lock import is_locked
 from videostore.storage.notes import Event, Notes, RecordingGap
@@ -165,8 +166,14 @@ class Viewing:
         return await start_of_newest_us(self._archive.index, count, to_us)
 
     async def newest_us(self) -> int | None:
-        """The end of the newest whole fragment; None if nothing is stored."""
-        return (await self.extent_us())[1]
+        """The end of the whole fragment that was recorded last; None if nothing is stored."""
+        opened = await self._opened(0, _ALWAYS_US)
+        return self._open.newest_of(max((one.segment.end_us for one in opened), default=None))
+
+    async def current_run_us(self) -> int | None:
+        """When the run began that is being recorded; None if none is."""
+        names = [parse_open_name(path.name) for path in await self._open.paths()]
+        return max((name[0] for name in names if name is not None), default=None)
 
     async def extent_us(self) -> tuple[int | None, int | None]:
         """Where the recording begins and ends; None if nothing is stored."""

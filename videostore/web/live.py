@@ -17,11 +17,14 @@ from videostore.web.playlists import Entry, longest_s, playlist
 _WINDOW_US = 60 * US_PER_SECOND
 """How far a live viewer can go back without asking for a range."""
 _MOST_ENTRIES = 600
+_GUESS_US = US_PER_SECOND // 10
+"""So much longer than it was may the last frame of a run be said to have been shown."""
 _FRESH_S = 0.3
 """For so long a playlist is given out again."""
 _NUMBERS_PER_S = 20
 """More than parts come: after a restart of the server the numbers are higher than before it."""
-_ALWAYS_US = 1 << 62
+_BEHIND_US = 2 * US_PER_SECOND
+"""So far a look at the newest segment may be behind one before it."""
 
 
 class LiveWindow:
@@ -38,6 +41,8 @@ class LiveWindow:
         self._made = 0.0
         self._making = asyncio.Lock()
         self._patience = Patience()
+        self._run_us: int | None = None
+        """The run that was being recorded last."""
 
     async def playlist(self, *, with_headers: bool = False) -> str:
         """The playlist of this moment, or that for VLC (`with_headers`)."""
@@ -50,11 +55,14 @@ class LiveWindow:
     async def _refresh(self) -> None:
         newest_us = await self._viewing.newest_us()
         if newest_us is not None:
-            if self._entries and newest_us - self._entries[-1].part.end_us > _WINDOW_US:  # not watched meanwhile
+            ahead_us = newest_us - self._entries[-1].part.end_us if self._entries else 0
+            if not -_BEHIND_US <= ahead_us <= _WINDOW_US:  # not watched meanwhile, or the clock was set back
                 self._clear()
             from_us = self._entries[-1].part.start_us if self._entries else newest_us - _WINDOW_US // 2
-            for segment in await self._viewing.segments(from_us, _ALWAYS_US, _MOST_ENTRIES):
-                if not await self._take(segment):
+            segments = await self._viewing.segments(from_us, newest_us + _BEHIND_US, _MOST_ENTRIES)
+            self._run_us = await self._viewing.current_run_us() or self._run_us
+            for segment in segments:
+                if not self._is_of_before(segment) and not await self._take(segment):
                     break
             self._forget(newest_us)
         self._target_s = max(self._target_s, longest_s(self._entries))
@@ -69,6 +77,11 @@ class LiveWindow:
             target_s=self._target_s,
             with_headers=with_headers,
         )
+
+    def _is_of_before(self, segment: ViewedSegment) -> bool:
+        """Whether it was recorded before the clock was set back, to a time that it holds or that is before it."""
+        run_us = self._run_us
+        return run_us is not None and segment.key.run_us != run_us and segment.segment.end_us > run_us + _GUESS_US
 
     async def _take(self, segment: ViewedSegment) -> bool:
         """Add the parts of a segment that are new. Returns whether those behind it may follow."""
