@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.recording import US
 from videostore.media.fmp4 import read_fragments
-from videostore.web.one_clock import read_on_one_clock, times_on_one_clock
+from videostore.web.one_clock import read_written, times_on_one_clock
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def stored(recording: Path) -> bytes:
 
 def changed(data: bytes, start_us: int, first: int = 0, last: int | None = None) -> bytes:
     file, end = io.BytesIO(data), len(data) if last is None else last
-    return read_on_one_clock(file, first, end, times_on_one_clock(file, len(data), first, end, start_us))
+    return read_written(file, first, end, times_on_one_clock(file, len(data), first, end, start_us))
 
 
 def decode_times(data: bytes) -> list[float]:
@@ -63,7 +63,7 @@ def test_each_range_of_it_is_that_of_the_whole(stored: bytes, tmp_path: Path) ->
 def test_it_can_be_read_in_small_pieces(stored: bytes) -> None:
     file = io.BytesIO(stored)
     written = times_on_one_clock(file, len(stored), 0, len(stored), 1_725_000_000 * US)
-    pieces = [read_on_one_clock(file, at, min(at + 7, len(stored)), written) for at in range(0, len(stored), 7)]
+    pieces = [read_written(file, at, min(at + 7, len(stored)), written) for at in range(0, len(stored), 7)]
     assert b"".join(pieces) == changed(stored, 1_725_000_000 * US)
 
 

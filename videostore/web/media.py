@@ -12,7 +12,8 @@ from aiohttp import web
 
 from videostore.base.constants import MIB
 from videostore.base.tasks import off_loop
-from videostore.web.one_clock import PLAYERS, Written, read_on_one_clock, times_on_one_clock
+from videostore.web.first_frames import needs_first, times_from_first
+from videostore.web.one_clock import PLAYERS, Written, read_written, times_on_one_clock
 from videostore.web.segment_bytes import SegmentFile
 
 _PIECE_BYTES = MIB // 2
@@ -38,7 +39,7 @@ async def send_media(
     """Answer with the bytes from `begin` to `end` of a segment, or what a `Range` names of these; close its file.
 
     `lasting` bytes never change: caches may keep them. With the start of a segment, players that need it get its times
-    on one clock with the others.
+    on one clock with the others, and browsers those of reordered frames from the first one on.
     """
     try:
         return await _send(request, segment, begin, end, lasting=lasting, headers=headers or {}, start_us=start_us)
@@ -74,10 +75,13 @@ async def _send(
     if request.method == "HEAD":
         return answer
     at, end = begin + first, begin + last
-    is_told = request.headers.get("User-Agent", "").startswith(PLAYERS)
+    player = request.headers.get("User-Agent", "")
     written: list[Written] | None = None
-    if start_us is not None and is_told:
+    if start_us is not None and player.startswith(PLAYERS):
         written = await off_loop(times_on_one_clock, segment.file, segment.size_bytes, at, end, start_us)
+    elif start_us is not None and segment.first_after and needs_first(player):
+        later = segment.first_after
+        written = await off_loop(times_from_first, segment.file, segment.size_bytes, at, end, later)
     while at < end:
         count = min(_PIECE_BYTES, end - at)
         try:
@@ -117,7 +121,7 @@ async def _send_piece(
     is_last: bool,
 ) -> None:
     if written is not None:
-        data = await off_loop(read_on_one_clock, segment.file, at, at + count, written)
+        data = await off_loop(read_written, segment.file, at, at + count, written)
         if len(data) < count:
             raise ConnectionResetError  # the file was cut meanwhile
         await answer.write(data)

@@ -34,7 +34,7 @@ def times_on_one_clock(file: BinaryIO, size_bytes: int, first: int, last: int, s
         return []
 
 
-def read_on_one_clock(file: BinaryIO, first: int, last: int, written: Sequence[Written]) -> bytes:
+def read_written(file: BinaryIO, first: int, last: int, written: Sequence[Written]) -> bytes:
     """The bytes of a file from `first` to `last`, with what is written over them. Blocking.
 
     There are fewer if the file has become shorter.

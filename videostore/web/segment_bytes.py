@@ -26,6 +26,7 @@ from videostore.ffmpeg.process import run_ffmpeg
 from videostore.media.boxes import DAMAGE, read_box
 from videostore.media.segment_names import OPEN_SUFFIX
 from videostore.store.viewing import SegmentKey, Viewing
+from videostore.web.first_frames import first_shown_after
 
 _REWRITTEN_BYTES = 64 * MIB
 """Kept in memory: about eight segments of 30 s at 2 Mbit/s."""
@@ -52,6 +53,8 @@ class SegmentFile:
     is_read: bool = False
     """Whether its bytes have to be read: it is no file of the system, which sends by itself."""
     changed_ns: int = 0
+    first_after: int = 0
+    """How long after its decoding its first frame is shown, in units of the file."""
 
 
 class _Copy:
@@ -179,7 +182,8 @@ def with_header(segment: SegmentFile, begin: int, end: int) -> SegmentFile:
     if not segment.header_bytes <= begin < end <= segment.size_bytes:
         raise RequestError("no-such-page")
     part = _BehindHeader(segment.file, segment.header_bytes, begin, end)
-    return SegmentFile(io.BufferedReader(part, _BUFFER_BYTES), part.size_bytes, segment.header_bytes, is_read=True)
+    file = io.BufferedReader(part, _BUFFER_BYTES)
+    return SegmentFile(file, part.size_bytes, segment.header_bytes, is_read=True, first_after=segment.first_after)
 
 
 class _BehindHeader(io.RawIOBase):
@@ -234,13 +238,14 @@ def _open(path: Path) -> SegmentFile | None:
     file, status = _open_regular(path)
     try:
         header_bytes = _header_bytes(file, status.st_size)
+        first_after = first_shown_after(file, status.st_size, header_bytes or status.st_size)
     except BaseException:
         file.close()
         raise
     if header_bytes is None:
         file.close()
         return None
-    return SegmentFile(file, status.st_size, header_bytes, changed_ns=status.st_mtime_ns)
+    return SegmentFile(file, status.st_size, header_bytes, changed_ns=status.st_mtime_ns, first_after=first_after)
 
 
 def _header_bytes(file: BinaryIO, file_bytes: int) -> int | None:

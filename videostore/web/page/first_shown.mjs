@@ -1,8 +1,8 @@
 // Lets hls.js put the first frame that is shown where the file before ends.
 //
-// It puts the first time of decoding in a file there. Where frames are reordered, the first one is shown later, by two
-// frames or so, and nothing would lie between, at each border of files. So hls.js gets each piece as one that begins so
-// much earlier. What it finds in the piece is where its first frame is shown, as before. With a keyframe that others
+// It puts the first time of decoding in a file there. Where frames are reordered, the first one may be shown later, and
+// nothing would lie between, at each border of files, or earlier, over the end of the file before. So hls.js gets each
+// piece as one that begins so much earlier, or later. What it finds in the piece is where its first frame is shown, as before. With a keyframe that others
 // precede, that is one of these, and not the keyframe, with which the playlist dates the piece.
 
 import { inside, isOf, newAllowance, samplesOf, viewOf } from "./fragments.mjs";
@@ -50,7 +50,7 @@ export function forgetUnlisted(leads, fragments) {
 }
 
 function beginEarlier(frag, byS) {
-  if (byS <= 0) return;
+  if (byS === 0) return;
   const { start } = frag;
   const earlier = start - byS;
   frag.setStart(earlier);
@@ -72,7 +72,8 @@ export function firstShown(header, piece) {
     const first = samples[0];
     const last = samples[samples.length - 1];
     const shown = samples.reduce((least, one) => Math.min(least, one.decoded + one.after), Infinity);
-    const isSure = last.decoded + (last.duration ?? 0) >= shown;
+    const least = samples.reduce((less, { after }) => Math.min(less, after), 0); // as no frame is shown sooner
+    const isSure = last.decoded + (last.duration ?? 0) + least >= shown;
     return {
       delayS: isSure ? (shown - first.decoded) / perSecond : 0,
       leadS: (first.decoded + first.after - shown) / perSecond,
