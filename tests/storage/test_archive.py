@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.support.recording import LOGGER, US, record
 from tests.support.storage import FIRST, contents, indexed, reconcile
 from videostore.base.errors import VideoStoreError
+from videostore.base.files import mount_point
 from videostore.media.fmp4 import read_fragments
 from videostore.storage.archive import Archive
 
@@ -73,6 +75,28 @@ async def test_a_second_recorder_on_the_same_directory_is_refused(archive: Archi
     with pytest.raises(VideoStoreError, match=f"used by process {os.getpid()}"):
         await Archive.open(archive.directory, LOGGER)
     await reconcile(archive)  # the first one is not affected
+
+
+async def test_a_recorder_that_was_given_up_while_its_disk_hung_does_not_keep_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def hang(directory: Path) -> Path:
+        waits.set()
+        assert goes_on.wait(120)
+        return mount_point(directory)
+
+    monkeypatch.setattr("videostore.storage.directory_lock.mount_point", hang)
+    opening = asyncio.create_task(Archive.open(tmp_path, LOGGER))
+    assert await asyncio.to_thread(waits.wait, 120)
+    opening.cancel()
+    await asyncio.sleep(0)
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    del opening
+    await (await Archive.open(tmp_path, LOGGER)).close()
 
 
 # Deleting

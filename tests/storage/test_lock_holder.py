@@ -16,7 +16,7 @@ _LOCKER = """
 import sys
 from pathlib import Path
 from videostore.storage.directory_lock import DirectoryLock
-DirectoryLock(Path(sys.argv[1]))
+lock = DirectoryLock(Path(sys.argv[1]))
 print("locked", flush=True)
 sys.stdin.read()
 """

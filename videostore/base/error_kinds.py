@@ -44,6 +44,7 @@ _BY_CODE = {
             "storage-device-gone",
             "storage-in-use",
             "storage-not-created",
+            "storage-stalled",
             "storage-unusable",
             "upload-device-gone",
             "upload-path-unusable",

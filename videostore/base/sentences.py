@@ -173,6 +173,8 @@ STORE = {
     "import-while-recording": "{path} is being recorded to. Import into a directory of its own.",
     "storage-device-gone": "The device of {attribute:attribute} {path:path} is gone. Recording resumes when it is"
     " back.",
+    "storage-stalled": "The disk of {attribute:attribute} {path:path} does not respond within {timeout_s:s}. Check the"
+    " disk, and the server of a network share.",
     "storage-replaced": "The storage directory was replaced while it was being read. It is being read again.",
     "storage-trouble": "{reason:reason}.",
     "upload-path-unusable": "{attribute:attribute} {path:path} cannot be used: {reason:reason}. Name a directory that"

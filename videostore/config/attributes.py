@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from videostore.base.constants import GIB
+from videostore.base.disk_look import disk_answers
 from videostore.base.errors import ConfigError, shown
 from videostore.config.defaults import (
     CAPTURE_PATH,
@@ -167,7 +168,7 @@ def _parse_storage(name: str, section: Section, video: VideoConfig) -> StorageCo
     if min_free_gb is not None and not 0 < min_free_gb <= MAX_SIZE_GB:
         section.refuse("min_free_gb", min_free_gb, gib)
     storage_path = section.path("storage_path", f"{DEFAULT_STORAGE_PATH}/{name}")
-    if len(os.fsencode(os.path.realpath(storage_path))) > MAX_STORAGE_PATH_BYTES:
+    if len(os.fsencode(_resolved(storage_path))) > MAX_STORAGE_PATH_BYTES:
         section.refuse("storage_path", str(storage_path), f"a path of at most {MAX_STORAGE_PATH_BYTES} bytes")
     upload_path = section.path("upload_path", f"{DEFAULT_UPLOAD_PATH}/{name}")
     if _is_inside(storage_path, upload_path) or _is_inside(upload_path, storage_path):
@@ -224,4 +225,9 @@ def _check_component_name(name: str) -> None:
 
 def _is_inside(path: Path, directory: Path) -> bool:
     """Whether `path` is `directory` or inside it, after links are resolved."""
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
+    return _resolved(path).is_relative_to(_resolved(directory))
+
+
+def _resolved(path: Path) -> Path:
+    """Where links lead, unless the disk hangs: who opens it tells that."""
+    return Path(os.path.realpath(path) if disk_answers(path) else os.path.normpath(path))

@@ -27,6 +27,7 @@ class DirectoryLock:
             OSError: it cannot be created or opened.
             VideoStoreError: another recorder has locked it (`storage-in-use`).
         """
+        self._descriptor = -1
         make_private_directory(directory)
         self._directory = directory
         self._holder = holder
@@ -40,6 +41,9 @@ class DirectoryLock:
             forget_holder(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def __del__(self) -> None:
+        self.release()  # who waited for it was cancelled, as where the disk hangs for long
 
     def is_in_place(self) -> bool:
         """Whether the directory that has the path now is the one that was locked. Blocking.

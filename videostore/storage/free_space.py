@@ -5,8 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 
-from videostore.base.errors import ConfigError
+from videostore.base.disk_look import ANSWERS_WITHIN_S, disk_answers
+from videostore.base.errors import ConfigError, VideoStoreError
 from videostore.config import StorageConfig
+
+
+def check_disk(storage: StorageConfig) -> None:
+    """Check that the disk of the storage path answers, and is large enough for the space to keep free. Blocking.
+
+    Raises:
+        VideoStoreError: it does not answer (`storage-stalled`).
+        ConfigError, OSError: as `check_floor`.
+    """
+    path = storage.storage_path
+    if not disk_answers(path):
+        raise VideoStoreError(
+            "storage-stalled", attribute="storage.storage_path", path=path, timeout_s=ANSWERS_WITHIN_S
+        )
+    check_floor(storage)
 
 
 def check_floor(storage: StorageConfig) -> None:

@@ -30,7 +30,7 @@ from videostore.media.packet import Source
 from videostore.recording.recorder import Recorder
 from videostore.recording.run import Run
 from videostore.storage.archive import Archive
-from videostore.storage.free_space import check_floor, shortage_bytes
+from videostore.storage.free_space import check_disk, shortage_bytes
 from videostore.storage.gap_notes import GapNotes, note_deleted
 from videostore.storage.maintenance import StorageMaintainer
 from videostore.storage.notes import Notes
@@ -227,7 +227,7 @@ class StoreParts:
             if self._read_only:
                 self._archive = await Archive.open_read_only(directory, self._logger)
                 return
-            await off_loop(check_floor, self._storage)
+            await off_loop(check_disk, self._storage)
             created = await off_loop(missing_directories, directory)
             try:
                 if self._creates_upload_path:
