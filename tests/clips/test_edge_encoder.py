@@ -78,13 +78,26 @@ async def test_if_no_way_of_encoding_works_the_clip_is_reencoded_and_none_is_tri
     assert len(failing.tried) == 2
 
 
-async def test_that_an_ffmpeg_was_killed_tells_nothing_about_the_way(
-    whole: Cutter, times: list[int], tmp_path: Path, binary: str
+@pytest.mark.parametrize(
+    ("code", "reason"), [(-9, "it gave no reason"), (228, "[out#0/mp4] Error writing trailer: No space left on device")]
+)
+async def test_a_killed_ffmpeg_and_a_full_disk_tell_nothing_about_the_way(
+    whole: Cutter, times: list[int], tmp_path: Path, binary: str, code: int, reason: str
 ) -> None:
-    killed = Failing(FFmpegError("ffmpeg-failed", exit_code=-9, reason="it gave no reason"))
+    killed = Failing(FFmpegError("ffmpeg-failed", exit_code=code, reason=reason))
     encoder, commands = EdgeEncoder(None, LOGGER), Commands(binary)
     async with whole.clips.plan(times[3], times[30]) as plan:
         assert await encoder.encode(pieces_of(plan.parts), tmp_path, killed.run) is None
+        assert await encoder.encode(pieces_of(plan.parts), tmp_path, commands.run) is not None
+
+
+async def test_a_way_that_has_worked_is_not_forgotten_when_it_fails(
+    whole: Cutter, times: list[int], tmp_path: Path, binary: str
+) -> None:
+    encoder, commands = EdgeEncoder(None, LOGGER), Commands(binary)
+    async with whole.clips.plan(times[3], times[30]) as plan:
+        assert await encoder.encode(pieces_of(plan.parts), tmp_path, commands.run) is not None
+        assert await encoder.encode(pieces_of(plan.parts), tmp_path, Failing().run) is None
         assert await encoder.encode(pieces_of(plan.parts), tmp_path, commands.run) is not None
 
 

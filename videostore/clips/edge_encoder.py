@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +23,9 @@ from videostore.ffmpeg.concat_list import ListedFile
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.ending import was_ended
 from videostore.media.decoder_setup import DecoderSetup, NoSetupError, read_setup
+from videostore.storage.write_room import FULL_ERRORS
 
+_FULL = re.compile("|".join(map(os.strerror, FULL_ERRORS)))
 _NEVER_US = -1_000_000_000
 """Before the first frame of any file."""
 _KNOWN_SETUPS = 64
@@ -62,8 +66,8 @@ def fitted_into(joinable: Joinable | None, place: Place, parts: Sequence[ClipPar
     return replace(joinable, tag=place.tag)
 
 
-class _KilledError(Exception):
-    """An ffmpeg was killed."""
+class _NotTriedError(Exception):
+    """A way could not be tried: an ffmpeg was killed, or the disk was full."""
 
 
 class EdgeEncoder:
@@ -105,7 +109,7 @@ class EdgeEncoder:
         tried = ways if known == "" else [way for way in ways if way.name == known]
         if on_tag is not None and len(tags := {way.tag for way in tried}) == 1:
             await on_tag(*tags)
-        killed = False
+        is_tried = True
         for way in tried:
             for_header = for_header and len(pieces.edges) == 1
             if for_header and (sample := self._samples.get((setup, encoder, way.name))) is not None:
@@ -114,15 +118,15 @@ class EdgeEncoder:
                 return Joinable(await loop.run_in_executor(None, _in_order, pieces, [path]), way.tag)
             try:
                 files = await self._try(way, setup, pieces, work, run, starts)
-            except _KilledError as error:
-                self._logger.warning("The ffmpeg that encodes the edges of a clip was killed: %s", error)
-                files, killed = None, True
+            except _NotTriedError as error:
+                self._logger.warning("The edges of a clip could not be encoded: %s", error)
+                files, is_tried = None, False
             if files is not None:
                 self._remember(setup, encoder, way.name)
                 if for_header:
                     self._keep((setup, encoder, way.name), await loop.run_in_executor(None, files[0].read_bytes))
                 return Joinable(await loop.run_in_executor(None, _in_order, pieces, files), way.tag)
-        if not killed:  # else nothing is known of that way
+        if is_tried and not known:  # one that has worked before fails for another reason
             self._remember(setup, encoder, None)
         return None
 
@@ -146,7 +150,7 @@ class EdgeEncoder:
         """Encode the edges in one way; None if they do not join.
 
         Raises:
-            _KilledError: another program ended an ffmpeg, which tells nothing about the way.
+            _NotTriedError: it failed for a reason that tells nothing about the way.
         """
         files = [work / f"{edge.name}-{way.name}.mp4" for edge in pieces.edges]
         loop = asyncio.get_running_loop()
@@ -162,8 +166,8 @@ class EdgeEncoder:
             if await loop.run_in_executor(None, way.fit, setup, pieces.model, files):
                 return files
         except (FFmpegError, NoSetupError, OSError) as error:
-            if isinstance(error, FFmpegError) and was_ended(error):
-                raise _KilledError(str(error)) from error
+            if (isinstance(error, FFmpegError) and was_ended(error)) or _FULL.search(str(error)):
+                raise _NotTriedError(str(error)) from error
             self._logger.debug("The edges of a clip cannot be encoded as %s: %s", way.name, error)
         finally:
             for one in running:
