@@ -9,6 +9,7 @@ from datetime import datetime
 _ONCE = ("#EXT-X-VERSION:", "#EXT-X-TARGETDURATION:", "#EXT-X-MEDIA-SEQUENCE:", "#EXT-X-DISCONTINUITY-SEQUENCE:")
 _OF_PIECES = ("#EXTINF:", "#EXT-X-BYTERANGE:", "#EXT-X-DISCONTINUITY", "#EXT-X-MAP:", "#EXT-X-PROGRAM-DATE-TIME:")
 _AT_THE_END = "#EXT-X-ENDLIST"
+_INDEPENDENT = "#EXT-X-INDEPENDENT-SEGMENTS"
 
 
 def number(text: str, tag: str, missing: int = 0) -> int:
@@ -22,7 +23,7 @@ def check(text: str, *, one_header: bool = False) -> None:
     lines = text.splitlines()
     assert lines[0] == "#EXTM3U"
     assert text.endswith("\n")
-    head = [line for line in lines if line.startswith((*_ONCE, "#EXT-X-PLAYLIST-TYPE:"))]
+    head = [line for line in lines if line.startswith((*_ONCE, "#EXT-X-PLAYLIST-TYPE:", _INDEPENDENT))]
     names = [line.partition(":")[0] for line in head]
     assert len(set(names)) == len(names)
     assert lines[1 : 1 + len(head)] == head, "what holds for all of it comes before its first piece"
@@ -32,6 +33,7 @@ def check(text: str, *, one_header: bool = False) -> None:
     ended = lines[-1] == _AT_THE_END
     assert text.count(_AT_THE_END) == int(ended)
     assert ("#EXT-X-PLAYLIST-TYPE:VOD" not in text) or ended
+    assert _INDEPENDENT not in lines or "#EXT-X-PLAYLIST-TYPE:VOD" in lines, "of a piece to come that is not known"
     piece: dict[str, str] = {}
     has_map = one_header
     last_date: datetime | None = None

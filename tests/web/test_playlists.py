@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from videostore.store.viewing import SegmentKey
 from videostore.web.parts import Part
 from videostore.web.playlists import Entry, date_time, playlist
@@ -83,3 +85,16 @@ def test_nothing_is_a_playlist_too() -> None:
 
 def test_a_time_is_written_to_the_microsecond() -> None:
     assert date_time(1_725_000_000_123_457) == "2024-08-30T06:40:00.123457Z"
+
+
+@pytest.mark.parametrize("case", ["independent", "grew", "goes on", "empty", "no keyframe", "frames before", "unknown"])
+def test_pieces_are_called_independent_where_all_are_known_to_be(case: str) -> None:
+    first = Entry(ONE, 900, Part(5_000_001, 6_000_001, 900, 1000, keyed=True))
+    last = {
+        "no keyframe": Entry(ONE, 900, Part(6_000_001, 7_000_000, 1000, 1500, keyed=False)),
+        "frames before": Entry(ONE, 900, Part(6_000_001, 7_000_000, 1000, 1500, keyed=True, early_us=100_000)),
+        "unknown": Entry(OTHER, None, Part(6_000_001, 7_000_000, 0, 1500, keyed=True)),
+    }.get(case, Entry(ONE, 900, Part(6_000_001, 7_000_000, 1000, 1500, keyed=True)))
+    entries = [] if case == "empty" else [first, last]
+    lines = playlist(entries, ended=case != "goes on", grew=case == "grew").splitlines()
+    assert ("#EXT-X-INDEPENDENT-SEGMENTS" in lines) == (case == "independent")

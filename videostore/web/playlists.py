@@ -58,9 +58,18 @@ def playlist(
     lines += [f"#EXT-X-MEDIA-SEQUENCE:{sequence}"] if sequence else []
     lines += [f"#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuities}"] if discontinuities else []
     lines += ["#EXT-X-PLAYLIST-TYPE:VOD"] if ended and not grew else []
+    lines += ["#EXT-X-INDEPENDENT-SEGMENTS"] if ended and not grew and _are_independent(entries) else []
     lines += _entry_lines(entries, with_headers=with_headers)
     lines += ["#EXT-X-ENDLIST"] if ended else []
     return "\n".join([*lines, ""])
+
+
+def _are_independent(entries: Sequence[Entry]) -> bool:
+    """Whether it is known that each piece can be decoded without another one: it begins with a keyframe, and no frame
+    behind that is shown before it, as such frames need others of the piece before."""
+    return bool(entries) and all(
+        one.header_bytes is not None and one.part.keyed and one.part.early_us == 0 for one in entries
+    )
 
 
 def longest_s(entries: Iterable[Entry]) -> int:
