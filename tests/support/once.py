@@ -8,9 +8,10 @@ import hashlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
