@@ -21,6 +21,7 @@ DEEP = ("-pix_fmt", "yuv420p10le")
 SILENT = ("-c:v", "libx264", "-preset", "veryfast", "-g", "10", "-bf", "0")
 OPUS = ("-c:a", "libopus", "-ar", "48000")
 CLOSED_H265 = "keyint=10:bframes=0:open-gop=0:log-level=error"
+H265_10_BIT = ("-c:v", "libx265", "-preset", "ultrafast", *DEEP, "-x265-params", CLOSED_H265)
 TIMES_US = tuple(BASE_US + number * US // FPS for number in range(LENGTH_S * FPS))
 
 
@@ -58,12 +59,11 @@ def coded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Footage]:
         "both": make_imported(root / "both", *SOUND, *h264, "-g", "20", "-bf", "3", "-x264-params", "open-gop=0"),
         "distant": make_imported(root / "distant", *h264, "-g", "120", "-keyint_min", "120", "-bf", "0"),
         "h264-10-bit": make_imported(root / "h264-10-bit", *h264, *DEEP, "-g", "10", "-bf", "0"),
-        "h265-10-bit": make_imported(
-            root / "h265-10-bit", "-c:v", "libx265", "-preset", "ultrafast", *DEEP, "-x265-params", CLOSED_H265
-        ),
+        "h265-10-bit": make_imported(root / "h265-10-bit", *H265_10_BIT),
         "sound-begins": make_changing(root / "sound-begins", SILENT, (*SOUND, *SILENT)),
         "sound-breaks": make_changing(root / "sound-breaks", (*SOUND, *SILENT), SILENT, (*SOUND, *SILENT)),
         "sound-changes": make_changing(root / "sound-changes", (*SOUND, *SILENT), (*SOUND, *OPUS, *SILENT)),
+        "codec-changes": make_changing(root / "codec-changes", SILENT, H265_10_BIT),
         "resized": make_resized(root / "resized"),
         "foreign": make_foreign(root / "foreign"),
     }
@@ -103,6 +103,23 @@ def test_moments_around_a_change_of_sound_are_shown_and_played(
         page.press("k")
         page.until_painted(id, lambda us, since=before_us: us > since + 24 * US)  # type: ignore[misc]
         page.press("k")
+
+
+def test_what_comes_before_a_codec_that_cannot_be_decoded_is_shown_and_played(
+    open_page: Callable[..., PageDriver], coded_server: WebServer, coded: dict[str, Footage]
+) -> None:
+    id = "codec-changes"
+    page = open_page(coded_server, bypass_csp=True)
+    if page.page.evaluate("MediaSource.isTypeSupported('video/mp4; codecs=\"hvc1.2.4.L63.90\"')"):
+        pytest.skip("this Chromium decodes H.265 with 10 bit")
+    for after_s in (39.85, 38.53):
+        us = BASE_US + round(after_s * US)
+        page.open_at(us, recorders=id)
+        assert (page.painted(id), page.message(id)) == (coded[id].shown_at(us), "")
+    page.press("k")
+    page.until(lambda: "cannot decode H.265 with 10 bit" in page.message(id))
+    page.until_painted(id, lambda us: us == BASE_US + 60 * US)
+    page.until(lambda: page.page.get_by_role("button", name="Play", exact=True).is_visible())
 
 
 def test_pictures_of_another_size_are_shown(open_page: Callable[..., PageDriver], coded_server: WebServer) -> None:

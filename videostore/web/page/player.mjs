@@ -43,8 +43,8 @@ const CONFIG = {
 const LATE = Symbol("late");
 const late = (ms) => new Promise((resolve) => setTimeout(resolve, ms, LATE));
 
-/** Events: `frame` (a frame is shown), `play` and `pause` (it begins and ends to
- * move), `state` (something to be said has changed), `ended` (what is there is played),
+/** Events: `frame` (a frame is shown), `play` and `pause` (it begins and ends to move), `state` (something to be said has
+ * changed), `ended` (what is there is played), `border` (what can be loaded with that is played, and `borderUs` follows),
  * `long` (the playlist has grown so long that another one is better). */
 export class Player extends EventTarget {
   /** `Hls` is the class of hls.js; null where it is missing. */
@@ -65,13 +65,14 @@ export class Player extends EventTarget {
     this.loading = false;
     this.errors = 0; // of the video, since it showed a frame
     this.withheld = new Set(); // addresses of headers of files that cannot follow what is loaded
+    this.borderUs = null; // where the file begins that has to be loaded to go on
     this.moves = false; // whether it plays, or will when it has what to play
     this.turn = 0;
     this.watchFrames();
     for (const name of ["waiting", "stalled"]) video.addEventListener(name, () => this.setLoading(true));
-    video.addEventListener("waiting", () => this.crossBorder());
+    video.addEventListener("waiting", () => this.tellBorder());
     for (const name of ["playing", "seeked", "canplay"]) video.addEventListener(name, () => this.setLoading(false));
-    video.addEventListener("ended", () => this.isAtBorder ? this.crossBorder() : this.emit("ended"));
+    video.addEventListener("ended", () => this.isAtBorder ? this.tellBorder() : this.emit("ended"));
     video.addEventListener("error", () => this.broken());
   }
 
@@ -403,14 +404,14 @@ export class Player extends EventTarget {
     return this.isWithheld(this.video.currentTime + BORDER_S);
   }
 
-  /** Load again in the next file, where what is played has come to its end, and hls.js does not get what is behind. */
-  async crossBorder() {
-    const { isLive, playlist, rate, video } = this;
+  /** Tell that what is played has come to a file that hls.js does not get. */
+  tellBorder() {
+    const { playlist, video } = this;
     if (!this.moves || video.seeking || !this.isAtBorder) return;
     const next = playlist.pieces.find(({ header, end }) => this.withheld.has(header) && end > video.currentTime);
-    this.unload();
-    await (isLive ? this.live() : this.show(next.from_us));
-    if (this.moves) this.play(rate);
+    if (!next || next.from_us === this.borderUs) return;
+    this.borderUs = next.from_us;
+    this.emit("border");
   }
 
   checkCodec(track) {
@@ -441,6 +442,7 @@ export class Player extends EventTarget {
     this.playlist = new Playlist([]);
     this.openEnded = undefined;
     this.withheld.clear();
+    this.borderUs = null;
     this.mediaTime = undefined;
     this.known = null;
     this.sought = null;

@@ -39,6 +39,7 @@ export class Playhead extends EventTarget {
     this.screens.push(screen);
     this.focus ??= screen;
     screen.player.addEventListener("ended", () => this.ended(screen));
+    screen.player.addEventListener("border", () => this.pass(screen, screen.player.borderUs));
     if (this.isLive) screen.live().then(() => this.playing && screen.player.play(1));
     else if (this.us !== null) screen.show(this.us).then((shown) => shown && this.playing && screen.player.play(this.rate));
   }
@@ -234,6 +235,18 @@ export class Playhead extends EventTarget {
   endWhatRests() {
     const { lead } = this;
     if (this.playing && !this.isLive && !this.seeking && lead?.player.loading && lead.isAtEnd) this.ended(lead);
+  }
+
+  /** A screen has come to a file that it has to load by itself. What cannot be played is shown, and not waited for. */
+  async pass(screen, us) {
+    if (this.isLive) {
+      await screen.live();
+      if (this.isLive && screen.gap === null) screen.player.play(1);
+      return;
+    }
+    const shown = await screen.show(us);
+    if (this.screens.every(({ player }) => player.unplayable)) this.pause();
+    else if (shown && this.playing) screen.player.play(this.rate);
   }
 
   /** A screen has played all that was loaded. */
