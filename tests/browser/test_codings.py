@@ -14,11 +14,13 @@ from tests.browser.driver import PageDriver
 from tests.browser.footage import BASE_US, SOUND, Footage, code, make, make_changing, make_imported
 from tests.support.recording import US, record, take_over
 from tests.support.web_server import WebServer, run_web
+from videostore.store.footage_import import import_file
 from videostore.web.recorders import RecorderPlace
 
 LENGTH_S, FPS = 40, 10
 DEEP = ("-pix_fmt", "yuv420p10le")
 SILENT = ("-c:v", "libx264", "-preset", "veryfast", "-g", "10", "-bf", "0")
+B_FRAMES = ("-c:v", "libx264", "-preset", "veryfast", "-g", "20", "-bf", "3", "-x264-params", "open-gop=0")
 OPUS = ("-c:a", "libopus", "-ar", "48000")
 CLOSED_H265 = "keyint=10:bframes=0:open-gop=0:log-level=error"
 H265_10_BIT = ("-c:v", "libx265", "-preset", "ultrafast", *DEEP, "-x265-params", CLOSED_H265)
@@ -39,6 +41,17 @@ def make_resized(directory: Path) -> Footage:
     return Footage(directory, footage.times_us)
 
 
+def make_uneven(directory: Path) -> Footage:
+    """Reordered frames of another camera, each after another distance than the one before."""
+    apart_ms = [number * 100 + number % 3 * 30 for number in range(LENGTH_S * FPS)]
+    times_us = tuple(BASE_US + one * 1000 for one in apart_ms)
+    uneven = ("-vf", "settb=1/1000,setpts=N*100+mod(N\\,3)*30", "-fps_mode", "passthrough", "-enc_time_base", "1/1000")
+    file = code(directory.with_suffix(".mp4"), times_us, FPS, *uneven, *B_FRAMES)
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(import_file(file, directory, start=BASE_US))).result()
+    return Footage(directory, times_us)
+
+
 def make_foreign(directory: Path) -> Footage:
     """A segment as the Go module writes it, at a whole second."""
     directory.mkdir()
@@ -54,9 +67,9 @@ def coded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Footage]:
     root = tmp_path_factory.mktemp("coded")
     h264 = ("-c:v", "libx264", "-preset", "veryfast")
     return {
-        "b-frames": make_imported(root / "b-frames", *h264, "-g", "20", "-bf", "3", "-x264-params", "open-gop=0"),
+        "b-frames": make_imported(root / "b-frames", *B_FRAMES),
         "sound": make_imported(root / "sound", *SOUND, *h264, "-g", "10", "-bf", "0"),
-        "both": make_imported(root / "both", *SOUND, *h264, "-g", "20", "-bf", "3", "-x264-params", "open-gop=0"),
+        "both": make_imported(root / "both", *SOUND, *B_FRAMES),
         "distant": make_imported(root / "distant", *h264, "-g", "120", "-keyint_min", "120", "-bf", "0"),
         "h264-10-bit": make_imported(root / "h264-10-bit", *h264, *DEEP, "-g", "10", "-bf", "0"),
         "h265-10-bit": make_imported(root / "h265-10-bit", *H265_10_BIT),
@@ -64,6 +77,7 @@ def coded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Footage]:
         "sound-breaks": make_changing(root / "sound-breaks", (*SOUND, *SILENT), SILENT, (*SOUND, *SILENT)),
         "sound-changes": make_changing(root / "sound-changes", (*SOUND, *SILENT), (*SOUND, *OPUS, *SILENT)),
         "codec-changes": make_changing(root / "codec-changes", SILENT, H265_10_BIT),
+        "uneven": make_uneven(root / "uneven"),
         "resized": make_resized(root / "resized"),
         "foreign": make_foreign(root / "foreign"),
     }
@@ -75,7 +89,7 @@ def coded_server(coded: dict[str, Footage]) -> Iterator[WebServer]:
         yield server
 
 
-@pytest.mark.parametrize("id", ["b-frames", "sound", "both", "distant", "resized"])
+@pytest.mark.parametrize("id", ["b-frames", "sound", "both", "distant", "uneven", "resized"])
 def test_each_moment_shows_its_frame(
     open_page: Callable[..., PageDriver], coded_server: WebServer, coded: dict[str, Footage], id: str
 ) -> None:

@@ -350,7 +350,7 @@ export class Player extends EventTarget {
     };
     const kept = keepingTracks(this.Hls.DefaultConfig.loader, withhold, { eachSound: this.believesRate });
     const placer = placing(kept, leads);
-    const loader = stretchesFrames() ? dividing(placer) : placer;
+    const loader = dividing(placer, { all: stretchesFrames() });
     const hls = new this.Hls({ ...CONFIG, fLoader: near ? rating(loader, frameLength(near)) : loader });
     this.hls = hls;
     const learn = (_, { details }) => {

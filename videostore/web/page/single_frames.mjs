@@ -2,7 +2,8 @@
 //
 // Firefox lets each frame of a fragment last until the next one of the same fragment is shown. Where a fragment ends
 // among frames that are reordered, others are shown between these two: sought there, it showed a frame too early, by up
-// to three.
+// to three. Chromium lets a frame last as long as its decoding: where frames are reordered and not equally far apart, the
+// one before may last too long. So each frame lasts until the next one of the piece is shown.
 
 import { RUN, WORD, idOf, inside, newAllowance, samplesOf, viewOf } from "./fragments.mjs";
 
@@ -15,12 +16,13 @@ export function stretchesFrames({ userAgent } = navigator) {
   return userAgent.includes("Firefox/");
 }
 
-/** A class that loads for hls.js, by another one. */
-export function dividing(Loader) {
+/** A class that loads for hls.js, by another one. `all` reordered pieces are divided; otherwise those whose frames are not
+ * equally far apart. */
+export function dividing(Loader, { all }) {
   return class extends Loader {
     load(context, config, callbacks) {
       const onSuccess = (response, ...others) => {
-        if (context.frag && context.frag.sn !== "initSegment") response.data = withSingleFrames(response.data);
+        if (context.frag && context.frag.sn !== "initSegment") response.data = withSingleFrames(response.data, { all });
         callbacks.onSuccess(response, ...others);
       };
       super.load(context, config, { ...callbacks, onSuccess });
@@ -29,14 +31,17 @@ export function dividing(Loader) {
 }
 
 /** A piece of a file with a fragment for each frame of its video; the piece itself where no frame is reordered, or that
- * cannot be done. */
-export function withSingleFrames(piece) {
+ * cannot be done. Unless `all`, the piece itself also where all frames last equally long. */
+export function withSingleFrames(piece, { all = true } = {}) {
   try {
     const allowance = newAllowance();
     const fragments = inside(viewOf(piece), "moof").map((one) => readFragment(one, allowance));
     const tracks = fragments.flatMap((one) => one.tracks);
     const video = tracks.find(({ samples }) => areReordered(samples));
     if (!video) return piece;
+    const samples = tracks.filter(({ id }) => id === video.id).flatMap((track) => track.samples);
+    if (!all && samples.every(({ duration }) => duration === samples[0].duration)) return piece;
+    lastUntilNext(samples);
     const bytes = tracks.flatMap(({ samples }) => samples).reduce((sum, { size }) => sum + size, 0);
     if (bytes > piece.byteLength) throw new RangeError("frames share bytes");
     return joined(fragments.flatMap((one) => divided(one, video.id, piece)));
@@ -44,6 +49,24 @@ export function withSingleFrames(piece) {
     // It is cut off, lacks a box, or tells of too much.
     if (error instanceof RangeError || error instanceof TypeError) return piece;
     throw error;
+  }
+}
+
+/** Let each frame last until the next one is shown, and be decoded for as long: a browser takes what is decoded later than
+ * that for a gap. All of them last as long as before. */
+function lastUntilNext(samples) {
+  if (samples.some(({ duration }) => duration === undefined)) return;
+  const shown = samples.map((one) => ({ one, at: one.decoded + one.after })).sort((first, second) => first.at - second.at);
+  const [first, last] = [shown[0], shown[shown.length - 1]];
+  const rest = samples.reduce((sum, { duration }) => sum + duration, first.at - last.at);
+  shown.forEach(({ one, at }, number) => {
+    one.duration = number + 1 < shown.length ? shown[number + 1].at - at : Math.max(rest, 1);
+  });
+  let { decoded } = samples[0];
+  for (const one of samples) {
+    one.after += one.decoded - decoded;
+    one.decoded = decoded;
+    decoded += one.duration;
   }
 }
 
