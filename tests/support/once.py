@@ -8,10 +8,9 @@ import hashlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -5,9 +5,9 @@ environment, working directory, standard streams, exit code and signals. It save
 and importing takes, which is most of what a short command costs; the tests run hundreds. What is about imports, or
 about signals during them, needs a process that starts from nothing.
 
-A server process that imports everything belongs to each run of the tests, and all its workers use it. It forks a keeper
-for each command, which forks the command and tells the worker its id and how it ended. The server ends with the run. A
-second one does the same for the module (`warm_module.py`), which imports 0.4 s of other things.
+A server process that imports everything belongs to each worker of the tests. It forks a keeper for each command, which
+forks the command and tells the worker its id and how it ended. All of them end with the worker. A second server does
+the same for the module (`warm_module.py`), which imports 0.4 s of other things.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import importlib
 import json
 import os
 import pkgutil
-import select
 import signal
 import socket
 import struct
@@ -28,12 +27,12 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
 import videostore
 from tests.support.loop_watch import watch_if_asked
-from tests.support.once import once_per_run
 
 _HEADER = struct.Struct("!I")
 STATUS = struct.Struct("!i")
@@ -139,26 +138,27 @@ def _receive(keeper: socket.socket) -> int:
     return int(STATUS.unpack(received)[0])
 
 
-@once_per_run
+@cache
 def _server(kind: str) -> bytes:
-    """The address of the server, which is started for the first command. It is not in the file system, where it would
-    stay if the tests were killed."""
+    """The address of this worker's server, which is started for the first command. It is not in the file system, where
+    it would stay if the tests were killed."""
     root = Path(__file__).resolve().parents[2]
-    run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.support.warm_program", kind, str(run)],
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.warm_program", kind],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-    ) as server:  # waits for what has started it
-        assert server.stdout is not None
-        return bytes.fromhex(server.stdout.readline().decode())
+    )
+    assert server.stdin is not None and server.stdout is not None
+    address = bytes.fromhex(server.stdout.readline().decode())
+    server.wait()  # for what started it
+    atexit.register(server.stdin.close)
+    return address
 
 
-def _serve(kind: str, run: int) -> None:
-    """Fork a keeper for every connection, until the process `run` ends. The forked command returns from here."""
-    its_end = os.pidfd_open(run)
+def _serve(kind: str) -> None:
+    """Fork a keeper for every connection, until standard input ends. The forked command returns from here."""
     left_out = _NOT_IN_MODULE if kind == "module" else _NOT_IN_COMMANDS
     for module in pkgutil.walk_packages(videostore.__path__, "videostore."):
         if not module.name.startswith(left_out):
@@ -174,21 +174,20 @@ def _serve(kind: str, run: int) -> None:
         if os.fork():
             print(listening.getsockname().hex(), flush=True)
             os._exit(0)
-        threading.Thread(target=_end_with, args=(its_end,), daemon=True).start()
+        threading.Thread(target=_end_with_worker, daemon=True).start()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while True:
             connection, _ = listening.accept()
             if os.fork() == 0:
                 listening.close()
-                os.close(its_end)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 _keep(connection)
                 return
             connection.close()
 
 
-def _end_with(process: int) -> NoReturn:
-    select.select([process], [], [])
+def _end_with_worker() -> NoReturn:
+    os.read(0, 1)  # not through sys.stdin, whose lock the forked processes would inherit
     os._exit(0)
 
 
@@ -232,7 +231,7 @@ def _end(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]))
+    _serve(sys.argv[1])
     from videostore.cli import main
 
     try:
