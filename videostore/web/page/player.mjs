@@ -180,7 +180,8 @@ export class Player extends EventTarget {
       if (turn === this.turn && this.isWithheld(at)) {
         await this.loadAround(us, turn);
         if (turn !== this.turn || this.unplayable || this.trouble) return null;
-        at = this.playlist.position(frameUs) ?? at;
+        at = this.playlist.position(frameUs);
+        if (at === null) return this.playlist.around(us); // it is gone by now
         continue;
       }
       // The true times of frames are known when they are loaded; before, those of the playlist are summed up.
