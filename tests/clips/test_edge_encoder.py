@@ -162,7 +162,7 @@ async def begun(cutter: OpenOver, directory: Path, coding: str) -> AsyncIterator
 async def test_for_headers_a_frame_of_each_kind_is_encoded_once_and_a_few_are_kept(
     cutter: OpenOver, tmp_path: Path, binary: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge_encoder, "_SAMPLES", 1)
+    monkeypatch.setattr(edge_encoder, "KEPT_SAMPLES", 1)
     commands, encoder, made = Commands(binary), EdgeEncoder(None, LOGGER), []
     async with (
         begun(cutter, tmp_path / "one", "h264 baseline") as one,

@@ -22,6 +22,7 @@ from tests.support.amount import some
 from tests.support.lateness import watching_lateness
 from tests.support.machine import NAME, US, Machine, assert_plain, now_us, run_machine
 from tests.support.recording import until
+from videostore.ffmpeg.process import find_ffmpeg
 
 VIDEO = "video"
 
@@ -72,6 +73,17 @@ async def test_what_makes_videos_is_loaded_before_the_first_one_is_asked_for(tmp
         assert "libavcodec" not in maps.read_text()
         await add_video(machine)
         await until(lambda: "libavcodec" in maps.read_text())
+
+
+async def test_what_headers_are_made_of_is_encoded_before_the_first_video_is_asked_for(tmp_path: Path) -> None:
+    """Also if the recorder comes later than the service."""
+    commands, ffmpeg = tmp_path / "commands", tmp_path / "ffmpeg"
+    ffmpeg.write_text(f'#!/bin/sh\necho "$@" >> "{commands}"\nexec "{find_ffmpeg()}" "$@"\n')
+    ffmpeg.chmod(0o755)
+    async with run_machine(tmp_path, env={"VIDEOSTORE_FFMPEG": str(ffmpeg)}) as machine:
+        await add_video(machine)
+        await machine.add()
+        await until(lambda: commands.exists() and "same-sets.mp4" in commands.read_text())
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

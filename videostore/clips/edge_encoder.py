@@ -30,7 +30,7 @@ _NEVER_US = -1_000_000_000
 """Before the first frame of any file."""
 _KNOWN_SETUPS = 64
 """A recording has few; the rest are forgotten."""
-_SAMPLES, _SAMPLE_BYTES = 4, 1 << 21
+KEPT_SAMPLES, _SAMPLE_BYTES = 4, 1 << 21
 """Encoded frames that are kept, and how large each is at most: a keyframe of 4K takes less."""
 
 RunCommand = Callable[[CutCommand], Awaitable[None]]
@@ -132,7 +132,7 @@ class EdgeEncoder:
 
     def _keep(self, key: tuple[DecoderSetup, Encoder | None, str], sample: bytes) -> None:
         if len(sample) <= _SAMPLE_BYTES:
-            while len(self._samples) >= _SAMPLES:
+            while len(self._samples) >= KEPT_SAMPLES:
                 del self._samples[next(iter(self._samples))]
             self._samples[key] = sample
 

@@ -18,7 +18,7 @@ from videostore.base.errors import FFmpegError, NothingStoredError, UnreadableRa
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
 from videostore.clips.cutter import ClipCutter
-from videostore.clips.early_header import OtherHeaderError, header_first
+from videostore.clips.early_header import OtherHeaderError, header_first, header_of
 from videostore.clips.long_format import LongFormat, LongFormats
 from videostore.clips.place import Place
 from videostore.clips.plan import Plan
@@ -129,6 +129,21 @@ class LongStream:
             left, _ = await count_of(self._archive.index, asked.from_us, newest_us + 1)
             if left < stored:  # it may be missing from the clip
                 raise FFmpegError("clip-incomplete")
+
+    async def prepare(self, at_us: int) -> None:
+        """Encode what the header of a stream is made of that begins at the frame of this time.
+
+        Raises:
+            VideoStoreError, ValueError: it cannot be made.
+        """
+        asked = Range(at_us, at_us + 1)
+        format = await self.formats.find(asked, short=True)
+        windows = Windows(self._clips.planner, self._archive, self._clips.workspaces, asked)
+        with self._clips.holds.hold(asked.from_us, asked.to_us):
+            async with self.turns.turn(), windows.next(asked.to_us) as window:
+                if format is not None and window.plan.parts:
+                    place = Place(fit=format.fit, sound=format.sound, header_of=window.plan)
+                    await header_of(self._clips.stream(replace(window.plan, work=None), place=place))
 
     async def _begun_soon(self, window: Window, place: Place) -> AsyncGenerator[bytes, None]:
         """The clip of a window, and its header before that, if its first frame is decoded late.

@@ -9,6 +9,7 @@ from pathlib import Path
 from videostore.base.clock import Clock
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.long_stream import LongStream
+from videostore.clips.ready_headers import ReadyHeaders
 from videostore.clips.snapshots import Snapshots
 from videostore.clips.turns import Turns
 from videostore.clips.uploads import Uploads
@@ -31,6 +32,7 @@ class ClipParts:
 
     cutter: ClipCutter
     delivery: Delivery
+    ready_headers: ReadyHeaders
     snapshots: Snapshots
 
     @classmethod
@@ -54,4 +56,5 @@ class ClipParts:
         turns = Turns(VIDEOS_AT_ONCE, within_s=VIDEO_WAIT_S)
         long = LongStream(cutter, archive, open_segments.find, clock, turns)
         snapshots = Snapshots(archive, open_segments, holds, binary, clock, logger)
-        return cls(cutter, Delivery(cutter, uploads, directory, long), snapshots)
+        delivery = Delivery(cutter, uploads, directory, long)
+        return cls(cutter, delivery, ReadyHeaders(archive, long, logger), snapshots)

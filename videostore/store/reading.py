@@ -168,6 +168,16 @@ class StoreReading(StoreParts):
                 if block:
                     yield block
 
+    async def _make_videos_ready(self) -> None:
+        """Do what the first video of a format that was recorded lately would wait for. To be called from time to time.
+
+        Raises:
+            VideoStoreError: the store is not started, or closed, or its index cannot be read at the moment.
+        """
+        self._requests.check()
+        await self._load_clips()
+        await self._run_request(self._clip_parts.ready_headers.make())
+
     @contextlib.asynccontextmanager
     async def _clip_file(self, start: Moment, end: Moment) -> AsyncIterator[tuple[Path, ClipContent]]:
         """The clip of [start, end) in a file that is removed when the context ends, for a server that sends it."""

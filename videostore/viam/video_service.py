@@ -44,6 +44,8 @@ _CODECS = {"h264": "h264", "avc": "h264", "h265": "hevc", "hevc": "hevc"}
 _BROKEN_OFF = struct.pack(">I4s", 1 << 20, b"mdat")
 """The header of a box that does not follow, with which a fragmented MP4 ends after an error: viam-server 1.4 passes on
 no error of a video, and between two fragments it would look whole. A plain MP4 that lacks its end shows that itself."""
+_READY_S = 10.0
+"""How often formats are looked for that were not recorded before."""
 _NANOSECONDS = 1_000_000_000
 
 
@@ -58,7 +60,7 @@ class VideoStorage(Video, OwnResource):
         self._recorder = recorder
         self._key = b""
         self._closed = False
-        self._loading: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
         self._find: Callable[[str], ResourceBase | None] = lambda name: None
 
     @classmethod
@@ -124,13 +126,23 @@ class VideoStorage(Video, OwnResource):
         """
         if isinstance(self._recorder, StorageCamera):
             await self._recorder.start()
-        self._loading = asyncio.create_task(load_clips())
+        self._preparing = asyncio.create_task(self._prepare())
+
+    async def _prepare(self) -> None:
+        try:
+            await load_clips()
+            while True:
+                with contextlib.suppress(VideoStoreError, ViamGRPCError):  # it is not there yet, or its disk in trouble
+                    await self._found().store._make_videos_ready()
+                await asyncio.sleep(_READY_S)
+        except Exception:
+            self.logger.exception("Videos cannot be made ready: the first one of a format begins later.")
 
     async def close(self) -> None:
         """Stop everything that `start` started. Videos that are being sent end at their next block."""
         self._closed = True
-        if self._loading is not None:
-            await end_task(self._loading)
+        if self._preparing is not None:
+            await end_task(self._preparing)
         if isinstance(self._recorder, StorageCamera):
             await self._recorder.close()
 
