@@ -21,7 +21,7 @@ from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.amount import some
 from tests.support.lateness import watching_lateness
 from tests.support.machine import NAME, US, Machine, assert_plain, now_us, run_machine
-from tests.support.recording import until
+from tests.support.recording import SMALL, capture_times, record, take_over, until
 from videostore.ffmpeg.process import find_ffmpeg
 
 VIDEO = "video"
@@ -84,6 +84,23 @@ async def test_what_headers_are_made_of_is_encoded_before_the_first_video_is_ask
         await add_video(machine)
         await machine.add()
         await until(lambda: commands.exists() and "same-sets.mp4" in commands.read_text())
+
+
+async def test_services_that_start_together_make_their_headers_ready_one_after_another(tmp_path: Path) -> None:
+    """All at once, frames of 4K would take the memory of a small computer."""
+    commands, ffmpeg, names = tmp_path / "commands", tmp_path / "ffmpeg", ["one", "two", "three"]
+    encode = f'echo begins >> "{commands}"; sleep 0.3; "{find_ffmpeg()}" "$@"; echo ends >> "{commands}"'
+    ffmpeg.write_text(f'#!/bin/sh\ncase "$*" in *same-sets.mp4*) {encode};; *) exec "{find_ffmpeg()}" "$@";; esac\n')
+    ffmpeg.chmod(0o755)
+    for name in names:
+        await record(tmp_path / name, capture_times(3), size=SMALL)
+        await take_over(tmp_path / name)
+    async with run_machine(tmp_path, env={"VIDEOSTORE_FFMPEG": str(ffmpeg)}) as machine:
+        for name in names:
+            machine.parent.videos.add(name)
+            await machine.parent.add(name, {"storage": {"size_gb": 1, "storage_path": str(tmp_path / name)}})
+        await until(lambda: commands.exists() and commands.read_text().count("ends") == len(names))
+        assert commands.read_text().split() == ["begins", "ends"] * len(names)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

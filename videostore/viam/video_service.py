@@ -24,6 +24,7 @@ from videostore.base.errors import ConfigError, RequestError, VideoStoreError
 from videostore.base.tasks import end_task
 from videostore.base.timestamps import EARLIEST_US, LATEST_US
 from videostore.clips.containers import CONTAINERS, DEFAULT_CONTAINER
+from videostore.clips.turns import Turns
 from videostore.config import Config, parse_video_service
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.clip_loading import load_clips
@@ -44,8 +45,11 @@ _CODECS = {"h264": "h264", "avc": "h264", "h265": "hevc", "hevc": "hevc"}
 _BROKEN_OFF = struct.pack(">I4s", 1 << 20, b"mdat")
 """The header of a box that does not follow, with which a fragmented MP4 ends after an error: viam-server 1.4 passes on
 no error of a video, and between two fragments it would look whole. A plain MP4 that lacks its end shows that itself."""
-_READY_S = 10.0
+_READY_S = 5.0
 """How often formats are looked for that were not recorded before."""
+_one_prepares = Turns(1)
+"""To encode a frame of 4K takes some 200 MB for a moment, and many services start together. Where a disk hangs, the
+first video of the others begins later, as it would without."""
 _NANOSECONDS = 1_000_000_000
 
 
@@ -133,7 +137,9 @@ class VideoStorage(Video, OwnResource):
             await load_clips()
             while True:
                 with contextlib.suppress(VideoStoreError, ViamGRPCError):  # it is not there yet, or its disk in trouble
-                    await self._found().store._make_videos_ready()
+                    store = self._found().store
+                    async with _one_prepares.turn():
+                        await store._make_videos_ready()
                 await asyncio.sleep(_READY_S)
         except Exception:
             self.logger.exception("Videos cannot be made ready: the first one of a format begins later.")
