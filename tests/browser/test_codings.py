@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
-from tests.browser.driver import PageDriver
+from tests.browser.driver import PageDriver, iso
 from tests.browser.footage import BASE_US, SOUND, Footage, code, make, make_changing, make_imported
 from tests.support.recording import US, record, take_over
 from tests.support.web_server import WebServer, run_web
@@ -117,6 +118,22 @@ def test_moments_around_a_change_of_sound_are_shown_and_played(
         page.press("k")
         page.until_painted(id, lambda us, since=before_us: us > since + 24 * US)  # type: ignore[misc]
         page.press("k")
+
+
+def test_what_is_deleted_behind_a_change_of_sound_is_told_as_a_gap(
+    open_page: Callable[..., PageDriver], coded: dict[str, Footage], tmp_path: Path
+) -> None:
+    """What was loaded ends at the change. The page loads again there, and finds the file gone."""
+    storage = tmp_path / "storage"
+    shutil.copytree(coded["sound-begins"].directory, storage)
+    with run_web([RecorderPlace("door", storage)]) as server:
+        page = open_page(server, bypass_csp=True).open_at(BASE_US + 38_500_000, recorders="door")
+        assert page.painted("door") == coded["sound-begins"].shown_at(BASE_US + 38_500_000)
+        for path in sorted(storage.glob("*.mp4"))[2:]:
+            path.unlink()
+        page.type_time(iso(BASE_US + 65 * US))
+        page.until(lambda: "Nothing was recorded" in page.message("door"))
+        assert page.painted("door") is None
 
 
 def test_what_comes_before_a_codec_that_cannot_be_decoded_is_shown_and_played(
