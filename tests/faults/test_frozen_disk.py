@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -126,3 +127,25 @@ async def test_a_recorder_starts_while_the_disk_of_the_upload_path_is_frozen(
         await asyncio.to_thread(disk.thaw)
     answer = await machine.command("save", from_us=from_us, to_us=from_us + 2 * US)
     assert (disk.path / "upload" / answer["filename"]).exists()
+
+
+async def test_a_frozen_storage_disk_is_told_with_its_directory_and_recorded_on_again(
+    machine: Machine, disk: FreezableDisk
+) -> None:
+    """It still tells how large it is, and what is written to it waits."""
+    storage = disk.path / "storage"
+    await machine.add(storage={"storage_path": str(storage), "size_gb": 0.03, "min_free_gb": 0.001})
+    await machine.record(2)
+    await asyncio.to_thread(disk.freeze)
+    try:
+        assert (await asyncio.to_thread(shutil.disk_usage, disk.path)).total
+
+        async def is_told() -> bool:
+            status = await machine.status()
+            return not status["recording"] and f"disk of '{storage}' " in str(status["reason"])
+
+        await machine.until(is_told)
+    finally:
+        await asyncio.to_thread(disk.thaw)
+    from_us = machine.camera.delivered[-1]
+    await machine.recorded_until(from_us + 4 * US)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from tests.support.recording import US, FixedClock
 from videostore.base.clock import SteadyClock
@@ -21,7 +22,7 @@ class FaultySource:
 
 
 def meter_of(source: FaultySource, clock: FixedClock) -> HealthMeter:
-    return HealthMeter(source, clock, SteadyClock(clock))
+    return HealthMeter(source, clock, SteadyClock(clock), Path("/recordings"))
 
 
 def test_the_rate_is_that_of_the_frames_that_came_out() -> None:

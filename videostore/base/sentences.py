@@ -142,6 +142,8 @@ FFMPEG = {
     "ffmpeg-ended": "ffmpeg exited.",
     "ffmpeg-ended-early": "ffmpeg exited (exit code {exit_code}): {reason:reason}.",
     "ffmpeg-stuck": "ffmpeg accepted no image for {timeout_s:s}.",
+    "ffmpeg-reads-nothing": "ffmpeg has read no image for {timeout_s:s}. Perhaps the disk of {path:path} hangs.",
+    "recording-held-up": "The disk of {path:path} does not respond: {reason}.",
     "ffmpeg-writes-nothing": "ffmpeg wrote nothing for {timeout_s:s}.",
     "segment-unfinished": "ffmpeg did not finish its segment within {timeout_s:s}.",
     "clip-failed": "The clip could not be made. See the module's log for the reason.",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from videostore.base.clock import Clock, SteadyClock
 from videostore.base.constants import US_PER_SECOND
+from videostore.base.errors import FFmpegError, reason_of
 from videostore.base.ranges import DamagedRange
 from videostore.media.damage_mark import DamageMark
 from videostore.media.packet import FaultCount, Source
 from videostore.recording.run import Run
+from videostore.recording.standstill import READS_WITHIN_S
 
 _RATE_WINDOW_US = 5 * US_PER_SECOND
 _QUIET_US = US_PER_SECOND
@@ -51,9 +54,10 @@ class RecorderHealth:
 class HealthMeter:
     """Counts the frames of all runs of a recorder, and knows why none is recorded."""
 
-    def __init__(self, source: Source, clock: Clock, steady: SteadyClock) -> None:
+    def __init__(self, source: Source, clock: Clock, steady: SteadyClock, directory: Path) -> None:
         self._source = source if isinstance(source, FaultCount) else None
         self._source_noted = 0
+        self._directory = directory
         self._clock = clock
         self._steady = steady
         self._last_us: int | None = None
@@ -140,7 +144,7 @@ class HealthMeter:
         if run is not None:
             self.note_faults(run)
             open_paths = [path.name for path in run.files.known]
-            reason = self.ended or self.undecodable
+            reason = self._fault(run)
         recording = run is not None and not reason
         faulty = self._faulty_of_source() + self._faulty + (run.tally.faulty if run is not None else 0)
         return RecorderHealth(
@@ -158,6 +162,16 @@ class HealthMeter:
             last_damage=self._damage,
             recorded_frames=self._recorded,
         )
+
+    def _fault(self, run: Run) -> str:
+        """Why nothing comes of the current run; empty if something does."""
+        told = self.ended or self.undecodable
+        if run.standstill.ends_late:
+            told = told or "the segment cannot be closed"
+            return reason_of(FFmpegError("recording-held-up", path=self._directory, reason=told.rstrip(".")))
+        if not told and run.standstill.reads_nothing:
+            return reason_of(FFmpegError("ffmpeg-reads-nothing", path=self._directory, timeout_s=READS_WITHIN_S))
+        return told
 
     def _frames_per_second(self, now_us: int) -> float:
         """The rate at which frames were captured: they come out some at a time. It falls while none do."""

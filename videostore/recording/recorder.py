@@ -87,7 +87,7 @@ class Recorder:
         """Ends with the run's ffmpeg."""
         self._gate = FormatGate()
         self._message_limit = MessageLimit()
-        self._meter = HealthMeter(source, clock, self._steady)
+        self._meter = HealthMeter(source, clock, self._steady, directory)
         self._reason = NOTHING_YET
         self._restarts = 0
         self._dropped = 0

@@ -27,6 +27,7 @@ from videostore.recording.open_files import OpenFiles
 from videostore.recording.output_report import follow_report
 from videostore.recording.picture_nut import PictureNut, is_picture
 from videostore.recording.segmenter import recording_command
+from videostore.recording.standstill import Standstill
 
 _FRAMES_KNOWN = 4096
 """Far more frames than an encoder holds back, and than are written before a segment that ended is closed."""
@@ -58,6 +59,7 @@ class Run:
         now_s = asyncio.get_running_loop().time
         self.tally = FrameTally(first.format.codec, on_frame, now_s=now_s, copies=encoder.copies)
         """What came out of ffmpeg."""
+        self.standstill = Standstill(now_s)
         self._copies = encoder.copies
         self.files = OpenFiles(directory, first.captured_us)
         """The segments that it writes."""
@@ -187,7 +189,9 @@ class Run:
         """What is wrong with what comes out of ffmpeg, if anything."""
         if not self.alive:
             return Verdict.FINE
-        return self.tally.judge(drained=not self._unread_bytes())
+        unread = self._unread_bytes()
+        self.standstill.look(unread)
+        return self.tally.judge(drained=not unread)
 
     async def finish(self, *, patient: bool = False) -> None:
         """Let ffmpeg write everything it holds and exit; kill it if it does not.
@@ -273,6 +277,7 @@ class Run:
         return [] if self._messages is None else await asyncio.shield(self._messages)
 
     async def _end(self) -> None:
+        self.standstill.end()
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -311,6 +316,7 @@ class Run:
         if not self.alive:
             raise FFmpegError("ffmpeg-ended")
         stdin.write(data)
+        self.standstill.give(len(data))
         while stdin.transport.get_write_buffer_size():
             unread = self._unread_bytes()
             try:
