@@ -279,26 +279,6 @@ def test_a_busy_thread_gives_way_to_the_event_loop_within_a_millisecond() -> Non
 
 
 @linux_only
-def test_the_end_of_a_process_is_awaited_without_a_thread() -> None:
-    program = """
-import asyncio, threading
-from videostore.base import system
-
-async def main():
-    processes = [await asyncio.create_subprocess_exec("sleep", "60") for _ in range(5)]
-    threads = threading.active_count()
-    for process in processes:
-        process.kill()
-    print(threads, [await process.wait() for process in processes])
-
-system.await_children_in_loop()
-asyncio.run(main())
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == f"1 {[-9] * 5}"
-
-
-@linux_only
 def test_the_file_system_of_a_directory_is_that_of_the_mount_that_holds_it(tmp_path: Path) -> None:
     known = {one.mountpoint: one.fstype for one in psutil.disk_partitions(all=True)}
     for directory in ("/proc", "/dev", str(tmp_path)):

@@ -38,14 +38,15 @@ def hanging_disk(directory: Path) -> Iterator[HangingDisk]:
     behind, path = directory / "behind", directory / "disk"
     behind.mkdir()
     path.mkdir()
-    if shutil.which("bindfs") is None or os.geteuid() != 0:
-        pytest.skip("only root can mount with bindfs, which may not be there")
-    server = subprocess.Popen(["bindfs", "-f", behind, path])
+    if shutil.which("mergerfs") is None or os.geteuid() != 0:
+        pytest.skip("only root can mount with mergerfs, which may not be there")
+    # It is asked whenever a file is closed: bindfs refuses that once, and is asked no more.
+    server = subprocess.Popen(["mergerfs", "-f", "-o", "minfreespace=0,cache.files=auto-full", behind, path])
     try:
         deadline = time.monotonic() + _MOUNTED_WITHIN_S
         while not path.is_mount():
             if server.poll() is not None:
-                pytest.skip("bindfs cannot mount here")
+                pytest.skip("mergerfs cannot mount here")
             assert time.monotonic() < deadline
             time.sleep(0.02)
         yield HangingDisk(path, server.pid)

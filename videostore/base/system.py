@@ -19,7 +19,6 @@
 from __future__ import annotations
 
 import array
-import asyncio
 import contextlib
 import ctypes
 import errno
@@ -251,17 +250,6 @@ def favour_event_loop() -> None:
     begin within 1.7 ms instead of 5.7.
     """
     sys.setswitchinterval(_GIVE_WAY_S)
-
-
-def await_children_in_loop() -> None:
-    """Let the event loop itself learn that a process has ended, on systems that can, instead of a thread for each.
-
-    Python 3.12 does so by itself.
-    """
-    if sys.version_info < (3, 12) and LINUX:
-        with contextlib.suppress(OSError):  # a kernel before 5.3, or a sandbox that forbids it
-            os.close(os.pidfd_open(os.getpid()))
-            asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 
 
 def return_memory() -> None:

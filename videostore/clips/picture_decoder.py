@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 from videostore.base.constants import CUT_NICENESS, MIB, PICTURE_CHILD
+from videostore.base.processes import DEVNULL, PIPE, start_process
 from videostore.base.system import subordinate, widen_pipe
 from videostore.base.tasks import end_task, off_loop
 from videostore.clips.picture_child import ANSWER, READY, write_request
@@ -181,14 +182,12 @@ class _Decoder:
 
     @classmethod
     async def start(cls, command: Sequence[str]) -> _Decoder:
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *command,
+        process = await start_process(
+            command,
             cwd="/",  # not where a user looks at what others wrote: Python would import from there
-            stdin=pipe,
-            stdout=pipe,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
         )
         assert process.stdin is not None
         with contextlib.suppress(ValueError):  # it has already exited

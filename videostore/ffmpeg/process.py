@@ -16,6 +16,7 @@ import imageio_ffmpeg
 
 from videostore.base.constants import MIB
 from videostore.base.errors import FFmpegError, reason_of
+from videostore.base.processes import DEVNULL, PIPE, start_process
 from videostore.base.system import lower_priority, subordinate, widen_pipe
 from videostore.base.tasks import end_task, finish_despite_cancellation, off_loop
 from videostore.ffmpeg.ending import failure
@@ -173,25 +174,23 @@ async def list_encoders(binary: str) -> list[str]:
 
 
 async def start_ffmpeg(
-    args: Sequence[str], *, stdin: bool | BinaryIO, stdout: bool | BinaryIO = False, passed: Sequence[int] = ()
+    args: Sequence[str], *, stdin: bool | BinaryIO, stdout: bool | BinaryIO = False, passed: BinaryIO | None = None
 ) -> asyncio.subprocess.Process:
     """Start ffmpeg in a separate session: a signal to the module's process group does not reach it.
 
-    The caller owns the process, and must wait for it or kill it. If `stdout` is a file, the output is written
-    there, and if `stdin` is one, the input is read from there. It also gets the files with these numbers (`passed`).
+    The caller owns the process, and must wait for it or kill it. `stdin`, `stdout` and `passed` can be ends of pipes:
+    for its input, its output, and what its arguments name `PASSED`.
 
     Raises:
         FFmpegError: it cannot be started.
     """
-    pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     try:
-        process = await asyncio.create_subprocess_exec(
-            *args,
-            stdin=(pipe if stdin else null) if isinstance(stdin, bool) else stdin,
-            stdout=(pipe if stdout else null) if isinstance(stdout, bool) else stdout,
-            stderr=pipe,
-            start_new_session=True,
-            pass_fds=passed,
+        process = await start_process(
+            args,
+            stdin=(PIPE if stdin else DEVNULL) if isinstance(stdin, bool) else stdin,
+            stdout=(PIPE if stdout else DEVNULL) if isinstance(stdout, bool) else stdout,
+            stderr=PIPE,
+            passed=passed,
         )
     except (OSError, ValueError) as error:
         raise FFmpegError("ffmpeg-not-started", path=args[0], reason=reason_of(error)) from error

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from videostore.base.clock import SteadyClock
 from videostore.base.constants import FFMPEG_FINISH_S, US_PER_SECOND
+from videostore.base.processes import PASSED
 from videostore.base.system import forbid_core_dump, subordinate
 from videostore.base.tasks import finish_despite_cancellation, off_loop
 from videostore.ffmpeg.process import end_process, log_messages, start_ffmpeg
@@ -108,13 +109,11 @@ class Demuxer:
         nut, output = _pipe()
         sound, sound_output = _pipe() if sound_command else (None, None)
         try:
-            passed = []
             if sound_output is not None:
-                passed = [sound_output.fileno()]
-                command = [*command, *sound_command, f"pipe:{passed[0]}"]
+                command = [*command, *sound_command, PASSED]
             whole = await off_loop(subordinate, command)
             with _filled_pipe(list_text) if list_text else contextlib.nullcontext(False) as given:
-                process = await start_ffmpeg(whole, stdin=given, stdout=output, passed=passed)
+                process = await start_ffmpeg(whole, stdin=given, stdout=output, passed=sound_output)
             if list_text:
                 forbid_core_dump(process.pid)
             return cls(

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from videostore.base.constants import READING_CHILD
+from videostore.base.processes import DEVNULL, PIPE, open_process
 from videostore.base.system import subordinate
 from videostore.media.segment import Segment, probe
 
@@ -43,13 +44,12 @@ class ReadingProcesses:
         program = [] if getattr(sys, "frozen", False) else ["-m", "videostore"]
         self._processes = [
             # Elsewhere than in the directory, which may be what a user holds: Python would import from there.
-            subprocess.Popen(
+            open_process(
                 subordinate([sys.executable, *program, READING_CHILD]),
                 cwd="/",
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
             )
             for _ in range(min(os.cpu_count() or 1, _MOST))
         ]

@@ -30,7 +30,8 @@ from viam.resource.base import ResourceBase
 from videostore.base.beat import until_beat
 from videostore.base.errors import VideoStoreError
 from videostore.base.lanes import use_lanes
-from videostore.base.system import avoid_huge_pages, await_children_in_loop, favour_event_loop, share_memory
+from videostore.base.processes import prepare_to_start
+from videostore.base.system import avoid_huge_pages, favour_event_loop, share_memory
 from videostore.base.tasks import off_loop
 from videostore.config import Section, WebConfig, parse_web
 from videostore.viam import camera_service, data_manager, kinds, video_api
@@ -146,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     avoid_huge_pages()
     reduce_garbage_collections()
     favour_event_loop()
-    await_children_in_loop()
+    prepare_to_start()
     try:
         asyncio.run(_run(options))
     except SystemExit:  # the SDK lost the connection to the parent

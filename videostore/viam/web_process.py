@@ -17,6 +17,7 @@ from typing import Any
 from videostore.base.clock import Clock, SystemClock
 from videostore.base.constants import CUT_NICENESS, WEB_CHILD
 from videostore.base.errors import VideoStoreError, reason_of
+from videostore.base.processes import PIPE, start_process
 from videostore.base.system import subordinate
 from videostore.base.tasks import end_task
 from videostore.config import WebConfig
@@ -148,15 +149,9 @@ class WebProcess:
 
     async def _run(self) -> str:
         """Run the process once. Returns why it ended."""
-        pipe = asyncio.subprocess.PIPE
         try:
-            process = await asyncio.create_subprocess_exec(
-                *subordinate(self._command, CUT_NICENESS),
-                stdin=pipe,
-                stdout=pipe,
-                stderr=pipe,
-                start_new_session=True,
-                limit=MOST_LINE_BYTES,
+            process = await start_process(
+                subordinate(self._command, CUT_NICENESS), stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=MOST_LINE_BYTES
             )
         except OSError as error:
             return reason_of(error)
