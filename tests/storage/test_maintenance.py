@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.support.disk import FailingDisk
-from tests.support.recording import LOGGER, SMALL, FixedClock, capture_times, record, until, write_foreign
+from tests.support.recording import LOGGER, SMALL, FixedClock, capture_times, record_run, until, write_foreign
 from videostore.base.errors import VideoStoreError
 from videostore.base.tasks import end_task
 from videostore.media.fmp4 import read_fragments
@@ -185,7 +185,7 @@ async def test_finished_segments_of_the_current_run_are_closed_and_the_last_stay
     maintenance: Maintenance,
 ) -> None:
     times = capture_times(7)
-    run = await record(maintenance.archive.directory, times)
+    run = await record_run(maintenance.archive.directory, times)
     assert len(run.open_paths()) == 4
     maintenance.run = run
     maintenance.maintainer.start()
@@ -243,7 +243,7 @@ async def test_what_could_not_be_closed_is_closed_at_the_end(
 ) -> None:
     disk = FailingDisk(monkeypatch, "link", "rename")
     directory = maintenance.archive.directory
-    run = await record(directory, capture_times(1), size=SMALL, segment_seconds=10)
+    run = await record_run(directory, capture_times(1), size=SMALL, segment_seconds=10)
     disk.fails = True
     await maintenance.maintainer.take_run(run)
     assert list(directory.glob("*.open")) and maintenance.archive.unclosed

@@ -13,6 +13,7 @@ import numpy
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
+from tests.support.once import file_once_per_run, once_per_run
 from tests.support.recording import LOGGER, SMALL, US, picture
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.process import find_ffmpeg
@@ -64,6 +65,13 @@ def write_video(
     path: Path, codec: str, times: Sequence[int], *, gop: int = GOP, b_frames: int = 0, size: tuple[int, int] = SMALL
 ) -> None:
     """Write a file with an image for each of these times, at their intervals; an AVI has 20 frames a second."""
+    _write_video(path, codec, tuple(times), gop, b_frames, size)
+
+
+@file_once_per_run
+def _write_video(
+    path: Path, codec: str, times: tuple[int, ...], gop: int, b_frames: int, size: tuple[int, int]
+) -> None:
     painter = Painter(codec, gop=gop, b_frames=b_frames, size=size)
     coded = [
         one
@@ -89,6 +97,11 @@ def coded_packets(
     times: Sequence[int], codec: str, *, gop: int, b_frames: int = 0, size: tuple[int, int] = SMALL
 ) -> list[Packet]:
     """Packets of a source that passes on the stream of a camera."""
+    return [*_coded_packets(tuple(times), codec, gop, b_frames, size)]
+
+
+@once_per_run
+def _coded_packets(times: tuple[int, ...], codec: str, gop: int, b_frames: int, size: tuple[int, int]) -> list[Packet]:
     painter = Painter(codec, gop=gop, b_frames=b_frames, size=size)
     coded = [one for time_us in times for one in painter.code(time_us, time_us - times[0])] + painter.finish()
     first = bytes(coded[0])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.checkout import ROOT
+from tests.support.once import once_per_run
 from videostore.base import sentences
 from videostore.base.errors import VideoStoreError, error_classes
 
@@ -46,7 +47,7 @@ def kinds() -> dict[str, type[VideoStoreError]]:
     return found
 
 
-@functools.cache
+@once_per_run
 def constructions() -> list[Construction]:
     """Every construction of one of our errors in the package, also by `super().__init__` of a subclass."""
     return [one for path in _files() for one in constructions_in(path)]

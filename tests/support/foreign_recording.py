@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import ffmpeg
 
+from tests.support.once import file_once_per_run
 from tests.support.recording import SIZE, US, picture
 from videostore.ffmpeg.process import find_ffmpeg
 
@@ -66,12 +68,17 @@ async def write_foreign_video(
     path: Path, times: Sequence[int], coding: Mapping[str, str], framerate: float = FPS
 ) -> None:
     """Write a plain MP4 with an image for each of these times, at so many frames a second."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    options = tuple({"pix_fmt": "yuv420p", **coding}.items())
+    await asyncio.to_thread(_write_foreign_video, path, find_ffmpeg(), tuple(times), options, framerate)
+
+
+@file_once_per_run
+def _write_foreign_video(
+    path: Path, binary: str, times: tuple[int, ...], coding: tuple[tuple[str, str], ...], framerate: float
+) -> None:
+    options = dict(coding)
     source = ffmpeg.input("pipe:0", f="image2pipe", framerate=framerate, **{"c:v": "mjpeg"})
-    options = {"pix_fmt": "yuv420p", **coding}
     full = options["pix_fmt"] == "yuvj420p"
     video = source.video.filter("scale", out_range="full" if full else "limited")
-    command = video.output(str(path), f="mp4", **options).global_args("-v", "error", "-y").compile(cmd=find_ffmpeg())
-    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
-    await process.communicate(b"".join(picture(time_us, SIZE) for time_us in times))
-    assert process.returncode == 0
+    command = video.output(str(path), f="mp4", **options).global_args("-v", "error", "-y").compile(cmd=binary)
+    subprocess.run(command, input=b"".join(picture(time_us, SIZE) for time_us in times), check=True)

@@ -8,9 +8,11 @@ import hashlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -44,3 +46,23 @@ def once_per_run(make: Callable[Arguments, Result]) -> Callable[Arguments, Resul
             return made
 
     return kept  # type: ignore[return-value]
+
+
+def file_once_per_run(
+    write: Callable[Concatenate[Path, Arguments], None],
+) -> Callable[Concatenate[Path, Arguments], None]:
+    """Write the file once for the same arguments and the same ending of its name, and copy it to other paths."""
+
+    @once_per_run
+    @functools.wraps(write)
+    def content(ending: str, *arguments: Arguments.args, **named: Arguments.kwargs) -> bytes:
+        with TemporaryDirectory() as directory:
+            path = Path(directory, f"file{ending}")
+            write(path, *arguments, **named)
+            return path.read_bytes()
+
+    def copy(path: Path, /, *arguments: Arguments.args, **named: Arguments.kwargs) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content(path.suffix, *arguments, **named))
+
+    return copy

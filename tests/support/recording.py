@@ -7,18 +7,21 @@ import functools
 import logging
 import random
 import shutil
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from scripts.fakes.painted_camera import paint
+from tests.support.once import file_once_per_run, once_per_run
 from videostore.base.clock import Clock, SystemClock
 from videostore.clips.cutter import ClipCutter
 from videostore.clips.workspace import WORK_DIRECTORY, Workspaces
 from videostore.config import StorageConfig
 from videostore.ffmpeg.encoder import Encoder
-from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
+from videostore.ffmpeg.process import find_ffmpeg
 from videostore.media.images import read_picture
 from videostore.media.packet import Gap, Packet, Source
 from videostore.media.segment import Segment
@@ -83,7 +86,7 @@ def packet(captured_us: int, size: tuple[int, int] = SIZE, mime: str = "image/jp
     return Packet(format, data, captured_us)
 
 
-async def record(
+async def record_run(
     directory: Path,
     times: Sequence[int],
     *,
@@ -108,6 +111,32 @@ async def record(
     return run
 
 
+@once_per_run
+def _recorded(
+    binary: str, times: tuple[int, ...], size: tuple[int, int], encoder: Encoder, segment_seconds: float
+) -> dict[str, bytes]:
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        asyncio.run(record_run(directory, times, size=size, encoder=encoder, segment_seconds=segment_seconds))
+        return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+async def record(
+    directory: Path,
+    times: Sequence[int],
+    *,
+    size: tuple[int, int] = SIZE,
+    encoder: Encoder = H264,
+    segment_seconds: float = 2,
+) -> None:
+    """What `record_run` leaves. It is the same each time, so the files of a run that was recorded before are copied."""
+    recorded = await asyncio.to_thread(_recorded, find_ffmpeg(), tuple(times), size, encoder, segment_seconds)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in recorded.items():
+        assert not (directory / name).exists()
+        (directory / name).write_bytes(content)
+
+
 async def take_over(directory: Path) -> list[Segment]:
     """Close and index all segments of a directory, as a store does when it starts. Returns them."""
     archive = await Archive.open(directory, LOGGER)
@@ -120,11 +149,15 @@ async def take_over(directory: Path) -> list[Segment]:
 
 async def write_foreign(path: Path, *, seconds: float = 3, fps: int = 10, size: tuple[int, int] = SMALL) -> None:
     """A plain MP4, such as the Go module writes."""
+    await asyncio.to_thread(_write_foreign, path, find_ffmpeg(), seconds, fps, size)
+
+
+@file_once_per_run
+def _write_foreign(path: Path, binary: str, seconds: float, fps: int, size: tuple[int, int]) -> None:
     width, height = size
     source = f"testsrc=size={width}x{height}:rate={fps}:duration={seconds}"
     coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", str(fps), "-pix_fmt", "yuv420p"]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    await run_ffmpeg([find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i", source, *coding, str(path)])
+    subprocess.run([binary, "-v", "error", "-f", "lavfi", "-i", source, *coding, str(path)], check=True)
 
 
 async def until(condition: Callable[[], object], within_s: float = 150.0) -> None:

@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from tests.support.checkout import ROOT
+from tests.support.once import once_per_run
 
 REASONS = frozenset({"gap", "index_trouble", "reason", "reencoded", "storage_trouble", "trouble"})
 FAULTS = frozenset(
@@ -80,7 +81,7 @@ class Statements:
                     yield self.reasons, value
 
 
-@functools.cache
+@once_per_run
 def package_statements() -> Statements:
     """The sentences of the package."""
     return Statements(package_sources())
