@@ -72,14 +72,12 @@ def test_a_clip_is_written_to_a_pipe_while_it_is_made(program: Program, recordin
 
 
 def test_a_reader_that_stops_reading_causes_no_message(program: Program, recording: Path, times: list[int]) -> None:
-    with program.start("export", exact(times[0]), exact(times[-1]), "--storage", recording, "-o", "-") as process:
-        assert process.stdout is not None and process.stderr is not None
+    with program.start_warm("export", exact(times[0]), exact(times[-1]), "--storage", recording, "-o", "-") as process:
         assert len(process.stdout.read(100)) == 100
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(TIMEOUT_S) in (0, 1)  # all of it may have fitted into the pipe
-    with program.start("state", "--storage", recording) as process:
-        assert process.stdout is not None and process.stderr is not None
+    with program.start_warm("state", "--storage", recording) as process:
         process.stdout.close()
         assert process.stderr.read() == b"" and process.wait(TIMEOUT_S) == 1
 

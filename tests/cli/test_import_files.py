@@ -101,7 +101,7 @@ def test_ctrl_c_leaves_nothing_of_a_file(program: Program, video: Path) -> None:
     waits = f'case "$*" in *itsoffset*) "{real}" "$@"; touch "{written}"; exec sleep 600;; esac'
     ffmpeg = program.script("ffmpeg", waits, f'exec "{real}" "$@"')
     arguments = ("import", video, "--storage", "sd", "--start", exact(START_US))
-    with program.start(*arguments, **{BINARY_VARIABLE: str(ffmpeg)}) as process:
+    with program.start_warm(*arguments, **{BINARY_VARIABLE: str(ffmpeg)}) as process:
         wait_for(written)
         os.kill(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
@@ -117,7 +117,7 @@ def test_a_kill_at_any_moment_leaves_nothing_that_the_next_import_does_not_compl
     directory = program.here / "sd"
 
     def kill_at(moment: Callable[[], bool]) -> None:
-        with program.start("import", video, "--storage", "sd", "--start", exact(START_US)) as process:
+        with program.start_warm("import", video, "--storage", "sd", "--start", exact(START_US)) as process:
             wait_until(lambda: moment() or process.poll() is not None)
             process.kill()
 

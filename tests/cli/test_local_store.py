@@ -92,7 +92,7 @@ def test_a_recorder_that_was_killed_does_not_record_any_more(program: Program) -
     def recording() -> bool:
         return bool(json.loads(program("state", "--json", "--storage", "door").out)["recording"])
 
-    with program.start(*arguments, "--size-gb", "1", "--segment-seconds", "1") as process:
+    with program.start_warm(*arguments, "--size-gb", "1", "--segment-seconds", "1") as process:
         wait_until(lambda: bool([*(program.here / "door").glob("*.mp4")]))
         wait_until(recording)
         process.kill()

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import pytest
 import typer.main
 
-from tests.support.program import Program
+from tests.support.own_mounts import keep_own_mounts
+from tests.support.program import Program, Result
 from videostore.cli.app import app
 
 
@@ -32,3 +39,25 @@ def test_an_argument_that_looks_like_a_negative_number_is_not_taken_for_an_optio
     assert (
         program("when", "clip.mp4", "-5").sentence == "POSITION is -5 s. It must not be before the start of the clip."
     )
+
+
+def test_started_by_a_test_it_sees_what_is_mounted_for_that_alone(
+    program: Program, recording: Path, tmp_path: Path
+) -> None:
+    """All workers start it from one server, and each has its own view of what is mounted."""
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    assert program("--version").code == 0  # the server is there, and has another view
+
+    def look() -> Result | None:
+        if not keep_own_mounts():
+            return None
+        subprocess.run(["mount", "--bind", recording, mounted], check=True)
+        return program("state", "--json", "--storage", mounted)
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(look).result()
+    if done is None:
+        pytest.skip("only root can have mounts of its own")
+    assert done.code == 0 and json.loads(done.out)["stored_seconds"] > 6, done.err
+    assert not os.listdir(mounted)

@@ -113,7 +113,8 @@ def test_a_signal_finishes_the_segment(program: Program, visit: Path, number: si
     if number is signal.SIGTERM and "version 5." not in version:  # which cannot copy a file again and again
         endless = visit, "--option", "stream_loop=-1"
     arguments = "record", *endless, "--storage", "door", "--size-gb", "1"
-    with program.start(*arguments) as process:
+    start = program.start if number is signal.SIGINT else program.start_warm
+    with start(*arguments) as process:
         door = program.here / "door"
         deadline = time.monotonic() + TIMEOUT_S
         while not any(path.stat().st_size > 3_000 for path in door.glob("*.open")):
@@ -214,8 +215,7 @@ def test_a_camera_that_does_not_answer_is_reported_without_its_password(program:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # nothing listens on it
         url = f"rtsp://user:secret@127.0.0.1:{bound.getsockname()[1]}/door"
-        with program.start("record", url, "--storage", "door", "--size-gb", "1", "--verbose") as process:
-            assert process.stderr is not None
+        with program.start_warm("record", url, "--storage", "door", "--size-gb", "1", "--verbose") as process:
             messages = b""
             while b"Not recording: the input" not in messages:
                 line = process.stderr.readline()

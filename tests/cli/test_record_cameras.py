@@ -109,8 +109,7 @@ def test_a_device_that_is_missing_is_waited_for(program: Program) -> None:
     command = "record", absent, "--storage", "door", "--size-gb", 1
     done = program(*command)
     assert done.code == 2 and "there is no such file or device" in done.sentence
-    with program.start(*command, "--wait") as process:
-        assert process.stderr is not None
+    with program.start_warm(*command, "--wait") as process:
         said = b""
         while b"Not recording: " not in said or b"no such device" not in said:
             line = process.stderr.readline()

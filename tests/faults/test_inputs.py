@@ -117,7 +117,7 @@ async def test_a_file_that_is_re_encoded_from_some_point_on_keeps_its_distances_
 def test_a_process_that_is_stopped_for_a_while_records_a_file_at_its_own_distances(program: Program) -> None:
     times = video(program.here / "visit.mkv", 4)
     door = program.here / "door"
-    with program.start("record", "visit.mkv", "--storage", "door", "--size-gb", "1") as process:
+    with program.start_warm("record", "visit.mkv", "--storage", "door", "--size-gb", "1") as process:
         wait_until(lambda: any(door.glob("*.open")))
         process.send_signal(signal.SIGSTOP)
         psutil.Process(process.pid).children()  # they go on meanwhile
@@ -136,7 +136,7 @@ def test_a_slow_ffmpeg_at_the_end_is_waited_for(program: Program, ends_by: str) 
     times = video(program.here / "visit.mkv", 3)
     door = program.here / "door"
     stopped = recording_by(program, "kill -STOP $$")
-    with program.start("record", "visit.mkv", "--storage", "door", "--size-gb", "1", **stopped) as process:
+    with program.start_warm("record", "visit.mkv", "--storage", "door", "--size-gb", "1", **stopped) as process:
         module = psutil.Process(process.pid)
 
         def recording_alone() -> bool:
@@ -164,10 +164,12 @@ def test_a_second_interrupt_ends_the_waiting_for_a_slow_ffmpeg(program: Program)
     video(program.here / "visit.mkv", 60)
     door = program.here / "door"
     as_it_was_captured = recording_by(program, 'exec "$ffmpeg" -re "$@"')
-    with program.start("record", "visit.mkv", "--storage", "door", "--size-gb", "1", **as_it_was_captured) as process:
+    with program.start_warm(
+        "record", "visit.mkv", "--storage", "door", "--size-gb", "1", **as_it_was_captured
+    ) as process:
         wait_until(lambda: any(path.stat().st_size > 3_000 for path in door.glob("*.open")))
         recording = ffmpeg_of(psutil.Process(process.pid), ".open")
-        assert recording is not None and process.stderr is not None
+        assert recording is not None
         recording.suspend()
         process.send_signal(signal.SIGINT)
         said = b""

@@ -7,21 +7,26 @@ import contextlib
 import fcntl
 import os
 import pty
+import select
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import Self
+
 from tests.support.checkout import ROOT
 from tests.support.recording import US
-from tests.support.warm_program import can_run_warm, end_of_warm, run_warm, start_warm
+from tests.support.warm_program import can_run_warm, end_of_warm, receive_status, run_warm, start_warm
 from videostore.cli.time_options import format_time
 
 ZONE = "Europe/Berlin"
@@ -53,6 +58,63 @@ class Process(subprocess.Popen[bytes]):
         if failure[0] is not None:
             self.kill()
         super().__exit__(*failure)
+
+
+class WarmProcess:
+    """The program as a process that need not import it first (`warm_program`), in a session of its own: what is used of
+    a `Process`."""
+
+    def __init__(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+        (out, to_out), (err, to_err) = os.pipe(), os.pipe()
+        self.stdout, self.stderr = open(out, "rb"), open(err, "rb")  # noqa: SIM115
+        streams = os.open(os.devnull, os.O_RDONLY), to_out, to_err
+        self._keeper = start_warm(arguments, streams, cwd=cwd, env=env, session=True)
+        self.pid = receive_status(self._keeper)
+        self.returncode: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        if failure[0] is not None:
+            self.kill()
+        self.wait()
+        for one in (self.stdout, self.stderr, self._keeper):
+            one.close()
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it runs."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Send SIGKILL, if it runs."""
+        self.send_signal(signal.SIGKILL)
+
+    def poll(self) -> int | None:
+        """Its exit code, if it has ended."""
+        if self.returncode is None and select.select([self._keeper], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended. Returns its exit code."""
+        if self.returncode is None:
+            self._keeper.settimeout(timeout)
+            self.returncode = receive_status(self._keeper)
+        return self.returncode
+
+    def communicate(self, timeout: float) -> tuple[bytes, bytes]:
+        """Read what it writes until it has ended."""
+        with ThreadPoolExecutor(2) as pool:
+            out, err = [pool.submit(one.read) for one in (self.stdout, self.stderr)]
+            try:
+                self.wait(timeout)
+            except TimeoutError:
+                self.kill()
+                raise
+            return out.result(), err.result()
 
 
 @dataclass(frozen=True)
@@ -111,6 +173,10 @@ class Program:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
+
+    def start_warm(self, *arguments: object, **environment: str) -> WarmProcess:
+        """The same of a program that has been imported, for a test of what it does then."""
+        return WarmProcess([str(one) for one in arguments], cwd=self.here, env=self.environment(**environment))
 
     def on_terminal(self, *arguments: object, columns: int = 80, **environment: str) -> tuple[int, str]:
         """Run it on a terminal: its exit code, and everything that it draws."""

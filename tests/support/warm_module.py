@@ -53,7 +53,9 @@ async def start_warm_module(command: Sequence[str], env: Mapping[str, str]) -> S
         return await start_in_session(command, env)
     (out, to_out), (err, to_err) = os.pipe(), os.pipe()
     streams = (os.open(os.devnull, os.O_RDONLY), to_out, to_err)
-    keeper = await asyncio.to_thread(start_warm, command[_INTERPRETER:], streams, cwd=ROOT, env=env, kind="module")
+    keeper = await asyncio.to_thread(
+        start_warm, command[_INTERPRETER:], streams, cwd=ROOT, env=env, kind="module", session=True
+    )
     keeper.setblocking(False)
     pid = await _received(keeper)
     assert pid is not None

@@ -5,9 +5,10 @@ environment, working directory, standard streams, exit code and signals. It save
 and importing takes, which is most of what a short command costs; the tests run hundreds. What is about imports, or
 about signals during them, needs a process that starts from nothing.
 
-A server process that imports everything belongs to each worker of the tests. It forks a keeper for each command, which
-forks the command and tells the worker its id and how it ended. All of them end with the worker. A second server does
-the same for the module (`warm_module.py`), which imports 0.4 s of other things.
+A server process that imports everything belongs to each run of the tests, and all its workers use it. It forks a
+keeper for each command, which sees what is mounted for the worker, forks the command and tells the worker its id and
+how it ended. The server ends with the run. A second one does the same for the module (`warm_module.py`), which imports
+0.4 s of other things.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import importlib
 import json
 import os
 import pkgutil
+import select
 import signal
 import socket
 import struct
@@ -27,17 +29,19 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
 import videostore
 from tests.support.loop_watch import watch_if_asked
+from tests.support.once import once_per_run
+from tests.support.own_mounts import enter_mounts, open_mounts
 
 _HEADER = struct.Struct("!I")
 STATUS = struct.Struct("!i")
 """How a keeper tells a number."""
-_STREAMS = 3
+_DESCRIPTORS = 4
+"""What is mounted for the worker, and the standard streams."""
 _FIXED_AT_START = ("PYTHON", "LANG", "LC_")
 """Variables that Python reads when it starts."""
 _NOT_IN_COMMANDS = (
@@ -87,23 +91,30 @@ def run_warm(
 
 
 def start_warm(
-    arguments: Sequence[str], streams: tuple[int, int, int], *, cwd: Path, env: Mapping[str, str], kind: str = "command"
+    arguments: Sequence[str],
+    streams: tuple[int, int, int],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    kind: str = "command",
+    session: bool = False,
 ) -> socket.socket:
     """Start the command line with these standard streams, which are closed here. Returns what `end_of_warm` takes.
 
-    A `kind` of "module" is the module, in a session of its own.
+    A `kind` of "module" is the module. With `session` it is in a session of its own.
     """
-    keeper = socket.socket(socket.AF_UNIX)
+    keeper, mounts = socket.socket(socket.AF_UNIX), open_mounts()
     try:
         keeper.connect(_server(kind))
-        request = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env), "kind": kind}).encode()
-        socket.send_fds(keeper, [_HEADER.pack(len(request))], streams)
+        asked = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(env), "session": session}
+        request = json.dumps(asked).encode()
+        socket.send_fds(keeper, [_HEADER.pack(len(request))], (mounts, *streams))
         keeper.sendall(request)
     except BaseException:
         keeper.close()
         raise
     finally:
-        for descriptor in {*streams}:
+        for descriptor in {mounts, *streams}:
             os.close(descriptor)
     return keeper
 
@@ -114,10 +125,10 @@ def end_of_warm(keeper: socket.socket, arguments: Sequence[str], timeout_s: floa
     Raises:
         subprocess.TimeoutExpired: it took longer; it is killed.
     """
-    process = _receive(keeper)
+    process = receive_status(keeper)
     keeper.settimeout(timeout_s)
     try:
-        return _receive(keeper)
+        return receive_status(keeper)
     except TimeoutError:
         os.kill(process, signal.SIGKILL)
         raise subprocess.TimeoutExpired(list(arguments), timeout_s) from None
@@ -128,7 +139,8 @@ def _read_all(descriptor: int, written: dict[int, bytes]) -> None:
         written[descriptor] = file.read()
 
 
-def _receive(keeper: socket.socket) -> int:
+def receive_status(keeper: socket.socket) -> int:
+    """What the keeper tells next: first the id of the process, then its exit code."""
     received = b""
     while len(received) < STATUS.size:
         block = keeper.recv(STATUS.size - len(received))
@@ -138,27 +150,26 @@ def _receive(keeper: socket.socket) -> int:
     return int(STATUS.unpack(received)[0])
 
 
-@cache
+@once_per_run
 def _server(kind: str) -> bytes:
-    """The address of this worker's server, which is started for the first command. It is not in the file system, where
-    it would stay if the tests were killed."""
+    """The address of the server, which is started for the first command. It is not in the file system, where it would
+    stay if the tests were killed."""
     root = Path(__file__).resolve().parents[2]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.warm_program", kind],
+    run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.support.warm_program", kind, str(run)],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
-        stdin=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-    )
-    assert server.stdin is not None and server.stdout is not None
-    address = bytes.fromhex(server.stdout.readline().decode())
-    server.wait()  # for what started it
-    atexit.register(server.stdin.close)
-    return address
+    ) as server:  # waits for what has started it
+        assert server.stdout is not None
+        return bytes.fromhex(server.stdout.readline().decode())
 
 
-def _serve(kind: str) -> None:
-    """Fork a keeper for every connection, until standard input ends. The forked command returns from here."""
+def _serve(kind: str, run: int) -> None:
+    """Fork a keeper for every connection, until the process `run` ends. The forked command returns from here."""
+    its_end = os.pidfd_open(run)
     left_out = _NOT_IN_MODULE if kind == "module" else _NOT_IN_COMMANDS
     for module in pkgutil.walk_packages(videostore.__path__, "videostore."):
         if not module.name.startswith(left_out):
@@ -174,26 +185,29 @@ def _serve(kind: str) -> None:
         if os.fork():
             print(listening.getsockname().hex(), flush=True)
             os._exit(0)
-        threading.Thread(target=_end_with_worker, daemon=True).start()
+        threading.Thread(target=_end_with, args=(its_end,), daemon=True).start()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while True:
             connection, _ = listening.accept()
             if os.fork() == 0:
                 listening.close()
+                os.close(its_end)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 _keep(connection)
                 return
             connection.close()
 
 
-def _end_with_worker() -> NoReturn:
-    os.read(0, 1)  # not through sys.stdin, whose lock the forked processes would inherit
+def _end_with(process: int) -> NoReturn:
+    select.select([process], [], [])
     os._exit(0)
 
 
 def _keep(connection: socket.socket) -> None:
     """Fork the command and wait for it; only the command returns."""
-    header, streams, _, _ = socket.recv_fds(connection, _HEADER.size, _STREAMS)
+    header, (mounts, *streams), _, _ = socket.recv_fds(connection, _HEADER.size, _DESCRIPTORS)
+    enter_mounts(mounts)
+    os.close(mounts)
     with connection.makefile("rb") as file:
         request = json.loads(file.read(_HEADER.unpack(header)[0]))
     process = os.fork()
@@ -205,7 +219,7 @@ def _keep(connection: socket.socket) -> None:
         connection.sendall(STATUS.pack(code))
         os._exit(0)
     connection.close()
-    if request["kind"] == "module":
+    if request["session"]:
         os.setsid()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -231,7 +245,7 @@ def _end(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(sys.argv[1], int(sys.argv[2]))
     from videostore.cli import main
 
     try:
