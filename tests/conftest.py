@@ -77,9 +77,9 @@ def _is_tried(item: pytest.Item) -> bool:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what `make test-exhaustive` tries, or all else, and deal the rest to the workers."""
-    left_out = [item for item in items if not _is_tried(item)]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = deal([item for item in items if _is_tried(item)])
+    tried = {item for item in items if _is_tried(item)}
+    config.hook.pytest_deselected(items=[item for item in items if item not in tried])
+    items[:] = deal([item for item in items if item in tried])
 
 
 @pytest.fixture(autouse=True)

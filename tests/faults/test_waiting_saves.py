@@ -60,7 +60,7 @@ async def all_saved(store: VideoStore) -> None:
 @cut_short
 async def test_saves_that_wait_take_no_space_and_cost_no_recording(stores: Stores, stopping: Path) -> None:
     """The first one's ffmpeg is stopped, as behind a disk that hangs; the others wait for it."""
-    many = at_most(60, 20)
+    many = at_most(60, 10)
     pulse = Pulse(0.05, (640, 360))
     store = await stores.open(pulse, segment_seconds=4, binary=str(stopping))
     await until(lambda: len(pulse.delivered) > 60)

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import hostile_strategies as hostile
+from tests.support.amount import at_most, cut_short
 from tests.support.attributes import ATTRIBUTES, valid_attributes, with_attribute
 from tests.support.checkout import ROOT
 from tests.support.property_settings import examples
@@ -80,9 +81,10 @@ def test_every_documented_attribute_is_tried() -> None:
 
 
 @pytest.mark.usefixtures("home")
+@cut_short
 @pytest.mark.parametrize("dotted", ATTRIBUTES)
 def test_any_value_of_an_attribute_is_accepted_or_named_in_the_error(dotted: str) -> None:
-    @examples(60, 4000)
+    @examples(at_most(60, 25), 4000)
     @given(hostile.values())
     def check(value: hostile.Value) -> None:
         error = parse_or_error("recorder", with_attribute(dotted, value))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from viam.proto.common import DoCommandResponse
 from viam.utils import dict_to_struct
 
+from tests.support.amount import at_most, cut_short
 from tests.support.property_settings import examples
 from videostore.viam.answer import Base64Text, encode_answer, plain_answer
 
@@ -38,8 +39,9 @@ async def sent(answer: dict[str, Any]) -> DoCommandResponse:
     return response
 
 
+@cut_short
 @given(ANSWERS)
-@examples(40, 3000)
+@examples(at_most(40, 20), 3000)
 async def test_a_client_gets_the_same_as_from_the_sdk(answer: dict[str, Any]) -> None:
     expected = DoCommandResponse(result=dict_to_struct(answer))
     assert MessageToDict(await sent(answer)) == MessageToDict(expected)
