@@ -245,7 +245,7 @@ async def test_recording_waits_for_an_unmounted_disk_and_writes_nothing_below_it
     await until(lambda: not store.health().recorder.recording)  # type: ignore[union-attr]
     assert list(small.directory.iterdir()) == []
     await mount("-t", "tmpfs", "-o", "size=12m", "tmpfs", small.directory)
-    small.storage.mkdir()
+    small.storage.mkdir(exist_ok=True)  # the store may have seen it first
     await until(lambda: recording_now(store))
     await flawless_now(store, pulse)
 

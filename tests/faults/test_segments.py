@@ -273,8 +273,10 @@ async def test_what_is_set_aside_has_a_tenth_of_the_quota_and_the_oldest_goes_fi
         path.write_bytes(b"\xa5" * 40_000)
         os.utime(path, (number + 1, number + 1))
     store = await stores.open(size_gb=1_000_000 / 2**30)
+    set_aside = stores.storage / "damaged"  # two of three files have the same size, but a moment earlier
+    await until(lambda: not any(path.exists() for path in (*paths, *(set_aside / path.name for path in paths[:3]))))
+    assert sorted(path.name for path in set_aside.iterdir()) == [path.name for path in paths[3:]]
     await until(lambda: store.health().damaged_bytes == 80_000)
-    assert sorted(path.name for path in (stores.storage / "damaged").iterdir()) == [path.name for path in paths[3:]]
 
 
 async def test_an_unreadable_file_that_was_new_is_set_aside_by_a_later_walk(
