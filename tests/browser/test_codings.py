@@ -136,6 +136,20 @@ def test_what_is_deleted_behind_a_change_of_sound_is_told_as_a_gap(
         assert page.painted("door") is None
 
 
+def test_play_at_the_end_before_a_change_of_sound_goes_on_behind_it(
+    open_page: Callable[..., PageDriver], coded_server: WebServer, coded: dict[str, Footage]
+) -> None:
+    last_us = BASE_US + 40 * US - US // 10
+    page = open_page(coded_server, bypass_csp=True).open_at(last_us, recorders="sound-begins")
+    video = page.screen("sound-begins").locator("video")
+    page.until(lambda: video.evaluate("(video) => video.duration") < 41)  # what is loaded ends there
+    video.evaluate("(video) => { video.currentTime = video.duration; }")
+    page.until(lambda: video.evaluate("(video) => video.ended"))
+    page.page.keyboard.press("k")
+    shown_us = page.until_painted("sound-begins", lambda us: us != last_us)
+    assert shown_us >= BASE_US + 60 * US
+
+
 def test_what_comes_before_a_codec_that_cannot_be_decoded_is_shown_and_played(
     open_page: Callable[..., PageDriver], coded_server: WebServer, coded: dict[str, Footage]
 ) -> None:

@@ -13,8 +13,8 @@ export class Pictures {
   }
 
   /** The picture near a moment: `{bitmap, captured_us}`, or `{error}`; null if another was wanted since.
-   * `place` is who wants it: each place has one wish. */
-  get(place, recorder, us, { width, exact = false }) {
+   * `place` is who wants it: each place has one wish. `keep`: it may be wanted again. */
+  get(place, recorder, us, { width, exact = false, keep = true }) {
     const url = this.api.recorderUrl(recorder, "frame.jpg", { at_us: Math.round(us), width, exact: exact ? 1 : 0 });
     const kept = this.kept.get(url);
     if (kept) {
@@ -26,17 +26,17 @@ export class Pictures {
     }
     return new Promise((resolve) => {
       this.waiting.get(place)?.resolve(null);
-      this.waiting.set(place, { url, resolve });
+      this.waiting.set(place, { url, keep, resolve });
       this.next();
     });
   }
 
   next() {
     while (this.running < MOST_AT_ONCE && this.waiting.size > 0) {
-      const [place, { url, resolve }] = this.waiting.entries().next().value;
+      const [place, { url, keep, resolve }] = this.waiting.entries().next().value;
       this.waiting.delete(place);
       this.running += 1;
-      this.fetch(url)
+      this.fetch(url, keep)
         .then(resolve)
         .finally(() => {
           this.running -= 1;
@@ -45,13 +45,13 @@ export class Pictures {
     }
   }
 
-  async fetch(url) {
+  async fetch(url, keep) {
     try {
       const picture = await this.api.read(url, async (response) => ({
         bitmap: await createImageBitmap(await response.blob()),
         captured_us: Number(response.headers.get("X-Capture-Time-Us")),
       }));
-      this.keep(url, picture);
+      if (keep) this.keep(url, picture);
       return picture;
     } catch (error) {
       return { error };

@@ -24,10 +24,13 @@ const PRESENTED_MS = 1500; // how long after a seek a frame may take to be prese
 const FRESH_MS = 300; // and one more after it, where the browser does not tell which frame it shows
 const BORDER_S = 0.3; // at the end of a file its sound may end so much before the video, or behind it
 const INTO_FRAME_S = 0.0001; // times are rounded: a position a little inside the frame shows this frame
+const INTO_FILE_S = 0.02; // what is nearer to its begin may be looked for in the file before
 const INTO_INSTANT_S = 0.0000003; // the same where a browser shows a frame for a microsecond
 const END_MS = 500; // WebKit on Linux hangs where a stream ends just when it is sought
 const TRIES = 3; // to recover from an error of the decoder
 const SEEK_TRIES = 5;
+const MOST_CORRECTED_US = SECOND_US / 2; // by so much the time of a frame is corrected when more is known
+const BACK_US = SECOND_US; // the end of a live playlist moves by less, but for the clock
 const FRAME_SEARCH_US = 5_000_000;
 const CONFIG = {
   enableWorker: false,
@@ -54,6 +57,7 @@ export class Player extends EventTarget {
     this.hls = null;
     this.playlist = new Playlist([]);
     this.capturedUs = null;
+    this.datedTime = undefined; // of the frame that `capturedUs` is of
     this.isLive = false;
     this.rate = 1;
     this.trouble = null; // {text, passes}: why no picture moves
@@ -67,6 +71,7 @@ export class Player extends EventTarget {
     this.withheld = new Set(); // addresses of headers of files that cannot follow what is loaded
     this.borderUs = null; // where the file begins that has to be loaded to go on
     this.moves = false; // whether it plays, or will when it has what to play
+    this.liveHeader = null; // the address of the header with which live began
     this.turn = 0;
     this.watchFrames();
     for (const name of ["waiting", "stalled"]) video.addEventListener(name, () => this.setLoading(true));
@@ -118,8 +123,14 @@ export class Player extends EventTarget {
 
   update() {
     if (this.mediaTime === undefined || this.playlist.isEmpty) return;
-    const { known } = this;
-    this.capturedUs = known?.mediaTime === this.mediaTime ? known.us : this.playlist.captured(this.mediaTime);
+    const { known, mediaTime } = this;
+    if (known?.mediaTime === mediaTime) this.capturedUs = known.us;
+    else {
+      const us = this.playlist.captured(mediaTime);
+      // A playlist that grows loses its begin, or all of it where the clock is set back: a frame keeps its time.
+      if (mediaTime !== this.datedTime || Math.abs(us - this.capturedUs) < MOST_CORRECTED_US) this.capturedUs = us;
+    }
+    this.datedTime = mediaTime;
     if (this.isLive) this.keepUp();
     this.emit("frame");
   }
@@ -129,8 +140,10 @@ export class Player extends EventTarget {
     const { video, playlist } = this;
     if (video.paused || video.seeking) return;
     const behind = (playlist.toUs - this.capturedUs) / SECOND_US - playlist.longestS;
-    if (behind > JUMP_BEHIND_S) video.currentTime = this.livePosition;
-    else if (behind > FAST_BEHIND_S) video.playbackRate = FAST;
+    if (behind > JUMP_BEHIND_S) {
+      video.currentTime = this.livePosition;
+      this.tellBorder();
+    } else if (behind > FAST_BEHIND_S) video.playbackRate = FAST;
     else if (behind < BEHIND_LIVE_S) video.playbackRate = 1;
   }
 
@@ -282,16 +295,28 @@ export class Player extends EventTarget {
     await Promise.race([loaded, interrupted, late(PRESENTED_MS)]);
   }
 
-  /** Play what is recorded now, some seconds behind. */
-  async live() {
-    if (!this.Hls) return;
+  /** Play what is recorded now, some seconds behind, but nothing before `fromUs`. Returns whether that is still wanted. */
+  async live(fromUs = null) {
     const turn = ++this.turn;
+    if (!this.Hls) {
+      this.isLive = true;
+      return true;
+    }
     await this.load({}, turn, null);
-    if (turn !== this.turn || this.unplayable || this.playlist.isEmpty) return;
+    if (turn !== this.turn) return false;
+    if (this.unplayable || this.playlist.isEmpty) return true;
     this.isLive = true;
-    const position = this.livePosition;
+    const position = Math.max(this.livePosition, (this.playlist.position(fromUs) ?? 0) + INTO_FILE_S);
+    this.liveHeader = this.playlist.pieceAt(position).header;
     this.startLoad(position);
     await this.seek(position);
+    return turn === this.turn;
+  }
+
+  /** A picture of the server is shown in place of the video. */
+  standIn(us) {
+    this.capturedUs = us;
+    this.emit("frame");
   }
 
   /** Show nothing. */
@@ -345,7 +370,10 @@ export class Player extends EventTarget {
     const withhold = (address) => {
       if (hls !== this.hls) return;
       this.withheld.add(address);
-      if (this.isWithheld(this.video.currentTime)) this.interrupt?.();
+      if (this.isWithheld(this.video.currentTime)) {
+        this.interrupt?.();
+        this.tellBorder(); // if it waits there already
+      }
       // What is loaded ends here, or its last frames would wait for those behind.
       else setTimeout(() => hls === this.hls && hls.trigger(Events.BUFFER_EOS, {}), this.believesRate ? END_MS : 0);
     };
@@ -354,10 +382,19 @@ export class Player extends EventTarget {
     const loader = dividing(placer, { all: stretchesFrames() });
     const hls = new this.Hls({ ...CONFIG, fLoader: near ? rating(loader, frameLength(near)) : loader });
     this.hls = hls;
+    let endUs; // of the playlist, since it has something
     const learn = (_, { details }) => {
       if (hls !== this.hls) return;
       forgetUnlisted(leads, details.fragments);
       this.playlist = new Playlist(details.fragments, leads);
+      // What was recorded after the clock was set back has positions of what was loaded before.
+      const isBack = this.playlist.toUs < endUs - BACK_US;
+      endUs = this.playlist.toUs ?? endUs;
+      if (this.isLive && isBack) {
+        this.borderUs = this.playlist.fromUs;
+        this.emit("border");
+        return;
+      }
       this.update();
       if (details.live && this.playlist.toUs - this.playlist.fromUs > this.longestUs) this.emit("long");
       if (this.isLive) this.watchLive();
@@ -382,6 +419,7 @@ export class Player extends EventTarget {
         if (data.mimeType) this.checkCodec({ codec: /codecs="?([^",]+)/.exec(data.mimeType)?.[1] });
         const isEmpty = data.details === "levelEmptyError"; // hls.js would wait for more
         if (!data.fatal && !isEmpty) return;
+        if (isEmpty && endUs !== undefined) return; // until something comes after the clock was set back
         if (isEmpty || data.response?.code === 404) this.nothing();
         else if (data.type === "mediaError" && !this.unplayable && ++tries < TRIES) {
           hls.recoverMediaError();
@@ -405,14 +443,15 @@ export class Player extends EventTarget {
     return this.isWithheld(this.video.currentTime + BORDER_S);
   }
 
-  /** Tell that what is played has come to a file that hls.js does not get. */
+  /** Tell that what is played has come to a file that hls.js does not get. Returns whether it has. */
   tellBorder() {
     const { playlist, video } = this;
-    if (!this.moves || video.seeking || !this.isAtBorder) return;
+    if (!this.moves || (video.seeking && !this.isLive) || !this.isAtBorder) return false;
     const next = playlist.pieces.find(({ header, end }) => this.withheld.has(header) && end > video.currentTime);
-    if (!next || next.from_us === this.borderUs) return;
+    if (!next || next.from_us === this.borderUs) return false;
     this.borderUs = next.from_us;
     this.emit("border");
+    return true;
   }
 
   checkCodec(track) {
@@ -445,6 +484,7 @@ export class Player extends EventTarget {
     this.withheld.clear();
     this.borderUs = null;
     this.mediaTime = undefined;
+    this.datedTime = undefined;
     this.known = null;
     this.sought = null;
     this.unplayable = null;
@@ -458,6 +498,7 @@ export class Player extends EventTarget {
     this.moves = true;
     this.emit("play");
     this.setRate(rate);
+    if (this.video.ended && this.tellBorder()) return; // it would play from its begin
     this.video.play().catch(() => {}); // replaced by another load or by a pause
   }
 

@@ -240,7 +240,7 @@ export class Playhead extends EventTarget {
   /** A screen has come to a file that it has to load by itself. What cannot be played is shown, and not waited for. */
   async pass(screen, us) {
     if (this.isLive) {
-      await screen.live();
+      await screen.live(us);
       if (this.isLive && screen.gap === null) screen.player.play(1);
       return;
     }

@@ -45,7 +45,9 @@ export class RecorderList {
     }
     for (const screen of this.page.playhead.screens) {
       const recorder = this.page.recorders.find(({ id }) => id === screen.recorder.id);
+      const wasRecording = screen.isRecording;
       Object.assign(screen.recorder, recorder);
+      if (screen.isRecording !== wasRecording) screen.tell();
     }
   }
 

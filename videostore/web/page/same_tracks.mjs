@@ -39,14 +39,26 @@ export function keepingTracks(Loader, withhold, { eachSound = false } = {}) {
 
 /** What the tracks of a file hold, by its header: "vide avc1, soun mp4a". Empty if that cannot be read. */
 export function tracksOf(header) {
+  return read(header, (track) => {
+    const [handler] = inside(within(track, MEDIA), "hdlr");
+    return `${nameAt(handler, KIND_AT)} ${nameAt(within(track, DESCRIPTION), CODEC_AT)}`;
+  });
+}
+
+/** All that a decoder needs to know of the tracks of a file, as a text to compare. Empty if that cannot be read. */
+export function describe(header) {
+  return read(header, (track) => {
+    const { buffer, byteOffset, byteLength } = within(track, DESCRIPTION);
+    return new Uint8Array(buffer, byteOffset, byteLength).join(" ");
+  });
+}
+
+const within = (track, path) => path.reduce(([box], name) => inside(box, name), [track])[0];
+
+/** What is said of each track of a header. */
+function read(header, say) {
   try {
-    const tracks = inside(viewOf(header), "moov").flatMap((moov) => inside(moov, "trak"));
-    const within = (track, path) => path.reduce(([box], name) => inside(box, name), [track])[0];
-    const named = tracks.map((track) => {
-      const [handler] = inside(within(track, MEDIA), "hdlr");
-      return `${nameAt(handler, KIND_AT)} ${nameAt(within(track, DESCRIPTION), CODEC_AT)}`;
-    });
-    return named.join(", ");
+    return inside(viewOf(header), "moov").flatMap((moov) => inside(moov, "trak")).map(say).join(", ");
   } catch (error) {
     // It is cut off, or lacks a box.
     if (error instanceof RangeError || error instanceof TypeError) return "";

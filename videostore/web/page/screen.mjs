@@ -3,6 +3,7 @@
 import { NO_SOURCE_TEXT, cannotPlayText } from "./codec.mjs";
 import { element, say } from "./element.mjs";
 import { isDeleted } from "./lane_words.mjs";
+import { UnplayableFile, newestPicture } from "./newest_picture.mjs";
 import { drawPicture } from "./pictures.mjs";
 import { Player } from "./player.mjs";
 import { SHORTEST_GAP_US } from "./playlist.mjs";
@@ -44,6 +45,9 @@ export class Screen {
     this.after = null;
     this.held = false; // ahead of the playhead: behind a gap that others have no
     this.stillUs = null;
+    this.asksNewest = false;
+    this.triedHeader = null; // of the file whose video could not be decoded live
+    this.unplayableFile = null;
     this.retriedAt = -Infinity;
   }
 
@@ -67,7 +71,7 @@ export class Screen {
     }
     this.clearMessage();
     this.tell();
-    if (this.player.unplayable || this.context.hlsMissing) return this.showStill(us);
+    if (this.needsPictures) return this.showStill(us);
     if (this.player.trouble) return false;
     if (this.player.isInstant) await this.showStill(us);
     this.stamp();
@@ -87,26 +91,77 @@ export class Screen {
 
   /** The server answers: try again what failed for want of that, and live while nothing was recorded. */
   retry() {
+    if (this.isLiveByPictures) this.showNewest();
     const waits = this.wanted === "live" && this.gap !== null && this.isRecording;
     if (!(this.player.trouble?.passes || waits) || performance.now() - this.retriedAt < BETWEEN_TRIES_MS) return;
     this.retriedAt = performance.now();
     this.context.on.renew(this);
   }
 
-  async live() {
+  /** Show what is recorded now, but nothing before `fromUs`. */
+  async live(fromUs = null) {
     this.gap = null;
     this.held = false;
     this.hideStill();
     this.clearMessage();
     this.wanted = "live";
-    if (this.isRecording) await this.player.live();
-    else this.player.rest();
+    if (!this.isRecording) this.player.rest();
+    else if (!(await this.player.live(fromUs))) return;
     this.tell();
-    if (this.player.playlist.isEmpty && this.wanted === "live" && !this.player.trouble) {
-      const { reason } = this.recorder;
-      this.put(`Nothing is being recorded at present${reason ? `: ${reason}` : ""}.`, [["Newest", () => this.context.on.latest(this)]]);
+    if (this.isLiveByPictures) await this.showNewest();
+    else if (this.player.playlist.isEmpty && this.wanted === "live" && !this.player.trouble) {
+      this.put(this.restText, [["Newest", () => this.context.on.latest(this)]]);
       this.gap = this.context.now();
       for (const part of [this.local, this.utc, this.note]) say(part, "");
+    }
+  }
+
+  get restText() {
+    const { reason } = this.recorder;
+    return `Nothing is being recorded at present${reason ? `: ${reason}` : ""}.`;
+  }
+
+  /** Whether it is live, and the video cannot be played here. */
+  get isLiveByPictures() {
+    const { player } = this;
+    return this.wanted === "live" && player.isLive && this.needsPictures;
+  }
+
+  /** Whether nothing can be played here, or not what is shown. */
+  get needsPictures() {
+    return Boolean(this.player.unplayable || this.context.hlsMissing);
+  }
+
+  /** Show the newest picture, or play live again if that can be decoded by now. */
+  async showNewest() {
+    if (this.asksNewest) return;
+    this.asksNewest = true;
+    try {
+      const { player, context, recorder } = this;
+      if (player.unplayable && player.liveHeader !== this.triedHeader) {
+        this.triedHeader = player.liveHeader;
+        this.unplayableFile = new UnplayableFile(context.api, recorder.id, player.liveHeader);
+      }
+      if (player.unplayable && (await this.unplayableFile.isOver())) {
+        if (this.isLiveByPictures) context.on.renew(this);
+        return;
+      }
+      const picture = await newestPicture(context.pictures, this, recorder.id, context.now(), STILL_WIDTH);
+      if (!picture || !this.isLiveByPictures) return;
+      if (picture.error) {
+        if (this.stillUs === null) this.put(picture.error.message, []);
+        return;
+      }
+      drawPicture(this.still, picture.bitmap);
+      picture.bitmap.close();
+      this.still.hidden = false;
+      this.stillUs = picture.captured_us;
+      this.tell();
+      player.standIn(picture.captured_us);
+    } catch {
+      // The server does not answer, which is said.
+    } finally {
+      this.asksNewest = false;
     }
   }
 
@@ -217,9 +272,10 @@ export class Screen {
     } else if (player.trouble) {
       const again = player.trouble.passes ? " Trying again …" : "";
       this.put(`It does not play: ${player.trouble.text}.${again}`, [["Try again", () => this.context.on.renew(this)]]);
-    } else if (this.gap === null) this.clearMessage();
+    } else if (player.isLive && this.isAtEnd) this.put(this.restText, [], "low");
+    else if (this.gap === null) this.clearMessage();
     clearTimeout(this.late);
-    if (!player.loading || this.isAtEnd) this.work.hidden = true;
+    if (!player.loading || this.isAtEnd || this.needsPictures) this.work.hidden = true;
     else {
       this.late = setTimeout(() => {
         const at = typeof this.wanted === "number" ? this.context.zone().time(this.wanted) : "the newest second";
