@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -258,6 +259,29 @@ async def test_programs_start_while_a_disk_hangs_of_which_files_are_open(tmp_pat
             if messages is not None:
                 messages.close()
             await tried.wait()
+
+
+@linux_only
+async def test_programs_start_without_the_thread_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    starter = processes._Starter()
+    monkeypatch.setattr(processes, "_starter", lambda _process_id: starter)
+    assert starter.has_own_table
+    starter._ours.shutdown(socket.SHUT_WR)
+    await until(lambda: not starter.has_own_table)
+    process = await start_process(["sh", "-c", "exit 3"], **NOTHING)
+    assert await process.wait() == 3
+
+
+@linux_only
+async def test_a_start_that_the_thread_breaks_off_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "recv_fds", lambda *_: (os.read(-1, 1), [], 0, None))
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    starter = processes._Starter()
+    monkeypatch.setattr(processes, "_starter", lambda _process_id: starter)
+    await until(lambda: not starter.has_own_table)
+    starter.has_own_table = True  # as it was when the caller looked
+    with pytest.raises(OSError):
+        await start_process(["true"], **NOTHING)
 
 
 def test_a_fork_starts_programs_with_a_thread_of_its_own() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import functools
 import gc
 import os
@@ -168,6 +169,8 @@ class _Starter:
         """Do this in the thread, with the numbers that these files have there."""
         result: Future[Popen] = Future()
         with self._turn:
+            if not self.has_own_table:
+                raise _ended()
             socket.send_fds(self._ours, [b"."], list(files))
             self._asked.put((work, result))
         return result.result()
@@ -178,10 +181,22 @@ class _Starter:
         if not self.has_own_table:
             return
         asking = socket.socket(fileno=kept)
+        try:
+            self._answer(asking)
+        finally:  # from now on programs start without it
+            with self._turn:
+                self.has_own_table = False
+                asking.close()
+                while not self._asked.empty():
+                    self._asked.get()[1].set_exception(_ended())
+
+    def _answer(self, asking: socket.socket) -> None:
         # Python tells the loop of a signal through a file, which this thread does not have.
         signals = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while True:
-            _, files, _, _ = socket.recv_fds(asking, 1, _MOST_FILES, socket.MSG_CMSG_CLOEXEC)
+            asked, files, _, _ = socket.recv_fds(asking, 1, _MOST_FILES, socket.MSG_CMSG_CLOEXEC)
+            if not asked:
+                return
             collects = gc.isenabled()
             gc.disable()  # it would close in this thread's table what is open in the other one
             try:
@@ -203,6 +218,10 @@ class _Starter:
         finally:
             for one in files:
                 os.close(one)
+
+
+def _ended() -> OSError:
+    return BrokenPipeError(errno.EPIPE, "the thread that starts programs has ended")
 
 
 def _take_own_table(kept: int) -> bool:
