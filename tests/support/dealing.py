@@ -11,6 +11,8 @@ import pytest
 
 _WAIT_LONGEST = ("faults", "viam", "invariants")
 """The packages whose tests wait for cameras and processes: others can use the cores meanwhile."""
+_FIRST = ("test_disk_in_user_space.py", "test_frozen_disk.py")
+"""Of these the files that wait for minutes: begun late, they would run on when all others are done."""
 _WAITED = 0.6
 """Which part of its tests a worker has begun when it begins the last file that waits. Simulated with the times of the
 tests: 0.5 to 0.8 are alike, and without mixing two cores are idle for a quarter of the time."""
@@ -23,7 +25,7 @@ def deal(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     number = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     files = [list(file) for _, file in itertools.groupby(items, lambda item: item.path)]
     waiting: list[list[list[pytest.Item]]] = [[] for _ in range(number)]
-    for file in sorted((file for file in files if _waits(file[0])), key=len, reverse=True):
+    for file in sorted((file for file in files if _waits(file[0])), key=_rank, reverse=True):
         min(waiting, key=_count).append(file)
     others = [file for file in files if not _waits(file[0])]
     dealt: list[pytest.Item] = []
@@ -41,6 +43,10 @@ def _mixed(waiting: list[list[pytest.Item]], others: list[list[pytest.Item]]) ->
     placed = [((number + 0.5) / len(waiting) * _WAITED, file) for number, file in enumerate(waiting)]
     placed += [((number + 0.5) / len(others), file) for number, file in enumerate(others)]
     return [file for _, file in sorted(placed, key=lambda one: one[0])]
+
+
+def _rank(file: list[pytest.Item]) -> tuple[bool, int]:
+    return file[0].path.name in _FIRST, len(file)
 
 
 def _count(files: list[list[pytest.Item]]) -> int:
