@@ -16,7 +16,7 @@ export class Pictures {
    * `place` is who wants it: each place has one wish. `keep`: it may be wanted again. */
   get(place, recorder, us, { width, exact = false, keep = true }) {
     const url = this.api.recorderUrl(recorder, "frame.jpg", { at_us: Math.round(us), width, exact: exact ? 1 : 0 });
-    const kept = this.kept.get(url);
+    const kept = keep ? this.kept.get(url) : undefined; // else its owner closes it
     if (kept) {
       this.kept.delete(url);
       this.kept.set(url, kept);
