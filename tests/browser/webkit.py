@@ -19,6 +19,8 @@ DRIVER = shutil.which("WebKitWebDriver")
 SCREEN = shutil.which("Xvfb")
 _BROWSERS = "/usr/lib/*/webkit2gtk-4.*/MiniBrowser"
 _WITHIN_S = 120.0
+_CRASHED = "page crash or hang"
+"""Seen in one of five runs, with pages that it showed in all others."""
 _SCRIPT = """const done = arguments[arguments.length - 1];
 const work = async () => JSON.stringify((await ({})) ?? null);
 work().then((text) => done([text]), (error) => done([null, String(error)]));
@@ -38,9 +40,12 @@ class WebKit:
     def __init__(self, url: str) -> None:
         self._url = url
         self._session = ""
+        self._browser = Path()
+        self._crashed = False
 
     def begin(self, browser: Path) -> None:
         """Open a session and its window."""
+        self._browser = browser
         options = {"binary": str(browser), "args": ["--automation"]}
         asked = {"capabilities": {"alwaysMatch": {"webkitgtk:browserOptions": options}}}
         self._session = f"/session/{self._ask('POST', '/session', asked)['sessionId']}"
@@ -53,7 +58,14 @@ class WebKit:
 
     def goto(self, url: str) -> None:
         """Load an address, also if it differs from the present one by its fragment alone."""
-        self._ask("POST", f"{self._session}/url", {"url": "about:blank"})
+        try:
+            self._ask("POST", f"{self._session}/url", {"url": "about:blank"})
+        except AssertionError as error:
+            if _CRASHED not in str(error) or self._crashed:
+                raise
+            print(f"WebKit has crashed or hung before it was to load {url}; it is begun again, once.")
+            self._crashed = True
+            self.begin(self._browser)
         self._ask("POST", f"{self._session}/url", {"url": url})
 
     def press(self, key: str) -> None:
