@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.child_processes import command_of, running_children
 from tests.support.hanging_disk import hanging_disk
 from tests.support.recording import until
 from videostore.base import processes
@@ -130,7 +131,7 @@ async def test_a_start_whose_caller_is_cancelled_leaves_no_program_and_no_file(w
         try:
             process = await starting
         except asyncio.CancelledError:
-            assert not [one for one in psutil.Process().children() if one.cmdline()[-1:] == [name]]
+            assert not [one for one in running_children() if command_of(one)[-1:] == [name]]
             continue
         started += 1
         process.kill()

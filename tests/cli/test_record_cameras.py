@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support import child_processes
 from tests.support.guarded_camera import PASSWORD, RtspCamera
 from tests.support.program import TIMEOUT_S, Process, Program
 from tests.support.recording import until
@@ -53,11 +54,8 @@ def started(program: Program, *arguments: object) -> Iterator[tuple[Process, Pat
 
 def shown_by(process: Process) -> list[str]:
     """What the list of processes shows of the program and of all that it has started."""
-    words = list[str]()
-    for one in [(us := psutil.Process(process.pid)), *us.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            words += [*one.cmdline(), *one.environ().values()]
-    return words
+    program = psutil.Process(process.pid)
+    return child_processes.shown_by([program, *child_processes.running_children(program)])
 
 
 async def test_a_camera_that_refuses_is_waited_for_and_then_recorded(

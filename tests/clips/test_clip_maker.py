@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.child_processes import running_children
 from tests.support.recording import H265, Cutter, capture_times, record, take_over, until
 from videostore.base.errors import FFmpegError
 from videostore.clips.clip_maker import ClipMaker, ClipOrder
@@ -131,7 +132,7 @@ async def test_a_cancelled_clip_ends_the_ffmpeg_that_waits(
 
 
 def no_children() -> bool:
-    return not [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE]
+    return not running_children()
 
 
 def reading_ffmpegs() -> list[psutil.Process]:

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from tests.support.amount import some, some_combinations
+from tests.support.child_processes import kill_all
 from tests.support.clapping import FPS, Clapping, Heard, clapping, described_until, hear, record_clapping, start_run
 from tests.support.recording import LOGGER, START_US, US, Cutter, FixedClock, clips_of, until
 from videostore import VideoStore
@@ -155,8 +156,7 @@ async def test_claps_are_in_sync_after_ffmpeg_was_killed(
         for one in camera.packets:
             if one is camera.packets[5 * FPS]:
                 await until(lambda: described_until(directory) > START_US + 3 * US)
-                for child in psutil.Process().children():
-                    child.kill()
+                kill_all(psutil.Process().children())
             yield one
             if one is camera.packets[5 * FPS]:
                 await until(lambda: restarts(store))

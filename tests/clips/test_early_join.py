@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.child_processes import running_children
 from tests.support.recording import Cutter, clips_of, until
 from videostore.base.errors import FFmpegError, RequestError
 from videostore.clips.cut_command import CutCommand
@@ -199,4 +200,4 @@ async def test_an_ffmpeg_that_fails_is_an_error_of_the_clip(whole: Cutter, times
 
 
 def _no_children() -> bool:
-    return not [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE]
+    return not running_children()

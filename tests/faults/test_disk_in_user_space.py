@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from grpclib import GRPCError
 
 from scripts.fakes.painted_camera import PaintedCamera
 from scripts.fakes.viam_server import Parent
+from tests.support.child_processes import command_of
 from tests.support.hanging_disk import HangingDisk, hanging_disk
 from tests.support.machine import FPS, US, Machine, now_us, sent_error
 from tests.support.warm_module import start_warm_module
@@ -115,12 +115,8 @@ async def record_both(machine: Machine, disk: HangingDisk) -> None:
 
 def encoders(machine: Machine) -> list[psutil.Process]:
     """The ffmpegs that record to the disk that does not hang."""
-    found = []
-    for one in machine.parent.children():
-        with contextlib.suppress(psutil.Error):  # it has ended
-            if any(str(machine.storage) in word for word in one.cmdline()):
-                found.append(one)
-    return found
+    children = machine.parent.children()
+    return [one for one in children if any(str(machine.storage) in word for word in command_of(one))]
 
 
 async def restart_encoder(machine: Machine) -> None:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from grpclib import GRPCError
 
+from tests.support.child_processes import kill_all
 from tests.support.machine import NAME, US, Machine, now_us, run_machine, sent_error
 from videostore.base.constants import FFMPEG_BACKOFF_S, FFMPEG_STUCK_S
 from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg, list_encoders
@@ -20,8 +21,7 @@ async def test_when_ffmpeg_is_killed_it_is_replaced_and_only_the_last_second_is_
     await machine.add(storage={"segment_seconds": 30})
     await machine.record(3)
     killed_us = now_us()
-    for child in machine.parent.children():
-        child.kill()
+    kill_all(machine.parent.children())
     await machine.record(2)
     await machine.recorded_until(killed_us + 2 * US)
     status = await machine.status()
@@ -147,8 +147,7 @@ async def test_recording_waits_for_an_ffmpeg_that_is_missing_for_a_while(machine
     await machine.add()
     await machine.record(1)
     link.unlink()
-    for child in machine.parent.children():
-        child.kill()
+    kill_all(machine.parent.children())
 
     async def says_so() -> bool:
         status = await machine.status()

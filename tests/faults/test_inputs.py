@@ -14,6 +14,7 @@ import pytest
 
 from scripts.fakes.painted_camera import read_clip
 from tests.support.amount import some
+from tests.support.child_processes import command_of
 from tests.support.coding import write_video
 from tests.support.inputs import distances, open_input
 from tests.support.program import TIMEOUT_S, Program, wait_until
@@ -48,11 +49,8 @@ def shown(directory: Path) -> list[int]:
 def ffmpeg_of(process: psutil.Process, ending: str) -> psutil.Process | None:
     """The child that writes to a path with this ending."""
     for child in process.children():
-        try:
-            if any(argument.endswith(ending) for argument in child.cmdline()):
-                return child
-        except psutil.Error:
-            pass
+        if any(argument.endswith(ending) for argument in command_of(child)):
+            return child
     return None
 
 

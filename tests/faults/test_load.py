@@ -22,6 +22,7 @@ from viam.components.camera.client import CameraClient
 from scripts.fakes.painted_camera import PaintedCamera, check_clip, read_clip
 from scripts.fakes.viam_server import Parent
 from tests.support.amount import at_most, cut_short, some
+from tests.support.child_processes import command_of
 from tests.support.machine import NAME, US, Machine, exact
 from videostore.base.constants import CUT_NICENESS
 from videostore.clips.cutter import FETCHES_AT_ONCE, SAVES_AT_ONCE
@@ -120,12 +121,8 @@ async def assert_undisturbed(machine: Machine, from_us: int, to_us: int) -> None
 
 def cutting(machine: Machine) -> list[psutil.Process]:
     """The module's children that cut clips."""
-    found = []
-    for child in machine.parent.children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if "segment" not in child.cmdline():
-                found.append(child)
-    return found
+    commands = ((child, command_of(child)) for child in machine.parent.children())
+    return [child for child, command in commands if command and "segment" not in command]
 
 
 def leftovers(machine: Machine) -> list[Any]:

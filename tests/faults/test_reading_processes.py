@@ -16,6 +16,7 @@ from viam.utils import dict_to_struct
 
 from scripts.fakes.painted_camera import read_clip
 from tests.support.amount import some
+from tests.support.child_processes import command_of, running_children
 from tests.support.guarded_camera import RtspCamera
 from tests.support.recording import until
 from videostore.viam.camera import StorageCamera
@@ -75,7 +76,7 @@ class Recorded:
 
 def _readers() -> set[psutil.Process]:
     """The ffmpegs that read cameras: they write to a pipe."""
-    return {one for one in psutil.Process().children() if one.cmdline()[-1:] == ["pipe:1"]}
+    return {one for one in running_children() if command_of(one)[-1:] == ["pipe:1"]}
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import asyncio
 import os
 from pathlib import Path
 
-import psutil
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.amount import at_most, cut_short
+from tests.support.child_processes import stopped_children
 from tests.support.disk import flawless_now, mount, recording_now
 from tests.support.recording import US, Pulse, Stores, until
 from videostore.base.errors import NoRoomError, RequestError, VideoStoreError
@@ -38,9 +38,8 @@ def stopping(tmp_path: Path, binary: str) -> Path:
 def let_go(stopping: Path) -> None:
     """Cut from now on, and go on with what is stopped."""
     (stopping.parent / "stuck").unlink()
-    for process in psutil.Process().children(recursive=True):
-        if process.status() == psutil.STATUS_STOPPED:
-            process.resume()
+    for process in stopped_children():
+        process.resume()
 
 
 def own_bytes(directory: Path) -> int:
@@ -50,7 +49,7 @@ def own_bytes(directory: Path) -> int:
 
 
 def is_cutting() -> bool:
-    return any(process.status() == psutil.STATUS_STOPPED for process in psutil.Process().children(recursive=True))
+    return bool(stopped_children())
 
 
 async def all_saved(store: VideoStore) -> None:

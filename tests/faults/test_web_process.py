@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import os
 import re
 import signal
@@ -19,6 +18,7 @@ import pytest
 import pytest_asyncio
 from grpclib import GRPCError
 
+from tests.support.child_processes import command_of, shown_by
 from tests.support.machine import NAME, Machine, assert_plain, now_us, run_machine
 
 PASSWORD = "a secret word"
@@ -58,12 +58,7 @@ async def get(port: int, path: str, *lines: str) -> tuple[int, str]:
 
 def servers(machine: Machine) -> list[psutil.Process]:
     """The processes that serve pages."""
-    found = []
-    for process in machine.parent.children():
-        with contextlib.suppress(psutil.Error):
-            if "web-child" in process.cmdline():
-                found.append(process)
-    return found
+    return [one for one in machine.parent.children() if "web-child" in command_of(one)]
 
 
 async def is_served(machine: Machine, port: int) -> bool:
@@ -200,17 +195,14 @@ async def test_a_port_that_is_taken_and_a_password_that_is_missing_are_told_and_
     await machine.until(lambda: is_served(machine, port))
     assert (await get(port, "/metrics"))[0] == 401 and (await get(port, "/healthz"))[0] == 200
     assert (await get(port, "/metrics", "Authorization: Basic OmEgc2VjcmV0IHdvcmQ="))[0] == 200
-    assert not any(PASSWORD in " ".join([*line]) for line in map(command_and_environment, servers(machine)))
+    shown = shown_by(servers(machine))
+    assert shown and not any(PASSWORD in word for word in shown)
     wrong = base64.b64encode(b"any:another word").decode()
     assert (await get(port, "/metrics", f"Authorization: Basic {wrong}"))[0] == 401
     told = "\tA wrong password came from 127.0.0.1."
     await machine.until(lambda: any(line.message.endswith(told) for line in machine.parent.logs))
     assert not any(PASSWORD in line.message for line in machine.parent.logs)
     await machine.parent.remove(NAME)
-
-
-def command_and_environment(process: psutil.Process) -> list[str]:
-    return [*process.cmdline(), *process.environ().values()]
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -19,6 +19,7 @@ from grpclib import GRPCError
 from scripts.fakes.painted_camera import PaintedCamera
 from scripts.fakes.viam_server import Parent
 from tests.support.amount import some
+from tests.support.child_processes import running_children
 from tests.support.guarded_camera import USER, RtspCamera
 from tests.support.machine import NAME, Machine, now_us
 
@@ -124,8 +125,7 @@ async def record_in_spite_of_everything(machine: Machine, watch: Watch, rtsp: Rt
     rtsp.refusal = ""
     await rtsp.start()
     await watch.until("")
-    children = psutil.Process(machine.parent.process.pid).children(recursive=True)
-    (input,) = [one for one in children if "concat" in one.cmdline()]
+    (input,) = running_children(psutil.Process(machine.parent.process.pid), "concat")
     os.kill(input.pid, signal.SIGABRT)
     await watch.until("signal")
     await watch.until("")

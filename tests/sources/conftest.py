@@ -3,9 +3,9 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Iterator
 
-import psutil
 import pytest
 
+from tests.support.child_processes import running_children
 from tests.support.inputs import NetworkCamera
 
 
@@ -14,14 +14,7 @@ def nothing_left() -> Iterator[None]:
     """After each test no process and no thread of an input is left."""
     yield
     assert not [thread for thread in threading.enumerate() if thread.name == "videostore input"]
-    assert not [child for child in psutil.Process().children(recursive=True) if "nut" in _command_of(child)]
-
-
-def _command_of(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
+    assert not running_children(word="nut")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import psutil
 import pytest
 
+from tests.support.child_processes import running_children, shown_by
 from tests.support.guarded_camera import PASSWORD, RtspCamera
 from tests.support.inputs import Tap, open_input, painted_times, playing
 from tests.support.recording import until
@@ -54,9 +55,8 @@ async def test_no_process_shows_the_password(binary: str, rtsp: RtspCamera, capl
     source = Tap(open_input(rtsp.url, binary))
     async with playing(source):
         await until(lambda: len(source.packets_seen) >= 5)
-        children = psutil.Process().children(recursive=True)
-        shown = [word for child in children for word in [*child.cmdline(), *child.environ().values()]]
-        (input,) = [child for child in children if "concat" in child.cmdline()]
+        shown = shown_by(running_children())
+        (input,) = running_children(word="concat")
         assert input.rlimit(psutil.RLIMIT_CORE)[0] == 0
         assert not [word for word in shown if PASSWORD in word]
         rtsp.refusal = "404 Not Found"
@@ -107,4 +107,4 @@ def token(password: str) -> str:
 
 
 def _left() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if "concat" in child.cmdline()]
+    return running_children(word="concat")

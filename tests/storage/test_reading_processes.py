@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.child_processes import running_children
 from tests.support.recording import until
 from videostore.media.segment import probe
 from videostore.storage.reading_processes import ReadingProcesses, serve
@@ -35,7 +36,7 @@ def processes(directory: Path) -> Iterator[ReadingProcesses]:
 
 
 def children() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children() if "reading-child" in one.cmdline()]
+    return running_children(word="reading-child")
 
 
 async def test_they_read_what_one_process_would(directory: Path, processes: ReadingProcesses) -> None:

@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from scripts.fakes.viam_server import Parent
+from tests.support.child_processes import command_of
 
 SEGMENT_S = 2
 _TIMEOUT_S = 90
@@ -78,11 +77,7 @@ class Components:
     @property
     def arguments(self) -> list[str]:
         """The arguments of all processes that the module runs."""
-        found = []
-        for child in self._parent.children():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                found += child.cmdline()
-        return found
+        return [word for child in self._parent.children() for word in command_of(child)]
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.support.child_processes import command_of, kill_all
 from tests.support.recording import SMALL, US, Pulse
 from tests.support.watching import closed_segments
 from videostore.base.errors import NothingStoredError, UnreadableRangeError, VideoStoreError
@@ -41,18 +42,12 @@ class FaultyPulse(Pulse):
 
 def ffmpegs(ending: str) -> list[psutil.Process]:
     """The ffmpeg children of this process that write to a path with this ending."""
-    found = []
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.Error):
-            if any(argument.endswith(ending) for argument in child.cmdline()):
-                found.append(child)
-    return found
+    return [one for one in psutil.Process().children() if any(word.endswith(ending) for word in command_of(one))]
 
 
 def kill_recording() -> None:
     """Kill the ffmpegs that record."""
-    for process in ffmpegs(".open"):
-        process.kill()
+    kill_all(ffmpegs(".open"))
 
 
 async def fetch_something(store: VideoStore, dice: random.Random) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-import psutil
 import pytest
 from PIL import Image
 from viam.components.camera import Camera
@@ -20,6 +19,7 @@ from viam.proto.app.robot import ComponentConfig
 from viam.utils import dict_to_struct
 
 from scripts.fakes.painted_camera import read_clip, read_paint
+from tests.support.child_processes import running_children, shown_by
 from tests.support.guarded_camera import PASSWORD, RtspCamera
 from tests.support.lateness import watching_lateness
 from tests.support.recording import SMALL, START_US, US, until
@@ -229,9 +229,7 @@ async def test_the_password_is_nowhere(
     resource = await add(source_options={"rtsp_transport": "tcp", "user_agent": f"token={PASSWORD}"})
     resource.logger.setLevel(logging.DEBUG)
     await frames_recorded(resource, rtsp, 5)
-    shown = []
-    for child in psutil.Process().children(recursive=True):
-        shown += [*child.cmdline(), *child.environ().values()]
+    shown = shown_by(running_children())
     assert "concat" in shown
     await status_of(resource, lambda status: status["stored_segments"])
     begin, end = (format_utc_microseconds(rtsp.delivered[at]) for at in (3, 9))
