@@ -140,7 +140,8 @@ def test_a_range_without_an_end_leads_to_a_playlist_that_does_not_end(web: WebSe
     leading = web.get(f"{INDEX}?from_us={START_US}").text
     address = leading.splitlines()[-1]
     text = web.get(f"hls/front-door/{address}").text
-    assert re.search(r'^#EXT-X-STREAM-INF:BANDWIDTH=\d+,CODECS="avc1\.[0-9a-f]{6}"$', leading, re.MULTILINE)
+    rates, size = r"BANDWIDTH=\d+,AVERAGE-BANDWIDTH=\d+", r"RESOLUTION=\d+x\d+"
+    assert re.search(rf'^#EXT-X-STREAM-INF:{rates},{size},CODECS="avc1\.[0-9a-f]{{6}}"$', leading, re.MULTILINE)
     assert "ENDLIST" not in text
     assert len(dict.fromkeys(one.uri for one in web.pieces(f"hls/front-door/{address}"))) == 5
 

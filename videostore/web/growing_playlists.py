@@ -16,7 +16,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from videostore.base.constants import US_PER_SECOND
 from videostore.base.ranges import Range
 from videostore.store.viewing import SegmentKey, ViewedSegment, Viewing
 from videostore.web.borders import lent_by, with_borders
@@ -25,6 +24,7 @@ from videostore.web.listed_pieces import ListedPieces, Pieces
 from videostore.web.parts import PartTable, PartTables, shown_before
 from videostore.web.playlists import Entry, date_time, leading_to, longest_s, playlist, whole_entry
 from videostore.web.range_playlists import FINE_US, MOST_SEGMENTS, TABLES_READ
+from videostore.web.variant import variant_of
 
 _MOST_ENTRIES = 20_000
 """Five hours by the second. Without its oldest pieces a playlist is still one that a player follows."""
@@ -35,7 +35,6 @@ _SPARE_SEGMENTS = 500
 _REMEMBERED = 50
 _NUMBERS_PER_S = 20
 """More than pieces come."""
-_USUAL_BITS = 2_000_000
 _ENDLESS_US = 1 << 62
 
 
@@ -77,7 +76,8 @@ class GrowingPlaylists:
         address = f"index.m3u8?from_us={begin_us}{end}&parts_us={parts_from_us}&wholes={wholes}"
         limit = f"a playlist that grows has at most {MOST_SEGMENTS} segments"
         note = f"Begins at {date_time(begin_us)} and not before: {limit}." if begin_us != from_us else ""
-        return leading_to(address, _bits_per_second(segments), await self._codecs.of(segments), note)
+        variant = variant_of([one.segment for one in segments])
+        return leading_to(address, variant.attributes(await self._codecs.of(segments)), note)
 
     async def playlist(
         self, from_us: int, to_us: int | None, growing: Growing, *, ended: bool, with_headers: bool = False
@@ -193,10 +193,3 @@ def _all_within(key: SegmentKey, table: PartTable, asked: Range) -> list[Entry]:
     begin_us = max((part.start_us for part in table.parts if part.keyed and part.start_us <= asked.from_us), default=0)
     parts = [part for part in shown_before(table.parts, asked.to_us) if part.start_us >= begin_us]
     return [Entry(key, table.header_bytes, part) for part in parts]
-
-
-def _bits_per_second(segments: Sequence[ViewedSegment]) -> int:
-    last = segments[-1].segment if segments else None
-    if last is None or last.duration_us <= 0:
-        return _USUAL_BITS
-    return last.size_bytes * 8 * US_PER_SECOND // last.duration_us + 1

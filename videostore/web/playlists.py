@@ -78,11 +78,11 @@ def longest_s(entries: Iterable[Entry]) -> int:
     return (longest_us + US_PER_SECOND // 2) // US_PER_SECOND
 
 
-def leading_to(address: str, bits_per_second: int, codecs: str = "", note: str = "") -> str:
-    """A playlist that only leads to another one, whose address stays the same while it grows. A note is for people."""
+def leading_to(address: str, attributes: str, note: str = "") -> str:
+    """A playlist that only leads to another one, whose address stays the same while it grows. `attributes` are those of
+    the stream, a note is for people."""
     comment = f"# {note}\n" if note else ""
-    named = f',CODECS="{codecs}"' if codecs else ""
-    return f"#EXTM3U\n#EXT-X-VERSION:7\n{comment}#EXT-X-STREAM-INF:BANDWIDTH={bits_per_second}{named}\n{address}\n"
+    return f"#EXTM3U\n#EXT-X-VERSION:7\n{comment}#EXT-X-STREAM-INF:{attributes}\n{address}\n"
 
 
 def whole_entry(one: ViewedSegment) -> Entry:
