@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from grpclib.client import Channel
 from viam.proto.service.video import GetVideoRequest, VideoServiceStub
 from viam.utils import dict_to_struct
 
 from scripts.fakes.clip_check import check_clip, read_clip
 from tests.server.served_machine import RECORDER, VIDEO, ServedMachine
 from tests.support.machine import US, now_us
+from videostore.ffmpeg.process import find_ffmpeg
 from videostore.remote.client import Machine as RemoteMachine
 
 
@@ -88,3 +92,40 @@ async def test_an_export_of_the_command_line_uses_it(served: ServedMachine, stub
     assert exported.ranges is None
     shown = await asyncio.to_thread(read_clip, exported.path)
     assert check_clip(shown, served.delivered(), from_us, to_us).flawless
+
+
+async def test_videos_that_are_not_read_stop_no_request_of_another_client(served: ServedMachine) -> None:
+    begin_s, length_s, videos = now_us() // US - 3600, 20, 8
+    await asyncio.to_thread(write_noise, served.storage / f"{begin_s}.mp4", length_s)
+    served.add_painted_camera()
+    served.add_video_service()
+    await served.start()
+    await served.until_recording()
+    host, port = served.address.split(":")
+    asked = request(begin_s * US, (begin_s + length_s) * US, video_container="mp4")
+
+    def made() -> int:
+        return len(list(served.storage.glob(".cuts/*/*.mp4")))
+
+    async with contextlib.AsyncExitStack() as asking:
+        channel = Channel(host, int(port))
+        asking.callback(channel.close)
+        for _ in range(videos):
+            stream: Any = await asking.enter_async_context(VideoServiceStub(channel).GetVideo.open())
+            asking.push_async_callback(stream.cancel)
+            await stream.send_message(asked, end=True)
+        await served.until(lambda: made() == videos)
+        for _ in range(10):
+            assert (await served.status())["recording"] is True
+            assert (await served.command("get-storage-state"))["stored_video"]
+            await asyncio.sleep(0.2)
+        assert made() == videos, "they were sent to their end, so that no reader was waited for"
+    await served.until(lambda: not list(served.storage.glob(".cuts/*")))
+
+
+def write_noise(path: Path, length_s: int) -> None:
+    """A segment of 1 MB a second. Blocking."""
+    path.parent.mkdir(exist_ok=True)
+    picture = f"testsrc2=s=640x360:r=20:d={length_s},noise=alls=60:allf=t,format=yuv420p"
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "8M", "-g", "20"]
+    subprocess.run([find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i", picture, *coding, path], check=True)

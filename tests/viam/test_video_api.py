@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
@@ -11,12 +12,17 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpclib import GRPCError, Status
 from grpclib.client import Channel
+from grpclib.config import Configuration
 from grpclib.server import Server
+from viam.proto.service.video import GetVideoRequest
 from viam.resource.manager import ResourceManager
 from viam.resource.registry import Registry
+from viam.utils import dict_to_struct
 
 from scripts.fakes.viam_services import windows
+from videostore.base.tasks import end_task
 from videostore.viam import video_api
+from videostore.viam.answer import STALL_S
 from videostore.viam.video_api import CHUNK_BYTES, Video, VideoClient, VideoRPCService
 
 NAME = "video"
@@ -75,6 +81,34 @@ async def test_what_is_large_comes_in_small_messages(client: VideoClient) -> Non
     count = 3 * CHUNK_BYTES + 7
     blocks = await received(client, extra={"bytes": count})
     assert [len(block) for block, _ in blocks[1:]] == [CHUNK_BYTES] * 3 + [7]
+
+
+async def test_videos_that_are_not_read_stop_no_other_request_on_viam_servers_connection(
+    client: VideoClient, tmp_path: Path
+) -> None:
+    # grpc-go takes whatever comes on a connection, and holds back each stream that is not read.
+    as_grpc_go = Configuration(http2_connection_window_size=2**31 - 1, http2_stream_window_size=2**16 - 1)
+    channel = Channel(path=str(tmp_path / "socket"), config=as_grpc_go)
+    async with contextlib.AsyncExitStack() as asking:
+        asking.callback(channel.close)
+        sender = VideoClient(NAME, channel)
+
+        async def ask() -> None:
+            for _ in range(8):
+                stream = await asking.enter_async_context(sender.client.GetVideo.open())
+                asking.push_async_callback(stream.cancel)
+                request = GetVideoRequest(name=NAME, extra=dict_to_struct({"bytes": 1 << 24}))
+                await stream.send_message(request, end=True)
+                await stream.recv_message()
+            for _ in range(20):  # the first may come before the streams are held back
+                assert await sender.do_command({"a": 1.0}) == {"got": {"a": 1.0}}
+                await asyncio.sleep(0.1)
+
+        asked = asyncio.create_task(ask())
+        asking.push_async_callback(end_task, asked)
+        await asyncio.wait([asked], timeout=STALL_S / 2)
+        assert asked.done()
+        await asked
 
 
 async def test_an_error_after_the_beginning_reaches_the_client(client: VideoClient) -> None:
