@@ -69,7 +69,7 @@ def test_all_threads_of_a_process_get_a_lower_priority() -> None:
 
 @linux_only
 def test_a_command_is_killed_when_its_parent_exits() -> None:
-    command = subordinate([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"])
+    command = subordinate([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"])
     script = f"import subprocess; subprocess.Popen({command!r}); input()"
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
@@ -77,7 +77,7 @@ def test_a_command_is_killed_when_its_parent_exits() -> None:
         assert child.is_running()
         parent.send_signal(signal.SIGKILL)
     with contextlib.suppress(psutil.NoSuchProcess):
-        child.wait(10)
+        child.wait(150)
 
 
 def test_a_system_without_the_programs_runs_the_command_itself(monkeypatch: pytest.MonkeyPatch) -> None:

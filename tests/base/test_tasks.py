@@ -43,7 +43,7 @@ async def test_a_thread_is_waited_for_even_if_its_caller_is_cancelled() -> None:
 
     def work() -> None:
         loop.call_soon_threadsafe(begun.set)
-        go_on.wait(10)
+        go_on.wait(150)
         done.set()
 
     waiting = asyncio.create_task(run_in_thread(work))

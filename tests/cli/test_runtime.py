@@ -28,7 +28,7 @@ def test_an_interrupt_leaves_no_file_and_no_process(program: Program, recording:
             process.send_signal(number)
             out, err = process.communicate(timeout=TIMEOUT_S)
         assert (process.returncode, out, err) == (code, b"", b"")
-        assert children and not psutil.wait_procs(children, 5)[1]
+        assert children and not psutil.wait_procs(children, TIMEOUT_S)[1]
         assert not os.listdir(program.here) and not program.temporary_files()
         (program.home / "cutting").unlink()
 
@@ -37,7 +37,7 @@ def test_an_interrupt_waits_neither_for_a_reader_nor_for_a_player(
     program: Program, recording: Path, times: list[int]
 ) -> None:
     """The clip is larger than what the pipe can hold."""
-    idle = program.script("ffplay", f': > "{program.home}/playing"', "exec sleep 60")
+    idle = program.script("ffplay", f': > "{program.home}/playing"', "exec sleep 600")
     asked = exact(times[0]), exact(times[-1]), "--storage", recording
     with (
         program.start("export", *asked, "-o", "-") as exporting,
@@ -49,9 +49,9 @@ def test_an_interrupt_waits_neither_for_a_reader_nor_for_a_player(
         children = [*psutil.Process(playing.pid).children(), *psutil.Process(exporting.pid).children()]
         for process in (exporting, playing):
             process.send_signal(signal.SIGINT)
-        assert exporting.wait(10) == playing.wait(10) == 130
+        assert exporting.wait(TIMEOUT_S) == playing.wait(TIMEOUT_S) == 130
         assert exporting.communicate()[1] == playing.communicate()[1] == b""
-    assert children and not psutil.wait_procs(children, 5)[1]  # an ffmpeg that has written everything exits by itself
+    assert children and not psutil.wait_procs(children, TIMEOUT_S)[1]  # one that has written everything exits
     assert not program.temporary_files()
 
 

@@ -149,14 +149,15 @@ async def test_footage_older_than_two_seconds_can_be_fetched_after_a_power_cut(
         async with watching_lateness() as late:
             await until(lambda began=began: len(pulse.delivered) > began)  # type: ignore[misc]
             from_us = pulse.delivered[began]
-            await delivered_since(pulse, from_us, seconds)
-        (powered_disk.directory / "unforced").write_bytes(b"never forced to the device")
-        cut_us = await cut_power(powered_disk, on_disk, pulse)
+            # A frame passes three threads and ffmpeg before it is forced to the device.
+            await until(lambda: pulse.delivered[-1] - from_us > seconds * US + 4 * late.us)  # noqa: B023
+            (powered_disk.directory / "unforced").write_bytes(b"never forced to the device")
+            late_us = 4 * late.us
+            cut_us = await cut_power(powered_disk, on_disk, pulse)
         assert not (powered_disk.directory / "unforced").exists()  # otherwise this was no power cut
         store = await on_disk.open(clock=SystemClock())
         await wait_until_reconciled(store)
-        # A frame passes three threads and ffmpeg before it is forced to the device.
-        to_us = cut_us - 2 * US - 4 * late.us
+        to_us = cut_us - 2 * US - late_us
         clip = await store.fetch(from_us, to_us)
         check = check_clip(read_clip(clip.data), pulse.delivered, from_us, to_us)
         assert check.flawless and check.drift_ms < 5 and clip.ranges is None, check

@@ -27,14 +27,19 @@ from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg
 async def test_after_sigkill_everything_older_than_two_seconds_can_be_fetched(machine: Machine) -> None:
     """SIGKILL for the module and its ffmpeg at the same time."""
     await machine.add(storage={"segment_seconds": 30})
-    await machine.record(5)
-    killed_us = now_us()
-    await machine.parent.kill()
+    async with watching_lateness() as late:
+        await machine.until(lambda: machine.camera.delivered)
+        from_us = machine.camera.delivered[0]
+        await machine.until(lambda: machine.camera.delivered[-1] - from_us > 5 * US + 4 * late.us)
+        late_us = 4 * late.us
+        killed_us = now_us()
+        await machine.parent.kill()
     assert [path.suffix for path in machine.storage.iterdir() if path.stem[0].isdigit()] == [".open"]
     await machine.parent.start_module()
     await machine.add(camera=None)
-    await machine.recorded_until(killed_us - 2 * US)
-    check, answer = await machine.fetch(machine.camera.delivered[0], killed_us - 2 * US)
+    to_us = killed_us - 2 * US - late_us
+    await machine.recorded_until(to_us)
+    check, answer = await machine.fetch(from_us, to_us)
     assert check.flawless and check.drift_ms < 5 and "ranges" not in answer
 
 

@@ -21,6 +21,7 @@ from tests.support.clip_time_checks import (
     stretches_by_hand,
     time_by_hand,
 )
+from tests.support.feeding import wait_for_cover
 from tests.support.recording import (
     SIZE,
     SMALL,
@@ -143,6 +144,7 @@ async def test_a_clip_of_the_open_segment_tells_its_time(stores: Stores, tmp_pat
     await until(lambda: len(camera.delivered) > 45)
     path = tmp_path / "clip.mp4"
     first_us, last_us = camera.delivered[3], camera.delivered[-1] - 3 * US
+    await wait_for_cover(opened, last_us)
     await opened.export(first_us, last_us, path)
     assert check_times(path).times.first_us == first_us
 

@@ -31,20 +31,33 @@ from videostore.store.reading import FETCH_LIMIT_BYTES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-RECORDED_S, GAP_S = 5, 1.2
+RECORDED_S = 5
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def recording(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Recording]:
-    """A module that has recorded for some seconds, got no images for a moment, and goes on."""
+async def with_gap(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Recording, int]]:
+    """A module that has recorded for some seconds, got no images for a moment, and goes on; the first frame then."""
     async with run_machine(tmp_path_factory.mktemp("machine"), jitter=True) as recording:
         await recording.add()
         await recording.record(RECORDED_S)
         recording.camera.fault = "error"
-        await asyncio.sleep(GAP_S)
+        count = len(recording.camera.delivered)
+
+        async def paused() -> bool:
+            return (await recording.status())["recording"] is False
+
+        await recording.until(paused)
         recording.camera.fault = None
         await recording.record(2)
-        yield recording
+        first_us = recording.camera.delivered[count]
+        await recording.recorded_until(first_us + US)
+        yield recording, first_us
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def recording(with_gap: tuple[Recording, int]) -> Recording:
+    """That module."""
+    return with_gap[0]
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -122,10 +135,11 @@ async def test_a_clip_of_several_pieces_has_the_same_frames_at_the_same_times(
 
 
 async def test_a_gap_is_reported_as_for_a_clip_of_one_piece(
-    recording: Recording, server: MachineServer, forwarded: ForwardedCamera, tmp_path: Path
+    with_gap: tuple[Recording, int], server: MachineServer, forwarded: ForwardedCamera, tmp_path: Path
 ) -> None:
+    recording, behind_us = with_gap
     delivered = recording.camera.delivered
-    from_us, to_us = delivered[0] - 2 * US + 333, delivered[0] + (RECORDED_S + 2) * US
+    from_us, to_us = delivered[0] - 2 * US + 333, behind_us + US
     whole, joined = tmp_path / "whole.mp4", tmp_path / "joined.mp4"
     async with Machine.connect(server.address) as machine:
         single = await machine.export(from_us, to_us, whole)
@@ -410,7 +424,11 @@ async def test_cancelling_leaves_no_file_no_connection_and_no_task(
         forwarded.hung = forwarded.hung or hung
 
     hung = asyncio.Event()
-    forwarded.limit_bytes = 120_000
+    async with Machine.connect(server.address) as machine:
+        await machine.export(*stored(recording), tmp_path / "whole.mp4")
+    forwarded.limit_bytes = (tmp_path / "whole.mp4").stat().st_size * 2 // 3
+    (tmp_path / "whole.mp4").unlink()
+    await until_closed(server)
     tasks = asyncio.all_tasks()
     exporting = asyncio.create_task(export())
     await asyncio.wait_for(hung.wait(), 150)

@@ -65,8 +65,9 @@ async def test_a_file_without_b_frames_is_copied_and_its_frames_keep_their_dista
         base = container.streams.video[0].time_base
         dated = [round(packet.pts * base * US) for packet in container.demux(video=0) if packet.pts is not None]
     assert distances(made.times_us) == distances(dated)
-    assert started_us < made.times_us[0] < started_us + 2 * US
     assert times[-1] - times[0] < took_us  # in real time
+    # ffmpeg reads half a second ahead.
+    assert started_us < made.times_us[0] < started_us + took_us - (times[-1] - times[0]) + US
     assert not made.source.gaps
 
 
@@ -243,7 +244,9 @@ async def test_a_clock_that_is_set_back_while_the_camera_is_away_is_followed(
         clock.ahead_us = -3600 * US
         await camera.start()
         await until(lambda: len(source.packets_seen) >= before + 5)
-    assert all(step > 10_000 for step in distances(source.times_us[before:]))
+    after = source.packets_seen[before:]
+    captured = distances(painted_times(after))  # on a busy machine, the camera catches up
+    assert all(step > true / 5 for step, true in zip(distances(source.times_us[before:]), captured, strict=True))
     assert abs(source.times_us[-1] - clock.wall_us()) < 3 * US
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
+from tests.support.feeding import wait_for_cover
 from tests.support.recording import US, Pulse, until
 from videostore.store.store import VideoStore
 
@@ -41,6 +42,7 @@ async def flawless_now(store: VideoStore, pulse: Pulse) -> None:
         await until(lambda count=count: len(pulse.delivered) > count)  # type: ignore[misc]
         from_us, to_us = pulse.delivered[count], pulse.delivered[count] + 2 * US
         await until(lambda to_us=to_us: pulse.delivered[-1] > to_us + 1.5 * US)  # type: ignore[misc]
+        await wait_for_cover(store, to_us + US)
         clip = await store.fetch(from_us, to_us)
         found = check_clip(read_clip(clip.data), pulse.delivered, from_us, to_us)
         if found.flawless:

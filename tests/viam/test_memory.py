@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from videostore.viam.memory import MemoryReturn
+from videostore.viam.memory import _RETURN_AFTER_S, MemoryReturn
 
 PROGRAM = """
 import gc
@@ -39,6 +39,21 @@ class Node:
         self.itself = self
 
 
+class LoopTime:
+    """The time of the running loop, which stands still until a test lets it pass."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        self._now_s = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: self._now_s)
+
+    async def passes(self, seconds: float) -> None:
+        """Let the loop call what is due after so long."""
+        self._now_s += seconds
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
 @pytest.fixture
 def no_collections() -> Iterator[None]:
     """Python collects no garbage by itself."""
@@ -62,21 +77,19 @@ def test_later_imports_are_exempt_too() -> None:
 async def test_memory_is_returned_a_moment_after_the_last_large_response(
     no_collections: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videostore.viam.memory._RETURN_AFTER_S", 0.3)
-    garbage, memory = weakref.ref(Node()), MemoryReturn()
+    garbage, memory, time = weakref.ref(Node()), MemoryReturn(), LoopTime(monkeypatch)
     for _ in range(3):
         memory.schedule()
-        await asyncio.sleep(0.15)
-    assert garbage() is not None
-    await asyncio.sleep(0.5)
+        await time.passes(0.9 * _RETURN_AFTER_S)
+        assert garbage() is not None
+    await time.passes(0.2 * _RETURN_AFTER_S)
     assert garbage() is None
 
 
 async def test_a_cancelled_return_does_not_happen(no_collections: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videostore.viam.memory._RETURN_AFTER_S", 0.05)
-    garbage, memory = weakref.ref(Node()), MemoryReturn()
+    garbage, memory, time = weakref.ref(Node()), MemoryReturn(), LoopTime(monkeypatch)
     memory.schedule()
     memory.cancel()
     memory.cancel()
-    await asyncio.sleep(0.2)
+    await time.passes(2 * _RETURN_AFTER_S)
     assert garbage() is not None
