@@ -222,11 +222,12 @@ async def test_what_is_followed_stays_close_to_the_camera_and_is_exact(machine: 
             if close:
                 behind_us = max(behind_us, delivered[-1] - from_us - await asyncio.to_thread(shown_us, data))
             data += chunk.video_data
-            close = close or delivered[-1] - from_us - await asyncio.to_thread(shown_us, data) < 1.5 * US
+            # The frame passes four processes.
+            near_us = 1.5 * US + 4 * late.us
+            close = close or delivered[-1] - from_us - await asyncio.to_thread(shown_us, data) < near_us
     check = check_clip(await asyncio.to_thread(read_clip, data), delivered, from_us, to_us)
     assert check.flawless and check.drift_ms < 5, check
     assert now_us() >= to_us
-    # The frame passes four processes.
     assert close and behind_us < 3 * US + 4 * late.us, "that is the promise"
 
 
