@@ -29,29 +29,6 @@ def test_it_is_dark_and_light(open_page: OpenPage, server: WebServer, scheme: st
     assert page.painted(DOOR)
 
 
-def test_a_narrow_screen_has_all_of_it(open_page: OpenPage, server: WebServer, footage: dict[str, Footage]) -> None:
-    settings = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
-    page = open_page(server, **settings).open_at(BASE_US + 5 * US, recorders=f"{DOOR},yard")
-    assert page.painted(DOOR)
-    assert page.page.evaluate("document.documentElement.scrollWidth") <= 360
-    small = page.page.evaluate(
-        """[...document.querySelectorAll("button, select, input")].filter((one) => one.checkVisibility())
-          .map((one) => [one.id || one.textContent, one.getBoundingClientRect()])
-          .filter(([, box]) => box.height < 44 || box.width < 44).map(([name]) => name)"""
-    )
-    assert small == []
-    cut_off = page.page.evaluate(
-        """[...document.querySelectorAll("button")].filter((one) => one.scrollWidth > one.clientWidth)
-          .map((one) => one.id || one.textContent)"""
-    )
-    assert cut_off == []
-    page.page.locator("#lanes").scroll_into_view_if_needed()
-    box = page.page.locator("#lanes").bounding_box()
-    assert box
-    page.page.touchscreen.tap(box["x"] + box["width"] / 2 + 10, box["y"] + 40)
-    page.until_painted(DOOR, lambda us: us > BASE_US + 8 * US)
-
-
 def test_the_help_lists_every_key(page: PageDriver) -> None:
     page.open_at(BASE_US + 5 * US, recorders=DOOR)
     page.page.keyboard.press("?")

@@ -31,6 +31,9 @@ export class LaneSection {
     find("zoom-in").onclick = () => this.zoom(0.5);
     find("zoom-out").onclick = () => this.zoom(2);
     for (const target of [this.canvas, this.strip]) new ResizeObserver(() => this.draw()).observe(target);
+    const section = find("timeline");
+    // The style sheet keeps it in sight on narrow screens, unless it is too high.
+    new ResizeObserver(() => section.style.setProperty("--height", `${section.offsetHeight}px`)).observe(section);
     matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => this.draw());
   }
 
