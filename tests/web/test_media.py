@@ -18,7 +18,7 @@ from aiohttp import web
 from tests.support.web_server import WebServer
 from videostore.media.segment import probe
 from videostore.store.viewing import SegmentKey
-from videostore.web import clip_api, media
+from videostore.web import clip_api, taking
 from videostore.web.server import serve
 
 
@@ -96,7 +96,7 @@ def test_a_viewer_that_goes_away_is_no_failure(web: WebServer, uri: str, caplog:
 
 
 async def test_a_viewer_that_takes_nothing_of_a_video_lets_go_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "_PIECE_WITHIN_S", 0.3)
+    monkeypatch.setattr(taking, "WITHIN_S", 0.3)
     ended = asyncio.Event()
 
     async def video() -> AsyncIterator[bytes]:

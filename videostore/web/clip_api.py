@@ -135,16 +135,16 @@ def clip_name(recorder: Recorder, from_us: int) -> str:
 
 async def _stream(request: web.Request, blocks: AsyncIterator[bytes], headers: dict[str, str]) -> web.StreamResponse:
     """Send a clip while it is made. An error after its beginning ends the connection: it must not look complete. So it
-    does where a viewer takes too little, and would keep others from their turn."""
+    does where a viewer takes nothing any more, and would keep others from their turn."""
     answer = web.StreamResponse(headers={**headers, "Cache-Control": "no-store"})
     answer.content_type = "video/mp4"
     async with contextlib.aclosing(blocks) as made:  # type: ignore[type-var]
         first = await anext(made, b"")
         await answer.prepare(request)
         try:
-            await send_block(answer, first)
+            await send_block(request, answer, first)
             async for block in made:
-                await send_block(answer, block)
+                await send_block(request, answer, block)
         except (VideoStoreError, asyncio.TimeoutError):
             hang_up(request)
             raise asyncio.CancelledError from None

@@ -15,13 +15,12 @@ from videostore.base.tasks import off_loop
 from videostore.web.first_frames import needs_first, times_from_first
 from videostore.web.one_clock import PLAYERS, Written, read_written, times_on_one_clock
 from videostore.web.segment_bytes import SegmentFile
+from videostore.web.taking import taken
 
 _PIECE_BYTES = MIB // 2
 """So much is brought into the page cache, off the event loop, before the system sends it from there."""
 _COPIED_BYTES = MIB // 4
 """So little is copied through memory: that takes less CPU than to have the system send it, and to close the file."""
-_PIECE_WITHIN_S = 60.0
-"""A viewer that takes less than a piece in this time, 70 kbit/s, has gone or would never catch up."""
 _TYPE = "video/mp4"
 _RANGE = re.compile(r"bytes=([0-9]{0,40})-([0-9]{0,40})", re.IGNORECASE)
 
@@ -85,8 +84,7 @@ async def _send(
     while at < end:
         count = min(_PIECE_BYTES, end - at)
         try:
-            piece = _send_piece(request, answer, segment, at, count, written, is_last=at + count == end)
-            await asyncio.wait_for(piece, _PIECE_WITHIN_S)
+            await taken(request, _send_piece(request, answer, segment, at, count, written, is_last=at + count == end))
         except asyncio.TimeoutError:
             hang_up(request)
             return answer
@@ -169,14 +167,14 @@ def _warm(file: BinaryIO, at: int, count: int) -> None:
         at, count = at + got, count - got
 
 
-async def send_block(answer: web.StreamResponse, block: bytes) -> None:
+async def send_block(request: web.Request, answer: web.StreamResponse, block: bytes) -> None:
     """Send some bytes of an answer that has begun.
 
     Raises:
-        asyncio.TimeoutError: the client takes less than a piece in the time for one.
+        asyncio.TimeoutError: the client takes nothing of it for a minute.
     """
     for begin in range(0, len(block), _PIECE_BYTES):
-        await asyncio.wait_for(answer.write(block[begin : begin + _PIECE_BYTES]), _PIECE_WITHIN_S)
+        await taken(request, answer.write(block[begin : begin + _PIECE_BYTES]))
 
 
 def hang_up(request: web.Request) -> None:
