@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from scripts.fakes.painted_camera import check_clip, read_clip
+from scripts.fakes.painted_camera import ClipCheck, check_clip, read_clip
 from tests.support.feeding import wait_for_cover
 from tests.support.recording import US, Pulse, until
+from videostore.base.errors import NothingStoredError
 from videostore.store.store import VideoStore
 
 
@@ -34,18 +35,25 @@ def recording_now(store: VideoStore) -> bool:
 async def flawless_now(store: VideoStore, pulse: Pulse) -> None:
     """Wait for two seconds of new recording, and compare them with what the source delivered.
 
-    If frames were dropped meanwhile, because the machine is busy, the next two seconds are compared; so they are if it
-    is so busy that the quota has deleted the beginning.
+    Nothing is delivered while they are fetched, so that the quota deletes none of them. If frames were dropped
+    meanwhile, because the machine is busy, the next two seconds are compared; so they are if it is so busy that the
+    quota had deleted the beginning before.
     """
     while True:
+        found: ClipCheck | None = None
         count, dropped = len(pulse.delivered), dropped_frames(store)
         await until(lambda count=count: len(pulse.delivered) > count)  # type: ignore[misc]
         from_us, to_us = pulse.delivered[count], pulse.delivered[count] + 2 * US
-        await until(lambda to_us=to_us: pulse.delivered[-1] > to_us + 1.5 * US)  # type: ignore[misc]
-        await wait_for_cover(store, to_us + US)
-        clip = await store.fetch(from_us, to_us)
-        found = check_clip(read_clip(clip.data), pulse.delivered, from_us, to_us)
-        if found.flawless:
+        await wait_for_cover(store, to_us + US // 2)
+        pulse.stopped = True
+        try:
+            clip = await store.fetch(from_us, to_us)
+            found = check_clip(read_clip(clip.data), pulse.delivered, from_us, to_us)
+        except NothingStoredError:
+            pass
+        finally:
+            pulse.stopped = False
+        if found is not None and found.flawless:
             return
         deleted = (await store.state()).ranges[0].from_us > from_us
         assert dropped_frames(store) > dropped or deleted, found
