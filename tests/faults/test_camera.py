@@ -19,7 +19,7 @@ from viam.proto.common import ResponseMetadata
 
 from scripts.fakes.painted_camera import PaintedCamera, check_clip, read_clip
 from scripts.fakes.viam_server import Parent
-from tests.support.machine import NAME, Machine, exact
+from tests.support.machine import NAME, Machine, exact, now_us
 from tests.support.recording import H264, LOGGER, SMALL, START_US, US, FixedClock, Stores, picture, until
 from tests.support.warm_module import start_warm_module
 from videostore.base.errors import NothingStoredError
@@ -81,6 +81,13 @@ async def wait_for_pause(machine: Machine) -> str:
 async def end_of_recording(machine: Machine) -> int:
     """Stop recording in order, so that nothing is left in the encoder. Returns the time up to which all is stored."""
     end_us = machine.camera.delivered[-1] - US // 4
+
+    async def encoded() -> bool:
+        """Whether the encoder has given all: what a slow one still holds has seconds at the end."""
+        asked_us, age_s = now_us(), (await machine.status()).get("last_frame_age_s")
+        return age_s is not None and asked_us - age_s * US >= end_us
+
+    await machine.until(encoded)
     await machine.parent.remove(NAME)
     await machine.add(camera=None)
     return end_us
