@@ -135,7 +135,7 @@ def clip_name(recorder: Recorder, from_us: int) -> str:
 
 async def _stream(request: web.Request, blocks: AsyncIterator[bytes], headers: dict[str, str]) -> web.StreamResponse:
     """Send a clip while it is made. An error after its beginning ends the connection: it must not look complete. So it
-    does where a viewer takes nothing any more, and would keep others from their turn."""
+    does where a viewer takes next to nothing, and would keep others from their turn."""
     answer = web.StreamResponse(headers={**headers, "Cache-Control": "no-store"})
     answer.content_type = "video/mp4"
     async with contextlib.aclosing(blocks) as made:  # type: ignore[type-var]

@@ -171,7 +171,7 @@ async def send_block(request: web.Request, answer: web.StreamResponse, block: by
     """Send some bytes of an answer that has begun.
 
     Raises:
-        asyncio.TimeoutError: the client takes nothing of it for a minute.
+        asyncio.TimeoutError: the client takes next to nothing of it for a minute.
     """
     for begin in range(0, len(block), _PIECE_BYTES):
         await taken(request, answer.write(block[begin : begin + _PIECE_BYTES]))
