@@ -33,6 +33,7 @@ from videostore.web.playlists import date_time
 INDEX = "hls/front-door/index.m3u8"
 GROWING = f"{INDEX}?from_us={START_US}&parts_us={START_US + 3 * US}&wholes=1"
 VLC = {"User-Agent": "VLC/3.0.21 LibVLC/3.0.21"}
+GSTREAMER = {"User-Agent": "GStreamer souphttpsrc 1.22.0 libsoup/3.2.3"}
 DAY = f"{INDEX}?from_us={START_US}&to_us={START_US + 7 * US}"
 
 
@@ -128,6 +129,33 @@ def test_segments_of_one_run_have_no_break_for_vlc(web: WebServer) -> None:
     assert "DISCONTINUITY" not in web.get(DAY, VLC).text
     with_another_program = f"{INDEX}?from_us={START_US}&to_us={FOREIGN_S * US + 60 * US}"
     assert web.get(with_another_program, VLC).text.count("#EXT-X-DISCONTINUITY\n") == 1
+
+
+def test_gstreamer_gets_times_that_go_on_over_files_and_gaps(web: WebServer) -> None:
+    address = f"{INDEX}?from_us={START_US}&to_us={FOREIGN_S * US + 60 * US}"
+    lines = web.get(address, GSTREAMER).text.splitlines()
+    at_us, header, begin, length_us, pieces = START_US, b"", 0, 0, 0
+    for line in lines:
+        if found := re.match(r'#EXT-X-MAP:URI="([^"]+)"(?:,BYTERANGE="(\d+)@0")?', line):
+            header = web.get(f"hls/front-door/{found[1]}", GSTREAMER).body[: int(found[2] or 1 << 30)]
+        elif found := re.match("#EXTINF:([0-9.]+)", line):
+            length_us = round(float(found[1]) * US)
+        elif found := re.match(r"#EXT-X-BYTERANGE:(\d+)@(\d+)", line):
+            begin, count = int(found[2]), int(found[1])
+        elif not line.startswith("#"):
+            piece = {"Range": f"bytes={begin}-{begin + count - 1}"} if ".m4s" not in line else {}
+            data = header + web.get(f"hls/front-door/{line}", {**GSTREAMER, **piece}).body
+            with av.open(io.BytesIO(data), format="mp4") as container:
+                first = next(container.decode(video=0))
+            assert first.pts * first.time_base * US == pytest.approx(at_us, abs=50_000), line
+            at_us, pieces = at_us + length_us, pieces + 1
+    assert pieces > 5 and "less_us" in lines[-2]
+
+
+@pytest.mark.parametrize("less_us", ["x", "9" * 18, "-" + "9" * 18])
+def test_times_that_are_none_are_refused(web: WebServer, less_us: str) -> None:
+    answer = web.get(f"hls/front-door/{web.pieces(DAY)[0].address}&less_us={less_us}")
+    assert (answer.status, answer.json["field"]) == (400, "less_us")
 
 
 @pytest.mark.parametrize("named", ["1-2", "900-900", "9-8", "941-99999999", "0-99999999999"])

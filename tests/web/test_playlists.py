@@ -65,6 +65,22 @@ def test_with_headers_each_piece_has_its_own_and_only_another_run_is_a_break() -
     assert "BYTERANGE" not in text
 
 
+def test_without_gaps_the_addresses_behind_one_name_how_much_is_left_out() -> None:
+    entries = [
+        Entry(ONE, 900, Part(5_000_001, 7_000_000, 900, 1000, keyed=True)),
+        Entry(OTHER, 901, Part(7_000_000, 8_600_000, 901, 2000, keyed=True)),
+        Entry(GO, None, Part(9_000_000, 39_400_000, 0, 5000, keyed=True)),
+        Entry(SegmentKey(30_000_000, 30_000_000), 902, Part(30_000_000, 31_000_000, 902, 2000, keyed=True)),
+    ]
+    text = playlist(entries, ended=True, without_gaps=True)
+    assert [line for line in text.splitlines() if not line.startswith("#")] == [
+        "5000001-5000001.mp4?900",
+        "7000000-5000001.mp4?901",
+        "9000000.m4s?less_us=400000",
+        "30000000-30000000.mp4?902&less_us=-9000000",
+    ]
+
+
 def test_a_live_playlist_counts_what_was_before_it_and_does_not_end() -> None:
     text = playlist(
         [Entry(ONE, 900, Part(0, 1, 900, 1000, keyed=True))],

@@ -8,12 +8,13 @@ from videostore.base.constants import MIB, NEIGHBOUR_US, US_PER_SECOND
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
+from videostore.base.timestamps import LATEST_US
 from videostore.store.answer_budget import AnswerBudget
 from videostore.store.viewing import SegmentKey, Viewing
 from videostore.web.borders import ends_before
 from videostore.web.growing_playlists import Growing
 from videostore.web.media import send_media
-from videostore.web.playlists import TYPE
+from videostore.web.playlists import LESS, TYPE
 from videostore.web.range_playlists import MOST_SEGMENTS, simple_playlist, whole_playlist
 from videostore.web.recorders import Recorder, Recorders
 from videostore.web.segment_bytes import with_header
@@ -21,6 +22,8 @@ from videostore.web.times import Query, bound, checked_range, now_us, number
 
 _OWN_HEADERS = "VLC/"
 """How a player names itself that plays no second segment by the playlists of the others."""
+_WITHOUT_GAPS = "GStreamer "
+"""And one that waits for as long as a gap is, if the times of all segments are on one clock."""
 _BOUNDS = ("from", "from_us", "to", "to_us")
 _PLAYLISTS_BYTES = 128 * MIB
 """Playlists of ranges that are made or sent at the same time; the others wait."""
@@ -50,12 +53,15 @@ class HlsRoutes:
     async def playlist(self, request: web.Request) -> web.StreamResponse:
         """The playlist of a range, or the live one."""
         recorder = self._recorder_of(request)
-        with_headers = request.headers.get("User-Agent", "").startswith(_OWN_HEADERS)
+        player = request.headers.get("User-Agent", "")
+        with_headers = player.startswith(_OWN_HEADERS)
         if request.query.keys().isdisjoint(_BOUNDS):
             return _answer(await (await recorder.live()).playlist(with_headers=with_headers))
         with self._budget.room() as room:
             await room.take(_MADE_BYTES)
-            answer = _answer(await _playlist(recorder, request.query, with_headers=with_headers))
+            without_gaps = player.startswith(_WITHOUT_GAPS)
+            text = await _playlist(recorder, request.query, with_headers=with_headers, without_gaps=without_gaps)
+            answer = _answer(text)
             room.resize(answer.content_length or 0)
             await answer.prepare(request)
             await answer.write_eof()
@@ -64,8 +70,9 @@ class HlsRoutes:
     async def segment(self, request: web.Request) -> web.StreamResponse:
         """The bytes of a segment."""
         key = _key_of(request)
+        start_us = _start_us(request, key)
         found = await (await self._recorder_of(request).segments()).open(key)
-        return await send_media(request, found, 0, found.size_bytes, lasting=False, start_us=key.start_us)
+        return await send_media(request, found, 0, found.size_bytes, lasting=False, start_us=start_us)
 
     async def part(self, request: web.Request) -> web.StreamResponse:
         """Some bytes of a segment, behind its header."""
@@ -81,10 +88,9 @@ class HlsRoutes:
     async def fragments(self, request: web.Request) -> web.StreamResponse:
         """The bytes of a segment behind its header."""
         key = _key_of(request)
+        start_us = _start_us(request, key)
         found = await (await self._recorder_of(request).segments()).open(key)
-        return await send_media(
-            request, found, found.header_bytes, found.size_bytes, lasting=False, start_us=key.start_us
-        )
+        return await send_media(request, found, found.header_bytes, found.size_bytes, lasting=False, start_us=start_us)
 
     async def header(self, request: web.Request) -> web.StreamResponse:
         """The header of a segment."""
@@ -106,7 +112,12 @@ def _key_of(request: web.Request) -> SegmentKey:
     return key
 
 
-async def _playlist(recorder: Recorder, query: Query, *, with_headers: bool) -> str:
+def _start_us(request: web.Request, key: SegmentKey) -> int:
+    """When a segment starts on the clock of a player, which may leave out gaps."""
+    return key.start_us - number(request.query.get(LESS, "0"), LESS, -LATEST_US, key.start_us)
+
+
+async def _playlist(recorder: Recorder, query: Query, *, with_headers: bool, without_gaps: bool) -> str:
     from_us = bound(query, "from")
     to_us = bound(query, "to", from_us)
     viewing = (await recorder.store())._viewing
@@ -126,7 +137,8 @@ async def _playlist(recorder: Recorder, query: Query, *, with_headers: bool) -> 
     if with_headers:
         return await simple_playlist(viewing, recorder.tables, Range(from_us, to_us))
     at_us = bound(query, "at")
-    return await whole_playlist(viewing, recorder.tables, Range(from_us, to_us), from_us if at_us is None else at_us)
+    at_us = from_us if at_us is None else at_us
+    return await whole_playlist(viewing, recorder.tables, Range(from_us, to_us), at_us, without_gaps=without_gaps)
 
 
 async def _lacks_frames(recorder: Recorder, viewing: Viewing, to_us: int, newest_us: int) -> bool:

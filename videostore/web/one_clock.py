@@ -2,7 +2,8 @@
 
 Each segment counts from 0. Browsers begin again at a discontinuity. ffmpeg, on which most other players are built, does
 not: it drops the fragments that are earlier than what came before, so that a second of each segment is missing. VLC
-begins again, but gives up the last second before. They get the same bytes with each time counted from 1970 instead.
+begins again, but gives up the last second before. GStreamer takes over the times of the first file alone. They get the
+same bytes with each time counted from 1970 instead.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import BinaryIO
 from videostore.base.constants import US_PER_SECOND
 from videostore.media.boxes import DAMAGE, read_body, read_box, track_leaves, track_positions
 
-PLAYERS = ("Lavf/", "libmpv", "mpv", "VLC/")
+PLAYERS = ("Lavf/", "libmpv", "mpv", "VLC/", "GStreamer ")
 """How those players name themselves."""
 
 Written = tuple[int, bytes]

@@ -11,6 +11,8 @@ from videostore.store.viewing import SegmentKey, ViewedSegment
 from videostore.web.parts import Part
 
 TYPE = "application/vnd.apple.mpegurl"
+LESS = "less_us"
+"""The field of an address that tells how much of the one clock is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +25,9 @@ class Entry:
     part: Part
 
 
-def entry_uri(entry: Entry, *, with_header: bool = False) -> str:
-    """What a playlist calls the bytes of an entry, alone or behind the header that they need.
+def entry_uri(entry: Entry, *, with_header: bool = False, less_us: int = 0) -> str:
+    """What a playlist calls the bytes of an entry, alone or behind the header that they need. `less_us`: for a player
+    that gets all times on one clock, so much of that is left out before them.
 
     Each part has its own address: newer versions of ffmpeg ask for touching ranges of one address at once, and play
     only the first of them.
@@ -32,7 +35,10 @@ def entry_uri(entry: Entry, *, with_header: bool = False) -> str:
     if with_header:
         part = f".{entry.part.begin_byte}-{entry.part.end_byte}" if entry.header_bytes is not None else ""
         return f"{entry.key}{part}.mp4"
-    return f"{entry.key}.mp4?{entry.part.begin_byte}" if entry.header_bytes is not None else f"{entry.key}.m4s"
+    less = f"{LESS}={less_us}" if less_us else ""
+    if entry.header_bytes is None:
+        return f"{entry.key}.m4s{less and '?'}{less}"
+    return f"{entry.key}.mp4?{entry.part.begin_byte}{less and '&'}{less}"
 
 
 def playlist(
@@ -44,6 +50,7 @@ def playlist(
     target_s: int = 1,
     grew: bool = False,
     with_headers: bool = False,
+    without_gaps: bool = False,
 ) -> str:
     """A media playlist. `sequence` and `discontinuities` count what was before it. No piece is longer than `target_s`.
 
@@ -52,6 +59,9 @@ def playlist(
     `with_headers` makes it one for VLC, which takes only the first `EXT-X-MAP` of a playlist, and loses the last second
     before a discontinuity: each piece comes with its header, and segments of one run follow each other without one.
     Their times have to be on one clock.
+
+    `without_gaps` makes it one for a player that gets all times on one clock and would wait for as long as a gap is:
+    the addresses behind it name how much less their times have to be.
     """
     target_s = max(target_s, longest_s(entries))
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{target_s}"]
@@ -59,7 +69,7 @@ def playlist(
     lines += [f"#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuities}"] if discontinuities else []
     lines += ["#EXT-X-PLAYLIST-TYPE:VOD"] if ended and not grew else []
     lines += ["#EXT-X-INDEPENDENT-SEGMENTS"] if ended and not grew and _are_independent(entries) else []
-    lines += _entry_lines(entries, with_headers=with_headers)
+    lines += _entry_lines(entries, with_headers=with_headers, without_gaps=without_gaps)
     lines += ["#EXT-X-ENDLIST"] if ended else []
     return "\n".join([*lines, ""])
 
@@ -90,14 +100,17 @@ def whole_entry(one: ViewedSegment) -> Entry:
     return Entry(one.key, None, Part(one.segment.start_us, one.segment.end_us, 0, one.segment.size_bytes, keyed=True))
 
 
-def _entry_lines(entries: Iterable[Entry], *, with_headers: bool) -> list[str]:
+def _entry_lines(entries: Iterable[Entry], *, with_headers: bool, without_gaps: bool) -> list[str]:
     lines: list[str] = []
     last: Entry | None = None
+    less_us = 0
     for one in entries:
         part = one.part
         if last is None or last.key != one.key:
             if last is not None and not (with_headers and _goes_on(last, one)):
                 lines.append("#EXT-X-DISCONTINUITY")
+            if last is not None and without_gaps and not _goes_on(last, one):
+                less_us += part.start_us - last.part.end_us
             if with_headers:
                 pass
             elif one.header_bytes is None:
@@ -108,7 +121,7 @@ def _entry_lines(entries: Iterable[Entry], *, with_headers: bool) -> list[str]:
         lines.append(f"#EXTINF:{(part.end_us - part.start_us) / US_PER_SECOND:.6f},")
         if one.header_bytes is not None and not with_headers:
             lines.append(f"#EXT-X-BYTERANGE:{part.end_byte - part.begin_byte}@{part.begin_byte}")
-        lines.append(entry_uri(one, with_header=with_headers))
+        lines.append(entry_uri(one, with_header=with_headers, less_us=less_us))
         last = one
     return lines
 

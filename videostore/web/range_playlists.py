@@ -24,8 +24,11 @@ FINE_US = 600 * US_PER_SECOND
 """They are that near to the place where playing begins."""
 
 
-async def whole_playlist(viewing: Viewing, tables: PartTables, asked: Range, at_us: int) -> str:
-    """The playlist of a range of which all is recorded; `at_us` is where playing begins.
+async def whole_playlist(
+    viewing: Viewing, tables: PartTables, asked: Range, at_us: int, *, without_gaps: bool = False
+) -> str:
+    """The playlist of a range of which all is recorded; `at_us` is where playing begins. `without_gaps` is for a player
+    that gets all times on one clock.
 
     Raises:
         RequestError: it would be too long.
@@ -42,7 +45,7 @@ async def whole_playlist(viewing: Viewing, tables: PartTables, asked: Range, at_
         goes_on = following is not None and runs_on(one.segment, following.segment)
         entries += _within(one, table, asked, following.segment.start_us if following is not None and goes_on else None)
     entries += await borrowed(tables, lender)
-    return playlist(entries, ended=True)
+    return playlist(entries, ended=True, without_gaps=without_gaps)
 
 
 async def simple_playlist(viewing: Viewing, tables: PartTables, asked: Range) -> str:
