@@ -46,7 +46,7 @@ async def test_after_sigkill_what_is_stored_of_b_frames_is_exact(machine: Machin
         await machine.parent.kill()
     content = opened(machine.storage)
     assert content is not None and content.is_reordered
-    await machine.parent.start_module()
+    await machine.start_module()
     await machine.add(camera=None)
     await machine.until(lambda: not list(machine.storage.glob("*.open")))
     times = content.times_us
@@ -85,7 +85,7 @@ async def test_after_sigkill_each_frame_of_open_gops_that_is_counted_can_be_deco
             await machine.until(lambda: begun(before + 2))  # noqa: B023
             await asyncio.sleep(seconds)  # a segment has 2 s
             await machine.parent.kill()
-            await machine.parent.start_module()
+            await machine.start_module()
     await machine.add(camera=None)
     await machine.until(lambda: opened(machine.storage) is None)  # what has no fragment stays for a while
     contents = [read_fragments(one) for one in sorted(machine.storage.glob("*.mp4"))]

@@ -19,7 +19,7 @@ from viam.proto.common import ResponseMetadata
 
 from scripts.fakes.painted_camera import PaintedCamera, check_clip, read_clip
 from scripts.fakes.viam_server import Parent
-from tests.support.machine import NAME, Machine, exact, now_us
+from tests.support.machine import NAME, Machine, exact, now_us, small_camera
 from tests.support.recording import H264, LOGGER, SMALL, START_US, US, FixedClock, Stores, picture, until
 from tests.support.warm_module import start_warm_module
 from videostore.base.errors import NothingStoredError
@@ -140,7 +140,7 @@ async def test_when_the_image_size_changes_and_back_a_clip_holds_all_frames(mach
 
 
 async def test_a_wrong_mime_type_changes_nothing(tmp_path: Path) -> None:
-    camera = PaintedCamera("cam", width=320, height=180)
+    camera = small_camera()
     async with machine_of(camera, tmp_path) as machine:
         await machine.add(storage={"segment_seconds": 30})
         for mime in (None, "image/png", "image/vnd.viam.dep", "application/octet-stream", ""):
@@ -154,7 +154,7 @@ async def test_a_wrong_mime_type_changes_nothing(tmp_path: Path) -> None:
 
 async def test_images_that_turn_gray_and_back_are_all_recorded_in_one_run(tmp_path: Path) -> None:
     """As from a camera that switches to infrared at night: the images keep their size but have no colour."""
-    camera = PaintedCamera("cam", width=320, height=180)
+    camera = small_camera()
     async with machine_of(camera, tmp_path) as machine:
         await machine.add(storage={"segment_seconds": 30})
         for gray in (False, True, False, True, False):

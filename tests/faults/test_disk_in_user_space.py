@@ -15,7 +15,7 @@ from scripts.fakes.painted_camera import PaintedCamera
 from scripts.fakes.viam_server import Parent
 from tests.support.child_processes import command_of
 from tests.support.hanging_disk import HangingDisk, hanging_disk
-from tests.support.machine import FPS, US, Machine, now_us, sent_error
+from tests.support.machine import US, Machine, now_us, sent_error, small_camera
 from tests.support.warm_module import start_warm_module
 
 _OTHER = "other"
@@ -33,13 +33,13 @@ def disk(tmp_path: Path) -> Iterator[HangingDisk]:
 @pytest.fixture
 async def beside() -> PaintedCamera:
     """The camera of the recorder on the disk: each frame of a camera goes to those who ask for it in time."""
-    return PaintedCamera("beside", width=320, height=180, interval=lambda: 1 / FPS)
+    return small_camera("beside")
 
 
 @pytest.fixture
 async def both(tmp_path: Path, beside: PaintedCamera) -> AsyncIterator[Machine]:
     """A machine with a camera for each of two recorders."""
-    camera = PaintedCamera("cam", width=320, height=180, interval=lambda: 1 / FPS)
+    camera = small_camera()
     async with Parent([camera, beside]) as parent:
         await parent.start_module(start_process=start_warm_module)
         yield Machine(parent, camera, tmp_path)

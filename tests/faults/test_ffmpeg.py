@@ -136,7 +136,7 @@ async def test_an_ffmpeg_that_stops_reading_is_killed_and_memory_stays_bounded(t
 
 async def test_without_ffmpeg_the_config_is_refused_until_ffmpeg_is_installed(machine: Machine, tmp_path: Path) -> None:
     link = tmp_path / "ffmpeg"
-    await machine.parent.start_module(env={BINARY_VARIABLE: str(link)})
+    await machine.start_module(env={BINARY_VARIABLE: str(link)})
     for _ in range(2):
         with pytest.raises(GRPCError) as refused:
             await machine.add()
@@ -156,7 +156,7 @@ async def test_recording_waits_for_an_ffmpeg_that_is_missing_for_a_while(machine
     """As while the system updates its package."""
     link = tmp_path / "ffmpeg"
     link.symlink_to(find_ffmpeg())
-    await machine.parent.start_module(env={BINARY_VARIABLE: str(link)})
+    await machine.start_module(env={BINARY_VARIABLE: str(link)})
     await machine.add()
     await machine.record(1)
     link.unlink()

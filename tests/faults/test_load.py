@@ -19,11 +19,11 @@ from grpclib import GRPCError, Status
 from grpclib.client import Channel
 from viam.components.camera.client import CameraClient
 
-from scripts.fakes.painted_camera import PaintedCamera, check_clip, read_clip
+from scripts.fakes.painted_camera import check_clip, read_clip
 from scripts.fakes.viam_server import Parent
 from tests.support.amount import at_most, cut_short, some
 from tests.support.child_processes import command_of
-from tests.support.machine import NAME, US, Machine, exact
+from tests.support.machine import NAME, US, Machine, exact, small_camera
 from videostore.base.constants import CUT_NICENESS
 from videostore.clips.cutter import FETCHES_AT_ONCE, SAVES_AT_ONCE
 from videostore.clips.workspace import WORK_DIRECTORY
@@ -97,10 +97,11 @@ async def slow_machine(directory: Path) -> AsyncIterator[tuple[Machine, Callable
     )
     script.chmod(0o755)
     delay.write_text("0")
-    camera = PaintedCamera("cam", width=320, height=180)
+    camera = small_camera()
     async with Parent([camera]) as parent:
-        await parent.start_module(env={BINARY_VARIABLE: str(script)})
-        yield Machine(parent, camera, directory), lambda seconds: delay.write_text(str(seconds))
+        machine = Machine(parent, camera, directory)
+        await machine.start_module(env={BINARY_VARIABLE: str(script)})
+        yield machine, lambda seconds: delay.write_text(str(seconds))
 
 
 async def record_for(machine: Machine, seconds: float) -> None:
@@ -317,7 +318,7 @@ async def test_after_a_kill_during_requests_the_next_start_removes_incomplete_cl
         await machine.until(lambda: not machine.parent.leftovers())  # the cutting processes end by themselves
         assert list(machine.storage.glob(f"{WORK_DIRECTORY}/*"))
         assert list(machine.upload.glob("*.mp4")) == [machine.upload / whole["filename"]]
-        await machine.parent.start_module()
+        await machine.start_module()
         await machine.add(camera=None)
         assert not leftovers(machine)
         assert list(machine.upload.iterdir()) == [machine.upload / whole["filename"]]

@@ -35,7 +35,7 @@ async def test_after_sigkill_everything_older_than_two_seconds_can_be_fetched(ma
         killed_us = now_us()
         await machine.parent.kill()
     assert [path.suffix for path in machine.storage.iterdir() if path.stem[0].isdigit()] == [".open"]
-    await machine.parent.start_module()
+    await machine.start_module()
     await machine.add(camera=None)
     to_us = killed_us - 2 * US - late_us
     await machine.recorded_until(to_us)
@@ -58,7 +58,7 @@ async def test_after_sigkill_of_the_module_alone_its_ffmpeg_finishes_and_keeps_e
     await machine.until(lambda: not machine.parent.leftovers())
     # The camera, the module and ffmpeg have each been as late.
     from_us, to_us = machine.camera.delivered[0], killed_us - 500_000 - 3 * late.us
-    await machine.parent.start_module()
+    await machine.start_module()
     await machine.add(camera=None)
     await machine.recorded_until(to_us)
     check, answer = await machine.fetch(from_us, to_us)
@@ -121,7 +121,7 @@ async def test_a_second_module_on_the_same_storage_is_refused_until_the_first_ha
 @cut_short
 async def test_many_changes_of_the_config_leave_nothing_behind(machine: Machine) -> None:
     # Log lines go over the connection that cameras and dependencies use.
-    await machine.parent.start_module(args=["--log-level=DEBUG"])
+    await machine.start_module(args=["--log-level=DEBUG"])
     module = psutil.Process(machine.parent.process.pid)
 
     def usage() -> tuple[int, int]:
@@ -170,7 +170,7 @@ async def test_a_recorder_that_starts_leaves_the_partial_clips_of_another_proces
 
     async with run_machine(tmp_path) as first, run_machine(tmp_path) as second:
         other = {"storage": {"storage_path": str(tmp_path / "other")}}
-        await first.parent.start_module(env={BINARY_VARIABLE: str(script)})
+        await first.start_module(env={BINARY_VARIABLE: str(script)})
         await first.add()
         await first.record(3)
         from_us = first.camera.delivered[0]
@@ -192,7 +192,7 @@ async def test_a_recorder_that_starts_leaves_the_partial_clips_of_another_proces
         await second.parent.remove(NAME)
         await second.add(**other)
         assert len(partial_clips()) == 1
-        await first.parent.start_module()
+        await first.start_module()
         await first.add()
         assert not partial_clips()
 

@@ -15,6 +15,7 @@ from viam.components.camera.client import CameraClient
 
 from scripts.fakes.viam_services import windows
 from tests.support.checkout import ROOT
+from tests.support.machine import FPS
 
 _SERVE = """
 import asyncio, sys
@@ -24,7 +25,7 @@ from viam.resource.manager import ResourceManager
 from scripts.fakes.painted_camera import PaintedCamera
 
 async def main():
-    camera = PaintedCamera(sys.argv[2], width=320, height=180)
+    camera = PaintedCamera(sys.argv[2], width=320, height=180, interval=lambda: 1 / float(sys.argv[3]))
     server = Server([CameraRPCService(ResourceManager([camera]))])
     await server.start(path=sys.argv[1])
     print("serving", flush=True)
@@ -62,7 +63,7 @@ class RelayedCamera(Camera):
 async def run_camera(name: str, socket: Path) -> AsyncIterator[RelayedCamera]:
     """A camera whose process serves it on a socket. Everything is removed at the end."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _SERVE, str(socket), name, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", _SERVE, str(socket), name, str(FPS), cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
     channel = Channel(path=str(socket), config=windows())
     camera = RelayedCamera(name, channel, process)

@@ -49,6 +49,10 @@ class Machine:
         merged["video"] = {"preset": "ultrafast", **changes.get("video", {})}
         return {key: value for key, value in merged.items() if value is not None}
 
+    async def start_module(self, **options: Any) -> None:
+        """Start another process of the module, forked from a process that has imported it."""
+        await self.parent.start_module(start_process=start_warm_module, **options)
+
     async def add(self, **changes: Any) -> None:
         """Add the resource to the module."""
         await self.parent.add(NAME, self.attributes(**changes))
@@ -112,6 +116,11 @@ class Machine:
         return "\n".join([f"{line.level} {line.message}" for line in self.parent.logs][-20:])
 
 
+def small_camera(name: str = "cam", **options: Any) -> PaintedCamera:
+    """A camera with `FPS` small images a second."""
+    return PaintedCamera(name, **{"width": 320, "height": 180, "interval": lambda: 1 / FPS, **options})
+
+
 @contextlib.asynccontextmanager
 async def run_machine(
     directory: Path,
@@ -125,7 +134,7 @@ async def run_machine(
 
     A `warm` module is forked from a process that has imported it; it does not end when this process is killed.
     """
-    camera = PaintedCamera("cam", **{"width": 320, "height": 180, "interval": lambda: 1 / FPS, **camera_options})
+    camera = small_camera(**camera_options)
     if jitter:
         dice = random.Random(7)
         camera.interval = lambda: dice.uniform(1 / 20, 1 / 5)

@@ -14,7 +14,7 @@ from scripts.fakes.painted_camera import PaintedCamera, check_clip, read_clip
 from scripts.fakes.viam_server import NEWEST, OLDEST, Parent
 from tests.support.amount import some
 from tests.support.camera_process import run_camera
-from tests.support.machine import NAME, US, Machine, assert_plain, now_us
+from tests.support.machine import NAME, US, Machine, assert_plain, now_us, small_camera
 from tests.support.warm_module import start_warm_module
 from videostore.media.packet import Gap
 from videostore.viam.absent_camera import AbsentCamera
@@ -29,7 +29,7 @@ async def bare(tmp_path: Path) -> AsyncIterator[Machine]:
     """A machine with a data manager and no camera. `machine.camera` can be placed."""
     async with Parent() as parent:
         await parent.start_module(start_process=start_warm_module)
-        yield Machine(parent, PaintedCamera("cam", width=320, height=180), tmp_path)
+        yield Machine(parent, small_camera(), tmp_path)
 
 
 async def reason_is(machine: Machine, reason: str) -> None:
@@ -214,7 +214,7 @@ async def test_pending_saves_go_on_while_the_camera_comes_and_goes(machine: Mach
 
 
 async def test_recording_does_not_wait_for_a_data_manager(tmp_path: Path) -> None:
-    camera = PaintedCamera("cam", width=320, height=180)
+    camera = small_camera()
     async with Parent([camera], data_manager=None) as parent:
         await parent.start_module(start_process=start_warm_module)
         machine = Machine(parent, camera, tmp_path)

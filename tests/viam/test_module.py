@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 from grpclib import GRPCError, Status
 
-from scripts.fakes.painted_camera import PaintedCamera, check_clip, read_clip
+from scripts.fakes.painted_camera import check_clip, read_clip
 from scripts.fakes.viam_server import Parent
-from tests.support.machine import NAME, US, Machine, assert_plain, exact, now_us, run_machine
+from tests.support.machine import NAME, US, Machine, assert_plain, exact, now_us, run_machine, small_camera
 
 # Configuration
 
@@ -47,10 +47,10 @@ async def test_a_wrong_attribute_is_refused_with_a_plain_sentence(
 
 
 async def test_sync_must_be_a_data_manager(tmp_path: Path) -> None:
-    camera = PaintedCamera("cam", width=320, height=180)
+    camera = small_camera()
     async with Parent([camera], data_manager="dm", others=["rdk:component:camera/not-a-manager"]) as parent:
-        await parent.start_module()
         machine = Machine(parent, camera, tmp_path)
+        await machine.start_module()
         with pytest.raises(GRPCError) as refused:
             await machine.add(sync="not-a-manager")
         assert_plain(refused.value, "sync", "not-a-manager", "data manager")
