@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.amount import at_most, cut_short
 from tests.support.child_processes import command_of, running_children
 from tests.support.hanging_disk import hanging_disk
 from tests.support.recording import until
@@ -101,6 +102,7 @@ async def test_what_cannot_be_started_is_an_error_and_leaves_nothing_open(ways: 
     await until(lambda: held() <= before)
 
 
+@cut_short
 @linux_only
 async def test_hundreds_of_starts_leave_no_file_no_thread_and_no_child(ways: str) -> None:
     async def run(number: int) -> None:
@@ -110,7 +112,7 @@ async def test_hundreds_of_starts_leave_no_file_no_thread_and_no_child(ways: str
 
     await run(0)
     before = held()
-    for first in range(0, 600, 60):
+    for first in range(0, at_most(600, 240), 60):
         await asyncio.gather(*(run(number) for number in range(first, first + 60)))
     await until(lambda: held() <= before)
 

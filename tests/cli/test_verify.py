@@ -5,11 +5,11 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.warm_program import run_warm
 from videostore.cli.time_options import format_time
 from videostore.media.fmp4 import read_fragments
 from videostore.media.segment import probe
@@ -17,9 +17,8 @@ from videostore.storage.index import FILE_NAME
 
 
 def videostore(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "videostore", *map(str, arguments)], capture_output=True, text=True, timeout=60
-    )
+    done = run_warm(list(map(str, arguments)), cwd=Path.cwd(), env=os.environ, timeout_s=60)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @pytest.fixture
