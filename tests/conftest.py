@@ -6,8 +6,9 @@ import asyncio
 import gc
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -32,6 +33,7 @@ from tests.support.recording import (
     record,
     take_over,
 )
+from tests.support.worker_source import fork_workers
 from videostore.ffmpeg.process import find_ffmpeg
 from videostore.storage.archive import Archive
 from videostore.storage.reconciler import Reconciler
@@ -48,7 +50,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let the workers share what takes long to make."""
+    # What a test mounts is gone once the process of the tests is, even if that is killed.
+    keep_own_mounts()
     share_between_workers(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[Any]) -> None:
+    """Let the workers be forks of a process that has imported the tests."""
+    fork_workers(config, specs)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -56,9 +66,6 @@ def pytest_report_header(config: pytest.Config) -> str:
     left_out = [name for name in config.getini("norecursedirs") if name.startswith("tests/")]
     return "left out, each with a target of its own: " + ", ".join(left_out)
 
-
-# What a test mounts is gone once the process of the tests is, even if that is killed.
-keep_own_mounts()
 
 # The tests themselves are a million objects, which Python's collector would look through again and again.
 gc.disable()

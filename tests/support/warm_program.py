@@ -234,7 +234,7 @@ def _keep(connection: socket.socket) -> None:
     watch_if_asked()
 
 
-def _end(code: int) -> NoReturn:
+def end_process(code: int) -> NoReturn:
     """End as Python does at `sys.exit`, but leave its modules as they are. Taking them apart would write to all the
     memory that is shared with the server, which copies it: half of what a short command costs."""
     threading._shutdown()  # type: ignore[attr-defined]
@@ -252,5 +252,5 @@ if __name__ == "__main__":
         main()
     except SystemExit as end:
         if isinstance(end.code, int):
-            _end(end.code)
+            end_process(end.code)
         raise
