@@ -49,15 +49,17 @@ async def test_after_sigkill_of_the_module_alone_its_ffmpeg_finishes_and_keeps_e
     await machine.add(storage={"segment_seconds": 30})
     async with watching_lateness() as late:
         await machine.record(1)
-        await machine.recorded_until(machine.camera.delivered[0] + US)  # what waited for its start is written
-        await machine.record(1)
+        from_us = machine.camera.delivered[0]
+        await machine.recorded_until(from_us + US)  # what waited for its start is written
+        await machine.until(lambda: machine.camera.delivered[-1] - from_us > 2 * US + 3 * late.us)
+        late_us = 3 * late.us
         assert len(machine.parent.children()) == 1
         killed_us = now_us()
         os.kill(machine.parent.process.pid, signal.SIGKILL)
         await machine.parent.process.wait()
     await machine.until(lambda: not machine.parent.leftovers())
     # The camera, the module and ffmpeg have each been as late.
-    from_us, to_us = machine.camera.delivered[0], killed_us - 500_000 - 3 * late.us
+    to_us = killed_us - 500_000 - late_us
     await machine.start_module()
     await machine.add(camera=None)
     await machine.recorded_until(to_us)
