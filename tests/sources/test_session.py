@@ -3,8 +3,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import time
 from pathlib import Path
 
+import av
 import pytest
 
 from scripts.fakes.painted_camera import read_clip
@@ -12,6 +14,8 @@ from tests.support.amount import some
 from tests.support.coding import write_video
 from tests.support.inputs import NetworkCamera, Tap, distances, open_input, playing, record_file, refusal
 from tests.support.recording import US, capture_times, until
+from videostore.base.beat import BEAT_S
+from videostore.ffmpeg.process import run_ffmpeg
 
 
 async def test_a_server_that_sends_nothing_is_given_up_and_tried_again(binary: str, camera: NetworkCamera) -> None:
@@ -74,6 +78,37 @@ async def test_cancelling_at_any_moment_leaves_no_process_and_no_thread(
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             assert not [t for t in threading.enumerate() if t.name == "videostore input"]
+
+
+async def test_frames_of_which_a_loss_was_reported_before_are_marked_after_a_standstill(
+    tmp_path: Path, binary: str
+) -> None:
+    """The report and the frames wait in two pipes, and are read at once."""
+    times = capture_times(1, fps=20, seed=None)
+    write_video(tmp_path / "input.mp4", "h264", times, gop=1000)
+    nut = ["-c", "copy", "-f", "nut", "-write_index", "0", "-syncpoints", "none", "-strict", "experimental"]
+    await run_ffmpeg([binary, "-v", "error", "-i", str(tmp_path / "input.mp4"), *nut, str(tmp_path / "output.nut")])
+    goes_on, written, program = (tmp_path / name for name in ("goes-on", "written", "program"))
+    with av.open(str(tmp_path / "input.mp4")) as container:
+        last_bytes = sum([packet.size for packet in container.demux(video=0)][-10:])
+    first_bytes = (tmp_path / "output.nut").stat().st_size - last_bytes
+    program.write_text(
+        f"#!/bin/sh\ncd '{tmp_path}'\nhead -c {first_bytes} output.nut\nwhile [ ! -e goes-on ]; do sleep 0.02; done\n"
+        f"echo '[rtsp @ 0x1] [warning] RTP: missed 2 packets' >&2\ntail -c +{first_bytes + 1} output.nut\n: > written\n"
+        "exec sleep 600\n"
+    )
+    program.chmod(0o755)
+    source = Tap(open_input("rtsp://127.0.0.1:1/x", str(program)))
+    async with playing(source):
+        await until(lambda: len(source.packets_seen) > 2)
+        before = len(source.packets_seen)
+        goes_on.touch()
+        while not written.exists():  # this process stands still
+            time.sleep(0.02)  # noqa: ASYNC251
+        time.sleep(3 * BEAT_S)  # noqa: ASYNC251 (until the thread has read them)
+        await until(lambda: len(source.packets_seen) == len(times))
+    after = [one.damage.reason if one.damage else "" for one in source.packets_seen[before:]]
+    assert len(after) > 2 and set(after) == {"packets-lost"}, after
 
 
 async def test_the_signal_that_killed_ffmpeg_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -32,6 +32,8 @@ _READ_OPTIONS = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 _READ_BYTES = 1 << 15
 """What is read at once stays in the processor's cache until it is split into frames."""
 _GATHERED_FRAMES = 32
+_ROUNDS_TO_HEAR = 3
+"""Rounds of the event loop until what waits in a pipe has been logged: it is seen, it is read, the task goes on."""
 _HELD_UP_US = 10 * US_PER_SECOND
 """An encoder holds a frame up until the next one comes, and a busy machine for longer."""
 
@@ -160,6 +162,12 @@ class Demuxer:
     def more(self, most: int) -> list[CodedFrame]:
         """Frames that have arrived already and follow the last one, at most so many."""
         return self._handover.frames_nowait(most)
+
+    async def hear_reports(self) -> None:
+        """Let the loop read what ffmpeg has reported by now. Its report of a loss comes before the frame that lacks
+        something, but in another pipe: after a standstill both wait, and the frame would be looked at first."""
+        for _ in range(_ROUNDS_TO_HEAR):
+            await asyncio.sleep(0)
 
     async def succeeded(self, within_s: float = FFMPEG_FINISH_S) -> bool:
         """After the last frame: whether ffmpeg exits in time, and without an error."""

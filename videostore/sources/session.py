@@ -135,6 +135,8 @@ class InputSession:
             self.profile.check_order(first.format, self.messages)
             async with contextlib.aclosing(self._paced(first)) as paced:  # type: ignore[type-var]
                 async for together in paced:
+                    if self.profile.live:
+                        await self.demuxer.hear_reports()
                     dated = together[: self._within_patience(together)]
                     if dated:
                         yield dated
