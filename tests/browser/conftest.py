@@ -76,6 +76,16 @@ def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]
         yield server
 
 
+@pytest.fixture(scope="session")
+def seldom_keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    """A server over a directory to which a stream with few keyframes is recorded."""
+    with (
+        being_recorded(tmp_path_factory.mktemp("seldom"), seldom_keyed=True) as directory,
+        run_web([RecorderPlace("porch", directory)]) as server,
+    ):
+        yield server
+
+
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., PageDriver]]:
     """Makes pages over a server; each setting is one of a browser's context. No page may have had an error."""

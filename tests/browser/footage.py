@@ -7,15 +7,22 @@ import contextlib
 import itertools
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tests.support.recording import H264, H265, US, Pulse, Stores, capture_times, picture, record, take_over
+from tests.support.coding import Painter
+from tests.support.recording import H264, H265, LOGGER, US, Pulse, capture_times, picture, record, take_over
+from videostore import VideoStore
+from videostore.base.clock import SystemClock
+from videostore.config import StorageConfig
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.process import find_ffmpeg
+from videostore.media.h26x import parameter_sets
+from videostore.media.packet import Gap, Packet, Source, StreamFormat
 from videostore.store.footage_import import import_file
 
 BASE_US = round(datetime(2025, 10, 26, 0, 10, tzinfo=timezone.utc).timestamp()) * US + 123_457
@@ -105,23 +112,49 @@ def make_all(root: Path) -> dict[str, Footage]:
     }
 
 
+class SeldomKeyed:
+    """The own stream of a camera that paints its clock, with a keyframe every 4 s."""
+
+    async def packets(self) -> AsyncIterator[Packet | Gap]:
+        painter, begin_us = Painter("h264", gop=40, size=SIZE), time.time_ns() // 1000
+        format: StreamFormat | None = None
+        due = time.monotonic()
+        while True:
+            now_us = time.time_ns() // 1000
+            for one in await asyncio.to_thread(painter.code, now_us, now_us - begin_us):
+                format = format or StreamFormat("h264", *SIZE, parameter_sets("h264", bytes(one)))
+                yield Packet(format, bytes(one), begin_us + one.pts, bool(one.is_keyframe))
+            due = max(due + 0.1, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+
+
 @contextlib.contextmanager
-def being_recorded(directory: Path) -> Iterator[Path]:
-    """A directory that is recorded to, by a camera that paints its clock."""
+def being_recorded(directory: Path, *, seldom_keyed: bool = False) -> Iterator[Path]:
+    """A directory that is recorded to, by a camera that paints its clock; `seldom_keyed`, as its stream comes."""
     ready: Future[Path] = Future()
     end: list[asyncio.Event] = []
     loops: list[asyncio.AbstractEventLoop] = []
+    storage = directory / "storage"
+    source: Source = SeldomKeyed() if seldom_keyed else Pulse(0.1, SIZE)
 
     async def work() -> None:
         end.append(asyncio.Event())
         loops.append(asyncio.get_running_loop())
-        stores = Stores(directory)
+        store = VideoStore(
+            "cam",
+            StorageConfig(1, storage, directory / "upload", _SEGMENT_S, None),
+            binary=find_ffmpeg(),
+            source=source,
+            encoder=Encoder.copy(20) if seldom_keyed else H264,
+            clock=SystemClock(),
+            logger=LOGGER,
+        )
         try:
-            await stores.open(Pulse(0.1, SIZE), segment_seconds=_SEGMENT_S)
-            ready.set_result(stores.storage)
+            await store.start()
+            ready.set_result(storage)
             await end[0].wait()
         finally:
-            await stores.close()
+            await store.close()
 
     thread = threading.Thread(target=lambda: asyncio.run(work()), daemon=True)
     thread.start()

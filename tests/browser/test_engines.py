@@ -193,6 +193,21 @@ def test_live_is_shown_whenever_it_is_opened(engine: Engine, live_server: WebSer
         engine.browser.until("document.querySelector('.note').innerText.startsWith('live')")
 
 
+def test_live_begins_in_firefox_wherever_the_camera_sends_its_keyframes(
+    firefox: Firefox, seldom_keyed: WebServer, footage: dict[str, Footage]
+) -> None:
+    engine = Engine(firefox, seldom_keyed.url, "porch", footage[DOOR])
+    for _ in range(5):
+        began_us = time.time_ns() // 1000
+        firefox.goto(seldom_keyed.url)
+        firefox.until("document.querySelector('figure.screen') !== null")
+        deadline = time.monotonic() + WITHIN_S
+        while (shown_us := painted(engine)) is None or shown_us < began_us:
+            said = firefox.evaluate("document.querySelector('figure.screen').innerText")
+            assert "does not play" not in said and time.monotonic() < deadline, said
+            time.sleep(0.1)
+
+
 @pytest.mark.parametrize("engine", ["WebKit"], indirect=True)
 def test_what_is_played_has_no_holes(engine: Engine) -> None:
     open_at(engine, BASE_US + 12 * US)

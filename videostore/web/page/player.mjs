@@ -4,6 +4,7 @@ import { ApiError } from "./api.mjs";
 import { canPlay } from "./codec.mjs";
 import { failureText } from "./failure.mjs";
 import { forgetUnlisted, placing } from "./first_shown.mjs";
+import { keyedFirst } from "./keyed_start.mjs";
 import { Playlist } from "./playlist.mjs";
 import { keepingTracks } from "./same_tracks.mjs";
 import { hasInstants, nextFrame, shownTime } from "./shown_frame.mjs";
@@ -70,6 +71,7 @@ export class Player extends EventTarget {
     this.errors = 0; // of the video, since it showed a frame
     this.withheld = new Set(); // addresses of headers of files that cannot follow what is loaded
     this.borderUs = null; // where the file begins that has to be loaded to go on
+    this.isSeldomKeyed = false; // whether live had to begin earlier, with a keyframe
     this.moves = false; // whether it plays, or will when it has what to play
     this.liveHeader = null; // the address of the header with which live began
     this.turn = 0;
@@ -140,7 +142,7 @@ export class Player extends EventTarget {
     const { video, playlist } = this;
     if (video.paused || video.seeking) return;
     const behind = (playlist.toUs - this.capturedUs) / SECOND_US - playlist.longestS;
-    if (behind > JUMP_BEHIND_S) {
+    if (behind > JUMP_BEHIND_S && (!this.isSeldomKeyed || this.isReached(this.livePosition))) {
       video.currentTime = this.livePosition;
       this.tellBorder();
     } else if (behind > FAST_BEHIND_S) video.playbackRate = FAST;
@@ -253,6 +255,28 @@ export class Player extends EventTarget {
 
   startLoad(position) {
     this.hls.startLoad(this.isFirst(position) ? this.playlist.pieces[0].start : position);
+  }
+
+  /** Begin live with the piece before one, if that is of the same file. Returns whether it is. */
+  startEarlier(frag) {
+    const { hls, video } = this;
+    const before = hls.levels[frag.level]?.details?.fragments.find(({ sn }) => sn === frag.sn - 1);
+    if (!this.isLive || before?.cc !== frag.cc) return false;
+    this.isSeldomKeyed = true;
+    setTimeout(() => {
+      if (hls !== this.hls) return;
+      const position = (before.start + frag.start) / 2;
+      video.currentTime = position; // or hls.js would load what is there, and not what is between
+      hls.startLoad(position);
+    });
+    return true;
+  }
+
+  /** Whether a position follows what is shown without a hole. What is not loaded may begin without a keyframe. */
+  isReached(position) {
+    const { buffered, currentTime } = this.video;
+    const ranges = Array.from({ length: buffered.length }, (_, number) => [buffered.start(number), buffered.end(number)]);
+    return ranges.some(([from, to]) => from <= currentTime && position < to);
   }
 
   async seek(position) {
@@ -377,7 +401,9 @@ export class Player extends EventTarget {
       // What is loaded ends here, or its last frames would wait for those behind.
       else setTimeout(() => hls === this.hls && hls.trigger(Events.BUFFER_EOS, {}), this.believesRate ? END_MS : 0);
     };
-    const kept = keepingTracks(this.Hls.DefaultConfig.loader, withhold, { eachSound: this.believesRate });
+    const startEarlier = (frag) => hls === this.hls && this.startEarlier(frag);
+    const keyed = keyedFirst(this.Hls.DefaultConfig.loader, startEarlier);
+    const kept = keepingTracks(keyed, withhold, { eachSound: this.believesRate });
     const placer = placing(kept, leads);
     const loader = dividing(placer, { all: stretchesFrames() });
     const hls = new this.Hls({ ...CONFIG, fLoader: near ? rating(loader, frameLength(near)) : loader });
@@ -482,6 +508,7 @@ export class Player extends EventTarget {
     this.playlist = new Playlist([]);
     this.openEnded = undefined;
     this.withheld.clear();
+    this.isSeldomKeyed = false;
     this.borderUs = null;
     this.mediaTime = undefined;
     this.datedTime = undefined;
