@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from asyncio.subprocess import Process
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,22 @@ async def test_input_output_messages_and_exit_code_are_those_of_the_program(ways
     assert process.returncode is None
     assert await process.communicate(b"x" * 5_000_000) == (b"x" * 5_000_000, b"no\n")
     assert await process.wait() == process.returncode == 3
+
+
+async def test_input_that_a_program_does_not_read_to_its_end_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    process = await start_process(["head", "-c1"], **{**ALL, "stderr": DEVNULL})
+    assert process.stdin is not None
+    process.stdin.write(b"x" * 1_000_000)
+    pipe = weakref.ref(process.stdin.transport)
+    assert await process.wait() == 0
+    del process
+
+    def is_forgotten() -> bool:
+        gc.collect()
+        return pipe() is None
+
+    await until(is_forgotten)
+    assert not caplog.records
 
 
 async def test_a_program_gets_the_ends_of_pipes_that_its_caller_made(ways: str) -> None:

@@ -18,6 +18,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from asyncio.base_subprocess import BaseSubprocessTransport
 from collections.abc import Callable, Sequence
@@ -67,7 +68,11 @@ async def start_process(
         transport.close()
         await transport._wait()
         raise
-    return asyncio.subprocess.Process(transport, protocol, loop)
+    process = asyncio.subprocess.Process(transport, protocol, loop)
+    if process.stdin is not None and sys.version_info < (3, 11):
+        # It logs an error of this pipe that is not awaited, which later versions do not.
+        protocol._stdin_closed.add_done_callback(lambda closed: closed.exception())  # type: ignore[attr-defined]
+    return process
 
 
 class _Transport(BaseSubprocessTransport):
