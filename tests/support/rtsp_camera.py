@@ -99,7 +99,7 @@ class RtspCamera(LocalServer):
             rtp_time = conduct.first_rtp_time + shown * RTP_HZ * (1_000_000 + conduct.drift_ppm) // (FPS * 1_000_000)
             sent_us = time.time_ns() // 1000
             whole = whole or one.keyframe
-            for payload, last in _payloads(one.data):
+            for payload, last in payloads(one.data):
                 if packets == breaks_at:
                     await self._break_down()
                 if conduct.lost(packets):
@@ -193,7 +193,7 @@ class _Client:
             self._writer.write(struct.pack(">cBH", b"$", channel, len(data)) + data)
 
 
-def _payloads(picture: bytes) -> list[tuple[bytes, bool]]:
+def payloads(picture: bytes) -> list[tuple[bytes, bool]]:
     """The payloads of the RTP packets of a picture, and which is the last: units whole, or in fragments (FU-A)."""
     payloads = []
     for unit in units_of(picture):
