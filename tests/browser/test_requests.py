@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.support.web_server import WebServer
 
 DOOR = "front-door"
 LIMIT_MS = 1000
+HEADER_MS = 400
 _ASK = """async ([ids, us, limit]) => {
   const { Api } = await import("./static/api.mjs");
   const { Pictures } = await import("./static/pictures.mjs");
@@ -52,6 +54,43 @@ def test_video_goes_on_by_itself_when_the_server_answers_again(page: PageDriver,
     page.page.unroute("**/hls/**")
     assert page.until_painted(DOOR, lambda painted: painted > 0) == footage[DOOR].shown_at(us)
     assert not page.is_told(DOOR)
+
+
+def delay_headers(page: PageDriver) -> None:
+    """Let all headers of files come later than the pieces behind them, as by chance in a slow network."""
+
+    def answer(route: Any) -> None:
+        if is_header(route.request):
+            page.page.wait_for_timeout(HEADER_MS)
+        route.continue_()
+
+    page.page.route("**/hls/*/*.mp4*", answer)
+
+
+def is_header(request: Any) -> bool:
+    return str(request.headers.get("range", "")).startswith("bytes=0-")
+
+
+def begin_live(page: PageDriver) -> int:
+    """Open the page and wait for a new picture. Returns how many headers it had ceased to load."""
+    ended: list[bool] = []
+    page.page.on("requestfailed", lambda request: ended.append(is_header(request)))
+    delay_headers(page)
+    since_us = time.time_ns() // 1000 - 10 * US
+    page.page.goto(page.url)
+    page.until_painted("porch", lambda us: us > since_us)
+    assert all(ended), "it ceased to load a piece, and waited for it"
+    return len(ended)
+
+
+def test_live_begins_at_once_though_it_goes_back_before_its_header_has_come(
+    open_page: Callable[..., PageDriver], seldom_keyed: WebServer
+) -> None:
+    early = 0
+    while early < 3:
+        page = open_page(seldom_keyed)
+        early += begin_live(page) > 0
+        page.page.close()
 
 
 def test_a_small_picture_that_failed_is_asked_for_again(page: PageDriver) -> None:

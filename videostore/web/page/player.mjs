@@ -4,6 +4,7 @@ import { ApiError } from "./api.mjs";
 import { canPlay } from "./codec.mjs";
 import { failureText } from "./failure.mjs";
 import { forgetUnlisted, placing } from "./first_shown.mjs";
+import { endingHeaders } from "./header_loads.mjs";
 import { keyedFirst } from "./keyed_start.mjs";
 import { Playlist } from "./playlist.mjs";
 import { keepingTracks } from "./same_tracks.mjs";
@@ -402,7 +403,7 @@ export class Player extends EventTarget {
       else setTimeout(() => hls === this.hls && hls.trigger(Events.BUFFER_EOS, {}), this.believesRate ? END_MS : 0);
     };
     const startEarlier = (frag) => hls === this.hls && this.startEarlier(frag);
-    const keyed = keyedFirst(this.Hls.DefaultConfig.loader, startEarlier);
+    const keyed = keyedFirst(endingHeaders(this.Hls.DefaultConfig.loader), startEarlier);
     const kept = keepingTracks(keyed, withhold, { eachSound: this.believesRate });
     const placer = placing(kept, leads);
     const loader = dividing(placer, { all: stretchesFrames() });
