@@ -69,6 +69,7 @@ async def start(tmp_path: Path, binary: str) -> AsyncIterator[Callable[..., Reco
             logger=LOGGER,
             on_run_end=on_run_end,
         )
+        feed.wait_for(lambda: recorder)
         started.append(Recording(feed, clock, tmp_path, recorder, asyncio.create_task(recorder.record()), ended))
         return started[-1]
 
@@ -175,11 +176,12 @@ async def test_what_a_slow_ffmpeg_holds_before_a_gap_is_recorded(
 async def test_what_a_slow_ffmpeg_holds_when_frames_wait_again_is_dropped_and_counted(
     start: Start, slow: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videostore.recording.run.FFMPEG_FINISH_S", 0.2)
     before, after = capture_times(1.5), capture_times(0.5, START_US + 10 * US)
     program, ready = slow
-    recording = start(*packets(before), Gap("the camera hangs"), *packets(after), ffmpeg=program)
-    await until(lambda: recording.ended)
+    with monkeypatch.context() as hurried:
+        hurried.setattr("videostore.recording.run.FFMPEG_FINISH_S", 0.2)
+        recording = start(*packets(before), Gap("the camera hangs"), *packets(after), ffmpeg=program)
+        await until(lambda: recording.ended)
     ready.touch()
     await recording.reaches(after[-1])
     assert recording.recorder.health().dropped_frames == len(before)

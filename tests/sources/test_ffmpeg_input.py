@@ -215,10 +215,9 @@ async def test_an_unplugged_camera_makes_a_gap_and_is_recorded_again_when_it_is_
     async with playing(source):
         await until(lambda: len(source.packets_seen) >= 5)
         await camera.stop()
-        await until(lambda: source.gaps)
+        await until(lambda: len(source.gaps) == 2)
         before = len(source.packets_seen)
-        await asyncio.sleep(0.5)
-        assert len(source.packets_seen) == before
+        back_us = time.time_ns() // 1000
         await camera.start()
         await until(lambda: len(source.packets_seen) >= before + 5)
     assert [gap.reason for gap in source.gaps] == [
@@ -226,7 +225,7 @@ async def test_an_unplugged_camera_makes_a_gap_and_is_recorded_again_when_it_is_
         f"the input {camera.url} failed: it refuses the connection",
     ]
     assert source.packets_seen[before].keyframe
-    assert source.times_us[before] - source.times_us[before - 1] > 500_000
+    assert source.times_us[before - 1] < back_us < source.times_us[before]
     assert all(step > 0 for step in distances(source.times_us))
 
 

@@ -25,6 +25,7 @@ from videostore.ffmpeg.process import find_ffmpeg
 from videostore.media.images import read_picture
 from videostore.media.packet import Gap, Packet, Source
 from videostore.media.segment import Segment
+from videostore.recording.recorder import Recorder
 from videostore.recording.run import Run
 from videostore.storage.archive import Archive
 from videostore.storage.reconciler import Reconciler
@@ -41,6 +42,8 @@ LOGGER = logging.getLogger("videostore.tests")
 H264 = Encoder("libx264", 1_000_000, "ultrafast", 20)
 H265 = Encoder("libx265", 1_000_000, "ultrafast", 20)
 _PACE_S = 0.005
+_MAY_WAIT = 10
+"""So many frames of a `Feed` may wait for the recorder: fewer than those beyond which it drops some."""
 
 
 @dataclass
@@ -174,12 +177,21 @@ class Feed:
 
     def __init__(self, *items: Packet | Gap | Exception) -> None:
         self._queue: asyncio.Queue[Packet | Gap | Exception] = asyncio.Queue()
+        self._recorder: Callable[[], Recorder | None] = lambda: None
         self.put(*items)
 
     def put(self, *items: Packet | Gap | Exception) -> None:
         """Add the next items. An exception is raised from the iterator."""
         for item in items:
             self._queue.put_nowait(item)
+
+    def wait_for(self, recorder: Callable[[], Recorder | None]) -> None:
+        """Yield no more than a recorder has room for, however long its ffmpeg takes to start and to read."""
+        self._recorder = recorder
+
+    def _has_room(self) -> bool:
+        recorder = self._recorder()
+        return recorder is None or len(recorder._backlog._items) < _MAY_WAIT
 
     async def packets(self) -> AsyncIterator[Packet | Gap]:
         while True:
@@ -188,6 +200,7 @@ class Feed:
                 raise item
             yield item
             await asyncio.sleep(_PACE_S)
+            await until(self._has_room)
 
 
 class Pulse:
@@ -285,6 +298,8 @@ class Stores:
             logger=LOGGER,
         )
         self.opened.append(store)
+        if isinstance(source, Feed):
+            source.wait_for(lambda: store._recorder)
         await store.start()
         return store
 
