@@ -19,6 +19,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from videostore.base.system import subordinate
+
 ROOT = Path(__file__).resolve().parents[1]
 RDK = "go.viam.com/rdk"
 RDK_VERSION = "v1.4.0"
@@ -140,7 +142,8 @@ def main(arguments: Sequence[str]) -> int:
             print(f"NOT TESTED: there is no viam-server, and {error}. {remedy}.", file=sys.stderr)
             return 0
     print(f"Testing with viam-server {version_of(server)}: {server}", file=sys.stderr, flush=True)
-    command = [*_alone(), sys.executable, "-m", "pytest", "tests/server", *arguments]
+    # What is interrupted leaves nothing: pytest ends with this process, and each viam-server with the test's process.
+    command = subordinate([*_alone(), sys.executable, "-m", "pytest", "tests/server", *arguments])
     return subprocess.run(command, cwd=ROOT, env={**os.environ, VARIABLE: str(server)}, check=False).returncode
 
 

@@ -28,6 +28,7 @@ from scripts.fakes.clip_check import ClipCheck, check_clip, read_clip
 from tests.server.painted_module import MODEL
 from tests.support.checkout import ROOT
 from tests.support.machine import US, exact, now_us
+from videostore.base.system import subordinate
 from videostore.base.timestamps import parse_timestamp
 
 PAINTED_MODULE = "tests.server.painted_module"
@@ -40,7 +41,8 @@ WAIT_S = 90.0
 
 
 class ServedMachine:
-    """A viam-server with a config of its own. It owns the process, everything that it starts, and the client.
+    """A viam-server with a config of its own. It owns the process, everything that it starts, and the client. On Linux
+    they end with this process too, however that ends.
 
     Each of `components`, `services`, `modules` and `remotes` maps names to their part of the config; `configure` writes
     it.
@@ -122,7 +124,7 @@ class ServedMachine:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("VIAM_")}
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(self.server, "-config", self.directory / "machine.json", "-disable-mdns"),
+                *subordinate([str(self.server), "-config", str(self.directory / "machine.json"), "-disable-mdns"]),
                 env={**ours, "HOME": home},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
