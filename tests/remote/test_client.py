@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
 import random
 import re
@@ -32,6 +33,8 @@ from videostore.store.reading import FETCH_LIMIT_BYTES
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RECORDED_S = 5
+FAR_APART_US = 300_000
+"""The camera's frames are 200 ms apart at most."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -126,11 +129,15 @@ async def test_a_clip_of_several_pieces_has_the_same_frames_at_the_same_times(
         clip = await machine.export(from_us, to_us, joined, on_progress=shares.append)
     assert clip.ranges is None
     assert len(shares) > 1 / share and shares == sorted(shares) and shares[-1] == 1
-    # A third holds less than a group of pictures and its neighbour: then the start of a piece is re-encoded.
-    assert share < 0.5 or same_frames(whole, joined)
-    check = check_clip(read_clip(joined), recording.camera.delivered, from_us, to_us)
+    # A third holds less than a group of pictures and its neighbour: then the start of a piece is re-encoded. So may it
+    # be where a busy machine has had frames that are far apart.
+    delivered = recording.camera.delivered
+    within = [one for one in delivered if from_us <= one < to_us]
+    far_apart = any(later - one > FAR_APART_US for one, later in itertools.pairwise(within))
+    assert share < 0.5 or far_apart or same_frames(whole, joined)
+    check = check_clip(read_clip(joined), delivered, from_us, to_us)
     # Times are told in whole microseconds. Where the start of a piece is re-encoded, that shows.
-    assert check.flawless and check.drift_ms <= RESOLUTION_MS + (0.0005 if share < 0.5 else 0), check
+    assert check.flawless and check.drift_ms <= RESOLUTION_MS + (0.0005 if share < 0.5 or far_apart else 0), check
     assert sorted(tmp_path.iterdir()) == [joined, whole]
 
 

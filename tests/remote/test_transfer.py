@@ -115,6 +115,18 @@ async def test_pieces_of_any_size_make_the_same_clip(tmp_path: Path, remote: Any
         assert check_times(joined).times == read_clip_times(whole)
 
 
+@pytest.mark.parametrize("limit_bytes", [28_500, 29_000, 29_500])
+async def test_pieces_so_short_that_no_frame_was_captured_in_some_make_the_same_clip(
+    tmp_path: Path, remote: Any, limit_bytes: int
+) -> None:
+    times = [one for one in capture_times(6) if not 2_300_000 < one - START_US < 3_000_000]
+    machine = await remote(await recorded(tmp_path / "recording", times))
+    from_us, to_us = times[2], times[-3]
+    _, joined = await machine.both(from_us, to_us, limit_bytes)
+    check = check_clip(read_clip(joined), times, from_us, to_us)
+    assert check.flawless and check.drift_ms <= drift_limit_ms(machine), check
+
+
 async def test_a_clip_with_a_piece_of_an_older_module_does_not_tell_its_time(tmp_path: Path, remote: Any) -> None:
     times = capture_times(8)
     machine = await remote(await recorded(tmp_path / "recording", times))
