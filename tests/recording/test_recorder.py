@@ -302,8 +302,10 @@ async def test_a_killed_ffmpeg_is_started_again_after_a_pause(start: Start) -> N
     await until(lambda: path.exists() and path.stat().st_size > 2000)
     psutil.Process().children()[0].kill()
     await until(lambda: recording.ended)
+    held = recording.ended[0].tally.waiting
+    assert recording.recorder.health().dropped_frames == held
     recording.feed.put(*packets(lost[:5]))
-    await until(lambda: recording.recorder.health().dropped_frames == 5)
+    await until(lambda: recording.recorder.health().dropped_frames == held + 5)
     health = recording.recorder.health()
     assert (health.recording, health.ffmpeg_restarts) == (False, 1)
     assert "ffmpeg exited" in health.reason
@@ -314,6 +316,15 @@ async def test_a_killed_ffmpeg_is_started_again_after_a_pause(start: Start) -> N
     first, second = recording.runs()
     assert first == before[: len(first)] and len(first) > 5
     assert second == after
+
+
+async def test_what_an_ffmpeg_holds_that_is_killed_is_dropped_and_counted(start: Start, slow: tuple[str, Path]) -> None:
+    times, (program, _) = capture_times(1.5), slow
+    recording = start(*packets(times), ffmpeg=program)
+    await recording.reaches(times[-1])
+    psutil.Process().children()[0].kill()
+    await until(lambda: recording.ended)
+    assert recording.recorder.health().dropped_frames == len(times)
 
 
 async def test_the_pauses_get_longer_while_ffmpeg_cannot_be_started(start: Start, tmp_path: Path) -> None:

@@ -89,8 +89,7 @@ class Recorder:
         self._message_limit = MessageLimit()
         self._meter = HealthMeter(source, clock, self._steady, directory)
         self._reason = NOTHING_YET
-        self._restarts = 0
-        self._dropped = 0
+        self._restarts = self._dropped = 0
         self._backoff = Backoff(clock)
 
     @property
@@ -149,7 +148,7 @@ class Recorder:
             while (run := self._run) is not None and not run.is_full and self._gather(self._backlog.first):
                 self._backlog.get_nowait()  # a step of the loop for each would cost more than what is done for it
             if run is not None and (run.is_full or not self._backlog.filled):
-                await self._attempt(run.flush())
+                await self._attempt(run.flush(), lost=0)  # what it holds is counted with the run
         except Exception as error:
             self._logger.exception("An image could not be recorded.")
             await self._fail_run(f"internal error: {error}")
@@ -208,14 +207,14 @@ class Recorder:
         if self._repeat is not None:
             await self._write_with_retries(item)
         else:
-            await self._attempt(self._write(item))
+            await self._attempt(self._write(item), lost=1)
 
-    async def _attempt(self, work: Awaitable[None]) -> None:
-        """Give something to the run of a live source; if that fails, it is lost, and the run ends."""
+    async def _attempt(self, work: Awaitable[None], *, lost: int) -> None:
+        """Give something to the run of a live source. If that fails, the run ends; `lost` frames are not in it."""
         try:
             await work
         except (VideoStoreError, OSError) as error:
-            self._dropped += 1
+            self._dropped += lost
             await self._fail_run(f"{reason_of(error).rstrip('.')}.")
 
     def _is_recordable(self, packet: Packet) -> bool:
@@ -332,6 +331,7 @@ class Recorder:
             self._meter.ended = reason if run.alive else await run.explain(reason)
             await run.kill()
             reason = await run.explain(reason)
+            self._dropped += run.tally.waiting if self._live else 0
         self._backoff.lengthen()
         self._restarts += 1
         self._reason = self.last_failure = reason
