@@ -11,8 +11,9 @@ import pytest
 
 _WAIT_LONGEST = ("faults", "viam", "invariants")
 """The packages whose tests wait for cameras and processes: others can use the cores meanwhile."""
-_FIRST = ("test_disk_in_user_space.py", "test_frozen_disk.py")
-"""Of these the files that wait for minutes: begun late, they would run on when all others are done."""
+_FIRST = ("test_disk_in_user_space.py", "test_frozen_disk.py", "test_video_service.py", "test_true_time.py")
+"""Of these the files that wait for minutes: begun late, they would run on when all others are done. And those whose
+tests share a recording of many seconds: idle workers would steal some of these tests, and each make the recording."""
 _WAITED = 0.6
 """Which part of its tests a worker has begun when it begins the last file that waits. Simulated with the times of the
 tests: 0.5 to 0.8 are alike, and without mixing two cores are idle for a quarter of the time."""
