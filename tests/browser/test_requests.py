@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,35 @@ def test_live_begins_at_once_though_it_goes_back_before_its_header_has_come(
         page = open_page(seldom_keyed)
         early += begin_live(page) > 0
         page.page.close()
+
+
+def most_loads(page: PageDriver) -> int:
+    """Open the page, let the first header fail, and count how often one piece is asked for."""
+    failed: list[str] = []
+
+    def answer(route: Any) -> None:
+        if is_header(route.request) and not failed:
+            failed.append(route.request.url)
+            route.abort()
+        else:
+            route.continue_()
+
+    page.page.route("**/hls/*/*.mp4*", answer)
+    page.page.goto(page.url)
+    page.until(lambda: failed)
+    page.page.wait_for_timeout(1500)
+    return max(Counter(url for url in page.asked if ".mp4?" in url).values(), default=0)
+
+
+def test_live_whose_header_failed_loads_no_piece_without_end(
+    open_page: Callable[..., PageDriver], seldom_keyed: WebServer
+) -> None:
+    most = 0
+    while most < 3:  # as long as it begins with a keyframe, or its piece has come before the header failed
+        page = open_page(seldom_keyed)
+        most = most_loads(page)
+        page.page.close()
+    assert most < 6
 
 
 def test_a_small_picture_that_failed_is_asked_for_again(page: PageDriver) -> None:

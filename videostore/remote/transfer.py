@@ -220,7 +220,7 @@ class Transfer:
     async def _keep(self, piece: Path, requested: Range, ranges: tuple[Range, ...] | None, begin_us: int) -> None:
         """Make a piece part of the clip. It was fetched from `begin_us` on, to have the end of the one before too."""
         self._pieces += 1
-        before = [*self._fetched]
+        before = len(self._fetched)
         self._fetched += [requested] if ranges is None else ranges
         size_bytes, length_us = (await run_in_thread(piece.stat)).st_size, requested.to_us - begin_us
         self._largest_bytes = max(self._largest_bytes, size_bytes)
@@ -233,7 +233,7 @@ class Transfer:
                 try:
                     await self._fetch_piece(requested.from_us, requested.to_us, piece)
                 except (NothingStoredError, UnreadableRangeError):  # all of its frames are of the piece before
-                    self._fetched = before
+                    del self._fetched[before:]
                     self._fetched += await self._last_frame_in(requested.from_us, requested.to_us)
                 else:
                     await self._append(piece, requested.from_us, overlaps=False)

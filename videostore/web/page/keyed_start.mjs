@@ -11,12 +11,15 @@ const DEPENDS = 0x10000; // among the flags of a frame that is no keyframe
  * keyframe never does if `startEarlier`, which gets what hls.js calls its fragment, finds one before it. */
 export function keyedFirst(Loader, startEarlier) {
   let hasBegun = false;
+  let earliest = Infinity; // hls.js loads a piece again instead of one before it that could not be loaded
   return class extends Loader {
     load(context, config, callbacks) {
       const onSuccess = (response, ...others) => {
         const { frag } = context;
         if (frag && frag.sn !== "initSegment" && !hasBegun) {
-          if (!beginsKeyed(response.data) && startEarlier(frag)) return;
+          const isEarlier = frag.sn < earliest;
+          earliest = frag.sn;
+          if (isEarlier && !beginsKeyed(response.data) && startEarlier(frag)) return;
           hasBegun = true;
         }
         callbacks.onSuccess(response, ...others);
