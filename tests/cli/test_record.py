@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import math
 import os
 import re
 import signal
@@ -48,7 +49,7 @@ def test_a_file_is_recorded_without_re_encoding_until_its_end(program: Program, 
     done = program("record", visit, "--storage", "door", "--size-gb", 1)
     assert done.code == 0
     assert re.match(r"videostore: The input is h264 of 160x144, recorded without re-encoding\.\n", done.err)
-    assert "Recording.\n" in done.err and "\x1b" not in done.err
+    assert "Recording.\n" in done.err and "Not recording" not in done.err and "\x1b" not in done.err
     assert re.match(rf"Recorded (?:1\.9|2\.0) s into {program.here / 'door'}\nfrom  \S+\nto    \S+\n$", done.out)
     assert [path.name for path in program.here.iterdir()] == ["door"]
     (segment,) = (program.here / "door").glob("*.mp4")
@@ -103,6 +104,17 @@ async def test_a_recording_with_dropped_frames_is_incomplete(
     )
     assert await command.record(options) == 3
     assert "7 frames were not recorded: ffmpeg was too slow for them, or failed.\n" in capsys.readouterr().err
+
+
+async def test_a_duration_counts_from_the_first_frame_though_ffmpeg_still_holds_it() -> None:
+    class Source:
+        first_us = time.time_ns() // 1000
+
+    looks = list[None]()
+    endless = asyncio.get_running_loop().create_future()
+    waiting: Any = command._wait(endless, lambda: looks.append(None), Source, 0.3, math.inf)  # type: ignore[arg-type]
+    await asyncio.wait_for(waiting, TIMEOUT_S)
+    assert looks and not endless.done()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

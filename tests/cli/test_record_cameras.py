@@ -102,11 +102,12 @@ async def test_without_wait_a_camera_that_refuses_ends_the_program(
     assert PASSWORD.encode() not in done.stderr and not (program.here / "door").exists()
 
 
-def test_a_device_that_is_missing_is_waited_for(program: Program) -> None:
+@pytest.mark.parametrize("options", [[], ["--format", "v4l2"]])
+def test_a_device_that_is_missing_is_waited_for(program: Program, options: list[str]) -> None:
     absent = f"/dev/videostore-{os.getpid()}"
-    command = "record", absent, "--storage", "door", "--size-gb", 1
+    command = "record", absent, *options, "--storage", "door", "--size-gb", 1
     done = program(*command)
-    assert done.code == 2 and "there is no such file or device" in done.sentence
+    assert done.code == 2 and done.sentence.endswith("there is no such device.")
     with program.start_warm(*command, "--wait") as process:
         said = b""
         while b"Not recording: " not in said or b"no such device" not in said:

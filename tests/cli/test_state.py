@@ -193,6 +193,17 @@ def test_state_tells_why_nothing_was_recorded_before_the_recorder_ended(program:
     assert found["reason"] == "no recorder is running here; before it ended: the camera refuses the connection"
 
 
+def test_state_of_a_recording_that_was_ended_says_no_more_than_that_none_runs(program: Program, tmp_path: Path) -> None:
+    storage = tmp_path / "storage"
+    times = capture_times(2)
+    asyncio.run(record(storage, times))
+    asyncio.run(take_over(storage))
+    gap = {"from_us": times[-1] + 50_000, "to_us": times[-1] + US, "reason": "the recorder was stopped"}
+    (storage / "notes.json").write_text(json.dumps({"version": 1, "next_id": 1, "gaps": [gap], "events": []}))
+    found = json.loads(program("state", "--storage", storage, "--json").out)
+    assert found["reason"] == "no recorder is running here"
+
+
 async def test_state_tells_what_the_recorder_of_the_directory_says(
     stores: Stores, program: Program, tmp_path: Path
 ) -> None:

@@ -88,7 +88,7 @@ def test_what_cannot_be_answered_is_one_sentence(program: Program, clip: Path, t
         (clip, "-1:02"): "POSITION is -62 s. It must not be before the start of the clip.",
         (clip, "soon"): "POSITION is 'soon'. It must be seconds, or a time such as 1:02.5 or 0:01:02.500.",
         (tmp_path / "foreign.mp4",): f"The clip {tmp_path}/foreign.mp4 does not tell when it was captured: ",
-        (tmp_path / "text.mp4", "1"): f"The clip {tmp_path}/text.mp4 cannot be read: ",
+        (tmp_path / "text.mp4", "1"): f"The clip {tmp_path}/text.mp4 cannot be read: it is no MP4, or ",
         (tmp_path / "none.mp4",): f"The clip {tmp_path}/none.mp4 cannot be read: No such file or directory.",
     }.items():
         done = program("when", *arguments)

@@ -299,8 +299,7 @@ REQUEST = {
     "input-late": "The input {input} cannot be recorded: {reason:reason}.",
     "input-encoder": "The input {input} cannot be recorded with the encoder {encoder}: {reason:reason}. Choose another"
     " codec.",
-    "input-unrecordable": "The input {input} cannot be recorded: {reason:reason}. Name a file with video, a device such"
-    " as /dev/video0, or a URL such as rtsp://host/path.",
+    "input-unrecordable": "The input {input} cannot be recorded: {reason:reason}.",
 }
 
 COMMAND_LINE = {

@@ -1,4 +1,4 @@
-"""Tells errors of a command that goes on, a line for each, without `--verbose`."""
+"""Tells errors of a command that goes on, and wrong passwords, a line for each, without `--verbose`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from videostore.ffmpeg.message_limit import MessageLimit
 _MOST_CHARS = 500
 
 
+_WARNS = "videostore.web.guard"
+"""Whose warnings are told too: they name those who send wrong passwords."""
+
+
 class _ErrorLines(logging.Handler):
     """Prints what is logged as an error: one of a kind in a minute."""
 
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
         self._limit = MessageLimit()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -36,9 +40,13 @@ def errors_told(*, verbose: bool) -> Iterator[None]:
     if verbose:
         yield
         return
-    logger, lines = logging.getLogger("videostore"), _ErrorLines()
-    logger.addHandler(lines)
+    told = [(logging.getLogger("videostore"), _ErrorLines(logging.ERROR))]
+    told.append((logging.getLogger(_WARNS), _ErrorLines(logging.WARNING)))
+    told[-1][1].addFilter(lambda record: record.levelno < logging.ERROR)
+    for logger, lines in told:
+        logger.addHandler(lines)
     try:
         yield
     finally:
-        logger.removeHandler(lines)
+        for logger, lines in told:
+            logger.removeHandler(lines)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from videostore.base.constants import US_PER_SECOND
+from videostore.base.constants import NOTHING_YET, US_PER_SECOND
 from videostore.base.errors import RequestError, VideoStoreError, printable
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
@@ -169,17 +169,16 @@ async def _wait_for_end(store: VideoStore, source: FFmpegInput, duration_s: floa
     oldest = _Oldest()
     with _progress() as show:
 
-        def look() -> Health:
+        def look() -> None:
             nonlocal trouble
             health = store.health()
             oldest.look(health, source)
             show(health)
             if (reason := _trouble(health)) not in ("", END_OF_SOURCE.reason, STOPPED):
                 trouble = reason
-            return health
 
         with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is the usual way to stop
-            await _wait(ending, look, duration_s, _first_frame_s(source))
+            await _wait(ending, look, source, duration_s, _first_frame_s(source))
         source.stop()
         with second_signal(ending.cancel):
             told_s = time.monotonic() + _TELL_AFTER_S
@@ -222,14 +221,19 @@ def _first_frame_s(source: FFmpegInput) -> float:
 
 
 async def _wait(
-    ending: asyncio.Future[None], look: Callable[[], Health], duration_s: float | None, first_frame_s: float
+    ending: asyncio.Future[None],
+    look: Callable[[], None],
+    source: FFmpegInput,
+    duration_s: float | None,
+    first_frame_s: float,
 ) -> None:
     began_s, first_s = time.monotonic(), None
     left_s = _POLL_S
     while left_s > 0 and not (await asyncio.wait({ending}, timeout=min(_POLL_S, left_s)))[0]:
-        recorder = look().recorder
-        if first_s is None and recorder and recorder.last_frame_age_s is not None:
-            first_s = time.monotonic()
+        look()
+        if first_s is None and source.first_us is not None:  # ffmpeg passes it on up to two seconds later
+            age_s = max(0, now_us() - source.first_us) / US_PER_SECOND
+            first_s = max(began_s, time.monotonic() - age_s)
         left_s = _left_s(duration_s, began_s, first_s, first_frame_s)
 
 
@@ -269,6 +273,8 @@ def _trouble(health: Health) -> str:
 
 def _activity(health: Health) -> str:
     trouble = _trouble(health)
+    if trouble == NOTHING_YET:
+        return "Waiting for the first frame."
     return f"Not recording: {trouble}." if trouble else "Recording."
 
 

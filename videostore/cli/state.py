@@ -20,6 +20,7 @@ from videostore.cli.runtime import DONE, FAILED
 from videostore.cli.style import CommandLineStyle, sentence_of
 from videostore.cli.text import format_size
 from videostore.cli.time_options import check_since, format_length, format_range, format_time, now_us
+from videostore.recording.backlog import STOPPED
 from videostore.storage.directory_lock import is_locked
 from videostore.storage.notes import Event, why_gap
 from videostore.store.recorder_socket import ask_status
@@ -89,7 +90,7 @@ async def _with_reason(found: FoundState, directory: Path) -> FoundState:
     if not is_locked(directory):
         newest_us = found.newest_us or 0
         last = [one.reason for one in found.state.gaps if one.to_us > newest_us]
-        if last:
+        if last and last[-1] != STOPPED:
             return replace(found, reason=f"no recorder is running here; before it ended: {last[-1]}")
         return replace(found, reason="no recorder is running here")
     status = await ask_status(directory)

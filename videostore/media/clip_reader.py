@@ -99,6 +99,9 @@ def _opened(path: Path) -> Iterator[Any]:
             if not container.streams.video:
                 raise RequestError("clip-unreadable", path=path, reason="it has no video")
             yield container
+    except av.error.InvalidDataError as error:
+        reason = "it is no MP4, or it is cut off or damaged"
+        raise RequestError("clip-unreadable", path=path, reason=reason) from error
     except (OSError, ValueError, OverflowError, av.error.FFmpegError) as error:
         raise RequestError("clip-unreadable", path=path, reason=_reason(error)) from error
 

@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
+from videostore.base.constants import NOTHING_YET
 from videostore.media.packet import Gap, Packet
 from videostore.sources.ffmpeg_input import FFmpegInput
 from videostore.sources.still import still
-
-_NOTHING_YET = "no image has arrived yet"
 
 
 class CameraStream:
@@ -24,7 +23,7 @@ class CameraStream:
         self._decoded: tuple[Packet, bytes] | None = None
         self.keyframe: Packet | None = None
         """The newest keyframe; None before the first."""
-        self.fault: str | None = _NOTHING_YET
+        self.fault: str | None = NOTHING_YET
         """Why nothing arrives; None while frames do."""
 
     async def packets(self) -> AsyncIterator[Packet | Gap]:

@@ -99,7 +99,7 @@ class Address:
     @property
     def is_device(self) -> bool:
         """Whether it is the path of a device, which may be plugged in later."""
-        return self._path is not None and self._path.is_relative_to("/dev")
+        return not self.scheme and Path(self._input).is_relative_to("/dev")
 
     @property
     def path(self) -> Path | None:

@@ -17,6 +17,7 @@ from videostore.sources.session import NO_REASON, InputSession
 from videostore.sources.stream_fault import WRONG_URL
 
 _MISSING = "there is no such file or device"
+_NO_DEVICE = "there is no such device"
 _STILL = "it is a still image, not a video"
 _NOT_A_STREAM = "it is a file or a playlist, and a hidden URL has to be that of a stream"
 _NO_ENCODER = "it has to be encoded, and this ffmpeg has no encoder for that"
@@ -159,4 +160,6 @@ def _encoder_fault(profile: InputProfile, reason: str) -> RequestError:
 
 def _mistake(profile: InputProfile, reason: str, messages: str = "") -> RequestError:
     quoted = f" (ffmpeg: {messages})" if messages else ""
+    if reason == _MISSING and profile.settings.address.is_device:
+        reason = _NO_DEVICE
     return RequestError("input-unrecordable", input=str(profile.settings.address), reason=f"{reason}{quoted}")
