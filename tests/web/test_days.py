@@ -38,6 +38,27 @@ def test_a_day_begins_at_midnight_of_the_recorder_whatever_its_length() -> None:
     assert days["2026-10-26"].to_us - days["2026-10-26"].from_us == 24 * 3600 * US
 
 
+@pytest.mark.usefixtures("berlin")
+def test_a_day_of_utc_is_none_of_the_recorder() -> None:
+    asked = Range(us(2026, 10, 24), us(2026, 10, 25, 23, 30))
+    days = dict(days_of(asked, timezone.utc))
+    assert days == {
+        "2026-10-24": Range(us(2026, 10, 24), us(2026, 10, 25)),
+        "2026-10-25": Range(us(2026, 10, 25), us(2026, 10, 26)),
+    }
+    late_us = us(2026, 10, 25, 23, 15)
+    assert (day_of(late_us), day_of(late_us, timezone.utc)) == ("2026-10-26", "2026-10-25")
+
+
+def test_a_day_whose_midnight_comes_twice_begins_with_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "CST5CDT,M3.2.0/0,M11.1.0/1")  # as in Havana
+        time.tzset()
+        days = dict(days_of(Range(us(2026, 11, 1, 5, 30), us(2026, 11, 1, 6))))
+    time.tzset()
+    assert days == {"2026-11-01": Range(us(2026, 11, 1, 4), us(2026, 11, 2, 5))}
+
+
 def test_a_calendar_has_a_bound() -> None:
     with pytest.raises(RequestError, match="at most 62 days"):
         list(days_of(Range(0, 63 * 86_400 * US)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +92,9 @@ class ApiRoutes:
         """How much is stored of each day."""
         viewing = (await self._recorder_of(request).store())._viewing
         asked = required_range(request.query)
-        stored = await stored_by_day(viewing, asked)
-        events = Counter(day_of(one.at_us) for one in await viewing.events(asked))
+        zone = timezone.utc if number(request.query.get("utc", "0"), "utc", 0, 1) else None
+        stored = await stored_by_day(viewing, asked, zone)
+        events = Counter(day_of(one.at_us, zone) for one in await viewing.events(asked))
         return json_answer({"days": {name: {"seconds": stored[name], "events": events[name]} for name in stored}})
 
     async def frames(self, request: web.Request) -> web.StreamResponse:

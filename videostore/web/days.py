@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError
@@ -17,15 +17,15 @@ _APART_US = 300 * US_PER_SECOND
 """Gaps shorter than that do not show in a calendar, and need not be counted."""
 
 
-async def stored_by_day(viewing: Viewing, asked: Range) -> dict[str, int]:
-    """Seconds that are stored of each day of a range on which anything is.
+async def stored_by_day(viewing: Viewing, asked: Range, zone: tzinfo | None = None) -> dict[str, int]:
+    """Seconds that are stored of each day of a range on which anything is. The days are those of `days_of`.
 
     Raises:
         RequestError: it has too many days.
     """
     stored: dict[str, int] = {}
     newest_us = await viewing.newest_us() or 0
-    for name, day in days_of(asked):
+    for name, day in days_of(asked, zone):
         within = Range(max(day.from_us, asked.from_us), min(day.to_us, asked.to_us))
         if stored_us := viewing.stored_us(within, _APART_US):
             stored[name] = stored_us // US_PER_SECOND
@@ -35,8 +35,8 @@ async def stored_by_day(viewing: Viewing, asked: Range) -> dict[str, int]:
     return stored
 
 
-def days_of(asked: Range) -> Iterator[tuple[str, Range]]:
-    """The days of this machine's time zone that a range has, by name. One may have 23 or 25 hours.
+def days_of(asked: Range, zone: tzinfo | None = None) -> Iterator[tuple[str, Range]]:
+    """The days of a time zone, or of this machine's, that a range has, by name. One may have 23 or 25 hours.
 
     Raises:
         RequestError: there are too many.
@@ -44,16 +44,17 @@ def days_of(asked: Range) -> Iterator[tuple[str, Range]]:
     if asked.to_us - asked.from_us > MOST_DAYS * 86_400 * US_PER_SECOND:
         expected = f"a time at most {MOST_DAYS} days after the beginning"
         raise RequestError("field-wrong", field="to_us", value=asked.to_us, expected=expected)
-    day = datetime.fromtimestamp(asked.from_us // US_PER_SECOND).replace(hour=0, minute=0, second=0)
+    begin = datetime.fromtimestamp(asked.from_us // US_PER_SECOND, zone)
+    day = begin.replace(hour=0, minute=0, second=0, fold=0)
     while (from_us := _us(day)) < asked.to_us:
         following = day + timedelta(days=1)
         yield f"{day:%Y-%m-%d}", Range(from_us, _us(following))
         day = following
 
 
-def day_of(time_us: int) -> str:
-    """The name of the day of a time."""
-    return f"{datetime.fromtimestamp(time_us // US_PER_SECOND):%Y-%m-%d}"
+def day_of(time_us: int, zone: tzinfo | None = None) -> str:
+    """The name of the day of a time in a time zone, or in this machine's."""
+    return f"{datetime.fromtimestamp(time_us // US_PER_SECOND, zone):%Y-%m-%d}"
 
 
 def _us(local: datetime) -> int:

@@ -106,7 +106,7 @@ class Page {
     this.clip = new Clip({ ...shared, recorder, onChange });
     Object.assign(this.clip.marks, { in: asked.in, out: asked.out });
     const choose = (from, to) => this.commands.showDay(from, to);
-    this.calendar = new Calendar({ ...shared, recorder, recorderZone: this.zone, choose });
+    this.calendar = new Calendar({ ...shared, recorder, choose });
     const onMarked = (id) => this.timelineOf(id).forget();
     this.events = new Events({ ...shared, recorder, go: (us) => this.commands.showEvent(us), onRemoved: onMarked });
     const shown = () => this.commands.shownFrame();

@@ -2,6 +2,7 @@
 
 import { element, find, openDialog, say } from "./element.mjs";
 import { DAY_US, lengthText } from "./units.mjs";
+import { UTC } from "./zone.mjs";
 
 const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
@@ -10,7 +11,7 @@ const pad = (number) => String(number).padStart(2, "0");
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -7, ArrowDown: 7 };
 
 export class Calendar {
-  /** `context` has api, recorderZone(), recorder(), now(), choose(from_us, to_us). */
+  /** `context` has api, zone(), recorder(), now(), choose(from_us, to_us). */
   constructor(context) {
     this.context = context;
     find("month-back").onclick = () => this.turn(-1);
@@ -21,7 +22,7 @@ export class Calendar {
   }
 
   open(us) {
-    const { year, month, day } = this.context.recorderZone().fields(us);
+    const { year, month, day } = this.context.zone().fields(us);
     Object.assign(this, { year, month, day });
     this.shown = `${year}-${pad(month)}-${pad(day)}`;
     openDialog(find("calendar"));
@@ -36,12 +37,13 @@ export class Calendar {
 
   async render() {
     const { year, month } = this;
-    const zone = this.context.recorderZone();
+    const zone = this.context.zone();
     say(find("calendar-title"), `${MONTHS[month - 1]} ${year}`);
     this.fill({});
     say(find("calendar-text"), "Asking what is recorded …");
     const { api, recorder } = this.context;
-    const range = { from_us: zone.midnight(year, month, 1), to_us: zone.midnight(year, month + 1, 1) };
+    const utc = zone === UTC ? 1 : undefined;
+    const range = { from_us: zone.midnight(year, month, 1), to_us: zone.midnight(year, month + 1, 1), utc };
     try {
       const { days } = await api.get(api.recorderUrl(recorder().id, "days", range));
       if (year !== this.year || month !== this.month) return;
@@ -54,7 +56,7 @@ export class Calendar {
   }
 
   fill(days) {
-    const zone = this.context.recorderZone();
+    const zone = this.context.zone();
     const first = (new Date(Date.UTC(this.year, this.month - 1, 1)).getUTCDay() + 6) % 7;
     const count = new Date(Date.UTC(this.year, this.month, 0)).getUTCDate();
     const today = zone.date(this.context.now());
@@ -117,7 +119,7 @@ export class Calendar {
   }
 
   choose(day) {
-    const zone = this.context.recorderZone();
+    const zone = this.context.zone();
     find("calendar").close();
     this.context.choose(zone.midnight(this.year, this.month, day), zone.midnight(this.year, this.month, day + 1));
   }

@@ -6,6 +6,9 @@ import { UTC } from "./zone.mjs";
 const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const WEEKDAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 const UNITS = { s: SECOND_US, m: MINUTE_US, h: HOUR_US, d: DAY_US };
+const AGO = /^[-−]?(\d+(?:\.\d+)?) ?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)(?: ago)?$/;
+const CLOCK_THEN_DAY = /^(\d{1,2}:[\d:.,]+(?: ?[ap]m)?) ([a-z]+)$/;
+const MOST_AHEAD_MIN = 14 * 60; // of UTC, anywhere on earth
 const EXAMPLES = "Examples: 14:05:30, yesterday 14:05, 2026-11-25 14:05:30.250, 25 Nov 14:05 UTC, 5 min ago, now.";
 
 export class TypedTimeError extends Error {}
@@ -18,40 +21,66 @@ export function parseTime(text, zone, nowUs, shownUs) {
   let rest = text.trim().toLowerCase().replace(/\s+/g, " ");
   if (rest === "") throw new TypedTimeError(`Type a time. ${EXAMPLES}`);
   if (rest === "now") return [nowUs];
-  const ago = /^(?:-|−)?(\d+(?:\.\d+)?) ?(s|m|h|d)[a-z]*(?: ago)?$/.exec(rest);
-  if (ago) return [nowUs - Math.round(Number(ago[1]) * UNITS[ago[2]])];
+  const ago = AGO.exec(rest);
+  if (ago) return checkedAll([nowUs - Math.round(Number(ago[1]) * UNITS[ago[2][0]])], text);
   const read = readZone(rest, zone);
   rest = read.rest;
   const clock = readClock(rest);
   const { again, ...date } = readDate(clock.rest, read.zone, nowUs, shownUs);
   let all = read.zone.moments({ ...date, ...clock.fields });
   if (again && all[0] > nowUs + SECOND_US) all = read.zone.moments({ ...date, day: date.day - again, ...clock.fields });
-  const named = all.filter((us) => read.zone.label(us).toLowerCase() === read.label);
-  const moments = named.length > 0 ? named : all;
-  if (moments.length === 0) {
+  if (all.length === 0) {
     throw new TypedTimeError(`The clock does not show ${text.trim()} on that day: it is set forward over it.`);
   }
+  if (read.label === undefined) return checkedAll(all, text);
+  const named = all.filter((us) => read.zone.label(us).toLowerCase() === read.label);
+  if (named.length === 0) {
+    const labels = [...new Set(all.map((us) => read.zone.label(us)))].join(" and ");
+    throw new TypedTimeError(
+      `The clock shows ${labels} then, not ${read.label.toUpperCase()}. Type no zone, UTC, or how far it is from UTC, as in UTC+01:00.`,
+    );
+  }
+  return checkedAll(named, text);
+}
+
+/** Moments that a recording can have. */
+function checkedAll(moments, text) {
+  if (moments.some((us) => us < 0)) throw new TypedTimeError(`${text.trim()} is before 1970.`);
   return moments;
 }
 
 function readZone(text, zone) {
-  const utc = /^(.*\d) ?(?:z|utc|gmt)$/.exec(text);
+  const utc = /^(.*(?:\d|\d ?[ap]m)) ?(?:z|utc|gmt)$/.exec(text);
   if (utc) return { rest: utc[1], zone: UTC };
-  const offset = /^(.*:\d\d(?:[.,]\d+)?) ?([+-−])(\d\d):?(\d\d)$/.exec(text);
+  const offset =
+    /^(.*(?:\d|\d ?[ap]m)) ?(?:utc|gmt) ?([+\-−])(\d{1,2})(?::?(\d\d))?$/.exec(text) ??
+    /^(.*:\d\d(?:[.,]\d+)?) ?([+\-−])(\d\d):?(\d\d)$/.exec(text);
   if (offset) {
-    const minutes = Number(offset[3]) * 60 + Number(offset[4]);
-    return { rest: offset[1], zone: new zone.constructor(null, offset[2] === "+" ? minutes : -minutes) };
+    const [, rest, sign, hours, minutes = "00"] = offset;
+    const ahead = Number(hours) * 60 + Number(minutes);
+    if (Number(minutes) > 59 || ahead > MOST_AHEAD_MIN) {
+      throw new TypedTimeError(`No clock is ${hours}:${minutes} from UTC. The most are 14:00, as in UTC+14:00.`);
+    }
+    return { rest, zone: new zone.constructor(null, sign === "+" ? ahead : -ahead) };
   }
+  const day = CLOCK_THEN_DAY.exec(text);
+  if (day && (isNearDay(day[2]) || weekdayOf(day[2]) >= 0)) return { rest: `${day[2]} ${day[1]}`, zone };
   // The zone's own abbreviation tells the two hours of a clock that is set back from each other.
-  const label = /\d ([a-z]{3,5})$/.exec(text)?.[1];
-  return { rest: label ? text.slice(0, -label.length - 1) : text, zone, label };
+  const label = /:\d\d(?:[.,]\d+)?(?: ?[ap]m)? ?([a-z]{3,5})$/.exec(text)?.[1];
+  return { rest: label ? text.slice(0, -label.length).trim() : text, zone, label };
 }
 
+const isNearDay = (text) => text === "today" || text === "yesterday";
+const weekdayOf = (text) => WEEKDAYS.findIndex((name) => text.length >= 3 && name.startsWith(text));
+
 function readClock(text) {
-  const found = /(?:^|[ t,])(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,6}))?)?$/.exec(text);
+  const found = /(?:^|[ t,])(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,6}))?)?(?: ?([ap])m)?$/.exec(text);
   if (!found) return { rest: text, fields: {} };
-  const [hour, minute, second] = [Number(found[1]), Number(found[2]), Number(found[3] ?? 0)];
-  if (hour > 23 || minute > 59 || second > 59) throw new TypedTimeError(`${found[0].trim()} is no time of day.`);
+  const half = found[5];
+  const [typed, minute, second] = [Number(found[1]), Number(found[2]), Number(found[3] ?? 0)];
+  const hour = half ? (typed % 12) + (half === "p" ? 12 : 0) : typed;
+  const isHour = half ? typed >= 1 && typed <= 12 : typed <= 23;
+  if (!isHour || minute > 59 || second > 59) throw new TypedTimeError(`${found[0].trim()} is no time of day.`);
   const us = Number((found[4] ?? "").padEnd(6, "0"));
   return { rest: text.slice(0, found.index).trim(), fields: { hour, minute, second, us } };
 }
@@ -64,7 +93,7 @@ function readDate(text, zone, nowUs, shownUs) {
   if (text === "") return { ...dayOf(shownUs ?? nowUs), again: 1 };
   if (text === "today") return dayOf(nowUs);
   if (text === "yesterday") return dayOf(zone.day(nowUs, -1).from_us);
-  const weekday = WEEKDAYS.findIndex((name) => text.length >= 3 && name.startsWith(text));
+  const weekday = weekdayOf(text);
   if (weekday >= 0) {
     return { ...dayOf(zone.day(nowUs, -((zone.fields(nowUs).weekday - weekday + 7) % 7)).from_us), again: 7 };
   }
@@ -84,6 +113,7 @@ function swapped(found) {
 }
 
 function checked(year, month, day, text) {
+  if (year < 1970) throw new TypedTimeError(`${text} is before 1970.`);
   const date = new Date(Date.UTC(year, month - 1, day));
   if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) {
     throw new TypedTimeError(`There is no day ${text}.`);

@@ -5,7 +5,12 @@ import { DAY_US, HOUR_US, MINUTE_US, SECOND_US } from "./units.mjs";
 const STEP_US = 6 * HOUR_US;
 const BUCKET_US = 15 * MINUTE_US; // no zone changes its offset between two quarters of an hour
 const MOST_BUCKETS = 5000;
+const ENGLISH = ["en-GB", "en-US", "en-CA", "en-AU", "en-NZ", "en-IN", "en-ZA"]; // each has names of zones of its own
+const HALVES_MS = [Date.UTC(2025, 0, 1), Date.UTC(2025, 6, 1)]; // of a year, with and without summer time
 const pad = (number, width = 2) => String(number).padStart(width, "0");
+
+const zonePart = (format, ms) => format.formatToParts(ms).find(({ type }) => type === "timeZoneName").value;
+const isNamed = (format, ms) => !/^GMT[+-]/.test(zonePart(format, ms));
 
 export class Zone {
   /** `name` is an IANA name; without one the offset is fixed. */
@@ -16,7 +21,9 @@ export class Zone {
     if (!name) return;
     const fields = { year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric" };
     this.parts = new Intl.DateTimeFormat("en-US", { ...fields, second: "numeric", hourCycle: "h23", timeZone: name });
-    this.short = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short", timeZone: name });
+    const short = (english) => new Intl.DateTimeFormat(english, { timeZoneName: "short", timeZone: name });
+    const naming = ENGLISH.find((english) => HALVES_MS.every((ms) => isNamed(short(english), ms)));
+    this.short = short(naming ?? ENGLISH[0]);
   }
 
   /** The recorder's zone as the server tells it. A name that this browser does not know becomes its offset. */
@@ -60,11 +67,10 @@ export class Zone {
     };
   }
 
-  /** The zone's own name at a moment: "CET", "UTC+05:45". */
+  /** The zone's own name at a moment, "CET", or where English has none, "UTC+5:45". */
   label(us) {
     if (this.name) {
-      const part = this.short.formatToParts(us / 1000).find(({ type }) => type === "timeZoneName");
-      return part.value.replace("GMT", "UTC");
+      return zonePart(this.short, us / 1000).replace("GMT", "UTC");
     }
     const minutes = Math.abs(this.fixedUs) / MINUTE_US;
     if (minutes === 0) return "UTC";
