@@ -61,6 +61,12 @@ def test_the_range_of_an_event_may_end_with_its_moment(program: Program, copied:
     assert event["seconds"] == 2
 
 
+def test_a_mark_where_nothing_is_recorded_says_so(program: Program, copied: Path, times: list[int]) -> None:
+    late = program("mark", exact(times[-1] + 16 * US), "door", "--storage", copied)
+    assert late.code == 0 and late.sentence.startswith("Nothing is recorded in this range. ")
+    assert not program("mark", exact(times[-1] + 14 * US), "door", "--storage", copied).err
+
+
 async def test_the_recorder_saves_with_metadata_and_tags_and_cancels(
     stores: Stores, program: Program, copied: Path, times: list[int]
 ) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError, printable
 from videostore.base.ranges import Range
+from videostore.base.tasks import off_loop
 from videostore.cli.local_store import open_reader
 from videostore.cli.machine_options import Remote
-from videostore.cli.runtime import DONE
+from videostore.cli.runtime import DONE, print_message
 from videostore.cli.time_options import check_since, format_range, format_time, now_us
+from videostore.storage.directory_lock import is_locked
 from videostore.storage.notes import Event
 from videostore.store.marking import make_event
 from videostore.store.resting_events import mark_at_rest, unmark_at_rest
@@ -76,7 +78,13 @@ async def mark(directory: Path, asked: Mark, *, utc: bool) -> int:
     at_us = now_us() if asked.at_us is None else asked.at_us
     event = make_event(at_us, asked.label, asked.before_s, asked.after_s, keep=asked.keep)
     done = await mark_at_rest(directory, event, save=asked.save, metadata=asked.metadata, tags=asked.tags)
-    return _show_marked(done, utc=utc)
+    _show_marked(done, utc=utc)
+    if not await off_loop(is_locked, directory):
+        async with open_reader(directory) as store:
+            ranges = (await store.state()).ranges
+        if not any(one.from_us < done.to_us and done.from_us < one.to_us for one in ranges):
+            print_message("Nothing is recorded in this range. `videostore state` shows what is.")
+    return DONE
 
 
 async def mark_on_machine(remote: Remote, asked: Mark, *, utc: bool) -> int:
