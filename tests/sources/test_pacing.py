@@ -266,6 +266,46 @@ class Bursts(Arriving):
         return Frames.more(self, most) if not self._others else []
 
 
+class Rapid(Frames):
+    """Frames that arrive as time passes, of which the first second has arrived at the start."""
+
+    def __init__(self, frames: list[CodedFrame], clock: FixedClock) -> None:
+        super().__init__(frames)
+        self._clock = clock
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._frames) and self._frames[0].arrived_us <= self._clock.wall
+
+    async def next(self, within_s: float | None) -> CodedFrame | None:
+        if self._frames and not self.waiting:
+            self._clock.advance((self._frames[0].arrived_us - self._clock.wall) / US)
+        return await super().next(within_s)
+
+    def more(self, most: int) -> list[CodedFrame]:
+        return super().more(min(most, sum(one.arrived_us <= self._clock.wall for one in self._frames)))
+
+
+@pytest.mark.parametrize(("fps", "slowness"), [(20, 1), (60, 1), (120, 1), (240, 1), (30, 3)])
+async def test_a_fast_camera_is_caught_up_with_from_the_start(
+    monkeypatch: pytest.MonkeyPatch, fps: int, slowness: int
+) -> None:
+    """Frames that wait for ever longer would be taken for those of a camera whose timestamps jump. On a machine that is
+    busy, each pause is longer than it should be."""
+    clock = FixedClock(wall=START_US)
+
+    async def pass_time(seconds: float) -> None:
+        clock.advance(seconds * slowness)
+
+    monkeypatch.setattr("videostore.sources.pacing.asyncio.sleep", pass_time)
+    first, *others = live_frames([n * US // fps for n in range(8 * fps)])
+    others = [one._replace(arrived_us=max(one.arrived_us, START_US + US)) for one in others]
+    late_us = []
+    async for some in pace_live(Rapid(others, clock), first, SteadyClock(clock), patience_s=1):
+        late_us.append(clock.wall - START_US - some[-1].frame.pts_us)
+    assert max(late_us[-fps:]) < 150_000
+
+
 async def test_frames_that_come_together_are_passed_on_together_and_dated_as_one_by_one() -> None:
     clock = FixedClock(wall=START_US)
     frames = live_frames(range(0, 3 * US, 50_000))

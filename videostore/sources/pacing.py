@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 import statistics
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -29,7 +30,11 @@ _AT_ONCE_PART = 4
 AT_ONCE = 8
 CATCH_UP_S = 0.02
 """Of frames that wait, so many are passed on in this time: the recorder drops what does not fit into its backlog. At
-the start only one is, since the recorder's ffmpeg starts meanwhile."""
+the start only one is, since the recorder's ffmpeg starts meanwhile, or of a fast camera half as many again as it sends:
+otherwise those that wait would become more and more."""
+_START_FACTOR = 1.5
+_START_US = 2 * US_PER_SECOND
+"""The start lasts no longer, though frames still wait: on a machine that is busy they would become more and more."""
 TOGETHER = 32
 """So many are passed on together at most. There are more between two beats only of cameras with more than 120 frames
 a second."""
@@ -170,23 +175,24 @@ async def pace_live(
     times = _LiveTimes(patience_s)
     for frame in held:
         times.observe(frame)
-    starting = True
+    starting, start_ends_us = True, clock.now_us() + _START_US
     while held:
-        frame = held.popleft()
-        yield [times.date(frame)]
+        yield [times.date(held.popleft()) for _ in range(min(len(held), times.at_start))]
         if held or reader.waiting:
             await asyncio.sleep(CATCH_UP_S)
     while not ended:
         if not reader.waiting:
             starting = False
             times.find_limit()
+        starting = starting and clock.now_us() < start_ends_us
         try:
             following = await reader.next(times.wait_s)
         except asyncio.TimeoutError as error:
             raise InputFault(f"no frame for {times.wait_s:g} s") from error
         if following is None:
             return
-        dated, fault = times.date_all([following] if starting else [following, *reader.more(TOGETHER - 1)])
+        most = times.at_start if starting else TOGETHER
+        dated, fault = times.date_all([following, *reader.more(most - 1)])
         if dated:
             yield dated
         if fault is not None:
@@ -209,6 +215,12 @@ class _LiveTimes:
     def wait_s(self) -> float:
         """How long to wait for the next frame."""
         return max(self._limit_s, STALL_PATIENCE_S) if self._intervals else self._limit_s
+
+    @property
+    def at_start(self) -> int:
+        """How many frames are passed on in `CATCH_UP_S` at the start."""
+        usual_us = max(statistics.median(self._intervals), 1) if self._intervals else US_PER_SECOND
+        return max(1, min(TOGETHER, math.ceil(_START_FACTOR * CATCH_UP_S * US_PER_SECOND / usual_us)))
 
     def find_limit(self) -> None:
         """Find out how long no frame may have been captured, by the last ones: all that have arrived are taken."""
