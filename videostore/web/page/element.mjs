@@ -15,12 +15,14 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-/** Open a dialog; the button `[data-close]` closes it, as Escape does. */
+/** Open a dialog at its top; the button `[data-close]` closes it, as Escape does. */
 export function openDialog(dialog) {
   dialog.querySelectorAll("[data-close]").forEach((button) => {
     button.onclick = () => dialog.close();
   });
-  if (!dialog.open) dialog.showModal();
+  if (dialog.open) return;
+  dialog.showModal();
+  dialog.scrollTop = 0; // it scrolled down to the button that has the focus
 }
 
 /** Show a text, unless it is shown already: a screen reader reads each change. */
