@@ -80,7 +80,7 @@ def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]
 def seldom_keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
     """A server over a directory to which a stream with few keyframes is recorded."""
     with (
-        being_recorded(tmp_path_factory.mktemp("seldom"), seldom_keyed=True) as directory,
+        being_recorded(tmp_path_factory.mktemp("seldom"), gop=40) as directory,
         run_web([RecorderPlace("porch", directory)]) as server,
     ):
         yield server

@@ -113,10 +113,13 @@ def make_all(root: Path) -> dict[str, Footage]:
 
 
 class SeldomKeyed:
-    """The own stream of a camera that paints its clock, with a keyframe every 4 s."""
+    """The own stream of a camera that paints its clock, with a keyframe every so many frames, of which 10 are a second."""
+
+    def __init__(self, gop: int) -> None:
+        self.gop = gop
 
     async def packets(self) -> AsyncIterator[Packet | Gap]:
-        painter, begin_us = Painter("h264", gop=40, size=SIZE), time.time_ns() // 1000
+        painter, begin_us = Painter("h264", gop=self.gop, size=SIZE), time.time_ns() // 1000
         format: StreamFormat | None = None
         due = time.monotonic()
         while True:
@@ -129,13 +132,13 @@ class SeldomKeyed:
 
 
 @contextlib.contextmanager
-def being_recorded(directory: Path, *, seldom_keyed: bool = False) -> Iterator[Path]:
-    """A directory that is recorded to, by a camera that paints its clock; `seldom_keyed`, as its stream comes."""
+def being_recorded(directory: Path, *, gop: int | None = None) -> Iterator[Path]:
+    """A directory that is recorded to, by a camera that paints its clock; with `gop`, as a stream with that comes."""
     ready: Future[Path] = Future()
     end: list[asyncio.Event] = []
     loops: list[asyncio.AbstractEventLoop] = []
     storage = directory / "storage"
-    source: Source = SeldomKeyed() if seldom_keyed else Pulse(0.1, SIZE)
+    source: Source = SeldomKeyed(gop) if gop else Pulse(0.1, SIZE)
 
     async def work() -> None:
         end.append(asyncio.Event())
@@ -145,7 +148,7 @@ def being_recorded(directory: Path, *, seldom_keyed: bool = False) -> Iterator[P
             StorageConfig(1, storage, directory / "upload", _SEGMENT_S, None),
             binary=find_ffmpeg(),
             source=source,
-            encoder=Encoder.copy(20) if seldom_keyed else H264,
+            encoder=Encoder.copy(20) if gop else H264,
             clock=SystemClock(),
             logger=LOGGER,
         )

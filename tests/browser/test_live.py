@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.browser.driver import PageDriver, iso
-from tests.browser.footage import BASE_US, SIZE
+from tests.browser.footage import BASE_US, SIZE, being_recorded
 from tests.support.recording import LOGGER, US, packet
 from tests.support.web_server import WebServer, run_web
 from videostore import VideoStore
@@ -207,3 +207,15 @@ def test_a_recorder_that_ends_while_it_is_live_is_told(
     recorder.start()
     until_live(page)
     page.until(lambda: not page.is_told(CAMERA))
+
+
+def test_live_is_at_the_end_though_its_keyframe_is_long_ago(open_page: Callable[..., PageDriver], tmp_path: Path) -> None:
+    began_us = time.time_ns() // 1000
+    with being_recorded(tmp_path, gop=100_000) as directory, run_web([RecorderPlace(CAMERA, directory)]) as server:
+        while time.time_ns() // 1000 < began_us + 32 * US:  # more than hls.js loads ahead
+            time.sleep(0.5)
+        opened_us = time.time_ns() // 1000
+        page = open_page(server).open()
+        shown_us = page.until_painted(CAMERA, lambda us: us > opened_us - 12 * US)
+        # It would play for longer than that until it came to there, though it plays faster.
+        assert time.time_ns() // 1000 - shown_us < 15 * US

@@ -45,6 +45,10 @@ const CONFIG = {
   maxFragLookUpTolerance: 0.001, // otherwise near a fragment's end the next one is loaded first, and shown
 };
 
+// From a keyframe that lies longer back, all has to be loaded up to the end of what is live, and no more bytes than hls.js
+// allows.
+const SELDOM_KEYED = { maxBufferLength: 120, maxMaxBufferLength: 120 };
+
 const LATE = Symbol("late");
 const late = (ms) => new Promise((resolve) => setTimeout(resolve, ms, LATE));
 
@@ -264,6 +268,7 @@ export class Player extends EventTarget {
     const before = hls.levels[frag.level]?.details?.fragments.find(({ sn }) => sn === frag.sn - 1);
     if (!this.isLive || before?.cc !== frag.cc) return false;
     this.isSeldomKeyed = true;
+    Object.assign(hls.config, SELDOM_KEYED);
     setTimeout(() => {
       if (hls !== this.hls) return;
       const position = (before.start + frag.start) / 2;
