@@ -48,7 +48,9 @@ def test_only_directories_that_were_missing_and_are_empty_are_removed_again(tmp_
     assert os.listdir(tmp_path / "a") == ["file"]
 
 
-def test_the_reason_why_a_directory_cannot_be_created_names_what_is_in_its_way(tmp_path: Path) -> None:
+def test_the_reason_why_a_directory_cannot_be_created_names_what_is_in_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def why(path: Path) -> str:
         with pytest.raises(OSError) as failed:
             path.mkdir(parents=True)
@@ -65,6 +67,8 @@ def test_the_reason_why_a_directory_cannot_be_created_names_what_is_in_its_way(t
     assert why_not_created(tmp_path / "a" / "b", refused) == (
         f"the user {user} has no right to do that in {tmp_path}, which belongs to {user}"
     )
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)  # as in a container
+    assert why_not_created(tmp_path / "a" / "b", refused).startswith("the user 4000000 has no right to do that in ")
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])

@@ -5,9 +5,11 @@ import itertools
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support.clocked_recording import StartClocked
 from tests.support.recording import START_US, US, Stores, capture_times, record, take_over, until
-from videostore.base.constants import GIB
+from videostore.base.constants import GIB, STOPPED
 from videostore.media.packet import Gap
 from videostore.storage.gap_notes import NOT_RUNNING
 from videostore.storage.notes import RecordingGap
@@ -85,6 +87,25 @@ async def test_a_gap_keeps_its_reason_where_the_recorder_stops_within_it(start_c
     assert first[-1] < before.from_us < first[-1] + US
     assert (before.to_us, before.reason) == (stopped_us, "its timestamps jumped")
     assert (after.from_us, after.to_us, after.reason) == (stopped_us, second[0], "it refuses the connection")
+
+
+@pytest.mark.parametrize(("silent_s", "reasons"), [(1, [NOT_RUNNING]), (10, [STOPPED, NOT_RUNNING])])
+async def test_what_a_recorder_needs_to_end_is_no_gap_of_its_own(
+    start_clocked: StartClocked, silent_s: int, reasons: list[str]
+) -> None:
+    clocked = await start_clocked()
+    first = await clocked.record(2)
+    clocked.feed.put(Gap(STOPPED))
+    await until(lambda: clocked.store._run is None)
+    clocked.clock.advance(silent_s)
+    await clocked.stores.close()
+    clocked.clock.advance(60)
+    clocked = await start_clocked(clocked.clock.wall)
+    second = await clocked.record(2)
+    await until(lambda: len(clocked.store._notes.gaps) == len(reasons))
+    gaps = clocked.store._notes.gaps
+    assert [one.reason for one in gaps] == reasons
+    assert first[-1] < gaps[0].from_us < first[-1] + US and gaps[-1].to_us == second[0]
 
 
 async def test_gaps_and_events_are_forgotten_with_their_footage(tmp_path: Path) -> None:

@@ -74,6 +74,9 @@ JOIN_US = 200_000
 NOTHING_YET = "no image has arrived yet"
 """Why nothing is recorded, until there is another reason."""
 
+STOPPED = "the recorder was stopped"
+"""Why nothing is recorded behind the last frame of a recorder that ends."""
+
 # Programs
 
 READING_CHILD = "reading-child"

@@ -76,7 +76,7 @@ def why_not_created(directory: AnyPath, error: OSError) -> str:
         closed = next((one for one in steps if os.path.isdir(one) and not os.access(one, os.X_OK)), None)
         refused = closed or next(one for one in reversed(steps) if os.path.isdir(one))
         user, owner = _user_name(os.geteuid()), _user_name(refused.stat().st_uid)
-        return f"the user {user} has no right to do that in {refused}, which belongs to {owner}"
+        return f"the user {user.removeprefix('user ')} has no right to do that in {refused}, which belongs to {owner}"
     return reason_of(error)
 
 

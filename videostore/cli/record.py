@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from videostore.base.constants import NOTHING_YET, US_PER_SECOND
+from videostore.base.constants import NOTHING_YET, STOPPED, US_PER_SECOND
 from videostore.base.errors import RequestError, VideoStoreError, printable
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
@@ -20,7 +20,7 @@ from videostore.cli.recorded import report_recording
 from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, print_message, second_signal
 from videostore.cli.text import format_size
 from videostore.cli.time_options import format_length, format_range, format_time, now_us
-from videostore.recording.backlog import END_OF_SOURCE, STOPPED
+from videostore.recording.backlog import END_OF_SOURCE
 from videostore.recording.health import RecorderHealth
 from videostore.sources.ffmpeg_input import FFmpegInput
 from videostore.sources.probing import StreamInfo

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from videostore.base.constants import US_PER_SECOND
+from videostore.base.constants import STOPPED, US_PER_SECOND
 from videostore.base.errors import RequestError, VideoStoreError, printable
 from videostore.base.ranges import DamagedRange, Range
 from videostore.cli.events import event_as_json, event_notes
@@ -20,7 +20,6 @@ from videostore.cli.runtime import DONE, FAILED
 from videostore.cli.style import CommandLineStyle, sentence_of
 from videostore.cli.text import format_size
 from videostore.cli.time_options import check_since, format_length, format_range, format_time, now_us
-from videostore.recording.backlog import STOPPED
 from videostore.storage.directory_lock import is_locked
 from videostore.storage.notes import Event, why_gap
 from videostore.store.recorder_socket import ask_status

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from videostore.base.constants import MIB
+from videostore.base.constants import MIB, STOPPED
 from videostore.media.packet import Gap, Packet, Source, StoppableSource
 from videostore.recording.run import Run
 
@@ -19,7 +19,6 @@ and come several at a time."""
 
 END_OF_SOURCE = Gap("the source ended")
 """The last item of a source that ends."""
-STOPPED = "the recorder was stopped"
 
 
 def gap_reason(gap: Gap, source: Source, before: str) -> str:

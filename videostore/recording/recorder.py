@@ -10,13 +10,13 @@ from pathlib import Path
 
 from videostore.base.beat import until_beat
 from videostore.base.clock import Clock, SteadyClock
-from videostore.base.constants import NOTHING_YET
+from videostore.base.constants import NOTHING_YET, STOPPED
 from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
 from videostore.base.tasks import end_tasks_during, finish_despite_cancellation
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.media.packet import Gap, Packet, Source
-from videostore.recording.backlog import END_OF_SOURCE, STOPPED, Backlog, gap_reason
+from videostore.recording.backlog import END_OF_SOURCE, Backlog, gap_reason
 from videostore.recording.backoff import Backoff
 from videostore.recording.format_gate import FormatGate
 from videostore.recording.frame_tally import SILENT_AFTER_S, Verdict

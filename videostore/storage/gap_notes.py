@@ -6,12 +6,14 @@ import asyncio
 import logging
 import sqlite3
 
-from videostore.base.constants import JOIN_US, NEIGHBOUR_US, NOTHING_YET
+from videostore.base.constants import JOIN_US, NEIGHBOUR_US, NOTHING_YET, STOPPED, US_PER_SECOND
 from videostore.storage.archive import Archive
 from videostore.storage.notes import Event, Notes, RecordingGap
 
 NOT_RUNNING = "the recorder was not running"
 RECONFIGURED = "the recorder was reconfigured"
+_STOP_US = 2 * US_PER_SECOND
+"""From its last frame a recorder that nothing is wrong with may need so long to end: that is no gap of its own."""
 
 
 class GapNotes:
@@ -35,21 +37,21 @@ class GapNotes:
     def stopping(self, now_us: int, reason: str) -> None:
         """The recorder stops within a gap: up to here it has this reason, whatever it has when recording goes on."""
         if reason != NOTHING_YET:
-            self._begin(now_us, reason)
+            self._begin(now_us, reason, _STOP_US if reason == STOPPED else JOIN_US)
 
     async def close(self) -> None:
         """Wait until all gaps are noted."""
         await asyncio.gather(*self._tasks)
 
-    def _begin(self, until_us: int, reason: str) -> None:
-        task = asyncio.create_task(self._note(until_us, reason))
+    def _begin(self, until_us: int, reason: str, least_us: int = JOIN_US) -> None:
+        task = asyncio.create_task(self._note(until_us, reason, least_us))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _note(self, until_us: int, reason: str) -> None:
+    async def _note(self, until_us: int, reason: str, least_us: int) -> None:
         try:
             end_us = await last_end_us(self._archive, until_us)
-            if end_us is None or until_us - end_us <= JOIN_US:
+            if end_us is None or until_us - end_us <= least_us:
                 return
             gap = self._rest(RecordingGap(end_us, until_us, reason.rstrip(".")))
             if gap.to_us - gap.from_us > JOIN_US:
