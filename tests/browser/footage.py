@@ -113,7 +113,7 @@ def make_all(root: Path) -> dict[str, Footage]:
 
 
 class SeldomKeyed:
-    """The own stream of a camera that paints its clock, with a keyframe every so many frames, of which 10 are a second."""
+    """The own stream of a camera that paints its clock, 10 frames a second, of which one in `gop` is a keyframe."""
 
     def __init__(self, gop: int) -> None:
         self.gop = gop

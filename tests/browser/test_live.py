@@ -209,7 +209,9 @@ def test_a_recorder_that_ends_while_it_is_live_is_told(
     page.until(lambda: not page.is_told(CAMERA))
 
 
-def test_live_is_at_the_end_though_its_keyframe_is_long_ago(open_page: Callable[..., PageDriver], tmp_path: Path) -> None:
+def test_live_is_at_the_end_though_its_keyframe_is_long_ago(
+    open_page: Callable[..., PageDriver], tmp_path: Path
+) -> None:
     began_us = time.time_ns() // 1000
     with being_recorded(tmp_path, gop=100_000) as directory, run_web([RecorderPlace(CAMERA, directory)]) as server:
         while time.time_ns() // 1000 < began_us + 32 * US:  # more than hls.js loads ahead
