@@ -15,6 +15,8 @@ async def main(directory: str, start: str, end: str, file: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 5:
+        sys.exit(__doc__)
     try:
         asyncio.run(main(*sys.argv[1:5]))
     except VideoStoreError as error:  # the file exists, nothing is stored there, …

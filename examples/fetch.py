@@ -24,4 +24,6 @@ async def main(directory: str, start: str, end: str, file: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 5:
+        sys.exit(__doc__)
     asyncio.run(main(*sys.argv[1:5]))

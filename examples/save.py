@@ -15,4 +15,6 @@ async def main(directory: str, upload_directory: str, start: str, end: str) -> N
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 5:
+        sys.exit(__doc__)
     asyncio.run(main(*sys.argv[1:5]))

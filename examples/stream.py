@@ -16,4 +16,6 @@ async def main(directory: str, start: str, end: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
     asyncio.run(main(*sys.argv[1:4]))

@@ -38,6 +38,7 @@ def test_the_help_is_readable_in_80_columns_without_colours_and_has_examples(pro
         for command, done in zip(commands, pool.map(lambda c: program(*c.split(), "--help"), commands), strict=True):
             assert done.code == 0 and not done.err and "\x1b" not in done.out
             assert max(map(len, done.out.splitlines())) <= 80
+            assert not re.search(r"[a-z]\.\.\.$", done.out, re.MULTILINE)  # no sentence is cut off
             assert f"  videostore {command or 'state'} " in done.out
             assert "\n  Exit codes:\n    0 " in done.out
             short = re.findall(r"^  (-[a-z0-9]), --", done.out, re.MULTILINE)

@@ -293,8 +293,8 @@ REQUEST = {
     "input-option-value": "The option {field} of the input is {value:value}. It must be {expected}.",
     "input-unhidden": "The URL {input} cannot be hidden from the list of processes: it is none of a stream. Name it as"
     " INPUT or input=.",
-    "input-url-file": "--url-file {path:value} cannot be used: {reason:reason}. It must hold one line, the URL of the"
-    " input.",
+    "input-url-file": "--url-file {path:value} cannot be used: {reason:reason}. The user that runs this must be able to"
+    " read it, and its first line must be the URL of the input.",
     "input-twice": "Name either INPUT or --url-file FILE.",
     "input-late": "The input {input} cannot be recorded: {reason:reason}.",
     "input-encoder": "The input {input} cannot be recorded with the encoder {encoder}: {reason:reason}. Choose another"

@@ -44,7 +44,7 @@ def state(
     api_key_id: ApiKeyId = None,
     verbose: Verbose = False,
 ) -> int:
-    """Show what is stored, what is missing, and how much space is left."""
+    """Show what is stored, what is missing, and how much is free."""
     from videostore.cli import state as command
     from videostore.cli.storage_directory import find_directory
     from videostore.cli.time_options import parse_time

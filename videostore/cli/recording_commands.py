@@ -99,7 +99,7 @@ def import_(
     no_audio: importing.NoAudio = False,
     verbose: Verbose = False,
 ) -> int:
-    """Import video files of another camera or recorder, under their own time."""
+    """Import video files of another camera, under their own time."""
     from videostore.cli import import_files as command
     from videostore.cli.time_options import parse_number, parse_time
 
