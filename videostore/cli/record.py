@@ -31,6 +31,8 @@ _NO_SOUND = "The sound of the input is not recorded."
 _FINISHING = "Recording what is due until now, since ffmpeg is slower than the input. Ctrl-C drops it."
 _TELL_AFTER_S = 2.0
 _POLL_S = 0.25
+_ON_THE_WAY_S = 0.35
+"""A frame of a stream is dated and passed on so long after it came, measured 0.1 to 0.35 s; the end waits for it."""
 _FIRST_FRAME_S = 30.0
 """With `--duration` and without `--wait`, an input that answers has this much more time for its first frame."""
 
@@ -242,7 +244,7 @@ def _left_s(duration_s: float | None, began_s: float, first_s: float | None, fir
         return _POLL_S
     if first_s is None:
         return began_s + duration_s + first_frame_s - time.monotonic()
-    return first_s + duration_s - time.monotonic()
+    return first_s + duration_s + _ON_THE_WAY_S - time.monotonic()
 
 
 @contextlib.contextmanager
