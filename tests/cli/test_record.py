@@ -154,7 +154,7 @@ def test_a_signal_finishes_the_segment(program: Program, visit: Path, number: si
 def test_a_terminal_gets_a_status_line(program: Program, visit: Path) -> None:
     code, drawn = program.on_terminal("record", visit, "--storage", "door", "--size-gb", "1", columns=120)
     assert code == 0
-    assert re.search(r"Recording \d+\.\d frames/s, .* stored, .*\. Ctrl-C stops\.", drawn)
+    assert re.search(r"Recording for [0-9.]+ s: \d+\.\d frames/s, .* stored\. Ctrl-C stops\.", drawn)
     assert "\x1b[?25h" in drawn  # the cursor is visible again
 
 

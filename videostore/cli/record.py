@@ -175,7 +175,7 @@ async def _wait_for_end(store: VideoStore, source: FFmpegInput, duration_s: floa
             nonlocal trouble
             health = store.health()
             oldest.look(health, source)
-            show(health)
+            show(health, source.first_us)
             if (reason := _trouble(health)) not in ("", END_OF_SOURCE.reason, STOPPED):
                 trouble = reason
 
@@ -248,16 +248,16 @@ def _left_s(duration_s: float | None, began_s: float, first_s: float | None, fir
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[Health], None]]:
-    """On a terminal, a status line that is updated; elsewhere, a line for each change."""
+def _progress() -> Iterator[Callable[[Health, int | None], None]]:
+    """On a terminal, a status line that is updated; elsewhere, a line for each change. Frames come since `first_us`."""
     console = terminal.messages_console()
     if console.is_terminal:
         with console.status("Opening the input …") as status:
-            yield lambda health: status.update(printable(_status_line(health)))
+            yield lambda health, first_us: status.update(printable(_status_line(health, first_us)))
         return
     last = ""
 
-    def show_change(health: Health) -> None:
+    def show_change(health: Health, first_us: int | None) -> None:
         nonlocal last
         activity = _activity(health)
         if activity != last:
@@ -280,14 +280,14 @@ def _activity(health: Health) -> str:
     return f"Not recording: {trouble}." if trouble else "Recording."
 
 
-def _status_line(health: Health) -> str:
-    stored_us = round(health.stored_seconds * US_PER_SECOND)
-    stored = f"{format_length(stored_us)} stored, {format_size(health.stored_bytes)}"
-    recorder = health.recorder
-    if recorder is None or not recorder.recording:
-        return f"{_activity(health)} {stored}"
+def _status_line(health: Health, first_us: int | None) -> str:
+    """What is stored counts only when a segment is closed, so the time is that since the first frame."""
+    stored, recorder = f"{format_size(health.stored_bytes)} stored", health.recorder
+    if recorder is None or not recorder.recording or first_us is None:
+        return f"{_activity(health)} {stored}. Ctrl-C stops."
+    lasted = format_length(max(0, now_us() - first_us))
     dropped = f", {recorder.dropped_frames} frames dropped" if recorder.dropped_frames else ""
-    return f"Recording {recorder.frames_per_second:.1f} frames/s, {stored}{dropped}. Ctrl-C stops."
+    return f"Recording for {lasted}: {recorder.frames_per_second:.1f} frames/s, {stored}{dropped}. Ctrl-C stops."
 
 
 def parse_input_options(given: list[str]) -> dict[str, str]:
