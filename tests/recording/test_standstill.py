@@ -92,7 +92,7 @@ def test_the_status_names_the_directory(standstill: Standstill, ticks: Ticks) ->
     run: Any = SimpleNamespace(files=files, tally=tally, standstill=standstill, format=SimpleNamespace(sound=None))
 
     def told() -> tuple[bool, str]:
-        health = meter.health(run, "", 0, 0)
+        health = meter.health(run, "", 0)
         return health.recording, health.reason
 
     assert told() == (True, "")

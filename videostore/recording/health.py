@@ -70,6 +70,10 @@ class HealthMeter:
         """Of the faulty frames of the current run, those whose fault is told."""
         self.last_fault = ""
         """What was wrong with the last faulty frame."""
+        self.restarts = 0
+        """How often ffmpeg failed."""
+        self.dropped = 0
+        """Frames that a failed ffmpeg held, or that came while none ran; without those that the backlog dropped."""
         self._damaged = 0
         self._damage: DamagedRange | None = None
         self._is_damaged = False
@@ -132,8 +136,8 @@ class HealthMeter:
         self._faulty, self._noted = self._faulty + run.tally.faulty, 0
         self.ended = ""
 
-    def health(self, run: Run | None, reason: str, restarts: int, dropped: int) -> RecorderHealth:
-        """The state with this current run, or without one for this reason."""
+    def health(self, run: Run | None, reason: str, backlog_dropped: int) -> RecorderHealth:
+        """The state with this current run, or without one for this reason, and what the backlog dropped."""
         now_us = self._clock.monotonic_us()
         self._forget_before(now_us - _RATE_WINDOW_US)
         frames_per_second = self._frames_per_second(now_us)
@@ -153,8 +157,8 @@ class HealthMeter:
             frames_per_second=frames_per_second,
             last_frame_age_s=age_s,
             open_segment=open_paths[-1] if open_paths else None,
-            ffmpeg_restarts=restarts,
-            dropped_frames=dropped,
+            ffmpeg_restarts=self.restarts,
+            dropped_frames=self.dropped + backlog_dropped,
             faulty_frames=faulty,
             last_fault=self.last_fault,
             sound=recording and run is not None and run.format.sound is not None,

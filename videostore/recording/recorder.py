@@ -89,7 +89,6 @@ class Recorder:
         self._message_limit = MessageLimit()
         self._meter = HealthMeter(source, clock, self._steady, directory)
         self._reason = NOTHING_YET
-        self._restarts = self._dropped = 0
         self._backoff = Backoff(clock)
 
     @property
@@ -103,7 +102,7 @@ class Recorder:
 
     def health(self) -> RecorderHealth:
         """Its current state."""
-        return self._meter.health(self._run, self._reason, self._restarts, self._dropped + self._backlog.dropped)
+        return self._meter.health(self._run, self._reason, self._backlog.dropped)
 
     async def record(self) -> None:
         """Record until cancelled; then finish the open segment. A fault ends a run, but never the recording."""
@@ -214,7 +213,7 @@ class Recorder:
         try:
             await work
         except (VideoStoreError, OSError) as error:
-            self._dropped += lost
+            self._meter.dropped += lost
             await self._fail_run(f"{reason_of(error).rstrip('.')}.")
 
     def _is_recordable(self, packet: Packet) -> bool:
@@ -262,7 +261,7 @@ class Recorder:
     async def _write(self, packet: Packet) -> None:
         if self._run is None:
             if not packet.keyframe or self._backoff.left_s > 0:
-                self._dropped += 1
+                self._meter.dropped += 1
                 return
             if self._prepare is not None:
                 await self._prepare()
@@ -280,7 +279,7 @@ class Recorder:
             self._watcher = asyncio.create_task(self._watch(self._run))
             self._logger.info("Recording %dx%d %s.", packet.format.width, packet.format.height, packet.format.codec)
         if self._run.lacks_reference_of(packet):
-            self._dropped += 1
+            self._meter.dropped += 1
             return
         self._add(self._run, packet)
         if self._repeat is not None:
@@ -313,7 +312,7 @@ class Recorder:
         except FFmpegError as error:
             self._logger.warning("%s", error)
             failed, self.last_failure = error, reason_of(error)
-            self._dropped += run.tally.waiting if self._live else 0
+            self._meter.dropped += run.tally.waiting if self._live else 0
         finally:
             resumed.cancel()
             await self._close_run(run)
@@ -331,9 +330,9 @@ class Recorder:
             self._meter.ended = reason if run.alive else await run.explain(reason)
             await run.kill()
             reason = await run.explain(reason)
-            self._dropped += run.tally.waiting if self._live else 0
+            self._meter.dropped += run.tally.waiting if self._live else 0
         self._backoff.lengthen()
-        self._restarts += 1
+        self._meter.restarts += 1
         self._reason = self.last_failure = reason
         self._logger.error("Recording was interrupted; trying again in %.1f s: %s", self._backoff.pause_s, self._reason)
         if run is not None:
