@@ -14,3 +14,11 @@ def no_blocking_calls(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
     """Fails the test if a blocking call was made on a loop."""
     with loop_watch.no_blocking_calls(tmp_path_factory.mktemp("loop-watch") / "found", monkeypatch):
         yield
+
+
+@pytest.fixture
+def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries and maintenance of an index come twice a second."""
+    monkeypatch.setattr("videostore.storage.maintenance.INDEX_RETRY_S", 0.5)
+    monkeypatch.setattr("videostore.storage.maintenance._TICK_S", 0.5)
+    monkeypatch.setattr("videostore.storage.database_connection.INDEX_BUSY_S", 0.5)
