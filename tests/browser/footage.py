@@ -21,7 +21,7 @@ from videostore.base.clock import SystemClock
 from videostore.config import StorageConfig
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.process import find_ffmpeg
-from videostore.media.h26x import parameter_sets
+from videostore.media.h26x import inspect_keyframe, parameter_sets
 from videostore.media.packet import Gap, Packet, Source, StreamFormat
 from videostore.store.footage_import import import_file
 
@@ -112,33 +112,38 @@ def make_all(root: Path) -> dict[str, Footage]:
     }
 
 
-class SeldomKeyed:
-    """The own stream of a camera that paints its clock, 10 frames a second, of which one in `gop` is a keyframe."""
+class OwnStream:
+    """That of a camera that paints its clock, 10 frames a second, of which one in `gop` is a keyframe."""
 
-    def __init__(self, gop: int) -> None:
+    def __init__(self, gop: int, b_frames: int) -> None:
         self.gop = gop
+        self.b_frames = b_frames
 
     async def packets(self) -> AsyncIterator[Packet | Gap]:
-        painter, begin_us = Painter("h264", gop=self.gop, size=SIZE), time.time_ns() // 1000
+        painter = Painter("h264", gop=self.gop, b_frames=self.b_frames, size=SIZE)
+        begin_us = time.time_ns() // 1000
         format: StreamFormat | None = None
         due = time.monotonic()
         while True:
             now_us = time.time_ns() // 1000
             for one in await asyncio.to_thread(painter.code, now_us, now_us - begin_us):
-                format = format or StreamFormat("h264", *SIZE, parameter_sets("h264", bytes(one)))
+                if format is None:
+                    sets = parameter_sets("h264", bytes(one))
+                    reordered = inspect_keyframe("h264", bytes(one)).reordered
+                    format = StreamFormat("h264", *SIZE, sets, reordered=reordered)
                 yield Packet(format, bytes(one), begin_us + one.pts, bool(one.is_keyframe))
             due = max(due + 0.1, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
 
 
 @contextlib.contextmanager
-def being_recorded(directory: Path, *, gop: int | None = None) -> Iterator[Path]:
+def being_recorded(directory: Path, *, gop: int | None = None, b_frames: int = 0) -> Iterator[Path]:
     """A directory that is recorded to, by a camera that paints its clock; with `gop`, as a stream with that comes."""
     ready: Future[Path] = Future()
     end: list[asyncio.Event] = []
     loops: list[asyncio.AbstractEventLoop] = []
     storage = directory / "storage"
-    source: Source = SeldomKeyed(gop) if gop else Pulse(0.1, SIZE)
+    source: Source = OwnStream(gop, b_frames) if gop else Pulse(0.1, SIZE)
 
     async def work() -> None:
         end.append(asyncio.Event())

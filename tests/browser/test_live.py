@@ -221,3 +221,22 @@ def test_live_is_at_the_end_though_its_keyframe_is_long_ago(
         shown_us = page.until_painted(CAMERA, lambda us: us > opened_us - 12 * US)
         # It would play for longer than that until it came to there, though it plays faster.
         assert time.time_ns() // 1000 - shown_us < 15 * US
+
+
+def test_live_with_reordered_frames_has_no_holes_and_names_the_time_of_what_it_shows(
+    open_page: Callable[..., PageDriver], tmp_path: Path
+) -> None:
+    with (
+        being_recorded(tmp_path, gop=30, b_frames=2) as directory,
+        run_web([RecorderPlace(CAMERA, directory)]) as server,
+    ):
+        page = open_page(server).open()
+        for _ in range(4):
+            begun_us = until_live(page)
+            page.until_painted(CAMERA, lambda us, since_us=begun_us: us > since_us + 4 * US)  # type: ignore[misc]
+            holes = page.screen(CAMERA).locator("video").evaluate("(video) => video.buffered.length - 1")
+            page.press("k")
+            assert holes == 0
+            # A frame may still be on its way to the screen; what stays is shown for good.
+            page.until(lambda: page.stamp_us(CAMERA) == (page.painted(CAMERA) or 0) // 1000 * 1000, within_s=10)
+            page.press("End")

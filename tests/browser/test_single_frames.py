@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,12 @@ _SHOWN = """async ([header, piece]) => {
   const { firstShown } = await import("./static/first_shown.mjs");
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
   return firstShown(bytes(header), bytes(piece));
+}"""
+_LEADS = """async ([header, ...pieces]) => {
+  const { firstShown } = await import("./static/first_shown.mjs");
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+  const keyframes = new Map();
+  return pieces.map((piece) => firstShown(bytes(header), bytes(piece), keyframes).leadS);
 }"""
 _STRETCHES = """async (some) => {
   const { stretchesFrames } = await import("./static/single_frames.mjs");
@@ -192,6 +199,45 @@ def test_where_its_first_frame_is_shown_is_read(page: PageDriver, tmp_path: Path
     for other in (b"", piece[:60], header):
         assert page.page.evaluate(_SHOWN, [text(header), text(other)]) == nothing
         assert page.page.evaluate(_SHOWN, [text(other[:40]), text(piece)]) == nothing
+
+
+def fragments_of(piece: bytes) -> list[bytes]:
+    """The fragments of a piece, each with its bytes."""
+    begins = [at - 4 for at in range(len(piece)) if piece.startswith(b"moof", at)]
+    return [piece[begin:end] for begin, end in itertools.pairwise([*begins, len(piece)])]
+
+
+def test_a_piece_that_ends_among_reordered_frames_ends_when_the_next_one_begins(
+    page: PageDriver, tmp_path: Path
+) -> None:
+    header, piece = make(tmp_path, B_FRAMES, "", IN_TIME)
+    page.open()
+    among = 0
+    for one in fragments_of(piece):
+        before, after = packets(header + one)["video"], packets(header + divided(page, one))["video"]
+        assert after == before
+        shown = sorted(pts for pts, *_ in before)
+        steps = {later - earlier for earlier, later in itertools.pairwise(shown)}
+        among += len(steps) > 1
+    assert among > 0, "each has all frames between its own"
+
+
+def test_a_piece_is_dated_by_the_keyframe_before_it(page: PageDriver, tmp_path: Path) -> None:
+    header, piece = make(tmp_path, B_FRAMES, "", IN_TIME)
+    page.open()
+    fragments = fragments_of(piece)
+    with av.open(io.BytesIO(header + piece)) as container:
+        base = container.streams.video[0].time_base
+    assert base is not None
+    leads, after_keyframe, unlike = [], 0, 0
+    for one in fragments:
+        ours = packets(header + one)["video"]
+        pts, dts, _, is_keyframe, _ = ours[0]
+        after_keyframe = pts - dts if is_keyframe else after_keyframe
+        leads.append(float((dts + after_keyframe - min(pts for pts, *_ in ours)) * base))
+        unlike += pts - dts != after_keyframe
+    assert page.page.evaluate(_LEADS, [text(header), *map(text, fragments)]) == pytest.approx(leads)
+    assert unlike > 0
 
 
 def test_only_firefox_needs_it(page: PageDriver) -> None:

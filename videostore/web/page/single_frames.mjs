@@ -53,15 +53,23 @@ export function withSingleFrames(piece, { all = true } = {}) {
 }
 
 /** Let each frame last until the next one is shown, and be decoded for as long: a browser takes what is decoded later than
- * that for a gap. All of them last as long as before. */
+ * that for a gap. All of them last as long as before.
+ *
+ * A live piece mostly ends among frames that are reordered, so that some of the next one are shown between its own. Its
+ * frames stay decoded when they were, or the next piece would be earlier than the end of this one, and a browser would
+ * leave it out up to a keyframe. None of them lasts longer than before. */
 function lastUntilNext(samples) {
   if (samples.some(({ duration }) => duration === undefined)) return;
   const shown = samples.map((one) => ({ one, at: one.decoded + one.after })).sort((first, second) => first.at - second.at);
   const [first, last] = [shown[0], shown[shown.length - 1]];
   const rest = samples.reduce((sum, { duration }) => sum + duration, first.at - last.at);
+  const isWhole = samples.some(({ duration }) => 2 * rest >= duration); // a frame between takes the place of the last one
   shown.forEach(({ one, at }, number) => {
-    one.duration = number + 1 < shown.length ? shown[number + 1].at - at : Math.max(rest, 1);
+    const distance = number + 1 < shown.length ? shown[number + 1].at - at : Math.max(rest, 1);
+    if (isWhole) one.duration = distance;
+    else if (number + 1 < shown.length) one.duration = Math.max(Math.min(one.duration, distance), Math.ceil(one.duration / 2));
   });
+  if (!isWhole) return;
   let { decoded } = samples[0];
   for (const one of samples) {
     one.after += one.decoded - decoded;
