@@ -25,7 +25,9 @@ from tests.support.recording import SMALL, capture_times, record
 from videostore.cli import record as command
 from videostore.ffmpeg.process import find_ffmpeg, run_ffmpeg
 from videostore.media.segment import probe
+from videostore.recording.health import RecorderHealth
 from videostore.sources.ffmpeg_input import FFmpegInput
+from videostore.store.results import Health
 from videostore.store.store import VideoStore
 
 
@@ -284,3 +286,28 @@ def test_what_is_copied_needs_no_encoder_and_what_is_not_says_so(
     for named in (["--reencode"], ["--codec", "h264"]):
         done = program("record", visit, *named, "--storage", "gate", "--size-gb", 1, VIDEOSTORE_FFMPEG=without_encoders)
         assert done.code == 2 and "VIDEOSTORE_FFMPEG" in done.sentence
+
+
+def health(recorded_frames: int, *, recording: bool, reason: str = "") -> Any:
+    recorder = RecorderHealth(recording, reason, 0.0, None, None, 0, 0, 0, "", recorded_frames=recorded_frames)
+    return Health(recorder, 0.0, 0, 0, 0, 0, 0, (), (), 0, [], None, None, None)
+
+
+def test_it_is_recording_when_a_frame_was_recorded_not_when_an_ffmpeg_was_started(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with command._progress() as show:
+        for recorded_frames, reason in ((0, "the disk is full"), (0, ""), (0, "the disk is full"), (0, ""), (2, "")):
+            show(health(recorded_frames, recording=not reason, reason=reason), None)
+        show(health(2, recording=False, reason="it does not answer"), None)
+        show(health(2, recording=True), None)
+    said = [line.split("  ", 1)[1] for line in capsys.readouterr().err.splitlines()]
+    assert said == ["Not recording: the disk is full.", "Recording.", "Not recording: it does not answer."]
+
+
+def test_the_reason_why_all_was_deleted_again_has_what_was_wrong_meanwhile() -> None:
+    recorded = health(9, recording=False, reason="the source ended").recorder
+    for trouble, ending in (("", "and the free space"), ("the disk is full", "and the free space (the disk is full)")):
+        end = command._End(replace(recorded, last_frame_age_s=None), "", trouble, None, "")
+        assert end.reason == "the source ended"
+        assert command._End(replace(recorded, last_frame_age_s=1.0), "", trouble, None, "").reason.endswith(ending)

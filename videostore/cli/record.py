@@ -27,6 +27,7 @@ from videostore.sources.probing import StreamInfo
 from videostore.store.results import Health
 from videostore.store.store import VideoStore
 
+_RECORDING = "Recording."
 _NO_SOUND = "The sound of the input is not recorded."
 _FINISHING = "Recording what is due until now, since ffmpeg is slower than the input. Ctrl-C drops it."
 _TELL_AFTER_S = 2.0
@@ -84,7 +85,8 @@ class _End:
             return self.failure
         if self.health.last_frame_age_s is None:
             return self.health.reason
-        return f"all of it was deleted again, to stay within the quota and the free space. {self.trouble}"
+        trouble = f" ({self.trouble})" if self.trouble else ""
+        return f"all of it was deleted again, to stay within the quota and the free space{trouble}"
 
 
 async def record(options: RecordOptions) -> int:
@@ -176,7 +178,7 @@ async def _wait_for_end(store: VideoStore, source: FFmpegInput, duration_s: floa
             health = store.health()
             oldest.look(health, source)
             show(health, source.first_us)
-            if (reason := _trouble(health)) not in ("", END_OF_SOURCE.reason, STOPPED):
+            if (reason := _trouble(health)) not in ("", NOTHING_YET, END_OF_SOURCE.reason, STOPPED):
                 trouble = reason
 
         with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is the usual way to stop
@@ -255,14 +257,16 @@ def _progress() -> Iterator[Callable[[Health, int | None], None]]:
         with console.status("Opening the input …") as status:
             yield lambda health, first_us: status.update(printable(_status_line(health, first_us)))
         return
-    last = ""
+    last, before = "", 0
 
     def show_change(health: Health, first_us: int | None) -> None:
-        nonlocal last
-        activity = _activity(health)
+        nonlocal last, before
+        activity, frames = _activity(health), health.recorder.recorded_frames if health.recorder else 0
+        if activity == _RECORDING and frames == before:  # an ffmpeg was started, which may fail as the last one did
+            return
         if activity != last:
             console.print(f"{format_time(now_us())}  {activity}")
-        last = activity
+        last, before = activity, before if activity == _RECORDING else frames
 
     yield show_change
 
@@ -277,7 +281,7 @@ def _activity(health: Health) -> str:
     trouble = _trouble(health)
     if trouble == NOTHING_YET:
         return "Waiting for the first frame."
-    return f"Not recording: {trouble}." if trouble else "Recording."
+    return f"Not recording: {trouble}." if trouble else _RECORDING
 
 
 def _status_line(health: Health, first_us: int | None) -> str:
