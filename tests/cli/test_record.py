@@ -237,7 +237,7 @@ def test_a_camera_that_does_not_answer_is_reported_without_its_password(program:
                 messages += line
             process.send_signal(signal.SIGINT)
             _, rest = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert b"The input does not answer." in messages and b"Nothing was recorded: the input rtsp" in rest
     assert b"secret" not in messages + rest
     assert not (program.here / "door-clips").exists()

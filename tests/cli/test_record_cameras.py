@@ -116,7 +116,7 @@ def test_a_device_that_is_missing_is_waited_for(program: Program, options: list[
             said += line
         process.send_signal(signal.SIGINT)
         _, rest = process.communicate(timeout=TIMEOUT_S)
-    assert b"there is no such device" in said and process.returncode == 1 and b"Nothing was recorded" in rest
+    assert b"there is no such device" in said and process.returncode == 130 and b"Nothing was recorded" in rest
 
 
 @pytest.mark.parametrize("url", ["ftp://user:secret@host/x.mp4", "sftp://user:secret@host/x.mp4"])

@@ -17,7 +17,7 @@ from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
 from videostore.cli import terminal
 from videostore.cli.recorded import report_recording
-from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, print_message, second_signal
+from videostore.cli.runtime import DONE, FAILED, INCOMPLETE, INTERRUPTED, print_message, second_signal
 from videostore.cli.text import format_size
 from videostore.cli.time_options import format_length, format_range, format_time, now_us
 from videostore.recording.backlog import END_OF_SOURCE
@@ -77,6 +77,8 @@ class _End:
     """What was deleted meanwhile; None if nothing was."""
     limit: str
     """What limited the storage besides the quota and the free space; empty if nothing did."""
+    interrupted: bool = False
+    """Whether the user has ended it."""
 
     @property
     def reason(self) -> str:
@@ -132,7 +134,9 @@ async def record(options: RecordOptions) -> int:
         print_message(f"Deleted to stay within the quota and the free space: {' to '.join(format_range(end.deleted))}.")
         if end.limit:
             print_message(end.limit)
-    return code if code == FAILED else _report_shortfall(source, end.health, end.failure) or code
+    if code == FAILED:
+        return INTERRUPTED if end.interrupted else FAILED
+    return _report_shortfall(source, end.health, end.failure) or code
 
 
 def _report_shortfall(source: FFmpegInput, health: RecorderHealth | None, failure: str) -> int:
@@ -181,8 +185,10 @@ async def _wait_for_end(store: VideoStore, source: FFmpegInput, duration_s: floa
             if (reason := _trouble(health)) not in ("", NOTHING_YET, END_OF_SOURCE.reason, STOPPED):
                 trouble = reason
 
+        interrupted = True
         with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is the usual way to stop
             await _wait(ending, look, source, duration_s, _first_frame_s(source))
+            interrupted = False
         source.stop()
         with second_signal(ending.cancel):
             told_s = time.monotonic() + _TELL_AFTER_S
@@ -195,7 +201,7 @@ async def _wait_for_end(store: VideoStore, source: FFmpegInput, duration_s: floa
     reason = failure.fields.get("reason", failure) if isinstance(failure, VideoStoreError) else failure
     health = store.health()
     oldest.look(health, source)
-    return _End(health.recorder, str(reason or ""), trouble, oldest.deleted, health.storage_limit or "")
+    return _End(health.recorder, str(reason or ""), trouble, oldest.deleted, health.storage_limit or "", interrupted)
 
 
 class _Oldest:

@@ -28,7 +28,7 @@ from videostore.cli.runtime import DONE, EXIT_CODES, FAILED, INCOMPLETE, INTERRU
         FAILED: "nothing was recorded, or the recording ended early",
         REFUSED: "wrong arguments, or an input that cannot be recorded",
         INCOMPLETE: "recorded, but with gaps, or frames are missing, damaged or cut off",
-        INTERRUPTED: "interrupted before the recording started",
+        INTERRUPTED: "interrupted before anything was recorded",
     },
 )
 def record(
