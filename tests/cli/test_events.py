@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -10,6 +11,8 @@ import pytest
 
 from tests.support.program import Program, exact
 from tests.support.recording import US, Stores, until
+from videostore.base.errors import RequestError
+from videostore.cli import events as command
 from videostore.cli.events import event_notes
 from videostore.cli.time_options import format_time, now_us
 from videostore.storage.directory_lock import DirectoryLock
@@ -65,6 +68,21 @@ def test_a_mark_where_nothing_is_recorded_says_so(program: Program, copied: Path
     late = program("mark", exact(times[-1] + 16 * US), "door", "--storage", copied)
     assert late.code == 0 and late.sentence.startswith("Nothing is recorded in this range. ")
     assert not program("mark", exact(times[-1] + 14 * US), "door", "--storage", copied).err
+
+
+async def test_a_mark_is_done_though_what_is_recorded_cannot_be_looked_at(
+    copied: Path, times: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = command.Mark(times[-1] + 16 * US, "door", 1, 1, keep=False, save=False, metadata=None, tags=())
+    never = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(command, "_LOOK_S", 0.1)
+    failed = asyncio.get_running_loop().create_future()
+    failed.set_exception(RequestError("no-recording", path=copied))
+    for failing in (never, failed):
+        monkeypatch.setattr(command, "_holds_any", lambda *_, outcome=failing: outcome)
+        assert await command.mark(copied, asked, utc=True) == 0
+    said = capsys.readouterr()
+    assert "event  1" in said.out and "event  2" in said.out and not said.err
 
 
 async def test_the_recorder_saves_with_metadata_and_tags_and_cancels(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from videostore.base.constants import US_PER_SECOND
-from videostore.base.errors import RequestError, printable
+from videostore.base.errors import RequestError, VideoStoreError, printable
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
 from videostore.cli.local_store import open_reader
@@ -23,6 +25,8 @@ from videostore.store.resting_events import mark_at_rest, unmark_at_rest
 
 _WRITTEN_WITHIN_US = 10 * US_PER_SECOND
 """A clip is written a few seconds after its end."""
+_LOOK_S = 10.0
+"""So long it is looked whether something is recorded in an event's range: of a lost index every segment is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +84,17 @@ async def mark(directory: Path, asked: Mark, *, utc: bool) -> int:
     done = await mark_at_rest(directory, event, save=asked.save, metadata=asked.metadata, tags=asked.tags)
     _show_marked(done, utc=utc)
     if not await off_loop(is_locked, directory):
-        async with open_reader(directory) as store:
-            ranges = (await store.state()).ranges
-        if not any(one.from_us < done.to_us and done.from_us < one.to_us for one in ranges):
-            print_message("Nothing is recorded in this range. `videostore state` shows what is.")
+        with contextlib.suppress(VideoStoreError, asyncio.TimeoutError):  # it is marked all the same
+            if not await asyncio.wait_for(_holds_any(directory, done), _LOOK_S):
+                print_message("Nothing is recorded in this range. `videostore state` shows what is.")
     return DONE
+
+
+async def _holds_any(directory: Path, event: Event) -> bool:
+    """Whether something is recorded in the range of an event."""
+    async with open_reader(directory) as store:
+        ranges = (await store.state()).ranges
+    return any(one.from_us < event.to_us and event.from_us < one.to_us for one in ranges)
 
 
 async def mark_on_machine(remote: Remote, asked: Mark, *, utc: bool) -> int:
