@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import contextlib
 import io
-import itertools
-import shutil
-from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,111 +12,23 @@ from grpclib import GRPCError
 from viam.proto.app.robot import ComponentConfig
 from viam.utils import dict_to_struct
 
-from tests.support.go_index import go_index
-from tests.support.recording import (
-    SMALL,
-    US,
-    Feed,
-    FixedClock,
-    Stores,
-    capture_times,
-    packet,
-    until,
-    write_foreign,
-)
-from tests.support.served_recorder import Client, served
-from tests.support.storage import START_S, make_old
+from tests.support.go_directory import FRAME_S, SECONDS, GoDirectory, at, between, clip, frames, refusal
+from tests.support.recording import US, FixedClock, until
+from tests.support.storage import START_S
 from videostore.base.errors import ConfigError, RequestError
 from videostore.base.ranges import Range
-from videostore.base.time_format import format_local, format_utc
+from videostore.base.time_format import format_local
 from videostore.media.boxes import leaves
-from videostore.media.fmp4 import read_fragments
-from videostore.storage.maintenance import RESCAN_INTERVAL_S
-from videostore.store.store import VideoStore
 from videostore.viam.camera import StorageCamera
-
-SECONDS = 3
-"""Length of a segment here."""
-FRAME_S = 0.1
-
-
-def at(second: float) -> str:
-    """A timestamp so many seconds after the first segment."""
-    return format_utc(round((START_S + second) * US))
-
-
-def between(begin: float, end: float) -> dict[str, str]:
-    return {"from_": at(begin), "to": at(end)}
 
 
 def local_name(second: int) -> str:
     return f"{format_local((START_S + second) * US)}.mp4"
 
 
-@pytest.fixture(scope="module")
-def segments(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Segments of 3 s: a usual one, one of another size and one of another codec."""
-    directory = tmp_path_factory.mktemp("segments")
-    asyncio.run(write_foreign(directory / "usual.mp4", seconds=SECONDS))
-    asyncio.run(write_foreign(directory / "large.mp4", seconds=SECONDS, size=(320, 240)))
-    return directory
-
-
-class Go:
-    """A storage directory that the Go module has left, and a recorder that takes it over."""
-
-    def __init__(self, stores: Stores, segments: Path, directory: Path) -> None:
-        self.stores = stores
-        self._segments = segments
-        self._directory = directory
-        stores.storage.mkdir()
-
-    def put(self, *names: str | int, kind: str = "usual") -> list[Path]:
-        """Add segments by their names, or by how many seconds they begin after the first."""
-        paths = [self.stores.storage / (f"{START_S + one}.mp4" if isinstance(one, int) else one) for one in names]
-        for path in paths:
-            shutil.copy(self._segments / f"{kind}.mp4", path)
-        return paths
-
-    @contextlib.asynccontextmanager
-    async def taken_over(self, **options: Any) -> AsyncIterator[tuple[VideoStore, Client]]:
-        """Start the recorder; everything is in its index."""
-        store = await self.stores.open(**options)
-        await until(store._archive.reconciled.is_set)
-        async with served(store, self._directory) as client:
-            yield store, client
-
-
-@pytest.fixture
-def go(stores: Stores, segments: Path, tmp_path: Path) -> Go:
-    return Go(stores, segments, tmp_path)
-
-
-async def refusal(client: Client, command: str, **fields: Any) -> str:
-    with pytest.raises(GRPCError) as error:
-        await client(command, **fields)
-    return str(error.value.message)
-
-
-def clip(answer: Mapping[str, Any]) -> bytes:
-    return base64.b64decode(str(answer["video"]))
-
-
 def length_s(data: bytes) -> float:
     with av.open(io.BytesIO(data)) as container:
         return float(container.duration or 0) / US
-
-
-def frames(data: bytes) -> int:
-    with av.open(io.BytesIO(data)) as container:
-        return sum(1 for _ in container.decode(video=0))
-
-
-async def next_walk(store: VideoStore, clock: FixedClock) -> None:
-    """Let the recorder walk over the directory once more."""
-    last = store._maintainer._rescan
-    clock.advance(RESCAN_INTERVAL_S + 1)
-    await until(lambda: (walk := store._maintainer._rescan) is not None and walk is not last and walk.done())
 
 
 # Words of refusals
@@ -142,7 +48,7 @@ async def next_walk(store: VideoStore, clock: FixedClock) -> None:
     ],
 )
 async def test_a_refusal_has_the_words_that_clients_search_for(
-    go: Go, command: str, fields: dict[str, Any], words: str
+    go: GoDirectory, command: str, fields: dict[str, Any], words: str
 ) -> None:
     go.put(0)
     async with go.taken_over() as (_, client):
@@ -161,14 +67,14 @@ async def test_a_refusal_has_the_words_that_clients_search_for(
     ],
 )
 @pytest.mark.parametrize("later", [False, True])
-async def test_a_wrong_tag_is_refused_with_its_place(go: Go, tags: list[Any], words: str, later: bool) -> None:
+async def test_a_wrong_tag_is_refused_with_its_place(go: GoDirectory, tags: list[Any], words: str, later: bool) -> None:
     go.put(0)
     async with go.taken_over() as (_, client):
         assert words in await refusal(client, "save", **between(0, 2), tags=tags, async_=later)
     assert not any(path.is_file() for path in go.stores.upload.rglob("*"))
 
 
-async def test_an_unknown_command_and_an_empty_storage_are_refused_with_those_words(go: Go) -> None:
+async def test_an_unknown_command_and_an_empty_storage_are_refused_with_those_words(go: GoDirectory) -> None:
     async with go.taken_over() as (_, client):
         assert "invalid command" in await refusal(client, "stop")
         with pytest.raises(GRPCError) as error:
@@ -178,7 +84,7 @@ async def test_an_unknown_command_and_an_empty_storage_are_refused_with_those_wo
             assert "no storage files found" in await refusal(client, command, **between(0, 2))
 
 
-async def test_a_clip_too_large_for_an_answer_is_refused_with_the_word_grpc(go: Go) -> None:
+async def test_a_clip_too_large_for_an_answer_is_refused_with_the_word_grpc(go: GoDirectory) -> None:
     (path,) = go.put(0)
     with path.open("ab") as file:
         file.truncate(40 << 20)
@@ -202,7 +108,7 @@ def test_a_config_that_lacks_what_is_required_is_refused_with_its_name(attribute
 # A range that ends in the future
 
 
-async def test_a_fetch_until_the_future_answers_with_what_there_is_and_a_save_is_refused(go: Go) -> None:
+async def test_a_fetch_until_the_future_answers_with_what_there_is_and_a_save_is_refused(go: GoDirectory) -> None:
     go.put(0, 3)
     now_s = FixedClock().wall / US - START_S
     async with go.taken_over() as (_, client):
@@ -222,7 +128,7 @@ async def test_a_fetch_until_the_future_answers_with_what_there_is_and_a_save_is
 # Names, lengths, containers, tags
 
 
-async def test_a_save_over_segments_of_both_kinds_of_names_holds_all_of_it(go: Go) -> None:
+async def test_a_save_over_segments_of_both_kinds_of_names_holds_all_of_it(go: GoDirectory) -> None:
     go.put(0, local_name(3), f"{at(6)}.mp4", 9)
     async with go.taken_over() as (_, client):
         answer = await client("save", **between(1, 11), metadata="door")
@@ -232,7 +138,7 @@ async def test_a_save_over_segments_of_both_kinds_of_names_holds_all_of_it(go: G
     assert state["stored_video"] == [{"from": at(0), "to": at(12)}]
 
 
-async def test_local_times_and_times_in_utc_mean_the_same(go: Go) -> None:
+async def test_local_times_and_times_in_utc_mean_the_same(go: GoDirectory) -> None:
     go.put(0)
     local = {"from_": format_local((START_S + 1) * US), "to": format_local((START_S + 3) * US)}
     async with go.taken_over() as (_, client):
@@ -246,7 +152,7 @@ async def test_local_times_and_times_in_utc_mean_the_same(go: Go) -> None:
     [(0, 3), (1, 2), (1, 5), (2, 7), (0, 9), (3, 6), (3, 5)],
     ids=["whole", "within", "over a border", "over two", "all", "from border to border", "from a border"],
 )
-async def test_a_clip_is_as_long_as_its_range(go: Go, begin: int, end: int) -> None:
+async def test_a_clip_is_as_long_as_its_range(go: GoDirectory, begin: int, end: int) -> None:
     go.put(0, 3, 6)
     async with go.taken_over() as (_, client):
         answer = await client("fetch", **between(begin, end))
@@ -257,7 +163,7 @@ async def test_a_clip_is_as_long_as_its_range(go: Go, begin: int, end: int) -> N
         assert abs(length_s(data) - (end - begin)) < FRAME_S
 
 
-async def test_containers_are_a_progressive_and_a_fragmented_mp4(go: Go) -> None:
+async def test_containers_are_a_progressive_and_a_fragmented_mp4(go: GoDirectory) -> None:
     go.put(0)
     async with go.taken_over() as (_, client):
         answers = {name: clip(await client("fetch", **between(0, 3), container=name)) for name in ("mp4", "fmp4")}
@@ -267,7 +173,7 @@ async def test_containers_are_a_progressive_and_a_fragmented_mp4(go: Go) -> None
     assert answers["fmp4"].count(b"moof") >= 1 and b"mdat" in kinds["fmp4"]
 
 
-async def test_tags_become_sorted_directories_and_the_name_stays(go: Go) -> None:
+async def test_tags_become_sorted_directories_and_the_name_stays(go: GoDirectory) -> None:
     go.put(0)
     async with go.taken_over() as (_, client):
         answer = await client("save", **between(0, 2), tags=["quality", "location"], metadata="m")
@@ -277,7 +183,7 @@ async def test_tags_become_sorted_directories_and_the_name_stays(go: Go) -> None
     assert (go.stores.upload / plain["filename"]).is_file()
 
 
-async def test_a_save_that_does_not_wait_says_so_and_is_written(go: Go) -> None:
+async def test_a_save_that_does_not_wait_says_so_and_is_written(go: GoDirectory) -> None:
     go.put(0)
     async with go.taken_over() as (_, client):
         answer = await client("save", **between(0, 2), async_=True)
@@ -296,7 +202,7 @@ async def test_a_save_that_does_not_wait_says_so_and_is_written(go: Go) -> None:
     ids=["over a gap", "from a gap", "into a gap", "within a gap"],
 )
 async def test_a_clip_holds_what_is_there_and_says_what_that_is(
-    go: Go, asked: tuple[int, int], held: list[tuple[int, int]]
+    go: GoDirectory, asked: tuple[int, int], held: list[tuple[int, int]]
 ) -> None:
     go.put(0, 20)
     async with go.taken_over() as (_, client):
@@ -310,7 +216,7 @@ async def test_a_clip_holds_what_is_there_and_says_what_that_is(
     assert frames(clip(answer)) == sum(end - begin for begin, end in held) * 10
 
 
-async def test_where_the_size_changes_the_clip_holds_both_sides(go: Go) -> None:
+async def test_where_the_size_changes_the_clip_holds_both_sides(go: GoDirectory) -> None:
     """The Go module leaves out what differs from the first."""
     go.put(0)
     go.put(3, kind="large")
@@ -320,100 +226,10 @@ async def test_where_the_size_changes_the_clip_holds_both_sides(go: Go) -> None:
     assert abs(length_s(clip(answer)) - 4) < 2 * FRAME_S
 
 
-# What is stored, and the index
-
-
-@pytest.mark.parametrize(
-    ("starts", "ranges"),
-    [
-        ([], []),
-        ([0], [(0, 3)]),
-        ([0, 3, 6], [(0, 9)]),
-        ([0, 8], [(0, 11)]),
-        ([0, 9], [(0, 3), (9, 12)]),
-        ([0, 3, 100, 103, 200], [(0, 6), (100, 106), (200, 203)]),
-    ],
-    ids=["none", "one", "neighbours", "a gap of 5 s", "a gap of 6 s", "several"],
-)
-async def test_neighbours_are_listed_as_one_range(go: Go, starts: list[int], ranges: list[tuple[int, int]]) -> None:
-    paths = go.put(*starts)
-    async with go.taken_over() as (_, client):
-        state = await client("get-storage-state")
-    assert [(one["from"], one["to"]) for one in state["stored_video"]] == [(at(a), at(b)) for a, b in ranges]
-    usage = state["disk_usage"]
-    assert usage["storage_used_gb"] == pytest.approx(sum(path.stat().st_size for path in paths) / 2**30)
-    assert (usage["storage_limit_gb"], usage["storage_path"]) == (1, str(go.stores.storage))
-    assert usage["device_storage_remaining_gb"] > 0
-
-
-async def test_over_the_quota_the_oldest_are_deleted(go: Go) -> None:
-    paths = go.put(*range(0, 300, 30))
-    size_bytes = paths[0].stat().st_size
-    async with go.taken_over(size_gb=4.5 * size_bytes / 2**30) as (_, client):
-        await until(lambda: sum(path.exists() for path in paths) == 4)
-        state = await client("get-storage-state")
-    assert [path.exists() for path in paths] == [False] * 6 + [True] * 4
-    assert [one["from"] for one in state["stored_video"]] == [at(second) for second in range(180, 300, 30)]
-
-
-async def test_a_file_that_someone_deletes_is_no_longer_listed_and_the_others_are_served(go: Go) -> None:
-    _, second, _ = go.put(0, 30, 60)
-    async with go.taken_over() as (store, client):
-        second.unlink()
-        await until(lambda: store.health().segments == 2)
-        state = await client("get-storage-state")
-        assert [one["from"] for one in state["stored_video"]] == [at(0), at(60)]
-        assert "no matching video data to save" in await refusal(client, "fetch", **between(30, 33))
-        assert frames(clip(await client("fetch", **between(60, 63)))) == 30
-
-
-async def test_an_index_that_someone_deletes_is_made_from_the_files(go: Go) -> None:
-    go.put(0, 3)
-    async with go.taken_over() as (_, client):
-        before = (await client("get-storage-state"))["stored_video"]
-    for path in go.stores.storage.glob("index.sqlite.db*"):
-        path.unlink()
-    await go.stores.close()
-    async with go.taken_over() as (_, client):
-        assert (await client("get-storage-state"))["stored_video"] == before
-        assert frames(clip(await client("fetch", **between(0, 6)))) == 60
-
-
-async def test_the_index_of_the_go_module_is_taken_over(go: Go) -> None:
-    paths = go.put(0, 3)
-    go_index(go.stores.storage, *((path.name, int(path.stem), 3000, path.stat().st_size) for path in paths))
-    async with go.taken_over() as (_, client):
-        assert (await client("get-storage-state"))["stored_video"] == [{"from": at(0), "to": at(6)}]
-
-
-async def test_files_with_other_names_are_neither_listed_nor_touched(go: Go) -> None:
-    names = ["video.mp4", "2024-13-45_99-00-00.mp4", "1725000000.mkv", "1725000000.mp4.bak", "17250x.mp4"]
-    paths = go.put(0, *names)
-    async with go.taken_over() as (_, client):
-        assert (await client("get-storage-state"))["stored_video"] == [{"from": at(0), "to": at(3)}]
-    assert all(path.exists() for path in paths)
-
-
-# The way back
-
-
-async def test_while_it_records_each_closed_segment_says_how_long_it_is_until_the_next(stores: Stores) -> None:
-    """The Go module adds up what the files say."""
-    times = capture_times(20, fps=3, seed=None)
-    feed = Feed(*(packet(time_us, SMALL) for time_us in times))
-    store = await stores.open(feed, segment_seconds=4)
-    await until(lambda: store.health().segments == 4)
-    closed = [read_fragments(path) for path in sorted(stores.storage.glob("*.mp4"))]
-    starts_us = [content.start_us for content in closed]
-    assert starts_us == [time_us for time_us in times if time_us in starts_us]
-    lengths = [content.header_length_us for content in closed]
-    assert lengths[:-1] == [after - before for before, after in itertools.pairwise(starts_us)]
-    assert lengths[-1] is not None and closed[-1].end_us < starts_us[-1] + lengths[-1]
-    assert starts_us[-1] + lengths[-1] in times
-
-
 @pytest.mark.parametrize("call", ["export", "stream"])
-async def test_the_library_answers_a_range_until_the_future_as_fetch_does(go: Go, tmp_path: Path, call: str) -> None:
+async def test_the_library_answers_a_range_until_the_future_as_fetch_does(
+    go: GoDirectory, tmp_path: Path, call: str
+) -> None:
     go.put(0)
     start_us, end_us = START_S * US, FixedClock().wall + 60 * US
     told: list[tuple[Range, ...] | None] = []
@@ -426,28 +242,3 @@ async def test_the_library_answers_a_range_until_the_future_as_fetch_does(go: Go
         with pytest.raises(RequestError, match="future"):
             await store.save(start_us, end_us)
     assert frames(data) == 30 and told == [(Range(start_us, start_us + SECONDS * US),)]
-
-
-# A segment without an end
-
-
-async def test_a_segment_without_an_end_is_named_at_once_and_set_aside_later(
-    go: Go, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The Go module leaves one when it is stopped."""
-    _, path = go.put(0, 3)
-    content = path.read_bytes()
-    content = content[: content.index(b"moov") - 4]
-    path.write_bytes(content)
-    clock = FixedClock()
-    async with go.taken_over(clock=clock) as (store, client):
-        assert store.health().unreadable_files == (path.name,)
-        assert [one for one in caplog.messages if one.startswith(f"{path.name} ({len(content)} bytes) cannot be read")]
-        assert path.read_bytes() == content
-        make_old(path)
-        await next_walk(store, clock)
-        assert not path.exists()
-        await until(lambda: store.health().damaged_names == (path.name,))
-        assert store.health().unreadable_files == ()
-        assert (go.stores.storage / "damaged" / path.name).read_bytes() == content
-        assert frames(clip(await client("fetch", **between(0, 3)))) == 30
