@@ -86,7 +86,11 @@ def mark(
         bool, typer.Option("--keep", help="Keep the range from being deleted for the quota. Needs a recorder.")
     ] = False,
     save: Annotated[
-        bool, typer.Option("--save", help="Save the clip of the range for upload. Needs a recorder.")
+        bool,
+        typer.Option(
+            "--save",
+            help="Save the clip of the range for upload, of `videostore record` into DIR-clips. Needs a recorder.",
+        ),
     ] = False,
     metadata: Annotated[
         str | None,
