@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import shutil
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,9 @@ from videostore.cli import events as command
 from videostore.cli.events import event_notes
 from videostore.cli.time_options import format_time, now_us
 from videostore.storage.directory_lock import DirectoryLock
+from videostore.storage.index import FILE_NAME as INDEX_NAME
 from videostore.storage.notes import FILE_NAME, Event
+from videostore.storage.save_record import SaveJob, SaveStatus
 
 
 @pytest.fixture
@@ -133,6 +137,28 @@ def test_a_clip_is_told_to_be_saved_until_its_end_is_recorded() -> None:
     assert event_notes(moment) == "to be saved as clip.mp4 when its end is recorded"
     earlier = replace(moment, to_us=now_us() - 20 * US, keep=True)
     assert event_notes(earlier) == "kept, saved as clip.mp4"
+    save = SaveJob("clip.mp4", ".", earlier.from_us, earlier.to_us, "", now_us())
+    assert event_notes(earlier, save) == "kept, still to be saved as clip.mp4"
+    failed = replace(save, status=SaveStatus.FAILED, reason="The disk is full.")
+    assert event_notes(earlier, failed) == "kept, not saved as clip.mp4: The disk is full"
+    assert event_notes(earlier, replace(save, status=SaveStatus.DONE)) == "kept, saved as clip.mp4"
+
+
+async def test_a_clip_that_was_not_saved_before_its_recorder_ended_is_still_to_be_saved(
+    stores: Stores, program: Program, copied: Path, times: list[int]
+) -> None:
+    store = await stores.over(copied)
+    saved = await store.mark("cat", times[20], before_s=1, after_s=1, save=True)
+    await until(lambda: store.health().pending_saves == 0)
+    await stores.close()
+    where = ("--storage", stores.storage)
+    listed = await program.run_in_thread("events", *where)
+    assert f"saved as {saved.file_name}" in listed.out and "still" not in listed.out
+    with contextlib.closing(sqlite3.connect(stores.storage / INDEX_NAME)) as index, index:
+        index.execute("UPDATE saves SET status = 'pending'")
+    for command_name in ("events", "state"):
+        listed = await program.run_in_thread(command_name, *where)
+        assert f"still to be saved as {saved.file_name}" in listed.out, listed
 
 
 def test_the_events_of_a_recorder_are_its_own(program: Program, copied: Path, times: list[int]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError, VideoStoreError, printable
@@ -20,11 +20,18 @@ from videostore.cli.runtime import DONE, print_message
 from videostore.cli.time_options import check_since, format_range, format_time, now_us
 from videostore.storage.directory_lock import is_locked
 from videostore.storage.notes import Event
+from videostore.storage.save_record import SaveJob, SaveStatus
 from videostore.store.marking import make_event
 from videostore.store.resting_events import mark_at_rest, unmark_at_rest
+from videostore.store.store import VideoStore
+
+Saves: TypeAlias = Mapping[str, SaveJob]
+"""Saves by the names of their clips."""
 
 _WRITTEN_WITHIN_US = 10 * US_PER_SECOND
 """A clip is written a few seconds after its end."""
+_MOST_SAVES = 1000
+"""Of so many events it is looked up whether their clips are saved; no more outcomes are remembered."""
 _LOOK_S = 10.0
 """So long it is looked whether something is recorded in an event's range: of a lost index every segment is read."""
 
@@ -46,14 +53,25 @@ async def events(directory: Path, asked: Asked, *, utc: bool, as_json: bool) -> 
     """List the events of a storage directory."""
     async with open_reader(directory) as store:
         found = (await store.state()).events
-    return _show(found, asked, utc=utc, as_json=as_json)
+        saves = await saves_of(store, [one for one in found if one in asked])
+    return _show(found, asked, saves, utc=utc, as_json=as_json)
+
+
+async def saves_of(store: VideoStore, events: Sequence[Event]) -> Saves:
+    """The saves of the last events by the names of their clips, as far as their outcome is remembered."""
+    found = {}
+    for one in events[-_MOST_SAVES:]:
+        if one.file_name:
+            with contextlib.suppress(VideoStoreError):
+                found[one.file_name] = await store.save_status(one.file_name)
+    return found
 
 
 async def events_of_machine(remote: Remote, asked: Asked, *, utc: bool, as_json: bool) -> int:
     """List the events of a recorder on another machine."""
     async with remote.connect() as machine:
         found = (await machine.state()).events
-    return _show(found, asked, utc=utc, as_json=as_json)
+    return _show(found, asked, {}, utc=utc, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +152,15 @@ def event_as_json(one: Event) -> dict[str, Any]:
     return {"id": one.id, "at": at, **shown, "saved": one.file_name}
 
 
-def event_notes(one: Event) -> str:
-    """What is kept and saved of an event, in words; empty if nothing is."""
+def event_notes(one: Event, save: SaveJob | None = None) -> str:
+    """What is kept and saved of an event, in words; empty if nothing is. `save` is that of its clip, if it is known."""
     notes = ["kept"] if one.keep else []
-    if one.file_name and one.to_us + _WRITTEN_WITHIN_US > now_us():
+    if save is not None and save.status in (SaveStatus.FAILED, SaveStatus.CANCELLED):
+        notes.append(f"not saved as {one.file_name}: {save.reason.rstrip('.') or save.status.value}")
+    elif one.file_name and one.to_us + _WRITTEN_WITHIN_US > now_us():
         notes.append(f"to be saved as {one.file_name} when its end is recorded")
+    elif save is not None and save.status is SaveStatus.PENDING:
+        notes.append(f"still to be saved as {one.file_name}")
     elif one.file_name:
         notes.append(f"saved as {one.file_name}")
     return printable(", ".join(notes))
@@ -171,7 +193,7 @@ def _show_unmarked(id: int, file_name: str | None, *, release: bool, cancel_save
     return DONE
 
 
-def _show(events: Sequence[Event], asked: Asked, *, utc: bool, as_json: bool) -> int:
+def _show(events: Sequence[Event], asked: Asked, saves: Saves, *, utc: bool, as_json: bool) -> int:
     found = [one for one in events if one in asked]
     check_since(asked.since_us, bool(found))
     if as_json:
@@ -184,6 +206,7 @@ def _show(events: Sequence[Event], asked: Asked, *, utc: bool, as_json: bool) ->
         return DONE
     table = terminal.list_table("ID", "AT", "LABEL", "")
     for one in found:
-        table.add_row(str(one.id), format_time(one.at_us, utc=utc), printable(one.label), event_notes(one))
+        notes = event_notes(one, saves.get(one.file_name or ""))
+        table.add_row(str(one.id), format_time(one.at_us, utc=utc), printable(one.label), notes)
     terminal.print_result(table)
     return DONE

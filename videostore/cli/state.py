@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from videostore.base.constants import STOPPED, US_PER_SECOND
 from videostore.base.errors import RequestError, VideoStoreError, printable
 from videostore.base.ranges import DamagedRange, Range
-from videostore.cli.events import event_as_json, event_notes
+from videostore.cli.events import Saves, event_as_json, event_notes, saves_of
 from videostore.cli.gaps import damage_lines, gap_lines, gaps_between
 from videostore.cli.local_store import is_being_recorded, open_reader
 from videostore.cli.machine_options import Remote
@@ -44,6 +44,8 @@ class FoundState:
     """Whether a recording is in progress; None if that is not known."""
     reason: str = ""
     """Why not; empty if that is not known."""
+    saves: Saves = field(default_factory=dict)
+    """What is known of the clips of events."""
 
     def ranges(self, since_us: int | None) -> list[Range]:
         """The ranges that end after a time."""
@@ -76,7 +78,9 @@ class FoundState:
 async def state(directory: Path, *, since_us: int | None, everything: bool, utc: bool, as_json: bool) -> int:
     """Show the state of a storage directory."""
     async with open_reader(directory) as store:
-        found = FoundState(str(directory), await store.state(), is_being_recorded(directory))
+        stored = await store.state()
+        saves = await saves_of(store, stored.events)
+    found = FoundState(str(directory), stored, is_being_recorded(directory), saves=saves)
     if found.recording and (found.newest_age_us or 0) > _FRESH_US:
         found = replace(found, recording=False)
     if not found.recording:
@@ -196,7 +200,7 @@ def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: boo
     noted = [one for one in found.state.gaps if one.to_us > first_us]
     events = [one for one in found.state.events if one.to_us >= first_us]
     if lines := [
-        *event_lines(events, utc=utc),
+        *event_lines(events, found.saves, utc=utc),
         *gap_lines(noted, utc=utc),
         *damage_lines(found.damaged(since_us), utc=utc),
     ]:
@@ -206,13 +210,13 @@ def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: boo
     return DONE
 
 
-def event_lines(events: Sequence[Event], *, utc: bool) -> list[str]:
+def event_lines(events: Sequence[Event], saves: Saves, *, utc: bool) -> list[str]:
     """A sentence for each of the last events."""
     lines = []
     if len(events) > _SHOWN:
         lines.append(f"{len(events) - _SHOWN} earlier events are in --json.")
     for one in events[-_SHOWN:]:
-        added = f" ({notes})" if (notes := event_notes(one)) else ""
+        added = f" ({notes})" if (notes := event_notes(one, saves.get(one.file_name or ""))) else ""
         lines.append(f"Marked at {format_time(one.at_us, utc=utc)}: {printable(one.label)}{added}.")
     return lines
 
