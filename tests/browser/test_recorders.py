@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,3 +121,42 @@ def test_the_clicked_picture_is_that_of_the_keys(page: PageDriver, footage: dict
     page.screen(YARD).click(position={"x": 100, "y": 150})
     page.press(".")
     assert page.painted(YARD) == footage[YARD].after(footage[YARD].shown_at(us))
+
+
+def widths(page: PageDriver, selector: str) -> tuple[int, int]:
+    """How wide what an element holds is, and how wide it is itself."""
+    found = page.page.locator(selector).evaluate("(one) => [one.scrollWidth, one.clientWidth]")
+    return found[0], found[1]
+
+
+def test_long_names_and_labels_stay_within_the_page(
+    open_page: OpenPage, footage: dict[str, Footage], tmp_path: Path
+) -> None:
+    name, label = "n" * 180, "l" * 200
+    directory = tmp_path / "long"
+    shutil.copytree(footage[YARD].directory, directory)
+    with run_web([RecorderPlace(name, directory)]) as server:
+        (known,) = server.get("api/recorders").json["recorders"]
+        body = json.dumps({"at_us": BASE_US + 5 * US, "before_s": 0, "after_s": 0, "label": label}).encode()
+        path = f"api/recorders/{known['id']}/events"
+        assert server.get(path, {"Content-Type": "application/json"}, "POST", body).status == 201
+        page = open_page(server).open_at(BASE_US + 5 * US)
+        content, width = widths(page, "html")
+        assert content <= width
+        page.press("e")
+        page.page.locator("#events-list button").first.wait_for()
+        content, width = widths(page, "#events")
+        assert content <= width
+
+
+def test_a_page_without_recorders_says_so_whatever_is_pressed(open_page: OpenPage) -> None:
+    with run_web([]) as server:
+        page = open_page(server)
+        page.page.goto(server.url)
+        page.until(lambda: "There are no recorders here." in page.text("#recorders"))
+        for key in "kjlcetibsdhu0,.[]":
+            page.page.keyboard.press(key)
+            page.page.wait_for_timeout(50)
+            if key in "ce":
+                assert page.text("#word") == "There are no recorders here."
+            page.page.keyboard.press("Escape")

@@ -208,3 +208,25 @@ def test_a_playlist_that_has_grown_long_is_told(open_page: Callable[..., PageDri
         }"""
     )
     assert is_long
+
+
+def test_live_goes_on_by_itself_after_pieces_that_were_cut_off(
+    open_page: Callable[..., PageDriver], live_server: WebServer
+) -> None:
+    page = open_page(live_server).open(live="1")
+    page.until_painted("porch", lambda us: us > 0)
+    is_over: list[bool] = []
+
+    def cut_off(route: Any) -> None:
+        if is_over or is_header(route.request):
+            route.continue_()
+            return
+        whole = route.fetch()
+        headers = {name: value for name, value in whole.headers.items() if name != "content-length"}
+        route.fulfill(status=whole.status, headers=headers, body=whole.body()[: len(whole.body()) // 2])
+
+    page.page.route("**/hls/*/*.mp4*", cut_off)
+    page.until(lambda: "the answer of the server was cut off. Trying again …" in page.message("porch"))
+    is_over.append(True)
+    since_us = time.time_ns() // 1000
+    page.until_painted("porch", lambda us: us > since_us)

@@ -38,6 +38,12 @@ export class Commands {
     return this.page.playhead;
   }
 
+  /** Whether there is a recorder; otherwise that is said. */
+  get isServed() {
+    if (this.page.recorders.length === 0) this.page.word("There are no recorders here.");
+    return this.page.recorders.length > 0;
+  }
+
   /** Move by so much from the shown frame. */
   move(us) {
     const { playhead } = this;
@@ -55,8 +61,8 @@ export class Commands {
   jumpBack = () => this.playhead.back();
   frameBack = () => this.step(-1);
   frameForward = () => this.step(1);
-  calendar = () => this.page.calendar.open(this.playhead.us ?? this.page.now());
-  events = () => this.page.events.open();
+  calendar = () => this.isServed && this.page.calendar.open(this.playhead.us ?? this.page.now());
+  events = () => this.isServed && this.page.events.open();
   health = () => this.page.health.open();
   help = () => this.page.showHelp();
   zoomIn = () => this.page.section.zoom(0.5);

@@ -12,6 +12,7 @@ import { hasInstants, nextFrame, shownTime } from "./shown_frame.mjs";
 import { dividing, stretchesFrames } from "./single_frames.mjs";
 import { believesRate, frameLength, rating } from "./stated_rate.mjs";
 import { MINUTE_US, SECOND_US } from "./units.mjs";
+import { wholePieces } from "./whole_pieces.mjs";
 
 const BEFORE_US = MINUTE_US;
 const AFTER_US = 20 * MINUTE_US;
@@ -408,7 +409,7 @@ export class Player extends EventTarget {
       else setTimeout(() => hls === this.hls && hls.trigger(Events.BUFFER_EOS, {}), this.believesRate ? END_MS : 0);
     };
     const startEarlier = (frag) => hls === this.hls && this.startEarlier(frag);
-    const keyed = keyedFirst(endingHeaders(this.Hls.DefaultConfig.loader), startEarlier);
+    const keyed = keyedFirst(endingHeaders(wholePieces(this.Hls.DefaultConfig.loader)), startEarlier);
     const kept = keepingTracks(keyed, withhold, { eachSound: this.believesRate });
     const placer = placing(kept, leads);
     const loader = dividing(placer, { all: stretchesFrames() });

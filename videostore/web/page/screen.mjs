@@ -251,7 +251,9 @@ export class Screen {
     const ageUs = this.context.now() - us;
     const isNewest = this.player.isLive || us + NEWEST_US > this.timeline.ends?.newest_us;
     if (this.player.isLive && this.isRecording) note = `live, ${lengthText(ageUs)} behind`;
-    else if (isNewest && !this.isRecording) note ||= `the newest recording, ${lengthText(ageUs)} old`;
+    else if (isNewest && !this.isRecording) {
+      note ||= `the newest recording, ${ageUs < 0 ? `${lengthText(ageUs)} ahead of the clock` : `${lengthText(ageUs)} old`}`;
+    }
     say(this.note, note);
   }
 
