@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # The first of these that is 3.10 or later and can create environments. To choose: make setup PYTHON=/path/to/python3
 PYTHON ?= python3.13 python3.12 python3.11 python3.10 python3
 # More workers than cores: tests of the module mostly wait.
-PYTEST_ARGS ?= -n 8 --dist worksteal
+PYTEST_ARGS ?= -n 10 --dist worksteal
 PLAYERS_ARGS ?=
 SERVER_ARGS ?=
 STREAMS_ARGS ?=
