@@ -305,3 +305,6 @@ async def test_what_no_thread_has_begun_when_the_store_closes_is_told_as_closed(
         await waiting
     free.set()
     assert told.value.code == "closed" and await asyncio.gather(*busy) == [True] * 4
+    with pytest.raises(VideoStoreError) as told:  # nor may what comes later
+        await uploads.run(os.listdir, tmp_path)
+    assert told.value.code == "closed"

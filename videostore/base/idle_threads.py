@@ -27,15 +27,16 @@ class IdleThreads(Executor):
         self._closed = False
 
     def submit(self, work: Callable[..., _T], /, *arguments: Any, **named: Any) -> Future[_T]:
-        """Run a function in a thread.
+        """Run a function in a thread. What comes after the shutdown is cancelled, as what waited until then.
 
         Raises:
-            RuntimeError: it was shut down, or the system allows no more threads at the moment.
+            RuntimeError: the system allows no more threads at the moment.
         """
         future: Future[_T] = Future()
         with self._changed:
             if self._closed:
-                raise RuntimeError("no work is taken after the shutdown")
+                future.cancel()
+                return future
             self._waiting.append((future, lambda: work(*arguments, **named)))
             if self._idle >= len(self._waiting):
                 self._changed.notify()
