@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tests.browser.driver import PageDriver
+from tests.browser.driver import PageDriver, iso
 from tests.browser.footage import BASE_US, Footage
 from tests.support.recording import US
 from tests.support.web_server import WebServer
@@ -24,6 +24,26 @@ _ASK = """async ([ids, us, limit]) => {
   const found = await Promise.all(asked);
   return { said, found: found.map(({ error, captured_us }) => error?.message ?? captured_us) };
 }"""
+
+_GO_LIVE = """async () => {
+  const [{ Api }, { Player }, { default: Hls }] = await Promise.all(
+    ["api", "player", "vendor/hls"].map((name) => import(`./static/${name}.mjs`)));
+  const now = () => Date.now() * 1000;
+  const video = Object.assign(document.createElement("video"), { muted: true });
+  document.body.append(video);
+  const context = { api: new Api(() => {}, () => {}), Hls, now, stillMs: Infinity };
+  const player = new Player({ id: "porch" }, video, context);
+  const sinceUs = now() - 10e6;
+  const isShown = new Promise((resolve) => {
+    player.addEventListener("frame", () => player.capturedUs > sinceUs && resolve(true));
+  });
+  player.live().then(() => player.play(1));
+  const isNew = await Promise.race([isShown, new Promise((resolve) => setTimeout(resolve, 60e3))]);
+  const { starts, trouble } = player;
+  player.close();
+  return isNew && !trouble ? starts : 0;
+}"""
+"""Returns how often live was begun until it showed a new picture; 0 if it never did, or gave up before."""
 
 
 def test_pictures_that_never_come_keep_no_others(page: PageDriver) -> None:
@@ -94,18 +114,25 @@ def test_live_begins_at_once_though_it_goes_back_before_its_header_has_come(
         page.page.close()
 
 
-def most_loads(page: PageDriver) -> int:
-    """Open the page, let the first header fail, and count how often one piece is asked for."""
+def fail_first_header(page: PageDriver, after_ms: float = 0) -> list[str]:
+    """Let the first header that is asked for fail. Returns which has: one more fails when it is cleared."""
     failed: list[str] = []
 
     def answer(route: Any) -> None:
         if is_header(route.request) and not failed:
             failed.append(route.request.url)
+            page.page.wait_for_timeout(after_ms)
             route.abort()
         else:
             route.continue_()
 
     page.page.route("**/hls/*/*.mp4*", answer)
+    return failed
+
+
+def most_loads(page: PageDriver) -> int:
+    """Open the page, let the first header fail, and count how often one piece is asked for."""
+    failed = fail_first_header(page)
     page.page.goto(page.url)
     page.until(lambda: failed)
     page.page.wait_for_timeout(1500)
@@ -121,6 +148,21 @@ def test_live_whose_header_failed_loads_no_piece_without_end(
         most = most_loads(page)
         page.page.close()
     assert most < 6
+
+
+def test_live_whose_header_failed_begins_again_if_nothing_comes_before_what_has_no_keyframe(
+    open_page: Callable[..., PageDriver], seldom_keyed: WebServer
+) -> None:
+    page = open_page(seldom_keyed).open()
+    page.until_painted("porch", lambda us: us > 0)  # something is recorded
+    page.open(at=iso(BASE_US))
+    failed = fail_first_header(page, after_ms=3)  # just when its piece comes, as happens by chance
+    starts = 0
+    while starts < 2:
+        failed.clear()
+        starts = page.page.evaluate(_GO_LIVE)
+        assert starts, "no new picture came"
+        assert failed
 
 
 def test_a_small_picture_that_failed_is_asked_for_again(page: PageDriver) -> None:
@@ -155,6 +197,27 @@ def test_a_page_that_was_opened_while_nothing_was_recorded_goes_live(
     assert page.text("#play") == "Play"
     page.page.unroute("**/api/recorders")
     page.until(lambda: "live" in page.screen("porch").locator(".note").inner_text())
+
+
+def test_a_stretch_to_which_frames_may_still_come_is_shown_also_if_it_lies_in_the_past(
+    page: PageDriver, footage: dict[str, Footage]
+) -> None:
+    """As one before all that is recorded, when recording has just begun."""
+
+    def lead(route: Any) -> None:
+        address = f"{route.request.url}&parts_us={BASE_US}&wholes=0"
+        playlist = f"#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-STREAM-INF:BANDWIDTH=2000000\n{address}\n"
+        if "wholes=" in route.request.url:
+            route.continue_()
+        else:
+            route.fulfill(body=playlist, content_type="application/vnd.apple.mpegurl")
+
+    page.page.route("**/index.m3u8*", lead)
+    us = BASE_US + 17 * US
+    page.open_at(us, recorders=DOOR)
+    assert page.painted(DOOR) == footage[DOOR].shown_at(us)
+    page.open_at(BASE_US - 3600 * US, recorders=DOOR)
+    assert "Nothing was recorded at" in page.message(DOOR)
 
 
 def test_live_begins_by_itself_when_something_is_recorded(

@@ -8,10 +8,11 @@ import { inside, newAllowance, samplesOf, viewOf } from "./fragments.mjs";
 const DEPENDS = 0x10000; // among the flags of a frame that is no keyframe
 
 /** A class that loads for hls.js, by another one. As long as none has arrived, a piece that does not begin with a
- * keyframe never does if `startEarlier`, which gets what hls.js calls its fragment, finds one before it. */
-export function keyedFirst(Loader, startEarlier) {
+ * keyframe never does if `startEarlier`, which gets what hls.js calls its fragment, finds one before it. hls.js loads such
+ * a piece again instead of one before it that could not be loaded: then it arrives if `startAgain` returns false. */
+export function keyedFirst(Loader, { startEarlier, startAgain }) {
   let hasBegun = false;
-  let earliest = Infinity; // hls.js loads a piece again instead of one before it that could not be loaded
+  let earliest = Infinity;
   return class extends Loader {
     load(context, config, callbacks) {
       const onSuccess = (response, ...others) => {
@@ -19,7 +20,7 @@ export function keyedFirst(Loader, startEarlier) {
         if (frag && frag.sn !== "initSegment" && !hasBegun) {
           const isEarlier = frag.sn < earliest;
           earliest = frag.sn;
-          if (isEarlier && !beginsKeyed(response.data) && startEarlier(frag)) return;
+          if (!beginsKeyed(response.data) && (isEarlier ? startEarlier(frag) : startAgain())) return;
           hasBegun = true;
         }
         callbacks.onSuccess(response, ...others);

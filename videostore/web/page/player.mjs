@@ -30,7 +30,7 @@ const INTO_FRAME_S = 0.0001; // times are rounded: a position a little inside th
 const INTO_FILE_S = 0.02; // what is nearer to its begin may be looked for in the file before
 const INTO_INSTANT_S = 0.0000003; // the same where a browser shows a frame for a microsecond
 const END_MS = 500; // WebKit on Linux hangs where a stream ends just when it is sought
-const TRIES = 3; // to recover from an error of the decoder
+const TRIES = 3; // to recover from an error of the decoder, and to begin live
 const SEEK_TRIES = 5;
 const MOST_CORRECTED_US = SECOND_US / 2; // by so much the time of a frame is corrected when more is known
 const BACK_US = SECOND_US; // the end of a live playlist moves by less, but for the clock
@@ -79,6 +79,8 @@ export class Player extends EventTarget {
     this.borderUs = null; // where the file begins that has to be loaded to go on
     this.isSeldomKeyed = false; // whether live had to begin earlier, with a keyframe
     this.moves = false; // whether it plays, or will when it has what to play
+    this.starts = 0; // how often live was begun at most since it was asked for
+    this.hasToStartAgain = false; // for nothing comes before what has no keyframe
     this.liveHeader = null; // the address of the header with which live began
     this.turn = 0;
     this.watchFrames();
@@ -296,7 +298,7 @@ export class Player extends EventTarget {
     }
     const isThere = Math.abs(video.currentTime - position) < INTO_FRAME_S / 2 && video.readyState >= 2 && !video.seeking;
     if (isThere && this.mediaTime <= position) return;
-    if (this.isWithheld(position)) return;
+    if (this.isWithheld(position) || this.hasToStartAgain || this.trouble) return;
     const presented = nextFrame(video);
     const sought = new Promise((resolve) => {
       video.addEventListener("seeked", resolve, { once: true });
@@ -333,15 +335,27 @@ export class Player extends EventTarget {
       this.isLive = true;
       return true;
     }
-    await this.load({}, turn, null);
-    if (turn !== this.turn) return false;
-    if (this.unplayable || this.playlist.isEmpty) return true;
-    this.isLive = true;
-    const position = Math.max(this.livePosition, (this.playlist.position(fromUs) ?? 0) + INTO_FILE_S);
-    this.liveHeader = this.playlist.pieceAt(position).header;
-    this.startLoad(position);
-    await this.seek(position);
-    return turn === this.turn;
+    this.starts = 0;
+    do {
+      this.starts += 1;
+      await this.load({}, turn, null);
+      if (turn !== this.turn) return false;
+      if (this.unplayable || this.playlist.isEmpty) return true;
+      this.isLive = true;
+      const position = Math.max(this.livePosition, (this.playlist.position(fromUs) ?? 0) + INTO_FILE_S);
+      this.liveHeader = this.playlist.pieceAt(position).header;
+      this.startLoad(position);
+      await this.seek(position);
+      if (turn !== this.turn) return false;
+    } while (this.hasToStartAgain);
+    return true;
+  }
+
+  /** Begin live again, unless it was begun so often. Returns whether it will. */
+  startAgain() {
+    this.hasToStartAgain = this.isLive && this.starts < TRIES;
+    if (this.hasToStartAgain) this.interrupt?.();
+    return this.hasToStartAgain;
   }
 
   /** A picture of the server is shown in place of the video. */
@@ -371,9 +385,8 @@ export class Player extends EventTarget {
     this.movedAt = performance.now();
     this.openEnded = query.to_us === undefined;
     this.setLoading(true);
-    let url = this.api.playlistUrl(this.recorder.id, query);
+    const url = this.api.playlistUrl(this.recorder.id, query);
     try {
-      if (this.openEnded && us !== null) url = await this.mediaPlaylist(url);
       const near = this.believesRate ? await this.framesUntil(us ?? this.now()) : null;
       if (turn !== this.turn) return;
       const loaded = await Promise.race([this.attach(url, us, near), late(LIMIT_MS)]);
@@ -383,15 +396,6 @@ export class Player extends EventTarget {
     } finally {
       if (turn === this.turn) this.setLoading(false);
     }
-  }
-
-  /** The playlist of a stretch that still grows is named by another one. hls.js would ask for it only with its
-   * fragments, and begin with the newest. */
-  async mediaPlaylist(url) {
-    const [text, base] = await this.api.read(url, async (response) => [await response.text(), response.url]);
-    const lines = text.split("\n");
-    const at = lines.findIndex((line) => line.startsWith("#EXT-X-STREAM-INF"));
-    return at < 0 ? url : new URL(lines[at + 1], base).href;
   }
 
   /** `near`: the capture times of frames, where the browser has to be told how long one lasts. */
@@ -408,8 +412,10 @@ export class Player extends EventTarget {
       // What is loaded ends here, or its last frames would wait for those behind.
       else setTimeout(() => hls === this.hls && hls.trigger(Events.BUFFER_EOS, {}), this.believesRate ? END_MS : 0);
     };
-    const startEarlier = (frag) => hls === this.hls && this.startEarlier(frag);
-    const keyed = keyedFirst(endingHeaders(wholePieces(this.Hls.DefaultConfig.loader)), startEarlier);
+    const keyed = keyedFirst(endingHeaders(wholePieces(this.Hls.DefaultConfig.loader)), {
+      startEarlier: (frag) => hls === this.hls && this.startEarlier(frag),
+      startAgain: () => hls === this.hls && this.startAgain(),
+    });
     const kept = keepingTracks(keyed, withhold, { eachSound: this.believesRate });
     const placer = placing(kept, leads);
     const loader = dividing(placer, { all: stretchesFrames() });
@@ -446,7 +452,13 @@ export class Player extends EventTarget {
         // Where nothing is shown between two frames, a seek to there never ends.
         if (hasInstants(this.video) && (!this.isInstant || this.isLive)) this.interrupt?.();
       });
-      hls.on(Events.MANIFEST_LOADED, (_, { levels }) => this.checkCodec({ codec: levels[0]?.videoCodec }));
+      hls.on(Events.MANIFEST_LOADED, (_, { levels: [level] }) => {
+        if (!level) return;
+        this.checkCodec({ codec: level.videoCodec });
+        // The playlist of what may still grow is named by another one. hls.js would ask for it only with its fragments,
+        // and begin with the newest.
+        if (!level.details) setTimeout(() => hls === this.hls && hls.loadSource(level.url));
+      });
       hls.on(Events.BUFFER_CODECS, (_, tracks) => this.checkCodec(tracks.video ?? tracks.audiovideo));
       hls.on(Events.ERROR, (_, data) => {
         if (data.mimeType) this.checkCodec({ codec: /codecs="?([^",]+)/.exec(data.mimeType)?.[1] });
@@ -516,6 +528,7 @@ export class Player extends EventTarget {
     this.openEnded = undefined;
     this.withheld.clear();
     this.isSeldomKeyed = false;
+    this.hasToStartAgain = false;
     this.borderUs = null;
     this.mediaTime = undefined;
     this.datedTime = undefined;
