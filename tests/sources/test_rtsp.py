@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 
 import pytest
 
-from tests.support.coded_stream import FPS, Coding, code, slices
-from tests.support.inputs import Tap, distances, open_input, playing, store_of
+from tests.support.coded_stream import FPS, Coding, code, painted_us, slices
+from tests.support.inputs import Tap, distances, open_input, painted_times, playing, store_of
 from tests.support.recording import US, until
 from tests.support.rtsp_camera import RTP_HZ, Conduct, RtspCamera, payloads
 from videostore.store.store import VideoStore
@@ -61,6 +62,24 @@ async def test_pictures_of_which_packets_are_lost_are_marked_and_told(
     sent = [slices("h264", one.data) for one in pictures]
     damaged = [passed for one in source.packets_seen if (passed := slices("h264", one.data)) not in sent]
     assert damaged and all(one[0] in marked for one in damaged)
+
+
+@pytest.mark.parametrize(("b_frames", "reencode"), [(0, False), (0, True), (2, False)])
+async def test_pictures_of_a_slow_camera_are_dated_by_when_they_came(
+    binary: str, b_frames: int, reencode: bool
+) -> None:
+    """Not by when ffmpeg passes them on: its parser knows where a frame ends when the next one comes, a filter and an
+    encoder wait for the next one too."""
+    conduct = Conduct(fps=2)
+    async with RtspCamera(code(Coding("h264", b_frames=b_frames, length_s=4)), conduct) as camera:
+        source = Tap(open_input(camera.url, binary, reencode=reencode))
+        async with playing(source):
+            await until(lambda: len(source.packets_seen) > 20)
+    true_us = {painted_us(one.painted): one.captured_us for one in camera.sent}  # of the last client
+    dated = zip(sorted(source.times_us), painted_times(source.packets_seen), strict=False)
+    late_us = [one - true_us[painted] for one, painted in dated]
+    # Those of the slowest way would be half a second late.
+    assert source.gaps == [] and abs(statistics.median(late_us)) < 250_000
 
 
 def _ends(source: Tap) -> list[int]:

@@ -35,7 +35,7 @@ def write_camera(
             "caps": f"{kind},width={width},height={height},framerate={FPS}/1",
             "payloader": payloader.format(config_interval=config_interval),
             "frame_ns": _NS // FPS,
-            "delay": max(place - one.shown for place, one in enumerate(pictures)),
+            "delay": max(one.shown - place for place, one in enumerate(pictures)),
             "sizes": [len(one.data) for one in pictures],
             "shown": [one.shown for one in pictures],
         }

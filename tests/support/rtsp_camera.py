@@ -40,6 +40,8 @@ class Conduct:
     """Where in the stream a client joins it."""
     breaks_at: int | None = None
     """The RTP packet from which on the first client gets nothing more."""
+    fps: int = FPS
+    """Pictures a second."""
     drift_ppm: int = 0
     """How much faster than ours its clock runs."""
     hangs_up: bool = False
@@ -57,7 +59,7 @@ class RtspCamera(LocalServer):
         """How many have asked for the stream so far."""
         self._pictures = pictures
         self._conduct = conduct or Conduct()
-        self._delay = max(place - one.shown for place, one in enumerate(pictures))
+        self._delay = max(one.shown - place for place, one in enumerate(pictures))  # none is sent before it is captured
 
     @property
     def url(self) -> str:
@@ -79,7 +81,7 @@ class RtspCamera(LocalServer):
 
     async def _play(self, send: Send) -> None:
         """Send the stream until the client has gone."""
-        conduct, pictures = self._conduct, self._pictures
+        conduct, pictures, fps = self._conduct, self._pictures, self._conduct.fps
         self.clients += 1
         breaks_at = conduct.breaks_at if self.clients == 1 else None
         began_s, wall_us = time.monotonic(), time.time_ns() // 1000
@@ -90,13 +92,13 @@ class RtspCamera(LocalServer):
             rounds, place = divmod(number + conduct.first_picture, len(pictures))
             one = pictures[place]
             shown = rounds * len(pictures) + one.shown - conduct.first_picture
-            await asyncio.sleep(max(0.0, began_s + (number + self._delay) / FPS - time.monotonic()))
+            await asyncio.sleep(max(0.0, began_s + (number + self._delay) / fps - time.monotonic()))
             passed_s = time.monotonic() - began_s
             if conduct.clock_ahead_s is not None and passed_s - reported_s >= _REPORT_S:
                 reported_s = passed_s
                 rtp_time = conduct.first_rtp_time + round(passed_s * RTP_HZ)
                 send(1, _sender_report(wall_us / 1e6 + passed_s + conduct.clock_ahead_s, rtp_time))
-            rtp_time = conduct.first_rtp_time + shown * RTP_HZ * (1_000_000 + conduct.drift_ppm) // (FPS * 1_000_000)
+            rtp_time = conduct.first_rtp_time + shown * RTP_HZ * (1_000_000 + conduct.drift_ppm) // (fps * 1_000_000)
             sent_us = time.time_ns() // 1000
             whole = whole or one.keyframe
             for payload, last in payloads(one.data):
@@ -107,7 +109,7 @@ class RtspCamera(LocalServer):
                 else:
                     send(0, _rtp(packets, rtp_time, payload, last=last))
                 packets += 1
-            self.sent.append(SentPicture(one.shown, wall_us + shown * 1_000_000 // FPS, sent_us, whole))
+            self.sent.append(SentPicture(one.shown, wall_us + shown * 1_000_000 // fps, sent_us, whole))
             number += 1
 
     async def _break_down(self) -> None:

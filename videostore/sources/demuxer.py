@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from videostore.base.clock import SteadyClock
@@ -34,6 +35,8 @@ _READ_BYTES = 1 << 15
 _GATHERED_FRAMES = 32
 _ROUNDS_TO_HEAR = 3
 """Rounds of the event loop until what waits in a pipe has been logged: it is seen, it is read, the task goes on."""
+_MOST_HELD_BACK = 4
+"""By a demuxer's parser, a filter, a decoder and an encoder, one frame each."""
 _HELD_UP_US = 10 * US_PER_SECOND
 """An encoder holds a frame up until the next one comes, and a busy machine for longer."""
 
@@ -48,7 +51,7 @@ class Demuxer:
         clock: SteadyClock,
         messages: FFmpegMessages,
         *,
-        held_back: bool,
+        held_back: Callable[[], int],
         gathers: bool,
         sound: BinaryIO | None = None,
         sound_later_us: int = 0,
@@ -86,7 +89,7 @@ class Demuxer:
         clock: SteadyClock,
         messages: FFmpegMessages,
         *,
-        held_back: bool = False,
+        held_back: Callable[[], int] = lambda: 0,
         gathers: bool = False,
         reordered: bool = False,
         untimed: bool = False,
@@ -97,8 +100,9 @@ class Demuxer:
     ) -> Demuxer:
         """Start a command that writes NUT to its standard output.
 
-        `list_text` is what it reads from its standard input, at most what a pipe holds. `held_back`: it passes each
-        frame on when it has got the next one. `gathers`: frames are handed over some at a time, see `FramePipe`.
+        `list_text` is what it reads from its standard input, at most what a pipe holds. `held_back` returns how many
+        more frames it has to get before it passes a frame on; the thread calls it. `gathers`: frames are handed over
+        some at a time, see `FramePipe`.
         `reordered`: frames are reordered, whether or not the stream says so. `untimed`: their times are made up, and
         each gets that of its arrival. `timed_from_us`: ffmpeg has given them these, counted from this moment, UTC, and
         passes each on later. `sound_command` is the end of the command
@@ -247,15 +251,17 @@ class Demuxer:
         base = stream.time_base
         scale, unit = US_PER_SECOND * base.numerator, base.denominator
         order: FrameOrder | None = None
-        before: tuple[int, int] | None = None
+        before: deque[tuple[int, int]] = deque(maxlen=_MOST_HELD_BACK)
         last_us: int | None = None
         for packet in joined(codec, packets):
             if packet.pts is None:
                 raise UncopyableError("its frames have no timestamps")
             here = self._pipe.arrival_us(), self._clock.steps
             # A frame that is held back until the next one arrived when the one before it was passed on.
-            arrived_us, steps = before if self._held_back and before is not None else here
-            untimed, before = self._held_back and self._reordered and before is None, here
+            held_back = min(self._held_back(), len(before))
+            arrived_us, steps = before[-held_back] if held_back else here
+            untimed = self._reordered and not before and self._held_back() > 0
+            before.append(here)
             formatted = formatter.format(bytes(packet), bool(packet.is_keyframe))
             if formatted is not None:
                 pts_us = (2 * packet.pts * scale + unit) // (2 * unit)

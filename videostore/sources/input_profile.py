@@ -43,6 +43,9 @@ _WITHOUT_TIMES = re.compile(r"unknown timestamp|Timestamps are unset|Negative pt
 _RTP_SCHEMES = frozenset({"rtsp", "rtsps", "rtp"})
 _RTP_FORMATS = frozenset({"rtsp", "rtp", "sdp"})
 """RTP tells when frames are shown, and not when they are decoded."""
+_PARSED_SCHEMES = _RTP_SCHEMES | {"udp", "srt", "rist"}
+_PARSED_FORMATS = _RTP_FORMATS | {"mpegts"}
+"""They do not tell where a frame ends: ffmpeg's parser knows it when the next one begins."""
 _RAW = {"wrapped_avframe": "rawvideo"}
 """What ffmpeg calls pictures that it makes itself, and what users know them as."""
 _MESSAGE_TURNS = 5
@@ -162,6 +165,13 @@ class InputProfile:
     def makes_times(self) -> bool:
         """Whether times of decoding are made up where a live input tells none."""
         return self.live and self.reordered
+
+    def is_parsed(self, messages: FFmpegMessages) -> bool:
+        """Whether ffmpeg passes a frame on when the next one comes: it does not know earlier where it ends."""
+        settings, codec = self.settings, messages.codec or self.codec
+        formats = messages.formats | {settings.format}
+        by_format = settings.address.scheme in _PARSED_SCHEMES or bool(formats & _PARSED_FORMATS)
+        return by_format and (not codec or codec in COPYABLE)
 
     def learn_order(self, error: UncopyableError) -> None:
         """Take in that frames are reordered, if that is what kept them from being copied."""

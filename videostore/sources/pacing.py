@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import math
 import statistics
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from videostore.base.clock import SteadyClock
-from videostore.base.constants import CAMERA_SILENCE_S, CAMERA_SLOW_FACTOR, US_PER_SECOND
+from videostore.base.constants import (
+    CAMERA_SILENCE_S,
+    CAMERA_SLOW_FACTOR,
+    US_PER_SECOND,
+)
 from videostore.sources.arrival_time import ArrivalTimeEstimator
 from videostore.sources.handover import CodedFrame
 from videostore.sources.input_profile import InputFault
-
-ARRIVAL_SETTLE_S = 0.5
-"""At the start of a live input, arrivals are observed for this long before the first frame is dated: the frames that
-ffmpeg needed to analyse the stream come late, and all at once."""
-
-UNTIMED_SETTLE_S = 2.0
-"""The same of an input whose frames are dated by their arrivals: these tell how far apart the first ones were, also
-of one frame a second."""
-_AT_ONCE_PART = 4
-"""Frames that are closer together than this part of the usual distance came together."""
+from videostore.sources.settling import (
+    ARRIVAL_SETTLE_S,
+    UNTIMED_SETTLE_S,
+    FrameReader,
+    date_first,
+    let_first_be_prompt,
+    settle,
+    spread_first,
+)
 
 AT_ONCE = 8
 CATCH_UP_S = 0.02
@@ -45,24 +47,6 @@ later than `CAPTURED_AT_PLAUSIBLE_US` could not be told from timestamps that jum
 
 _INTERVALS = 8
 """This many frame intervals tell how slow an input usually is."""
-
-
-_SHORTEST_INTERVAL_US = 1000
-"""No camera sends frames that are closer together."""
-
-
-class FrameReader(Protocol):
-    """What frames are read from: a `Demuxer`."""
-
-    @property
-    def waiting(self) -> bool:
-        """Whether another frame has arrived already."""
-
-    async def next(self, within_s: float | None) -> CodedFrame | None:
-        """The next frame; None at the end. Raises asyncio's TimeoutError if none comes in time."""
-
-    def more(self, most: int) -> list[CodedFrame]:
-        """Frames that have arrived already and follow the last one, at most so many."""
 
 
 class DatedFrame(NamedTuple):
@@ -155,23 +139,32 @@ async def pace_file(
 
 
 async def pace_live(
-    reader: FrameReader, first: CodedFrame, clock: SteadyClock, *, patience_s: float, opened_us: int | None = None
+    reader: FrameReader,
+    first: CodedFrame,
+    clock: SteadyClock,
+    *,
+    patience_s: float,
+    opened_us: int | None = None,
+    held_back: int = 0,
 ) -> AsyncIterator[list[DatedFrame]]:
     """Yield the frames of a live input as they arrive, those that come together as one list, dated by their arrival
     times.
 
     The first frames are held back until it is known how much they were delayed. `patience_s` is how long a frame may
     take until the usual frame interval is known. `opened_us` is when the input was opened, UTC, if the
-    times of the frames are those of their arrivals.
+    times of the frames are those of their arrivals. `held_back` is how many more frames ffmpeg has to get before it
+    passes one on.
 
     Raises:
         InputFault: no frame came in time, or the input's timestamps jumped.
     """
-    held, ended = await _settle(reader, first, clock, ARRIVAL_SETTLE_S if opened_us is None else UNTIMED_SETTLE_S)
     if opened_us is None:
-        _date_first(held)
+        held, ended = await settle(reader, first, clock, ARRIVAL_SETTLE_S, followers=held_back)
+        date_first(held)
+        let_first_be_prompt(held)
     else:
-        _spread_first(held, opened_us)
+        held, ended = await settle(reader, first, clock, UNTIMED_SETTLE_S)
+        spread_first(held, opened_us)
     times = _LiveTimes(patience_s)
     for frame in held:
         times.observe(frame)
@@ -260,48 +253,3 @@ class _LiveTimes:
                 return dated, fault
             dated.append(self.date(frame))
         return dated, None
-
-
-def _date_first(held: deque[CodedFrame]) -> None:
-    """Give the first frame its distance from the second if it came without a time of its own.
-
-    Servers such as GStreamer's send it so over RTSP; ffmpeg then dates it as the second one.
-    """
-    if len(held) < 3:
-        return
-    pts_us = [frame.pts_us for frame in held]
-    usual_us = round(statistics.median(later - earlier for earlier, later in itertools.pairwise(pts_us[1:])))
-    if usual_us >= _SHORTEST_INTERVAL_US > pts_us[1] - pts_us[0]:
-        held[0] = held[0]._replace(pts_us=pts_us[1] - usual_us)
-
-
-def _spread_first(held: deque[CodedFrame], opened_us: int) -> None:
-    """Give the frames that came all at once at first the usual distance: ffmpeg looked at them, and passed them on
-    together. None came before the input was opened."""
-    pts_us = [frame.pts_us for frame in held]
-    usual_us = (pts_us[-1] - pts_us[0]) // max(len(held) - 1, 1)
-    at_once = 0
-    while at_once + 1 < len(held) and pts_us[at_once + 1] - pts_us[at_once] < usual_us // _AT_ONCE_PART:
-        at_once += 1
-    others = len(held) - 1 - at_once
-    if not at_once or not others:
-        return
-    before_us = held[0].arrived_us - opened_us + pts_us[at_once] - pts_us[0]
-    usual_us = min((pts_us[-1] - pts_us[at_once]) // others, before_us // at_once)
-    for number in range(at_once):
-        held[number] = held[number]._replace(pts_us=pts_us[at_once] - (at_once - number) * usual_us)
-
-
-async def _settle(
-    reader: FrameReader, first: CodedFrame, clock: SteadyClock, within_s: float
-) -> tuple[deque[CodedFrame], bool]:
-    """The frames that arrive while a live input settles, and whether it ended meanwhile."""
-    held = deque([first])
-    settled_us = first.arrived_us + round(within_s * US_PER_SECOND)
-    ended = False
-    while not ended and (left_us := settled_us - clock.now_us()) > 0 and clock.steps == first.clock_steps:
-        with contextlib.suppress(asyncio.TimeoutError):
-            following = await reader.next(left_us / US_PER_SECOND)
-            ended = following is None
-            held += [following] if following else []
-    return held, ended

@@ -85,7 +85,7 @@ class InputSession:
             input_command(self.profile, self._resume_us),
             self._clock,
             self.messages,
-            held_back=self._deinterlaces if self.reencodes else self.profile.makes_times or self._untimed,
+            held_back=self._held_back,
             gathers=self.profile.live and not (self._untimed and not self.reencodes),
             untimed=self._untimed and not self.reencodes,
             timed_from_us=self._opened_us if self.reencodes else None,
@@ -151,6 +151,17 @@ class InputSession:
             raise InputFault(self._failure or NO_REASON)
         self.read_to_end = True
 
+    def _held_back(self) -> int:
+        """How many more frames ffmpeg has to get before it passes a frame on."""
+        if not self.profile.live:
+            return 0
+        if self._untimed:  # each is read when it comes, or timed by a filter
+            return int(self._deinterlaces if self.reencodes else True)
+        parsed = self.profile.is_parsed(self.messages)
+        if self.reencodes:  # the encoder waits for the next one too
+            return 1 + self._deinterlaces + parsed
+        return self.profile.makes_times + parsed
+
     @property
     def _failure(self) -> str:
         """Why ffmpeg failed; empty if that is not known."""
@@ -193,7 +204,14 @@ class InputSession:
     def _paced(self, first: CodedFrame) -> AsyncIterator[list[DatedFrame]]:
         patience_s = self.profile.settings.patience_s
         if self.profile.live:
-            return pace_live(self.demuxer, first, self._clock, patience_s=patience_s, opened_us=self._opened_us)
+            return pace_live(
+                self.demuxer,
+                first,
+                self._clock,
+                patience_s=patience_s,
+                opened_us=self._opened_us,
+                held_back=self._held_back(),
+            )
         return pace_file(
             self.demuxer, first, self._clock, times=self._times, resume_us=self._resume_us, patience_s=patience_s
         )
