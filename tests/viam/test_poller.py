@@ -127,6 +127,18 @@ async def test_a_camera_fault_makes_one_gap_and_then_recording_goes_on(
     assert poller.fault is None
 
 
+@pytest.mark.usefixtures("short_timeouts")
+async def test_another_fault_that_lasts_replaces_the_reason_of_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that passes does not, nor another size of what is damaged."""
+    monkeypatch.setattr("videostore.viam.poller.CAMERA_REASON_LASTS_S", 0.3)
+    cut = [answer(None, picture(START_US, SMALL)[: 400 + n]) for n in range(10)]
+    passing = [GRPCError(Status.UNAVAILABLE, "unplugged"), GRPCError(Status.INTERNAL, "no image yet")] * 3
+    camera = ScriptedCamera(*cut, *passing)
+    first, second = await take(poller_of(camera, SystemClock()), 2)
+    assert isinstance(first, Gap) and "without an end" in first.reason
+    assert isinstance(second, Gap) and "does not answer" in second.reason
+
+
 async def test_a_single_fault_is_no_gap(clock: FixedClock) -> None:
     clock.wall = START_US + 100_000
     given = [START_US, START_US + 50_000]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import statistics
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -36,6 +37,10 @@ CAPTURED_AT_DISTRUST_S = 60.0
 CAMERA_ERROR_GAP_S = 1.0
 """Errors or garbage for this long make a gap, since the last image must not appear to last so long."""
 
+CAMERA_REASON_LASTS_S = 10.0
+"""Another fault replaces the reason of a gap when it has been the only one for this long: a camera that comes back, or
+has several faults in turn, tells each for a moment."""
+
 CAMERA_RETRY_S = 0.2
 """Pause after an error, so that a broken camera causes no busy loop."""
 
@@ -49,6 +54,7 @@ _INTERVALS = 8
 """Number of frame intervals whose median is the camera's usual interval."""
 
 
+_FIGURES = re.compile(r"[0-9]+")
 _NAMES_TOLD = 10
 """Images of one response whose names are told: a camera may send any number."""
 
@@ -91,6 +97,10 @@ class FramePoller:
         self._distrust_until_us = 0
         self._fault: str | None = None
         self._gap_reported = False
+        self._reported = ""
+        """The reason of the current gap."""
+        self._lasting = ("", 0)
+        """The fault that comes now, without its figures, and since when it has been the only one."""
         self._warned_of_sources = False
         self._damaged = 0
         """How many images in a row were damaged."""
@@ -217,16 +227,30 @@ class FramePoller:
         return self._gap(CAMERA_ERROR_GAP_S, reason)
 
     def _gap(self, after_s: float, reason: str) -> Gap | None:
-        """A gap, reported once, if no new image has arrived for longer than this camera usually takes."""
+        """A gap, if no new image has arrived for longer than this camera usually takes. Reported once, and once more
+        where another fault lasts."""
+        now_us, kind = self._clock.monotonic_us(), _kind(reason)
+        if self._lasting[0] != kind:
+            self._lasting = kind, now_us
         if self._gap_reported:
-            return None
+            if kind == _kind(self._reported) or now_us - self._lasting[1] < CAMERA_REASON_LASTS_S * US_PER_SECOND:
+                return None
+            return self._made_gap(reason)
         usual_us = statistics.median(self._intervals) if self._intervals else 0
         patience_us = max(after_s * US_PER_SECOND, CAMERA_SLOW_FACTOR * usual_us)
-        if self._received_us is not None and self._clock.monotonic_us() - self._received_us < patience_us:
+        if self._received_us is not None and now_us - self._received_us < patience_us:
             return None
-        self._gap_reported = True
+        return self._made_gap(reason)
+
+    def _made_gap(self, reason: str) -> Gap:
+        self._gap_reported, self._reported = True, reason
         self._logger.warning("Not recording: %s.", reason)
         return Gap(reason)
+
+
+def _kind(reason: str) -> str:
+    """A reason without its figures, such as the size of a damaged image."""
+    return _FIGURES.sub("", reason)
 
 
 def _names(images: Sequence[NamedImage]) -> str:
