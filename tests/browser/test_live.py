@@ -240,3 +240,23 @@ def test_live_with_reordered_frames_has_no_holes_and_names_the_time_of_what_it_s
             # A frame may still be on its way to the screen; what stays is shown for good.
             page.until(lambda: page.stamp_us(CAMERA) == (page.painted(CAMERA) or 0) // 1000 * 1000, within_s=10)
             page.press("End")
+
+
+def test_moments_of_what_is_being_recorded_are_shown_wherever_their_keyframes_are(
+    open_page: Callable[..., PageDriver], seldom_keyed: WebServer
+) -> None:
+    while len(seldom_keyed.get("api/recorders/porch/frames?from=-20s&to=now").json["frames_us"]) < 150:
+        time.sleep(0.5)
+    for back_s in (5.5, 6.5, 7.5, 8.5):
+        us = time.time_ns() // 1000 - round(back_s * US)
+        page = open_page(seldom_keyed).open_at(us)
+        asked = f"api/recorders/porch/frames?from_us={us - 5 * US}&to_us={us + 1}"
+        due_us = seldom_keyed.get(asked).json["frames_us"][-1]
+        check(page, due_us)
+        page.page.close()
+
+
+def check(page: PageDriver, due_us: int) -> None:
+    """The picture is the one that is due, and its stamp says so."""
+    page.until_painted("porch", lambda us: us == due_us)
+    page.until(lambda: abs(page.stamp_us("porch") - due_us) < 2000)

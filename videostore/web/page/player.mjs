@@ -35,6 +35,8 @@ const SEEK_TRIES = 5;
 const MOST_CORRECTED_US = SECOND_US / 2; // by so much the time of a frame is corrected when more is known
 const BACK_US = SECOND_US; // the end of a live playlist moves by less, but for the clock
 const FRAME_SEARCH_US = 5_000_000;
+const KEYFRAME_WIDTH = 64; // of the picture of which the time alone is wanted
+const REACH_MS = 50;
 const CONFIG = {
   enableWorker: false,
   liveSyncDuration: 2,
@@ -198,6 +200,8 @@ export class Player extends EventTarget {
     let frameUs = this.isInstant ? await this.frameBefore(us) : us;
     if (turn !== this.turn) return null;
     let at = this.playlist.position(frameUs) ?? position;
+    await this.approach(at, us, turn);
+    if (turn !== this.turn || this.unplayable || this.trouble) return null;
     for (let tries = 0; tries < SEEK_TRIES; tries += 1) {
       await this.seek(at + this.inside);
       if (turn === this.turn && this.isWithheld(at)) {
@@ -256,6 +260,25 @@ export class Player extends EventTarget {
     return frames;
   }
 
+  /** The capture time of the keyframe with which a browser has to begin, to show a moment. */
+  async keyframeBefore(us) {
+    const url = this.api.recorderUrl(this.recorder.id, "frame.jpg", { at_us: us, width: KEYFRAME_WIDTH, exact: 0 });
+    const captured = (response) => Number(response.headers.get("X-Capture-Time-Us"));
+    return Math.min((await this.api.read(url, captured).catch(() => 0)) || us, us);
+  }
+
+  /** What still grows has pieces without a keyframe: load from the keyframe before a position on. */
+  async approach(position, us, turn) {
+    if (!this.openEnded || this.isLoaded(position)) return;
+    const from = this.playlist.position(await this.keyframeBefore(us));
+    if (turn !== this.turn || from === null || this.playlist.pieceAt(from) === this.playlist.pieceAt(position)) return;
+    Object.assign(this.hls.config, SELDOM_KEYED);
+    await this.seek(from + this.inside);
+    const until = performance.now() + LIMIT_MS;
+    const goesOn = () => turn === this.turn && !this.trouble && !this.unplayable && performance.now() < until;
+    while (!this.isReached(position) && goesOn()) await late(REACH_MS);
+  }
+
   /** Whether a position lies in what is loaded first. */
   isFirst(position) {
     return position < this.playlist.pieces[0]?.end;
@@ -283,9 +306,17 @@ export class Player extends EventTarget {
 
   /** Whether a position follows what is shown without a hole. What is not loaded may begin without a keyframe. */
   isReached(position) {
-    const { buffered, currentTime } = this.video;
-    const ranges = Array.from({ length: buffered.length }, (_, number) => [buffered.start(number), buffered.end(number)]);
-    return ranges.some(([from, to]) => from <= currentTime && position < to);
+    const { currentTime } = this.video;
+    return this.loadedRanges.some(([from, to]) => from <= currentTime && position < to);
+  }
+
+  isLoaded(position) {
+    return this.loadedRanges.some(([from, to]) => from <= position && position < to);
+  }
+
+  get loadedRanges() {
+    const { buffered } = this.video;
+    return Array.from({ length: buffered.length }, (_, number) => [buffered.start(number), buffered.end(number)]);
   }
 
   async seek(position) {
@@ -388,8 +419,9 @@ export class Player extends EventTarget {
     const url = this.api.playlistUrl(this.recorder.id, query);
     try {
       const near = this.believesRate ? await this.framesUntil(us ?? this.now()) : null;
+      const begin = this.openEnded && us !== null ? await this.keyframeBefore(us) : us;
       if (turn !== this.turn) return;
-      const loaded = await Promise.race([this.attach(url, us, near), late(LIMIT_MS)]);
+      const loaded = await Promise.race([this.attach(url, begin, near), late(LIMIT_MS)]);
       if (loaded === LATE && turn === this.turn) this.failed("the server did not answer in time", { passes: true });
     } catch (error) {
       if (turn === this.turn) this.failed(error.message, { passes: !(error instanceof ApiError) });
