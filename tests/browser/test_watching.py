@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.browser.driver import PageDriver
-from tests.browser.footage import BASE_US, GAP_US, LENGTH_S, ZONE, Footage
+from tests.browser.driver import PageDriver, iso
+from tests.browser.footage import BASE_US, GAP_US, LENGTH_S, ZONE, Footage, make
 from tests.support.recording import US
-from tests.support.web_server import WebServer
+from tests.support.web_server import WebServer, run_web
+from videostore.web.recorders import RecorderPlace
 
 DOOR = "front-door"
 HOUR_US = 3600 * US
@@ -226,6 +228,29 @@ def test_recordings_at_rest_open_with_the_newest_and_are_not_called_live(
     assert page.text("#word") == "Nothing is recorded after this."
     check(page, DOOR, shown)
     assert "live" not in page.page.title()
+
+
+def test_what_was_recorded_before_the_clock_was_set_back_is_moved_in(
+    open_page: Callable[..., PageDriver], tmp_path: Path
+) -> None:
+    """It lies in the future until the clock has come there."""
+    begin_us = (time.time_ns() // 1000 // US + 3600) * US
+    ahead = make(tmp_path / "ahead", ((begin_us - BASE_US) / US, 40))
+    with run_web([RecorderPlace("ahead", ahead.directory)]) as server:
+        page = open_page(server)
+        view = begin_us, begin_us + 40 * US
+        page.open(at=iso(begin_us + 5 * US), from_=iso(view[0]), to=iso(view[1]))
+        check(page, "ahead", ahead.shown_at(begin_us + 5 * US))
+        page.press("l")
+        check(page, "ahead", ahead.shown_at(begin_us + 15 * US))
+        page.press("j")
+        check(page, "ahead", ahead.shown_at(begin_us + 5 * US))
+        page.type_time(iso(begin_us + 30 * US))
+        check(page, "ahead", ahead.shown_at(begin_us + 30 * US))
+        page.page.mouse.click(page.lane_x(begin_us + 20 * US, *view), page.lane_y())
+        page.until_painted("ahead", lambda us: abs(us - begin_us - 20 * US) < 5 * US)
+        page.type_time(iso(begin_us + 3600 * US))
+        assert "is in the future." in page.text("#time-error")
 
 
 def test_the_end_is_told(page: PageDriver) -> None:

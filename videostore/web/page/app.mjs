@@ -49,6 +49,9 @@ class Page {
 
   now = () => Math.round((performance.timeOrigin + performance.now()) * 1000 + this.ahead);
 
+  /** Up to where there may be footage: to now, or further if the clock has been set back since. */
+  end = () => Math.max(this.now(), ...[...(this.timelines?.values() ?? [])].map(({ ends }) => ends?.newest_us ?? 0));
+
   zone = () => (this.useUtc ? UTC : this.recorderZone);
 
   /** Say something for a while. */
@@ -95,7 +98,7 @@ class Page {
     this.useUtc = asked.utc;
     this.pictures = new Pictures(this.api);
     this.playhead = new Playhead(this.now);
-    this.view = new View(this.now() - HOUR_US, this.now(), this.now);
+    this.view = new View(this.now() - HOUR_US, this.now(), this.end);
     if (asked.from !== null && asked.to !== null) this.view.set(asked.from, asked.to);
     this.timelines = new Map();
     this.list = new RecorderList(this, asked.recorders);
@@ -113,7 +116,7 @@ class Page {
     this.mark = new Mark({ ...shared, recorder, clip: this.clip, shown, say: this.word, onMarked });
     this.health = new Health({ ...shared, recorder, recorders: () => this.recorders });
     const { view, clip, playhead, pictures } = this;
-    this.section = new LaneSection({ ...shared, view, clip, playhead, pictures, live, onChange });
+    this.section = new LaneSection({ ...shared, end: this.end, view, clip, playhead, pictures, live, onChange });
     this.address = new Address(() => this.addressText());
     this.commands = new Commands(this);
     listen(this.commands);

@@ -44,12 +44,19 @@ export class Commands {
     return this.page.recorders.length > 0;
   }
 
+  /** Whether so much behind the playhead there is what is being recorded, or nothing any more. */
+  isLiveWithin(us) {
+    const { page, playhead } = this;
+    const to = playhead.us + us;
+    return to >= page.end() || (playhead.us <= page.now() && to >= page.now() && this.isRecorded);
+  }
+
   /** Move by so much from the shown frame. */
   move(us) {
     const { playhead } = this;
     if (playhead.us === null) return;
     const to = playhead.us + us;
-    if (to >= this.page.now()) this.live();
+    if (this.isLiveWithin(us)) this.live();
     else playhead.go(to, { remember: false, by: us });
   }
 
@@ -78,7 +85,7 @@ export class Commands {
   all = () => this.page.list.all();
 
   forward(event) {
-    const near = this.playhead.us !== null && this.playhead.us + NEAR_END_US >= this.page.now();
+    const near = this.playhead.us !== null && this.isLiveWithin(NEAR_END_US);
     if (near && !this.playhead.isLive) this.live();
     else if (!this.playhead.isLive) this.forwardOnly(event);
   }
@@ -112,7 +119,7 @@ export class Commands {
     const [moment] = zone.moments({ ...wall, day: wall.day + days });
     const to = moment ?? us + days * 24 * HOUR_US;
     this.page.view.pan(to - us);
-    if (to >= this.page.now()) this.live();
+    if (to >= this.page.end()) this.live();
     else this.playhead.go(to);
   }
 
@@ -211,7 +218,7 @@ export class Commands {
       return;
     }
     const [us] = moments;
-    if (us > page.now() + SECOND_US) {
+    if (us > page.end() + SECOND_US) {
       this.typedError(`${page.zone().full(us)} is in the future.`);
       return;
     }
@@ -222,14 +229,14 @@ export class Commands {
       page.word(`The clock showed this twice, in ${labels}. This is the first; type the zone for the other.`);
     }
     page.view.follow(us);
-    if (us >= page.now()) this.live();
+    if (us >= page.end()) this.live();
     else this.playhead.go(us);
   }
 
   showDay(from, to) {
     const { page } = this;
     page.view.set(from, to);
-    this.firstOf(from, Math.min(to, page.now())).then((us) => this.playhead.go(us ?? from));
+    this.firstOf(from, Math.min(to, page.end())).then((us) => this.playhead.go(us ?? from));
   }
 
   /** The first recorded moment of a stretch. */

@@ -15,7 +15,7 @@ const MONTH_US = 31 * DAY_US;
 const isNone = (error) => error?.status === 404; // there is no picture; other errors may pass
 
 export class LaneSection {
-  /** `context` has view, clip, playhead, pictures, zone(), now(), live(), onChange(). */
+  /** `context` has view, clip, playhead, pictures, zone(), now(), end(), live(), onChange(). */
   constructor(context) {
     this.context = context;
     this.canvas = find("lanes");
@@ -42,10 +42,10 @@ export class LaneSection {
   }
 
   get lanes() {
-    const { playhead, view, now } = this.context;
+    const { playhead, view, end } = this.context;
     const width = this.canvas.clientWidth;
     return playhead.screens.map((screen) => {
-      const data = screen.timeline.get(view.from, Math.max(Math.min(view.to, now()), view.from + 1), width);
+      const data = screen.timeline.get(view.from, Math.max(Math.min(view.to, end()), view.from + 1), width);
       const note = data ? "" : screen.timeline.error?.message ?? "asking what is recorded …";
       return { name: screen.recorder.name, data, focused: screen === playhead.focus, note, screen };
     });
@@ -62,13 +62,13 @@ export class LaneSection {
   }
 
   drawNow() {
-    const { view, clip, playhead, zone, now } = this.context;
+    const { view, clip, playhead, zone, now, end } = this.context;
     const lanes = this.lanes;
     const playheadUs = this.scrubUs ?? playhead.us;
     drawLanes(this.canvas, { view, zone: zone(), lanes, playheadUs, marks: clip.marks, nowUs: now() });
     this.stretch = overviewOf(view, zone());
     const timeline = playhead.focus?.timeline;
-    const data = timeline?.get(this.stretch.from, Math.min(this.stretch.to, now()), this.strip.clientWidth);
+    const data = timeline?.get(this.stretch.from, Math.min(this.stretch.to, end()), this.strip.clientWidth);
     drawOverview(this.strip, { view, zone: zone(), stretch: this.stretch, data, nowUs: now() });
     say(find("span-text"), `${lengthText(view.span)} from ${zone().full(view.from)}`);
     this.tellHover();
@@ -128,15 +128,15 @@ export class LaneSection {
   /** What is known of the moment under the pointer; more may become known while it lies there. */
   tellHover() {
     if (!this.hovered) return;
-    const { now, view, zone } = this.context;
+    const { end, view, zone } = this.context;
     const { us, lane } = this.hovered;
     const near = (view.span / this.canvas.clientWidth) * 6;
-    say(find("hover-text"), us > now() ? "not yet" : hoverWords(us, this.screenAt(lane)?.timeline, zone(), near));
+    say(find("hover-text"), us > end() ? "not yet" : hoverWords(us, this.screenAt(lane)?.timeline, zone(), near));
   }
 
   /** The pointer lies on a moment: a small picture of it, and what is known of it. */
   hover(us, x, lane) {
-    const { now } = this.context;
+    const { end } = this.context;
     const screen = this.screenAt(lane);
     this.hovered = { us, lane };
     this.tellHover();
@@ -144,7 +144,7 @@ export class LaneSection {
     const half = this.hoverBox.offsetWidth / 2;
     const left = Math.min(Math.max(x + this.canvas.offsetLeft, half + 4), this.canvas.clientWidth - half + 20);
     this.hoverBox.style.left = `${left}px`;
-    if (screen && us <= now()) this.thumbnail(screen, us);
+    if (screen && us <= end()) this.thumbnail(screen, us);
     else find("hover-picture").hidden = true;
   }
 
@@ -190,9 +190,9 @@ export class LaneSection {
 
   /** Dragged: small pictures and the time follow; the players seek once, at the end. */
   scrub(us, x, lane) {
-    const { playhead, now } = this.context;
+    const { playhead, end } = this.context;
     this.scrubbing = true;
-    this.scrubUs = Math.min(us, now());
+    this.scrubUs = Math.min(us, end());
     for (const screen of playhead.screens) {
       screen.player.pause();
       if (screen !== this.screenAt(lane)) this.scrubOther(screen, this.scrubUs);
@@ -208,11 +208,11 @@ export class LaneSection {
   }
 
   settle(us, lane, { clicked }) {
-    const { playhead, now } = this.context;
+    const { playhead, end } = this.context;
     this.scrubbing = false;
     this.scrubUs = undefined;
     if (clicked && playhead.screens[lane]) playhead.focus = playhead.screens[lane];
-    if (us >= now()) this.context.live();
+    if (us >= end()) this.context.live();
     else {
       if (clicked) playhead.playing = true;
       playhead.go(us);

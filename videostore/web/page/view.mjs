@@ -4,11 +4,12 @@ import { DAY_US, SECOND_US } from "./units.mjs";
 
 const SHORTEST_US = SECOND_US;
 const LONGEST_US = 31 * DAY_US;
-const FUTURE = 0.08; // how much of the lane may lie right of now
+const FUTURE = 0.08; // how much of the lane may lie right of all footage
 
 export class View {
-  constructor(fromUs, toUs, now) {
-    this.now = now;
+  /** `end` returns up to where there may be footage. */
+  constructor(fromUs, toUs, end) {
+    this.end = end;
     this.set(fromUs, toUs);
   }
 
@@ -19,7 +20,7 @@ export class View {
   /** Show this stretch, within what a lane can show. */
   set(fromUs, toUs) {
     const span = Math.min(Math.max(toUs - fromUs, SHORTEST_US), LONGEST_US);
-    const latest = this.now() + span * FUTURE;
+    const latest = this.end() + span * FUTURE;
     this.from = Math.round(Math.min(fromUs, latest - span));
     this.to = this.from + Math.round(span);
   }
