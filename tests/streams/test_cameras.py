@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import av
+import pytest
 
-from tests.streams.cameras import PASSWORD, pictures_of
+from tests.streams.cameras import COMMAND, PASSWORD, pictures_of
 from tests.streams.conftest import MEASURED
-from tests.streams.recorded import Recorded
+from tests.streams.recorded import Recorded, record_by_command
 from tests.streams.stored import stored_slices
 from tests.support.coded_stream import FPS, slices
 from tests.support.recording import US
 
 _FRAME_OF_SOUND_US = 1024 * US // 48_000
+_REORDERED = "h264-b-frames"
 
 
 def test_each_picture_from_the_first_one_on_is_stored_once(recorded: Recorded) -> None:
@@ -61,6 +65,19 @@ def test_each_click_is_heard_with_its_picture(recorded: Recorded) -> None:
     # With the first packet a decoder begins: it needs the one before for what is in it.
     assert len(recorded.unheard_us) <= 1 and max(recorded.unheard_us, default=0) < _FRAME_OF_SOUND_US
     assert max(map(abs, recorded.sync_errors_us)) < _FRAME_OF_SOUND_US, recorded.sync_errors_us
+
+
+def test_sound_beside_reordered_pictures_is_recorded_by_the_ffmpeg_of_the_system_too(
+    gstreamer: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old one copies it in another way."""
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        pytest.skip("the system has no ffmpeg")
+    monkeypatch.setenv("VIDEOSTORE_FFMPEG", ffmpeg)
+    recorded = Recorded.of(_REORDERED, COMMAND, record_by_command(_REORDERED, tmp_path))
+    assert recorded.comparison.exact, recorded.comparison
+    assert len(recorded.unheard_us) <= 1 and max(map(abs, recorded.sync_errors_us)) < _FRAME_OF_SOUND_US
 
 
 def test_the_password_is_not_told_and_not_stored(recorded: Recorded) -> None:

@@ -104,7 +104,8 @@ def sound_command(profile: InputProfile) -> list[str]:
     codec = profile.recorded_sound
     if not codec:
         return []
-    coding = ["-c:a", "copy"]
+    # Copying begins with a keyframe, and where times are not filled in, ffmpeg 5.1 does not mark sound as such.
+    coding = ["-c:a", "copy", "-copyinkf:a"]
     if codec not in COPIED:
         coding = ["-c:a", "aac", "-b:a", _SOUND_BITRATE]
         if codec in _TELEPHONE:
