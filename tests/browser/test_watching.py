@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.browser.driver import PageDriver, iso
-from tests.browser.footage import BASE_US, GAP_US, LENGTH_S, ZONE, Footage, make
+from tests.browser.footage import BASE_US, GAP_US, LENGTH_S, ZONE, Footage, being_recorded, make
 from tests.support.recording import US
 from tests.support.web_server import WebServer, run_web
 from videostore.web.recorders import RecorderPlace
@@ -251,6 +251,26 @@ def test_what_was_recorded_before_the_clock_was_set_back_is_moved_in(
         page.until_painted("ahead", lambda us: abs(us - begin_us - 20 * US) < 5 * US)
         page.type_time(iso(begin_us + 3600 * US))
         assert "is in the future." in page.text("#time-error")
+
+
+def test_live_is_now_also_where_older_footage_lies_in_the_future(
+    open_page: Callable[..., PageDriver], tmp_path: Path
+) -> None:
+    ahead = make(tmp_path / "storage", ((time.time_ns() // 1000 - BASE_US) / US + 3600, 20))
+    with being_recorded(tmp_path) as directory, run_web([RecorderPlace("porch", directory)]) as server:
+        page = open_page(server).open(at=iso(ahead.times_us[0] + 5 * US))
+        check(page, "porch", ahead.shown_at(ahead.times_us[0] + 5 * US))
+        for keys in ("End", "j", "l"):
+            page.press(keys)
+        assert page.text("#live") == "Live"
+        page.until_painted("porch", lambda us: abs(us - time.time_ns() // 1000) < 60 * US)
+        page.until(lambda: "live" in page.screen("porch").locator(".note").inner_text())
+        page.press("k")
+        page.type_time(iso(ahead.times_us[0] + 5 * US))
+        check(page, "porch", ahead.shown_at(ahead.times_us[0] + 5 * US))
+        page.type_time("now")
+        page.until_painted("porch", lambda us: abs(us - time.time_ns() // 1000) < 60 * US)
+        page.until(lambda: "live" in page.screen("porch").locator(".note").inner_text())
 
 
 def test_the_end_is_told(page: PageDriver) -> None:

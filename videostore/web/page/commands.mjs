@@ -229,7 +229,8 @@ export class Commands {
       page.word(`The clock showed this twice, in ${labels}. This is the first; type the zone for the other.`);
     }
     page.view.follow(us);
-    if (us >= page.end()) this.live();
+    const isNow = Math.abs(us - page.now()) < SECOND_US && this.isRecorded;
+    if (isNow || us >= page.end()) this.live();
     else this.playhead.go(us);
   }
 
