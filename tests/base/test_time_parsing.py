@@ -12,6 +12,7 @@ from tests.support.recording import US
 from tests.support.zones import NEW_YORK
 from videostore.base.errors import TimestampError
 from videostore.base.time_parsing import length_s, moment_us
+from videostore.base.timestamps import EARLIEST_US, LATEST_US
 
 NOW_US = 1_795_365_560_250_000
 """2026-11-22T16:39:20.250Z, 11:39:20.250 in New York."""
@@ -57,6 +58,21 @@ def read(moment: Any, after_us: int | None = None) -> int:
 @pytest.mark.usefixtures("new_york")
 def test_every_form_is_read(text: str, expected_us: int) -> None:
     assert read(text) == expected_us
+
+
+BEYOND: tuple[Any, ...] = (
+    *(10**30, -(10**30), -(10**17)),
+    *(datetime(1, 1, 1, tzinfo=timezone.utc), datetime(9999, 12, 31)),
+    *("0000-01-01", "0001-01-01", "0001-01-02T23:59:59Z", "0001-01-01T00:00+14:00"),
+    *("9999-12-30T00:00:00Z", "9999-12-31", "9999-12-31T23:59:59.999999999Z", "9999-12-31T24:00", "9999-12-31T24:00Z"),
+    *("0000-06-15_00-00-00", "0001-01-01_00-00-00", "0001-01-01_00-00-00Z", "9999-12-31_23-59-59Z"),
+)
+"""Times before and behind the calendar that can be asked for, in each form."""
+
+
+def test_the_whole_calendar_but_two_days_at_each_end_can_be_asked_for() -> None:
+    assert read("0001-01-03T00:00:00Z") == read("0001-01-03_00-00-00Z") == EARLIEST_US
+    assert read("9999-12-29T23:59:59.999999Z") == read("9999-12-29_23-59-59.999999Z") == LATEST_US
 
 
 def test_the_end_can_be_relative_to_the_beginning() -> None:
@@ -105,14 +121,12 @@ def test_a_datetime_without_a_zone_is_local() -> None:
         ("-5M", "with the units"),
         ("-1y", "with the units"),
         ("-1h30", "with the units"),
-        ("-99999999d", "'-99999999d', which is not a valid date"),
+        ("-99999999d", "'-99999999d', which is outside the times that can be recorded"),
         ("-" + "9" * 5000 + "d", "with the units"),
         ("٢٠٢٦-11-22", "is not a valid time"),
-        (10**30, "not a valid date"),
-        (-(10**30), "not a valid date"),
-        (-(10**17), "not a valid date"),
-        (datetime(1, 1, 1, tzinfo=timezone.utc), "not a valid date"),
-        (datetime(9999, 12, 31), "not a valid date"),
+        *((one, "outside the times .* 0001-01-03 to 9999-12-29") for one in BEYOND),
+        ("2026-02-30", "is not a valid time"),
+        ("0000-13-01x", "is not a valid time"),
         ("--5m", "is not a valid time"),
         ("+5m", "future"),
         ("2026-11-22_16-99-20Z", "parsing time"),
@@ -155,7 +169,7 @@ def test_a_time_of_day_is_the_last_one_also_in_a_night_when_clocks_change() -> N
 
 def test_a_relative_time_beyond_the_calendar_is_refused() -> None:
     for text in ("+99999999d", "+99999999w"):
-        with pytest.raises(TimestampError, match="not a valid date"):
+        with pytest.raises(TimestampError, match="outside the times that can be recorded"):
             read(text, after_us=NOW_US)
 
 
@@ -193,7 +207,8 @@ def test_a_length_needs_a_unit_for_every_number(text: str, expected: float | Non
         ("soon", "time-form", {"value": "soon"}),
         ("-5 parsecs", "length-form", {"value": "-5 parsecs", "sign": "-"}),
         ("+5m", "start-in-future", {"value": "+5m"}),
-        (10**30, "time-no-date", {"value": 10**30}),
+        (10**30, "time-beyond", {"value": 10**30}),
+        ("0001-01-01_00-00-00", "timestamp-beyond", {"value": "0001-01-01_00-00-00"}),
         ("2026-11-22_16-99-20Z", "timestamp-no-date", {"value": "2026-11-22_16-99-20Z"}),
     ],
 )

@@ -31,5 +31,5 @@ def test_a_number_is_whole_and_within_its_bounds(text: str) -> None:
 
 
 def test_a_time_beyond_the_calendar_is_refused() -> None:
-    with pytest.raises(RequestError):
+    with pytest.raises(RequestError, match="of the days 0001-01-03 to 9999-12-29"):
         bound({"from_us": "999999999999999999"}, "from")

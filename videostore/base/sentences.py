@@ -52,12 +52,15 @@ TIMESTAMP = {
     "timestamp-missing": 'parsing time "{field}": the field is missing, {field} timestamp not found. Use {expected}.',
     "timestamp-form": 'parsing time "{field}": {value:value} does not have the form {expected}.',
     "timestamp-no-date": 'parsing time "{field}": {value:value} is not a valid date. The form is {expected}.',
+    "timestamp-beyond": 'parsing time "{field}": {value:value} is outside the times that can be recorded and asked for,'
+    " {expected}.",
     "timestamp-skipped": 'parsing time "{field}": {value:value} did not exist here: clocks skipped it. Use {before} or'
     " {after}, or UTC.",
     "time-type": "{field:field} is {value:value}. It must be whole microseconds since 1970 (UTC), a datetime, or a text"
     " such as '2026-11-22T16:39:20Z'.",
     "time-form": "{field:field} is not a valid time: {value:value}. Use {expected}.",
-    "time-no-date": "{field:field} is {value:value}, which is not a valid date.",
+    "time-beyond": "{field:field} is {value:value}, which is outside the times that can be recorded and asked for,"
+    " {expected}.",
     "time-skipped": "{field:field} is {value:value}, which did not exist here: clocks skipped it. Use {before} or"
     " {after}, or add a UTC offset.",
     "length-form": "{field:field} is {value:value}. It must be a length such as {sign}90s, {sign}5m or {sign}1h30m,"

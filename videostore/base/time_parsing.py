@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import TimestampError
-from videostore.base.timestamps import EARLIEST_US, LATEST_US, around_skipped, occurs, parse_timestamp
+from videostore.base.timestamps import CALENDAR, EARLIEST_US, LATEST_US, YEAR_0, around_skipped, occurs, parse_timestamp
 from videostore.base.timestamps import FORMS as TIMESTAMP_FORMS
 
 Moment: TypeAlias = int | datetime | str
@@ -39,11 +39,11 @@ def moment_us(moment: Moment, field: str, *, now_us: int, after_us: int | None =
     `now_us`; or, if `after_us` is given, the first one after that.
 
     Raises:
-        TimestampError: it is not a time, has more than one meaning, or did not occur.
+        TimestampError: it is not a time, has more than one meaning, is outside `CALENDAR`, or did not occur.
     """
     found_us = _read(moment, field, now_us, after_us)
     if not EARLIEST_US <= found_us <= LATEST_US:
-        raise _no_date(moment, field)
+        raise _beyond(moment, field)
     return found_us
 
 
@@ -63,7 +63,7 @@ def _read(moment: Moment, field: str, now_us: int, after_us: int | None) -> int:
     if isinstance(moment, int):
         return moment
     if isinstance(moment, datetime):
-        return _datetime_us(moment, field)
+        return _datetime_us(moment, moment, field)
     text = moment.strip()
     if text.lower() == "now":
         return now_us
@@ -80,9 +80,12 @@ def _read(moment: Moment, field: str, now_us: int, after_us: int | None) -> int:
                 return _first_us(of_day, text, after_us, field)
             return _last_us(of_day, text, now_us, field)
         if _DATE.fullmatch(text):
-            return _datetime_us(isoparser().isoparse(text.upper()), field)
+            return _datetime_us(isoparser().isoparse(text.upper()), text, field)
+    except OverflowError:  # 24:00 of the last day
+        raise _beyond(text, field) from None
     except ValueError:
-        pass
+        if text.startswith(YEAR_0) and _DATE.fullmatch(text):
+            raise _beyond(text, field) from None
     raise TimestampError("time-form", field=field, value=moment, expected=FORMS if after_us is None else _END_FORMS)
 
 
@@ -99,12 +102,12 @@ def _relative_us(relative: re.Match[str], text: str, field: str, now_us: int, af
     return after_us + length_us
 
 
-def _datetime_us(moment: datetime, field: str) -> int:
+def _datetime_us(moment: datetime, given: Moment, field: str) -> int:
     try:
         seconds = round(moment.replace(microsecond=0).timestamp())
         skipped = moment.tzinfo is None and not occurs(moment)
     except (ValueError, OverflowError, OSError):
-        raise _no_date(moment, field) from None
+        raise _beyond(given, field) from None
     if skipped:
         raise _skipped(moment, str(moment), field)
     return seconds * US_PER_SECOND + moment.microsecond
@@ -120,10 +123,10 @@ def _last_us(of_day: time, text: str, now_us: int, field: str) -> int:
                 raise _skipped(local, text, field)
             continue
         for fold in (1, 0):  # at the end of daylight saving time an hour occurs twice
-            found_us = _datetime_us(local.replace(fold=fold), field)
+            found_us = _datetime_us(local.replace(fold=fold), text, field)
             if found_us <= now_us:
                 return found_us
-    return _datetime_us(datetime.combine(today - timedelta(days=2), of_day), field)
+    return _datetime_us(datetime.combine(today - timedelta(days=2), of_day), text, field)
 
 
 def _first_us(of_day: time, text: str, after_us: int, field: str) -> int:
@@ -133,10 +136,10 @@ def _first_us(of_day: time, text: str, after_us: int, field: str) -> int:
         if not occurs(local):
             raise _skipped(local, text, field)
         for fold in (0, 1):
-            found_us = _datetime_us(local.replace(fold=fold), field)
+            found_us = _datetime_us(local.replace(fold=fold), text, field)
             if found_us > after_us:
                 return found_us
-    return _datetime_us(datetime.combine(day + timedelta(days=2), of_day), field)
+    return _datetime_us(datetime.combine(day + timedelta(days=2), of_day), text, field)
 
 
 def _skipped(local: datetime, text: str, field: str) -> TimestampError:
@@ -144,6 +147,6 @@ def _skipped(local: datetime, text: str, field: str) -> TimestampError:
     return TimestampError("time-skipped", field=field, value=text, before=before, after=after)
 
 
-def _no_date(moment: Moment, field: str) -> TimestampError:
+def _beyond(moment: Moment, field: str) -> TimestampError:
     value = str(moment) if isinstance(moment, datetime) else moment
-    return TimestampError("time-no-date", field=field, value=value)
+    return TimestampError("time-beyond", field=field, value=value, expected=CALENDAR)

@@ -14,6 +14,8 @@ FORMS = "YYYY-MM-DD_HH-MM-SS (local time) or YYYY-MM-DD_HH-MM-SSZ (UTC)"
 _PATTERN = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})_([0-9]{2})-([0-9]{2})-([0-9]{2})(?:\.([0-9]{1,9}))?(Z?)",
 )
+YEAR_0 = "0000"
+"""No `datetime` has it, but it is no mistake in the form of a time."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 _DAY_US = 24 * 3600 * US_PER_SECOND
@@ -21,6 +23,8 @@ _DAY_US = 24 * 3600 * US_PER_SECOND
 EARLIEST_US = (datetime.min.replace(tzinfo=timezone.utc) - _EPOCH) // _MICROSECOND + 2 * _DAY_US
 LATEST_US = (datetime.max.replace(tzinfo=timezone.utc) - _EPOCH) // _MICROSECOND - 2 * _DAY_US
 """Two days from the ends of the calendar: every time between them can be written in every time zone."""
+CALENDAR = "0001-01-03 to 9999-12-29 (UTC)"
+"""The days that these are, as error messages name them."""
 
 
 def parse_timestamp(text: object, field: str, *, shift_skipped: bool = False) -> int:
@@ -33,7 +37,7 @@ def parse_timestamp(text: object, field: str, *, shift_skipped: bool = False) ->
     02:30 is 03:30 of the new time: a file keeps its name when the machine's time zone is changed.
 
     Raises:
-        TimestampError: it is missing, does not have this form, is not a valid date, or did not occur.
+        TimestampError: it is missing, does not have this form, is no date, is outside `CALENDAR`, or did not occur.
     """
     if text is None:
         raise TimestampError("timestamp-missing", field=field, expected=FORMS)
@@ -43,18 +47,21 @@ def parse_timestamp(text: object, field: str, *, shift_skipped: bool = False) ->
     *numbers, fraction, zulu = match.groups()
     try:
         moment = datetime(*map(int, numbers), tzinfo=timezone.utc if zulu else None)  # type: ignore[misc,arg-type]
-        seconds = round(moment.timestamp())
+    except ValueError:
+        if numbers[0] == YEAR_0:
+            raise TimestampError("timestamp-beyond", field=field, value=text, expected=CALENDAR) from None
+        raise TimestampError("timestamp-no-date", field=field, value=text, expected=FORMS) from None
+    try:
+        us = round(moment.timestamp()) * US_PER_SECOND + int((fraction or "0").ljust(6, "0")[:6])
         skipped = not zulu and not shift_skipped and not occurs(moment)
-    except (ValueError, OverflowError, OSError):
-        seconds = None
-    if seconds is not None and skipped:
+    except (ValueError, OverflowError, OSError):  # a year's end in another time zone is in a year 0 or 10000
+        raise TimestampError("timestamp-beyond", field=field, value=text, expected=CALENDAR) from None
+    if not EARLIEST_US <= us <= LATEST_US:
+        raise TimestampError("timestamp-beyond", field=field, value=text, expected=CALENDAR)
+    if skipped:
         before, after = (f"{one:%Y-%m-%d_%H-%M-%S}" for one in around_skipped(moment))
         raise TimestampError("timestamp-skipped", field=field, value=text, before=before, after=after)
-    if seconds is not None:
-        us = seconds * US_PER_SECOND + int((fraction or "0").ljust(6, "0")[:6])
-        if EARLIEST_US <= us <= LATEST_US:
-            return us
-    raise TimestampError("timestamp-no-date", field=field, value=text, expected=FORMS)
+    return us
 
 
 def occurs(local: datetime) -> bool:

@@ -22,7 +22,7 @@ from viam.resource.types import Model
 from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import ConfigError, RequestError, VideoStoreError
 from videostore.base.tasks import end_task
-from videostore.base.timestamps import EARLIEST_US, LATEST_US
+from videostore.base.timestamps import CALENDAR, EARLIEST_US, LATEST_US
 from videostore.clips.containers import CONTAINERS, DEFAULT_CONTAINER
 from videostore.clips.turns import Turns
 from videostore.config import Config, parse_video_service
@@ -262,7 +262,7 @@ def _time_us(time: Timestamp | None, field: str) -> int:
     if not 0 <= time.nanos < _NANOSECONDS:
         raise RequestError("field-wrong", field=field, value=time.nanos, expected="a time with 0 to 999999999 ns")
     if not EARLIEST_US <= time_us <= LATEST_US:
-        raise RequestError("field-wrong", field=field, value=time.seconds, expected="a time in the years 1 to 9999")
+        raise RequestError("field-wrong", field=field, value=time.seconds, expected=f"a time of the days {CALENDAR}")
     return time_us
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from videostore.base.errors import RequestError
-from videostore.base.timestamps import EARLIEST_US, LATEST_US
+from videostore.base.timestamps import CALENDAR, EARLIEST_US, LATEST_US
 from videostore.web.refusal import Refused
 
 MOST_BYTES = 64 * 1024
@@ -45,7 +45,8 @@ def time_field(fields: dict[str, Any], name: str) -> int:
     """
     value = fields.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or not EARLIEST_US <= value <= LATEST_US:
-        raise RequestError("field-wrong", field=name, value=value, expected="microseconds since 1970 (UTC)")
+        expected = f"microseconds since 1970 (UTC), of the days {CALENDAR}"
+        raise RequestError("field-wrong", field=name, value=value, expected=expected)
     return value
 
 

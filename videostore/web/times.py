@@ -9,7 +9,7 @@ from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.base.time_parsing import moment_us
-from videostore.base.timestamps import EARLIEST_US, LATEST_US
+from videostore.base.timestamps import CALENDAR, EARLIEST_US, LATEST_US
 
 Query = Mapping[str, str]
 
@@ -30,7 +30,8 @@ def bound(query: Query, name: str, after_us: int | None = None) -> int | None:
     if (exact := query.get(f"{name}_us")) is not None:
         time_us = number(exact, f"{name}_us")
         if not EARLIEST_US <= time_us <= LATEST_US:
-            raise RequestError("field-wrong", field=f"{name}_us", value=exact, expected="microseconds since 1970 (UTC)")
+            expected = f"microseconds since 1970 (UTC), of the days {CALENDAR}"
+            raise RequestError("field-wrong", field=f"{name}_us", value=exact, expected=expected)
         return time_us
     if (text := query.get(name)) is None:
         return None
