@@ -8,8 +8,9 @@ import pytest
 
 from scripts.fakes.painted_camera import read_clip
 from tests.support.coding import coded_packets, record_coded
+from tests.support.feeding import feed_and_settle, wait_for_cover
 from tests.support.foreign_recording import CODINGS, FRAME_US, write_foreign_video
-from tests.support.recording import SIZE, SMALL, START_US, US, Stores, capture_times, record, take_over
+from tests.support.recording import SIZE, SMALL, START_US, US, Feed, Stores, capture_times, record, take_over
 from videostore.clips import plan_head, ready_headers
 from videostore.clips.edge_encoder import EdgeEncoder
 from videostore.store.store import VideoStore
@@ -85,6 +86,23 @@ async def test_each_format_is_made_ready_once_and_new_ones_when_they_come(stores
         await store._archive.take_closed(one.file_name)
     await store._make_videos_ready()
     assert len(encoded) == 2
+
+
+async def test_the_format_of_a_recording_that_begins_is_made_ready_before_a_segment_is_closed(
+    stores: Stores, encoded: list[int]
+) -> None:
+    feed = Feed()
+    store = await stores.open(feed, segment_seconds=60)
+    await store._make_videos_ready()
+    assert not encoded
+    await feed_and_settle(store, feed, capture_times(5))
+    await wait_for_cover(store, START_US + 2 * US)
+    for _ in range(3):
+        await store._make_videos_ready()
+    assert len(encoded) == 1
+    assert store.health().segments == 0
+    assert await sent(store)
+    assert len(encoded) == 2, "the edge of the video"
 
 
 async def test_of_many_formats_the_newest_are_made_ready(

@@ -57,4 +57,4 @@ class ClipParts:
         long = LongStream(cutter, archive, open_segments.find, clock, turns)
         snapshots = Snapshots(archive, open_segments, holds, binary, clock, logger)
         delivery = Delivery(cutter, uploads, directory, long)
-        return cls(cutter, delivery, ReadyHeaders(archive, long, logger), snapshots)
+        return cls(cutter, delivery, ReadyHeaders(archive, open_segments.find, long, logger), snapshots)
