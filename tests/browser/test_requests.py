@@ -39,7 +39,7 @@ _GO_LIVE = """async () => {
   });
   player.live().then(() => player.play(1));
   const isNew = await Promise.race([isShown, new Promise((resolve) => setTimeout(resolve, 60e3))]);
-  const { starts, trouble } = player;
+  const { edge: { starts }, trouble } = player;
   player.close();
   return isNew && !trouble ? starts : 0;
 }"""

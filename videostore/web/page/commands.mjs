@@ -1,16 +1,16 @@
 // What keys and buttons do.
 
-import { TypedTimeError, parseTime } from "./typed_time.mjs";
 import { element, find, openDialog, say } from "./element.mjs";
 import { handBlob } from "./download.mjs";
-import { KEYS, keyNames } from "./keys.mjs";
+import { FrameTimes } from "./frame_times.mjs";
+import { keyRows } from "./keys.mjs";
 import { RATES } from "./playhead.mjs";
+import { TimeField } from "./time_field.mjs";
 import { HOUR_US, MINUTE_US, SECOND_US } from "./units.mjs";
 
 const STEP_SEARCH_US = 5 * SECOND_US;
 const NEAR_END_US = 10 * SECOND_US;
 const INTO_FRAME_US = 1;
-const ROUNDED_US = 100;
 
 export class Commands {
   constructor(page) {
@@ -22,15 +22,8 @@ export class Commands {
     for (const [id, name] of Object.entries(ids)) find(id).onclick = () => this[name]({});
     find("speed").replaceChildren(...RATES.map((rate) => element("option", { value: rate, selected: rate === 1 }, `${rate} ×`)));
     find("speed").onchange = ({ target }) => this.setRate(Number(target.value));
-    find("typed").onsubmit = (event) => {
-      event.preventDefault();
-      this.goTyped(find("time").value);
-    };
-    find("time").addEventListener("keydown", (event) => {
-      if (event.key === "Escape") event.target.blur();
-    });
-    find("time").onblur = () => this.typedError("");
-    this.fillHelp();
+    this.timeField = new TimeField(page, (us) => this.showTyped(us));
+    find("keys").replaceChildren(...keyRows());
     this.fillZones();
   }
 
@@ -164,12 +157,7 @@ export class Commands {
     this.stepping = true;
     this.render();
     try {
-      const range = { from_us: us - STEP_SEARCH_US, to_us: us + STEP_SEARCH_US };
-      const { api } = this.page;
-      const { frames_us } = await api.get(api.recorderUrl(screen.recorder.id, "frames", range));
-      // The shown time is rounded: the nearest frame is the shown one.
-      const nearest = frames_us.reduce((best, one, number) => (Math.abs(one - us) < Math.abs(frames_us[best] - us) ? number : best), 0);
-      const next = frames_us[nearest + direction];
+      const next = await this.timesOf(screen).beside(us, direction, STEP_SEARCH_US);
       if (next === undefined) await playhead.go(us + direction * STEP_SEARCH_US, { remember: false, by: direction });
       else await playhead.go(next + INTO_FRAME_US, { remember: false });
     } catch (error) {
@@ -196,38 +184,10 @@ export class Commands {
     this.render();
   }
 
-  typeTime() {
-    find("time").focus();
-    find("time").select();
-  }
+  typeTime = () => this.timeField.focus();
 
-  typedError(text) {
-    find("time-error").hidden = !text;
-    say(find("time-error"), text);
-    find("time").setAttribute("aria-invalid", String(Boolean(text)));
-  }
-
-  goTyped(text) {
+  showTyped(us) {
     const { page } = this;
-    let moments;
-    try {
-      moments = parseTime(text, page.zone(), page.now(), this.playhead.us);
-    } catch (error) {
-      if (!(error instanceof TypedTimeError)) throw error;
-      this.typedError(error.message);
-      return;
-    }
-    const [us] = moments;
-    if (us > page.end() + SECOND_US) {
-      this.typedError(`${page.zone().full(us)} is in the future.`);
-      return;
-    }
-    this.typedError("");
-    find("time").blur();
-    if (moments.length > 1) {
-      const labels = moments.map((one) => page.zone().label(one)).join(" and ");
-      page.word(`The clock showed this twice, in ${labels}. This is the first; type the zone for the other.`);
-    }
     page.view.follow(us);
     const isNow = Math.abs(us - page.now()) < SECOND_US && this.isRecorded;
     if (isNow || us >= page.end()) this.live();
@@ -290,10 +250,11 @@ export class Commands {
     const us = this.playhead.shownUs;
     const screen = this.playhead.focus;
     if (screen?.capturedUs === null || us === null) return us;
-    const range = { from_us: us - ROUNDED_US, to_us: us + ROUNDED_US };
-    const { api } = this.page;
-    const known = await api.get(api.recorderUrl(screen.recorder.id, "frames", range)).catch(() => ({ frames_us: [] }));
-    return known.frames_us[0] ?? us;
+    return this.timesOf(screen).exact(us);
+  }
+
+  timesOf({ recorder }) {
+    return new FrameTimes(this.page.api, recorder);
   }
 
   /** A clip of the minute around the shown moment, where it cannot be played here. */
@@ -360,14 +321,6 @@ export class Commands {
     find("zones").replaceChildren(radio(label, false), radio("UTC", true));
   }
 
-  fillHelp() {
-    const rows = KEYS.map(([keys, words]) => {
-      const names = keyNames(keys).flatMap((name) => [element("kbd", {}, name), " "]);
-      return element("tr", {}, element("th", { scope: "row" }, ...names), element("td", {}, words));
-    });
-    find("keys").replaceChildren(...rows);
-  }
-
   /** Show the state of everything that has a button. */
   render() {
     const { page, playhead } = this;
@@ -380,7 +333,7 @@ export class Commands {
     say(find("live"), playhead.isLive || this.isRecorded ? "Live" : "Newest");
     find("sound").setAttribute("aria-pressed", String(!this.muted));
     if (find("speed").value !== String(playhead.rate)) find("speed").value = String(playhead.rate);
-    if (document.activeElement !== find("time")) find("time").value = page.zone().time(us);
+    this.timeField.render(us);
     const title = `${playhead.isLive ? "live" : page.zone().full(us)} · videostore`;
     if (document.title !== title) document.title = title;
   }

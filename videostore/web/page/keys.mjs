@@ -1,7 +1,9 @@
 // The keys of the page: what they do, and the table that help shows.
 
+import { element } from "./element.mjs";
+
 /** `[keys, words, action]`; the action's name is that of a method of the page. */
-export const KEYS = [
+const KEYS = [
   [[" ", "k"], "play or pause", "toggle"],
   [["j"], "10 s back; with Shift 1 min", "back"],
   [["l"], "10 s forward; with Shift 1 min; live when at the end", "forward"],
@@ -40,7 +42,15 @@ export const KEYS = [
 
 const NAMES = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", PageUp: "Page ↑", PageDown: "Page ↓" };
 
-export function keyNames(keys) {
+/** The rows of the table of keys. */
+export function keyRows() {
+  return KEYS.map(([keys, words]) => {
+    const names = keyNames(keys).flatMap((name) => [element("kbd", {}, name), " "]);
+    return element("tr", {}, element("th", { scope: "row" }, ...names), element("td", {}, words));
+  });
+}
+
+function keyNames(keys) {
   const shown = keys.length > 4 ? [keys[0], "…", keys[keys.length - 1]] : keys;
   return shown.map((key) => NAMES[key] ?? (key.length === 1 ? key.toUpperCase() : key));
 }

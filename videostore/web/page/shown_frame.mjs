@@ -2,6 +2,8 @@
 
 import { SECOND_US } from "./units.mjs";
 
+export const INTO_FRAME_S = 0.0001; // times are rounded: a position a little inside the frame shows this frame
+export const INTO_INSTANT_S = 0.0000003; // the same where a browser shows a frame for a microsecond
 const INSTANT_S = 0.00001;
 
 /** Its time in the media, in seconds; null where the browser does not tell. */
