@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import random
 from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
+from grpclib import GRPCError, Status
 from hypothesis import given
 from hypothesis import strategies as st
 from viam.proto.common import DoCommandResponse
 from viam.utils import dict_to_struct
 
 from tests.support.amount import at_most, cut_short
+from tests.support.machine import sent_error
 from tests.support.property_settings import examples
-from videostore.viam.answer import Base64Text, encode_answer, plain_answer
+from videostore.viam import answer as answers
+from videostore.viam.answer import Base64Text, encode_answer, plain_answer, taken
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
@@ -71,3 +75,11 @@ async def test_text_that_is_not_unicode_arrives_with_replacements() -> None:
 async def test_what_json_cannot_hold_is_refused() -> None:
     with pytest.raises(TypeError):
         await encode_answer({"video": b"bytes"})
+
+
+async def test_a_client_that_takes_nothing_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "STALL_S", 0.1)
+    with pytest.raises(GRPCError) as error:
+        await taken(asyncio.get_running_loop().create_future())
+    assert error.value.status is Status.UNAVAILABLE
+    assert sent_error(error.value).code == "answer-not-taken"

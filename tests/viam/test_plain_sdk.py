@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from grpclib import GRPCError, Status
 from grpclib.client import Channel
+from h2.exceptions import StreamClosedError
 from viam.components.camera.client import CameraClient
 from viam.rpc.server import Server
 
@@ -85,3 +86,18 @@ async def test_an_error_with_a_status_passes_unchanged(client: CameraClient) -> 
     with pytest.raises(GRPCError) as failed:
         await client.do_command({})
     assert (failed.value.status, failed.value.message) == (Status.DATA_LOSS, "gone")
+
+
+async def test_a_client_that_leaves_while_it_is_answered_is_no_fault(
+    client: CameraClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    Broken.failure = StreamClosedError(49)
+    asked = asyncio.create_task(client.do_command({}))
+    await asyncio.wait([asked], timeout=0.3)  # a real one is answered no more
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    Broken.failure = GRPCError(Status.DATA_LOSS, "gone")
+    with pytest.raises(GRPCError):
+        await client.do_command({})
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]

@@ -1,4 +1,4 @@
-"""Requests that are too large, sent to the module over its socket."""
+"""Requests that are too large or cannot be decoded, sent to the module over its socket."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from google.protobuf.struct_pb2 import Value
 from grpclib import GRPCError, Status
 from grpclib.client import Channel
+from grpclib.const import Cardinality
+from grpclib.encoding.proto import ProtoCodec, ProtoStatusDetailsCodec
 from grpclib.server import Server
-from viam.proto.common import DoCommandRequest
+from viam.proto.common import DoCommandRequest, DoCommandResponse
 from viam.proto.component.camera import CameraServiceStub
 from viam.resource.manager import ResourceManager
 from viam.utils import dict_to_struct
@@ -36,7 +39,7 @@ import asyncio, sys
 from grpclib import GRPCError
 from grpclib.client import Channel
 from viam.proto.app.robot import ComponentConfig
-from viam.proto.common import DoCommandRequest
+from viam.proto.common import DoCommandRequest, DoCommandResponse
 from viam.proto.component.camera import CameraServiceStub
 from viam.proto.module import AddResourceRequest, ModuleServiceStub, ValidateConfigRequest
 
@@ -103,6 +106,51 @@ async def test_a_request_is_accepted_up_to_the_limit_and_refused_beyond_it(camer
             "request-too-large",
             {"size_bytes": size_bytes, "limit_bytes": LIMIT_BYTES},
         )
+
+
+NESTED = "deep"
+UNREADABLE = {"cut off": b"\x0a\x7f", "no text": b"\x0a\x02\xff\xfe", "no request": b"\xff" * 100, NESTED: b""}
+
+
+def nested(depth: int) -> bytes:
+    """A command as protobuf encodes it, of structs in structs: deeper than its own classes can make it."""
+
+    def sized(tag: bytes, content: bytes) -> bytes:
+        size, written = len(content), b""
+        while size >= 0x80:
+            written, size = written + bytes([size & 0x7F | 0x80]), size >> 7
+        return tag + written + bytes([size]) + content
+
+    value = b"\x20\x01"
+    for _ in range(depth):
+        value = sized(b"\x2a", sized(b"\x0a", b"\x0a\x01a" + sized(b"\x12", value)))
+    command = sized(b"\x0a", b"\x0a\x01a" + sized(b"\x12", value))
+    return bytes(DoCommandRequest(name=NAME).SerializeToString()) + sized(b"\x12", command)
+
+
+class _Bytes(ProtoCodec):
+    """Sends a message that is bytes already."""
+
+    def encode(self, message: Any, message_type: Any) -> bytes:
+        return bytes(message)
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+async def test_a_request_that_cannot_be_decoded_is_refused_in_a_sentence(
+    camera: CameraServiceStub, tmp_path: Path, kind: str
+) -> None:
+    content = nested(1000) if kind == NESTED else UNREADABLE[kind]
+    channel = Channel(path=str(tmp_path / "socket"), codec=_Bytes(), status_details_codec=ProtoStatusDetailsCodec())
+    method = "/viam.component.camera.v1.CameraService/DoCommand"
+    try:
+        with pytest.raises(GRPCError) as refused:
+            async with channel.request(method, Cardinality.UNARY_UNARY, bytes, DoCommandResponse) as stream:
+                await stream.send_message(content, end=True)
+                await stream.recv_message()
+    finally:
+        channel.close()
+    assert refused.value.status is Status.INVALID_ARGUMENT
+    assert sent_error(refused.value).code == "request-unreadable"
 
 
 async def test_a_long_request_is_read_off_the_loop() -> None:

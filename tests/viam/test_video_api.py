@@ -20,8 +20,9 @@ from viam.resource.registry import Registry
 from viam.utils import dict_to_struct
 
 from scripts.fakes.viam_services import windows
+from tests.support.recording import until
 from videostore.base.tasks import end_task
-from videostore.viam import video_api
+from videostore.viam import answer, video_api
 from videostore.viam.answer import STALL_S
 from videostore.viam.video_api import CHUNK_BYTES, Video, VideoClient, VideoRPCService
 
@@ -31,6 +32,8 @@ NAME = "video"
 class Echo(Video):
     """Sends what it was asked for, then as many bytes as `extra` says."""
 
+    ended = 0
+
     async def get_video(
         self,
         *,
@@ -39,6 +42,16 @@ class Echo(Video):
         codec: str = "",
         container: str = "",
         extra: Mapping[str, Any] | None = None,
+    ) -> AsyncGenerator[tuple[bytes, str], None]:
+        type(self).ended = 0
+        try:
+            async for block in self._blocks(start, end, codec, container, extra):
+                yield block
+        finally:
+            type(self).ended += 1
+
+    async def _blocks(
+        self, start: Any, end: Any, codec: str, container: str, extra: Any
     ) -> AsyncGenerator[tuple[bytes, str], None]:
         yield f"{start and start.seconds} {end and end.seconds} {codec}".encode(), container
         yield bytes(int((extra or {}).get("bytes", 0))), container
@@ -109,6 +122,25 @@ async def test_videos_that_are_not_read_stop_no_other_request_on_viam_servers_co
         await asyncio.wait([asked], timeout=STALL_S / 2)
         assert asked.done()
         await asked
+
+
+async def test_if_a_client_takes_nothing_what_makes_its_video_ends(
+    client: VideoClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer, "STALL_S", 0.3)
+    smallest = Configuration(http2_connection_window_size=2**16 - 1, http2_stream_window_size=2**16 - 1)
+    channel = Channel(path=str(tmp_path / "socket"), config=smallest)
+    try:
+        with pytest.raises((GRPCError, AssertionError)):  # the SDK's client does not expect half a message
+            async with VideoClient(NAME, channel).client.GetVideo.open(timeout=60) as stream:
+                request = GetVideoRequest(name=NAME, extra=dict_to_struct({"bytes": 1 << 20}))
+                await stream.send_message(request, end=True)
+                await stream.recv_initial_metadata()
+                await until(lambda: Echo.ended)
+                async for _ in stream:
+                    pass
+    finally:
+        channel.close()
 
 
 async def test_an_error_after_the_beginning_reaches_the_client(client: VideoClient) -> None:

@@ -37,7 +37,9 @@ _BY_CODE = {
     ),
     "playlist-too-long": ErrorKind.TOO_LARGE,
     **dict.fromkeys(("too-many-requests", "too-many-saves", "too-many-videos"), ErrorKind.TOO_MANY),
-    **dict.fromkeys(("answer-too-late", "recorder-not-readable", "recorder-opening"), ErrorKind.NOT_YET),
+    **dict.fromkeys(
+        ("answer-not-taken", "answer-too-late", "recorder-not-readable", "recorder-opening"), ErrorKind.NOT_YET
+    ),
     "mark-while-recording": ErrorKind.TAKEN,
     **dict.fromkeys(
         (

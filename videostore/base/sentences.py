@@ -215,6 +215,10 @@ REQUEST = {
     " another tag.",
     "field-too-long": "{field:field} has {size_bytes} bytes. It can have {limit_bytes}.",
     "request-too-large": "The request has {size_bytes} bytes. It can have {limit_bytes}.",
+    "request-unreadable": "The request cannot be decoded: it is cut off or damaged, has text that is not UTF-8, or is"
+    " nested too deeply. Send it as the API defines it.",
+    "answer-not-taken": "The client has taken nothing of the answer for {within_s:s}. Ask again, and read it to its"
+    " end.",
     "too-many-requests": "{limit} requests wait already. Ask again later.",
     "too-many-videos": "{limit} videos of this recorder are being sent already. Ask again when one of them has ended.",
     "video-range-empty": "'start_timestamp' ({from_us:time}) must be before 'end_timestamp' ({to_us:time}).",

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import binascii
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from grpclib.server import Stream
 
+from videostore.base.errors import RequestError
 from videostore.base.slices import map_in_slices
+from videostore.viam.refusal import Refusal
 
 STALL_S = 60.0
 """A client that takes nothing of its answer for this long does not get the rest."""
@@ -108,16 +110,28 @@ async def send_answer(stream: Stream[Any, Any], answer: EncodedAnswer) -> None:
     """Send an answer as the only message of a stream. Between its blocks the loop does its other work.
 
     Raises:
-        asyncio.TimeoutError: the client took nothing for `STALL_S`.
+        GRPCError: the client took nothing for `STALL_S`.
     """
     await stream.send_initial_metadata()
     # `send_message` would need the message as one object, and copy it twice.
     connection = stream._stream
     await connection.send_data(_HEADER.pack(False, answer.size))
     for block in answer.blocks():
-        await asyncio.wait_for(connection.send_data(block), STALL_S)
+        await taken(connection.send_data(block))
         await asyncio.sleep(0)
     stream._send_message_done = True
+
+
+async def taken(sending: Awaitable[None]) -> None:
+    """Wait until a client has taken what is sent to it.
+
+    Raises:
+        GRPCError: it took nothing for `STALL_S`.
+    """
+    try:
+        await asyncio.wait_for(sending, STALL_S)
+    except asyncio.TimeoutError as error:
+        raise Refusal(RequestError("answer-not-taken", within_s=STALL_S)).grpc_error from error
 
 
 def _value(value: Any) -> bytes:

@@ -6,6 +6,7 @@ is connected to viam-server, its log goes to standard output in colours, which v
 
 from __future__ import annotations
 
+import asyncio
 import logging as python_logging
 import sys
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ from typing import Any
 import viam.logging
 import viam.rpc.server
 from grpclib import GRPCError, Status
+from h2.exceptions import StreamClosedError
 from viam.errors import DuplicateResourceError, ViamGRPCError
 
 from videostore.base.errors import reason_of
@@ -59,6 +61,8 @@ def _with_plain_errors(answer: Callable[..., Awaitable[Any]]) -> Callable[..., A
             raise GRPCError(Status.ALREADY_EXISTS, f"{reason_of(error)}.") from error
         except NotImplementedError as error:
             raise GRPCError(Status.UNIMPLEMENTED, "This component does not support that.") from error
+        except StreamClosedError as error:  # the client has left while it was answered, which is no fault
+            raise asyncio.CancelledError from error
         except Exception as error:
             _LOGGER.exception("A request failed unexpectedly.")
             raise GRPCError(Status.INTERNAL, f"The request failed: {reason_of(error).rstrip('.')}.") from error

@@ -1,4 +1,4 @@
-"""The limit on requests: what is larger is refused when its size is known, before it is received and decoded.
+"""The limits of requests: what is too large is refused before it is received, and what cannot be decoded in words.
 
 grpclib has no limit. It would keep a request of any size in memory, and decode it on the event loop in one piece: 64 MB
 of JSON take seconds, in which nothing is recorded. Responses to the module's own calls, such as images, have none.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from google.protobuf.message import DecodeError
 from google.protobuf.struct_pb2 import Struct
 from grpclib.events import RecvRequest, listen
 from grpclib.server import Server, Stream
@@ -26,7 +27,8 @@ _T = TypeVar("_T")
 
 
 def limit_requests(server: Server) -> None:
-    """Let a server that has not started yet refuse requests of more than `LIMIT_BYTES`, whatever their method is."""
+    """Let a server that has not started yet refuse requests of more than `LIMIT_BYTES`, and those that cannot be
+    decoded, whatever their method is."""
     listen(server, RecvRequest, _limit)
 
 
@@ -40,7 +42,7 @@ async def _limit(event: RecvRequest) -> None:
 
     async def handle_limited(stream: Stream[Any, Any]) -> None:
         connection: Any = stream._stream
-        receive = connection.recv_data
+        receive, receive_message = connection.recv_data, stream.recv_message
 
         async def receive_limited(size: int) -> bytes:
             # grpclib asks for five bytes, which tell the size, and then for the whole message.
@@ -48,7 +50,14 @@ async def _limit(event: RecvRequest) -> None:
                 raise Refusal(RequestError("request-too-large", size_bytes=size, limit_bytes=LIMIT_BYTES)).grpc_error
             return bytes(await receive(size))
 
+        async def receive_decoded() -> Any:
+            try:
+                return await receive_message()
+            except DecodeError as error:
+                raise Refusal(RequestError("request-unreadable")).grpc_error from error
+
         connection.recv_data = receive_limited
+        stream.recv_message = receive_decoded  # type: ignore[method-assign]
         await handle(stream)
 
     event.method_func = handle_limited

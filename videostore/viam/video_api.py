@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
@@ -22,8 +21,7 @@ from viam.utils import dict_to_struct, struct_to_dict
 
 from videostore.base.errors import RequestError
 from videostore.store.answer_budget import AnswerRoom
-from videostore.viam import answer
-from videostore.viam.answer import encode_answer, send_answer
+from videostore.viam.answer import encode_answer, send_answer, taken
 from videostore.viam.camera_service import room_for_answer
 from videostore.viam.json_object import read_object
 from videostore.viam.refusal import Refusal
@@ -133,7 +131,7 @@ class VideoRPCService(VideoServiceBase, ResourceRPCServiceBase[Video]):
                     message = GetVideoResponse(
                         video_data=part, video_container=container, request_id=request.request_id
                     )
-                    await asyncio.wait_for(stream.send_message(message), answer.STALL_S)
+                    await taken(stream.send_message(message))
 
     async def DoCommand(self, stream: Stream[DoCommandRequest, DoCommandResponse]) -> None:
         """Run a command, and send its answer."""
