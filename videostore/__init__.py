@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from videostore.storage.findings import Finding, Problem, VerificationReport
     from videostore.storage.notes_text import Event, RecordingGap
     from videostore.storage.repair import repair_directory
-    from videostore.storage.save_record import SaveJob, SaveStatus
+    from videostore.storage.save_record import SaveJob, SaveOutcome, SaveStatus
     from videostore.storage.verify import OnFile, verify_directory
     from videostore.store.footage_import import import_file
     from videostore.store.reading import FETCH_LIMIT_BYTES
@@ -123,6 +123,7 @@ __all__ = [
     "RecordingGap",
     "RequestError",
     "SaveJob",
+    "SaveOutcome",
     "SaveStatus",
     "SavedClip",
     "Snapshot",
@@ -214,6 +215,7 @@ _MODULES = {
     "videostore.storage.repair": ("repair_directory",),
     "videostore.storage.save_record": (
         "SaveJob",
+        "SaveOutcome",
         "SaveStatus",
     ),
     "videostore.storage.verify": ("OnFile", "verify_directory"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -18,7 +19,9 @@ from tests.support.recording import LOGGER, US, capture_times, take_over
 from tests.support.web_server import WebServer, run_web
 from videostore.base.ranges import DAMAGE_REASONS
 from videostore.storage.directory_lock import DirectoryLock
+from videostore.storage.index import Index
 from videostore.storage.notes import Event, Notes, RecordingGap
+from videostore.storage.save_record import SaveJob, SaveOutcome, SaveStatus
 from videostore.web.recorders import RecorderPlace
 
 ID, DAMAGED = "noted", "damaged"
@@ -36,8 +39,20 @@ def run_apart(work: Callable[[], object]) -> None:
         thread.submit(work).result()
 
 
-def note(directory: Path, *, gap: RecordingGap | None = None, events: tuple[Event, ...] = (), gone: int = 0) -> None:
+def note(
+    directory: Path,
+    *,
+    gap: RecordingGap | None = None,
+    events: tuple[Event, ...] = (),
+    gone: int = 0,
+    outcomes: Mapping[str, SaveOutcome] = MappingProxyType({}),
+) -> None:
     async def work() -> None:
+        index = await Index.open(directory, LOGGER)
+        for name, outcome in outcomes.items():
+            job = SaveJob(name, ".", BASE_US, BASE_US + US, "", BASE_US, outcome.status, outcome.reason)
+            await index.put_save(job)
+        await index.close()
         notes = Notes(directory, LOGGER, read_only=False)
         await notes.load()
         if gap is not None:
@@ -54,7 +69,8 @@ def note(directory: Path, *, gap: RecordingGap | None = None, events: tuple[Even
 @pytest.fixture(scope="module")
 def noted(footage: dict[str, Footage], tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = Path(shutil.copytree(footage["front-door"].directory, tmp_path_factory.mktemp("noted") / ID))
-    note(directory, gap=RecordingGap(*GAP_US, REASON), events=EVENTS)
+    outcomes = {"noted_glass.mp4": SaveOutcome(SaveStatus.DONE)}
+    note(directory, gap=RecordingGap(*GAP_US, REASON), events=EVENTS, outcomes=outcomes)
     return directory
 
 
@@ -120,6 +136,34 @@ def test_events_are_listed_and_shown_with_a_click_until_they_are_forgotten(noted
     page.page.keyboard.press("e")
     page.until(lambda: rows.count() == 2)
     assert "by mistake" not in page.text("#events-list")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (SaveOutcome(SaveStatus.FAILED, "The disk is full."), "not saved as noted_car.mp4: The disk is full"),
+        (SaveOutcome(SaveStatus.CANCELLED), "not saved as noted_car.mp4: cancelled"),
+        (SaveOutcome(SaveStatus.PENDING, "The disk hangs."), "still to be saved as noted_car.mp4: The disk hangs"),
+        (None, "to be saved as noted_car.mp4; what became of that is not known"),
+    ],
+)
+def test_what_became_of_the_clip_of_an_event_is_told(
+    open_page: Callable[..., PageDriver],
+    footage: dict[str, Footage],
+    tmp_path: Path,
+    outcome: SaveOutcome | None,
+    words: str,
+) -> None:
+    directory = Path(shutil.copytree(footage["front-door"].directory, tmp_path / ID))
+    event = Event(0, BASE_US + 12 * US, BASE_US + 10 * US, BASE_US + 14 * US, "a car", file_name="noted_car.mp4")
+    note(directory, events=(event,), outcomes={"noted_car.mp4": outcome} if outcome else {})
+    with run_web([RecorderPlace(ID, directory)]) as server:
+        page = open_page(server)
+        page.open(at=iso(BASE_US + US))
+        page.page.keyboard.press("e")
+        row = page.page.locator("#events-list li button:first-child small")
+        page.until(lambda: row.count() == 1)
+        assert row.inner_text() == words
 
 
 def test_a_gap_is_told_with_its_reason(noted_page: PageDriver) -> None:

@@ -20,7 +20,7 @@ from videostore.cli.time_options import format_time, now_us
 from videostore.storage.directory_lock import DirectoryLock
 from videostore.storage.index import FILE_NAME as INDEX_NAME
 from videostore.storage.notes import FILE_NAME, Event
-from videostore.storage.save_record import SaveJob, SaveStatus
+from videostore.storage.save_record import SaveOutcome, SaveStatus
 
 
 @pytest.fixture
@@ -134,14 +134,18 @@ def test_the_clip_of_an_event_stays_known_when_its_footage_is_no_longer_kept(pro
 
 def test_a_clip_is_told_to_be_saved_until_its_end_is_recorded() -> None:
     moment = Event(1, now_us(), now_us() - US, now_us() + 20 * US, "door", False, "clip.mp4")
-    assert event_notes(moment) == "to be saved as clip.mp4 when its end is recorded"
+    waiting = SaveOutcome(SaveStatus.PENDING)
+    assert event_notes(moment, {"clip.mp4": waiting}) == "to be saved as clip.mp4 when its end is recorded"
     earlier = replace(moment, to_us=now_us() - 20 * US, keep=True)
-    assert event_notes(earlier) == "kept, saved as clip.mp4"
-    save = SaveJob("clip.mp4", ".", earlier.from_us, earlier.to_us, "", now_us())
-    assert event_notes(earlier, save) == "kept, still to be saved as clip.mp4"
-    failed = replace(save, status=SaveStatus.FAILED, reason="The disk is full.")
-    assert event_notes(earlier, failed) == "kept, not saved as clip.mp4: The disk is full"
-    assert event_notes(earlier, replace(save, status=SaveStatus.DONE)) == "kept, saved as clip.mp4"
+    for outcome, words in [
+        (None, "to be saved as clip.mp4; what became of that is not known"),
+        (waiting, "still to be saved as clip.mp4"),
+        (replace(waiting, reason="The disk hangs."), "still to be saved as clip.mp4: The disk hangs"),
+        (SaveOutcome(SaveStatus.FAILED, "The disk is full."), "not saved as clip.mp4: The disk is full"),
+        (SaveOutcome(SaveStatus.CANCELLED), "not saved as clip.mp4: cancelled"),
+        (SaveOutcome(SaveStatus.DONE), "saved as clip.mp4"),
+    ]:
+        assert event_notes(earlier, {"clip.mp4": outcome} if outcome else {}) == f"kept, {words}"
 
 
 async def test_a_clip_that_was_not_saved_before_its_recorder_ended_is_still_to_be_saved(
@@ -156,6 +160,8 @@ async def test_a_clip_that_was_not_saved_before_its_recorder_ended_is_still_to_b
     assert f"saved as {saved.file_name}" in listed.out and "still" not in listed.out
     with contextlib.closing(sqlite3.connect(stores.storage / INDEX_NAME)) as index, index:
         index.execute("UPDATE saves SET status = 'pending'")
+    [told] = json.loads((await program.run_in_thread("events", *where, "--json")).out)
+    assert (told["saved"], told["save_status"], told["save_reason"]) == (saved.file_name, "pending", "")
     for command_name in ("events", "state"):
         listed = await program.run_in_thread(command_name, *where)
         assert f"still to be saved as {saved.file_name}" in listed.out, listed

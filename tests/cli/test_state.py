@@ -172,7 +172,7 @@ def test_state_tells_what_was_marked(program: Program, tmp_path: Path) -> None:
     lines = program("state", "--storage", storage, "--utc").out.splitlines()
     at = format_time(times[3], utc=True)
     assert lines[-2:] == [
-        f"Marked at {at}: door opened (kept, saved as door_1.mp4).",
+        f"Marked at {at}: door opened (kept, to be saved as door_1.mp4; what became of that is not known).",
         f"Marked at {at}: door opened.",
     ]
     found = json.loads(program("state", "--storage", storage, "--json").out)["events"]

@@ -10,6 +10,7 @@ from videostore.base.errors import MachineError
 from videostore.base.ranges import DamagedRange, Range
 from videostore.remote.responses import clip_ranges, damaged_ranges, parse_snapshot, parse_state, timestamp
 from videostore.storage.notes import Event, RecordingGap
+from videostore.storage.save_record import SaveOutcome, SaveStatus
 
 PICTURE: dict[str, Any] = {
     "image": base64.b64encode(b"jpeg").decode(),
@@ -55,6 +56,10 @@ def test_a_state_has_events_and_the_reasons_of_gaps() -> None:
     state = parse_state(response, "door")
     assert state.gaps == (RecordingGap(START_US, START_US + US, "off"),)
     assert state.events == (Event(7, START_US, START_US, START_US + US, "motion", True),)
+    assert not state.outcomes
+    saved = event | {"filename": "a.mp4", "save_status": "failed", "save_reason": "The disk is full."}
+    state = parse_state(response | {"events": [saved, event | {"filename": "b.mp4"}]}, "door")
+    assert state.outcomes == {"a.mp4": SaveOutcome(SaveStatus.FAILED, "The disk is full.")}
     with pytest.raises(MachineError):
         parse_state(response | {"events": [event | {"id": "x"}]}, "door")
 

@@ -14,7 +14,7 @@ from videostore.base.ranges import DamagedRange, Range
 from videostore.config.defaults import MAX_STORAGE_PATH_BYTES
 from videostore.media.segment import Segment
 from videostore.storage.index import FILE_NAME, PAGE, Index
-from videostore.storage.save_record import SaveJob, SaveStatus
+from videostore.storage.save_record import SaveJob, SaveOutcome, SaveStatus
 
 SAVE = SaveJob("cam_1.mp4", "tag=a", 10 * US, 20 * US, '{"why": "test"}', 30 * US)
 
@@ -321,6 +321,7 @@ async def test_saves_are_found_by_name_and_the_oldest_finished_ones_are_forgotte
     found = await index.get_save("4.mp4")
     assert found is not None and found.ranges == (Range(1, 2),) and found.reason == "no room"
     assert await index.get_save("0.mp4") is None
+    assert (await index.outcomes())["4.mp4"] == SaveOutcome(SaveStatus.FAILED, "no room")
     await index.put_save(replace(found, status=SaveStatus.DONE))
     assert [save.file_name for save in await index.saves(SaveStatus.FAILED, 1)] == ["3.mp4"]
     await index.close()

@@ -12,7 +12,7 @@ from videostore.base.constants import GIB
 from videostore.base.errors import NoRoomError, NothingStoredError, RequestError, VideoStoreError
 from videostore.media.segment import Segment
 from videostore.storage.notes import DELETED, FILE_NAME, Event
-from videostore.storage.save_record import SaveStatus
+from videostore.storage.save_record import SaveOutcome, SaveStatus
 from videostore.store.marking import wait_until
 from videostore.store.store import VideoStore
 
@@ -158,9 +158,14 @@ async def test_the_clip_of_an_event_is_saved_as_soon_as_its_end_is_recorded(tmp_
         tagged = await store.mark("cat", before_s=0.5, after_s=0, save=True, metadata="grey", tags=["pet"])
         assert began_us <= event.at_us and event.file_name is not None and "door bell" in event.file_name
         assert (await store.save_status(event.file_name)).status is SaveStatus.PENDING
+        assert (await store.save_outcomes([event]))[event.file_name] == SaveOutcome(SaveStatus.PENDING)
         await until(lambda: not store.health().pending_saves)
         assert time.time_ns() // 1000 >= event.to_us
         assert (await store.save_status(event.file_name)).status is SaveStatus.DONE
+        assert tagged.file_name
+        outcomes = await store.save_outcomes([event, tagged])
+        assert outcomes == dict.fromkeys((event.file_name, tagged.file_name), SaveOutcome(SaveStatus.DONE))
+        assert (await store.state()).outcomes == outcomes
         shown = [frame.captured_us for _, frame in read_clip(stores.upload / event.file_name) if frame]
         assert tagged.file_name and "grey" in tagged.file_name and "cat" not in tagged.file_name
         assert (stores.upload / "tag=pet" / tagged.file_name).exists()

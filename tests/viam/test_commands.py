@@ -380,7 +380,9 @@ async def test_a_moment_is_marked_listed_and_released(store: VideoStore, stores:
         "label": "door opened",
         "keep": True,
         "filename": f"cam_{format_local(START_US + 1_500_000)}_door opened.mp4",
+        "save_status": "pending",
     }
+    marked["save_status"] = "done"
     assert await execute(store, {"command": "get-events"}) == {"command": "get-events", "events": [marked]}
     state = await execute(store, {"command": "get-storage-state"})
     assert state["events"] == [marked]

@@ -44,6 +44,8 @@ def test_a_moment_is_marked_and_forgotten(server: WebServer) -> None:
         "label": "a guest",
         "keep": False,
         "saved": None,
+        "save_status": None,
+        "save_reason": "",
     }
     assert events(server) == [answer.json]
     assert server.get(f"{API}/events/1", method="DELETE").status == 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,18 +20,14 @@ from videostore.cli.runtime import DONE, print_message
 from videostore.cli.time_options import check_since, format_range, format_time, now_us
 from videostore.storage.directory_lock import is_locked
 from videostore.storage.notes import Event
-from videostore.storage.save_record import SaveJob, SaveStatus
+from videostore.storage.save_record import SaveOutcome, SaveStatus
 from videostore.store.marking import make_event
 from videostore.store.resting_events import mark_at_rest, unmark_at_rest
-from videostore.store.store import VideoStore
+from videostore.store.results import StorageState
 
-Saves: TypeAlias = Mapping[str, SaveJob]
-"""Saves by the names of their clips."""
+Outcomes: TypeAlias = Mapping[str, SaveOutcome]
+"""What became of saves, by the names of their clips."""
 
-_WRITTEN_WITHIN_US = 10 * US_PER_SECOND
-"""A clip is written a few seconds after its end."""
-_MOST_SAVES = 1000
-"""Of so many events it is looked up whether their clips are saved; no more outcomes are remembered."""
 _LOOK_S = 10.0
 """So long it is looked whether something is recorded in an event's range: of a lost index every segment is read."""
 
@@ -52,26 +48,15 @@ class Asked:
 async def events(directory: Path, asked: Asked, *, utc: bool, as_json: bool) -> int:
     """List the events of a storage directory."""
     async with open_reader(directory) as store:
-        found = (await store.state()).events
-        saves = await saves_of(store, [one for one in found if one in asked])
-    return _show(found, asked, saves, utc=utc, as_json=as_json)
-
-
-async def saves_of(store: VideoStore, events: Sequence[Event]) -> Saves:
-    """The saves of the last events by the names of their clips, as far as their outcome is remembered."""
-    found = {}
-    for one in events[-_MOST_SAVES:]:
-        if one.file_name:
-            with contextlib.suppress(VideoStoreError):
-                found[one.file_name] = await store.save_status(one.file_name)
-    return found
+        found = await store.state()
+    return _show(found, asked, utc=utc, as_json=as_json)
 
 
 async def events_of_machine(remote: Remote, asked: Asked, *, utc: bool, as_json: bool) -> int:
     """List the events of a recorder on another machine."""
     async with remote.connect() as machine:
-        found = (await machine.state()).events
-    return _show(found, asked, {}, utc=utc, as_json=as_json)
+        found = await machine.state()
+    return _show(found, asked, utc=utc, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,26 +129,35 @@ async def unmark_on_machine(remote: Remote, id: int, *, release: bool, cancel_sa
     return _show_unmarked(id, file_name, release=release, cancel_save=cancel_save)
 
 
-def event_as_json(one: Event) -> dict[str, Any]:
+def event_as_json(one: Event, outcomes: Outcomes) -> dict[str, Any]:
     """An event as `--json` shows it."""
+    outcome = outcomes.get(one.file_name or "")
     at, start, end = (format_time(time_us, utc=True, precision="microseconds") for time_us in _times(one))
     seconds = (one.to_us - one.from_us) / US_PER_SECOND
     shown = {"from": start, "to": end, "seconds": seconds, "label": one.label, "keep": one.keep}
-    return {"id": one.id, "at": at, **shown, "saved": one.file_name}
+    save = {"save_status": outcome.status.value if outcome else None, "save_reason": outcome.reason if outcome else ""}
+    return {"id": one.id, "at": at, **shown, "saved": one.file_name, **save}
 
 
-def event_notes(one: Event, save: SaveJob | None = None) -> str:
-    """What is kept and saved of an event, in words; empty if nothing is. `save` is that of its clip, if it is known."""
+def event_notes(one: Event, outcomes: Outcomes) -> str:
+    """What is kept and saved of an event, in words; empty if nothing is."""
     notes = ["kept"] if one.keep else []
-    if save is not None and save.status in (SaveStatus.FAILED, SaveStatus.CANCELLED):
-        notes.append(f"not saved as {one.file_name}: {save.reason.rstrip('.') or save.status.value}")
-    elif one.file_name and one.to_us + _WRITTEN_WITHIN_US > now_us():
-        notes.append(f"to be saved as {one.file_name} when its end is recorded")
-    elif save is not None and save.status is SaveStatus.PENDING:
-        notes.append(f"still to be saved as {one.file_name}")
-    elif one.file_name:
-        notes.append(f"saved as {one.file_name}")
+    if one.file_name:
+        notes.append(_save_note(one, one.file_name, outcomes.get(one.file_name)))
     return printable(", ".join(notes))
+
+
+def _save_note(one: Event, name: str, outcome: SaveOutcome | None) -> str:
+    reason = outcome.reason.rstrip(".") if outcome else ""
+    if outcome is None:
+        return f"to be saved as {name}; what became of that is not known"
+    if outcome.status is SaveStatus.DONE:
+        return f"saved as {name}"
+    if outcome.status is not SaveStatus.PENDING:
+        return f"not saved as {name}: {reason or outcome.status.value}"
+    if one.to_us > now_us():
+        return f"to be saved as {name} when its end is recorded"
+    return f"still to be saved as {name}" + (f": {reason}" if reason else "")
 
 
 def _times(one: Event) -> tuple[int, int, int]:
@@ -175,7 +169,8 @@ def _show_marked(event: Event, *, utc: bool) -> int:
 
     start, end = format_range(Range(event.from_us, event.to_us), utc=utc)
     facts = [("event", str(event.id)), ("at", format_time(event.at_us, utc=utc)), ("range", f"{start} to {end}")]
-    notes = event_notes(event)
+    queued = {event.file_name: SaveOutcome(SaveStatus.PENDING)} if event.file_name else {}
+    notes = event_notes(event, queued)
     terminal.print_result(terminal.facts_table([*facts, *([("footage", notes)] if notes else [])]))
     return DONE
 
@@ -193,11 +188,11 @@ def _show_unmarked(id: int, file_name: str | None, *, release: bool, cancel_save
     return DONE
 
 
-def _show(events: Sequence[Event], asked: Asked, saves: Saves, *, utc: bool, as_json: bool) -> int:
-    found = [one for one in events if one in asked]
+def _show(state: StorageState, asked: Asked, *, utc: bool, as_json: bool) -> int:
+    found, outcomes = [one for one in state.events if one in asked], state.outcomes
     check_since(asked.since_us, bool(found))
     if as_json:
-        print(json.dumps([event_as_json(one) for one in found], indent=2))  # noqa: T201 (the result)
+        print(json.dumps([event_as_json(one, outcomes) for one in found], indent=2))  # noqa: T201 (the result)
         return DONE
     from videostore.cli import terminal
 
@@ -206,7 +201,7 @@ def _show(events: Sequence[Event], asked: Asked, saves: Saves, *, utc: bool, as_
         return DONE
     table = terminal.list_table("ID", "AT", "LABEL", "")
     for one in found:
-        notes = event_notes(one, saves.get(one.file_name or ""))
+        notes = event_notes(one, outcomes)
         table.add_row(str(one.id), format_time(one.at_us, utc=utc), printable(one.label), notes)
     terminal.print_result(table)
     return DONE

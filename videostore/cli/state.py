@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from videostore.base.constants import STOPPED, US_PER_SECOND
 from videostore.base.errors import RequestError, VideoStoreError, printable
 from videostore.base.ranges import DamagedRange, Range
-from videostore.cli.events import Saves, event_as_json, event_notes, saves_of
+from videostore.cli.events import Outcomes, event_as_json, event_notes
 from videostore.cli.gaps import damage_lines, gap_lines, gaps_between
 from videostore.cli.local_store import is_being_recorded, open_reader
 from videostore.cli.machine_options import Remote
@@ -44,8 +44,6 @@ class FoundState:
     """Whether a recording is in progress; None if that is not known."""
     reason: str = ""
     """Why not; empty if that is not known."""
-    saves: Saves = field(default_factory=dict)
-    """What is known of the clips of events."""
 
     def ranges(self, since_us: int | None) -> list[Range]:
         """The ranges that end after a time."""
@@ -79,8 +77,7 @@ async def state(directory: Path, *, since_us: int | None, everything: bool, utc:
     """Show the state of a storage directory."""
     async with open_reader(directory) as store:
         stored = await store.state()
-        saves = await saves_of(store, stored.events)
-    found = FoundState(str(directory), stored, is_being_recorded(directory), saves=saves)
+    found = FoundState(str(directory), stored, is_being_recorded(directory))
     if found.recording and (found.newest_age_us or 0) > _FRESH_US:
         found = replace(found, recording=False)
     if not found.recording:
@@ -200,7 +197,7 @@ def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: boo
     noted = [one for one in found.state.gaps if one.to_us > first_us]
     events = [one for one in found.state.events if one.to_us >= first_us]
     if lines := [
-        *event_lines(events, found.saves, utc=utc),
+        *event_lines(events, found.state.outcomes, utc=utc),
         *gap_lines(noted, utc=utc),
         *damage_lines(found.damaged(since_us), utc=utc),
     ]:
@@ -210,13 +207,13 @@ def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: boo
     return DONE
 
 
-def event_lines(events: Sequence[Event], saves: Saves, *, utc: bool) -> list[str]:
+def event_lines(events: Sequence[Event], outcomes: Outcomes, *, utc: bool) -> list[str]:
     """A sentence for each of the last events."""
     lines = []
     if len(events) > _SHOWN:
         lines.append(f"{len(events) - _SHOWN} earlier events are in --json.")
     for one in events[-_SHOWN:]:
-        added = f" ({notes})" if (notes := event_notes(one, saves.get(one.file_name or ""))) else ""
+        added = f" ({notes})" if (notes := event_notes(one, outcomes)) else ""
         lines.append(f"Marked at {format_time(one.at_us, utc=utc)}: {printable(one.label)}{added}.")
     return lines
 
@@ -298,7 +295,9 @@ def _as_json(found: FoundState, ranges: Sequence[Range], since_us: int | None) -
         "sound": state.sound,
         "ranges": [_range_as_json(one) for one in ranges],
         "gaps": [_range_as_json(one) | {"reason": why_gap(one, found.state.gaps)} for one in gaps_between(ranges)],
-        "events": [event_as_json(one) for one in found.state.events if since_us is None or one.to_us > since_us],
+        "events": [
+            event_as_json(one, state.outcomes) for one in state.events if since_us is None or one.to_us > since_us
+        ],
         "damaged": [
             _range_as_json(Range(one.from_us, one.to_us)) | {"reason": one.reason} for one in found.damaged(since_us)
         ],

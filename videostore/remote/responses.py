@@ -16,6 +16,7 @@ from videostore.base.timestamps import parse_timestamp
 from videostore.clips.picture import Snapshot
 from videostore.remote.transfer import RESPONSE_PRECISION_US
 from videostore.storage.notes import Event, RecordingGap
+from videostore.storage.save_record import SaveOutcome, SaveStatus
 from videostore.store.results import StorageState
 
 
@@ -32,6 +33,11 @@ def parse_state(response: Mapping[str, Any], component: str) -> StorageState:
             sound=response.get("sound") is True,
             gaps=_gaps(response),
             events=tuple(_event(one) for one in response.get("events") or ()),
+            outcomes={
+                str(one["filename"]): SaveOutcome(SaveStatus(one["save_status"]), str(one.get("save_reason") or ""))
+                for one in response.get("events") or ()
+                if one.get("filename") and one.get("save_status")
+            },
         )
     except (KeyError, TypeError, ValueError, AttributeError, TimestampError) as error:
         raise MachineError("not-a-recorder", component=component) from error

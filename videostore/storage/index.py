@@ -21,7 +21,7 @@ from videostore.media.damage_statement import damage_text, parse_damage
 from videostore.media.segment import Segment
 from videostore.storage.database import Database
 from videostore.storage.database_connection import Table
-from videostore.storage.save_record import SaveJob, SaveStatus
+from videostore.storage.save_record import SaveJob, SaveOutcome, SaveStatus
 
 SAVES_REMEMBERED = 1000
 """Number of finished saves whose outcome is kept."""
@@ -312,10 +312,10 @@ class Index:
         """The saves with a status, the newest first."""
         return await self._saves("WHERE status = ? ORDER BY rowid DESC LIMIT ?", (status.value, limit))
 
-    async def known_saves(self) -> dict[str, bool]:
-        """The file name of each save in the index, and whether it is pending."""
-        rows = await self._database.read("SELECT file_name, status FROM saves", ())
-        return {name: status == SaveStatus.PENDING.value for name, status in rows}
+    async def outcomes(self) -> dict[str, SaveOutcome]:
+        """What became of each save in the index, by the file name of its clip."""
+        rows = await self._database.read("SELECT file_name, status, reason FROM saves", ())
+        return {name: SaveOutcome(SaveStatus(status), reason) for name, status, reason in rows}
 
     async def _saves(self, where: str, parameters: Sequence[object]) -> list[SaveJob]:
         return [

@@ -22,6 +22,15 @@ class SaveStatus(enum.Enum):
     CANCELLED = "cancelled"
 
 
+@dataclass(frozen=True, slots=True)
+class SaveOutcome:
+    """What became of a save."""
+
+    status: SaveStatus
+    reason: str = ""
+    """Why it failed, or what it waits for; empty if it is done."""
+
+
 _IDENTITY = ("accepted_us", "from_us", "to_us", "directory", "container", "metadata")
 _WAITS = "waits"
 

@@ -39,7 +39,7 @@ from videostore.storage.opening_error import storage_error
 from videostore.storage.reconciler import know_open
 from videostore.storage.retention import Retention
 from videostore.storage.retention_holds import RetentionHolds
-from videostore.storage.save_record import SaveJob
+from videostore.storage.save_record import SaveJob, SaveStatus
 from videostore.store.clip_loading import load_clips
 from videostore.store.marking import Marking, wait_until
 from videostore.store.request_tasks import RequestTasks
@@ -158,7 +158,8 @@ class StoreParts:
         await asyncio.get_running_loop().run_in_executor(None, self._workspaces.sweep)
         lost: list[SaveJob] = []
         if not self._read_only:
-            known = await self._archive.index.known_saves()
+            outcomes = await self._archive.index.outcomes()
+            known = {name: one.status is SaveStatus.PENDING for name, one in outcomes.items()}
             lost = await self._prepare_uploads(self._uploads.sweep, known) or []
         self._saves = SaveQueue(self._archive.index, self._uploads, self._holds, self._logger, self._write_queued)
         self._owned.push_async_callback(self._saves.close)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,7 @@ from videostore.clips.containers import check_container
 from videostore.clips.progress import OnProgress
 from videostore.storage.notes import Event, why_gap
 from videostore.storage.open_segments import newest_has_sound, stored_timeline
+from videostore.storage.save_record import SaveOutcome
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.parts import StoreParts
 from videostore.store.request_range import follow_range, parse_moment, parse_request_range
@@ -220,6 +221,15 @@ class StoreReading(StoreParts):
             raise RequestError("range-empty", from_us=from_us, to_us=to_us, clock_us=now_us)
         return await self._run_request(self._marking.events(from_us, to_us))
 
+    async def save_outcomes(self, events: Iterable[Event]) -> dict[str, SaveOutcome]:
+        """What became of the clips of events, by their file names. Of old saves it is forgotten, as of `save_status`.
+
+        Raises:
+            VideoStoreError: the index cannot be read at the moment.
+        """
+        self._requests.check()
+        return await self._run_request(self._viewing.outcomes(events))
+
     async def state(self) -> StorageState:
         """What is stored, including the open segment, and how much space is left.
 
@@ -309,6 +319,7 @@ class StoreReading(StoreParts):
             sound=sound,
             gaps=self._notes.gaps,
             events=self._notes.events,
+            outcomes=await self._viewing.outcomes(self._notes.events),
         )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from videostore.base.ranges import DamagedRange, Range
 from videostore.recording.health import RecorderHealth
 from videostore.storage.notes import Event, RecordingGap
-from videostore.storage.save_record import SaveJob
+from videostore.storage.save_record import SaveJob, SaveOutcome
 
 OnRanges = Callable[[tuple[Range, ...] | None], None]
 """Gets what a clip holds if part of its range is missing, otherwise None."""
@@ -77,6 +77,8 @@ class StorageState:
     """Why nothing was recorded when, as far as it is known, in order; at most the last 2000."""
     events: tuple[Event, ...] = ()
     """The moments that were marked, in order; at most 2000."""
+    outcomes: Mapping[str, SaveOutcome] = field(default_factory=dict)
+    """What became of the clips of events, by their file names, as far as it is remembered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from videostore.storage.archive import Archive
 from videostore.storage.directory_lock import is_locked
 from videostore.storage.notes import Event, Notes, RecordingGap
 from videostore.storage.open_segments import OpenSegments
+from videostore.storage.save_record import SaveOutcome
 from videostore.storage.succession import joins
 from videostore.storage.view_queries import damage_within, names_of, start_of_newest_us
 
@@ -261,6 +262,13 @@ class Viewing:
         if self._archive.read_only:
             await self._notes.load()
         return [one for one in self._notes.events if one.from_us < asked.to_us and one.to_us >= asked.from_us]
+
+    async def outcomes(self, events: Iterable[Event]) -> dict[str, SaveOutcome]:
+        """What became of the clips of events, by their file names; without those of which the index knows nothing."""
+        names = {one.file_name for one in events if one.file_name}
+        if not names:
+            return {}
+        return {name: one for name, one in (await self._archive.index.outcomes()).items() if name in names}
 
     async def _open_ranges(self, opened: Sequence[Segment]) -> list[Range]:
         if not opened:

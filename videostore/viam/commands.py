@@ -13,6 +13,7 @@ from videostore.base.time_format import format_iso, format_utc, format_utc_micro
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.containers import DEFAULT_CONTAINER
 from videostore.storage.notes import Event, RecordingGap
+from videostore.storage.save_record import SaveOutcome, SaveStatus
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.marking import AROUND_S
 from videostore.store.reading import FETCH_LIMIT_BYTES
@@ -135,7 +136,8 @@ async def _mark(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]
         metadata=_optional(command, "metadata", str, "a string"),
         tags=_optional(command, "tags", (list, tuple), "a list of strings") or [],
     )
-    return {"command": "mark"} | _describe_event(event)
+    queued = {"save_status": SaveStatus.PENDING.value} if event.file_name else {}
+    return {"command": "mark"} | _describe_event(event) | queued
 
 
 async def _unmark(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,7 +154,20 @@ async def _get_events(store: VideoStore, command: Mapping[str, Any]) -> dict[str
     start = None if command.get("from") is None else parse_timestamp(command["from"], "from")
     end = None if command.get("to") is None else parse_timestamp(command["to"], "to")
     events = await store.events(start, end)
-    return {"command": "get-events", "events": await map_in_slices(lambda one: _describe_event(one), events)}
+    return {"command": "get-events", "events": await _describe_events(events, await store.save_outcomes(events))}
+
+
+async def _describe_events(events: Sequence[Event], outcomes: Mapping[str, SaveOutcome]) -> list[dict[str, Any]]:
+    def describe(one: Event) -> dict[str, Any]:
+        return _describe_event(one) | _describe_outcome(outcomes.get(one.file_name or ""))
+
+    return await map_in_slices(describe, events)
+
+
+def _describe_outcome(outcome: SaveOutcome | None) -> dict[str, Any]:
+    if outcome is None:
+        return {}
+    return {"save_status": outcome.status.value, **({"save_reason": outcome.reason} if outcome.reason else {})}
 
 
 def _describe_event(one: Event) -> dict[str, Any]:
@@ -243,7 +258,7 @@ async def _describe_state(state: StorageState) -> dict[str, Any]:
         },
         **damaged,
         **({"sound": True} if state.sound else {}),
-        **({"events": await map_in_slices(lambda one: _describe_event(one), state.events)} if state.events else {}),
+        **({"events": await _describe_events(state.events, state.outcomes)} if state.events else {}),
         **({"gaps": await map_in_slices(_describe_gap, state.gaps)} if state.gaps else {}),
     }
 

@@ -68,6 +68,8 @@ class ApiRoutes:
             to_us = max(last_us or 0, from_us + 1) if to_us is None else to_us
         asked = checked_range(from_us, to_us)
         found = await viewing.ranges(asked, most)
+        events = await viewing.events(asked)
+        outcomes = await viewing.outcomes(events)
         return json_answer(
             {
                 "from_us": asked.from_us,
@@ -83,7 +85,7 @@ class ApiRoutes:
                 "damaged": [
                     {"from_us": one.from_us, "to_us": one.to_us, "reason": one.reason} for one in found.damaged
                 ],
-                "events": [event_answer(one) for one in await viewing.events(asked)],
+                "events": [event_answer(one, outcomes) for one in events],
                 "exact": found.exact,
             }
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from videostore.base.errors import RequestError
 from videostore.storage.notes import Event
+from videostore.storage.save_record import SaveOutcome
 from videostore.web.answers import json_answer
 from videostore.web.body import read_object, time_field
 from videostore.web.recorders import Recorder, Recorders
@@ -36,7 +38,7 @@ class EventRoutes:
         event = await recorder.marks.mark(
             fields.get("label"), at_us, before_s=fields.get("before_s"), after_s=fields.get("after_s"), keep=keep
         )
-        return json_answer(event_answer(event), status=201)
+        return json_answer(event_answer(event, {}), status=201)
 
     async def unmark(self, request: web.Request) -> web.StreamResponse:
         """Forget an event."""
@@ -48,8 +50,9 @@ class EventRoutes:
         return self._recorders.get(request.match_info["id"])
 
 
-def event_answer(event: Event) -> dict[str, Any]:
-    """An event as the page gets it."""
+def event_answer(event: Event, outcomes: Mapping[str, SaveOutcome]) -> dict[str, Any]:
+    """An event as the page gets it, with what became of its clip, as far as that is known."""
+    outcome = outcomes.get(event.file_name or "")
     return {
         "id": event.id,
         "from_us": event.from_us,
@@ -58,4 +61,6 @@ def event_answer(event: Event) -> dict[str, Any]:
         "label": event.label,
         "keep": event.keep,
         "saved": event.file_name,
+        "save_status": outcome.status.value if outcome else None,
+        "save_reason": outcome.reason if outcome else "",
     }

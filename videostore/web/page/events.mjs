@@ -1,11 +1,8 @@
 // The events of a recorder as a list: one click shows the moment, another removes the mark.
 
 import { element, find, openDialog, say } from "./element.mjs";
-import { SECOND_US } from "./units.mjs";
 
 const MOST = 200;
-/** A clip is written a few seconds after its end. */
-const WRITTEN_WITHIN_US = 10 * SECOND_US;
 
 export class Events {
   /** `context` has api, now(), recorder() (the focused one), zone(), go(us), onRemoved(id of the recorder). */
@@ -41,16 +38,30 @@ export class Events {
     say(find("events-text"), latest.length === 0 ? none : most);
   }
 
-  button({ at_us, to_us, label, keep, saved }) {
-    const isWritten = to_us + WRITTEN_WITHIN_US < this.context.now();
-    const clip = saved && (isWritten ? `saved as ${saved}` : `to be saved as ${saved} when its end is recorded`);
-    const notes = [keep && "kept", clip].filter(Boolean).join(", ");
+  button(event) {
+    const { at_us, label, keep } = event;
+    const notes = [keep && "kept", this.clip(event)].filter(Boolean).join(", ");
     const choose = () => {
       find("events").close();
       this.context.go(at_us);
     };
     return element("button", { type: "button", onclick: choose }, element("strong", {}, this.context.zone().full(at_us)), label,
       notes && element("small", {}, notes));
+  }
+
+  /** What became of the clip of an event, in words; empty if none is saved of it. */
+  clip({ to_us, saved, save_status: status, save_reason: reason }) {
+    if (!saved) {
+      return "";
+    }
+    const why = reason && `: ${reason.replace(/\.$/, "")}`;
+    const isToCome = to_us > this.context.now();
+    return {
+      done: `saved as ${saved}`,
+      pending: isToCome ? `to be saved as ${saved} when its end is recorded` : `still to be saved as ${saved}${why}`,
+      failed: `not saved as ${saved}${why}`,
+      cancelled: `not saved as ${saved}${why || ": cancelled"}`,
+    }[status] ?? `to be saved as ${saved}; what became of that is not known`;
   }
 
   /** Asks once more before it removes a mark: what was kept by it may be deleted then. */
