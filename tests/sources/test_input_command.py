@@ -44,6 +44,15 @@ def test_rtsp_uses_tcp_unless_an_option_says_otherwise() -> None:
     assert b"option rtsp_transport 'udp'" in input_list(profile_of(url, rtsp_transport="udp"))
 
 
+def test_a_stream_that_sent_nothing_is_analysed_for_fewer_frames_and_may_be_silent_for_longer() -> None:
+    profile = profile_of("rtsp://host/path")
+    assert b"max_ts_probe" not in input_list(profile) and b"option timeout '10000000'" in input_list(profile)
+    profile.learn_silence()
+    assert b"option max_ts_probe '2'" in input_list(profile) and b"option timeout '12500000'" in input_list(profile)
+    assert values(input_command(profile), "-max_ts_probe") == ["2"]
+    assert b"option timeout '5'" in input_list(profile_of("rtsp://host/path", timeout="5"))
+
+
 def test_a_url_that_may_hold_a_password_is_no_argument(tmp_path: Path) -> None:
     url = "rtsp://user:password@host/path"
     command = input_command(profile_of(url, rtsp_transport="udp", t="5"))

@@ -15,7 +15,7 @@ from tests.support.coding import write_video
 from tests.support.inputs import Tap, open_input, playing, refusal
 from tests.support.recording import H264, LOGGER, capture_times, until
 from videostore.sources.ffmpeg_messages import FFmpegMessages
-from videostore.sources.input_profile import LOOK_S, InputProfile, InputSettings
+from videostore.sources.input_profile import LOOK_S, PATIENT_FACTOR, SLOW_US, InputProfile, InputSettings
 from videostore.sources.input_url import Address
 
 
@@ -56,6 +56,33 @@ def test_ffmpeg_analyses_a_stream_for_longer_after_each_attempt_without_a_keyfra
     profile = profile_of("rtsp://host/path")
     profile.look_longer(failed_with("Connection refused"))
     assert profile.look_s == LOOK_S[0]
+
+
+def test_a_stream_that_sends_nothing_is_waited_for_longer_at_every_fourth_attempt() -> None:
+    profile = profile_of("rtsp://host/path")
+    waits, told = [], []
+    for _ in range(6):
+        waits.append(profile.patience_s)
+        told.append(profile.silence("it does not answer"))
+        profile.look_longer(failed_with("Connection timed out"))
+    assert waits == [1, 1 * PATIENT_FACTOR, 1, 1, 1, PATIENT_FACTOR]
+    assert told == ["it does not answer", *["no frame within 2.5 s: it sends none, or less than one in 1 s"] * 5]
+    profile.learn_pace(10, 9 * SLOW_US)
+    assert profile.patient is False and profile.silence("") != "no frame within 1 s"
+    profile.learn_pace(10, 8 * SLOW_US)
+    assert profile.silence("") == "no frame within 1 s"
+
+
+def test_a_camera_that_cannot_be_reached_is_not_waited_for_longer(tmp_path: Path) -> None:
+    profile = profile_of("rtsp://host/path")
+    for line in ("Connection to tcp://host:554?timeout=0 failed: Connection timed out", "Connection refused"):
+        profile.look_longer(failed_with(line))
+        assert not profile.patient
+    file = tmp_path / "x.mp4"
+    file.touch()
+    profile = profile_of(file)
+    profile.learn_silence()
+    assert not profile.patient
 
 
 def test_video_that_ffmpeg_cannot_copy_is_reencoded_once() -> None:

@@ -82,6 +82,20 @@ async def test_pictures_of_a_slow_camera_are_dated_by_when_they_came(
     assert source.gaps == [] and abs(statistics.median(late_us)) < 250_000
 
 
+async def test_a_camera_that_sends_few_frames_is_recorded_when_it_has_been_waited_for(binary: str) -> None:
+    """ffmpeg waits for seven frames of H.264 by itself."""
+    pictures = code(Coding("h264", gop_s=0, length_s=4))
+    async with RtspCamera(pictures, Conduct(fps=0.8)) as camera:
+        source = Tap(open_input(camera.url, binary, patience_s=5))
+        async with playing(source):
+            await until(lambda: len(source.packets_seen) >= 4)
+    true_us = {painted_us(one.painted): one.captured_us for one in camera.sent}  # of the last client
+    assert "no frame within 5 s" in source.gaps[0].reason
+    painted = painted_times(source.packets_seen)
+    late_us = [one - true_us[painted] for one, painted in zip(source.times_us, painted, strict=False)]
+    assert abs(statistics.median(late_us)) < 250_000 and len(set(painted)) == len(source.packets_seen)
+
+
 def _ends(source: Tap) -> list[int]:
     """Where stretches of damage are over: the numbers of the first whole packets."""
     damaged = [one.damage is not None for one in source.packets_seen]

@@ -40,7 +40,7 @@ class Conduct:
     """Where in the stream a client joins it."""
     breaks_at: int | None = None
     """The RTP packet from which on the first client gets nothing more."""
-    fps: int = FPS
+    fps: float = FPS
     """Pictures a second."""
     drift_ppm: int = 0
     """How much faster than ours its clock runs."""
@@ -98,7 +98,9 @@ class RtspCamera(LocalServer):
                 reported_s = passed_s
                 rtp_time = conduct.first_rtp_time + round(passed_s * RTP_HZ)
                 send(1, _sender_report(wall_us / 1e6 + passed_s + conduct.clock_ahead_s, rtp_time))
-            rtp_time = conduct.first_rtp_time + shown * RTP_HZ * (1_000_000 + conduct.drift_ppm) // (fps * 1_000_000)
+            rtp_time = conduct.first_rtp_time + int(
+                shown * RTP_HZ * (1_000_000 + conduct.drift_ppm) / (fps * 1_000_000)
+            )
             sent_us = time.time_ns() // 1000
             whole = whole or one.keyframe
             for payload, last in payloads(one.data):
@@ -109,7 +111,7 @@ class RtspCamera(LocalServer):
                 else:
                     send(0, _rtp(packets, rtp_time, payload, last=last))
                 packets += 1
-            self.sent.append(SentPicture(one.shown, wall_us + shown * 1_000_000 // fps, sent_us, whole))
+            self.sent.append(SentPicture(one.shown, wall_us + int(shown * 1_000_000 / fps), sent_us, whole))
             number += 1
 
     async def _break_down(self) -> None:

@@ -36,6 +36,10 @@ _TELEPHONE = ("pcm_mulaw", "pcm_alaw", "adpcm_g722", "adpcm_g726", "adpcm_g726le
 """Codecs of telephones: 8000 samples in a second, of which a frame of AAC would take 128 ms."""
 _TELEPHONE_RATE = "16000"
 
+_FEW_FRAMES = "2"
+"""So many are analysed of a slow camera. ffmpeg waits until it knows when frames are decoded, up to 50 of them, and of
+H.264 and H.265 it says so only after seven: 35 s of one frame in 5 s."""
+
 _REORDER_QUEUE = "2"
 """Over TCP ffmpeg has no queue of packets, and then does not look whether all of them came. The shortest that looks."""
 
@@ -82,6 +86,7 @@ def input_command(profile: InputProfile, resume_us: int = 0) -> list[str]:
     if settings.hidden:
         # The list has no packets of its own to analyse: its one entry was analysed when it was opened.
         kept = {"fflags": options["fflags"]} if profile.makes_times else {}
+        kept |= {name: options[name] for name in ("max_ts_probe",) if name in options}
         options = program_options(options) | kept | {"fpsprobesize": "0", "analyzeduration": "0"}
         opened = list(LIST_INPUT)
     return [
@@ -126,12 +131,16 @@ def _opening_options(profile: InputProfile) -> dict[str, str]:
     """Options with which an input is opened, unless the user names others."""
     options: dict[str, str] = {}
     if profile.settings.address.scheme in ("rtsp", "rtsps"):
-        options = {"rtsp_transport": "tcp", "timeout": str(round(RTSP_TIMEOUT_S * US_PER_SECOND))}
+        # Before the patience ends, so that ffmpeg tells the reason, unless frames may take as long.
+        timeout_s = profile.patience_s + RTSP_TIMEOUT_S if profile.patient else RTSP_TIMEOUT_S
+        options = {"rtsp_transport": "tcp", "timeout": str(round(timeout_s * US_PER_SECOND))}
         if profile.settings.options.get("rtsp_transport", "tcp") == "tcp":
             options["reorder_queue_size"] = _REORDER_QUEUE
     if profile.live:
         options["fpsprobesize"] = "0"  # the frames of such a probe would come late, and all at once
         options["analyzeduration"] = str(round(profile.look_s * US_PER_SECOND))
+        if profile.patient:
+            options["max_ts_probe"] = _FEW_FRAMES
     if profile.makes_times:
         options["fflags"] = _NO_GUESS
     return options

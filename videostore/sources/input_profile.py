@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from videostore.base.constants import US_PER_SECOND
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.h26x import COPYABLE, ReorderedError, UncopyableError
 from videostore.media.packet import StreamFormat
@@ -17,6 +18,14 @@ from videostore.sources.input_url import Address
 LOOK_S = (1.0, 5.0, 25.0)
 """How long ffmpeg analyses a live stream before it passes it on, which delays the start; longer from attempt to attempt
 if no keyframe came in that time."""
+
+PATIENT_FACTOR = 2.5
+"""A stream that sends nothing for `patience_s` may be that of a slow camera, whose first frame is whole for ffmpeg when
+the second one comes, perhaps two intervals after it was opened. 75 s instead of 30 are enough for one frame in 30 s."""
+SLOW_US = 2 * US_PER_SECOND
+"""Streams with more frames are opened without: of these the first frame is dated more exactly."""
+_PATIENT_EVERY = 4
+"""A camera that hangs is not noticed to be back while it is waited for: only every fourth attempt is so patient."""
 
 ROTATED = "its video is rotated"
 INTERLACED = "its video is interlaced"
@@ -40,6 +49,8 @@ _NO_SOUND = re.compile(r"does not contain any stream|[Oo]utput (?:file|stream) #
 """What it reports if its second output, the sound, cannot be written."""
 _WITHOUT_TIMES = re.compile(r"unknown timestamp|Timestamps are unset|Negative pts not supported")
 """What it reports of a live stream with B frames if it cannot make up for times that the stream does not tell."""
+_NOT_CONNECTED = re.compile(r"Connection to \S+ failed")
+"""What it reports if there was no stream that could have been silent."""
 _RTP_SCHEMES = frozenset({"rtsp", "rtsps", "rtp"})
 _RTP_FORMATS = frozenset({"rtsp", "rtp", "sdp"})
 """RTP tells when frames are shown, and not when they are decoded."""
@@ -113,6 +124,8 @@ class InputProfile:
         self.reordered = False
         """Whether its frames are reordered, which it does not say, or whose times of decoding it does not."""
         self._look_s = list(LOOK_S)
+        self._silent = 0
+        """How many attempts in a row have got no frame, although nothing was refused."""
         self._ends = False
         """Whether ffmpeg has reported a duration, so that it is not a live stream, whatever serves it."""
 
@@ -132,6 +145,39 @@ class InputProfile:
     def look_s(self) -> float:
         """How long ffmpeg is to analyse the stream, in seconds."""
         return self._look_s[0]
+
+    @property
+    def patient(self) -> bool:
+        """Whether it is opened as one that sends few frames."""
+        return self._silent % _PATIENT_EVERY == 1
+
+    @property
+    def patience_s(self) -> float:
+        """How long a frame may take, as long as its interval is not known."""
+        return self.settings.patience_s * (PATIENT_FACTOR if self.patient else 1)
+
+    def is_silent(self, messages: FFmpegMessages) -> bool:
+        """Whether ffmpeg reports that an open stream sends nothing, and no more than that."""
+        return messages.contains("timed out") and not messages.contains(_NOT_CONNECTED)
+
+    def learn_silence(self) -> None:
+        """Take in that no frame came, although nothing was refused."""
+        self._silent += self.live
+
+    def learn_pace(self, frames: int, length_us: int) -> None:
+        """Take in how many frames have come, and in which time: whether it needs patience when it is opened again."""
+        if frames > 1 and length_us < SLOW_US * (frames - 1):
+            self._silent = 0
+
+    def silence(self, told: str) -> str:
+        """Why no frame came in time, where ffmpeg has `told` something or nothing. From the second attempt on it is the
+        same for each, however long it was."""
+        usual_s = self.settings.patience_s
+        reason = told or f"no frame within {usual_s:g} s"
+        if self._silent:
+            longest_s = usual_s * PATIENT_FACTOR
+            reason = f"no frame within {longest_s:g} s: it sends none, or less than one in {usual_s:g} s"
+        return reason
 
     async def learn(self, messages: FFmpegMessages) -> None:
         """Take in what ffmpeg reported about the input before its first frame.
@@ -213,9 +259,12 @@ class InputProfile:
         return True
 
     def look_longer(self, messages: FFmpegMessages) -> None:
-        """Let ffmpeg analyse the stream for longer if no keyframe came: they may be far apart."""
+        """After ffmpeg failed: let it analyse the stream for longer if no keyframe came, since they may be far apart,
+        or wait for longer if it was too long without a frame."""
         if len(self._look_s) > 1 and messages.contains(_NO_SIZE):
             del self._look_s[0]
+        if self.is_silent(messages):
+            self.learn_silence()
 
     def must_reencode(self, messages: FFmpegMessages) -> bool:
         """Whether ffmpeg could not copy what it opened and was not told to re-encode it; then it will be."""

@@ -21,6 +21,7 @@ from videostore.sources.handover import CodedFrame
 from videostore.sources.input_profile import InputFault
 from videostore.sources.settling import (
     ARRIVAL_SETTLE_S,
+    SETTLE_MOST_S,
     UNTIMED_SETTLE_S,
     FrameReader,
     date_first,
@@ -146,6 +147,7 @@ async def pace_live(
     patience_s: float,
     opened_us: int | None = None,
     held_back: int = 0,
+    most_s: float = SETTLE_MOST_S,
 ) -> AsyncIterator[list[DatedFrame]]:
     """Yield the frames of a live input as they arrive, those that come together as one list, dated by their arrival
     times.
@@ -153,13 +155,13 @@ async def pace_live(
     The first frames are held back until it is known how much they were delayed. `patience_s` is how long a frame may
     take until the usual frame interval is known. `opened_us` is when the input was opened, UTC, if the
     times of the frames are those of their arrivals. `held_back` is how many more frames ffmpeg has to get before it
-    passes one on.
+    passes one on. It waits for these for `most_s` at most.
 
     Raises:
         InputFault: no frame came in time, or the input's timestamps jumped.
     """
     if opened_us is None:
-        held, ended = await settle(reader, first, clock, ARRIVAL_SETTLE_S, followers=held_back)
+        held, ended = await settle(reader, first, clock, ARRIVAL_SETTLE_S, followers=held_back, most_s=most_s)
         date_first(held)
         let_first_be_prompt(held)
     else:

@@ -76,7 +76,7 @@ async def probe(
         RequestError: it can never be recorded; the sentence says why, without passwords.
         FFmpegError: ffmpeg cannot be started.
     """
-    address, patience_s = profile.settings.address, profile.settings.patience_s
+    address = profile.settings.address
     await off_loop(address.look)
     if address.is_missing and not (wait and address.is_device):
         raise _mistake(profile, _MISSING)
@@ -85,13 +85,14 @@ async def probe(
         async with InputSession(profile, clock, logger, quiet=True) as session:
             demuxer, messages = session.demuxer, session.messages
             try:
-                frame = await demuxer.next(patience_s)
+                frame = await demuxer.next(profile.patience_s)
                 await profile.learn(messages)
                 if frame is None and not await demuxer.succeeded():
                     reason = demuxer.killed
+                    profile.look_longer(messages)
                     profile.check_times(messages)
                 if frame is not None:
-                    if messages.holds_pictures and not profile.live and await _ends(demuxer, patience_s):
+                    if messages.holds_pictures and not profile.live and await _ends(demuxer, profile.patience_s):
                         raise _mistake(profile, _STILL)
                     profile.reencoded = profile.reencoded or (ROTATED if messages.rotated else "")
                     if not profile.reencoded:
@@ -116,7 +117,8 @@ async def probe(
             except InputRefused as refused:
                 raise RequestError("input-late", input=str(profile.settings.address), reason=str(refused)) from refused
             except asyncio.TimeoutError:
-                reason = f"no frame within {patience_s:g} s"
+                reason = profile.silence("")
+                profile.learn_silence()
         if profile.must_reencode(messages) or profile.gives_up_sound(messages):
             continue
         if profile.reencoded and messages.encoder_failed:

@@ -19,6 +19,7 @@ from videostore.sources.handover import CodedFrame
 from videostore.sources.input_command import input_command, input_list, sound_command
 from videostore.sources.input_profile import INTERLACED, ROTATED, InputFault, InputProfile
 from videostore.sources.pacing import DatedFrame, FileTimes, pace_file, pace_live
+from videostore.sources.settling import SETTLE_MOST_S
 from videostore.sources.sound_reader import SOUND_LATER_US
 from videostore.sources.stream_fault import stream_fault
 
@@ -69,6 +70,8 @@ class InputSession:
         self._clock = clock
         self._times = times or FileTimes(clock)
         self._resume_us = resume_us
+        self._length_us = 0
+        """How much was passed on."""
         self._keyframe_us: int | None = None
         """Time of the last keyframe, by the input's own clock."""
 
@@ -100,6 +103,7 @@ class InputSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.demuxer.end()
+        self.profile.learn_pace(self.frames_passed, self._length_us)
 
     async def frames(self) -> AsyncIterator[list[DatedFrame]]:
         """Yield every frame of the input, dated, when it is due; those that come together as one list.
@@ -108,20 +112,22 @@ class InputSession:
             UncopyableError: the video has to be re-encoded.
             InputFault: ffmpeg failed, or passes on no frames.
         """
-        patience_s = self.profile.settings.patience_s
         try:
-            first = await self.demuxer.next(patience_s)
+            first = await self.demuxer.next(self.profile.patience_s)
         except asyncio.TimeoutError as error:
-            raise InputFault(self._failure or f"no frame within {patience_s:g} s") from error
+            reason = self._silence
+            self.profile.learn_silence()
+            raise InputFault(reason) from error
         await self.profile.learn(self.messages)
         if first is None and not await self.demuxer.succeeded():
+            reason = self._silence if self.profile.is_silent(self.messages) else self._failure or NO_REASON
             self.profile.look_longer(self.messages)
             self.profile.check_times(self.messages)
             if self.profile.must_reencode(self.messages):
                 raise UncopyableError(self.profile.reencoded)
             if self.profile.gives_up_sound(self.messages):
                 raise UncopyableError(_OTHER_SOUND)
-            raise InputFault(self._failure or NO_REASON)
+            raise InputFault(reason)
         if first is not None:
             if self.reencodes and not self.profile.reencoded:
                 raise InputFault("its codec has changed")
@@ -142,6 +148,7 @@ class InputSession:
                         yield dated
                         self.frames_passed += len(dated)
                         last_us = max(one.frame.pts_us for one in dated)
+                        self._length_us = last_us - first.pts_us
                         self.next_pts_us = max(self.next_pts_us, last_us + self._resume_us + _AFTER_FRAME_US)
                     if len(dated) < len(together):
                         raise UncopyableError(f"no keyframe for {self.profile.settings.keyframe_patience_s:g} s")
@@ -168,6 +175,14 @@ class InputSession:
         split = self.profile.settings.address.ends_in_password
         told = stream_fault(self.messages, ends_in_password=split) if self.profile.live else ""
         return told or self.demuxer.failure
+
+    @property
+    def _silence(self) -> str:
+        """Why no frame came in time: if ffmpeg tells more than that itself, that."""
+        failure = self._failure
+        if failure and not self.profile.is_silent(self.messages):
+            return failure
+        return self.profile.silence(failure)
 
     @property
     def outdated(self) -> bool:
@@ -202,7 +217,7 @@ class InputSession:
                 self.profile.sound = sound.unusable
 
     def _paced(self, first: CodedFrame) -> AsyncIterator[list[DatedFrame]]:
-        patience_s = self.profile.settings.patience_s
+        patience_s = self.profile.patience_s
         if self.profile.live:
             return pace_live(
                 self.demuxer,
@@ -211,6 +226,7 @@ class InputSession:
                 patience_s=patience_s,
                 opened_us=self._opened_us,
                 held_back=self._held_back(),
+                most_s=patience_s if self.profile.patient else SETTLE_MOST_S,
             )
         return pace_file(
             self.demuxer, first, self._clock, times=self._times, resume_us=self._resume_us, patience_s=patience_s

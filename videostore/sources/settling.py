@@ -88,13 +88,19 @@ def let_first_be_prompt(held: deque[CodedFrame]) -> None:
 
 
 async def settle(
-    reader: FrameReader, first: CodedFrame, clock: SteadyClock, within_s: float, *, followers: int = 0
+    reader: FrameReader,
+    first: CodedFrame,
+    clock: SteadyClock,
+    within_s: float,
+    *,
+    followers: int = 0,
+    most_s: float = SETTLE_MOST_S,
 ) -> tuple[deque[CodedFrame], bool]:
     """The frames that arrive while a live input settles, and whether it ended meanwhile. So many have to follow, about
     as fast as they were captured, those that came at once with the first one, unless none comes for long."""
     held = deque([first])
     settled_us = first.arrived_us + round(within_s * US_PER_SECOND)
-    latest_us = first.arrived_us + round(max(within_s, SETTLE_MOST_S) * US_PER_SECOND)
+    latest_us = first.arrived_us + round(max(within_s, most_s) * US_PER_SECOND)
     came_us, shown_us = clock.now_us(), first.pts_us
     """When the frame came that is shown last so far, and when it is."""
     distances_us: list[int] = []
