@@ -287,6 +287,27 @@ async def test_a_save_that_is_cancelled_while_its_clip_gets_its_name_is_told_or_
     assert [one.name for one in tmp_path.iterdir()] == (["clip.mp4"] if named else [])
 
 
+async def test_a_save_that_is_cancelled_while_its_disk_is_slow_to_note_the_name_of_its_clip_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads, path = Uploads(tmp_path, "cam"), tmp_path / "clip.mp4"
+    loop, reached, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def sync_slowly(directory: Path) -> None:
+        loop.call_soon_threadsafe(reached.set)
+        go_on.wait(60)
+
+    monkeypatch.setattr("videostore.clips.uploads.sync_directory", sync_slowly)
+    progress = uploads.progress_path(path)
+    progress.write_bytes(b"whole")
+    publishing = asyncio.create_task(uploads.publish(uploads.publish_free, progress, path))
+    await reached.wait()
+    publishing.cancel()
+    assert await publishing == path
+    go_on.set()
+    uploads.close()
+
+
 async def test_what_no_thread_has_begun_when_the_store_closes_is_told_as_closed(tmp_path: Path) -> None:
     """Its caller was not cancelled, so it must not look so."""
     uploads, free = Uploads(tmp_path, "cam"), threading.Event()

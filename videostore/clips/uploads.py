@@ -215,7 +215,6 @@ class Uploads:
             rename_to_free(progress, path)
         except FileExistsError:
             raise VideoStoreError("clip-name-taken", path=path) from None
-        sync_directory(path.parent)
         return path
 
     def publish_free(self, progress: Path, path: Path) -> Path:
@@ -240,7 +239,6 @@ class Uploads:
             finally:
                 if reserved:
                     self.release(target.name)
-        sync_directory(path.parent)
         return target
 
     @contextlib.contextmanager
@@ -259,8 +257,7 @@ class Uploads:
         """Run a function that waits for the disk of the upload path, in a thread of this object.
 
         Raises:
-            VideoStoreError: it takes longer than `within_s`, or than `LOOK_S`: the disk hangs; or the store closed
-                before a thread was free for it.
+            VideoStoreError: it takes longer than `within_s`, else `LOOK_S`; or the store closed before a thread was free.
         """
         within_s = LOOK_S if within_s is None else within_s
         running = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
@@ -283,13 +280,17 @@ class Uploads:
         publishing = asyncio.ensure_future(self.run(publish_as, progress, path, within_s=UPLOAD_STALL_S))
         publishing.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            return await asyncio.shield(publishing)
+            await asyncio.shield(publishing)
         except BaseException:
             await wait_a_moment(self.run(remove, progress))  # unless it has its name, it gets none any more
             await asyncio.wait([publishing], timeout=_MOMENT_S)
             if not publishing.done() or publishing.cancelled() or publishing.exception() is not None:
                 raise
+            await wait_a_moment(self.run(sync_directory, path.parent))
             return publishing.result()
+        with contextlib.suppress(asyncio.CancelledError):  # it has its name, however slow its disk is
+            await self.run(sync_directory, path.parent, within_s=UPLOAD_STALL_S)
+        return publishing.result()
 
     async def limited(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Do work on a clip, which takes as long as it or that on another clip moves on.
