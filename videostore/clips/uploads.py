@@ -257,7 +257,7 @@ class Uploads:
         """Run a function that waits for the disk of the upload path, in a thread of this object.
 
         Raises:
-            VideoStoreError: it takes longer than `within_s`, else `LOOK_S`; or the store closed before a thread was free.
+            VideoStoreError: it takes longer than `within_s`, else `LOOK_S`; or the store closed before it was begun.
         """
         within_s = LOOK_S if within_s is None else within_s
         running = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
