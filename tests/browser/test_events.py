@@ -166,6 +166,20 @@ def test_what_became_of_the_clip_of_an_event_is_told(
         assert row.inner_text() == words
 
 
+def test_what_becomes_of_the_clip_of_an_event_is_told_while_the_list_is_shown(
+    noted_page: PageDriver, noted: Path
+) -> None:
+    page = noted_page
+    note(noted, outcomes={"noted_glass.mp4": SaveOutcome(SaveStatus.PENDING)})
+    page.page.keyboard.press("e")
+    row = page.page.locator("#events-list li button:first-child", has_text="glass broke")
+    page.until(lambda: row.count() == 1 and "still to be saved as noted_glass.mp4" in row.inner_text())
+    row.focus()
+    note(noted, outcomes={"noted_glass.mp4": SaveOutcome(SaveStatus.FAILED, "The disk is full.")})
+    page.until(lambda: "not saved as noted_glass.mp4: The disk is full" in row.inner_text())
+    assert row.evaluate("(row) => row === document.activeElement")
+
+
 def test_a_gap_is_told_with_its_reason(noted_page: PageDriver) -> None:
     page = noted_page
     page.until(lambda: f", {REASON}." in words(page))

@@ -273,6 +273,21 @@ def test_live_is_now_also_where_older_footage_lies_in_the_future(
         page.until(lambda: "live" in page.screen("porch").locator(".note").inner_text())
 
 
+def test_the_end_of_what_lies_in_the_future_is_told_though_something_is_recorded_now(
+    open_page: Callable[..., PageDriver], tmp_path: Path
+) -> None:
+    ahead = make(tmp_path / "storage", ((time.time_ns() // 1000 - BASE_US) / US + 3600, 10))
+    with being_recorded(tmp_path) as directory, run_web([RecorderPlace("porch", directory)]) as server:
+        page = open_page(server).open(at=iso(ahead.times_us[-20]))
+        check(page, "porch", ahead.times_us[-20])
+        page.press("k")
+        page.until(lambda: page.text("#word") == "Nothing is recorded after this.")
+        check(page, "porch", ahead.times_us[-1])
+        assert page.text("#play") == "Play"
+        assert page.message("porch") == ""
+        page.until(lambda: not page.screen("porch").locator(".work").is_visible())
+
+
 def test_the_end_is_told(page: PageDriver) -> None:
     page.open_at(BASE_US + (LENGTH_S - 2) * US, recorders="yard")
     page.press("k")

@@ -27,6 +27,7 @@ from videostore.storage.directory_lock import is_locked
 from videostore.storage.notes import Event, Notes, RecordingGap
 from videostore.storage.open_segments import OpenSegments
 from videostore.storage.save_record import SaveOutcome
+from videostore.storage.saves_on_disk import SavesOnDisk
 from videostore.storage.succession import joins
 from videostore.storage.view_queries import damage_within, names_of, start_of_newest_us
 
@@ -117,6 +118,7 @@ class Viewing:
         self._archive = archive
         self._notes = notes
         self._open = opened
+        self._saves = SavesOnDisk(archive.directory)
 
     async def segments(self, from_us: int, to_us: int = _ALWAYS_US, limit: int = -1) -> list[ViewedSegment]:
         """The segments that overlap [from_us, to_us), by start; with a `limit`, the first ones."""
@@ -268,6 +270,9 @@ class Viewing:
         names = {one.file_name for one in events if one.file_name}
         if not names:
             return {}
+        # A reader's index is a copy, which learns of new segments by their files alone.
+        if self._archive.read_only and (known := await self._saves.outcomes(names)) is not None:
+            return known
         return {name: one for name, one in (await self._archive.index.outcomes()).items() if name in names}
 
     async def _open_ranges(self, opened: Sequence[Segment]) -> list[Range]:

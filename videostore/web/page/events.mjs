@@ -3,6 +3,7 @@
 import { element, find, openDialog, say } from "./element.mjs";
 
 const MOST = 200;
+const AGAIN_MS = 3000; // while a clip is still to be saved
 
 export class Events {
   /** `context` has api, now(), recorder() (the focused one), zone(), go(us), onRemoved(id of the recorder). */
@@ -20,33 +21,58 @@ export class Events {
   }
 
   async ask() {
-    const { api } = this.context;
     try {
-      const { events } = await api.get(api.recorderUrl(this.recorder.id, "timeline", { most: 1 }));
-      this.fill(events);
+      this.fill(await this.get());
     } catch (error) {
       say(find("events-text"), error.message);
     }
+    this.follow();
+  }
+
+  async get() {
+    const { api } = this.context;
+    return (await api.get(api.recorderUrl(this.recorder.id, "timeline", { most: 1 }))).events;
+  }
+
+  /** Tell what becomes of the clips that are still to be saved, as long as the list is shown. */
+  follow() {
+    clearTimeout(this.timer);
+    if (!this.shown?.some(({ save_status: status }) => status === "pending")) return;
+    const { shown } = this;
+    const isShown = () => find("events").open && shown === this.shown;
+    this.timer = setTimeout(async () => {
+      const events = isShown() ? await this.get().catch(() => []) : [];
+      if (!isShown()) return;
+      const known = new Map(events.map((event) => [event.id, event]));
+      this.shown = shown.map((event) => known.get(event.id) ?? event);
+      for (const event of this.shown) say(this.notes.get(event.id), this.notesOf(event));
+      this.follow();
+    }, AGAIN_MS);
   }
 
   fill(events) {
     const latest = [...events].sort((one, other) => other.at_us - one.at_us);
-    const rows = latest.slice(0, MOST).map((event) => element("li", {}, this.button(event), this.remover(event)));
+    this.shown = latest.slice(0, MOST);
+    this.notes = new Map(this.shown.map((event) => [event.id, element("small", {}, this.notesOf(event))]));
+    const rows = this.shown.map((event) => element("li", {}, this.button(event), this.remover(event)));
     find("events-list").replaceChildren(...rows);
     const most = latest.length > MOST ? `The latest ${MOST} of ${latest.length} events.` : "";
     const none = "No events. “Mark” makes one; a vision service or a script does, with the command “mark”.";
     say(find("events-text"), latest.length === 0 ? none : most);
   }
 
-  button(event) {
-    const { at_us, label, keep } = event;
-    const notes = [keep && "kept", this.clip(event)].filter(Boolean).join(", ");
+  button({ id, at_us, label }) {
     const choose = () => {
       find("events").close();
       this.context.go(at_us);
     };
     return element("button", { type: "button", onclick: choose }, element("strong", {}, this.context.zone().full(at_us)), label,
-      notes && element("small", {}, notes));
+      this.notes.get(id));
+  }
+
+  /** What is kept and saved of an event, in words. */
+  notesOf(event) {
+    return [event.keep && "kept", this.clip(event)].filter(Boolean).join(", ");
   }
 
   /** What became of the clip of an event, in words; empty if none is saved of it. */

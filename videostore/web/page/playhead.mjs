@@ -234,6 +234,7 @@ export class Playhead extends EventTarget {
   /** What grew is played to its end, of which a video that may grow says nothing. */
   endWhatRests() {
     const { lead } = this;
+    for (const screen of this.screens) if (screen.player.loading && screen.isAtEnd && !screen.held) screen.tell();
     if (this.playing && !this.isLive && !this.seeking && lead?.player.loading && lead.isAtEnd) this.ended(lead);
   }
 

@@ -15,6 +15,8 @@ const BETWEEN_TRIES_MS = 5000;
 const STILL_WIDTH = 1280;
 const ALONE_US = 20 * MINUTE_US; // what a browser that plays it by itself gets
 const NEWEST_US = 2 * SECOND_US; // so near the end that this is said
+const MOST_AHEAD_US = 2 * SECOND_US; // of the clock, and behind it, is the end of what is being recorded
+const MOST_BEHIND_US = MINUTE_US;
 const EDGE_US = 2000; // into what is recorded, so that its first frame is shown
 
 export class Screen {
@@ -86,7 +88,15 @@ export class Screen {
   /** Whether all is played that was recorded, and nothing follows. */
   get isAtEnd() {
     const { playlist, capturedUs } = this.player;
-    return !this.isRecording && capturedUs !== null && playlist.toUs - capturedUs < SECOND_US;
+    return !this.grows && capturedUs !== null && playlist.toUs - capturedUs < SECOND_US;
+  }
+
+  /** Whether something may be recorded behind what is loaded. What is recorded now may lie elsewhere, for the clock may
+   * have been set back since. */
+  get grows() {
+    if (this.player.isLive) return this.isRecording;
+    const ageUs = this.context.now() - this.player.playlist.toUs;
+    return this.isRecording && ageUs > -MOST_AHEAD_US && ageUs < MOST_BEHIND_US;
   }
 
   /** The server answers: try again what failed for want of that, and live while nothing was recorded. */
