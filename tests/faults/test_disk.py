@@ -85,6 +85,8 @@ async def test_a_disk_that_another_program_fills_stops_recording_only_until_ther
             return failed is not None and failed.ffmpeg_restarts >= 2
 
         await until(fill_until_ffmpeg_has_failed_twice)
+        reason = str(store.health().recorder.reason)  # type: ignore[union-attr]
+        assert reason.startswith(f"'{small.storage}' had no room for the recording"), reason
     filler.unlink()
     await until(lambda: recording_now(store))
     await flawless_now(store, pulse)

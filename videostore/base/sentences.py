@@ -144,6 +144,12 @@ FFMPEG = {
     "ffmpeg-failed": "ffmpeg failed (exit code {exit_code}): {reason:reason}.",
     "ffmpeg-ended": "ffmpeg exited.",
     "ffmpeg-ended-early": "ffmpeg exited (exit code {exit_code}): {reason:reason}.",
+    "storage-full": "{path:path} had no room for the recording, {free_bytes:MiB} are free on its disk. Make room there,"
+    " and recording goes on by itself. ffmpeg said: {reason:reason}.",
+    "storage-full-files": "{path:path} takes no more files: its disk has no inodes left. Delete other files there, and"
+    " recording goes on by itself. ffmpeg said: {reason:reason}.",
+    "storage-full-quota": "{path:path} had no room for the recording: a quota of its disk is used up. Raise it or make"
+    " room there, and recording goes on by itself. ffmpeg said: {reason:reason}.",
     "ffmpeg-stuck": "ffmpeg accepted no image for {timeout_s:s}.",
     "ffmpeg-reads-nothing": "ffmpeg has read no image for {timeout_s:s}. Perhaps the disk of {path:path} hangs.",
     "recording-held-up": "The disk of {path:path} does not respond: {reason}.",

@@ -15,7 +15,7 @@ class OpenFiles:
     """Finds the open files of a run, and forces the last one to disk. Any thread may use it."""
 
     def __init__(self, directory: Path, epoch_us: int) -> None:
-        self._directory = directory
+        self.directory = directory
         self._epoch_us = epoch_us
         self._numbering = threading.Lock()
         self._first = self._last = 0
@@ -53,7 +53,7 @@ class OpenFiles:
                     self._synced = state
 
     def _path(self, number: int) -> Path:
-        return self._paths.get(number) or self._directory / open_name(self._epoch_us, number)
+        return self._paths.get(number) or self.directory / open_name(self._epoch_us, number)
 
 
 def _exists(path: Path, *, unknown: bool) -> bool:

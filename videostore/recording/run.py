@@ -22,6 +22,7 @@ from videostore.ffmpeg.process import PIPE_BYTES, end_process, log_messages, sta
 from videostore.media import libav
 from videostore.media.packet import Packet, StreamFormat
 from videostore.recording.frame_tally import FrameTally, Verdict
+from videostore.recording.full_disk import full_disk
 from videostore.recording.nut_writer import NutWriter
 from videostore.recording.open_files import OpenFiles
 from videostore.recording.output_report import follow_report
@@ -217,7 +218,8 @@ class Run:
         # ffmpeg fails if it could decode nothing at all: a fault of the frames, which writing them again would repeat.
         if code and (code < 0 or self.tally.recorded or not self.tally.undecodable):
             reason = "; ".join(messages) or "no reason given"
-            raise FFmpegError("ffmpeg-ended-early", exit_code=code, reason=reason)
+            full = await full_disk(self.files.directory, "; ".join(dict.fromkeys(messages)))
+            raise full or FFmpegError("ffmpeg-ended-early", exit_code=code, reason=reason)
         if self._copies:
             self.tally.came_out_until(self.last_us)
         self.tally.settle()
@@ -270,8 +272,10 @@ class Run:
 
     async def explain(self, reason: str) -> str:
         """Why the run failed, with what ffmpeg said. Waits until ffmpeg has exited."""
-        said = await self._said()
-        return f"{reason.rstrip('.')}: {'; '.join(dict.fromkeys(said))}." if said else reason
+        said = "; ".join(dict.fromkeys(await self._said()))
+        if full := await full_disk(self.files.directory, said):
+            return str(full)
+        return f"{reason.rstrip('.')}: {said}." if said else reason
 
     async def _said(self) -> list[str]:
         return [] if self._messages is None else await asyncio.shield(self._messages)
