@@ -16,8 +16,11 @@ from tests.support.inputs import (
     playing,
     record_file,
 )
-from tests.support.recording import SMALL, START_US, capture_times, until
+from tests.support.recording import LOGGER, SMALL, START_US, US, capture_times, until
+from videostore.base.clock import SteadyClock, SystemClock
 from videostore.media.fmp4 import read_fragments
+from videostore.sources.demuxer import Demuxer
+from videostore.sources.ffmpeg_messages import FFmpegMessages
 
 
 async def test_b_frames_that_begin_later_begin_another_run_and_are_copied(tmp_path: Path, binary: str) -> None:
@@ -132,3 +135,17 @@ async def test_a_program_that_writes_garbage_and_does_not_exit_is_killed(tmp_pat
     source = Tap(open_input(file, str(program), patience_s=0.5))
     await asyncio.wait_for(source.play(), 150)
     assert len(source.gaps) == 1 and not source.packets_seen
+
+
+async def test_a_frame_that_an_encoder_held_up_for_long_is_dated_by_when_it_came(binary: str) -> None:
+    """As of a camera with one frame in 30 s."""
+    steady = SteadyClock(SystemClock())
+    made = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=1:duration=4", "-c:v", "libx264", "-bf", "0", "-f", "nut"]
+    command = [binary, "-v", "error", *made, "pipe:1"]
+    opened_us = steady.now_us() - 60 * US
+    demuxer = await Demuxer.start(command, steady, FFmpegMessages(LOGGER, str), timed_from_us=opened_us)
+    try:
+        first = await demuxer.next(60)
+    finally:
+        await demuxer.end()
+    assert first is not None and first.arrived_us == opened_us

@@ -23,13 +23,13 @@ def test_warnings_and_errors_are_kept_once_each_without_secrets() -> None:
     lines = [(logging.ERROR, f"error {number} of pw") for number in (1, 2, 2, 3, 4)]
     messages = read(*lines, (logging.INFO, "Stream mapping:"))
     assert messages.first == "error 1 of …; error 2 of …; error 3 of …"
-    assert messages.last == "error 2 of …; error 3 of …; error 4 of …"
+    assert messages.detail == "error 4 of …"
     assert messages.contains("4 of pw") and not messages.contains("mapping")
 
 
 def test_what_decoders_report_before_the_first_keyframe_is_not_kept() -> None:
     messages = read((logging.ERROR, "[h264] non-existing PPS 0 referenced"), (logging.ERROR, "[h264] no frame!"))
-    assert messages.last == ""
+    assert messages.detail == ""
 
 
 def test_the_format_the_duration_and_the_rotation_of_the_input_are_recognized() -> None:
@@ -122,6 +122,28 @@ async def test_no_message_of_ffmpeg_shows_a_password(binary: str, input: str, ca
     assert isinstance(gap, Gap)
     shown += gap.reason + caplog.text
     assert "…" in shown and "s3cret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("lines", "detail"),
+    [
+        (
+            ["[http] HTTP error 461 What", "[in#0] Impossible to open 'http://x'", "Error opening input file pipe:0."],
+            "HTTP error 461 What",
+        ),
+        (["[in#0] Error opening input: Invalid data found", "Error opening input file pipe:0."], "Invalid data found"),
+        (["[concat] Impossible to open 'x'", "pipe:0: Input/output error"], "Input/output error"),
+        (["[a] [b] one", "[nut] dimensions not set"], "one"),
+        (["Error opening input file pipe:0."], ""),
+        (["x" * 1000], "x" * 160 + "…"),
+    ],
+)
+def test_the_detail_is_the_fault_and_not_what_follows_from_it(
+    lines: list[str], detail: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    messages = read(*((logging.ERROR, line) for line in lines))
+    assert messages.detail == detail
+    assert "pipe:0" not in "".join(one.getMessage() for one in caplog.records if one.levelno > logging.DEBUG)
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,8 @@ _ROUNDS_TO_HEAR = 3
 """Rounds of the event loop until what waits in a pipe has been logged: it is seen, it is read, the task goes on."""
 _MOST_HELD_BACK = 4
 """By a demuxer's parser, a filter, a decoder and an encoder, one frame each."""
-_HELD_UP_US = 10 * US_PER_SECOND
-"""An encoder holds a frame up until the next one comes, and a busy machine for longer."""
+_HELD_UP_US = 150 * US_PER_SECOND
+"""A decoder and an encoder hold a frame up until the next ones come, which may take `patience_s` each."""
 
 
 class Demuxer:
@@ -181,14 +181,6 @@ class Demuxer:
             return False
 
     @property
-    def failure(self) -> str:
-        """Why ffmpeg failed, in its own words or by the signal that killed it; empty if neither is known.
-
-        After `end` the signal may be ours.
-        """
-        return "; ".join(filter(None, (self.killed, self._messages.last)))
-
-    @property
     def killed(self) -> str:
         """Which signal killed ffmpeg; empty if none did so far. After `end` it may be ours."""
         code = self._process.returncode
@@ -267,8 +259,9 @@ class Demuxer:
                 pts_us = (2 * packet.pts * scale + unit) // (2 * unit)
                 if self._timed_from_us is not None:
                     came_us = pts_us + self._timed_from_us
-                    # Otherwise the clock was set meanwhile.
-                    arrived_us = came_us if 0 <= arrived_us - came_us < _HELD_UP_US else arrived_us
+                    was_set = any(earlier_steps != here[1] for _, earlier_steps in before)  # the clock, meanwhile
+                    is_held_up = not was_set and 0 <= arrived_us - came_us < _HELD_UP_US
+                    arrived_us = came_us if is_held_up else arrived_us
                 if self._untimed:
                     pts_us = arrived_us - self._clock.stepped_us
                     pts_us = last_us = pts_us if last_us is None else max(pts_us, last_us + 1)

@@ -37,6 +37,15 @@ _LOST = re.compile(
 _ENCODER_FAILED = re.compile(r"while opening encoder|Could not open encoder")
 _PICTURE_FORMAT = re.compile(r"image2|apng|gif|\w+_pipe|webp\w*")
 _PICTURE_BRAND = re.compile(r"major_brand\s*: (?:avif|avis|heic|heix|hevc|mif1|msf1)")
+_FOLLOWS = re.compile(
+    r"^(?:\[[^\]]*\] )?(?:Error opening (?:input|output)|Impossible to open|Could not write header|dimensions not set"
+    r"|Nothing was written|Conversion failed|Error (?:initializing|parsing options for) output|Task finished with error"
+    r"|Terminating (?:demuxer|muxer)|\S+: (?:Invalid data found|Input/output error|End of file))"
+)
+"""What ffmpeg reports after the fault itself, in terms of its own command line."""
+_STRERROR = re.compile(r"(?:Error opening input|^\S+): (.+)")
+_PLACE = re.compile(r"^(?:\[[^\]]*\] )+")
+_DETAIL_CHARS = 160
 _QUOTED = 3
 _KEPT = 12
 _MESSAGE_CHARS = 300
@@ -113,7 +122,8 @@ class FFmpegMessages(logging.Logger):
             self.formats = frozenset(opened[1].split(",")) if opened and not self.formats else self.formats
             self.holds_pictures |= any(map(_PICTURE_FORMAT.fullmatch, self.formats))
             self.holds_pictures |= bool(_PICTURE_BRAND.search(original))
-        if self._quiet or joining or record.levelno == logging.INFO:  # ffmpeg describes every input at info
+        follows = _FOLLOWS.match(text.removeprefix("ffmpeg: ")) is not None
+        if self._quiet or joining or follows or record.levelno == logging.INFO:  # ffmpeg describes every input at info
             record.levelno, record.levelname = logging.DEBUG, "DEBUG"
         if self._logger.isEnabledFor(record.levelno):
             self._logger.handle(record)
@@ -133,10 +143,21 @@ class FFmpegMessages(logging.Logger):
         return "; ".join(list(self._kept)[:_QUOTED])
 
     @property
-    def last(self) -> str:
-        """The last warnings and errors: why an input ended. Empty if there were none. Where an encoder cannot be opened
-        the first ones tell why."""
-        return self.first if self.encoder_failed else "; ".join(list(self._kept)[-_QUOTED:])
+    def detail(self) -> str:
+        """What ffmpeg said last of the fault itself, in short; empty if it said nothing. Where an encoder cannot be
+        opened the first message tells why."""
+        told = [one for one in self._kept if not _FOLLOWS.match(one)]
+        if not told:
+            told = [found[1] for one in self._kept if (found := _STRERROR.search(one))]
+        if not told:
+            return ""
+        one = _PLACE.sub("", told[0] if self.encoder_failed else told[-1]).rstrip(".")
+        return one if len(one) <= _DETAIL_CHARS else f"{one[:_DETAIL_CHARS]}…"
+
+    def found(self, pattern: re.Pattern[str]) -> str:
+        """The first group of a pattern that is not empty, where it is found first; empty if it is not found."""
+        matches = (pattern.search(original) for original in self._originals)
+        return next((next(filter(None, match.groups()), "") for match in matches if match), "")
 
     @property
     def encoder_failed(self) -> bool:

@@ -14,7 +14,7 @@ from videostore.media.h26x import UncopyableError
 from videostore.sources.demuxer import Demuxer
 from videostore.sources.input_profile import ROTATED, InputProfile, InputRefused
 from videostore.sources.session import NO_REASON, InputSession
-from videostore.sources.stream_fault import WRONG_URL
+from videostore.sources.stream_fault import WRONG_URL, other_fault, stream_fault
 
 _MISSING = "there is no such file or device"
 _NO_DEVICE = "there is no such device"
@@ -127,9 +127,9 @@ async def probe(
         is_absent = mistake in _REFUSALS.values() or (mistake == _MISSING and address.is_device)
         passes = wait and profile.live and is_absent
         if (mistake and not passes) or not profile.live:
-            quoted = messages.first if mistake in (None, _BAD_OPTION) else ""  # the other sentences say all
+            quoted = messages.detail if mistake in (None, _BAD_OPTION) else ""  # the other sentences say all
             raise _mistake(profile, mistake or reason or "it contains no readable video", quoted)
-        told = messages.last or reason or NO_REASON
+        told = stream_fault(messages) or other_fault(messages, "") or reason or NO_REASON
         logger.warning("The input %s does not answer: %s.", address, told)
         return None
 

@@ -21,7 +21,7 @@ from videostore.sources.input_profile import INTERLACED, ROTATED, InputFault, In
 from videostore.sources.pacing import DatedFrame, FileTimes, pace_file, pace_live
 from videostore.sources.settling import SETTLE_MOST_S
 from videostore.sources.sound_reader import SOUND_LATER_US
-from videostore.sources.stream_fault import stream_fault
+from videostore.sources.stream_fault import other_fault, stream_fault
 
 NO_REASON = "ffmpeg gave no reason"
 
@@ -174,7 +174,7 @@ class InputSession:
         """Why ffmpeg failed; empty if that is not known."""
         split = self.profile.settings.address.ends_in_password
         told = stream_fault(self.messages, ends_in_password=split) if self.profile.live else ""
-        return told or self.demuxer.failure
+        return told or other_fault(self.messages, self.demuxer.killed)
 
     @property
     def _silence(self) -> str:
