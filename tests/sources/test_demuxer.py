@@ -140,8 +140,8 @@ async def test_a_program_that_writes_garbage_and_does_not_exit_is_killed(tmp_pat
 async def test_a_frame_that_an_encoder_held_up_for_long_is_dated_by_when_it_came(binary: str) -> None:
     """As of a camera with one frame in 30 s."""
     steady = SteadyClock(SystemClock())
-    made = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=1:duration=4", "-c:v", "libx264", "-bf", "0", "-f", "nut"]
-    command = [binary, "-v", "error", *made, "pipe:1"]
+    made = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=1:duration=4", "-pix_fmt", "yuv420p", "-f", "nut"]
+    command = [binary, "-v", "error", *made, "-c:v", "libx264", "-bf", "0", "pipe:1"]
     opened_us = steady.now_us() - 60 * US
     demuxer = await Demuxer.start(command, steady, FFmpegMessages(LOGGER, str), timed_from_us=opened_us)
     try:
