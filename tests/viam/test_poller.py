@@ -97,6 +97,25 @@ async def test_an_implausible_capture_time_is_ignored(clock: FixedClock, offset_
     assert times_of(items) == [clock.wall_us()]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "nanos"), [(1 << 62, 0), (-(1 << 62), 0), (START_US // US, 2_000_000_000), (START_US // US, -(1 << 31))]
+)
+async def test_a_capture_time_that_is_no_time_at_all_is_ignored(clock: FixedClock, seconds: int, nanos: int) -> None:
+    """Such a `Timestamp` cannot be made by its own methods, and arrives all the same."""
+    images, metadata = answer(None)
+    metadata.captured_at.seconds, metadata.captured_at.nanos = seconds, nanos
+    others = [answer(None, picture(START_US + US, SMALL)), answer(None, picture(START_US + 2 * US, SMALL))]
+    items = await take(poller_of(ScriptedCamera((images, metadata), (images, metadata), *others), clock), 2)
+    assert [isinstance(one, Packet) for one in items] == [True, True]
+
+
+async def test_a_capture_time_that_repeats_is_told_as_such(clock: FixedClock, caplog: pytest.LogCaptureFixture) -> None:
+    given = [answer(START_US, picture(START_US + n * US, SMALL)) for n in range(3)]
+    assert times_of(await take(poller_of(ScriptedCamera(*given), clock), 3))[0] == START_US
+    assert caplog.text.count("captured before the last one, or at the same time; using arrival times") == 1
+    assert "implausible" not in caplog.text
+
+
 async def test_after_a_capture_time_goes_backwards_arrival_times_are_used_for_a_while(clock: FixedClock) -> None:
     arrival = clock.wall_us()
     given = [START_US, START_US - 50_000, START_US + 100_000]

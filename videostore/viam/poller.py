@@ -167,12 +167,12 @@ class FramePoller:
         arrival_us = self._steady.now_us()
         if self._steps != self._steady.steps:  # times from before a step of the clock cannot be compared
             self._steps, self._last_us = self._steady.steps, None
-        captured_at_us = metadata.captured_at.ToNanoseconds() // 1000 if metadata.HasField("captured_at") else 0
+        captured_at_us = _captured_at_us(metadata) if metadata.HasField("captured_at") else 0
         last = self.latest
         if (
             captured_at_us
             and last is not None
-            and captured_at_us == last.metadata.captured_at.ToNanoseconds() // 1000
+            and captured_at_us == _captured_at_us(last.metadata)
             and image.data == last.image.data
         ):
             return None
@@ -209,10 +209,17 @@ class FramePoller:
         if not captured_at_us or arrival_us < self._distrust_until_us:
             return arrival_us
         age_us = arrival_us - captured_at_us
-        if abs(age_us) <= CAPTURED_AT_PLAUSIBLE_US and (self._last_us is None or captured_at_us > self._last_us):
+        plausible = abs(age_us) <= CAPTURED_AT_PLAUSIBLE_US
+        if plausible and (self._last_us is None or captured_at_us > self._last_us):
             self._distrusted = False
             return captured_at_us
-        if not self._distrusted:
+        if not self._distrusted and plausible:
+            self._logger.warning(
+                "Camera %r says that an image was captured before the last one, or at the same time; using arrival"
+                " times.",
+                self._camera.name,
+            )
+        elif not self._distrusted:
             self._logger.warning(
                 "Camera %r says that an image is %.1f s old, which is implausible; using arrival times.",
                 self._camera.name,
@@ -246,6 +253,11 @@ class FramePoller:
         self._gap_reported, self._reported = True, reason
         self._logger.warning("Not recording: %s.", reason)
         return Gap(reason)
+
+
+def _captured_at_us(metadata: ResponseMetadata) -> int:
+    """The camera's own time, also one that no `Timestamp` may have: that is implausible, like any other."""
+    return int(metadata.captured_at.seconds * US_PER_SECOND + metadata.captured_at.nanos // 1000)
 
 
 def _kind(reason: str) -> str:
