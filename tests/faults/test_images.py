@@ -188,6 +188,16 @@ async def test_a_camera_whose_size_alternates_is_held_to_one_size_and_names_do_n
     assert max(names) <= times[-1] // US + 3
 
 
+async def test_a_camera_whose_size_changes_every_two_seconds_is_recorded_whole(stores: Stores) -> None:
+    times = capture_times(20, fps=5, seed=None)
+    packets = [packet(time_us, ((320, 180), (160, 144))[number // 10 % 2]) for number, time_us in enumerate(times)]
+    health = await record_all(stores, *packets)
+    assert health.faulty_frames == 0
+    assert sorted(itertools.chain(*stored_runs(stores.storage))) == times
+    names = [int(path.stem) for path in stores.storage.glob("*.mp4")]
+    assert max(names) <= times[-1] // US + 1
+
+
 async def test_a_decoder_that_complains_of_every_image_logs_each_kind_once(
     stores: Stores, caplog: pytest.LogCaptureFixture
 ) -> None:

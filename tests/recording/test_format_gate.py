@@ -7,6 +7,7 @@ from videostore.media.packet import StreamFormat
 from videostore.recording.format_gate import CHANGE_EVERY_S, CHANGES_AT_ONCE, FORMAT_GONE_S, FormatGate
 
 A, B = StreamFormat("mjpeg", 640, 360), StreamFormat("mjpeg", 640, 360, orientation=6)
+C = StreamFormat("mjpeg", 320, 180)
 
 
 def changes(admitted: list[StreamFormat]) -> int:
@@ -34,6 +35,30 @@ def test_a_format_that_stays_is_followed_when_the_one_before_is_gone() -> None:
     held = [number for number in range(20, 60) if not gate.admits(A, number * US // 10)]
     held += [number for number in range(60, 100) if not gate.admits(B, number * US // 10)]
     assert 0 < len(held) <= 2 * FORMAT_GONE_S * 10
+
+
+def test_formats_that_each_stay_for_more_than_a_second_are_followed_however_often_they_change() -> None:
+    gate = FormatGate()
+    frames = [(number * US // 15, (A, B, C)[number // 30 % 3]) for number in range(15 * 100)]
+    held = [time_us for time_us, format in frames if not gate.admits(format, time_us)]
+    assert held == []
+
+
+def test_single_frames_of_another_format_are_not_followed_each() -> None:
+    """For each, a second of the one that stays would be lost."""
+    gate = FormatGate()
+    seconds = 100
+    frames = [(number * US // 10, B if number % 20 == 19 else A) for number in range(seconds * 10)]
+    admitted = [format for time_us, format in frames if gate.admits(format, time_us)]
+    assert changes(admitted) <= 2 * (CHANGES_AT_ONCE + seconds / CHANGE_EVERY_S)
+    assert len(admitted) >= 0.8 * len(frames)
+
+
+def test_of_any_number_of_formats_few_are_kept() -> None:
+    gate = FormatGate()
+    for number in range(1000):
+        gate.admits(StreamFormat("mjpeg", 16 + number, 16), number * US)
+    assert len(gate._stayed) <= 8
 
 
 def test_slow_frames_of_alternating_formats_are_all_recorded() -> None:
