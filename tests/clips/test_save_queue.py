@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.recording import START_US, US, Stores, until
-from videostore.base.errors import FFmpegError, NoRoomError, UnknownSaveError
+from videostore.base.errors import FFmpegError, NoRoomError, UnknownSaveError, VideoStoreError
 from videostore.base.ranges import Range
 from videostore.storage.index import FILE_NAME
 from videostore.storage.save_record import SaveStatus
@@ -222,3 +224,56 @@ async def test_a_save_is_cancelled_between_two_attempts_and_not_while_it_is_writ
     assert await store._saves.cancel(event.file_name, asked)
     assert await store._saves.cancel(event.file_name, asked)  # and is asked for again, when the answer was lost
     assert await status_of(store, event.file_name) == ("cancelled", "") and store.health().pending_saves == 0
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_save_for_which_there_can_be_no_upload_path_is_refused_as_one_that_is_waited_for(
+    stores: Stores, recording: Path, times: list[int], lost: bool
+) -> None:
+    """Where a disk is only not there yet, it waits for it."""
+    store = await stores.over(recording)
+    shutil.rmtree(stores.upload, ignore_errors=True)
+    if lost:
+        stores.upload.symlink_to(stores.directory / "disk")
+    else:
+        stores.upload.write_bytes(b"a file in the way")
+    asked, sentences = (times[5], times[20]), []
+    event = functools.partial(store.mark, "motion", times[10], before_s=0.5, after_s=0.5, save=True)
+    for ask in (functools.partial(store.save, *asked, wait=False), event):
+        if lost:
+            assert (await ask()).file_name
+            continue
+        with pytest.raises(VideoStoreError) as refused:
+            await ask()
+        sentences.append(str(refused.value))
+        assert refused.value.code == "clip-not-uploaded" and "is not a directory" in sentences[-1]
+    if lost:
+        return
+    with pytest.raises(VideoStoreError) as refused:
+        await store.save(*asked)
+    assert sentences == [str(refused.value)] * 2
+    assert not await store.events() and not store.health().pending_saves
+
+
+async def test_why_a_save_waits_is_known_to_readers_and_after_a_restart(
+    stores: Stores, recording: Path, times: list[int]
+) -> None:
+    store = await stores.over(recording)
+    (stores.upload / "tag=a").write_bytes(b"a file in the way")
+    event = await store.mark("motion", times[10], before_s=0.5, after_s=0.5, save=True, tags=["a"])
+
+    async def outcome(of: VideoStore) -> tuple[str, str]:
+        found = (await of.save_outcomes([event]))[str(event.file_name)]
+        return found.status.value, found.reason
+
+    deadline = time.monotonic() + 150
+    while "Trying again" not in (await outcome(store))[1]:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+    async with VideoStore.open(stores.storage) as reader:
+        assert await outcome(reader) == await outcome(store)
+    await store.close()
+    (stores.upload / "tag=a").unlink()
+    store = await stores.open()
+    await until(lambda: not store.health().pending_saves)
+    assert await outcome(store) == ("done", "")

@@ -7,7 +7,7 @@ import errno
 import os
 import pwd
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -16,6 +16,9 @@ from videostore.base.system import rename_exclusively, sync_data
 
 AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 """A path as a caller of the library may give it: whatever `os.fspath` takes."""
+_WRONG_PATHS = frozenset(
+    {errno.EEXIST, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
+)
 PASSING_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
 """Errors that pass when the system has resources again. Others, such as those of a bad sector, stay."""
 
@@ -73,11 +76,45 @@ def why_not_created(directory: AnyPath, error: OSError) -> str:
         exists = next(one for one in path.parents if os.path.isdir(one))
         return f"no directory can be created in {exists}"
     if error.errno in (errno.EACCES, errno.EPERM):
-        closed = next((one for one in steps if os.path.isdir(one) and not os.access(one, os.X_OK)), None)
-        refused = closed or next(one for one in reversed(steps) if os.path.isdir(one))
-        user, owner = _user_name(os.geteuid()), _user_name(refused.stat().st_uid)
-        return f"the user {user.removeprefix('user ')} has no right to do that in {refused}, which belongs to {owner}"
+        return _no_right(steps)
     return reason_of(error)
+
+
+def why_no_place(directory: AnyPath) -> str | None:
+    """Why nothing can be written to a directory, which need not exist: what is in its place, or who has no right. None
+    if nothing is wrong with it, or only with its disk, which may be read-only or not be mounted. Blocking.
+    """
+    path = as_path(directory)
+    steps = (*reversed(path.parents), path)
+    last = path
+    for one in steps:
+        if os.path.isdir(one):
+            last = one
+        elif os.path.exists(one):
+            return f"{one} is not a directory"
+    if _leads_nowhere(path):
+        return None
+    with contextlib.suppress(OSError):
+        if not os.access(last, os.W_OK | os.X_OK) and not os.statvfs(last).f_flag & os.ST_RDONLY:
+            return _no_right(steps)
+    return None
+
+
+def is_wrong_path(directory: Path, error: OSError) -> bool:
+    """Whether a directory cannot be created for what is wrong with its path, rather than with its disk. Blocking."""
+    return error.errno in _WRONG_PATHS and not (error.errno == errno.EEXIST and _leads_nowhere(directory))
+
+
+def _leads_nowhere(path: Path) -> bool:
+    """Whether a path is, or is below, a link to what does not exist: a disk may be mounted there later. Blocking."""
+    return any(os.path.islink(one) and not os.path.exists(one) for one in (path, *path.parents))
+
+
+def _no_right(steps: Sequence[Path]) -> str:
+    closed = next((one for one in steps if os.path.isdir(one) and not os.access(one, os.X_OK)), None)
+    refused = closed or next(one for one in reversed(steps) if os.path.isdir(one))
+    user, owner = _user_name(os.geteuid()), _user_name(refused.stat().st_uid)
+    return f"the user {user.removeprefix('user ')} has no right to do that in {refused}, which belongs to {owner}"
 
 
 def _user_name(number: int) -> str:

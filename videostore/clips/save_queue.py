@@ -102,8 +102,9 @@ class SaveQueue:
         for save in reversed(await self._index.saves(SaveStatus.FAILED, FAILED_SAVES_SHOWN)):
             if save not in self._failed:
                 self._failed.appendleft(save)
-        for save in reversed(await self._index.saves(SaveStatus.PENDING)):
-            if save.file_name not in self._pending:
+        for found in reversed(await self._index.saves(SaveStatus.PENDING)):
+            if found.file_name not in self._pending:
+                save = replace(found, reason="")
                 self._logger.info("Resuming the save of %s.", save.file_name)
                 with self._hold(save) as held:
                     self._start(save, held.pop_all(), resumed=True)
@@ -232,8 +233,11 @@ class SaveQueue:
                 if pause_s is None or (isinstance(error, NothingStoredError) and not self._index.incomplete):
                     return replace(save, status=SaveStatus.FAILED, reason=reason)
                 reason = f"{reason.rstrip('.')}. Trying again in {pause_s:g} s."
-                self._pending[save.file_name] = replace(save, reason=reason)
+                self._pending[save.file_name] = delayed = replace(save, reason=reason)
                 self._logger.warning("The asynchronous save of %s is delayed: %s", save.file_name, reason)
+                with contextlib.suppress(VideoStoreError):  # it is only for who asks
+                    await self._index.put_save(delayed)
+                _check(carried)
                 carried.is_waiting = True
                 await asyncio.sleep(pause_s)
                 carried.is_waiting = False

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import functools
 import itertools
 import logging
@@ -20,7 +19,15 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from videostore.base.errors import RequestError, VideoStoreError, reason_of
-from videostore.base.files import mount_point, rename_to_free, sync_directory, sync_file, why_not_created
+from videostore.base.files import (
+    is_wrong_path,
+    mount_point,
+    rename_to_free,
+    sync_directory,
+    sync_file,
+    why_no_place,
+    why_not_created,
+)
 from videostore.base.idle_threads import IdleThreads
 from videostore.base.tasks import wait_a_moment
 from videostore.clips import left_behind, reservations
@@ -40,10 +47,6 @@ _MOMENT_S = 0.5
 """How long a save that is cancelled waits to learn whether its clip has got its name."""
 _T = TypeVar("_T")
 _PATH_BYTES = 4000
-_MISTAKES = frozenset(
-    {errno.EEXIST, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
-)
-"""What is wrong with a path, rather than with its disk."""
 
 
 class Uploads:
@@ -79,18 +82,12 @@ class Uploads:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            if error.errno in _MISTAKES and not (error.errno == errno.EEXIST and self._leads_nowhere()):
-                reason = why_not_created(self.directory, error)
-                raise VideoStoreError(
-                    "upload-path-unusable", attribute="storage.upload_path", path=self.directory, reason=reason
-                ) from error
             reason = why_not_created(self.directory, error)
+            if is_wrong_path(self.directory, error):
+                where = {"attribute": "storage.upload_path", "path": self.directory}
+                raise VideoStoreError("upload-path-unusable", **where, reason=reason) from error
             logger.error("Nothing can be saved to %s at the moment: %s.", self.directory, reason)
         self._mount = mount_point(self.directory)
-
-    def _leads_nowhere(self) -> bool:
-        """Whether it is, or is below, a link to what does not exist: the disk may be mounted later. Blocking."""
-        return any(path.is_symlink() and not path.exists() for path in (self.directory, *self.directory.parents))
 
     def make_directory(self, directory: Path) -> None:
         """Create a directory for a clip, unless the device of the upload path is gone. Blocking.
@@ -136,7 +133,7 @@ class Uploads:
         nothing can be written to the upload path now, `claim` does that later.
 
         Raises:
-            RequestError: the path would be too long, or lead out of the upload path.
+            VideoStoreError: the path would be too long, or lead out of the upload path, or that can never be made.
         """
         stem = clip_stem(self._name, from_us, metadata)
         directory = self.directory / tags
@@ -162,7 +159,10 @@ class Uploads:
         self._check_steps(path.parent)
         if os.path.lexists(path):
             return False
-        if save is None or (self._mount is not None and not os.path.ismount(self._mount)):
+        gone = self._mount is not None and not os.path.ismount(self._mount)
+        if not gone and (reason := why_no_place(self.directory)):
+            raise VideoStoreError("clip-not-uploaded", path=path.parent, reason=reason)
+        if save is None or gone:
             return reservations.find(self.directory, path.name) is None
         try:
             if not reservations.reserve(self.directory, path.name, reservations.Reservation(save, self._owner)):
