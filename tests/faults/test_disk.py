@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -311,6 +313,29 @@ async def test_foreign_files_and_directories_are_neither_changed_nor_counted(sto
     assert not [path for path in stores.storage.glob("17*.mp4") if path.is_file()]
     for name, content in foreign.items():
         assert (stores.storage / name).read_bytes() == content
+
+
+async def test_files_with_names_that_are_no_text_do_not_trouble_a_recording(
+    stores: Stores, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor do pipes, devices, sockets and links with the names of segments."""
+    pulse = Pulse()
+    store = await stores.open(pulse)
+    await until(lambda: store.health().segments >= 1)
+    places = [stores.storage / f"{1_700_000_000 + number}.mp4" for number in range(4)]
+    with socket.socket(socket.AF_UNIX) as listening:
+        for name in (b"\xff\xfe.mp4", b"line\nbreak.mp4", b"\xe9" + b"x" * 250 + b".mp4"):
+            Path(os.fsdecode(os.fsencode(stores.storage) + b"/" + name)).write_bytes(b"foreign")
+        os.mkfifo(places[0])
+        monkeypatch.chdir(stores.storage)  # the path of a socket is short
+        listening.bind(places[1].name)
+        places[2].symlink_to("/dev/zero")
+        places[3].symlink_to(places[3])
+        before = store.health().segments
+        await until(lambda: store.health().segments >= before + 2)
+    await flawless_now(store, pulse)
+    assert not [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+    assert store.health().storage_trouble is None
 
 
 def test_what_tests_mount_is_seen_by_no_other_process(small_disk: Path) -> None:

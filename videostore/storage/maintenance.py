@@ -163,7 +163,7 @@ class StorageMaintainer:
         if parse_open_name(name):
             written = await self._open_paths()
             await self._close(path, self._current_run(), finished_only=path in written[-1:])
-        elif not await self._archive.index.get([name]):
+        elif name_time_us(name) is not None and not await self._archive.index.get([name]):
             await self._archive.take_closed(name)
 
     async def _close(self, path: Path, run: OpenRun | None, *, finished_only: bool = False) -> None:

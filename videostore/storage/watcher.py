@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -88,6 +89,6 @@ class _Handler(FileSystemEventHandler):
         self._report(Change.CLOSED, event.dest_path)
 
     def _report(self, change: Change, path: str | bytes) -> None:
-        name = Path(path.decode() if isinstance(path, bytes) else path).name
+        name = os.path.basename(os.fsdecode(path))
         with contextlib.suppress(RuntimeError):  # the loop was closed; an error would end the observer of all others
             self._loop.call_soon_threadsafe(self._on_change, change, name)
