@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -27,6 +28,7 @@ from tests.support.indexed import (
 )
 from tests.support.recording import Pulse, Stores, until
 from videostore.storage.index import FILE_NAME
+from videostore.store.store import VideoStore
 from videostore.viam.commands import describe_health
 
 pytestmark = pytest.mark.usefixtures("short_intervals")
@@ -226,3 +228,22 @@ async def test_a_read_only_index_is_read_and_recording_goes_on_in_memory(
         assert await change_attributes(path, "-i")
     await wait_until_recovered(stores, store)
     await check_after_restart(stores, pulse)
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+async def test_a_pipe_in_the_place_of_the_index_stops_neither_readers_nor_a_recorder(
+    stores: Stores, recording: Path, suffix: str
+) -> None:
+    """To open one waits until another program writes to it: never."""
+    store = await stores.over(recording)
+    segments = store.health().segments
+    await store.close()
+    path = stores.storage / f"{FILE_NAME}{suffix}"
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    async with VideoStore.open(stores.storage) as reader:
+        assert (await reader.state()).ranges
+    opening = asyncio.ensure_future(stores.open())
+    await until(opening.done)
+    store = await opening
+    await until(lambda: store.health().segments == segments)

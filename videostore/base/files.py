@@ -183,7 +183,7 @@ def sync_file(path: AnyPath) -> None:
         OSError: the file does not exist, or the device failed.
     """
     # Read-only: closing a descriptor that could write would tell the watcher that the segment was closed.
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         sync_data(descriptor)
     finally:

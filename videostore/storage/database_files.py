@@ -28,7 +28,7 @@ class DatabaseFiles:
             OSError: the file cannot be read.
         """
         self._paths = (path, log_path(path))
-        self._descriptor = os.open(path, os.O_RDONLY)
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         self._inodes = [_inode(one) for one in self._paths]
 
     def trouble(self) -> str | None:

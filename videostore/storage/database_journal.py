@@ -61,7 +61,7 @@ def leave_write_ahead(path: Path) -> None:
 def is_write_ahead(path: Path) -> bool:
     """Whether a database is written with a write-ahead log; False if it does not exist or cannot be read."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would wait without end
     except OSError:
         return False
     # Closing a descriptor drops the locks of this process: this is only called while no connection is open.

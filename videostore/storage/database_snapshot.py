@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -27,7 +28,8 @@ def take_snapshot(path: Path) -> sqlite3.Connection:
         sqlite3.Error: it is damaged, or locked for too long.
     """
     log, shared = (path.with_name(path.name + suffix) for suffix in (LOG_SUFFIX, SHARED_SUFFIX))
-    path.stat()
+    if not stat.S_ISREG(path.stat().st_mode):  # to open a named pipe would wait without end
+        raise sqlite3.OperationalError("it is not a regular file")
     if path.with_name(path.name + ROLLBACK_SUFFIX).exists():  # a process may be writing to it: the locks tell
         with contextlib.suppress(sqlite3.OperationalError):
             return _load(f"{path.absolute().as_uri()}?mode=ro")
