@@ -70,6 +70,20 @@ def test_streams_whose_times_ffmpeg_makes_up_are_recognized(described: str, unti
     assert read((logging.INFO, f"Stream #0:0: Video: {described}")).untimed is untimed
 
 
+@pytest.mark.parametrize(
+    ("described", "known"),
+    [
+        ("h264 (High) ([27][0][0][0] / 0x001B), yuv420p, 640x360, 20 fps, 20 tbr, 90k tbn", True),
+        ("hevc (Main) ([36][0][0][0] / 0x0024), yuv420p, 640x360, 20 fps, 20 tbr, 90k tbn", True),
+        ("h264 (High) (avc1 / 0x31637661), yuv420p, 640x360, 20 fps, 20 tbr, 90k tbn", False),
+        ("h264 (High) ([7][0][0][0] / 0x0007), yuv420p, 640x360, 20 fps, 20 tbr, 1k tbn", False),
+    ],
+)
+def test_mpeg_ts_is_known_behind_a_list(described: str, known: bool) -> None:
+    lines = ("Input #0, concat, from 'pipe:0':", f"Stream #0:0: Video: {described}")
+    assert ("mpegts" in read(*((logging.INFO, line) for line in lines)).formats) is known
+
+
 async def test_a_password_is_never_shown(binary: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for url, is_wrong in (

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.coding import write_video
-from tests.support.inputs import Tap, open_input
-from tests.support.recording import H264, capture_times
+from tests.support.inputs import NetworkCamera, Tap, open_input, painted_times, playing
+from tests.support.recording import H264, capture_times, until
 from videostore.sources.input_command import input_command, input_list
 from videostore.sources.input_profile import InputProfile, InputSettings
 from videostore.sources.input_url import Address
@@ -51,6 +52,35 @@ def test_a_stream_that_sent_nothing_is_analysed_for_fewer_frames_and_may_be_sile
     assert b"option max_ts_probe '2'" in input_list(profile) and b"option timeout '12500000'" in input_list(profile)
     assert values(input_command(profile), "-max_ts_probe") == ["2"]
     assert b"option timeout '5'" in input_list(profile_of("rtsp://host/path", timeout="5"))
+
+
+def test_mpeg_ts_is_passed_on_in_small_packets() -> None:
+    for url in ("tcp://host:1", "udp://host:1", "http://host/x"):
+        address = Address(url, {}, None)
+        settings = InputSettings(address, {}, None, "ffmpeg", H264, 1, 1, streams_only=True)
+        assert b"option max_packet_size '184'" in input_list(InputProfile(settings, reencode=False))
+    assert b"max_packet_size" not in input_list(profile_of("rtsp://host/path"))
+    assert "-max_packet_size" not in input_command(profile_of("tcp://host:1"))  # not every demuxer has it
+    settings = InputSettings(Address("tcp://host:1", {}, "mpegts"), {}, "mpegts", "ffmpeg", H264, 1, 1)
+    assert values(input_command(InputProfile(settings, reencode=False)), "-max_packet_size") == ["184"]
+
+
+@pytest.mark.parametrize(("format", "streams_only"), [(None, True), ("mpegts", False)])
+async def test_frames_of_mpeg_ts_are_dated_by_when_they_came(
+    binary: str, format: str | None, streams_only: bool
+) -> None:
+    """Not by when ffmpeg passes them on, which is when the second one behind comes."""
+    camera = NetworkCamera(fps=2)
+    await camera.start()
+    source = Tap(open_input(camera.url, binary, format=format, streams_only=streams_only))
+    try:
+        async with playing(source):
+            await until(lambda: len(source.packets_seen) > 20)
+    finally:
+        await camera.stop()
+    dated = zip(source.times_us, painted_times(source.packets_seen), strict=True)
+    late_us = [one - painted for one, painted in dated]
+    assert source.gaps == [] and abs(statistics.median(late_us)) < 250_000
 
 
 def test_a_url_that_may_hold_a_password_is_no_argument(tmp_path: Path) -> None:

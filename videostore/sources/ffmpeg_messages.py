@@ -21,6 +21,8 @@ _MADE_UP_TICKS = "1200k"
 """The time base of all streams of bare frames (raw H.264, H.265 and JPEG), whose times ffmpeg makes up."""
 _MADE_UP_PICTURE_TICKS = "25"
 """The same of pictures over HTTP."""
+_OF_MPEG_TS = re.compile(r"\[0\]\[0\]\[0\] / 0x00(?:1B|24)\)")
+"""How ffmpeg describes the H.264 and the H.265 of MPEG-TS, also behind a list, of which it names the format instead."""
 _FIELDS = re.compile(r"\b(?:top|bottom)(?: coded)? first\b")
 """How ffmpeg describes the order of fields: `yuv420p(tv, top first)`, `top coded first (swapped)`."""
 _INCOMPLETE = re.compile(
@@ -133,6 +135,8 @@ class FFmpegMessages(logging.Logger):
         if described and not self.codec and "(attached pic)" not in line:  # the lines of the output follow
             self.codec = described[1]
             self.interlaced = _FIELDS.search(described[2]) is not None
+            if _OF_MPEG_TS.search(described[2]):
+                self.formats |= {"mpegts"}
             ticks = _TICKS.search(described[2])
             made_up = (_MADE_UP_TICKS, _MADE_UP_PICTURE_TICKS) if self.codec == "mjpeg" else (_MADE_UP_TICKS,)
             self.untimed = ticks is not None and ticks[1] in made_up
