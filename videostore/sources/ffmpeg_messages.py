@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from collections import deque
@@ -149,13 +150,14 @@ class FFmpegMessages(logging.Logger):
     @property
     def detail(self) -> str:
         """What ffmpeg said last of the fault itself, in short; empty if it said nothing. Where an encoder cannot be
-        opened the first message tells why."""
-        told = [one for one in self._kept if not _FOLLOWS.match(one)]
+        opened, that is what it said before."""
+        before = itertools.takewhile(lambda one: not _ENCODER_FAILED.search(one), self._kept)
+        told = [one for one in before if not _FOLLOWS.match(one)]
         if not told:
             told = [found[1] for one in self._kept if (found := _STRERROR.search(one))]
         if not told:
             return ""
-        one = _PLACE.sub("", told[0] if self.encoder_failed else told[-1]).rstrip(".")
+        one = _PLACE.sub("", told[-1]).rstrip(".")
         return one if len(one) <= _DETAIL_CHARS else f"{one[:_DETAIL_CHARS]}…"
 
     def found(self, pattern: re.Pattern[str]) -> str:

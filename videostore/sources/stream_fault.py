@@ -53,6 +53,7 @@ _FAULTS = (
 _REFUSED = re.compile(r"HTTP error (\d{3})|method \w+ failed: (\d{3})|Server returned (\d{3})")
 _REFUSED_SOMEHOW = re.compile(r"Server returned ([45])XX")
 _NO_PICTURE = re.compile(r"dimensions not set|unspecified size|Could not find codec parameters|No JPEG data found")
+_RTSP = re.compile(r"\brtsps?://")
 _NO_STREAM = re.compile(r"(?:Error opening input|^ffmpeg: \S+): Invalid data found|Unexpected Content-Type")
 
 
@@ -78,5 +79,6 @@ def other_fault(messages: FFmpegMessages, killed: str) -> str:
     if not killed and messages.contains(_NO_PICTURE):
         reason = "no picture of it can be decoded"
     elif not killed and messages.contains(_NO_STREAM):
-        reason = "it is no video that ffmpeg knows"
+        is_rtsp = messages.contains(_RTSP)
+        reason = "it does not speak RTSP, or closed the connection" if is_rtsp else "it is no video that ffmpeg knows"
     return f"{reason} (ffmpeg: {detail})"
