@@ -8,6 +8,7 @@ import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy
 import pytest
@@ -16,7 +17,7 @@ from PIL import Image
 from scripts.fakes.paint import read_paint
 from tests.browser.driver import GRAB, iso
 from tests.browser.firefox import PROGRAM, Firefox, run_firefox
-from tests.browser.footage import BASE_US, GAP_US, SOUND, Footage, make, make_changing, make_imported
+from tests.browser.footage import BASE_US, GAP_US, SOUND, Footage, being_recorded, make, make_changing, make_imported
 from tests.browser.webkit import WebKit, browser_path, run_webkit
 from tests.support.recording import US
 from tests.support.web_server import WebServer, run_web
@@ -206,6 +207,35 @@ def test_live_begins_in_firefox_wherever_the_camera_sends_its_keyframes(
             said = firefox.evaluate("document.querySelector('figure.screen').innerText")
             assert "does not play" not in said and time.monotonic() < deadline, said
             time.sleep(0.1)
+
+
+def test_live_begins_in_webkit_with_a_keyframe_that_is_long_ago(
+    webkit: WebKit, footage: dict[str, Footage], tmp_path: Path
+) -> None:
+    with being_recorded(tmp_path, gop=100) as directory, run_web([RecorderPlace("porch", directory)]) as server:
+        engine = Engine(webkit, server.url, "porch", footage[DOOR])
+        time.sleep(20)
+        for _ in range(4):
+            began_us = time.time_ns() // 1000
+            webkit.goto(server.url)
+            webkit.until("document.querySelector('figure.screen') !== null")
+            deadline = time.monotonic() + WITHIN_S
+            while (shown_us := painted(engine)) is None or shown_us < began_us:
+                said = webkit.evaluate("document.querySelector('figure.screen').innerText")
+                assert "stands still" not in said and "does not play" not in said, said
+                assert time.monotonic() < deadline, said
+                time.sleep(0.1)
+
+
+def test_reordered_frames_last_until_the_next_one_live_in_webkit(webkit: WebKit, tmp_path: Path) -> None:
+    with (
+        being_recorded(tmp_path, gop=30, b_frames=2) as directory,
+        run_web([RecorderPlace("porch", directory)]) as server,
+    ):
+        webkit.goto(server.url)
+        webkit.until("document.querySelector('figure.screen') !== null")
+        webkit.until("""(({ buffered }) => Array.from({ length: buffered.length }).some(
+          (_, number) => buffered.end(number) - buffered.start(number) > 0.3))(document.querySelector('video'))""")
 
 
 @pytest.mark.parametrize("engine", ["WebKit"], indirect=True)

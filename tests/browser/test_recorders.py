@@ -160,3 +160,17 @@ def test_a_page_without_recorders_says_so_whatever_is_pressed(open_page: OpenPag
             if key in "ce":
                 assert page.text("#word") == "There are no recorders here."
             page.page.keyboard.press("Escape")
+
+
+def test_a_recorder_that_is_there_no_more_is_told(open_page: OpenPage, footage: dict[str, Footage]) -> None:
+    with run_web([RecorderPlace(id, footage[id].directory) for id in (DOOR, YARD)]) as server:
+        page = open_page(server).open_at(BASE_US + 5 * US)
+        page.press("k")
+        for name in (DOOR, YARD):
+            [gone] = [one for one in server.recorders if one.name == name]
+            server.run(server.recorders.remove(gone))
+            page.until(lambda name=name: page.text("#word") == f"{name}: no longer among the recorders here.")  # type: ignore[misc]
+        page.until(lambda: page.page.locator("figure.screen").count() == 0)
+        assert page.text("#play") == "Play"
+        for key in ("i", "o", ".", "k", "j", "l", "e"):  # without an error of the page
+            page.page.keyboard.press(key)

@@ -293,3 +293,23 @@ def test_live_goes_on_by_itself_after_pieces_that_were_cut_off(
     is_over.append(True)
     since_us = time.time_ns() // 1000
     page.until_painted("porch", lambda us: us > since_us)
+
+
+def test_live_whose_video_never_comes_shows_single_pictures_until_it_does(
+    open_page: Callable[..., PageDriver], live_server: WebServer
+) -> None:
+    page = open_page(live_server).open(live="1")
+    page.until_painted("porch", lambda us: us > 0)
+    held: list[Any] = []
+    is_over: list[bool] = []
+    page.page.route("**/hls/*/*.mp4*", lambda route: route.continue_() if is_over else held.append(route))
+    page.until(lambda: "The video stands still. Single pictures are shown" in page.message("porch"))
+    for _ in range(2):
+        since_us = time.time_ns() // 1000
+        page.until_painted("porch", lambda us, since_us=since_us: us > since_us)  # type: ignore[misc]
+    is_over.append(True)
+    canvas = page.screen("porch").locator("canvas")
+    page.until(lambda: not canvas.is_visible())
+    since_us = time.time_ns() // 1000
+    page.until_painted("porch", lambda us: us > since_us)
+    assert page.message("porch") == ""

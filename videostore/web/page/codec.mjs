@@ -26,6 +26,9 @@ export function cannotPlayText(codec) {
     "Another browser or a machine with a decoder for it may play it. The clip can be downloaded and played elsewhere.";
 }
 
+export const NO_HLS_TEXT =
+  "This installation lacks hls.js, by which the page plays video: it was built without a network. Single pictures, " +
+  "downloads and HLS players work. On the recorder: python -m scripts.page.fetch, or install the package again.";
 export const NO_SOURCE_TEXT =
   "This browser plays no video that a page puts together (Media Source Extensions), as iPhones before iOS 17.1. Single " +
   "pictures are shown instead of moving ones, and clips can be downloaded. It may play the recording by itself.";

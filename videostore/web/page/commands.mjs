@@ -249,7 +249,7 @@ export class Commands {
   async shownFrame() {
     const us = this.playhead.shownUs;
     const screen = this.playhead.focus;
-    if (screen?.capturedUs === null || us === null) return us;
+    if (!screen || screen.capturedUs === null || us === null) return us;
     return this.timesOf(screen).exact(us);
   }
 

@@ -9,6 +9,7 @@ const FAST_BEHIND_S = 2.0;
 const FAST = 1.1;
 const JUMP_BEHIND_S = 6.0;
 const STILL_MS = 20_000; // live that shows no other frame for so long has stopped, if there are some
+const STANDS_MS = 5_000; // a shorter halt is not told
 const TRIES = 3; // to begin
 const INTO_FILE_S = 0.02; // what is nearer to its begin may be looked for in the file before
 
@@ -19,7 +20,8 @@ export class LiveEdge {
     this.starts = 0; // how often live was begun at most since it was asked for
     this.hasToStartAgain = false; // for nothing comes before what has no keyframe
     this.header = null; // the address of the header with which live began
-    this.movedAt = performance.now(); // when another frame was shown
+    this.movedAt = performance.now(); // when another frame was shown, or what is live was loaded
+    this.shownAt = performance.now(); // the same, or live was asked for
   }
 
   /** Where live is played: a little before the end of what is there. */
@@ -27,6 +29,13 @@ export class LiveEdge {
     const { pieces } = this.player.playlist;
     // A video that begins at 0 tells of no seek.
     return Math.max(pieces[pieces.length - 1].end - BEHIND_LIVE_S, pieces[0].start, INTO_FRAME_S);
+  }
+
+  /** Whether it shows nothing new, though something new is recorded. */
+  get standsStill() {
+    const { playlist, capturedUs } = this.player;
+    const behindMs = (playlist.toUs - (capturedUs ?? 0)) / 1000;
+    return !document.hidden && performance.now() - this.shownAt > STANDS_MS && !(behindMs < STANDS_MS);
   }
 
   /** Play live, but nothing before `fromUs`. Returns whether that is still wanted. */
@@ -89,7 +98,7 @@ export class LiveEdge {
   /** What shows nothing new, though it is recorded, begins again. What is hidden is not painted. */
   watch() {
     const { player } = this;
-    if (document.hidden) this.movedAt = performance.now();
+    if (document.hidden) this.movedAt = this.shownAt = performance.now();
     const behindMs = (player.playlist.toUs - (player.capturedUs ?? 0)) / 1000;
     if (Math.min(performance.now() - this.movedAt, behindMs) < this.stillMs) return;
     player.failed(`no picture has come for ${this.stillMs / 1000} s`, { passes: true });

@@ -48,6 +48,7 @@ export class Playhead extends EventTarget {
     this.screens = this.screens.filter((one) => one !== screen);
     if (this.focus === screen) this.focus = this.screens[0] ?? null;
     screen.close();
+    if (this.screens.length === 0 && this.playing) this.pause();
   }
 
   /** The capture time of the frame that the focused screen shows; otherwise where the playhead is. */
@@ -230,6 +231,8 @@ export class Playhead extends EventTarget {
     if (!this.playing) return;
     if (this.isLive ? screen.gap === null : shown) screen.player.play(this.isLive ? 1 : this.rate);
   }
+
+  /** Load again what waits or failed, for the server refused it. */
 
   /** What grew is played to its end, of which a video that may grow says nothing. */
   endWhatRests() {

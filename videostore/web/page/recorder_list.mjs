@@ -38,6 +38,8 @@ export class RecorderList {
       const before = this.known.split("\n").map((line) => line.split(" ")[0]);
       const ids = this.page.recorders.map(({ id }) => id);
       const all = this.shown.length === before.filter(Boolean).length;
+      const gone = this.page.playhead.screens.map(({ recorder }) => recorder).filter(({ id }) => !ids.includes(id));
+      if (gone.length > 0) this.page.word(`${gone.map(({ name }) => name).join(", ")}: no longer among the recorders here.`);
       this.shown = all ? ids.slice(0, MOST) : this.shown.filter((id) => ids.includes(id));
       if (this.shown.length === 0) this.shown = ids.slice(0, MOST);
       this.fill();

@@ -1,6 +1,6 @@
 // One recorder's picture: the video, its stamp, and what has to be said instead of a picture.
 
-import { NO_SOURCE_TEXT, cannotPlayText } from "./codec.mjs";
+import { NO_HLS_TEXT, NO_SOURCE_TEXT, cannotPlayText } from "./codec.mjs";
 import { element, say } from "./element.mjs";
 import { isDeleted } from "./lane_words.mjs";
 import { UnplayableFile, newestPicture } from "./newest_picture.mjs";
@@ -10,6 +10,7 @@ import { SHORTEST_GAP_US } from "./playlist.mjs";
 import { MINUTE_US, SECOND_US, lengthText } from "./units.mjs";
 import { UTC } from "./zone.mjs";
 
+const STANDS_IN_TEXT = "The video stands still. Single pictures are shown until it goes on.";
 const LATE_MS = 700; // what takes longer is said
 const BETWEEN_TRIES_MS = 5000;
 const STILL_WIDTH = 1280;
@@ -38,6 +39,7 @@ export class Screen {
     this.figure.addEventListener("pointerdown", () => context.on.focus(this));
     this.player = new Player(recorder, this.video, context);
     this.player.addEventListener("frame", () => this.stamp());
+    this.player.addEventListener("moved", () => this.standsIn && !this.needsPictures && this.goOn());
     this.player.addEventListener("play", () => !this.player.unplayable && this.player.isInstant && this.hideStill());
     this.player.addEventListener("pause", () => this.fix());
     this.player.addEventListener("state", () => this.tell());
@@ -48,6 +50,7 @@ export class Screen {
     this.held = false; // ahead of the playhead: behind a gap that others have no
     this.stillUs = null;
     this.asksNewest = false;
+    this.standsIn = false; // whether live pictures stand in for a video that stands still
     this.triedHeader = null; // of the file whose video could not be decoded live
     this.unplayableFile = null;
     this.retriedAt = -Infinity;
@@ -112,13 +115,14 @@ export class Screen {
   async live(fromUs = null) {
     this.gap = null;
     this.held = false;
-    this.hideStill();
+    if (this.wanted !== "live") this.player.edge.shownAt = performance.now();
+    if (!this.standsIn || this.wanted !== "live") this.hideStill();
     this.clearMessage();
     this.wanted = "live";
     if (!this.isRecording) this.player.rest();
     else if (!(await this.player.live(fromUs))) return;
     this.tell();
-    if (this.isLiveByPictures) await this.showNewest();
+    if (this.isLiveByPictures && this.needsPictures) await this.showNewest();
     else if (this.player.playlist.isEmpty && this.wanted === "live" && !this.player.trouble) {
       this.put(this.restText, [["Newest", () => this.context.on.latest(this)]]);
       this.gap = this.context.now();
@@ -131,10 +135,17 @@ export class Screen {
     return `Nothing is being recorded at present${reason ? `: ${reason}` : ""}.`;
   }
 
-  /** Whether it is live, and the video cannot be played here. */
+  /** Whether it is live, and the video cannot be played here, or stands still. */
   get isLiveByPictures() {
     const { player } = this;
-    return this.wanted === "live" && player.isLive && this.needsPictures;
+    const isLive = this.wanted === "live" && player.isLive;
+    return isLive && (this.needsPictures || (this.isRecording && player.edge.standsStill));
+  }
+
+  /** The video goes on. */
+  goOn() {
+    this.hideStill();
+    this.tell();
   }
 
   /** Whether nothing can be played here, or not what is shown. */
@@ -166,8 +177,10 @@ export class Screen {
       picture.bitmap.close();
       this.still.hidden = false;
       this.stillUs = picture.captured_us;
+      this.standsIn = !this.needsPictures;
       this.tell();
-      player.standIn(picture.captured_us);
+      if (this.standsIn) this.stamp();
+      else player.standIn(picture.captured_us);
     } catch {
       // The server does not answer, which is said.
     } finally {
@@ -245,6 +258,7 @@ export class Screen {
   }
 
   hideStill() {
+    this.standsIn = false;
     this.still.hidden = true;
     this.stillUs = null;
   }
@@ -273,21 +287,18 @@ export class Screen {
     if (this.context.hlsMissing === "unsupported") {
       this.put(NO_SOURCE_TEXT, [["Play the recording", () => this.openPlaylist()]], "low");
     } else if (this.context.hlsMissing) {
-      this.put(
-        "This installation lacks hls.js, by which the page plays video: it was built without a network. Single pictures, " +
-          "downloads and HLS players work. On the recorder: python -m scripts.page.fetch, or install the package again.",
-        [],
-        "low",
-      );
+      this.put(NO_HLS_TEXT, [], "low");
     } else if (player.unplayable) {
       this.put(cannotPlayText(player.unplayable), [["Download", () => this.context.on.download(this)]], "low");
     } else if (player.trouble) {
       const again = player.trouble.passes ? " Trying again …" : "";
-      this.put(`It does not play: ${player.trouble.text}.${again}`, [["Try again", () => this.context.on.renew(this)]]);
-    } else if (player.isLive && this.isAtEnd) this.put(this.restText, [], "low");
+      const place = this.standsIn ? "low" : "middle";
+      this.put(`It does not play: ${player.trouble.text}.${again}`, [["Try again", () => this.context.on.renew(this)]], place);
+    } else if (this.standsIn) this.put(STANDS_IN_TEXT, [], "low");
+    else if (player.isLive && this.isAtEnd) this.put(this.restText, [], "low");
     else if (this.gap === null) this.clearMessage();
     clearTimeout(this.late);
-    if (!player.loading || this.isAtEnd || this.needsPictures) this.work.hidden = true;
+    if (!player.loading || this.isAtEnd || this.needsPictures || this.standsIn) this.work.hidden = true;
     else {
       this.late = setTimeout(() => {
         const at = typeof this.wanted === "number" ? this.context.zone().time(this.wanted) : "the newest second";

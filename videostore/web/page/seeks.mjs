@@ -32,6 +32,7 @@ export class Seeks {
       if (stream.isFirst(position)) await this.begun();
       // WebKit on Linux shows the last reordered frame of a file only when it has shown one before.
       else if (player.believesRate && position > start + player.inside) await this.to(start + player.inside);
+      if (player.edge.isSeldomKeyed) return; // it began earlier than that, and goes on there when all between is loaded
     }
     const isThere = Math.abs(video.currentTime - position) < INTO_FRAME_S / 2 && video.readyState >= 2 && !video.seeking;
     if (isThere && player.mediaTime <= position) return;

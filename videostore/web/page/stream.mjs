@@ -110,7 +110,9 @@ export class Stream {
     });
     const withhold = (address) => isCurrent() && this.withhold(address);
     const kept = keepingTracks(keyed, withhold, { eachSound: this.player.believesRate });
-    const loader = dividing(placing(kept, leads), { all: stretchesFrames() });
+    const placed = placing(kept, leads);
+    // WebKit would take each frame of a divided piece for a microsecond long.
+    const loader = this.player.believesRate ? placed : dividing(placed, { all: stretchesFrames() });
     const hls = new Hls({ ...CONFIG, fLoader: near ? rating(loader, frameLength(near)) : loader });
     this.hls = hls;
     this.endUs = undefined;
