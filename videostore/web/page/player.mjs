@@ -13,9 +13,9 @@ const TRIES = 3; // of a browser that gives up
 const SEEK_TRIES = 5;
 const MOST_CORRECTED_US = SECOND_US / 2; // by so much the time of a frame is corrected when more is known
 
-/** Events: `frame` (a frame is shown), `moved` (it is one of the video), `play` and `pause` (it begins and ends to move), `state` (something to be said has
- * changed), `ended` (what is there is played), `border` (what can be loaded with that is played, and `borderUs` follows),
- * `long` (the playlist has grown so long that another one is better). */
+/** Events: `frame` (a frame is shown), `moved` (it is one of the video), `play` and `pause` (it begins and ends to move),
+ * `state` (something to be said has changed), `ended` (what is there is played), `border` (what can be loaded with that is
+ * played, and `borderUs` follows), `long` (the playlist has grown so long that another one is better). */
 export class Player extends EventTarget {
   /** `Hls` is the class of hls.js; null where it is missing. */
   constructor(recorder, video, { api, Hls, now, longestUs, stillMs }) {

@@ -232,8 +232,6 @@ export class Playhead extends EventTarget {
     if (this.isLive ? screen.gap === null : shown) screen.player.play(this.isLive ? 1 : this.rate);
   }
 
-  /** Load again what waits or failed, for the server refused it. */
-
   /** What grew is played to its end, of which a video that may grow says nothing. */
   endWhatRests() {
     const { lead } = this;
