@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import shutil
 from pathlib import Path
 
@@ -40,6 +42,11 @@ async def test_an_index_that_cannot_be_read_tells_nothing(tmp_path: Path, conten
     (tmp_path / FILE_NAME).write_bytes(content)
     assert await SavesOnDisk(tmp_path).outcomes({"one.mp4"}) is None
     assert await SavesOnDisk(tmp_path / "absent").outcomes({"one.mp4"}) is None
+
+
+async def test_a_named_pipe_in_the_place_of_the_index_keeps_no_reader_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / FILE_NAME)
+    assert await asyncio.wait_for(SavesOnDisk(tmp_path).outcomes({"one.mp4"}), 60) is None
 
 
 async def test_the_log_of_a_process_that_crashed_is_left_as_it_is(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import stat
 from collections.abc import Set
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def _read(path: Path) -> dict[str, SaveOutcome] | None:
     """Blocking."""
     for _ in range(_ATTEMPTS):
         before = _state(path)
+        if before[0] is None:
+            return None
         log, shared = _beside(path)
         is_logged = bool(_size(log))
         if is_logged and not shared.exists():  # its process has crashed: SQLite would write to the directory
@@ -76,5 +79,7 @@ def _stat(path: Path) -> tuple[int, int, int] | None:
     try:
         status = path.stat()
     except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):  # to open a named pipe would wait without end
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
