@@ -49,14 +49,16 @@ async def test_a_named_pipe_in_the_place_of_the_index_keeps_no_reader_waiting(tm
     assert await asyncio.wait_for(SavesOnDisk(tmp_path).outcomes({"one.mp4"}), 60) is None
 
 
-async def test_the_log_of_a_process_that_crashed_is_left_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", ["*-shm", "nothing"])
+async def test_what_a_process_that_crashed_has_left_is_read_and_stays_as_it_is(tmp_path: Path, left: str) -> None:
     running, crashed = tmp_path / "running", tmp_path / "crashed"
     running.mkdir()
     index = await Index.open(running, LOGGER)
     async with contextlib.AsyncExitStack() as owned:
         owned.push_async_callback(index.close)
         await index.put_save(PENDING)
-        shutil.copytree(running, crashed, ignore=shutil.ignore_patterns("*-shm"))
-    before = sorted((one.name, one.stat().st_size) for one in crashed.iterdir())
-    assert await SavesOnDisk(crashed).outcomes({"one.mp4"}) in (None, {"one.mp4": SaveOutcome(SaveStatus.PENDING)})
-    assert sorted((one.name, one.stat().st_size) for one in crashed.iterdir()) == before
+        shutil.copytree(running, crashed, ignore=shutil.ignore_patterns(left))
+    before = sorted((one.name, one.read_bytes(), one.stat().st_mtime_ns) for one in crashed.iterdir())
+    assert len(before) == (2 if left == "*-shm" else 3)
+    assert await SavesOnDisk(crashed).outcomes({"one.mp4"}) == {"one.mp4": SaveOutcome(SaveStatus.PENDING)}
+    assert sorted((one.name, one.read_bytes(), one.stat().st_mtime_ns) for one in crashed.iterdir()) == before
