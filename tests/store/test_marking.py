@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ from tests.support.recording import START_US, US, FixedClock, Pulse, Stores, cap
 from videostore.base.constants import GIB
 from videostore.base.errors import NoRoomError, NothingStoredError, RequestError, VideoStoreError
 from videostore.media.segment import Segment
+from videostore.storage.index import Index
 from videostore.storage.notes import DELETED, FILE_NAME, Event
-from videostore.storage.save_record import SaveOutcome, SaveStatus
+from videostore.storage.save_record import SaveJob, SaveOutcome, SaveStatus
 from videostore.store.marking import wait_until
 from videostore.store.store import VideoStore
 
@@ -172,6 +174,26 @@ async def test_the_clip_of_an_event_is_saved_as_soon_as_its_end_is_recorded(tmp_
         assert shown == [one for one in pulse.delivered if event.from_us <= one < event.to_us]
     finally:
         await stores.close()
+
+
+async def test_what_became_of_a_clip_is_told_before_the_index_knows_it(
+    stores: Stores, recording: Path, times: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await stores.over(recording)
+    go_on, put_save = asyncio.Event(), Index.put_save
+
+    async def put_late(index: Index, save: SaveJob) -> None:
+        if save.status is not SaveStatus.PENDING:
+            await go_on.wait()
+        await put_save(index, save)
+
+    monkeypatch.setattr(Index, "put_save", put_late)
+    event = await store.mark("cat", times[20], before_s=1, after_s=1, save=True)
+    await until(lambda: not store.health().pending_saves)
+    assert event.file_name is not None and (await store.save_status(event.file_name)).status is SaveStatus.DONE
+    assert await store.save_outcomes([event]) == {event.file_name: SaveOutcome(SaveStatus.DONE)}
+    assert (await store.state()).outcomes == {event.file_name: SaveOutcome(SaveStatus.DONE)}
+    go_on.set()
 
 
 async def test_a_save_that_has_not_begun_is_cancelled_on_demand(stores: Stores, recording: Path) -> None:

@@ -19,7 +19,7 @@ from videostore.clips.clip_content import ClipContent
 from videostore.clips.uploads import Uploads
 from videostore.storage.index import Index
 from videostore.storage.retention_holds import RetentionHolds
-from videostore.storage.save_record import SaveJob, SaveStatus
+from videostore.storage.save_record import SaveJob, SaveOutcome, SaveStatus
 
 SAVE_RETRIES_S = (5.0, 30.0, 120.0, 600.0)
 """Pauses between the attempts at a queued save: time for a full or slow disk to recover, after which the save fails."""
@@ -71,6 +71,11 @@ class SaveQueue:
     def pending(self) -> int:
         """Number of saves that are not written yet."""
         return sum(save.status is SaveStatus.PENDING for save in self._pending.values())
+
+    @property
+    def outcomes(self) -> dict[str, SaveOutcome]:
+        """What became of those of which the index may not know it yet, by the file names of their clips."""
+        return {name: save.outcome for name, save in self._pending.items()}
 
     @property
     def failed(self) -> list[SaveJob]:

@@ -62,6 +62,11 @@ class SaveJob:
     """Whether it waits until its end has come: the save of an event, which may end in the future."""
 
     @property
+    def outcome(self) -> SaveOutcome:
+        """What became of it."""
+        return SaveOutcome(self.status, self.reason)
+
+    @property
     def relative_path(self) -> PurePath:
         """Path of the clip, relative to the upload path."""
         return PurePath(self.directory, self.file_name)

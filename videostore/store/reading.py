@@ -228,7 +228,12 @@ class StoreReading(StoreParts):
             VideoStoreError: the index cannot be read at the moment.
         """
         self._requests.check()
-        return await self._run_request(self._viewing.outcomes(events))
+        return await self._run_request(self._outcomes(events))
+
+    async def _outcomes(self, events: Iterable[Event]) -> dict[str, SaveOutcome]:
+        queued = self._saves.outcomes
+        newer = {one.file_name: queued[one.file_name] for one in events if one.file_name in queued}
+        return await self._viewing.outcomes(events) | newer
 
     async def state(self) -> StorageState:
         """What is stored, including the open segment, and how much space is left.
@@ -319,7 +324,7 @@ class StoreReading(StoreParts):
             sound=sound,
             gaps=self._notes.gaps,
             events=self._notes.events,
-            outcomes=await self._viewing.outcomes(self._notes.events),
+            outcomes=await self._outcomes(self._notes.events),
         )
 
 
