@@ -135,15 +135,3 @@ def test_a_server_that_is_gone_is_told_and_comes_back(page: PageDriver) -> None:
     page.until(lambda: "does not answer" in page.text("#banner"))
     page.page.unroute("**/api/**")
     page.page.locator("#banner").wait_for(state="hidden")
-
-
-def test_health_is_told(page: PageDriver) -> None:
-    page.open_at(BASE_US + 5 * US, recorders=DOOR)
-    page.press("h")
-    content = page.page.locator("#health-content")
-    page.until(lambda: "not recording" in content.inner_text())
-    assert "front door" in content.inner_text()
-    assert "Stored" in content.inner_text()
-    assert re.search(r"Newest picture\s+\d+ days", content.inner_text())
-    assert re.search(r"Fits at the present rate\s+\d+ (day|h|min)", content.inner_text())
-    assert re.search(r"Free on the disk\s+[\d.]+ [MGT]iB", content.inner_text())

@@ -79,7 +79,8 @@ async def test_it_is_told_what_to_show_and_how_that_is(tmp_path: Path, caplog: p
     shown = [one for one in rest if one["kind"] != "status"]
     assert shown[0] == {"kind": "add", "name": "door", "directory": "/srv/door", "upload_path": "/srv/up"}
     assert [(one["kind"], one["name"]) for one in shown[1:]] == [("add", "broken"), ("add", "yard"), ("remove", "yard")]
-    assert rest[-1] == {"kind": "status", "of": {"door": {"recording": True, "limit_bytes": 10**9}}}
+    said = {"recording": True, "limit_bytes": 10**9, "min_free_gb": None}
+    assert rest[-1] == {"kind": "status", "of": {"door": said}}
     lines = [(record.levelno, record.getMessage()) for record in caplog.records]
     assert (logging.WARNING, "a wrong password came") in lines
     assert (logging.ERROR, "Traceback of something") in lines and (

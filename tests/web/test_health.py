@@ -18,7 +18,7 @@ def test_what_the_files_tell_is_told(web: WebServer) -> None:
     assert (told["width"], told["height"]) == SMALL
     assert told["segments"] == 5
     assert told["used_bytes"] > 10_000 < told["bytes_per_day"]
-    assert told["days_fit"] > 0
+    assert (told["days_fit"], told["days_unknown"]) == (None, "nothing is recorded at the moment")
     assert told["newest_age_s"] > 3600
     assert (told["limit_bytes"], told["dropped"], told["troubles"]) == (None, None, [])
 
@@ -37,9 +37,10 @@ async def test_what_its_module_says_is_passed_on(stores: Stores) -> None:
     recorder = recorders.add(RecorderPlace("door", stores.storage))
     files = await health_of(recorder)
     recorder.tell({"limit_bytes": 1 << 30, "reason": "The camera does not answer.", "dropped_frames": 3})
-    told = await health_of(recorder)
+    told = await health_of(recorder, recorders)
     await recorders.close()
-    assert files["recording"] is True
+    assert files["recording"] is True and files["days_unknown"] == "its quota is not known here"
+    assert told["days_fit"] > 0 and told["days_unknown"] is None
     assert files["fps"] == pytest.approx(10, abs=5)
     assert told["newest_age_s"] < 60
     assert (told["limit_bytes"], told["reason"]) == (1 << 30, "The camera does not answer.")

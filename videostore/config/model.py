@@ -31,9 +31,14 @@ class StorageConfig:
 
     def min_free_bytes(self, device_bytes: int) -> int:
         """Space in bytes that stays free on a device of this size."""
-        if self.min_free_gb is None:
-            return int(min(MIN_FREE_BYTES, device_bytes * MIN_FREE_SHARE))
-        return int(self.min_free_gb * GIB)
+        return min_free_bytes(self.min_free_gb, device_bytes)
+
+
+def min_free_bytes(min_free_gb: float | None, device_bytes: int) -> int:
+    """Space in bytes that stays free on a device of this size, by the attribute `min_free_gb`."""
+    if min_free_gb is None:
+        return int(min(MIN_FREE_BYTES, device_bytes * MIN_FREE_SHARE))
+    return int(min_free_gb * GIB)
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,12 @@ class StorageCamera(Camera, OwnResource):
         if config.web is not None and self._web_servers is not None:
             upload_path = None if config.sync is None else config.storage.upload_path
             place = config.name, config.storage.storage_path, upload_path, config.storage.quota_bytes
-            recorder = ShownRecorder(*place, lambda: describe_health(store.health(), self._upload_trouble), store)
+            recorder = ShownRecorder(
+                *place,
+                lambda: describe_health(store.health(), self._upload_trouble),
+                store,
+                config.storage.min_free_gb,
+            )
             self._web_servers.join(recorder, config.web)
 
     async def do_command(

@@ -67,6 +67,8 @@ class ShownRecorder:
     """What it says of itself. Called every two seconds, on the loop."""
     marker: Marker | None = None
     """What notes its events; None if the page cannot mark it."""
+    min_free_gb: float | None = None
+    """What it keeps free on its disk, as configured."""
 
 
 def child_command() -> list[str]:
@@ -247,7 +249,8 @@ class WebProcess:
         found: dict[str, Mapping[str, Any]] = {}
         for recorder in self._recorders.values():
             try:
-                found[recorder.name] = {**recorder.status(), "limit_bytes": recorder.limit_bytes}
+                room = {"limit_bytes": recorder.limit_bytes, "min_free_gb": recorder.min_free_gb}
+                found[recorder.name] = {**recorder.status(), **room}
             except Exception:  # a recorder whose status fails must not keep the others from being told
                 self._logger.exception("The status of %s failed.", recorder.name)
         return found

@@ -107,7 +107,7 @@ class ApiRoutes:
 
     async def health(self, request: web.Request) -> web.StreamResponse:
         """How well a recorder works."""
-        return json_answer(await health_of(self._recorder_of(request)))
+        return json_answer(await health_of(self._recorder_of(request), self._recorders))
 
     async def _summary(self, recorder: Recorder) -> dict[str, Any]:
         live, trouble, told = False, recorder.trouble, told_recording(recorder)

@@ -78,6 +78,8 @@ class Recorder:
         """Where requests for it do their blocking calls."""
         self._recording = False
         self._looked = 0.0
+        self.device: int | None = None
+        """What tells the disk of its directory from others; None if that is not known."""
 
     @property
     def name(self) -> str:
@@ -92,6 +94,11 @@ class Recorder:
     def told_age_s(self) -> float:
         """How long ago that was."""
         return time.monotonic() - self._told_at
+
+    @property
+    def stored_bytes(self) -> int | None:
+        """How much it stores; None while its directory is not open."""
+        return None if self._store is None else self._store.health().stored_bytes
 
     def start(self) -> None:
         """Begin to open the directory."""
@@ -202,6 +209,7 @@ class Recorder:
                 self.trouble = VideoStoreError("storage-unusable", path=self.place.directory, reason=reason_of(error))
             else:
                 self._store, self.trouble = store, None
+                self.device = await off_loop(_device_of, self.place.directory)
                 self._ready.set()
                 return
             await asyncio.sleep(_RETRY_S)
@@ -297,6 +305,14 @@ def slug(name: str) -> str:
 def _long_id(place: RecorderPlace) -> str:
     """What tells a recorder from others whose names become the same, or are."""
     return f"{slug(place.name)}-{_digest(place.name)}-{_digest(str(place.directory))}"
+
+
+def _device_of(directory: Path) -> int | None:
+    """Blocking."""
+    try:
+        return directory.stat().st_dev
+    except OSError:
+        return None
 
 
 def _digest(text: str) -> str:
