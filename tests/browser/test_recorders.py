@@ -98,7 +98,7 @@ def test_what_does_not_record_is_not_shown_as_live_beside_what_does(
     with run_web(places) as server:
         page = open_page(server).open()
         page.until_painted("porch", lambda us: us > BASE_US + 3600 * US)
-        assert page.message("attic").startswith("Nothing is being recorded at present.")
+        page.until(lambda: page.message("attic").startswith("Nothing is being recorded at present."))
         assert page.painted("attic") is None
         assert page.screen("porch").get_attribute("data-focused") == "true"
         page.press("j")

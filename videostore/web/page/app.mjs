@@ -8,6 +8,7 @@ import { listen } from "./keys.mjs";
 import { Calendar } from "./calendar.mjs";
 import { Clip } from "./clip.mjs";
 import { Events } from "./events.mjs";
+import { LinkDialog } from "./link_dialog.mjs";
 import { Mark } from "./mark.mjs";
 import { Health } from "./health.mjs";
 import { LaneSection } from "./lane_section.mjs";
@@ -45,6 +46,7 @@ class Page {
     this.useUtc = false;
     this.waitingAt = undefined; // the end of what was recorded, while that is shown for want of a recording
     this.ahead = 0; // of the server's clock before this browser's
+    this.beginnings = 0; // that are under way
   }
 
   now = () => Math.round((performance.timeOrigin + performance.now()) * 1000 + this.ahead);
@@ -118,11 +120,12 @@ class Page {
     const { view, clip, playhead, pictures } = this;
     this.section = new LaneSection({ ...shared, end: this.end, view, clip, playhead, pictures, live, onChange });
     this.address = new Address(() => this.addressText());
+    this.link = new LinkDialog(this.address);
     this.commands = new Commands(this);
     listen(this.commands);
     this.bind();
-    clip.changed();
     this.begin(asked);
+    clip.changed();
   }
 
   bind() {
@@ -138,13 +141,21 @@ class Page {
 
   /** Show what the address asks for; otherwise live, or the end of what is recorded. */
   async begin(asked) {
+    this.beginnings += 1;
     if (asked.at !== null) {
       if (asked.from === null) this.view.set(asked.at - HOUR_US / 2, asked.at + HOUR_US / 2);
       this.view.follow(asked.at);
       await this.playhead.go(asked.at);
     } else if (this.commands.isGrowing) await this.commands.live();
     else await this.commands.latest();
+    this.playhead.place();
+    this.beginnings -= 1;
     this.changed();
+  }
+
+  /** Whether it is not known yet what to show first. */
+  get isBeginning() {
+    return this.beginnings > 0;
   }
 
   timelineOf(id) {
@@ -206,7 +217,7 @@ class Page {
         if (screen.player.isLive) screen.stamp();
       }
       this.playhead.endWhatRests();
-      if (this.isWaiting) await this.begin({ at: null });
+      if (this.isWaiting && !this.isBeginning) await this.begin({ at: null });
     } catch (error) {
       if (error.status !== 401) this.banner(error.message);
     } finally {

@@ -1,6 +1,6 @@
 // What keys and buttons do.
 
-import { element, find, openDialog, say } from "./element.mjs";
+import { element, find, say } from "./element.mjs";
 import { handBlob } from "./download.mjs";
 import { FrameTimes } from "./frame_times.mjs";
 import { keyRows } from "./keys.mjs";
@@ -53,7 +53,6 @@ export class Commands {
     else playhead.go(to, { remember: false, by: us });
   }
 
-  toggle = () => this.playhead.toggle();
   back = ({ shiftKey }) => this.move(shiftKey ? -MINUTE_US : -10 * SECOND_US);
   forwardOnly = ({ shiftKey }) => this.move(shiftKey ? MINUTE_US : 10 * SECOND_US);
   left = ({ shiftKey }) => this.move((shiftKey ? -10 : -1) * SECOND_US);
@@ -61,10 +60,10 @@ export class Commands {
   jumpBack = () => this.playhead.back();
   frameBack = () => this.step(-1);
   frameForward = () => this.step(1);
-  calendar = () => this.isServed && this.page.calendar.open(this.playhead.us ?? this.page.now());
   events = () => this.isServed && this.page.events.open();
   health = () => this.page.health.open();
   help = () => this.page.showHelp();
+  link = () => this.page.link.open();
   zoomIn = () => this.page.section.zoom(0.5);
   zoomOut = () => this.page.section.zoom(2);
   zoomDay = () => this.page.section.zoomDay();
@@ -76,6 +75,18 @@ export class Commands {
   save = () => (this.page.clip.isWhole ? this.page.clip.openSave() : this.page.word("Mark the clip first: I and O."));
   note = () => this.page.mark.open();
   all = () => this.page.list.all();
+
+  async toggle() {
+    await this.playhead.placed;
+    if (this.playhead.us !== null) this.playhead.toggle();
+    else this.page.word("Nothing is recorded yet.");
+  }
+
+  async calendar() {
+    if (!this.isServed) return;
+    await this.playhead.placed;
+    this.page.calendar.open(this.playhead.us ?? this.page.now());
+  }
 
   forward(event) {
     const near = this.playhead.us !== null && this.isLiveWithin(NEAR_END_US);
@@ -105,7 +116,8 @@ export class Commands {
   }
 
   /** The same wall time on another day. */
-  moveDay(days) {
+  async moveDay(days) {
+    await this.playhead.placed;
     const zone = this.page.zone();
     const us = this.playhead.us ?? this.page.now();
     const wall = zone.fields(us);
@@ -116,7 +128,8 @@ export class Commands {
     else this.playhead.go(to);
   }
 
-  moveEvent(direction) {
+  async moveEvent(direction) {
+    await this.playhead.placed;
     const us = this.playhead.us ?? this.page.now();
     const events = [...(this.playhead.focus?.timeline.ends?.events ?? [])].sort((one, other) => one.at_us - other.at_us);
     const found = direction > 0
@@ -156,8 +169,10 @@ export class Commands {
     if (us === null || us === undefined || this.stepping) return;
     this.stepping = true;
     this.render();
+    const { turn } = playhead;
     try {
       const next = await this.timesOf(screen).beside(us, direction, STEP_SEARCH_US);
+      if (turn !== playhead.turn) return; // another moment was chosen meanwhile
       if (next === undefined) await playhead.go(us + direction * STEP_SEARCH_US, { remember: false, by: direction });
       else await playhead.go(next + INTO_FRAME_US, { remember: false });
     } catch (error) {
@@ -195,9 +210,10 @@ export class Commands {
   }
 
   showDay(from, to) {
-    const { page } = this;
+    const { page, playhead } = this;
+    const { turn } = playhead;
     page.view.set(from, to);
-    this.firstOf(from, Math.min(to, page.end())).then((us) => this.playhead.go(us ?? from));
+    this.firstOf(from, Math.min(to, page.end())).then((us) => turn === playhead.turn && playhead.go(us ?? from));
   }
 
   /** The first recorded moment of a stretch. */
@@ -212,16 +228,19 @@ export class Commands {
   /** Show the end of what some screens have recorded, until something is recorded again. */
   async latest(screens = this.playhead.screens) {
     const { api, now, view } = this.page;
+    const { turn } = this.playhead;
     const newest = await Promise.all(
       screens.map(async ({ recorder }) => {
         const range = { from_us: now() - SECOND_US, to_us: now() };
-        const known = await api.get(api.recorderUrl(recorder.id, "timeline", range)).catch(() => null);
-        return known?.newest_us ?? 0;
+        const known = await api.get(api.recorderUrl(recorder.id, "timeline", range)).catch((error) => ({ error }));
+        return known.error ?? known.newest_us ?? 0;
       }),
     );
-    const us = Math.max(...newest, 0);
+    if (turn !== this.playhead.turn) return; // another moment was chosen meanwhile
+    const us = Math.max(...newest.filter(Number.isFinite), 0);
     if (us === 0) {
-      this.page.word("Nothing is recorded yet.");
+      const error = newest.find((one) => one instanceof Error);
+      this.page.word(error?.message ?? "Nothing is recorded yet.");
       return;
     }
     view.set(us - HOUR_US / 2, us + HOUR_US / 2);
@@ -289,20 +308,6 @@ export class Commands {
     }
   }
 
-  async link() {
-    this.page.address.write();
-    openDialog(find("link-dialog"));
-    const field = find("link-text");
-    field.value = location.href;
-    field.select();
-    try {
-      await navigator.clipboard.writeText(field.value);
-      say(find("link-state"), "It is copied.");
-    } catch {
-      say(find("link-state"), "Copy it with Ctrl+C.");
-    }
-  }
-
   zone() {
     this.page.useUtc = !this.page.useUtc;
     this.fillZones();
@@ -325,7 +330,7 @@ export class Commands {
   render() {
     const { page, playhead } = this;
     const us = playhead.shownUs ?? page.now();
-    find("screens").setAttribute("aria-busy", String(Boolean(playhead.seeking || this.stepping)));
+    find("screens").setAttribute("aria-busy", String(Boolean(page.isBeginning || playhead.seeking || this.stepping)));
     say(find("play"), playhead.playing ? "Pause" : "Play");
     say(find("day"), page.zone().date(us));
     find("day").setAttribute("aria-label", `${page.zone().date(us)}, open the calendar`);

@@ -23,7 +23,8 @@ export class Playhead extends EventTarget {
     this.isLive = false;
     this.rate = 1;
     this.jumps = [];
-    this.turn = 0;
+    this.turn = 0; // counts the moments that were asked for: what was asked for later wins
+    this.placed = new Promise((resolve) => (this.place = resolve)); // it is known where this is, or that nothing is recorded
     const tick = () => {
       this.tick();
       requestAnimationFrame(tick);
@@ -68,6 +69,7 @@ export class Playhead extends EventTarget {
     const fromUs = this.us;
     this.isLive = false;
     this.us = Math.round(us);
+    this.place();
     this.seeking = true;
     this.emit("change");
     if (wasLive) this.setRate(this.rate);
@@ -124,6 +126,7 @@ export class Playhead extends EventTarget {
     this.isLive = true;
     this.playing = true;
     this.us = this.now();
+    this.place();
     this.seeking = true;
     this.rate = 1;
     this.emit("change");
