@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from videostore.storage.findings import Finding, Problem, VerificationReport
     from videostore.storage.notes_text import Event, RecordingGap
     from videostore.storage.repair import repair_directory
+    from videostore.storage.replaced_files import ReplacedFile
     from videostore.storage.save_record import SaveJob, SaveOutcome, SaveStatus
     from videostore.storage.verify import OnFile, verify_directory
     from videostore.store.footage_import import import_file
@@ -121,6 +122,7 @@ __all__ = [
     "Range",
     "RecorderHealth",
     "RecordingGap",
+    "ReplacedFile",
     "RequestError",
     "SaveJob",
     "SaveOutcome",
@@ -213,6 +215,7 @@ _MODULES = {
     ),
     "videostore.storage.notes_text": ("Event", "RecordingGap"),
     "videostore.storage.repair": ("repair_directory",),
+    "videostore.storage.replaced_files": ("ReplacedFile",),
     "videostore.storage.save_record": (
         "SaveJob",
         "SaveOutcome",

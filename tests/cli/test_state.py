@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,7 @@ def test_state_as_json_has_times_in_utc_bytes_and_seconds(program: Program, reco
         "gaps": [],
         "events": [],
         "damaged": [],
+        "replaced": [],
         "sound": False,
     }
 
@@ -112,6 +114,48 @@ def test_state_shows_the_last_ranges_of_many_and_the_gaps_between_them(
     done = program("state", "--storage", go_storage, "--utc", "--since", late)
     assert done.code == 0 and done.out.endswith("\n\nNothing was recorded since 2023-11-14T22:53:23.000Z.\n")
     assert contents(go_storage) == before
+
+
+def test_state_names_each_segment_that_is_no_file_any_more_and_what_it_is(
+    program: Program, go_storage: Path, tmp_path: Path
+) -> None:
+    """Its range is not stored, and export and snapshot say why."""
+    go_storage = shutil.copytree(go_storage, tmp_path / "yard")
+    asyncio.run(take_over(go_storage))
+    pipe, directory = sorted(go_storage.glob("*.mp4"))[3:5]
+    for path in (pipe, directory):
+        path.unlink()
+    os.mkfifo(pipe)
+    directory.mkdir()
+    (go_storage / "2020-01-01_00-00-00Z.mp4").symlink_to("/dev/zero")  # the index does not know it
+    done = program("state", "--storage", go_storage, "--utc", "--all")
+    assert done.code == 0 and "in 23 ranges\n" in done.out
+    told = [line.partition(": the video that was recorded under this name") for line in done.out.splitlines()[-3:]]
+    assert [(what, when) for what, _, when in told] == [
+        ("2020-01-01_00-00-00Z.mp4 is a symbolic link, not a file", " is not there."),
+        (
+            f"{pipe.name} is a pipe, not a file",
+            ", from 2023-11-14T22:18:20.000Z to 2023-11-14T22:18:22.000Z, is not there.",
+        ),
+        (
+            f"{directory.name} is a directory, not a file",
+            ", from 2023-11-14T22:20:00.000Z to 2023-11-14T22:20:02.000Z, is not there.",
+        ),
+    ]
+    found = json.loads(program("state", "--storage", go_storage, "--json").out)
+    assert [(one["file"], one["kind"]) for one in found["replaced"]] == [
+        ("2020-01-01_00-00-00Z.mp4", "a symbolic link"),
+        (pipe.name, "a pipe"),
+        (directory.name, "a directory"),
+    ]
+    assert found["replaced"][1]["stored"]["seconds"] == 2 and found["replaced"][0]["stored"] is None
+    (gap,) = [one for one in found["gaps"] if one["reason"]]
+    assert gap["reason"] == f"{pipe.name} is a pipe, not a file"
+    clip = program.here / "clip.mp4"
+    done = program("export", "2023-11-14T22:16:40Z", "2023-11-14T22:21:42Z", "--storage", go_storage, "-o", clip)
+    assert done.code == 3 and f"({pipe.name} is a pipe, not a file)" in done.err
+    done = program("snapshot", "2023-11-14T22:18:21Z", "--storage", go_storage, "-o", program.here / "one.jpg")
+    assert done.code == 2 and f": {pipe.name} is a pipe, not a file." in done.err
 
 
 def test_state_of_an_empty_directory_says_that_nothing_is_stored(program: Program, tmp_path: Path) -> None:

@@ -72,6 +72,25 @@ def test_a_problem_that_shows_only_after_a_repair_is_reported_too(tmp_path: Path
     assert "2 repaired, 1 left;" in done.stdout
 
 
+def test_a_segment_that_is_no_file_any_more_is_named_with_what_it_is(storage: Path) -> None:
+    path = sorted(storage.glob("*.mp4"))[1]
+    row = probe(path)
+    path.unlink()
+    os.mkfifo(path)
+    found = videostore("verify", "--storage", storage)
+    assert found.returncode == 3 and found.stderr == ""
+    assert f"{path.name}: not a file, so no video is there (it is a pipe; from 2024-08-30_06-40-02." in found.stdout
+    (one,) = json.loads(videostore("verify", "--quick", "--json", "--storage", storage).stdout)["findings"]
+    assert one["problem"] == "replaced" and one["file"] == path.name
+    assert one["missing"][0]["seconds"] == (row.end_us - row.start_us) / 1e6
+    for other in storage.glob("*.mp4"):
+        if other != path:
+            other.unlink()
+    (storage / FILE_NAME).unlink()
+    found = videostore("verify", "--quick", "--storage", storage)  # nothing else is left
+    assert found.returncode == 3 and f"{path.name}: not a file, so no video is there (it is a pipe).\n" in found.stdout
+
+
 def test_json_has_every_problem_and_whether_it_was_repaired(storage: Path) -> None:
     (storage / FILE_NAME).unlink()
     done = videostore("verify", "--json", "--repair", "--quick", "--storage", storage)

@@ -18,11 +18,13 @@ from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.amount import some_combinations
 from tests.support.flips import flip
 from tests.support.recording import SIZE, US, FixedClock, Stores, capture_times, record, until
-from videostore.base.errors import UnreadableRangeError
+from videostore.base.errors import NothingStoredError, UnreadableRangeError
 from videostore.base.ranges import Range
 from videostore.base.timestamps import parse_timestamp
 from videostore.media.fmp4 import read_fragments
 from videostore.media.fragmented_file import NotOursError
+from videostore.remote.responses import parse_state
+from videostore.storage.watcher import Change
 from videostore.store.store import VideoStore
 from videostore.viam.commands import describe_health, execute
 
@@ -313,3 +315,40 @@ async def test_an_old_recording_is_never_removed_as_unreadable(stores: Stores, t
     kept = [time_us for time_us in later if time_us < later[0] + 2 * US]
     clip = await store.fetch(later[0], later[0] + 2 * US)
     assert set(kept[:-1]) <= {frame.captured_us for _, frame in read_clip(clip.data) if frame} <= set(later)
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+async def test_something_else_in_the_place_of_a_segment_is_told_and_never_waited_for(
+    stores: Stores, recording: Path, times: list[int], put: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a recorder that runs, also before it has noticed."""
+    shutil.copytree(recording, stores.storage)
+    store = await stores.open(clock=FixedClock())
+    await until(store._archive.reconciled.is_set)
+    path = sorted(stores.storage.glob("*.mp4"))[1]
+    (row,) = await store._archive.index.get([path.name])
+    forget, noticed = store._archive.forget, False
+
+    async def forget_later(names: Any) -> None:
+        if noticed:
+            await forget(names)
+
+    monkeypatch.setattr(store._archive, "forget", forget_later)
+    put(path.with_suffix(".other"))
+    path.unlink()
+    path.with_suffix(".other").rename(path)
+    for noticed in (False, True):
+        if noticed:
+            store._maintainer._changes.put_nowait((Change.CLOSED, path.name))
+            await until(store._archive.replaced.look)
+        for container in ("mp4", "fmp4"):
+            clip = await store.fetch(times[0], times[-1], container=container)
+            assert clip.ranges is not None and len(clip.ranges) == 2
+            assert abs(clip.ranges[0].to_us - row.start_us) < US and abs(clip.ranges[1].from_us - row.end_us) < US
+            assert [block async for block in store._send_video(times[0], times[-1], container=container)]
+        with pytest.raises((UnreadableRangeError, NothingStoredError)):
+            await store.snapshot(row.start_us + US)
+    response = await execute(store, {"command": "get-storage-state"})
+    (one,) = response["replaced"]
+    assert one["file"] == path.name and one["stored_us"] == [row.start_us, row.end_us]
+    assert parse_state(response, "door").replaced == (await store.state()).replaced

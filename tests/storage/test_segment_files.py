@@ -179,8 +179,10 @@ def test_open_and_closed_segments_are_listed_and_other_files_are_not(tmp_path: P
         (tmp_path / name).touch()
     (tmp_path / "1725634834.mp4").mkdir()
     (tmp_path / "1725634835.mp4").symlink_to(tmp_path / FIRST)
-    found_open, found_closed = list_directory(tmp_path)
-    assert found_open == [opened] and sorted(found_closed) == closed
+    os.mkfifo(tmp_path / open_name(START_US, 4))
+    found = list_directory(tmp_path)
+    assert found.opened == [opened] and sorted(found.closed) == closed
+    assert sorted(found.replaced) == [open_name(START_US, 4), "1725634834.mp4", "1725634835.mp4"]
 
 
 def test_a_file_is_young_for_half_an_hour_and_old_if_its_time_is_in_the_future(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.support.recording import LOGGER, until
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
-from videostore.storage.segment_files import list_directory
+from videostore.storage.segment_files import ListedNames, list_directory
 from videostore.web.recorders import RecorderPlace, Recorders, slug
 
 
@@ -82,7 +82,7 @@ async def test_the_index_answers_while_the_directory_is_walked(
     (storage / names[1]).unlink()  # while no one looked
     walk = threading.Event()
 
-    def list_later(directory: Path) -> tuple[list[str], list[str]]:
+    def list_later(directory: Path) -> ListedNames:
         assert walk.wait(60)
         return list_directory(directory)
 

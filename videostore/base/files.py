@@ -16,6 +16,12 @@ from videostore.base.system import rename_exclusively, sync_data
 
 AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 """A path as a caller of the library may give it: whatever `os.fspath` takes."""
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
 _WRONG_PATHS = frozenset(
     {errno.EEXIST, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
 )
@@ -174,6 +180,11 @@ def open_regular(path: AnyPath, buffering: int = -1) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def kind_of_file(mode: int) -> str:
+    """What is there that is not a regular file, from the mode in its status."""
+    return _KINDS.get(stat.S_IFMT(mode), "a device")
 
 
 def sync_file(path: AnyPath) -> None:

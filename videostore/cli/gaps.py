@@ -12,6 +12,7 @@ from videostore.base.ranges import DAMAGE_REASONS, UNREADABLE, DamagedRange, Ran
 from videostore.cli.runtime import DONE, INCOMPLETE, print_message
 from videostore.cli.time_options import format_length, format_range, format_time
 from videostore.storage.notes import DELETED, RecordingGap, why_gap
+from videostore.storage.replaced_files import ReplacedFile
 from videostore.store.results import StorageState
 
 _REPORTED_US = US_PER_SECOND // 1000
@@ -20,6 +21,8 @@ _LISTED = 5
 """So many gaps are listed with their times."""
 _AND_FROM = ", from "
 """Between two stretches of a list that begins with "from"."""
+_REPLACED = 20
+"""So many names of segments that are no files are listed."""
 
 
 class ClipContents:
@@ -51,7 +54,8 @@ class ClipContents:
         """Ask for the state of the recording, if anything is missing, to know why."""
         if self.missing():
             with contextlib.suppress(VideoStoreError):  # the clip is made; only the reasons stay unknown
-                self._noted = (await state()).gaps
+                known = await state()
+                self._noted = [*known.gaps, *(one.gap for one in known.replaced if one.gap is not None)]
 
     def report_missing(self, *, utc: bool) -> int:
         """Print which parts came damaged, and which are missing, if any, and why. Returns the exit code."""
@@ -98,6 +102,17 @@ def gap_lines(gaps: Sequence[RecordingGap], *, utc: bool) -> list[str]:
         more = f" and {len(found) - _LISTED} more times" if len(found) > _LISTED else ""
         what = "Nothing is stored" if reason == DELETED else "Nothing was recorded"
         lines.append(f"{what} from {_AND_FROM.join(shown)}{more}: {printable(reason)}.")
+    return lines
+
+
+def replaced_lines(replaced: Sequence[ReplacedFile], *, utc: bool) -> list[str]:
+    """Sentences that tell which names of segments are no files, the newest last."""
+    lines = []
+    if len(replaced) > _REPLACED:
+        lines.append(f"{len(replaced) - _REPLACED} earlier segments that are no files are in --json.")
+    for one in replaced[-_REPLACED:]:
+        when = "" if one.stored is None else f", from {' to '.join(format_range(one.stored, utc=utc))},"
+        lines.append(f"{one.reason}: the video that was recorded under this name{when} is not there.")
     return lines
 
 

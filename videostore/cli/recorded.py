@@ -60,7 +60,7 @@ async def _recorded_segments(directory: Path, from_us: int) -> tuple[list[Segmen
 
     Also the names of those among them that are still open.
     """
-    opened, closed = await off_loop(list_directory, directory)
+    opened, closed, _ = await off_loop(list_directory, directory)
     names = [name for name in closed if (name_time_us(name) or 0) >= from_us]
     indexed: dict[str, Segment] = {}
     with contextlib.suppress(OSError, sqlite3.Error):

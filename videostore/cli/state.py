@@ -13,7 +13,7 @@ from videostore.base.constants import STOPPED, US_PER_SECOND
 from videostore.base.errors import RequestError, VideoStoreError, printable
 from videostore.base.ranges import DamagedRange, Range
 from videostore.cli.events import Outcomes, event_as_json, event_notes
-from videostore.cli.gaps import damage_lines, gap_lines, gaps_between
+from videostore.cli.gaps import damage_lines, gap_lines, gaps_between, replaced_lines
 from videostore.cli.local_store import is_being_recorded, open_reader
 from videostore.cli.machine_options import Remote
 from videostore.cli.runtime import DONE, FAILED
@@ -21,7 +21,8 @@ from videostore.cli.style import CommandLineStyle, sentence_of
 from videostore.cli.text import format_size
 from videostore.cli.time_options import check_since, format_length, format_range, format_time, now_us
 from videostore.storage.directory_lock import is_locked
-from videostore.storage.notes import Event, why_gap
+from videostore.storage.notes import Event, RecordingGap, why_gap
+from videostore.storage.replaced_files import ReplacedFile
 from videostore.store.recorder_socket import ask_status
 from videostore.store.results import StorageState
 
@@ -56,6 +57,15 @@ class FoundState:
     def damaged(self, since_us: int | None) -> list[DamagedRange]:
         """What came damaged and ends after a time."""
         return [one for one in self.state.damaged if since_us is None or one.to_us > since_us]
+
+    def replaced(self, since_us: int | None) -> list[ReplacedFile]:
+        """The names of segments that are no files, of those whose times are known only what ends after a time."""
+        return [one for one in self.state.replaced if since_us is None or not one.stored or one.stored.to_us > since_us]
+
+    @property
+    def known_gaps(self) -> list[RecordingGap]:
+        """The gaps whose reasons are known."""
+        return [*self.state.gaps, *(one.gap for one in self.state.replaced if one.gap is not None)]
 
     @property
     def newest_us(self) -> int | None:
@@ -177,10 +187,12 @@ def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: boo
     from videostore.cli.terminal import print_result, print_widest  # slow to import, and JSON does not need it
 
     print_result(_facts(found, utc=utc))
+    replaced = replaced_lines(found.replaced(since_us), utc=utc)
     if not ranges:
         if since_us is not None and found.state.ranges:
             print_result()
             print_result(f"Nothing was recorded since {format_time(since_us, utc=utc)}.")
+        _print_lines(replaced)
         return DONE
     print_result()
     shown = ranges if everything else ranges[-_SHOWN:]
@@ -196,15 +208,22 @@ def _show(found: FoundState, *, since_us: int | None, everything: bool, utc: boo
     first_us = shown[0].from_us - 1
     noted = [one for one in found.state.gaps if one.to_us > first_us]
     events = [one for one in found.state.events if one.to_us >= first_us]
-    if lines := [
-        *event_lines(events, found.state.outcomes, utc=utc),
-        *gap_lines(noted, utc=utc),
-        *damage_lines(found.damaged(since_us), utc=utc),
-    ]:
-        print_result()
-        for line in lines:
-            print_result(line)
+    _print_lines(
+        [
+            *event_lines(events, found.state.outcomes, utc=utc),
+            *gap_lines(noted, utc=utc),
+            *damage_lines(found.damaged(since_us), utc=utc),
+            *replaced,
+        ]
+    )
     return DONE
+
+
+def _print_lines(lines: Sequence[str]) -> None:
+    from videostore.cli.terminal import print_result
+
+    for line in ("", *lines) if lines else ():
+        print_result(line)
 
 
 def event_lines(events: Sequence[Event], outcomes: Outcomes, *, utc: bool) -> list[str]:
@@ -294,12 +313,16 @@ def _as_json(found: FoundState, ranges: Sequence[Range], since_us: int | None) -
         "device_free_bytes": state.device_free_bytes,
         "sound": state.sound,
         "ranges": [_range_as_json(one) for one in ranges],
-        "gaps": [_range_as_json(one) | {"reason": why_gap(one, found.state.gaps)} for one in gaps_between(ranges)],
+        "gaps": [_range_as_json(one) | {"reason": why_gap(one, found.known_gaps)} for one in gaps_between(ranges)],
         "events": [
             event_as_json(one, state.outcomes) for one in state.events if since_us is None or one.to_us > since_us
         ],
         "damaged": [
             _range_as_json(Range(one.from_us, one.to_us)) | {"reason": one.reason} for one in found.damaged(since_us)
+        ],
+        "replaced": [
+            {"file": one.file_name, "kind": one.kind, "stored": _range_as_json(one.stored) if one.stored else None}
+            for one in found.replaced(since_us)
         ],
     }
 

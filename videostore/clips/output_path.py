@@ -10,13 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videostore.base.errors import RequestError
-
-_KINDS = {
-    stat.S_IFDIR: "a directory",
-    stat.S_IFLNK: "a symbolic link",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-}
+from videostore.base.files import kind_of_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +53,7 @@ def check_output_path(path: Path, storage: Path | None, overwrite: bool, written
         if not overwrite:
             raise RequestError("output-exists", path=path)
         if not stat.S_ISREG(mode):
-            raise RequestError("output-not-a-file", path=path, found=_KINDS.get(stat.S_IFMT(mode), "a device"))
+            raise RequestError("output-not-a-file", path=path, found=kind_of_file(mode))
     return resolved
 
 

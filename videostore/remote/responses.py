@@ -16,6 +16,7 @@ from videostore.base.timestamps import parse_timestamp
 from videostore.clips.picture import Snapshot
 from videostore.remote.transfer import RESPONSE_PRECISION_US
 from videostore.storage.notes import Event, RecordingGap
+from videostore.storage.replaced_files import ReplacedFile
 from videostore.storage.save_record import SaveOutcome, SaveStatus
 from videostore.store.results import StorageState
 
@@ -32,6 +33,7 @@ def parse_state(response: Mapping[str, Any], component: str) -> StorageState:
             damaged=damaged_ranges(response),
             sound=response.get("sound") is True,
             gaps=_gaps(response),
+            replaced=tuple(_replaced(one) for one in response.get("replaced") or ()),
             events=tuple(_event(one) for one in response.get("events") or ()),
             outcomes={
                 str(one["filename"]): SaveOutcome(SaveStatus(one["save_status"]), str(one.get("save_reason") or ""))
@@ -51,6 +53,11 @@ def clip_ranges(response: Mapping[str, Any], from_us: int, to_us: int) -> tuple[
     ranges = [replace(one, from_us=max(one.from_us, from_us)) for one in ranges]
     floored_us = to_us // RESPONSE_PRECISION_US * RESPONSE_PRECISION_US
     return tuple(replace(one, to_us=to_us) if one.to_us == floored_us else one for one in ranges)
+
+
+def _replaced(one: Mapping[str, Any]) -> ReplacedFile:
+    stored = one.get("stored_us")
+    return ReplacedFile(str(one["file"]), str(one["kind"]), Range(*map(int, stored)) if stored else None)
 
 
 def _gaps(response: Mapping[str, Any]) -> tuple[RecordingGap, ...]:

@@ -26,6 +26,7 @@ from videostore.storage.deletion import DeletedSpans, choose_oldest
 from videostore.storage.directory_lock import DirectoryLock
 from videostore.storage.import_stage import clear_import
 from videostore.storage.index import Index
+from videostore.storage.replaced_files import ReplacedFiles
 from videostore.storage.segment_files import NextTimes, close_segment
 from videostore.storage.segment_reader import SegmentReader
 from videostore.storage.timeline import Timeline
@@ -68,6 +69,7 @@ class Archive:
         self._logger = logger
         self.damaged = DamagedFiles(directory)
         """Unreadable files that were set aside."""
+        self.replaced = ReplacedFiles(directory, logger)
         self.reader = SegmentReader(
             directory, logger, keep_unreadable=keep_unreadable or lock is None, damaged=self.damaged
         )
@@ -263,9 +265,10 @@ class Archive:
         names, forgotten = list(file_names), 0
         for begin in range(0, len(names), BATCH):
             async with self._changing:
-                gone = await off_loop(self._vanished, names[begin : begin + BATCH])
+                gone = await off_loop(self.replaced.gone, names[begin : begin + BATCH])
                 segments = await self.index.get(gone)
                 await self.index.remove([segment.file_name for segment in segments])
+                await off_loop(self.replaced.note, segments)
                 for segment in segments if len(names) <= BATCH else []:
                     await self._remove_span([segment])
                 forgotten += len(segments)
@@ -277,9 +280,6 @@ class Archive:
         if len(names) > BATCH:
             async with self._changing:
                 await self._load_timeline()
-
-    def _vanished(self, file_names: Iterable[str]) -> list[str]:
-        return [name for name in file_names if not os.path.lexists(self.directory / name)]
 
     async def _index_files(self, file_names: list[str]) -> None:
         if file_names:

@@ -24,6 +24,7 @@ class Problem(Enum):
     NOT_CLOSED = "never closed, and no process is writing it"
     UNREADABLE = "cannot be read"
     BEING_WRITTEN = "cannot be read, but a process may still be writing it"
+    REPLACED = "not a file, so no video is there"
     NOT_READ = "cannot be read at the moment, so its content is unknown"
     CUT_OFF = "the end is missing"
     DAMAGED = "damaged; clips show what is intact before and after the damage"

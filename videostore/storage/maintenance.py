@@ -163,8 +163,11 @@ class StorageMaintainer:
         if parse_open_name(name):
             written = await self._open_paths()
             await self._close(path, self._current_run(), finished_only=path in written[-1:])
-        elif name_time_us(name) is not None and not await self._archive.index.get([name]):
-            await self._archive.take_closed(name)
+        elif name_time_us(name) is not None:
+            if await self._archive.index.get([name]):
+                await self._archive.forget([name])  # something else may have taken its place
+            else:
+                await self._archive.take_closed(name)
 
     async def _close(self, path: Path, run: OpenRun | None, *, finished_only: bool = False) -> None:
         """Close a segment; `run` knows the frames behind it if it is one of its own."""

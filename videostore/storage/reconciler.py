@@ -76,7 +76,7 @@ class Reconciler:
         if archive.index.incomplete:
             await archive.reload()
         generation = archive.generation
-        opened, closed = await loop.run_in_executor(None, list_directory, archive.directory)
+        opened, closed, replaced = await loop.run_in_executor(None, list_directory, archive.directory)
         if archive.read_only:
             archive.unclosed = {archive.directory / name for name in opened}
             orphans = []
@@ -86,6 +86,7 @@ class Reconciler:
         unindexed, vanished = await loop.run_in_executor(None, _compare_names, closed, indexed_bytes)
         self._check_not_replaced(generation)
         await archive.forget(vanished)  # before the quota counts them
+        archive.replaced.set_listed(replaced)
         await loop.run_in_executor(None, archive.reader.forget_vanished)
         await self._index_all(await loop.run_in_executor(None, UnindexedFiles, unindexed))
         self._check_not_replaced(generation)

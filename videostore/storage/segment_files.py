@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from videostore.base.constants import CLOCK_LEEWAY_US, MAX_STEP_IN_RUN_US, US_PER_SECOND
 from videostore.base.files import open_regular, sync_directory, sync_file
@@ -251,21 +251,27 @@ def is_young(status: os.stat_result) -> bool:
     return -CLOCK_LEEWAY_US / US_PER_SECOND < time.time() - status.st_mtime < UNREADABLE_AGE_S
 
 
-def list_directory(directory: Path) -> tuple[list[str], list[str]]:
-    """Names of the open and of the closed segments in a directory, without other files, links and directories.
+class ListedNames(NamedTuple):
+    """The names of segments that are in a directory, in no order."""
 
-    Blocking. It does not read the status of each file.
-    """
-    opened, closed = [], []
+    opened: list[str]
+    closed: list[str]
+    replaced: list[str]
+    """Those of either that are no files, but links, directories or pipes for instance."""
+
+
+def list_directory(directory: Path) -> ListedNames:
+    """Names of the segments in a directory, without other files. Blocking. It does not read the status of each file."""
+    names = ListedNames([], [], [])
     with os.scandir(directory) as entries:
         for entry in entries:
             name = entry.name
             if name.endswith(SUFFIX):
-                if name_time_us(name) is not None and _is_file(entry):
-                    closed.append(name)
-            elif parse_open_name(name) and _is_file(entry):
-                opened.append(name)
-    return opened, closed
+                if name_time_us(name) is not None:
+                    (names.closed if _is_file(entry) else names.replaced).append(name)
+            elif parse_open_name(name):
+                (names.opened if _is_file(entry) else names.replaced).append(name)
+    return names
 
 
 def list_open(directory: Path) -> list[str]:

@@ -28,6 +28,7 @@ from videostore.storage.decoding import decode_border, decode_file
 from videostore.storage.findings import Finding, Problem, VerificationReport
 from videostore.storage.index import FILE_NAME, Index
 from videostore.storage.orphan_processes import find_orphans
+from videostore.storage.replaced_files import kind_in_place
 from videostore.storage.segment_check import (
     compare_with_row,
     content_findings,
@@ -119,13 +120,14 @@ class _Verification:
 
     async def run(self, decode: bool, on_file: OnFile | None) -> VerificationReport:
         loop = asyncio.get_running_loop()
-        opened, closed = await loop.run_in_executor(None, list_directory, self._directory)
-        if not opened and not closed and not await off_loop((self._directory / FILE_NAME).exists):
+        opened, closed, replaced = await loop.run_in_executor(None, list_directory, self._directory)
+        if not opened and not closed and not replaced and not await off_loop((self._directory / FILE_NAME).exists):
             raise NothingStoredError("no-recording", path=self._directory)
         findings = await self._check_open(opened)
         rows, trouble = await self._rows()
         if trouble:
             findings.append(Finding(FILE_NAME, Problem.INDEX_GONE, trouble))
+        findings += await off_loop(_replaced_findings, self._directory, replaced, rows)
         done, segments, suspected, damaged = 0, 0, list[Finding](), list[DamagedRange]()
         bordering: list[_Checked] = []
         async for one in _each(functools.partial(self._check, name, decode, rows.get(name)) for name in sorted(closed)):
@@ -245,6 +247,13 @@ class _Verification:
         if decoded.complaint is None or not whole or not all([await off_loop(path.exists) for path in paths]):
             return _Checked(other.name)
         return _Checked(other.name, [Finding(other.name, Problem.NOT_DECODED, decoded.complaint)])
+
+
+def _replaced_findings(directory: Path, names: list[str], rows: dict[str, Segment]) -> list[Finding]:
+    """Names of segments that are no files; what the index says of them is taken out of its rows. Blocking."""
+    kinds = {name: kind_in_place(directory / name) for name in sorted(names)}
+    found = [(name, kind, rows.pop(name, None)) for name, kind in kinds.items() if kind is not None]
+    return [_with_times(Finding(name, Problem.REPLACED, f"it is {kind}"), row) for name, kind, row in found]
 
 
 def _with_times(finding: Finding, row: Segment | None) -> Finding:

@@ -303,7 +303,7 @@ class _Import:
         """Move the segments to the directory and close them, but for those that are there already."""
         archive = self._archive
         await off_loop(staged.publish, stored_us)
-        opened, _ = await off_loop(list_directory, archive.directory)
+        opened = (await off_loop(list_directory, archive.directory)).opened
         for name in sorted(opened):
             await archive.take_open(archive.directory / name)
 

@@ -104,6 +104,6 @@ async def check_place(archive: Archive, path: Path, size_bytes: int, size_gb: fl
 
 def _is_recorders(directory: Path) -> bool:
     """Whether a recorder has recorded into a directory. Blocking."""
-    _, closed = list_directory(directory)
+    closed = list_directory(directory).closed
     names = sorted(closed)
     return any(read_import(directory / name) is None for name in {*names[:_LOOKED_AT], *names[-_LOOKED_AT:]})

@@ -325,6 +325,7 @@ class StoreReading(StoreParts):
             gaps=self._notes.gaps,
             events=self._notes.events,
             outcomes=await self._outcomes(self._notes.events),
+            replaced=await off_loop(self._archive.replaced.look),
         )
 
 

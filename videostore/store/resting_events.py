@@ -79,7 +79,7 @@ def _stored(directory: Path) -> tuple[int | None, int | None]:
 
     The longest that a segment can be stands for its length: nothing but the names is read.
     """
-    _, closed = list_directory(directory)
+    closed = list_directory(directory).closed
     begins = [time_us for name in closed if (time_us := name_time_us(name)) is not None]
     if not begins:
         return None, None

@@ -9,6 +9,7 @@ from pathlib import Path
 from videostore.base.ranges import DamagedRange, Range
 from videostore.recording.health import RecorderHealth
 from videostore.storage.notes import Event, RecordingGap
+from videostore.storage.replaced_files import ReplacedFile
 from videostore.storage.save_record import SaveJob, SaveOutcome
 
 OnRanges = Callable[[tuple[Range, ...] | None], None]
@@ -79,6 +80,8 @@ class StorageState:
     """The moments that were marked, in order; at most 2000."""
     outcomes: Mapping[str, SaveOutcome] = field(default_factory=dict)
     """What became of the clips of events, by their file names, as far as it is remembered."""
+    replaced: tuple[ReplacedFile, ...] = ()
+    """Names of segments that are no files, so that no video is stored there, by their times; at most the last 1000."""
 
 
 @dataclass(frozen=True, slots=True)

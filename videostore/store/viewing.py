@@ -257,7 +257,9 @@ class Viewing:
         """The gaps in a range whose reasons are known."""
         if self._archive.read_only:
             await self._notes.load()
-        return [one for one in self._notes.gaps if one.from_us < asked.to_us and one.to_us > asked.from_us]
+        replaced = [one.gap for one in await off_loop(self._archive.replaced.look)]
+        known = [*self._notes.gaps, *(one for one in replaced if one is not None)]
+        return [one for one in known if one.from_us < asked.to_us and one.to_us > asked.from_us]
 
     async def events(self, asked: Range) -> list[Event]:
         """The events whose ranges overlap a range."""

@@ -13,6 +13,7 @@ from videostore.base.time_format import format_iso, format_utc, format_utc_micro
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.containers import DEFAULT_CONTAINER
 from videostore.storage.notes import Event, RecordingGap
+from videostore.storage.replaced_files import ReplacedFile
 from videostore.storage.save_record import SaveOutcome, SaveStatus
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.marking import AROUND_S
@@ -228,6 +229,11 @@ def _describe_gap(one: RecordingGap) -> dict[str, Any]:
     return {"from": begin, "to": end, "reason": one.reason}
 
 
+def _describe_replaced(one: ReplacedFile) -> dict[str, Any]:
+    known = {} if one.stored is None else {"stored_us": [one.stored.from_us, one.stored.to_us]}
+    return {"file": one.file_name, "kind": one.kind, **known}
+
+
 def _describe_damage(one: DamagedRange) -> dict[str, Any]:
     begin, end = format_utc_microseconds(one.from_us), format_utc_microseconds(one.to_us)
     return {"from": begin, "to": end, "reason": one.reason}
@@ -260,6 +266,7 @@ async def _describe_state(state: StorageState) -> dict[str, Any]:
         **({"sound": True} if state.sound else {}),
         **({"events": await _describe_events(state.events, state.outcomes)} if state.events else {}),
         **({"gaps": await map_in_slices(_describe_gap, state.gaps)} if state.gaps else {}),
+        **({"replaced": await map_in_slices(_describe_replaced, state.replaced)} if state.replaced else {}),
     }
 
 
