@@ -100,7 +100,7 @@ def test_what_does_not_record_is_not_shown_as_live_beside_what_does(
         page.until_painted("porch", lambda us: us > BASE_US + 3600 * US)
         page.until(lambda: page.message("attic").startswith("Nothing is being recorded at present."))
         assert page.painted("attic") is None
-        assert page.screen("porch").get_attribute("data-focused") == "true"
+        page.until(lambda: page.screen("porch").get_attribute("data-focused") == "true")
         page.press("j")
         assert page.until_painted("porch", lambda us: us > BASE_US + 3600 * US)
         page.press("End")
@@ -113,6 +113,25 @@ def test_what_does_not_record_is_not_shown_as_live_beside_what_does(
         assert page.text("#live") == "Live"
         assert page.page.locator("#live").get_attribute("aria-pressed") == "false"
         assert page.painted("attic") is not None
+
+
+def test_the_keys_are_for_what_begins_to_be_shown_live(
+    open_page: OpenPage, live_server: WebServer, footage: dict[str, Footage]
+) -> None:
+    directory = next(iter(live_server.recorders)).place.directory
+    places = [RecorderPlace("porch", directory), RecorderPlace("attic", footage[YARD].directory)]
+    empty = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n"
+    with run_web(places) as server:
+        page = open_page(server)
+        page.page.route(
+            "**/index.m3u8*", lambda route: route.fulfill(body=empty, content_type="application/vnd.apple.mpegurl")
+        )
+        page.page.goto(f"{page.url}#live=1")
+        page.until(lambda: page.message("porch").startswith("Nothing is being recorded at present."))
+        assert page.screen("attic").get_attribute("data-focused") == "true"
+        page.page.unroute("**/index.m3u8*")
+        page.until(lambda: page.screen("porch").get_attribute("data-focused") == "true")
+        assert page.until_painted("porch", lambda us: us > BASE_US + 3600 * US)
 
 
 def test_the_clicked_picture_is_that_of_the_keys(page: PageDriver, footage: dict[str, Footage]) -> None:

@@ -1,9 +1,9 @@
 // What keys and buttons do.
 
 import { element, find, say } from "./element.mjs";
-import { handBlob } from "./download.mjs";
 import { FrameTimes } from "./frame_times.mjs";
 import { keyRows } from "./keys.mjs";
+import { handPicture } from "./picture_file.mjs";
 import { RATES } from "./playhead.mjs";
 import { TimeField } from "./time_field.mjs";
 import { HOUR_US, MINUTE_US, SECOND_US } from "./units.mjs";
@@ -102,8 +102,19 @@ export class Commands {
       return;
     }
     await playhead.live();
+    this.focusLive();
+  }
+
+  async renew(screen) {
+    await this.playhead.renew(screen);
+    this.focusLive();
+  }
+
+  /** Live, the keys are for a screen that shows something. */
+  focusLive() {
+    const { playhead } = this;
     const able = playhead.screens.find(({ gap }) => gap === null);
-    if (playhead.isLive && able && playhead.focus.gap !== null) this.focus(able); // keys are for one that shows something
+    if (playhead.isLive && able && playhead.focus.gap !== null) this.focus(able);
   }
 
   /** Whether there is something new to be shown. */
@@ -289,22 +300,14 @@ export class Commands {
   }
 
   async picture() {
-    const { api, zone, word } = this.page;
     const screen = this.playhead.focus;
     const us = screen?.capturedUs;
     if (us === null || us === undefined) return;
-    word("The picture is being made …");
+    this.page.word("The picture is being made …");
     try {
-      const url = api.recorderUrl(screen.recorder.id, "frame.jpg", { at_us: us + INTO_FRAME_US, exact: 1 });
-      const [captured, blob] = await api.read(url, async (response) => [
-        Number(response.headers.get("X-Capture-Time-Us")),
-        await response.blob(),
-      ]);
-      const name = `${screen.recorder.name}_${zone().date(captured)}_${zone().time(captured, 3)}`;
-      handBlob(blob, `${name.replaceAll(/[^\w.-]+/g, "-")}.jpg`);
-      word(`The picture of ${zone().full(captured, 3)} is in your downloads.`);
+      this.page.word(await handPicture(this.page, screen.recorder, us + INTO_FRAME_US));
     } catch (error) {
-      word(error.message);
+      this.page.word(error.message);
     }
   }
 

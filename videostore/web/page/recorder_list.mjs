@@ -100,7 +100,7 @@ export class RecorderList {
         focus: (screen) => page.commands?.focus(screen),
         large: () => (this.shown.length > 1 ? this.show([id]) : this.all()),
         latest: (screen) => page.commands.latest([screen]),
-        renew: (screen) => page.playhead.renew(screen),
+        renew: (screen) => page.commands.renew(screen),
         download: () => page.commands.downloadAround(),
       },
     });
