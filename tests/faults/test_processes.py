@@ -20,8 +20,11 @@ from tests.support.lateness import watching_lateness
 from tests.support.leftovers import no_ffmpeg_left
 from tests.support.machine import NAME, US, Machine, now_us, run_machine, sent_error
 from tests.support.recording import until
+from videostore.base.time_parsing import moment_us
 from videostore.clips.workspace import WORK_DIRECTORY
 from videostore.ffmpeg.process import BINARY_VARIABLE, find_ffmpeg
+from videostore.storage.database_files import SHARED_SUFFIX
+from videostore.storage.index import FILE_NAME
 
 
 async def test_after_sigkill_everything_older_than_two_seconds_can_be_fetched(machine: Machine) -> None:
@@ -215,3 +218,37 @@ async def test_the_ffmpeg_that_a_test_leaves_ends_with_it() -> None:
     finally:
         own.kill()
         own.wait()
+
+
+async def test_a_module_that_the_system_ends_over_the_memory_of_its_index_loses_what_its_restart_takes(
+    machine: Machine,
+) -> None:
+    """SQLite maps `-shm`. A program that cuts it off ends the module by SIGBUS at its next look at the index."""
+    await machine.add()
+    await machine.record(3)
+    first_us = machine.camera.delivered[0]
+    await machine.recorded_until(first_us + 2 * US)
+    await machine.command("mark", at="now", label="before", save=False)
+    asked = await machine.command("save", from_us=first_us, to_us=now_us(), **{"async": True})
+    module = machine.parent.process
+    os.truncate(machine.storage / f"{FILE_NAME}{SHARED_SUFFIX}", 0)
+    assert await module.wait() == -signal.SIGBUS
+    await machine.until(lambda: not machine.parent.leftovers())
+    await machine.start_module()
+    await machine.add()
+    began_us = now_us()
+    await machine.recorded_until(began_us + 3 * US)
+    (gap,) = (await machine.command("get-storage-state"))["gaps"]
+    assert gap["reason"] == "the recorder was not running"
+    from_us, to_us = (moment_us(gap[one], one, now_us=0) for one in ("from", "to"))
+    for start_us, end_us in ((first_us, from_us), (to_us, began_us + 3 * US)):
+        check, answer = await machine.fetch(start_us, end_us)
+        assert check.flawless and "ranges" not in answer, check
+    (event,) = (await machine.command("get-events"))["events"]
+    assert event["label"] == "before"
+
+    async def is_saved() -> bool:
+        return bool((await machine.command("get-save-status", filename=asked["filename"]))["status"] == "done")
+
+    await machine.until(is_saved)
+    assert (await machine.status()).get("index_trouble") is None
