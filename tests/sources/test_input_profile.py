@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.coding import write_video
 from tests.support.inputs import Tap, open_input, playing, refusal
-from tests.support.recording import H264, LOGGER, capture_times, until
+from tests.support.recording import H264, LOGGER, US, capture_times, until
 from videostore.sources.ffmpeg_messages import FFmpegMessages
 from videostore.sources.input_profile import LOOK_S, PATIENT_FACTOR, SLOW_US, InputProfile, InputSettings
 from videostore.sources.input_url import Address
@@ -71,6 +71,28 @@ def test_a_stream_that_sends_nothing_is_waited_for_longer_at_every_fourth_attemp
     assert profile.patient is False and profile.silence("") != "no frame within 1 s"
     profile.learn_pace(10, 8 * SLOW_US)
     assert profile.silence("") == "no frame within 1 s"
+
+
+def test_times_that_are_wrong_twice_in_a_row_are_not_used_and_sound_is_given_up_only_for_video() -> None:
+    def profile(options: dict[str, str] | None = None, *, sound: bool = False) -> InputProfile:
+        options = options or {}
+        address = Address("rtsp://camera/", options, None)
+        made = InputProfile(InputSettings(address, options, None, "ffmpeg", H264, 1, 1, sound=sound), reencode=False)
+        made.sound = "aac"
+        return made
+
+    minute_us = 60 * US
+    silent = profile()
+    assert not silent.learn_wrong_times(100, 5 * US)
+    assert not silent.learn_wrong_times(2000, minute_us + 1)  # they were right for long
+    assert silent.learn_wrong_times(100, 5 * US) and silent.untimed
+    assert profile().learn_wrong_times(0, 0)  # nothing could be recorded
+    chosen = profile({"use_wallclock_as_timestamps": "1"})
+    assert not chosen.learn_wrong_times(0, 0) and not chosen.untimed
+    sounding = profile(sound=True)
+    assert not any(sounding.learn_wrong_times(100, 5 * US) for _ in range(3))
+    assert sounding.recorded_sound == "aac"
+    assert sounding.learn_wrong_times(0, 0) and sounding.recorded_sound == "" and sounding.sound_fault
 
 
 def test_a_camera_that_cannot_be_reached_is_not_waited_for_longer(tmp_path: Path) -> None:

@@ -327,6 +327,38 @@ async def test_of_frames_that_come_together_those_before_a_fault_are_passed_on(j
     assert expected in fault and [one.frame for some in dated for one in some] == frames[:30]
 
 
+@pytest.mark.parametrize(("alike", "expected"), [(2, ""), (3, "stand still, or went back")])
+async def test_frames_whose_times_stand_still_are_not_passed_on_until_another_time_follows(
+    alike: int, expected: str
+) -> None:
+    times = list(range(0, 3 * US, 50_000))
+    times[31 : 31 + alike] = [times[30] + 10 * (number + 1) for number in range(alike)]
+    arrivals = range(START_US, START_US + 3 * US, 50_000)
+    frames = [one._replace(arrived_us=at) for one, at in zip(live_frames(times), arrivals, strict=True)]
+    dated, fault = await together(frames, FixedClock(wall=START_US))
+    assert expected in fault and bool(expected) == bool(fault)
+    assert [one.frame for some in dated for one in some] == (frames[:31] if expected else frames)
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [([0] * 40, "stand still"), ([0, 50_000, 36_000 * US, *range(36_001 * US, 36_010 * US, US)], "jumped")],
+)
+async def test_first_frames_whose_times_cannot_be_right_are_not_passed_on(times: list[int], expected: str) -> None:
+    arrivals = range(START_US, START_US + len(times) * 50_000, 50_000)
+    frames = [one._replace(arrived_us=at) for one, at in zip(live_frames(times), arrivals, strict=True)]
+    dated, fault = await together(frames, FixedClock(wall=START_US))
+    assert dated == [] and expected in fault
+
+
+async def test_times_that_go_on_after_less_time_than_they_tell_have_jumped() -> None:
+    times = [*range(0, 1_500_000, 50_000), *range(4_500_000, 4_700_000, 50_000)]
+    frames = live_frames(times)
+    frames = [one._replace(arrived_us=START_US + number * 50_000) for number, one in enumerate(frames)]
+    dated, fault = await together(frames, FixedClock(wall=START_US))
+    assert "its timestamps jumped" in fault and [one.frame for some in dated for one in some] == frames[:30]
+
+
 async def test_a_step_of_the_clock_among_frames_that_come_together_is_followed_at_its_frame() -> None:
     times = range(0, 2 * US, 50_000)
     frames = live_frames(times, [0] * 30 + [1] * 10)

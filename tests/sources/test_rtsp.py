@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,40 @@ async def test_pictures_of_which_packets_are_lost_are_marked_and_told(
     sent = [slices("h264", one.data) for one in pictures]
     damaged = [passed for one in source.packets_seen if (passed := slices("h264", one.data)) not in sent]
     assert damaged and all(one[0] in marked for one in damaged)
+
+
+_HOUR = 3600 * RTP_HZ
+
+
+@pytest.mark.parametrize(
+    ("rtp_time", "gaps"),
+    [
+        (lambda number, right: 1000, 0),
+        (lambda number, right: right + _HOUR * (2 if number < 2 * FPS else 1), 2),
+        (lambda number, right: right + _HOUR * 10 * (number >= 2 * FPS), 2),
+    ],
+    ids=["stand still", "go back by an hour", "jump ahead by 10 hours"],
+)
+async def test_pictures_whose_times_cannot_be_right_are_dated_by_when_they_come(
+    binary: str, caplog: pytest.LogCaptureFixture, rtp_time: Callable[[int, int], int], gaps: int
+) -> None:
+    """Times that jump in each connection make gaps twice, then they are not used any more."""
+    async with RtspCamera(code(Coding("h264", length_s=8)), Conduct(rtp_time=rtp_time)) as camera:
+        source = Tap(open_input(camera.url, binary))
+        async with playing(source):
+            await until(lambda: len(source.gaps) >= gaps and _dated_by_arrival(caplog), 60)
+            before = len(source.packets_seen)
+            await until(lambda: len(source.packets_seen) > before + 4 * FPS, 60)
+    assert len(source.gaps) == gaps and len(_dated_by_arrival(caplog)) == 1
+    true_us = {painted_us(one.painted): one.captured_us for one in camera.sent}  # of the last client
+    dated = zip(source.times_us[before:], painted_times(source.packets_seen)[before:], strict=True)
+    late_us = [one - true_us[painted] for one, painted in dated]
+    assert min(late_us) > -50_000 and statistics.median(late_us) < US
+    assert source.times_us == sorted(set(source.times_us))
+
+
+def _dated_by_arrival(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one for one in caplog.messages if "are dated by when they arrive" in one]
 
 
 @pytest.mark.parametrize(("b_frames", "reencode"), [(0, False), (0, True), (2, False)])

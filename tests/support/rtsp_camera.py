@@ -46,6 +46,8 @@ class Conduct:
     """How much faster than ours its clock runs."""
     hangs_up: bool = False
     """Whether it then closes the connection; otherwise that stays, and nothing comes."""
+    rtp_time: Callable[[int, int], int] = lambda number, right: right
+    """The time that a picture gets, of its number and the one that would be right."""
 
 
 class RtspCamera(LocalServer):
@@ -101,6 +103,7 @@ class RtspCamera(LocalServer):
             rtp_time = conduct.first_rtp_time + int(
                 shown * RTP_HZ * (1_000_000 + conduct.drift_ppm) / (fps * 1_000_000)
             )
+            rtp_time = conduct.rtp_time(number, rtp_time)
             sent_us = time.time_ns() // 1000
             whole = whole or one.keyframe
             for payload, last in payloads(one.data):

@@ -23,7 +23,7 @@ from tests.support.once import once_per_run
 
 REASONS = frozenset({"gap", "index_trouble", "reason", "reencoded", "storage_trouble", "trouble"})
 FAULTS = frozenset(
-    {"BadPictureError", "CameraError", "InputFault", "InputRefused", "ReorderedError", "UncopyableError"}
+    {"BadPictureError", "CameraError", "InputFault", "InputRefused", "ReorderedError", "UncopyableError", "WrongTimes"}
 )
 REFUSALS = frozenset({"NotSupportedError", "ViamGRPCError"})
 LOG = frozenset({"error", "exception", "info", "warning"})

@@ -24,6 +24,9 @@ PATIENT_FACTOR = 2.5
 the second one comes, perhaps two intervals after it was opened. 75 s instead of 30 are enough for one frame in 30 s."""
 SLOW_US = 2 * US_PER_SECOND
 """Streams with more frames are opened without: of these the first frame is dated more exactly."""
+_RIGHT_US = 60 * US_PER_SECOND
+"""Times that were right for so long are believed after they were wrong once: the camera began again."""
+_OFTEN = 2
 _PATIENT_EVERY = 4
 """A camera that hangs is not noticed to be back while it is waited for: only every fourth attempt is so patient."""
 
@@ -69,6 +72,10 @@ class InputFault(Exception):
 
 class InputRefused(InputFault):
     """The input yields video that must not be recorded."""
+
+
+class WrongTimes(InputFault):
+    """The times that the input gives its frames cannot be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,8 @@ class InputProfile:
         self.reordered = False
         """Whether its frames are reordered, which it does not say, or whose times of decoding it does not."""
         self._look_s = list(LOOK_S)
+        self._wrong_times = 0
+        """How many times in a row an opening ended soon because the times of the frames could not be right."""
         self._silent = 0
         """How many attempts in a row have got no frame, although nothing was refused."""
         self._ends = False
@@ -168,6 +177,20 @@ class InputProfile:
         """Take in how many frames have come, and in which time: whether it needs patience when it is opened again."""
         if frames > 1 and length_us < SLOW_US * (frames - 1):
             self._silent = 0
+
+    def learn_wrong_times(self, passed: int, length_us: int) -> bool:
+        """Take in that times cannot be right, after so many frames and so much time; whether those of the input are not
+        used from now on. Then its sound has none to go by; it is given up only where nothing could be recorded."""
+        self._wrong_times = 1 if length_us > _RIGHT_US else self._wrong_times + 1
+        if _OPTIONS_OF_TIMES & self.settings.options.keys() or (passed and self._wrong_times < _OFTEN):
+            return False
+        if self.recorded_sound:
+            if passed:
+                return False
+            reason = "the times of its video cannot be right"
+            self.sound_fault = reason
+        self.untimed = True
+        return True
 
     def silence(self, told: str) -> str:
         """Why no frame came in time, where ffmpeg has `told` something or nothing. From the second attempt on it is the

@@ -18,16 +18,21 @@ from videostore.base.constants import (
 )
 from videostore.sources.arrival_time import ArrivalTimeEstimator
 from videostore.sources.handover import CodedFrame
-from videostore.sources.input_profile import InputFault
+from videostore.sources.input_profile import InputFault, WrongTimes
 from videostore.sources.settling import (
     ARRIVAL_SETTLE_S,
+    JUMPED,
     SETTLE_MOST_S,
+    STAND_STILL,
+    STANDING,
     UNTIMED_SETTLE_S,
     FrameReader,
+    are_apart,
     date_first,
     let_first_be_prompt,
     settle,
     spread_first,
+    wrong_times,
 )
 
 AT_ONCE = 8
@@ -158,16 +163,19 @@ async def pace_live(
     passes one on. It waits for these for `most_s` at most.
 
     Raises:
-        InputFault: no frame came in time, or the input's timestamps jumped.
+        WrongTimes: the input's timestamps jumped, or stand still.
+        InputFault: no frame came in time.
     """
     if opened_us is None:
         held, ended = await settle(reader, first, clock, ARRIVAL_SETTLE_S, followers=held_back, most_s=most_s)
+        if wrong := wrong_times(held):
+            raise WrongTimes(wrong)
         date_first(held)
         let_first_be_prompt(held)
     else:
-        held, ended = await settle(reader, first, clock, UNTIMED_SETTLE_S)
+        held, ended = await settle(reader, first, clock, UNTIMED_SETTLE_S, timed=False)
         spread_first(held, opened_us)
-    times = _LiveTimes(patience_s)
+    times = _LiveTimes(patience_s, timed=opened_us is None)
     for frame in held:
         times.observe(frame)
     starting, start_ends_us = True, clock.now_us() + _START_US
@@ -199,11 +207,15 @@ async def pace_live(
 class _LiveTimes:
     """The capture times of a live input's frames, and how long to wait for the next one."""
 
-    def __init__(self, patience_s: float) -> None:
+    def __init__(self, patience_s: float, *, timed: bool) -> None:
+        """`timed`: whether the times of the frames are those of the input."""
+        self._timed = timed
         self._dates = ArrivalTimeEstimator()
         self._steps = -1
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
-        self._last_us: int | None = None
+        self._last: CodedFrame | None = None
+        self._doubtful: list[CodedFrame] = []
+        """The last frames, whose times stand still so far."""
         self._patience_s = self._limit_s = patience_s
 
     @property
@@ -227,16 +239,15 @@ class _LiveTimes:
         """A frame has arrived.
 
         Raises:
-            InputFault: its timestamp has jumped.
+            WrongTimes: its timestamp has jumped.
         """
         if frame.clock_steps != self._steps:
             self._dates, self._steps = ArrivalTimeEstimator(), frame.clock_steps
         if not self._dates.observe(frame.pts_us, frame.arrived_us):
-            raise InputFault("its timestamps jumped")
-        order_us = frame.order_us
-        if self._last_us is not None:
-            self._intervals.append(order_us - self._last_us)
-        self._last_us = order_us
+            raise WrongTimes(JUMPED)
+        if self._last is not None:
+            self._intervals.append(frame.order_us - self._last.order_us)
+        self._last = frame
 
     def date(self, frame: CodedFrame) -> DatedFrame:
         """A frame that has arrived, with its capture time."""
@@ -246,12 +257,30 @@ class _LiveTimes:
         """Frames that have arrived together, dated up to one that must not follow, and what is wrong with that one."""
         dated: list[DatedFrame] = []
         for frame in frames:
-            since_us = frame.order_us - (self._last_us or 0)
-            if self._intervals and since_us > self._limit_s * US_PER_SECOND:  # those that are missing did not come late
-                return dated, InputFault(f"no frame for {self._limit_s:g} s")
+            before = self._doubtful[-1] if self._doubtful else self._last
+            if self._timed and before is not None and not are_apart(before, frame):
+                self._doubtful.append(frame)
+                if len(self._doubtful) < STANDING:
+                    continue
+                return dated, WrongTimes(STAND_STILL)
+            doubtful, self._doubtful = self._doubtful, []
             try:
-                self.observe(frame)
+                for one in (*doubtful, frame):
+                    self._follow(one)
+                    dated.append(self.date(one))
             except InputFault as fault:
                 return dated, fault
-            dated.append(self.date(frame))
         return dated, None
+
+    def _follow(self, frame: CodedFrame) -> None:
+        """A frame has arrived.
+
+        Raises:
+            InputFault: it must not follow the last one.
+        """
+        last, limit_us = self._last, self._limit_s * US_PER_SECOND
+        # Those that are missing between the two did not come late.
+        if last is not None and self._intervals and frame.order_us - last.order_us > limit_us:
+            came_along = frame.clock_steps == last.clock_steps and frame.arrived_us - last.arrived_us < limit_us / 2
+            raise WrongTimes(JUMPED) if came_along else InputFault(f"no frame for {self._limit_s:g} s")
+        self.observe(frame)

@@ -17,7 +17,7 @@ from videostore.sources.demuxer import Demuxer
 from videostore.sources.ffmpeg_messages import FFmpegMessages
 from videostore.sources.handover import CodedFrame
 from videostore.sources.input_command import input_command, input_list, sound_command
-from videostore.sources.input_profile import INTERLACED, ROTATED, InputFault, InputProfile
+from videostore.sources.input_profile import INTERLACED, ROTATED, InputFault, InputProfile, WrongTimes
 from videostore.sources.pacing import DatedFrame, FileTimes, pace_file, pace_live
 from videostore.sources.settling import SETTLE_MOST_S
 from videostore.sources.sound_reader import SOUND_LATER_US
@@ -68,6 +68,7 @@ class InputSession:
         self.read_to_end = False
         """Whether ffmpeg has read the input to its end."""
         self._clock = clock
+        self._logger = logger
         self._times = times or FileTimes(clock)
         self._resume_us = resume_us
         self._length_us = 0
@@ -139,24 +140,39 @@ class InputSession:
                     raise UncopyableError(_OTHER_SOUND)
                 raise UncopyableError(INTERLACED if self._untimed == self.profile.untimed else _UNTIMED)
             self.profile.check_order(first.format, self.messages)
-            async with contextlib.aclosing(self._paced(first)) as paced:  # type: ignore[type-var]
-                async for together in paced:
-                    if self.profile.live:
-                        await self.demuxer.hear_reports()
-                    dated = together[: self._within_patience(together)]
-                    if dated:
-                        yield dated
-                        self.frames_passed += len(dated)
-                        last_us = max(one.frame.pts_us for one in dated)
-                        self._length_us = last_us - first.pts_us
-                        self.next_pts_us = max(self.next_pts_us, last_us + self._resume_us + _AFTER_FRAME_US)
-                    if len(dated) < len(together):
-                        raise UncopyableError(f"no keyframe for {self.profile.settings.keyframe_patience_s:g} s")
+            try:
+                async with contextlib.aclosing(self._paced(first)) as paced:  # type: ignore[type-var]
+                    async for together in paced:
+                        if self.profile.live:
+                            await self.demuxer.hear_reports()
+                        dated = together[: self._within_patience(together)]
+                        if dated:
+                            yield dated
+                            self.frames_passed += len(dated)
+                            last_us = max(one.frame.pts_us for one in dated)
+                            self._length_us = last_us - first.pts_us
+                            self.next_pts_us = max(self.next_pts_us, last_us + self._resume_us + _AFTER_FRAME_US)
+                        if len(dated) < len(together):
+                            raise UncopyableError(f"no keyframe for {self.profile.settings.keyframe_patience_s:g} s")
+            except WrongTimes as fault:
+                self._learn_wrong_times(fault)
+                raise
             if self._times.over:
                 return
         if not await self.demuxer.succeeded(FFMPEG_FINISH_S if self.profile.live else FFMPEG_STUCK_S):
             raise InputFault(self._failure or NO_REASON)
         self.read_to_end = True
+
+    def _learn_wrong_times(self, fault: WrongTimes) -> None:
+        """The times of the input cannot be right.
+
+        Raises:
+            UncopyableError: it is to be opened as one that tells none.
+        """
+        if self.profile.learn_wrong_times(self.frames_passed, self._length_us):
+            address = self.profile.settings.address
+            self._logger.warning("Frames of the input %s are dated by when they arrive: %s.", address, fault)
+            raise UncopyableError(str(fault)) from fault
 
     def _held_back(self) -> int:
         """How many more frames ffmpeg has to get before it passes a frame on."""

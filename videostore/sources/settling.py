@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import statistics
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 from videostore.base.clock import SteadyClock
@@ -32,6 +33,15 @@ _SHORTEST_INTERVAL_US = 1000
 """No camera sends frames that are closer together."""
 
 
+_FAR_US = 150 * US_PER_SECOND
+"""No camera that is recorded sends frames that are further apart."""
+JUMPED = "its timestamps jumped"
+STAND_STILL = "its timestamps stand still, or went back"
+STANDING = 3
+"""So many frames in a row that are closer than that to the one before: the input's times stand still, or went back,
+which ffmpeg does not pass on."""
+
+
 class FrameReader(Protocol):
     """What frames are read from: a `Demuxer`."""
 
@@ -44,6 +54,20 @@ class FrameReader(Protocol):
 
     def more(self, most: int) -> list[CodedFrame]:
         """Frames that have arrived already and follow the last one, at most so many."""
+
+
+def wrong_times(frames: Sequence[CodedFrame]) -> str:
+    """What is wrong with the times of the last of these frames; empty if they may be right."""
+    last = list(frames)[-STANDING - 1 :]
+    if any(abs(other.pts_us - one.pts_us) > _FAR_US for one, other in itertools.pairwise(last)):
+        return JUMPED
+    stand = len(last) > STANDING and not any(are_apart(*two) for two in itertools.pairwise(last))
+    return STAND_STILL if stand else ""
+
+
+def are_apart(one: CodedFrame, other: CodedFrame) -> bool:
+    """Whether two neighbouring frames may have been captured at such times."""
+    return abs(other.pts_us - one.pts_us) >= _SHORTEST_INTERVAL_US
 
 
 def date_first(held: deque[CodedFrame]) -> None:
@@ -93,11 +117,13 @@ async def settle(
     clock: SteadyClock,
     within_s: float,
     *,
+    timed: bool = True,
     followers: int = 0,
     most_s: float = SETTLE_MOST_S,
 ) -> tuple[deque[CodedFrame], bool]:
     """The frames that arrive while a live input settles, and whether it ended meanwhile. So many have to follow, about
-    as fast as they were captured, those that came at once with the first one, unless none comes for long."""
+    as fast as they were captured, those that came at once with the first one, unless none comes for long. Times
+    that cannot be right end it, if the input has any (`timed`)."""
     held = deque([first])
     settled_us = first.arrived_us + round(within_s * US_PER_SECOND)
     latest_us = first.arrived_us + round(max(within_s, most_s) * US_PER_SECOND)
@@ -119,6 +145,8 @@ async def settle(
                 ended = True
                 continue
             held.append(following)
+            if timed and wrong_times(held):
+                break
             distance_us = following.pts_us - shown_us
             if distance_us >= _SHORTEST_INTERVAL_US:
                 followers -= 2 * (clock.now_us() - came_us) > distance_us
