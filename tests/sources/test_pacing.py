@@ -327,13 +327,17 @@ async def test_of_frames_that_come_together_those_before_a_fault_are_passed_on(j
     assert expected in fault and [one.frame for some in dated for one in some] == frames[:30]
 
 
-@pytest.mark.parametrize(("alike", "expected"), [(2, ""), (3, "stand still, or went back")])
+@pytest.mark.parametrize(("alike", "expected"), [(2, ""), (3, "stand still, or went back"), (-8, "")])
 async def test_frames_whose_times_stand_still_are_not_passed_on_until_another_time_follows(
     alike: int, expected: str
 ) -> None:
+    """A camera that was held up sends as close times all at once."""
+    at_once, alike = alike < 0, abs(alike)
     times = list(range(0, 3 * US, 50_000))
     times[31 : 31 + alike] = [times[30] + 10 * (number + 1) for number in range(alike)]
-    arrivals = range(START_US, START_US + 3 * US, 50_000)
+    arrivals = list(range(START_US, START_US + 3 * US, 50_000))
+    if at_once:
+        arrivals[31 : 31 + alike] = [arrivals[30]] * alike
     frames = [one._replace(arrived_us=at) for one, at in zip(live_frames(times), arrivals, strict=True)]
     dated, fault = await together(frames, FixedClock(wall=START_US))
     assert expected in fault and bool(expected) == bool(fault)

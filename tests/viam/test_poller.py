@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 from grpclib import GRPCError, Status
@@ -90,7 +91,7 @@ async def test_without_a_capture_time_the_arrival_time_is_used(clock: FixedClock
     assert times_of(items) == [clock.wall_us()]
 
 
-@pytest.mark.parametrize("offset_s", [-3600, -5.5, 5.5, 1e6, -1.7e9])
+@pytest.mark.parametrize("offset_s", [-3600, -5.5, 1.5, 5.5, 1e6, -1.7e9])
 async def test_an_implausible_capture_time_is_ignored(clock: FixedClock, offset_s: float) -> None:
     wrong = clock.wall_us() + round(offset_s * US)
     items = await take(poller_of(ScriptedCamera(answer(wrong, picture(START_US, SMALL))), clock), 1)
@@ -121,6 +122,28 @@ async def test_after_a_capture_time_goes_backwards_arrival_times_are_used_for_a_
     given = [START_US, START_US - 50_000, START_US + 100_000]
     items = await take(poller_of(ScriptedCamera(*map(answer, given)), clock), 3)
     assert times_of(items) == [START_US, arrival, arrival]
+
+
+@pytest.mark.parametrize(
+    "wrong_s", [(4, -4), (-4, 4), (-3600, 0), (0, -3600), (0, 10 * 365 * 86_400), (0, 0, 0, -4)], ids=str
+)
+async def test_a_capture_time_that_is_wrong_again_and_again_is_told_once_and_moves_no_image(
+    clock: FixedClock, caplog: pytest.LogCaptureFixture, wrong_s: tuple[float, ...]
+) -> None:
+    """For longer than an image is distrusted: no run ends, and after the first images all have their arrival."""
+    arrivals: list[int] = []
+
+    class Camera(ScriptedCamera):
+        async def get_images(self, **_: Any) -> Answer:
+            clock.advance(1)
+            arrivals.append(clock.wall)
+            wrong_us = round(wrong_s[len(arrivals) % len(wrong_s)] * US)
+            return answer(clock.wall - 30_000 + wrong_us, picture(clock.wall, SMALL))
+
+    times = times_of(await take(poller_of(Camera(), clock), 200))
+    assert times == sorted(times)
+    assert times[5:] == arrivals[5:200]
+    assert caplog.text.count("using arrival times") == 1
 
 
 FAULTS: dict[str, Answer | Exception] = {

@@ -24,7 +24,6 @@ from videostore.sources.settling import (
     JUMPED,
     SETTLE_MOST_S,
     STAND_STILL,
-    STANDING,
     UNTIMED_SETTLE_S,
     FrameReader,
     are_apart,
@@ -32,6 +31,7 @@ from videostore.sources.settling import (
     let_first_be_prompt,
     settle,
     spread_first,
+    stand_still,
     wrong_times,
 )
 
@@ -260,9 +260,10 @@ class _LiveTimes:
             before = self._doubtful[-1] if self._doubtful else self._last
             if self._timed and before is not None and not are_apart(before, frame):
                 self._doubtful.append(frame)
-                if len(self._doubtful) < STANDING:
-                    continue
-                return dated, WrongTimes(STAND_STILL)
+                assert self._last is not None
+                if stand_still(self._last, self._doubtful):
+                    return dated, WrongTimes(STAND_STILL)
+                continue
             doubtful, self._doubtful = self._doubtful, []
             try:
                 for one in (*doubtful, frame):

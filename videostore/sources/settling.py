@@ -37,9 +37,13 @@ _FAR_US = 150 * US_PER_SECOND
 """No camera that is recorded sends frames that are further apart."""
 JUMPED = "its timestamps jumped"
 STAND_STILL = "its timestamps stand still, or went back"
-STANDING = 3
-"""So many frames in a row that are closer than that to the one before: the input's times stand still, or went back,
-which ffmpeg does not pass on."""
+_CLOSE_US = 1500
+_WAITED_US = US_PER_SECOND // 50
+_WAITS = 3
+_MOST_CLOSE = 100
+"""Frames that are closer than that to the one before, though more time than that passed so many times until the next
+came: the input's times stand still, or went back, which ffmpeg does not pass on. A camera that was held up may send
+some that are as close, all at once: no more than so many."""
 
 
 class FrameReader(Protocol):
@@ -58,16 +62,26 @@ class FrameReader(Protocol):
 
 def wrong_times(frames: Sequence[CodedFrame]) -> str:
     """What is wrong with the times of the last of these frames; empty if they may be right."""
-    last = list(frames)[-STANDING - 1 :]
-    if any(abs(other.pts_us - one.pts_us) > _FAR_US for one, other in itertools.pairwise(last)):
+    last = list(frames)[-2:]
+    if len(last) == 2 and abs(last[1].pts_us - last[0].pts_us) > _FAR_US:
         return JUMPED
-    stand = len(last) > STANDING and not any(are_apart(*two) for two in itertools.pairwise(last))
-    return STAND_STILL if stand else ""
+    last = []
+    for frame in reversed(frames):
+        if last and are_apart(last[-1], frame):
+            break
+        last.append(frame)
+    return STAND_STILL if stand_still(last[-1], last[-2::-1]) else ""
+
+
+def stand_still(before: CodedFrame, close: Sequence[CodedFrame]) -> bool:
+    """Whether the times of these frames stand still, each of which is close to the one before."""
+    waits = (two.arrived_us - one.arrived_us for one, two in itertools.pairwise((before, *close)))
+    return sum(wait_us >= _WAITED_US for wait_us in waits) >= _WAITS or len(close) >= _MOST_CLOSE
 
 
 def are_apart(one: CodedFrame, other: CodedFrame) -> bool:
     """Whether two neighbouring frames may have been captured at such times."""
-    return abs(other.pts_us - one.pts_us) >= _SHORTEST_INTERVAL_US
+    return abs(other.pts_us - one.pts_us) >= _CLOSE_US or other.clock_steps != one.clock_steps
 
 
 def date_first(held: deque[CodedFrame]) -> None:

@@ -32,7 +32,10 @@ from videostore.media.packet import Gap, Packet, StreamFormat
 from videostore.media.png import SIGNATURE as PNG_SIGNATURE
 
 CAPTURED_AT_DISTRUST_S = 60.0
-"""After an implausible capture time, arrival times are used this long: alternating would put frames out of order."""
+"""After the last implausible capture time, arrival times are used this long: alternating would put frames out of order.
+"""
+CAPTURED_AHEAD_US = US_PER_SECOND
+"""No image is captured after it has arrived: the camera's clock may be ahead by so much."""
 
 CAMERA_ERROR_GAP_S = 1.0
 """Errors or garbage for this long make a gap, since the last image must not appear to last so long."""
@@ -94,6 +97,8 @@ class FramePoller:
         """When the last new image arrived, on the monotonic clock."""
         self._steps = 0
         self._distrusted = False
+        self._told_us: int | None = None
+        """The last capture time that the camera told, believed or not."""
         self._distrust_until_us = 0
         self._fault: str | None = None
         self._gap_reported = False
@@ -166,7 +171,7 @@ class FramePoller:
         image = self._choose(images)
         arrival_us = self._steady.now_us()
         if self._steps != self._steady.steps:  # times from before a step of the clock cannot be compared
-            self._steps, self._last_us = self._steady.steps, None
+            self._steps, self._last_us, self._told_us = self._steady.steps, None, None
         captured_at_us = _captured_at_us(metadata) if metadata.HasField("captured_at") else 0
         last = self.latest
         if (
@@ -206,13 +211,17 @@ class FramePoller:
 
     def _date(self, captured_at_us: int, arrival_us: int) -> int:
         """The capture time: the camera's own if it is plausible, else the arrival time."""
-        if not captured_at_us or arrival_us < self._distrust_until_us:
+        if not captured_at_us:
             return arrival_us
         age_us = arrival_us - captured_at_us
-        plausible = abs(age_us) <= CAPTURED_AT_PLAUSIBLE_US
-        if plausible and (self._last_us is None or captured_at_us > self._last_us):
-            self._distrusted = False
-            return captured_at_us
+        plausible = -CAPTURED_AHEAD_US <= age_us <= CAPTURED_AT_PLAUSIBLE_US
+        told_us, self._told_us = self._told_us, captured_at_us
+        if plausible and (told_us is None or captured_at_us > told_us):
+            if arrival_us < self._distrust_until_us:
+                return arrival_us
+            if self._last_us is None or captured_at_us > self._last_us:
+                self._distrusted = False
+                return captured_at_us
         if not self._distrusted and plausible:
             self._logger.warning(
                 "Camera %r says that an image was captured before the last one, or at the same time; using arrival"
