@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.browser.driver import PageDriver
-from tests.browser.footage import BASE_US, Footage
+from tests.browser.driver import PageDriver, iso
+from tests.browser.footage import BASE_US, Footage, being_recorded
 from tests.support.guarded_server import PASSWORD
 from tests.support.recording import US
 from tests.support.web_server import WebServer, run_web
@@ -19,6 +20,7 @@ from videostore.web.recorders import RecorderPlace
 
 YARD = "yard"
 SHOWN_US = BASE_US - 123_457 + 17 * US
+BEHIND_S = 12, 55
 LINK = f"#at=2025-10-26T00:10:17Z&recorders={YARD}"
 
 
@@ -89,3 +91,50 @@ def test_a_session_that_ends_is_asked_for_again_and_what_was_shown_stays(page: P
     page.page.locator("#login").wait_for(state="hidden")
     page.press(".")
     assert page.until_painted(YARD, lambda us: us > shown)
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    """A server that wants a password, over a directory that is recorded to for longer than a player loads at once."""
+    access = WebConfig("127.0.0.1", 0, None, "ANY", ())
+    with being_recorded(tmp_path_factory.mktemp("grown")) as directory:
+        time.sleep(BEHIND_S[-1] + 5)
+        with run_web([RecorderPlace("porch", directory)], Guard(access, Password(PASSWORD))) as server:
+            yield server
+
+
+def test_what_a_session_that_ended_refused_comes_at_once_after_the_log_in(
+    open_page: Callable[..., PageDriver], grown: WebServer
+) -> None:
+    page = open_page(grown)
+    page.page.goto(page.url)
+    page.page.locator("#login[open]").wait_for()
+    give(page, PASSWORD)
+    page.until_painted("porch", lambda us: us > 0)
+    for behind_s in BEHIND_S:
+        us = time.time_ns() // 1000 - behind_s * US
+        page.page.context.clear_cookies()
+        page.page.evaluate(f"location.hash = 'at={iso(us)}'")
+        page.page.locator("#login[open]").wait_for()
+        give(page, PASSWORD)
+        page.page.locator("#login").wait_for(state="hidden")
+        page.until_painted("porch", lambda painted, us=us: abs(painted - us) < US)  # type: ignore[misc]
+        page.press(".")
+        shown = page.painted("porch")
+        page.page.context.clear_cookies()
+        page.page.keyboard.press(".")
+        page.page.locator("#login[open]").wait_for()
+        give(page, PASSWORD)
+        page.until_painted("porch", lambda painted, shown=shown: painted > shown)  # type: ignore[misc]
+
+
+def test_what_is_refused_though_the_session_is_open_is_told(page: PageDriver) -> None:
+    """As a request that was on its way before the log-in, or one that something else than this server refuses."""
+    give(page, PASSWORD)
+    page.page.wait_for_selector("figure.screen")
+    page.settle()
+    refuse = {"status": 401, "body": "{}", "content_type": "application/json"}
+    page.page.route("**/api/recorders/*/days*", lambda route: route.fulfill(**refuse))
+    page.page.locator("#day").click()
+    page.until(lambda: "The server answered 401." in page.text("#calendar-text"))
+    assert page.page.locator("#login[open]").count() == 0

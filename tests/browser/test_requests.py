@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.browser.driver import PageDriver, iso
 from tests.browser.footage import BASE_US, Footage
 from tests.support.recording import US
@@ -75,6 +77,37 @@ def test_video_goes_on_by_itself_when_the_server_answers_again(page: PageDriver,
     page.page.unroute("**/hls/**")
     assert page.until_painted(DOOR, lambda painted: painted > 0) == footage[DOOR].shown_at(us)
     assert not page.is_told(DOOR)
+
+
+@pytest.mark.parametrize("playing", [False, True], ids=["at rest", "while it plays"])
+def test_the_moment_that_was_asked_for_is_shown_when_the_server_answers_again(
+    page: PageDriver, footage: dict[str, Footage], playing: bool
+) -> None:
+    us = BASE_US + 17 * US
+    page.open_at(us, recorders=DOOR)
+    page.until_painted(DOOR, lambda painted: painted == footage[DOOR].shown_at(us))
+    if playing:
+        page.press("k")
+    page.page.route("**/hls/**", lambda route: route.abort())
+    later_us = BASE_US + 3600 * US + 10 * US  # not in what is loaded
+    page.page.evaluate(f"location.hash = 'at={iso(later_us)}'")
+    page.until(lambda: "the server does not answer. Trying again …" in page.message(DOOR))
+    page.page.unroute("**/hls/**")
+    shown_us = page.until_painted(DOOR, lambda painted: not page.is_told(DOOR))
+    assert 0 <= shown_us - footage[DOOR].shown_at(later_us) < (10 * US if playing else 1)
+
+
+def test_a_piece_of_what_grows_that_is_refused_is_told_and_not_left_out(
+    open_page: Callable[..., PageDriver], live_server: WebServer
+) -> None:
+    page = open_page(live_server).open()
+    us = page.until_painted("porch", lambda us: us > 0)
+    page.page.route("**/hls/*/*.mp4*", lambda route: route.fulfill(status=404, body="{}"))
+    page.page.goto("about:blank")
+    page.page.goto(f"{page.url}#at={iso(us)}")
+    page.until(lambda: "the server answered 404" in page.message("porch"))
+    page.page.unroute("**/hls/*/*.mp4*")
+    page.until_painted("porch", lambda painted: abs(painted - us) < US)
 
 
 def delay_headers(page: PageDriver) -> None:

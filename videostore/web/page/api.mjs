@@ -2,6 +2,7 @@
 
 const LIMIT_MS = 15_000; // a busy machine may take some seconds for a picture
 const TRIES = 2;
+const OPEN_TRIES = 3; // with a session; what is refused then is refused by another than this server
 const SEND_LIMIT_MS = 60_000;
 
 export class ApiError extends Error {
@@ -28,7 +29,8 @@ export class LateError extends Error {
 }
 
 export class Api {
-  /** `onLocked` is called when the session has ended; `onLate` with what to say when a request is made again. */
+  /** `onLocked` is called when the session has ended, and resolves when it is open again; `onLate` is called with what
+   * to say when a request is made again. */
   constructor(onLocked, onLate, limit_ms = LIMIT_MS) {
     Object.assign(this, { onLocked, onLate, limit_ms });
   }
@@ -63,15 +65,26 @@ export class Api {
     } catch {
       // A proxy's own answer is no JSON; the status says it all.
     }
-    if (response.status === 401 && !url.startsWith("api/session")) this.onLocked();
     throw new ApiError(response.status, answer);
+  }
+
+  /** What `ask` answers. What is refused because the session has ended is asked for again as soon as it is open. */
+  async unlocked(url, ask) {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (error.status !== 401 || url.startsWith("api/session") || tries === OPEN_TRIES) throw error;
+        await this.onLocked();
+      }
+    }
   }
 
   /** What `read` makes of the response of a request that changes nothing. It has `limit_ms` for it all; one that is late
    * is made once more, and that is said. Throws LateError too. */
   async read(url, read) {
     for (let tries = 1; ; tries += 1) {
-      const { result, isLate } = await this.readOnce(url, read);
+      const { result, isLate } = await this.unlocked(url, () => this.readOnce(url, read));
       if (!isLate) return result;
       if (tries === TRIES) throw new LateError(this.limit_ms);
       this.onLate(`The server has not answered for ${this.limit_ms / 1000} s. Asking again …`);
@@ -103,7 +116,8 @@ export class Api {
   /** Send something. It is sent once, however long that takes, up to SEND_LIMIT_MS. */
   async send(url, body, method = "POST") {
     const options = { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-    const { result, isLate } = await this.readOnce(url, (response) => response.text(), options, SEND_LIMIT_MS);
+    const ask = () => this.readOnce(url, (response) => response.text(), options, SEND_LIMIT_MS);
+    const { result, isLate } = await this.unlocked(url, ask);
     if (isLate) throw new LateError(SEND_LIMIT_MS);
     return result ? JSON.parse(result) : {};
   }

@@ -40,9 +40,8 @@ async function loadHls() {
 class Page {
   constructor() {
     this.session = null;
-    const onLocked = () => this.session.ask().then(() => this.refresh());
-    this.api = new Api(onLocked, (text) => this.word(text));
-    this.session = new Session(this.api);
+    this.api = new Api(() => this.session.ask(), (text) => this.word(text));
+    this.session = new Session(this.api, () => this.goOn());
     this.useUtc = false;
     this.waitingAt = undefined; // the end of what was recorded, while that is shown for want of a recording
     this.ahead = 0; // of the server's clock before this browser's
@@ -224,6 +223,12 @@ class Page {
       this.refreshing = false;
     }
     this.section.draw();
+  }
+
+  /** The session is open again: play at once what was refused. */
+  goOn() {
+    this.refresh();
+    for (const screen of this.playhead?.screens ?? []) screen.retry({ atOnce: true });
   }
 
   showHelp() {

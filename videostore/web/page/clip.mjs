@@ -188,7 +188,7 @@ export class Clip {
     try {
       return await api.get(api.recorderUrl(id, path));
     } catch (error) {
-      if (error instanceof ApiError && error.status !== 401) return { ...known, state: "failed", message: error.message };
+      if (error instanceof ApiError) return { ...known, state: "failed", message: error.message };
       return { ...known, trouble: error.message };
     }
   }

@@ -1,5 +1,8 @@
 // Whether this browser can decode what was recorded, and how to say that it cannot.
 
+import { MINUTE_US } from "./units.mjs";
+
+const ALONE_US = 20 * MINUTE_US;
 const NAMES = [
   [/^(hvc1|hev1)/, "H.265"],
   [/^(avc1|avc3)\.(6e|7a|f4)/i, "H.264 with more than 8 bit or 4:2:0 colours"],
@@ -32,3 +35,10 @@ export const NO_HLS_TEXT =
 export const NO_SOURCE_TEXT =
   "This browser plays no video that a page puts together (Media Source Extensions), as iPhones before iOS 17.1. Single " +
   "pictures are shown instead of moving ones, and clips can be downloaded. It may play the recording by itself.";
+
+/** What a browser gets that plays by itself, as iPhones do: from what is shown on. */
+export function aloneRange(shown_us, now_us) {
+  const from_us = shown_us ?? now_us;
+  const to_us = from_us + ALONE_US;
+  return to_us < now_us ? { from_us, to_us } : { from_us };
+}

@@ -33,7 +33,7 @@ export async function download(api, url, { name, expected, tell, signal }) {
     return "The browser downloads it and shows how far it is.";
   }
   tell("The clip is being cut …", 0, 0);
-  const response = await api.response(url, { signal });
+  const response = await api.unlocked(url, () => api.response(url, { signal }));
   const whole = Number(response.headers.get("Content-Length")) || expected || 0;
   const about = response.headers.get("Content-Length") ? "" : "about ";
   const reader = response.body.getReader();

@@ -169,7 +169,8 @@ export class Playhead extends EventTarget {
 
   /** The playhead follows the frames of one screen: the focused one, or another while that one has a gap. */
   get lead() {
-    const able = this.screens.filter((one) => one.gap === null && !one.held && one.player.capturedUs !== null);
+    const shows = (one) => one.gap === null && !one.held && one.reached;
+    const able = this.screens.filter((one) => shows(one) && one.player.capturedUs !== null);
     return able.includes(this.focus) ? this.focus : able[0] ?? null;
   }
 
@@ -229,7 +230,8 @@ export class Playhead extends EventTarget {
     if (this.seeking || screen.renewing || this.us === null) return;
     screen.renewing = true;
     screen.player.unload();
-    const shown = this.isLive ? await screen.live() : await screen.show(screen.capturedUs ?? this.us);
+    const us = (screen.reached ? screen.capturedUs : screen.wanted) ?? this.us;
+    const shown = this.isLive ? await screen.live() : await screen.show(us);
     screen.renewing = false;
     if (!this.playing) return;
     if (this.isLive ? screen.gap === null : shown) screen.player.play(this.isLive ? 1 : this.rate);

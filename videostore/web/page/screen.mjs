@@ -1,6 +1,6 @@
 // One recorder's picture: the video, its stamp, and what has to be said instead of a picture.
 
-import { NO_HLS_TEXT, NO_SOURCE_TEXT, cannotPlayText } from "./codec.mjs";
+import { NO_HLS_TEXT, NO_SOURCE_TEXT, aloneRange, cannotPlayText } from "./codec.mjs";
 import { element, say } from "./element.mjs";
 import { isDeleted } from "./lane_words.mjs";
 import { UnplayableFile, newestPicture } from "./newest_picture.mjs";
@@ -14,7 +14,6 @@ const STANDS_IN_TEXT = "The video stands still. Single pictures are shown until 
 const LATE_MS = 700; // what takes longer is said
 const BETWEEN_TRIES_MS = 5000;
 const STILL_WIDTH = 1280;
-const ALONE_US = 20 * MINUTE_US; // what a browser that plays it by itself gets
 const NEWEST_US = 2 * SECOND_US; // so near the end that this is said
 const MOST_AHEAD_US = 2 * SECOND_US; // of the clock, and behind it, is the end of what is being recorded
 const MOST_BEHIND_US = MINUTE_US;
@@ -48,6 +47,7 @@ export class Screen {
     this.before = null; // the nearest footage on both sides of it
     this.after = null;
     this.held = false; // ahead of the playhead: behind a gap that others have no
+    this.reached = true; // whether what is wanted was shown, and not what was before it
     this.stillUs = null;
     this.asksNewest = false;
     this.standsIn = false; // whether live pictures stand in for a video that stands still
@@ -68,6 +68,7 @@ export class Screen {
     this.held = false;
     this.hideStill();
     this.wanted = us;
+    this.reached = false;
     const around = await this.player.show(us);
     if (this.wanted !== us) return false;
     if (around) {
@@ -76,8 +77,9 @@ export class Screen {
     }
     this.clearMessage();
     this.tell();
-    if (this.needsPictures) return this.showStill(us);
-    if (this.player.trouble) return false;
+    const shown = this.needsPictures ? await this.showStill(us) : !this.player.trouble;
+    this.reached ||= shown;
+    if (this.needsPictures || !shown) return shown;
     if (this.player.isInstant) await this.showStill(us);
     this.stamp();
     return true;
@@ -103,10 +105,11 @@ export class Screen {
   }
 
   /** The server answers: try again what failed for want of that, and live while nothing was recorded. */
-  retry() {
+  retry({ atOnce = false } = {}) {
     if (this.isLiveByPictures) this.showNewest();
     const waits = this.wanted === "live" && this.gap !== null && this.isRecording;
-    if (!(this.player.trouble?.passes || waits) || performance.now() - this.retriedAt < BETWEEN_TRIES_MS) return;
+    if (!(this.player.trouble?.passes || waits)) return;
+    if (!atOnce && performance.now() - this.retriedAt < BETWEEN_TRIES_MS) return;
     this.retriedAt = performance.now();
     this.context.on.renew(this);
   }
@@ -119,6 +122,7 @@ export class Screen {
     if (!this.standsIn || this.wanted !== "live") this.hideStill();
     this.clearMessage();
     this.wanted = "live";
+    this.reached = true;
     if (!this.isRecording) this.player.rest();
     else if (!(await this.player.live(fromUs))) return;
     this.tell();
@@ -249,11 +253,8 @@ export class Screen {
     this.stamp();
   }
 
-  /** Let the browser play it by itself, as iPhones do, from what is shown on. */
-  openPlaylist() {
-    const from_us = this.capturedUs ?? this.context.now();
-    const to_us = from_us + ALONE_US;
-    const range = to_us < this.context.now() ? { from_us, to_us } : { from_us };
+  playAlone() {
+    const range = aloneRange(this.capturedUs, this.context.now());
     location.assign(this.context.api.playlistUrl(this.recorder.id, range));
   }
 
@@ -285,7 +286,7 @@ export class Screen {
   tell() {
     const { player } = this;
     if (this.context.hlsMissing === "unsupported") {
-      this.put(NO_SOURCE_TEXT, [["Play the recording", () => this.openPlaylist()]], "low");
+      this.put(NO_SOURCE_TEXT, [["Play the recording", () => this.playAlone()]], "low");
     } else if (this.context.hlsMissing) {
       this.put(NO_HLS_TEXT, [], "low");
     } else if (player.unplayable) {

@@ -142,6 +142,16 @@ export class Stream {
       hls.on(Events.ERROR, (_, data) => {
         if (data.mimeType) this.player.checkCodec({ codec: /codecs="?([^",]+)/.exec(data.mimeType)?.[1] });
         const { unplayable } = this.player;
+        const isLocked = data.response?.code === 401;
+        if (isLocked) this.player.api.onLocked();
+        // Of a playlist that grows hls.js would leave out a piece that does not come, and not say so.
+        const isLeftOut = /^fragLoad/.test(data.details) && data.frag?.gap && !this.player.isLive;
+        if (isLocked || isLeftOut) {
+          hls.stopLoad();
+          this.player.failed(failureText(data), { passes: true });
+          resolve();
+          return;
+        }
         const isEmpty = data.details === "levelEmptyError"; // hls.js would wait for more
         if (!data.fatal && !isEmpty) return;
         if (isEmpty && this.endUs !== undefined) return; // until something comes after the clock was set back
