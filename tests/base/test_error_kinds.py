@@ -29,7 +29,7 @@ from videostore.base.ranges import Range
         (RequestError("too-many-videos", limit=1), ErrorKind.TOO_MANY),
         (RequestError("event-unknown", field="id", value=3), ErrorKind.UNKNOWN),
         (VideoStoreError("storage-in-use"), ErrorKind.SETUP),
-        (VideoStoreError("closed"), ErrorKind.FAILED),
+        (VideoStoreError("closed"), ErrorKind.NOT_YET),
         (FFmpegError("ffmpeg-failed", exit_code=1, reason="x"), ErrorKind.FAILED),
     ],
 )

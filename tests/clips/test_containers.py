@@ -17,7 +17,8 @@ from videostore.store.store import VideoStore
 
 def test_another_container_is_refused_with_those_that_there_are() -> None:
     assert [check_container(one) for one in CONTAINERS] == ["mp4", "fmp4"]
-    for value in ("webm", "", "MP4"):
+    assert [check_container(one) for one in ("MP4", "fMP4")] == ["mp4", "fmp4"]
+    for value in ("webm", "", "MP4 "):
         with pytest.raises(RequestError) as error:
             check_container(value)
         assert error.value.code == "field-wrong" and error.value.fields["value"] == value

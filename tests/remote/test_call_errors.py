@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ async def machine(recorder: FakeRecorder) -> AsyncIterator[Machine]:
 
 async def raised(machine: Machine, recorder: FakeRecorder, error: GRPCError) -> VideoStoreError:
     """What the client raises for an error of the machine."""
-    recorder.answers = [error]
+    recorder.answers = [error] * 3  # what may be granted later is asked for again
     with pytest.raises(VideoStoreError) as failure:
         await machine.fetch(0, 1, Path("/nonexistent"))
     return failure.value
@@ -241,3 +242,14 @@ async def test_a_camera_in_python_that_is_no_recorder_is_said_so_without_its_cod
     assert str(error) == "store does not answer as a recorder does."
     error = await raised(machine, recorder, GRPCError(Status.UNKNOWN, f"{prefix}KeyError - 'video'{PLACE}"))
     assert str(error) == "store does not answer as a recorder does: 'video'."
+
+
+async def test_what_may_be_granted_later_is_asked_for_again(
+    machine: Machine, recorder: FakeRecorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a recorder that is being reconfigured."""
+    monkeypatch.setattr("videostore.remote.client._RETRY_S", 0)
+    video = {"video": base64.b64encode(b"clip").decode()}
+    recorder.answers = [*[Refusal(VideoStoreError("closed")).grpc_error] * 2, video]
+    assert await machine.fetch(0, 1, tmp_path / "clip.mp4") is None
+    assert (tmp_path / "clip.mp4").read_bytes() == b"clip"

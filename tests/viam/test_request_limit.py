@@ -100,7 +100,7 @@ async def test_a_request_is_accepted_up_to_the_limit_and_refused_beyond_it(camer
             continue
         with pytest.raises(GRPCError) as refused:
             await asked
-        assert refused.value.status is Status.INVALID_ARGUMENT
+        assert refused.value.status is Status.RESOURCE_EXHAUSTED
         error = sent_error(refused.value)
         assert (error.code, error.fields) == (
             "request-too-large",

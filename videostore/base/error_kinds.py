@@ -26,6 +26,7 @@ class ErrorKind(enum.Enum):
     NO_ROOM = "there is no room for what it makes"
     TOO_MANY = "it may be granted when there are fewer"
     NOT_YET = "it may be granted later"
+    ENDED = "it was granted in part, and the rest has to be asked for by itself"
     TAKEN = "another has what it would change"
     SETUP = "the owner of the machine has to change something"
     FAILED = "something failed"
@@ -35,21 +36,47 @@ _BY_CODE = {
     **dict.fromkeys(
         ("event-unknown", "no-such-page", "no-such-recorder", "page-missing", "segment-gone"), ErrorKind.UNKNOWN
     ),
-    "playlist-too-long": ErrorKind.TOO_LARGE,
-    **dict.fromkeys(("too-many-requests", "too-many-saves", "too-many-videos"), ErrorKind.TOO_MANY),
+    "clip-empty": ErrorKind.UNREADABLE,
+    **dict.fromkeys(("picture-needs-too-much", "playlist-too-long", "request-too-large"), ErrorKind.TOO_LARGE),
+    **dict.fromkeys(("storage-full", "storage-full-files", "storage-full-quota"), ErrorKind.NO_ROOM),
+    **dict.fromkeys(("too-many-events", "too-many-requests", "too-many-saves", "too-many-videos"), ErrorKind.TOO_MANY),
     **dict.fromkeys(
-        ("answer-not-taken", "answer-too-late", "recorder-not-readable", "recorder-opening"), ErrorKind.NOT_YET
+        (
+            "answer-not-taken",
+            "answer-too-late",
+            "clip-incomplete",
+            "closed",
+            "index-rebuilding",
+            "not-started",
+            "recorder-not-readable",
+            "recorder-opening",
+            "recording-unreadable",
+            "storage-replaced",
+            "storage-trouble",
+        ),
+        ErrorKind.NOT_YET,
     ),
+    **dict.fromkeys(("stream-clock-set-back", "stream-format-changed"), ErrorKind.ENDED),
     "mark-while-recording": ErrorKind.TAKEN,
     **dict.fromkeys(
         (
+            "clip-not-uploaded",
+            "clip-not-written",
+            "event-not-noted",
+            "ffmpeg-is-not",
+            "ffmpeg-missing",
+            "ffmpeg-not-runnable",
+            "ffmpeg-too-old",
             "storage-device-gone",
             "storage-in-use",
+            "storage-missing",
             "storage-not-created",
             "storage-stalled",
+            "storage-unreadable",
             "storage-unusable",
             "upload-device-gone",
             "upload-path-unusable",
+            "upload-stalled",
         ),
         ErrorKind.SETUP,
     ),

@@ -10,12 +10,13 @@ CONTAINERS = (DEFAULT_CONTAINER, "fmp4")
 
 
 def check_container(container: str) -> str:
-    """The container, if there is one with this name.
+    """The container, if there is one with this name, in capitals or not.
 
     Raises:
         RequestError: there is none.
     """
-    if container not in CONTAINERS:
+    named = str(container).lower()
+    if named not in CONTAINERS:
         expected = f"one of {', '.join(CONTAINERS)}"
         raise RequestError("field-wrong", field="container", value=container, expected=expected)
-    return container
+    return named

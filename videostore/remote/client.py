@@ -259,7 +259,7 @@ class Machine:
             try:
                 response = await self._command("fetch", from_us, to_us, timeout_s=_CLIP_S)
                 break
-            except MachineError as error:
+            except VideoStoreError as error:
                 if not left or not _is_temporary(error.__cause__):
                     raise
             await asyncio.sleep(_RETRY_S)
@@ -295,7 +295,7 @@ def _write_decoded(path: Path, response: dict[str, Any]) -> None:
 
 
 def _is_temporary(error: BaseException | None) -> bool:
-    """Whether another attempt may succeed: the connection is made again, and a recorder may have been starting."""
+    """Whether another attempt may succeed: the connection is made again, and a recorder may be starting or stopping."""
     return isinstance(error, LOST) or (isinstance(error, GRPCError) and status_of(error) is Status.UNAVAILABLE)
 
 

@@ -68,7 +68,7 @@ class StoreReading(StoreParts):
             FFmpegError: the clip could not be made.
         """
         asked = self._asked(start, end)
-        check_container(container)
+        container = check_container(container)
         target = absolute_path(path)
         await self._load_clips()
         writing = self._delivery.write(
@@ -107,7 +107,7 @@ class StoreReading(StoreParts):
     ) -> FetchedClip:
         """The same for the module, whose answers share a budget: the clip waits until there is room for it."""
         asked = self._asked(start, end)
-        check_container(container)
+        container = check_container(container)
         await self._load_clips()
         return await self._run_request(self._delivery.read(asked, container, limit_bytes, room))
 

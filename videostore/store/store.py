@@ -208,7 +208,7 @@ class VideoStore(StoreReading):
     ) -> SavedClip:
         """The same; `on_name` gets the name that the clip will have unless another program takes it."""
         asked = self._asked(start, end, keep_future=False)
-        check_container(container)
+        container = check_container(container)
         metadata = request_metadata(metadata)
         directory = tag_directory(tags)
         if self._read_only and not wait:

@@ -246,7 +246,9 @@ class StorageCamera(Camera, OwnResource):
             ViamGRPCError: there is no image yet, or the latest one is too old.
         """
         if self._source is None and self._config.source is None:
-            raise ViamGRPCError("No camera is configured, so there is no image. Set the attribute 'camera'.")
+            raise ViamGRPCError(
+                "No camera is configured, so there is no image. Set the attribute 'camera'.", Status.FAILED_PRECONDITION
+            )
         if self._config.source is not None and self._camera is not None:
             with contextlib.suppress(*CAMERA_ERRORS):  # the stream has a picture too
                 return await camera_images(self._camera, self._config.source_name, filter_source_names, timeout)
@@ -255,7 +257,7 @@ class StorageCamera(Camera, OwnResource):
         if latest is None or (age_s is not None and age_s > CAMERA_SILENCE_S and fault):
             since = "yet" if age_s is None else f"for {age_s:.0f} s"
             reason = fault or "the camera was just asked for its first"
-            raise ViamGRPCError(f"No image {since}: {reason}.")
+            raise ViamGRPCError(f"No image {since}: {reason}.", Status.UNAVAILABLE)
         image = latest.image
         if filter_source_names and image.name not in filter_source_names:
             return [], latest.metadata

@@ -26,6 +26,7 @@ _STATUS = {
     ErrorKind.NO_ROOM: Status.RESOURCE_EXHAUSTED,
     ErrorKind.TOO_MANY: Status.RESOURCE_EXHAUSTED,
     ErrorKind.NOT_YET: Status.UNAVAILABLE,
+    ErrorKind.ENDED: Status.ABORTED,
     ErrorKind.TAKEN: Status.FAILED_PRECONDITION,
     ErrorKind.SETUP: Status.FAILED_PRECONDITION,
     ErrorKind.FAILED: Status.INTERNAL,

@@ -235,19 +235,20 @@ def _container(given: str, *, follow: bool) -> str:
     """The container that a request names. The default is a plain MP4, which every program opens; what is followed has
     no end, so it is fragmented.
     """
-    if given in _DEFAULTS:
+    named = given.lower()
+    if named in _DEFAULTS:
         return "fmp4" if follow else DEFAULT_CONTAINER
-    if given not in CONTAINERS:
+    if named not in CONTAINERS:
         expected = f"one of {', '.join(CONTAINERS)}, or none"
         raise RequestError("field-wrong", field="video_container", value=given, expected=expected)
-    if follow and given != "fmp4":
+    if follow and named != "fmp4":
         raise RequestError("field-wrong", field="video_container", value=given, expected="fmp4 to follow, or none")
-    return given
+    return named
 
 
 def _codec(given: str) -> str | None:
     """The codec that a request names, as ffmpeg does; None if it is to be as it is."""
-    if given in _DEFAULTS:
+    if given.lower() in _DEFAULTS:
         return None
     codec = _CODECS.get(given.lower())
     if codec is None:

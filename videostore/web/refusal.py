@@ -21,6 +21,7 @@ _STATUS = {
     ErrorKind.NO_ROOM: 507,
     ErrorKind.TOO_MANY: 429,
     ErrorKind.NOT_YET: 503,
+    ErrorKind.ENDED: 409,
     ErrorKind.TAKEN: 409,
     ErrorKind.SETUP: 503,
     ErrorKind.FAILED: 503,
