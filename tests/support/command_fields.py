@@ -1,4 +1,5 @@
-"""What the module's commands read and write, out of the source of `videostore/viam/commands.py`."""
+"""What the module's commands read and write, out of the sources of `videostore/viam/commands.py` and
+`state_answer.py`."""
 
 from __future__ import annotations
 
@@ -9,8 +10,9 @@ from tests.support.statements import package_sources, written_keys
 
 
 def commands_source() -> str:
-    """The source of the commands."""
-    return package_sources()["videostore/viam/commands.py"]
+    """The source of the commands, and of what describes their responses."""
+    sources = package_sources()
+    return "\n".join(sources[f"videostore/viam/{name}.py"] for name in ("commands", "state_answer"))
 
 
 def command_keys(source: str) -> dict[str, tuple[set[str], set[str]]]:

@@ -1,4 +1,4 @@
-"""The storage directory of the Go module."""
+"""A store over a recording, and the storage directory of the Go module."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.go_directory import SECONDS, GoDirectory
 from tests.support.recording import Stores, write_foreign
+from videostore.store.store import VideoStore
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,12 @@ def go_segments(tmp_path_factory: pytest.TempPathFactory) -> Path:
     asyncio.run(write_foreign(directory / "usual.mp4", seconds=SECONDS))
     asyncio.run(write_foreign(directory / "large.mp4", seconds=SECONDS, size=(320, 240)))
     return directory
+
+
+@pytest.fixture
+async def store(stores: Stores, recording: Path) -> VideoStore:
+    """A store over 7 s of recording, an hour later."""
+    return await stores.over(recording)
 
 
 @pytest.fixture

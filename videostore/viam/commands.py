@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from videostore.base.constants import GIB
 from videostore.base.errors import RequestError
 from videostore.base.ranges import DamagedRange, Range
 from videostore.base.slices import map_in_slices
-from videostore.base.time_format import format_iso, format_utc, format_utc_microseconds, up_to_second
+from videostore.base.time_format import format_iso, format_utc_microseconds
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.containers import DEFAULT_CONTAINER
-from videostore.storage.notes import Event, RecordingGap
-from videostore.storage.replaced_files import ReplacedFile
-from videostore.storage.save_record import SaveOutcome, SaveStatus
+from videostore.storage.save_record import SaveStatus
 from videostore.store.answer_budget import AnswerRoom
 from videostore.store.marking import AROUND_S
 from videostore.store.reading import FETCH_LIMIT_BYTES
-from videostore.store.results import Health, StorageState
+from videostore.store.results import Health
 from videostore.store.store import VideoStore
 from videostore.viam.answer import Base64Text, plain_answer
+from videostore.viam.state_answer import describe_damage, describe_event, describe_events, describe_state
 from videostore.viam.web_servers import WebState
 
 NAMES = ("save", "fetch", "get-storage-state", "get-save-status", "get-frame", "mark", "unmark", "get-events")
@@ -138,7 +136,7 @@ async def _mark(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]
         tags=_optional(command, "tags", (list, tuple), "a list of strings") or [],
     )
     queued = {"save_status": SaveStatus.PENDING.value} if event.file_name else {}
-    return {"command": "mark"} | _describe_event(event) | queued
+    return {"command": "mark"} | describe_event(event) | queued
 
 
 async def _unmark(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,32 +153,7 @@ async def _get_events(store: VideoStore, command: Mapping[str, Any]) -> dict[str
     start = None if command.get("from") is None else parse_timestamp(command["from"], "from")
     end = None if command.get("to") is None else parse_timestamp(command["to"], "to")
     events = await store.events(start, end)
-    return {"command": "get-events", "events": await _describe_events(events, await store.save_outcomes(events))}
-
-
-async def _describe_events(events: Sequence[Event], outcomes: Mapping[str, SaveOutcome]) -> list[dict[str, Any]]:
-    def describe(one: Event) -> dict[str, Any]:
-        return _describe_event(one) | _describe_outcome(outcomes.get(one.file_name or ""))
-
-    return await map_in_slices(describe, events)
-
-
-def _describe_outcome(outcome: SaveOutcome | None) -> dict[str, Any]:
-    if outcome is None:
-        return {}
-    return {"save_status": outcome.status.value, **({"save_reason": outcome.reason} if outcome.reason else {})}
-
-
-def _describe_event(one: Event) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "at": format_utc_microseconds(one.at_us),
-        "from": format_utc_microseconds(one.from_us),
-        "to": format_utc_microseconds(one.to_us),
-        "label": one.label,
-        "keep": one.keep,
-        **({"filename": one.file_name} if one.file_name else {}),
-    }
+    return {"command": "get-events", "events": await describe_events(events, await store.save_outcomes(events))}
 
 
 async def _save_status(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,59 +194,16 @@ def _ranges(ranges: Sequence[Range] | None) -> dict[str, Any]:
 
 
 def _damaged(damaged: Sequence[DamagedRange]) -> dict[str, Any]:
-    return {"damaged": [_describe_damage(one) for one in damaged]} if damaged else {}
-
-
-def _describe_gap(one: RecordingGap) -> dict[str, Any]:
-    begin, end = format_utc_microseconds(one.from_us), format_utc_microseconds(one.to_us)
-    return {"from": begin, "to": end, "reason": one.reason}
-
-
-def _describe_replaced(one: ReplacedFile) -> dict[str, Any]:
-    known = {} if one.stored is None else {"stored_us": [one.stored.from_us, one.stored.to_us]}
-    return {"file": one.file_name, "kind": one.kind, **known}
-
-
-def _describe_damage(one: DamagedRange) -> dict[str, Any]:
-    begin, end = format_utc_microseconds(one.from_us), format_utc_microseconds(one.to_us)
-    return {"from": begin, "to": end, "reason": one.reason}
+    return {"damaged": [describe_damage(one) for one in damaged]} if damaged else {}
 
 
 async def _storage_state(store: VideoStore, command: Mapping[str, Any]) -> dict[str, Any]:
     exact = _optional(command, "exact", bool, "true or false")
     state = await store.state()
-    response = await _describe_state(state)
+    response = await describe_state(state)
     if exact:
         response["stored_us"] = await map_in_slices(lambda one: [one.from_us, one.to_us], state.ranges)
     return response
-
-
-async def _describe_state(state: StorageState) -> dict[str, Any]:
-    damaged = {"damaged": await map_in_slices(_describe_damage, state.damaged)} if state.damaged else {}
-    return {
-        "command": "get-storage-state",
-        # Rounded outwards, so that a request for what is listed gets all of it.
-        "stored_video": await map_in_slices(
-            lambda one: {"from": format_utc(one.from_us), "to": format_utc(up_to_second(one.to_us))}, state.ranges
-        ),
-        "disk_usage": {
-            "storage_path": str(state.storage_path),
-            "storage_used_gb": state.used_bytes / GIB,
-            "storage_limit_gb": _as_configured(state.limit_bytes or 0),
-            "device_storage_remaining_gb": state.device_free_bytes / GIB,
-        },
-        **damaged,
-        **({"sound": True} if state.sound else {}),
-        **({"events": await _describe_events(state.events, state.outcomes)} if state.events else {}),
-        **({"gaps": await map_in_slices(_describe_gap, state.gaps)} if state.gaps else {}),
-        **({"replaced": await map_in_slices(_describe_replaced, state.replaced)} if state.replaced else {}),
-    }
-
-
-def _as_configured(size_bytes: int) -> float:
-    """A size in GiB, with the fewest decimals that are the same number of bytes: as a config gives it."""
-    exact = size_bytes / GIB
-    return next((short for digits in range(12) if round((short := round(exact, digits)) * GIB) == size_bytes), exact)
 
 
 def describe_health(
@@ -320,7 +250,7 @@ def describe_health(
         status["last_frame_age_s"] = recorder.last_frame_age_s
     if recorder.damaged_frames:
         status["damaged_frames"] = recorder.damaged_frames
-        status["last_damage"] = _describe_damage(recorder.last_damage) if recorder.last_damage else None
+        status["last_damage"] = describe_damage(recorder.last_damage) if recorder.last_damage else None
     return status | {
         "reason": recorder.reason,
         "frames_per_second": recorder.frames_per_second,
