@@ -120,6 +120,34 @@ def test_moments_around_a_change_of_sound_are_shown_and_played(
         page.press("k")
 
 
+_DEAF = """
+const { isTypeSupported } = MediaSource;
+const { addSourceBuffer } = MediaSource.prototype;
+const isSound = (type) => /mp4a|opus/i.test(type);
+MediaSource.isTypeSupported = (type) => !isSound(type) && isTypeSupported.call(MediaSource, type);
+MediaSource.prototype.addSourceBuffer = function (type) {
+  if (isSound(type)) throw new DOMException("no decoder", "NotSupportedError");
+  return addSourceBuffer.call(this, type);
+};"""
+
+
+@pytest.mark.parametrize("id", ["sound", "both", "sound-begins", "sound-changes"])
+def test_sound_that_the_browser_cannot_decode_takes_no_picture_away(
+    open_page: Callable[..., PageDriver], coded_server: WebServer, coded: dict[str, Footage], id: str
+) -> None:
+    page = open_page(coded_server, bypass_csp=True)
+    page.page.add_init_script(_DEAF)
+    us = BASE_US + 5 * US
+    page.open_at(us, recorders=id)
+    assert page.painted(id) == coded[id].shown_at(us)
+    page.press("k")
+    page.until_painted(id, lambda shown: shown > us + US)
+    assert not page.is_told(id)
+    page.press("m")
+    told = "This browser cannot decode the sound"
+    assert page.text("#word").startswith(told) is (id != "sound-begins")
+
+
 def test_what_is_deleted_behind_a_change_of_sound_is_told_as_a_gap(
     open_page: Callable[..., PageDriver], coded: dict[str, Footage], tmp_path: Path
 ) -> None:

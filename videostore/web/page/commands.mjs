@@ -205,6 +205,8 @@ export class Commands {
   muted = true;
 
   sound() {
+    const silent = this.playhead.focus?.player.silentCodec;
+    if (silent) this.page.word(`This browser cannot decode the sound (${silent}). It is in clips.`);
     this.muted = !this.muted;
     for (const screen of this.playhead.screens) screen.video.muted = this.muted || screen !== this.playhead.focus;
     this.render();

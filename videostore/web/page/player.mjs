@@ -31,6 +31,7 @@ export class Player extends EventTarget {
     this.rate = 1;
     this.trouble = null; // {text, passes}: why no picture moves
     this.unplayable = null; // the codec that this browser cannot decode
+    this.silentCodec = null; // that of its sound, which is left out
     this.sought = null; // {position, us}: what was sought last
     this.known = null; // {mediaTime, us}: the capture time of a frame that was sought
     this.believesRate = believesRate();
@@ -219,6 +220,7 @@ export class Player extends EventTarget {
     this.known = null;
     this.sought = null;
     this.unplayable = null;
+    this.silentCodec = null;
     if (this.trouble) {
       this.trouble = null;
       this.emit("state");

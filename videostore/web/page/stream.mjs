@@ -13,6 +13,7 @@ import { dividing, stretchesFrames } from "./single_frames.mjs";
 import { frameLength, rating } from "./stated_rate.mjs";
 import { MINUTE_US, SECOND_US } from "./units.mjs";
 import { wholePieces } from "./whole_pieces.mjs";
+import { withoutSound } from "./without_sound.mjs";
 
 const BEFORE_US = MINUTE_US;
 const AFTER_US = 20 * MINUTE_US;
@@ -104,7 +105,9 @@ export class Stream {
     const { Events } = Hls;
     const leads = new Map();
     const isCurrent = () => hls === this.hls;
-    const keyed = keyedFirst(endingHeaders(wholePieces(Hls.DefaultConfig.loader)), {
+    const leftOut = (codec) => isCurrent() && (this.player.silentCodec = codec);
+    const heard = withoutSound(wholePieces(Hls.DefaultConfig.loader), leftOut);
+    const keyed = keyedFirst(endingHeaders(heard), {
       startEarlier: (frag) => isCurrent() && edge.startEarlier(frag),
       startAgain: () => isCurrent() && edge.startAgain(),
     });
