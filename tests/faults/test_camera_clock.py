@@ -26,7 +26,8 @@ from tests.support.recording import (
 from tests.support.scripted_camera import Answer, ScriptedCamera
 from videostore.media.fmp4 import read_fragments
 from videostore.store.store import VideoStore
-from videostore.viam.poller import CAPTURED_AT_DISTRUST_S, FramePoller
+from videostore.viam.capture_dates import CAPTURED_AT_DISTRUST_S
+from videostore.viam.poller import FramePoller
 
 LATENCY_US = 30_000
 """From the capture of an image to its arrival."""

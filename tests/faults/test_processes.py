@@ -238,6 +238,11 @@ async def test_a_module_that_the_system_ends_over_the_memory_of_its_index_loses_
     await machine.add()
     began_us = now_us()
     await machine.recorded_until(began_us + 3 * US)
+
+    async def is_noted() -> bool:
+        return "gaps" in await machine.command("get-storage-state")
+
+    await machine.until(is_noted)
     (gap,) = (await machine.command("get-storage-state"))["gaps"]
     assert gap["reason"] == "the recorder was not running"
     from_us, to_us = (moment_us(gap[one], one, now_us=0) for one in ("from", "to"))

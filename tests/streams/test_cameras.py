@@ -17,7 +17,8 @@ from tests.streams.stored import stored_slices
 from tests.support.coded_stream import FPS, slices
 from tests.support.recording import US
 
-_FRAME_OF_SOUND_US = 1024 * US // 48_000
+_FRAME_OF_SOUND_US = 1024 * US // 48_000 + US // 10_000
+"""With what the times of both tracks are rounded by."""
 _REORDERED = "h264-b-frames"
 
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -151,8 +152,9 @@ async def test_a_camera_that_is_not_there_yet_and_one_that_is_rebooted_are_recor
     await rtsp.stop()
     resource = await add()
     await status_of(resource, lambda status: "it refuses the connection" in status["reason"])
-    with pytest.raises(ViamGRPCError, match=r"^No image yet: the input .* failed: it refuses the connection\.$"):
+    with pytest.raises(ViamGRPCError) as refused:
         await resource.get_images()
+    assert re.fullmatch(r"No image yet: the input .* failed: it refuses the connection\.", refused.value.message)
     for _ in range(2):
         await rtsp.start()
         await frames_recorded(resource, rtsp, 5)

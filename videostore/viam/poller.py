@@ -21,7 +21,6 @@ from videostore.base.constants import (
     CAMERA_PATIENCE_S,
     CAMERA_SILENCE_S,
     CAMERA_SLOW_FACTOR,
-    CAPTURED_AT_PLAUSIBLE_US,
     US_PER_SECOND,
 )
 from videostore.base.error_text import plain_text
@@ -30,12 +29,7 @@ from videostore.base.tasks import end_task
 from videostore.media.images import BadPictureError, read_picture
 from videostore.media.packet import Gap, Packet, StreamFormat
 from videostore.media.png import SIGNATURE as PNG_SIGNATURE
-
-CAPTURED_AT_DISTRUST_S = 60.0
-"""After the last implausible capture time, arrival times are used this long: alternating would put frames out of order.
-"""
-CAPTURED_AHEAD_US = US_PER_SECOND
-"""No image is captured after it has arrived: the camera's clock may be ahead by so much."""
+from videostore.viam.capture_dates import CaptureDates
 
 CAMERA_ERROR_GAP_S = 1.0
 """Errors or garbage for this long make a gap, since the last image must not appear to last so long."""
@@ -92,14 +86,10 @@ class FramePoller:
         self._steady = SteadyClock(clock)
         self._logger = logger
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
-        self._last_us: int | None = None
         self._received_us: int | None = None
         """When the last new image arrived, on the monotonic clock."""
         self._steps = 0
-        self._distrusted = False
-        self._told_us: int | None = None
-        """The last capture time that the camera told, believed or not."""
-        self._distrust_until_us = 0
+        self._dates = CaptureDates(camera.name, logger)
         self._fault: str | None = None
         self._gap_reported = False
         self._reported = ""
@@ -171,7 +161,8 @@ class FramePoller:
         image = self._choose(images)
         arrival_us = self._steady.now_us()
         if self._steps != self._steady.steps:  # times from before a step of the clock cannot be compared
-            self._steps, self._last_us, self._told_us = self._steady.steps, None, None
+            self._steps = self._steady.steps
+            self._dates.forget()
         captured_at_us = _captured_at_us(metadata) if metadata.HasField("captured_at") else 0
         last = self.latest
         if (
@@ -182,11 +173,11 @@ class FramePoller:
         ):
             return None
         format, data = await _read(image.data)
-        captured_us = self._date(captured_at_us, arrival_us)
+        captured_us = self._dates.date(captured_at_us, arrival_us)
         received_us = self._clock.monotonic_us()
         if self._received_us is not None:
             self._intervals.append(received_us - self._received_us)
-        self._last_us, self._received_us = captured_us, received_us
+        self._received_us = received_us
         self.latest = LatestImage(image, metadata, captured_us, format.width, format.height)
         return Packet(format, data, captured_us)
 
@@ -208,35 +199,6 @@ class FramePoller:
             if image.name == self._source_name:
                 return image
         raise CameraError(f"camera {self._camera.name!r} has no source {self._source_name!r}, only {_names(images)}")
-
-    def _date(self, captured_at_us: int, arrival_us: int) -> int:
-        """The capture time: the camera's own if it is plausible, else the arrival time."""
-        if not captured_at_us:
-            return arrival_us
-        age_us = arrival_us - captured_at_us
-        plausible = -CAPTURED_AHEAD_US <= age_us <= CAPTURED_AT_PLAUSIBLE_US
-        told_us, self._told_us = self._told_us, captured_at_us
-        if plausible and (told_us is None or captured_at_us > told_us):
-            if arrival_us < self._distrust_until_us:
-                return arrival_us
-            if self._last_us is None or captured_at_us > self._last_us:
-                self._distrusted = False
-                return captured_at_us
-        if not self._distrusted and plausible:
-            self._logger.warning(
-                "Camera %r says that an image was captured before the last one, or at the same time; using arrival"
-                " times.",
-                self._camera.name,
-            )
-        elif not self._distrusted:
-            self._logger.warning(
-                "Camera %r says that an image is %.1f s old, which is implausible; using arrival times.",
-                self._camera.name,
-                age_us / US_PER_SECOND,
-            )
-        self._distrusted = True
-        self._distrust_until_us = arrival_us + round(CAPTURED_AT_DISTRUST_S * US_PER_SECOND)
-        return arrival_us
 
     def _failed(self, reason: str) -> Gap | None:
         self._fault, self._damaged = reason, 0
