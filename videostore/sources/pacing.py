@@ -153,6 +153,7 @@ async def pace_live(
     opened_us: int | None = None,
     held_back: int = 0,
     most_s: float = SETTLE_MOST_S,
+    buffered_us: int = 0,
 ) -> AsyncIterator[list[DatedFrame]]:
     """Yield the frames of a live input as they arrive, those that come together as one list, dated by their arrival
     times.
@@ -160,7 +161,8 @@ async def pace_live(
     The first frames are held back until it is known how much they were delayed. `patience_s` is how long a frame may
     take until the usual frame interval is known. `opened_us` is when the input was opened, UTC, if the
     times of the frames are those of their arrivals. `held_back` is how many more frames ffmpeg has to get before it
-    passes one on. It waits for these for `most_s` at most.
+    passes one on. It waits for these for `most_s` at most. `buffered_us` is for how long its network held each frame
+    back.
 
     Raises:
         WrongTimes: the input's timestamps jumped, or stand still.
@@ -175,7 +177,7 @@ async def pace_live(
     else:
         held, ended = await settle(reader, first, clock, UNTIMED_SETTLE_S, timed=False)
         spread_first(held, opened_us)
-    times = _LiveTimes(patience_s, timed=opened_us is None)
+    times = _LiveTimes(patience_s, timed=opened_us is None, buffered_us=buffered_us)
     for frame in held:
         times.observe(frame)
     starting, start_ends_us = True, clock.now_us() + _START_US
@@ -207,9 +209,9 @@ async def pace_live(
 class _LiveTimes:
     """The capture times of a live input's frames, and how long to wait for the next one."""
 
-    def __init__(self, patience_s: float, *, timed: bool) -> None:
+    def __init__(self, patience_s: float, *, timed: bool, buffered_us: int) -> None:
         """`timed`: whether the times of the frames are those of the input."""
-        self._timed = timed
+        self._timed, self._buffered_us = timed, buffered_us
         self._dates = ArrivalTimeEstimator()
         self._steps = -1
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
@@ -251,7 +253,7 @@ class _LiveTimes:
 
     def date(self, frame: CodedFrame) -> DatedFrame:
         """A frame that has arrived, with its capture time."""
-        return DatedFrame(frame, self._dates.date(frame.pts_us), frame.clock_steps)
+        return DatedFrame(frame, self._dates.date(frame.pts_us) - self._buffered_us, frame.clock_steps)
 
     def date_all(self, frames: Sequence[CodedFrame]) -> tuple[list[DatedFrame], InputFault | None]:
         """Frames that have arrived together, dated up to one that must not follow, and what is wrong with that one."""

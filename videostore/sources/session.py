@@ -18,6 +18,7 @@ from videostore.sources.ffmpeg_messages import FFmpegMessages
 from videostore.sources.handover import CodedFrame
 from videostore.sources.input_command import input_command, input_list, sound_command
 from videostore.sources.input_profile import INTERLACED, ROTATED, InputFault, InputProfile, WrongTimes
+from videostore.sources.network_buffer import buffered_us
 from videostore.sources.pacing import DatedFrame, FileTimes, pace_file, pace_live
 from videostore.sources.settling import SETTLE_MOST_S
 from videostore.sources.sound_reader import SOUND_LATER_US
@@ -233,7 +234,7 @@ class InputSession:
                 self.profile.sound = sound.unusable
 
     def _paced(self, first: CodedFrame) -> AsyncIterator[list[DatedFrame]]:
-        patience_s = self.profile.patience_s
+        settings, patience_s = self.profile.settings, self.profile.patience_s
         if self.profile.live:
             return pace_live(
                 self.demuxer,
@@ -243,6 +244,7 @@ class InputSession:
                 opened_us=self._opened_us,
                 held_back=self._held_back(),
                 most_s=patience_s if self.profile.patient else SETTLE_MOST_S,
+                buffered_us=buffered_us(settings.address.scheme, settings.address.argument, settings.options),
             )
         return pace_file(
             self.demuxer, first, self._clock, times=self._times, resume_us=self._resume_us, patience_s=patience_s
