@@ -23,7 +23,7 @@ from videostore.base.clock import SteadyClock
 from videostore.media.decode_order import DecodeOrder
 from videostore.media.packet import StreamFormat
 from videostore.sources.handover import CodedFrame
-from videostore.sources.input_profile import InputFault
+from videostore.sources.input_profile import InputFault, WrongTimes
 from videostore.sources.pacing import TOGETHER, DatedFrame, FileTimes, pace_file, pace_live
 
 
@@ -361,6 +361,16 @@ async def test_times_that_go_on_after_less_time_than_they_tell_have_jumped() -> 
     frames = [one._replace(arrived_us=START_US + number * 50_000) for number, one in enumerate(frames)]
     dated, fault = await together(frames, FixedClock(wall=START_US))
     assert "its timestamps jumped" in fault and [one.frame for some in dated for one in some] == frames[:30]
+
+
+async def test_frames_that_come_late_are_no_reason_to_distrust_their_times() -> None:
+    """The times of a network that is too slow are right."""
+    frames = live_frames(range(0, 3 * US, 50_000))
+    late = [one._replace(arrived_us=one.arrived_us + 6 * US * (number >= 40)) for number, one in enumerate(frames)]
+    with pytest.raises(InputFault, match="its timestamps jumped") as fault:
+        async for _ in pace_live(Frames(late[1:]), late[0], SteadyClock(FixedClock(wall=START_US)), patience_s=20):
+            pass
+    assert not isinstance(fault.value, WrongTimes)
 
 
 async def test_a_step_of_the_clock_among_frames_that_come_together_is_followed_at_its_frame() -> None:

@@ -52,6 +52,10 @@ class ArrivalTimeEstimator:
         self._arrived_us = max(self._arrived_us, arrived_us)
         return True
 
+    def is_late(self, pts_us: int, arrived_us: int) -> bool:
+        """Whether a frame arrives later than all before it let expect."""
+        return self._offset_us is not None and arrived_us - pts_us > self._offset_us
+
     def date(self, pts_us: int) -> int:
         """Capture time of the next frame, UTC; always later than that of the frame that is shown before it, and earlier
         than that of the one behind it, whatever the estimate does.

@@ -241,12 +241,14 @@ class _LiveTimes:
         """A frame has arrived.
 
         Raises:
-            WrongTimes: its timestamp has jumped.
+            WrongTimes: its timestamp has jumped ahead.
+            InputFault: it is so late that its timestamp has jumped, or the network is too slow.
         """
         if frame.clock_steps != self._steps:
             self._dates, self._steps = ArrivalTimeEstimator(), frame.clock_steps
         if not self._dates.observe(frame.pts_us, frame.arrived_us):
-            raise WrongTimes(JUMPED)
+            # Of a network that is too slow the times are right: without them the delay would be recorded.
+            raise InputFault(JUMPED) if self._dates.is_late(frame.pts_us, frame.arrived_us) else WrongTimes(JUMPED)
         if self._last is not None:
             self._intervals.append(frame.order_us - self._last.order_us)
         self._last = frame
