@@ -141,14 +141,17 @@ class Page {
   /** Show what the address asks for; otherwise live, or the end of what is recorded. */
   async begin(asked) {
     this.beginnings += 1;
-    if (asked.at !== null) {
-      if (asked.from === null) this.view.set(asked.at - HOUR_US / 2, asked.at + HOUR_US / 2);
-      this.view.follow(asked.at);
-      await this.playhead.go(asked.at);
-    } else if (this.commands.isGrowing) await this.commands.live();
-    else await this.commands.latest();
-    this.playhead.place();
-    this.beginnings -= 1;
+    try {
+      if (asked.at !== null) {
+        if (asked.from === null) this.view.set(asked.at - HOUR_US / 2, asked.at + HOUR_US / 2);
+        this.view.follow(asked.at);
+        await this.playhead.go(asked.at);
+      } else if (this.commands.isGrowing) await this.commands.live();
+      else await this.commands.latest();
+    } finally {
+      this.playhead.place();
+      this.beginnings -= 1;
+    }
     this.changed();
   }
 
