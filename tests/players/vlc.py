@@ -8,18 +8,20 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.players.clips import Clip
 from tests.players.programs import alone, gray_frames, shown_size
-from tests.players.reading import Reading, Seek, read_frames
+from tests.players.reading import Reading, Seek, read_frames, seek_targets
 from tests.support.checkout import ROOT
 
 _LIMIT_S = 1200
-_ROUNDS = 3
+ROUNDS = 3
 """A picture that comes late to VLC's output is replaced by the next one, which happens on a busy machine, most often to
-the first: a clip that lacks frames is played again, and the play with the most frames counts."""
+the first and after a seek: what lacks frames is played again. Of a clip, the play with the most frames counts; of an
+address, what was shown in any. What was not sent to it is shown in none."""
 
 
 class Vlc:
@@ -39,11 +41,10 @@ class Vlc:
     def read(self, clips: Sequence[Clip], directory: Path) -> dict[str, Reading]:
         readings: dict[str, Reading] = {}
         again = list(clips)
-        for _ in range(_ROUNDS):
-            for name, reading in self._play(again, directory).items():
-                if name not in readings or len(reading.shown) > len(readings[name].shown):
-                    readings[name] = reading
-            again = [clip for clip in again if not set(clip.times[:-1]) <= set(readings[clip.name].shown)]
+        for _ in range(ROUNDS):
+            played = self._play(again, directory)
+            readings |= {clip.name: _better(clip, played[clip.name], readings.get(clip.name)) for clip in again}
+            again = [clip for clip in again if _lacks(clip, readings[clip.name])]
         return readings
 
     def _play(self, clips: Sequence[Clip], directory: Path) -> dict[str, Reading]:
@@ -64,6 +65,26 @@ def play_address(address: str, size: tuple[int, int], most: int | None, director
     """The capture times of the frames that VLC shows of an address, to its end or until `most` of them."""
     (answer,) = _play([(address, *size, None, most)], directory)
     return read_frames(gray_frames(_taken(answer), size))
+
+
+def _lacks(clip: Clip, reading: Reading) -> bool:
+    """Whether a clip was not shown whole, or not from where it was sought."""
+    return not set(clip.times[:-1]) <= set(reading.shown) or _is_astray(clip, reading)
+
+
+def _is_astray(clip: Clip, reading: Reading) -> bool:
+    """Whether a seek shows another frame. One that is not legible did not come late: any file may do that."""
+    return bool(reading.middle_us) and reading.middle_us not in seek_targets(clip, Vlc.seek)
+
+
+def _better(clip: Clip, reading: Reading, before: Reading | None) -> Reading:
+    """The play with more frames, with the seek of the one that went right: each is a play of its own."""
+    if before is None:
+        return reading
+    best, other = (reading, before) if len(reading.shown) > len(before.shown) else (before, reading)
+    if _is_astray(clip, best) and not _is_astray(clip, other):
+        return replace(best, middle_us=other.middle_us)
+    return best
 
 
 def _play(jobs: Sequence[tuple[Any, ...]], directory: Path) -> list[dict[str, Any]]:
