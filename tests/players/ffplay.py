@@ -43,7 +43,7 @@ class FFplay:
         whole = self._play(clip, directory)
         shown = _shown(whole, painted)
         if whole.returncode or not shown:
-            return Reading(error=whole.stderr.decode(errors="replace")[-300:])
+            return Reading.of_failure(whole)
         middle = _shown(self._play(clip, directory, "-ss", f"{clip.middle_s:.3f}"), painted)
         duration_s = printed_duration_s(whole.stderr.decode(errors="replace"))
         return Reading(shown, duration_s, middle[0] if middle else None)

@@ -106,7 +106,7 @@ class FFmpeg:
         shown = read_frames(gray_frames(whole.stdout, shown_size(clip)))
         duration_s = printed_duration_s(whole.stderr.decode(errors="replace")) if self._seeks else None
         if whole.returncode or not shown:
-            return Reading(error=whole.stderr.decode(errors="replace")[-300:])
+            return Reading.of_failure(whole)
         if not self._seeks:
             return Reading(shown)
         middle = self._decode(clip, directory, ["-ss", f"{clip.middle_s:.3f}"], "-frames:v", "1")
@@ -188,7 +188,7 @@ class GStreamer:
         size = shown_size(clip)
         shown = read_frames(gray_frames(target.read_bytes(), size)) if target.exists() else []
         if done.returncode or not shown:
-            return Reading(error=(done.stderr or b"it showed nothing").decode(errors="replace")[-300:])
+            return Reading.of_failure(done)
         run([*play, f"--start-position={clip.middle_s:.3f}", clip.path], directory)
         middle = read_frames(gray_frames(target.read_bytes(), size))
         told = run(["gst-discoverer-1.0", clip.path], directory).stdout.decode(errors="replace")

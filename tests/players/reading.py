@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import itertools
+import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,12 @@ class Reading:
     """The frame that was shown after a seek to the middle."""
     error: str | None = None
     """What the player said, if it does not play the clip."""
+
+    @classmethod
+    def of_failure(cls, done: subprocess.CompletedProcess[bytes]) -> Reading:
+        """A program has failed, or showed nothing."""
+        said = done.stderr.decode(errors="replace").strip()
+        return cls(error=said[-300:] or f"it ended with {done.returncode}, and said nothing")
 
 
 class Seek(enum.Enum):

@@ -76,7 +76,12 @@ class Showings:
         return [clip for clip in self.clips.values() if clip.control]
 
     def _habit(self, player: str, control: str) -> Habit:
-        return Habit.of(self.clips[control], self.reading(player, control), PLAYERS[player].seek)
+        clip, seek = self.clips[control], PLAYERS[player].seek
+        habit = Habit.of(clip, self.reading(player, control), seek)
+        if habit.refused and (player, control) not in self._again:
+            # No clip of this kind is judged then: what is refused once may have been killed, or have been too slow.
+            habit = Habit.of(clip, self.again(player, control), seek)
+        return habit
 
     def played(self) -> list[str]:
         """The players that have shown everything."""
