@@ -62,11 +62,11 @@ class Remote:
         assert not any(name.startswith("piece") for name in remaining), remaining
         return transfer.path, transfer.ranges
 
-    async def both(self, from_us: int, to_us: int, limit_bytes: int) -> tuple[Path, Path]:
-        """The clip of a range, fetched at once and in pieces."""
+    async def both(self, from_us: int, to_us: int, limit: float) -> tuple[Path, Path]:
+        """The clip of a range, fetched at once and in pieces. `limit` is in bytes, or a share of the whole clip."""
         self.limit_bytes = 24 << 20
         whole, ranges = await self.transfer(from_us, to_us)
-        self.limit_bytes = limit_bytes
+        self.limit_bytes = int(limit if limit > 1 else (await asyncio.to_thread(whole.stat)).st_size * limit)
         self.requested.clear()
         joined, same = await self.transfer(from_us, to_us)
         assert ranges == same
@@ -113,6 +113,28 @@ async def test_pieces_of_any_size_make_the_same_clip(tmp_path: Path, remote: Any
         assert check.flawless and check.drift_ms <= RESOLUTION_MS, check
         assert same_frames(whole, joined)
         assert check_times(joined).times == read_clip_times(whole)
+
+
+def uneven_times(seed: int) -> list[int]:
+    """Capture times as those of a camera of a busy machine. Keyframes are at uneven distances, too."""
+    dice, times = random.Random(seed), [START_US]
+    while times[-1] < START_US + 7 * US:
+        times.append(times[-1] + round((dice.uniform(0.05, 0.2) + dice.uniform(0, 0.15)) * US))
+    return times
+
+
+@some("seed", [16, 23, 17, 21, 0, 1], 2)
+async def test_nothing_is_encoded_again_where_a_response_holds_the_last_keyframe_and_what_follows(
+    tmp_path: Path, remote: Any, seed: int
+) -> None:
+    """A piece that is refused gets shorter, and keeps what is in front of it."""
+    times = uneven_times(seed)
+    machine = await remote(await recorded(tmp_path / "recording", times))
+    from_us, to_us = times[2] + 1, times[0] + 4 * US
+    whole, joined = await machine.both(from_us, to_us, 0.6)
+    assert same_frames(whole, joined)
+    check = check_clip(read_clip(joined), times, from_us, to_us)
+    assert check.flawless and check.drift_ms <= RESOLUTION_MS, check
 
 
 @pytest.mark.parametrize("limit_bytes", [28_500, 29_000, 29_500])

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
+
 from videostore.ffmpeg.options import CLIP_TIMESCALE
 from videostore.remote.splice import Packet, Piece
 
@@ -29,3 +31,14 @@ def same_packets(some: Sequence[Packet], others: Sequence[Packet]) -> bool:
         abs((b.time_us - a.time_us) - (d.time_us - c.time_us)) <= 2 * _RESOLUTION_US
         for (a, b), (c, d) in zip(itertools.pairwise(some), itertools.pairwise(others), strict=True)
     )
+
+
+def group_bytes(path: Path) -> list[int]:
+    """How large each group of pictures of a clip is: a keyframe, and what follows it up to the next."""
+    groups: list[int] = []
+    with av.open(str(path)) as container:
+        for packet in container.demux(container.streams.video[0]):
+            if packet.is_keyframe or not groups:
+                groups.append(0)
+            groups[-1] += packet.size
+    return groups

@@ -14,7 +14,7 @@ from videostore.base.ranges import DamagedRange, Range
 from videostore.base.time_format import format_utc
 from videostore.base.timestamps import parse_timestamp
 from videostore.clips.picture import Snapshot
-from videostore.remote.transfer import RESPONSE_PRECISION_US
+from videostore.remote.piece_length import RESPONSE_PRECISION_US
 from videostore.storage.notes import Event, RecordingGap
 from videostore.storage.replaced_files import ReplacedFile
 from videostore.storage.save_record import SaveOutcome, SaveStatus

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from videostore.base.clock import Clock, SystemClock
-from videostore.base.constants import CLOCK_LEEWAY_US, FASTSTART_BYTES, MIB, US_PER_SECOND
+from videostore.base.constants import CLOCK_LEEWAY_US, FASTSTART_BYTES, US_PER_SECOND
 from videostore.base.errors import (
     NothingStoredError,
     RequestError,
@@ -22,22 +22,10 @@ from videostore.base.tasks import run_in_thread
 from videostore.clips.progress import OnProgress
 from videostore.ffmpeg.process import find_ffmpeg
 from videostore.remote.one_size import reencode_to_one_size
+from videostore.remote.piece_length import RESPONSE_PRECISION_US, PieceLength
 from videostore.remote.splice import Packet, Piece, SplicedClip
 
-RESPONSE_PRECISION_US = 1000
-"""Times in responses are floored to the millisecond, so pieces begin and end at whole milliseconds."""
-
-_AIM_SHARE = 0.4
-"""How much of a response a piece aims to fill. It saves memory at both ends, and shows progress."""
-_USUAL_LIMIT_BYTES = 24 * MIB
-"""What a response of a module can hold: assumed if a refusal does not say it."""
-_SHORT_US = 2 * US_PER_SECOND
-"""Pieces get shorter only if they must: each carries up to a second that is hidden."""
 _SHORTEST_US = US_PER_SECOND // 100
-_OVERLAP_FACTOR = 1.4
-"""A piece with this many times its length in front of it still fits into a response, by `_AIM_SHARE`."""
-_LONGEST_OVERLAP_US = 20 * US_PER_SECOND
-"""A piece is not fetched from earlier than this, even if keyframes are farther apart."""
 _REACHES_S = (0.25, 1, 2, 4, 16)
 """How far clips that show the frames around a join reach, tried one after the other: the camera may be slow."""
 _FARTHEST_US = 60 * US_PER_SECOND
@@ -71,13 +59,7 @@ class Transfer:
         """Joins where the interval between the frames is unknown, and the duration of the last frame was used."""
         self._pieces = 0
         self._clips: list[SplicedClip] = []
-        self._total_bytes = 0
-        """About how large the clip is, once that is known."""
-        self._largest_bytes = 0
-        """Size of the largest piece so far."""
-        self._longest_us = requested.to_us - requested.from_us
-        """How long the next piece can be."""
-        self._aim_bytes: float | None = None
+        self._length = PieceLength(requested)
 
     @property
     def ranges(self) -> tuple[Range, ...] | None:
@@ -109,18 +91,18 @@ class Transfer:
     async def _fetch_pieces(self) -> None:
         at_us, absent = self._requested.from_us, None
         while at_us < self._requested.to_us:
-            end_us = self._end_us(at_us)
+            end_us = self._length.end_us(at_us)
             piece = self._work / f"piece{self._pieces}.mp4"
             begin_us = self._begin_us(at_us)
             try:
                 ranges = await self._fetch_from(begin_us, at_us, end_us, piece)
             except TooLargeError as error:
-                self._shorten(error, end_us - at_us)
+                self._length.refused(error, Range(at_us, end_us), at_us - begin_us)
                 continue
             except (NothingStoredError, UnreadableRangeError) as error:
                 absent = absent or error
                 self._fetched += await self._last_frame_in(at_us, end_us)
-                self._longest_us *= 2
+                self._length.absent()
             except RequestError as error:
                 if not self._pieces or not self._may_be_in_future(error, end_us):
                     raise
@@ -133,14 +115,6 @@ class Transfer:
                 self._on_progress(done_us / (self._requested.to_us - self._requested.from_us))
         if absent is not None and not self._pieces:
             raise absent
-
-    def _end_us(self, at_us: int) -> int:
-        """Where the next piece ends. The rest is divided evenly, since a very short last piece might have no frame."""
-        left_us = self._requested.to_us - at_us
-        count = -(-left_us // self._longest_us)
-        if count == 1:
-            return self._requested.to_us
-        return max(at_us + 1, (at_us + left_us // count) // RESPONSE_PRECISION_US * RESPONSE_PRECISION_US)
 
     async def _fetch_from(self, begin_us: int, at_us: int, end_us: int, piece: Path) -> tuple[Range, ...] | None:
         """Fetch a piece from `begin_us` on, or only from `at_us` on if nothing before that is left."""
@@ -155,10 +129,7 @@ class Transfer:
         """Where the next piece begins: early enough to have the last keyframe of the clip too, if it continues that."""
         if not self._clips or not any(one.to_us == at_us for one in merge_ranges(self._fetched)):
             return at_us
-        overlap_us = self._clips[-1].overlap_us + RESPONSE_PRECISION_US
-        if overlap_us > min(_OVERLAP_FACTOR * self._longest_us, _LONGEST_OVERLAP_US):
-            return at_us
-        return max(self._requested.from_us, at_us - overlap_us)
+        return self._length.begin_us(at_us, self._clips[-1].overlap_us)
 
     async def _last_frame_in(self, from_us: int, to_us: int) -> list[Range]:
         """What is held of a range in which no frame was captured: a frame before it may last into it."""
@@ -190,42 +161,12 @@ class Transfer:
             return end_us > self._clock.wall_us() - CLOCK_LEEWAY_US
         return error.code in _IN_FUTURE
 
-    def _shorten(self, refusal: TooLargeError, length_us: int) -> None:
-        """Request less after a refusal: as much as fits by the sizes that it names, or half if it names none.
-
-        Raises:
-            TooLargeError: the refusal, if the shortest piece is still too large.
-        """
-        self._longest_us = length_us // 2
-        if refusal.limit_bytes is not None:
-            self._aim_bytes = _AIM_SHARE * refusal.limit_bytes
-        elif self._largest_bytes:
-            self._aim_bytes = self._largest_bytes
-        else:
-            self._aim_bytes = _AIM_SHARE * _USUAL_LIMIT_BYTES
-        if refusal.size_bytes is not None:
-            self._total_bytes = self._total_bytes or refusal.size_bytes
-        if refusal.longest_s is not None and refusal.longest_s > 0:
-            aimed_us = int(_AIM_SHARE * refusal.longest_s * US_PER_SECOND)
-            self._longest_us = min(self._longest_us, max(aimed_us, _SHORT_US))
-        if self._longest_us < _SHORTEST_US:
-            raise refusal
-
-    def _adapt_length(self, size_bytes: int, length_us: int) -> None:
-        """Choose the length of the next piece by the size of this one: the bit rate of a clip may vary."""
-        if self._aim_bytes is not None:
-            aimed_us = int(length_us * self._aim_bytes / size_bytes)
-            self._longest_us = max(length_us // 2, min(aimed_us, 2 * length_us), min(length_us, _SHORT_US))
-
     async def _keep(self, piece: Path, requested: Range, ranges: tuple[Range, ...] | None, begin_us: int) -> None:
         """Make a piece part of the clip. It was fetched from `begin_us` on, to have the end of the one before too."""
         self._pieces += 1
         before = len(self._fetched)
         self._fetched += [requested] if ranges is None else ranges
-        size_bytes, length_us = (await run_in_thread(piece.stat)).st_size, requested.to_us - begin_us
-        self._largest_bytes = max(self._largest_bytes, size_bytes)
-        if not self._total_bytes:
-            self._total_bytes = size_bytes * (self._requested.to_us - self._requested.from_us) // length_us
+        self._length.received((await run_in_thread(piece.stat)).st_size, requested.to_us - begin_us)
         if requested == self._requested:
             await run_in_thread(piece.rename, self.path)
         else:
@@ -238,7 +179,6 @@ class Transfer:
                 else:
                     await self._append(piece, requested.from_us, overlaps=False)
             await run_in_thread(piece.unlink)
-        self._adapt_length(size_bytes, length_us)
 
     async def _append(self, path: Path, at_us: int, *, overlaps: bool) -> bool:
         """Splice a piece to those before it, or start another clip if that is not possible.
@@ -261,7 +201,8 @@ class Transfer:
                 await run_in_thread(clip.append, piece, point)
                 return True
             await run_in_thread(clip.close)
-        spliced, faststart = self._work / f"spliced{len(self._clips)}.mp4", 0 < self._total_bytes <= FASTSTART_BYTES
+        spliced = self._work / f"spliced{len(self._clips)}.mp4"
+        faststart = 0 < self._length.total_bytes <= FASTSTART_BYTES
         self._clips.append(await run_in_thread(functools.partial(SplicedClip, spliced, piece, faststart=faststart)))
         return True
 
