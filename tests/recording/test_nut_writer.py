@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.support.recording import SMALL, START_US, US, capture_times, packet
 from videostore.media.fmp4 import read_fragments
 from videostore.recording.nut_writer import NutWriter
 from videostore.sources.arrival_time import ArrivalTimeEstimator
+from videostore.storage.segment_files import close_segment
 
 
 @pytest.mark.parametrize("mime", ["image/jpeg", "image/png", "image/vnd.viam.rgba"])
@@ -66,3 +68,36 @@ async def test_no_frame_is_lost_when_a_better_estimate_dates_pictures_and_sound_
     assert sorted(time_us for one in stored for time_us in one.times_us) == sorted(one.captured_us for one in packets)
     heard = [time_us for one in stored for part in one.fragments for sound in part.sounds for time_us in sound.times_us]
     assert len(heard) >= sum(len(one.sound) for one in packets) - 1  # the first one begins before the first frame
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+@pytest.mark.parametrize("codec, rate", [("libopus", 48_000), ("aac", 16_000)])
+@pytest.mark.parametrize("moved_us, later_us", [(0, -9), (0, -3), (0, 2), (8, 1), (8, -12), (13, 0)])
+async def test_sound_that_is_captured_with_a_keyframe_keeps_its_time(
+    tmp_path: Path, moved_us: int, later_us: int, codec: str, rate: int, b_frames: int
+) -> None:
+    """Counted in samples, it may come before the keyframe or behind it, whichever came first."""
+    camera = clapping(4, codec=codec, rate=rate, b_frames=b_frames)
+    heard = [one for sent in camera.packets for one in sent.sound]
+    keyframe_us = START_US + 2 * US
+    nearest_us = min((one.captured_us for one in heard), key=lambda one: abs(one - keyframe_us))
+    by_us = keyframe_us + moved_us + later_us - nearest_us
+    packets = []
+    for place, one in enumerate(camera.packets):
+        sound = tuple(replace(part, captured_us=part.captured_us + by_us) for part in one.sound)
+        packets.append(replace(one, captured_us=one.captured_us + moved_us * (place > 0), sound=sound))
+    run = await record_clapping(tmp_path, replace(camera, packets=tuple(packets)), segment_seconds=1)
+    stored: list[tuple[int, bytes]] = []
+    for opened in run.open_paths():
+        segment = close_segment(opened, False, run)
+        assert segment is not None
+        path = tmp_path / segment.file_name
+        content, data = read_fragments(path), path.read_bytes()
+        assert content.sound is not None and content.sound.placed
+        for part in (part for fragment in content.fragments for part in fragment.sounds):
+            ends = itertools.accumulate(part.sizes, initial=part.begin_byte)
+            parts = [data[begin:end] for begin, end in itertools.pairwise(ends)]
+            stored += zip(part.times_us, parts, strict=True)
+    given = [one for sent in packets for one in sent.sound][-len(stored) :]
+    assert [one.data for one in given] == [data for _, data in stored]
+    assert max(abs(one.captured_us - time_us) for one, (time_us, _) in zip(given, stored, strict=True)) <= US / rate + 2

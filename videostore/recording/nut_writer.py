@@ -34,6 +34,8 @@ SOUND_PATIENCE_US = US_PER_SECOND
 """ffmpeg holds a frame back until the sound of its time has come, but not longer."""
 _SOUND_LATE_US = SOUND_PATIENCE_US * 4 // 5
 _SILENCE = b"\xfc\xff\xfe"
+ROUNDING_US = 2
+"""A file may tell a time so much off."""
 _SOUND_KNOWN = 16384
 """Packets of sound whose times are remembered: minutes, where a segment ends soon after its last frame was given."""
 
@@ -52,14 +54,16 @@ class NutWriter:
         self._container = av.open(self._bytes, "w", format="nut", container_options=options)
         self._stream = _mux_stream(self._container, first, framerate)
         self._sound_stream: Any = _sound_stream(self._container, sound) if sound is not None else None
-        self._sound_unit_us = -(-US_PER_SECOND // sound.rate) if sound is not None else 0
+        self._sound_rate = sound.rate if sound is not None else 1
         """NUT counts sound in samples."""
-        self._sound_us: deque[int] = deque(maxlen=_SOUND_KNOWN)
-        """When the last packets of sound were captured."""
+        self._sounds: deque[int] = deque(maxlen=_SOUND_KNOWN)
+        """At which samples the last packets of sound begin."""
         self._decoded_us = -1
         """When the last frame was decoded, as the muxer was told."""
         self._keyframes_us: deque[int] = deque()
         """When the keyframes are decoded that ffmpeg may hold back for their sound."""
+        self._begins_us: deque[int] = deque(maxlen=_SOUND_KNOWN)
+        """When the last keyframes are decoded, with one of which each segment begins."""
         self._border_us = self._order.begins_us
         """When the last keyframe is decoded before which sound comes too late: it would be taken for later sound."""
 
@@ -107,31 +111,43 @@ class NutWriter:
     def _find_border(self, packet: Packet, decoded_us: int) -> None:
         if packet.keyframe:
             self._keyframes_us.append(decoded_us)
+            self._begins_us.append(decoded_us)
         while self._keyframes_us and self._keyframes_us[0] <= decoded_us - _SOUND_LATE_US:
             self._border_us = self._keyframes_us.popleft()
 
     def _add_sound(self, packet: SoundPacket) -> None:
-        captured_us = packet.captured_us
-        if self._sound_us:  # the estimate of capture times may go back; less apart, two would have the same time in NUT
-            captured_us = max(captured_us, self._sound_us[-1] + self._sound_unit_us)
-        if captured_us < self._border_us:
+        later_us = packet.captured_us - self._epoch_us
+        begins = (2 * later_us * self._sound_rate + US_PER_SECOND) // (2 * US_PER_SECOND)
+        if self._sounds:  # the estimate of capture times may go back
+            begins = max(begins, self._sounds[-1] + 1)
+        if self._captured_us(begins) < self._border_us:
             return
         coded = av.Packet(packet.data)
         coded.stream = self._sound_stream
-        coded.time_base = _TIME_BASE
-        coded.pts = coded.dts = captured_us - self._epoch_us
+        coded.time_base = Fraction(1, self._sound_rate)
+        coded.pts = coded.dts = begins
         coded.is_keyframe = True
         self._container.mux(coded)
-        self._sound_us.append(captured_us)
+        self._sounds.append(begins)
+
+    def _captured_us(self, samples: int) -> int:
+        return self._epoch_us - -samples * US_PER_SECOND // self._sound_rate
 
     def next_sound_us(self, decoded_us: int) -> int | None:
-        """When the first packet of sound at or after a time was captured; None if there is none, or if it is forgotten.
+        """When the first packet of sound was captured in a segment whose first frame is decoded at a time, which may be
+        `ROUNDING_US` off; None if there is none, or if it is forgotten.
 
-        The first sound in a segment is that behind the time at which its first frame is decoded.
+        It is the first one that is not before that frame, as ffmpeg sees it, which counts sound in samples: if it was
+        captured with the frame, it may be the one before or behind.
         """
-        known = list(self._sound_us)
-        at = bisect.bisect_left(known, decoded_us)
-        return None if at == len(known) or (at == 0 and len(known) == _SOUND_KNOWN) else known[at]
+        begins, known = list(self._begins_us), list(self._sounds)
+        at = bisect.bisect_left(begins, decoded_us - ROUNDING_US)
+        if at < len(begins) and begins[at] <= decoded_us + ROUNDING_US:
+            decoded_us = begins[at]
+        else:
+            decoded_us -= ROUNDING_US
+        at = bisect.bisect_left(known, -((self._epoch_us - decoded_us) * self._sound_rate // US_PER_SECOND))
+        return None if at == len(known) or (at == 0 and len(known) == _SOUND_KNOWN) else self._captured_us(known[at])
 
     def end(self) -> bytes:
         """What was not taken yet, and what follows the last packet."""

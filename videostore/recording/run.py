@@ -307,9 +307,10 @@ class Run:
         return next((after for one, after in itertools.pairwise(given) if time_us <= one <= time_us + 1), None)
 
     def next_sound_us(self, decoded_us: int) -> int | None:
-        """When the first sound at or after a time was captured that was given to ffmpeg; None if it is not known.
+        """When the first sound was captured that ffmpeg puts into a segment whose first frame is decoded at a time;
+        None if it is not known.
 
-        Files may tell a time a microsecond too early.
+        Files may tell a time a few microseconds off.
         """
         with self._giving:
             return self._nut.next_sound_us(decoded_us)

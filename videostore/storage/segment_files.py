@@ -49,7 +49,8 @@ class NextTimes(Protocol):
         ...
 
     def next_sound_us(self, decoded_us: int) -> int | None:
-        """Capture time of the first sound at or after a time; None if it is not known."""
+        """Capture time of the first sound in a segment whose first frame is decoded at a time, which may be told a few
+        microseconds off; None if it is not known."""
         ...
 
 
@@ -134,7 +135,7 @@ def _place_sound(path: Path, run: NextTimes) -> None:
 def first_sound_us(content: FragmentedFile, run: NextTimes) -> int | None:
     """When the first sound of a segment was captured, of which the file does not tell it; None if it is not known."""
     first = next((one for one in content.fragments if one.sounds), None)
-    sounding_us = run.next_sound_us(content.decoded_from_us - _ROUNDING_US)
+    sounding_us = run.next_sound_us(content.decoded_from_us)
     if content.sound is None or content.sound.placed or first is None or sounding_us is None:
         return None
     from_us = first.decoded_us[0] if first.decoded_us else first.times_us[0]
