@@ -17,6 +17,7 @@ from viam.proto.module import ModuleServiceStub, ReadyRequest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
 from scripts.fakes.viam_server import ROOT
+from tests.support.ending import assert_ended_in_time, assert_terminates_in_time
 from tests.support.machine import NAME, US, Machine, now_us, sent_error
 from videostore.viam import module
 
@@ -24,8 +25,6 @@ _HANG_S = 30.0
 """What takes longer hangs."""
 _VIAM_SERVER_KILLS_S = 3.3
 """viam-server kills a module that still runs this long after SIGTERM."""
-_ENDS_WITHIN_S = 3.0
-"""What the module promises for that reason: these tests alone assert seconds."""
 
 
 def test_the_module_gives_up_closing_before_viam_server_kills_it() -> None:
@@ -35,16 +34,16 @@ def test_the_module_gives_up_closing_before_viam_server_kills_it() -> None:
 async def test_sigterm_finishes_the_segment_and_leaves_no_process(machine: Machine) -> None:
     await machine.add(storage={"segment_seconds": 30})
     await machine.record(1.5)
-    ended_us = now_us()
+    # The newest frame may be on its way. A busy machine may have had none for longer.
+    to_us = min(now_us() - 100_000, machine.camera.delivered[-1] + 1)
     children = machine.parent.children()
     assert len(children) == 1
-    assert await machine.parent.terminate() < _ENDS_WITHIN_S
+    await assert_terminates_in_time(machine)
     assert not machine.parent.leftovers()
     assert not list(machine.storage.glob("*.open")) and len(list(machine.storage.glob("*.mp4"))) == 1
     await machine.parent.start_module()
     await machine.add(camera=None)
-    from_us, to_us = machine.camera.delivered[0], ended_us - 100_000
-    check, answer = await machine.fetch(from_us, to_us)
+    check, answer = await machine.fetch(machine.camera.delivered[0], to_us)
     assert check.flawless and "ranges" not in answer  # up to the last frame, not to the last keyframe
 
 
@@ -89,11 +88,9 @@ async def test_the_module_ends_in_order_when_its_parent_is_killed(tmp_path: Path
     module = psutil.Process(int(pid))
     processes = [module, *module.children(recursive=True)]
     assert len(processes) == 2
-    parent.kill()
-    await parent.wait()
     try:
-        _, alive = await asyncio.to_thread(psutil.wait_procs, processes, _ENDS_WITHIN_S)
-        assert not alive
+        await assert_ended_in_time(processes, parent.kill)
+        await parent.wait()
         assert not list((tmp_path / "storage").glob("*.open")) and list((tmp_path / "storage").glob("*.mp4"))
     finally:
         for process in processes:
@@ -109,7 +106,7 @@ async def test_a_second_sigterm_does_not_interrupt_the_first(machine: Machine) -
     await machine.add(storage={"segment_seconds": 30})
     await machine.record(1)
     os.killpg(machine.parent.process.pid, signal.SIGTERM)
-    assert await machine.parent.terminate() < _ENDS_WITHIN_S
+    await assert_terminates_in_time(machine)
     assert len(list(machine.storage.glob("*.mp4"))) == 1 and not machine.parent.leftovers()
 
 
@@ -148,7 +145,7 @@ async def test_sigterm_ends_the_module_although_ffmpeg_is_stuck(machine: Machine
     (ffmpeg,) = machine.parent.children()
     ffmpeg.suspend()
     await machine.record(2)  # the pipe fills
-    assert await machine.parent.terminate() < _ENDS_WITHIN_S
+    await assert_terminates_in_time(machine)
     assert not machine.parent.leftovers()
 
 

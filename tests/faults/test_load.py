@@ -211,28 +211,39 @@ def nice_of_threads(process: psutil.Process) -> list[int]:
 
 
 async def test_a_fetch_does_not_wait_for_saves_and_fetches_end_in_order(tmp_path: Path) -> None:
+    """A busy machine may hold up one cut for as long as others take: then each takes longer, and it is tried again."""
     async with slow_machine(tmp_path) as (machine, set_delay):
         await record_for(machine, 2.1)
-        set_delay(0.25)
-        from_us = machine.camera.delivered[0]
-        ended: list[tuple[str, int]] = []
+        for delay_s in (0.25, 1.0, 4.0):
+            set_delay(delay_s)
+            saves, places = await cut_side_by_side(machine)
+            if saves <= 4 and max(places) <= FETCHES_AT_ONCE:
+                break
+        assert saves <= 4
+        assert max(places) <= FETCHES_AT_ONCE, places  # so many are cut at the same time
 
-        async def request(name: str, number: int) -> None:
-            await machine.command(name, from_us=from_us, to_us=from_us + US)
-            ended.append((name, number))
 
-        saves = [asyncio.ensure_future(request("save", number)) for number in range(9)]
-        await machine.until(lambda: ended)
-        before = len(ended)
-        await request("fetch", 0)
-        assert len(ended) - 1 - before <= 4, ended
-        fetches = []
-        for number in range(1, 7):
-            fetches.append(asyncio.ensure_future(request("fetch", number)))
-            await asyncio.sleep(0.02)  # one after the other, so that there is an order
-        await asyncio.gather(*fetches, *saves)
-        for place, number in enumerate(number for name, number in ended if name == "fetch"):
-            assert abs(place - number) <= FETCHES_AT_ONCE, ended  # so many are cut at the same time
+async def cut_side_by_side(machine: Machine) -> tuple[int, list[int]]:
+    """Send fetches while saves wait. How many saves end during the first; how far from its place each fetch ends."""
+    from_us = machine.camera.delivered[0]
+    ended: list[tuple[str, int]] = []
+
+    async def request(name: str, number: int) -> None:
+        await machine.command(name, from_us=from_us, to_us=from_us + US)
+        ended.append((name, number))
+
+    saves = [asyncio.ensure_future(request("save", number)) for number in range(9)]
+    await machine.until(lambda: ended)
+    before = len(ended)
+    await request("fetch", 0)
+    saved = len(ended) - 1 - before
+    fetches = []
+    for number in range(1, 11):
+        fetches.append(asyncio.ensure_future(request("fetch", number)))
+        await asyncio.sleep(0.02)  # one after the other, so that there is an order
+    await asyncio.gather(*fetches, *saves)
+    order = [number for name, number in ended if name == "fetch"]
+    return saved, [abs(place - number) for place, number in enumerate(order)]
 
 
 async def cancel(machine: Machine, send: Callable[[Any, float | None], list[Awaitable[Any]]]) -> None:
@@ -307,7 +318,7 @@ async def test_after_a_kill_during_requests_the_next_start_removes_incomplete_cl
         await record_for(machine, 2.1)
         from_us = machine.camera.delivered[0]
         whole = await machine.command("save", from_us=from_us, to_us=from_us + US)
-        set_delay(1.5)
+        set_delay(600)
         requests = [
             asyncio.ensure_future(machine.command(name, from_us=from_us, to_us=from_us + US))
             for name in ("fetch", "save") * 2
@@ -317,7 +328,8 @@ async def test_after_a_kill_during_requests_the_next_start_removes_incomplete_cl
         await machine.parent.process.wait()
         for outcome in await asyncio.gather(*requests, return_exceptions=True):
             assert isinstance(outcome, Exception)
-        await machine.until(lambda: not machine.parent.leftovers())  # the cutting processes end by themselves
+        await machine.until(lambda: not machine.parent.leftovers())  # the cutting processes end with it
+        set_delay(0)
         assert list(machine.storage.glob(f"{WORK_DIRECTORY}/*"))
         assert list(machine.upload.glob("*.mp4")) == [machine.upload / whole["filename"]]
         await machine.start_module()

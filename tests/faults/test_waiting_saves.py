@@ -12,6 +12,7 @@ from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.amount import at_most, cut_short
 from tests.support.child_processes import stopped_children
 from tests.support.disk import flawless_now, mount, recording_now
+from tests.support.feeding import wait_for_cover
 from tests.support.recording import US, Pulse, Stores, until
 from videostore.base.errors import NoRoomError, RequestError, VideoStoreError
 from videostore.store.store import VideoStore
@@ -85,6 +86,7 @@ async def test_a_save_of_the_open_segment_is_whole_although_the_segment_is_close
     pulse = Pulse(0.05)
     store = await stores.open(pulse, segment_seconds=4, binary=str(stopping))
     await until(lambda: len(pulse.delivered) > 60)
+    await wait_for_cover(store, pulse.delivered[30])
     saving = asyncio.create_task(store.save(pulse.delivered[1], pulse.delivered[30]))
     await until(is_cutting)
     await until(lambda: store.health().segments >= 2)
@@ -129,7 +131,7 @@ async def test_a_pending_save_does_not_lift_the_quota(small_disk: Path, stores: 
     stores.upload.symlink_to(small_disk)
     pulse, quota_bytes = Pulse(0.05, (640, 360)), MIB
     store = await stores.open(pulse, size_gb=quota_bytes / 2**30, segment_seconds=1)
-    await until(lambda: store.health().segments >= 3)
+    await until(lambda: store.health().segments >= 3 and len(pulse.delivered) > 25)
     from_us, to_us = pulse.delivered[5], pulse.delivered[25]
     clip = await store.save(from_us, to_us, wait=False)
     held = {path.name for path in stores.storage.glob("*.mp4")}

@@ -19,6 +19,7 @@ from viam.utils import dict_to_struct, struct_to_dict
 
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.amount import some
+from tests.support.ending import assert_terminates_in_time
 from tests.support.lateness import watching_lateness
 from tests.support.machine import NAME, US, Machine, assert_plain, now_us, run_machine
 from tests.support.recording import SMALL, capture_times, record, take_over, until
@@ -280,7 +281,8 @@ async def test_a_service_may_have_a_recorder_of_its_own_without_a_data_manager(m
     changed = {**machine.attributes(sync=None), "framerate": 10}
     await machine.parent.reconfigure(VIDEO, changed)
     assert await clip(machine, request(from_us, from_us + US))
-    assert await machine.parent.terminate() < 3.2 and not machine.parent.leftovers()
+    await assert_terminates_in_time(machine)
+    assert not machine.parent.leftovers()
 
 
 @pytest.mark.parametrize(
