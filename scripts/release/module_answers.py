@@ -28,7 +28,7 @@ from videostore.base.time_format import format_utc_exact
 from videostore.ffmpeg.process import find_ffmpeg
 
 VIDEO = "video"
-FILES = ("", "static/app.mjs", "static/style.css", "static/vendor/hls.mjs", "healthz", "metrics", "api/recorders")
+FILES = ("", "static/start.mjs", "static/style.css", "static/vendor/hls.mjs", "healthz", "metrics", "api/recorders")
 WITHIN_S = 120.0
 _GET = "import sys, urllib.request as r; sys.stdout.buffer.write(r.urlopen(sys.argv[1], timeout=60).read())"
 

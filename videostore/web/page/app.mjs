@@ -27,12 +27,17 @@ const RETRY_MS = 3000;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** hls.js; where there is none, or this browser cannot run it, why not. */
+/** hls.js; where there is none, or this browser cannot run it, why not.
+ *
+ * Throws what keeps it from coming, if the server has it.
+ */
 async function loadHls() {
   try {
     const { default: Hls } = await import("./vendor/hls.mjs");
     return Hls.isSupported() ? { Hls } : { Hls: null, hlsMissing: "unsupported" };
-  } catch {
+  } catch (error) {
+    const { status } = await fetch(new URL("./vendor/hls.mjs", import.meta.url), { cache: "no-store" });
+    if (status !== 404) throw error;
     return { Hls: null, hlsMissing: "absent" };
   }
 }
@@ -69,6 +74,7 @@ class Page {
 
   async start() {
     const hls = loadHls();
+    hls.catch(() => {}); // it is told below, in its turn
     let known;
     for (;;) {
       try {
@@ -83,7 +89,9 @@ class Page {
     }
     this.banner(null);
     this.learn(known);
+    find("loading").hidden = false; // what is late is told
     Object.assign(this, await hls);
+    find("loading").hidden = true;
     this.build(known);
   }
 
@@ -239,5 +247,4 @@ class Page {
   }
 }
 
-const page = new Page();
-page.start();
+export const started = new Page().start();
