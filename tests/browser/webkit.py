@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support.ports import own_port
+
 DRIVER = shutil.which("WebKitWebDriver")
 SCREEN = shutil.which("Xvfb")
 _BROWSERS = "/usr/lib/*/webkit2gtk-4.*/MiniBrowser"
@@ -106,9 +108,7 @@ class WebKit:
 def run_webkit(browser: Path, directory: Path) -> Iterator[WebKit]:
     """WebKit with a home of its own, in which it keeps what it likes."""
     with _screen() as display:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = own_port()
         hidden = {"WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS"}
         environment = {name: value for name, value in os.environ.items() if name not in hidden}
         environment |= {"DISPLAY": display, "GDK_BACKEND": "x11", "HOME": str(directory), "NO_AT_BRIDGE": "1"}

@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from scripts.fakes.painted_camera import check_clip, read_clip
 from scripts.fakes.viam_server import ROOT
 from tests.support.ending import assert_ended_in_time, assert_terminates_in_time
 from tests.support.machine import NAME, US, Machine, now_us, sent_error
+from tests.support.ports import own_port
 from videostore.viam import module
 
 _HANG_S = 30.0
@@ -111,9 +111,7 @@ async def test_a_second_sigterm_does_not_interrupt_the_first(machine: Machine) -
 
 
 async def test_the_module_serves_on_tcp_with_tcp_mode(machine: Machine) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = own_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "videostore", f"127.0.0.1:{port}", "--tcp-mode", "--log-level=WARNING", cwd=ROOT,
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,

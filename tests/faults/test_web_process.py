@@ -21,6 +21,7 @@ from grpclib import GRPCError
 from tests.support.child_processes import command_of, shown_by
 from tests.support.ending import assert_terminates_in_time
 from tests.support.machine import NAME, Machine, assert_plain, now_us, run_machine
+from tests.support.ports import own_port
 
 PASSWORD = "a secret word"
 _WITHIN_S = 60.0
@@ -32,12 +33,6 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mach
     """A machine whose module all tests of this file use, one after the other."""
     async with run_machine(tmp_path_factory.mktemp("machine")) as machine:
         yield machine
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def get(port: int, path: str, *lines: str) -> tuple[int, str]:
@@ -80,7 +75,7 @@ async def assert_nothing_lost(machine: Machine, from_us: int) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_it_is_served_comes_back_when_it_is_killed_and_moves_and_ends_with_the_config(shared: Machine) -> None:
-    machine, port, other = shared, free_port(), free_port()
+    machine, port, other = shared, own_port(), own_port()
     await machine.add(web={"port": port})
     await machine.until(lambda: is_served(machine, port))
     await machine.record(2)
@@ -123,7 +118,7 @@ async def test_it_is_served_comes_back_when_it_is_killed_and_moves_and_ends_with
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_viewer_marks_what_is_recorded_and_removes_the_mark(shared: Machine) -> None:
-    machine, port = shared, free_port()
+    machine, port = shared, own_port()
     await machine.add(web={"port": port})
     await machine.until(lambda: is_served(machine, port))
     await machine.record(2)
@@ -147,7 +142,7 @@ async def test_a_viewer_marks_what_is_recorded_and_removes_the_mark(shared: Mach
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_crowd_of_viewers_costs_the_recorder_no_frame(shared: Machine) -> None:
-    machine, port = shared, free_port()
+    machine, port = shared, own_port()
     await machine.add(web={"port": port})
     await machine.until(lambda: is_served(machine, port))
     await machine.record(1)
@@ -176,7 +171,7 @@ async def test_a_crowd_of_viewers_costs_the_recorder_no_frame(shared: Machine) -
 async def test_a_port_that_is_taken_and_a_password_that_is_missing_are_told_and_tried_again(
     shared: Machine, tmp_path: Path
 ) -> None:
-    machine, port = shared, free_port()
+    machine, port = shared, own_port()
     file = tmp_path / "password"
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -208,7 +203,7 @@ async def test_a_port_that_is_taken_and_a_password_that_is_missing_are_told_and_
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_recorders_share_a_page_and_one_that_differs_is_refused(shared: Machine, tmp_path: Path) -> None:
-    machine, port = shared, free_port()
+    machine, port = shared, own_port()
 
     def attributes(name: str, **web: Any) -> dict[str, Any]:
         storage = {"storage_path": str(tmp_path / name), "upload_path": str(tmp_path / f"{name}-up")}
@@ -247,7 +242,7 @@ async def test_recorders_share_a_page_and_one_that_differs_is_refused(shared: Ma
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_it_ends_with_the_module_within_the_time_that_viam_server_gives(shared: Machine) -> None:
-    machine, port = shared, free_port()
+    machine, port = shared, own_port()
     await machine.add(web={"port": port})
     await machine.until(lambda: is_served(machine, port))
     waiting = await asyncio.open_connection("127.0.0.1", port)

@@ -3,13 +3,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import socket
 import statistics
 from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.support.inputs import NetworkCamera, Tap, open_input, painted_times, playing
+from tests.support.ports import own_port
 from tests.support.recording import until
 from videostore.ffmpeg.process import end_process
 from videostore.sources.network_buffer import buffered_us
@@ -59,9 +59,7 @@ async def test_pictures_are_not_dated_later_by_what_their_network_holds_back(
 @contextlib.asynccontextmanager
 async def _relayed(binary: str, kind: str, port: int) -> AsyncIterator[str]:
     """What a camera sends over TCP, sent on over a network that holds it back. Yields where."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        to = free.getsockname()[1] // 2 * 2
+    to = own_port()
     ways = {
         "srt": (f"srt://127.0.0.1:{to}?mode=listener", f"srt://127.0.0.1:{to}?latency={_DELAYED_S * 1_000_000}"),
         "rist": (f"rist://127.0.0.1:{to}", f"rist://@127.0.0.1:{to}?buffer={_DELAYED_S * 1000}"),

@@ -106,7 +106,8 @@ class GstCameras:
     """The process that serves cameras, and what it has sent. It is a context manager, which ends it."""
 
     def __init__(self, directory: Path, files: Mapping[str, str], *, port: int = 0, credentials: bool = False) -> None:
-        self.port = port
+        """At a `port`, or at any that is free."""
+        self.port = 0
         self.credentials = credentials
         self._sent: list[dict[str, int | str]] = []
         config = directory / "cameras.json"
@@ -118,7 +119,9 @@ class GstCameras:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         wait_until(lambda: bool(self.port) or self._process.poll() is not None)
-        assert self.port, "GStreamer's RTSP server does not start"
+        if self.port <= 0:
+            self.__exit__()
+            raise AssertionError(f"GStreamer's RTSP server does not start at port {port}")
 
     def __enter__(self) -> GstCameras:
         return self
@@ -140,8 +143,12 @@ class GstCameras:
 
     def sent_s(self, path: str) -> float:
         """How much of the stream the newest client of a camera has got, in seconds."""
-        lines = [line for line in list(self._sent) if line["path"] == path]
-        return (int(lines[-1]["captured_us"]) - int(lines[-1]["began_us"])) / US if lines else 0
+        lines = self.sent(path)
+        return (lines[-1].captured_us - lines[-1].connection) / US if lines else 0
+
+    def began_us(self, path: str) -> int:
+        """When the newest client of a camera came."""
+        return self.sent(path)[-1].connection
 
     def url(self, path: str) -> str:
         """Where a camera is."""

@@ -4,7 +4,7 @@
 
 CAMERAS is a JSON file: the `port` (0: any free one), perhaps `user` and `password`, and under `cameras` the file of
 `camera_file.py` for each path. Each client gets what the camera sends from its beginning, in real time and again and
-again. Standard output tells the port, and a line for each picture that was sent.
+again. Standard output tells the port (-1: it is taken), and a line for each picture that is sent.
 """
 
 from __future__ import annotations
@@ -99,11 +99,11 @@ def _push(
         buffer.dts = began_ns + number * track.frame_ns
         buffer.duration = track.frame_ns
         sent_us = time.time_ns() // 1000
-        if source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
-            return
-        if tell is not None:
+        if tell is not None:  # before it is sent: what is stored has been told
             captured_us = (wall_ns + captured_ns) // 1000
             tell(painted=track.shown[place], captured_us=captured_us, sent_us=sent_us, began_us=wall_ns // 1000)
+        if source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
+            return
         number += 1
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +16,13 @@ from tests.streams.components import Components, run_components
 from tests.streams.heard import clicks_us, sync_errors_us, unheard_us
 from tests.streams.recorder import Recorder
 from tests.streams.stored import Comparison, StoredPicture, compare, stored_pictures
-from tests.support.coded_stream import SentPicture
+from tests.support.coded_stream import FPS, SentPicture
 from tests.support.program import Program
-from tests.support.recording import until
+from tests.support.recording import US, until
 
 _PATIENCE_S = 120
+_ON_ITS_WAY_S = 2
+"""So much of what was sent may not be stored when the time is over."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class Recorded:
         found = compare(stored, recording.sent)
         errors, unheard = sync_errors_us(stored, clicks), unheard_us(stored, clicks)
         return cls(name, way, camera, recording, stored, found, errors, unheard)
+
+    @property
+    def due(self) -> float:
+        """How many pictures are stored at least."""
+        return (self.camera.seconds - _ON_ITS_WAY_S) * FPS
 
     @property
     def hears(self) -> bool:
@@ -114,6 +123,9 @@ async def _record_one(components: Components, name: str, server: GstCameras) -> 
     asked = {"audio": True} if camera.sound and camera.audio else {}
     await components.add(name, login(server.url(name), camera), camera.transport, **asked)
     await until(lambda: server.sent_s(name) >= camera.seconds, _PATIENCE_S)
+    # A busy machine stores later what was sent.
+    stored_us = server.began_us(name) + (camera.seconds - _ON_ITS_WAY_S) * US
+    await components.until(name, lambda status: time.time() - status.get("newest_age_s", math.inf) >= stored_us / US)
     shown = components.arguments
     await components.remove(name)
     return Recording(components.storage(name), "\n".join([components.said(name), *shown]), server.sent(name))

@@ -14,19 +14,20 @@ from tests.streams.cameras import COMMAND, PASSWORD, pictures_of
 from tests.streams.conftest import MEASURED
 from tests.streams.recorded import Recorded, record_by_command
 from tests.streams.stored import stored_slices
-from tests.support.coded_stream import FPS, slices
+from tests.support.coded_stream import slices
 from tests.support.recording import US
 
 _FRAME_OF_SOUND_US = 1024 * US // 48_000 + US // 10_000
 """With what the times of both tracks are rounded by."""
+_APART_US = 15_000
+"""Sound that has the time of the packet beside it is 20 ms off; AAC as it is coded here is 8 ms off."""
 _REORDERED = "h264-b-frames"
 
 
 def test_each_picture_from_the_first_one_on_is_stored_once(recorded: Recorded) -> None:
     assert recorded.comparison.exact, recorded.comparison
     assert recorded.stored[0].painted == 0
-    # The last pictures may be on their way when the time is over.
-    assert recorded.comparison.stored >= (recorded.camera.seconds - 2) * FPS
+    assert recorded.comparison.stored >= recorded.due
 
 
 def test_pictures_keep_their_distances_and_are_dated_by_their_arrival(
@@ -65,7 +66,7 @@ def test_each_click_is_heard_with_its_picture(recorded: Recorded) -> None:
         return
     # With the first packet a decoder begins: it needs the one before for what is in it.
     assert len(recorded.unheard_us) <= 1 and max(recorded.unheard_us, default=0) < _FRAME_OF_SOUND_US
-    assert max(map(abs, recorded.sync_errors_us)) < _FRAME_OF_SOUND_US, recorded.sync_errors_us
+    assert max(map(abs, recorded.sync_errors_us)) < _APART_US, recorded.sync_errors_us
 
 
 def test_sound_beside_reordered_pictures_is_recorded_by_the_ffmpeg_of_the_system_too(
@@ -78,7 +79,7 @@ def test_sound_beside_reordered_pictures_is_recorded_by_the_ffmpeg_of_the_system
     monkeypatch.setenv("VIDEOSTORE_FFMPEG", ffmpeg)
     recorded = Recorded.of(_REORDERED, COMMAND, record_by_command(_REORDERED, tmp_path))
     assert recorded.comparison.exact, recorded.comparison
-    assert len(recorded.unheard_us) <= 1 and max(map(abs, recorded.sync_errors_us)) < _FRAME_OF_SOUND_US
+    assert len(recorded.unheard_us) <= 1 and max(map(abs, recorded.sync_errors_us)) < _APART_US
 
 
 def test_the_password_is_not_told_and_not_stored(recorded: Recorded) -> None:

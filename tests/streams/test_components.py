@@ -15,6 +15,7 @@ from tests.streams.lossy_proxy import LossyProxy
 from tests.streams.recorded import login
 from tests.streams.stored import compare, stored_pictures
 from tests.support.coded_stream import FPS, SIZE, Coding
+from tests.support.ports import own_port
 from tests.support.recording import US
 from tests.support.rtsp_camera import Conduct, RtspCamera
 
@@ -53,14 +54,14 @@ async def test_a_camera_that_comes_back_with_another_size_and_codec_is_recorded_
     tmp_path: Path, gstreamer: None
 ) -> None:
     before, after = Camera(Coding("h264")), Camera(Coding("hevc", size=_OTHER_SIZE), "aac")
-    sent = []
+    sent, port = [], own_port()
     async with run_components(tmp_path) as components:
-        with GstCameras(tmp_path, write_cameras(tmp_path, {"camera": before})) as server:
+        with GstCameras(tmp_path, write_cameras(tmp_path, {"camera": before}), port=port) as server:
             await components.add("camera", server.url("camera"))
             await components.segments("camera", 2)
         sent.append(server.sent("camera"))
         await components.until("camera", lambda status: not status["recording"] and status["reason"])
-        with GstCameras(tmp_path, write_cameras(tmp_path, {"camera": after}), port=server.port) as server:
+        with GstCameras(tmp_path, write_cameras(tmp_path, {"camera": after}), port=port) as server:
             await components.segments("camera", 3)
             await components.remove("camera")
         sent.append(server.sent("camera"))

@@ -85,6 +85,7 @@ class RtspCamera(LocalServer):
         """Send the stream until the client has gone."""
         conduct, pictures, fps = self._conduct, self._pictures, self._conduct.fps
         self.clients += 1
+        connection = self.clients
         breaks_at = conduct.breaks_at if self.clients == 1 else None
         began_s, wall_us = time.monotonic(), time.time_ns() // 1000
         packets = number = 0
@@ -114,7 +115,8 @@ class RtspCamera(LocalServer):
                 else:
                     send(0, _rtp(packets, rtp_time, payload, last=last))
                 packets += 1
-            self.sent.append(SentPicture(one.shown, wall_us + int(shown * 1_000_000 / fps), sent_us, whole))
+            captured_us = wall_us + int(shown * 1_000_000 / fps)
+            self.sent.append(SentPicture(one.shown, captured_us, sent_us, whole, connection))
             number += 1
 
     async def _break_down(self) -> None:
