@@ -28,6 +28,7 @@ from scripts.fakes.clip_check import ClipCheck, check_clip, read_clip
 from tests.server.painted_module import MODEL
 from tests.support.checkout import ROOT
 from tests.support.machine import US, exact, now_us
+from tests.support.ports import own_port
 from videostore.base.system import subordinate
 from videostore.base.timestamps import parse_timestamp
 
@@ -58,7 +59,7 @@ class ServedMachine:
         self.modules: dict[str, dict[str, Any]] = {}
         self.remotes: dict[str, dict[str, Any]] = {}
         self.server = server
-        self._port = _free_port()
+        self._port = own_port()
         self._process: asyncio.subprocess.Process | None = None
         self._robot: RobotClient | None = None
         (directory / "home").mkdir()
@@ -133,14 +134,12 @@ class ServedMachine:
             )
         await self.until(self._connects)
 
-    async def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """Send a signal to viam-server, as systemd does. Returns the seconds until it has ended."""
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal to viam-server, as systemd does, and wait until it has ended."""
         assert self._process is not None
         await self._disconnect()
-        began = time.monotonic()
         self._process.send_signal(number)
         await asyncio.wait_for(self._process.wait(), WAIT_S)
-        return time.monotonic() - began
 
     async def close(self) -> None:
         """Kill what is left of everything."""
@@ -169,7 +168,8 @@ class ServedMachine:
         killed = self.processes(word)
         assert killed, f"no process with {word!r}"
         for process in killed:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         await asyncio.to_thread(psutil.wait_procs, killed, 10)
 
     @property
@@ -346,8 +346,3 @@ async def serve_machine(server: Path, directory: Path) -> AsyncIterator[ServedMa
 
 def _camera(model: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {"api": "rdk:component:camera", "model": model, "attributes": dict(attributes)}
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])

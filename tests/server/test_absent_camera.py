@@ -82,8 +82,9 @@ async def test_a_camera_whose_module_is_killed_is_recorded_again(served: ServedM
     served.add_painted_camera()
     await served.start()
     before = await served.recorded_from_now()
-    built, killed_us = served.builds(), now_us()
+    built = served.builds()
     await served.kill(PAINTED_MODULE)
+    killed_us = now_us()
     await served.until(lambda: served.delivered()[-1] > killed_us)  # viam-server has started it again
     assert (await served.fetch(*await served.recorded_from_now())).flawless
     assert (await served.fetch(*before)).flawless
