@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 import numpy
@@ -23,23 +23,58 @@ WITHIN_S = 60.0
 """What takes longer on a busy machine hangs."""
 
 GRAB = """(figure) => {
-  const still = figure.querySelector("canvas:not([hidden])");
+  const stamp = figure.querySelector(".stamp").innerText;
+  const scrubbed = figure.querySelector(".scrubbed:not([hidden])");
+  const still = scrubbed ?? figure.querySelector(".still:not([hidden])");
   const video = figure.querySelector("video");
   const source = still ?? video;
   const [width, height] = still ? [still.width, still.height] : [video.videoWidth, video.videoHeight];
-  if (!width || figure.dataset.empty === "true") return null;
+  if (!width || (!scrubbed && figure.dataset.empty === "true")) return [null, stamp];
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d");
   context.drawImage(source, 0, 0);
   return canvas.convertToBlob().then((blob) => new Promise((resolve) => {
     const reader = new FileReader();
-    reader.onload = () => resolve(reader.result.split(",")[1]);
+    reader.onload = () => resolve([reader.result.split(",")[1], stamp]);
     reader.readAsDataURL(blob);
   }));
 }"""
-"""What a figure shows, whichever element shows it, at its own size: a PNG in base64."""
+"""What a figure shows, whichever element shows it, at its own size: a PNG in base64; and what is written beside it at
+that moment."""
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) UTC")
 T = TypeVar("T")
+
+
+class Shown(NamedTuple):
+    """What a screen shows at one moment. Times in microseconds."""
+
+    painted_us: int | None
+    """The capture time that is painted into the picture; None if there is none."""
+    stamp: str
+    """What is written beside it."""
+
+    @property
+    def stamp_us(self) -> int:
+        """The capture time that is written there, to the millisecond."""
+        found = _STAMP.search(self.stamp)
+        assert found, self.stamp
+        moment = datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=timezone.utc)
+        return round(moment.timestamp() * 1000) * 1000
+
+    @property
+    def is_true(self) -> bool:
+        """Whether the time that is written is that of the picture."""
+        return self.painted_us is not None and self.stamp_us == self.painted_us // 1000 * 1000
+
+
+def read_shown(grabbed: tuple[str | None, str]) -> Shown:
+    """What `GRAB` has found."""
+    content, stamp = grabbed
+    if content is None:
+        return Shown(None, stamp)
+    picture = Image.open(io.BytesIO(base64.b64decode(content))).convert("L")
+    frame = read_paint(numpy.asarray(picture), (640, 360))
+    return Shown(frame.captured_us if frame else None, stamp)
 
 
 class PageDriver:
@@ -98,26 +133,34 @@ class PageDriver:
         """The picture of a recorder with all that is on it."""
         return self.page.locator(f'figure.screen[data-recorder="{id}"]')
 
+    def shown(self, id: str) -> Shown:
+        """The picture of a recorder and what is written beside it, both at one moment."""
+        return read_shown(self.screen(id).evaluate(GRAB))
+
     def painted(self, id: str) -> int | None:
         """The capture time that is painted into the shown picture; None if there is none."""
-        content = self.screen(id).evaluate(GRAB)
-        if content is None:
-            return None
-        picture = Image.open(io.BytesIO(base64.b64decode(content))).convert("L")
-        frame = read_paint(numpy.asarray(picture), (640, 360))
-        return frame.captured_us if frame else None
+        return self.shown(id).painted_us
 
     def until_painted(self, id: str, due: Callable[[int], bool]) -> int:
         """Wait until a picture is shown whose painted time is due. Returns this time."""
         return self.until(lambda: (us := self.painted(id)) is not None and due(us) and us)
 
+    def until_shown(self, id: str, due: Callable[[int], bool]) -> int:
+        """Wait until a picture is shown whose painted time is due, with this time beside it. Returns the painted time.
+
+        For what has come to rest: beside what plays the time of the frame before may stand for a moment."""
+        last: list[Shown] = []
+
+        def is_due() -> int | bool:
+            last[:] = [self.shown(id)]
+            [shown] = last
+            return shown.is_true and shown.painted_us is not None and due(shown.painted_us) and shown.painted_us
+
+        return self.until(is_due, tell=lambda: f"shown: {last}")
+
     def stamp_us(self, id: str) -> int:
         """The capture time that is written beside the picture, to the millisecond, in microseconds."""
-        text = " ".join(self.screen(id).locator(".stamp").all_inner_texts())
-        found = _STAMP.search(text)
-        assert found, text
-        moment = datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=timezone.utc)
-        return round(moment.timestamp() * 1000) * 1000
+        return Shown(None, " ".join(self.screen(id).locator(".stamp").all_inner_texts())).stamp_us
 
     def message(self, id: str) -> str:
         """What is said instead of a picture, or over it."""
@@ -144,12 +187,18 @@ class PageDriver:
         each = (box["height"] - 26) / of
         return box["y"] + 26 + each * number + each * 0.4
 
-    def until(self, get: Callable[[], T | bool | None], within_s: float = WITHIN_S) -> T:
-        """Ask until there is an answer."""
+    def until(
+        self,
+        get: Callable[[], T | bool | None],
+        within_s: float = WITHIN_S,
+        tell: Callable[[], str] = lambda: "",
+    ) -> T:
+        """Ask until there is an answer. `tell` says what the last one was."""
         deadline = time.monotonic() + within_s
         while not (found := get()):
             assert time.monotonic() < deadline, (
-                f"not reached within {within_s} s; the page says:\n{self.text('body')}\nrefused: {self.refused[-5:]}"
+                f"not reached within {within_s} s; {tell()} the page says:\n{self.text('body')}\n"
+                f"refused: {self.refused[-5:]}"
             )
             self.page.wait_for_timeout(20)
         return found  # type: ignore[return-value]

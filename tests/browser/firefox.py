@@ -19,7 +19,7 @@ import aiohttp
 
 PROGRAM = shutil.which("firefox-esr") or shutil.which("firefox")
 _WITHIN_S = 120.0
-_LISTENING = re.compile(r"WebDriver BiDi listening on (ws://\S+)")
+_LISTENING = re.compile(r"WebDriver BiDi listening on (ws://\S+)\n")
 _PREFERENCES = {
     "media.autoplay.default": 0,
     "media.autoplay.blocking_policy": 0,
@@ -107,14 +107,11 @@ def run_firefox(directory: Path) -> Iterator[Firefox]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    with subprocess.Popen(
-        [*command, "about:blank"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    ) as process:
+    told = directory / "told"
+    with told.open("wb") as log, subprocess.Popen([*command, "about:blank"], stdout=log, stderr=log) as process:
         try:
-            assert process.stderr is not None
-            found = next(filter(None, map(_LISTENING.search, process.stderr)))
-            threading.Thread(target=lambda: list(process.stderr or ()), daemon=True).start()
-            firefox, session = asyncio.run_coroutine_threadsafe(_connect(loop, found[1]), loop).result(_WITHIN_S)
+            url = _until_listening(told, process)
+            firefox, session = asyncio.run_coroutine_threadsafe(_connect(loop, url), loop).result(_WITHIN_S)
             firefox.begin()
             yield firefox
             asyncio.run_coroutine_threadsafe(session.close(), loop).result(_WITHIN_S)
@@ -123,6 +120,15 @@ def run_firefox(directory: Path) -> Iterator[Firefox]:
             process.wait(_WITHIN_S)
             loop.call_soon_threadsafe(loop.stop)
             thread.join(_WITHIN_S)
+
+
+def _until_listening(told: Path, process: subprocess.Popen[bytes]) -> str:
+    """Where it listens, which it tells when it has begun."""
+    deadline = time.monotonic() + _WITHIN_S
+    while not (found := _LISTENING.search(told.read_text(encoding="utf-8", errors="replace"))):
+        assert process.poll() is None and time.monotonic() < deadline, "Firefox does not listen"
+        time.sleep(0.05)
+    return found[1]
 
 
 async def _connect(loop: asyncio.AbstractEventLoop, url: str) -> tuple[Firefox, aiohttp.ClientSession]:

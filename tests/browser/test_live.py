@@ -125,7 +125,7 @@ def test_what_cannot_be_decoded_is_live_as_pictures_until_it_can(
         assert "Loading" not in page.screen(CAMERA).inner_text()
         recorder.end()
         recorder.start("libx264")
-        page.until(lambda: not is_said("cannot decode") and page.screen(CAMERA).locator("canvas").is_hidden())
+        page.until(lambda: not is_said("cannot decode") and page.screen(CAMERA).locator("canvas.still").is_hidden())
         until_live(page)
     # It went on at once, and not after the time in which a live stream that stands still is given up.
     assert [text for text in said if "does not play" in text] == []

@@ -341,7 +341,7 @@ def test_live_whose_video_never_comes_shows_single_pictures_until_it_does(
         since_us = time.time_ns() // 1000
         page.until_painted("porch", lambda us, since_us=since_us: us > since_us)  # type: ignore[misc]
     is_over.append(True)
-    canvas = page.screen("porch").locator("canvas")
+    canvas = page.screen("porch").locator("canvas.still")
     page.until(lambda: not canvas.is_visible())
     since_us = time.time_ns() // 1000
     page.until_painted("porch", lambda us: us > since_us)

@@ -227,7 +227,7 @@ class Page {
         if (screen.player.isLive) screen.stamp();
       }
       this.playhead.endWhatRests();
-      if (this.isWaiting && !this.isBeginning) await this.begin({ at: null });
+      if (this.isWaiting && !this.isBeginning && !this.playhead.isScrubbed) await this.begin({ at: null });
     } catch (error) {
       if (error.status !== 401) this.banner(error.message);
     } finally {

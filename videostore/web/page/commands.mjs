@@ -1,7 +1,6 @@
 // What keys and buttons do.
 
 import { element, find, say } from "./element.mjs";
-import { FrameTimes } from "./frame_times.mjs";
 import { keyRows } from "./keys.mjs";
 import { handPicture } from "./picture_file.mjs";
 import { RATES } from "./playhead.mjs";
@@ -176,13 +175,14 @@ export class Commands {
     const { playhead } = this;
     const screen = playhead.focus;
     if (playhead.playing) playhead.pause();
-    const us = screen?.capturedUs;
-    if (us === null || us === undefined || this.stepping) return;
+    if ((screen?.capturedUs ?? null) === null || this.stepping) return;
     this.stepping = true;
     this.render();
     const { turn } = playhead;
     try {
-      const next = await this.timesOf(screen).beside(us, direction, STEP_SEARCH_US);
+      await screen.settled;
+      const us = screen.capturedUs;
+      const next = await screen.player.times.beside(us, direction, STEP_SEARCH_US);
       if (turn !== playhead.turn) return; // another moment was chosen meanwhile
       if (next === undefined) await playhead.go(us + direction * STEP_SEARCH_US, { remember: false, by: direction });
       else await playhead.go(next + INTO_FRAME_US, { remember: false });
@@ -279,14 +279,11 @@ export class Commands {
 
   /** The capture time of the shown frame to the microsecond: the player's is rounded. */
   async shownFrame() {
-    const us = this.playhead.shownUs;
     const screen = this.playhead.focus;
+    await screen?.settled;
+    const us = this.playhead.shownUs;
     if (!screen || screen.capturedUs === null || us === null) return us;
-    return this.timesOf(screen).exact(us);
-  }
-
-  timesOf({ recorder }) {
-    return new FrameTimes(this.page.api, recorder);
+    return screen.player.times.exact(us);
   }
 
   /** A clip of the minute around the shown moment, where it cannot be played here. */
@@ -303,6 +300,7 @@ export class Commands {
 
   async picture() {
     const screen = this.playhead.focus;
+    await screen?.settled;
     const us = screen?.capturedUs;
     if (us === null || us === undefined) return;
     this.page.word("The picture is being made …");

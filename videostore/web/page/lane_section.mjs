@@ -145,7 +145,7 @@ export class LaneSection {
     const left = Math.min(Math.max(x + this.canvas.offsetLeft, half + 4), this.canvas.clientWidth - half + 20);
     this.hoverBox.style.left = `${left}px`;
     if (screen && us <= end()) this.thumbnail(screen, us);
-    else find("hover-picture").hidden = true;
+    else this.hideThumbnail();
   }
 
   /** Moments so near that they share a pixel or a second share their picture. */
@@ -154,17 +154,25 @@ export class LaneSection {
     return Math.floor(us / grain) * grain;
   }
 
+  /** Show no picture, also none that is on its way. */
+  hideThumbnail() {
+    this.wanted = null;
+    this.context.pictures.withdraw("hover");
+    find("hover-picture").hidden = true;
+  }
+
   async thumbnail(screen, us) {
     const canvas = find("hover-picture");
     if (screen.timeline.gapAt(us)) {
-      canvas.hidden = true;
+      this.hideThumbnail();
       return;
     }
     this.wanted = us;
     const at = this.pictureTime(us);
     const id = screen.recorder.id;
     let picture = await this.context.pictures.get("hover", id, at, { width: THUMBNAIL });
-    if (isNone(picture?.error) && at !== us) picture = await this.context.pictures.get("hover", id, us, { width: THUMBNAIL });
+    const isBefore = isNone(picture?.error) && at !== us && this.wanted === us;
+    if (isBefore) picture = await this.context.pictures.get("hover", id, us, { width: THUMBNAIL });
     if (!picture) return;
     canvas.hidden = Boolean(picture.error);
     if (picture.error) {
@@ -173,17 +181,17 @@ export class LaneSection {
     }
     drawPicture(canvas, picture.bitmap);
     canvas.dataset.captured = String(picture.captured_us);
-    // While the pointer moves, an older picture is better than none.
-    if (this.scrubbing) screen.scrub(picture);
+    screen.scrub(picture); // while the pointer moves, an older picture is better than none
   }
 
   leave() {
     this.hoverBox.hidden = true;
     this.hovered = null;
     this.scrubbing = false;
+    this.hideThumbnail();
     if (this.scrubUs !== undefined) {
       this.scrubUs = undefined;
-      for (const screen of this.context.playhead.screens) screen.hideStill();
+      this.context.playhead.endScrub();
       this.draw();
     }
   }
@@ -193,10 +201,8 @@ export class LaneSection {
     const { playhead, end } = this.context;
     this.scrubbing = true;
     this.scrubUs = Math.min(us, end());
-    for (const screen of playhead.screens) {
-      screen.player.pause();
-      if (screen !== this.screenAt(lane)) this.scrubOther(screen, this.scrubUs);
-    }
+    playhead.beginScrub();
+    for (const screen of playhead.screens) if (screen !== this.screenAt(lane)) this.scrubOther(screen, this.scrubUs);
     this.hover(this.scrubUs, x, lane);
     this.draw();
   }
@@ -204,7 +210,7 @@ export class LaneSection {
   async scrubOther(screen, us) {
     if (screen.timeline.gapAt(us)) return;
     const picture = await this.context.pictures.get(screen, screen.recorder.id, this.pictureTime(us), { width: THUMBNAIL });
-    if (this.scrubbing) screen.scrub(picture);
+    screen.scrub(picture);
   }
 
   settle(us, lane, { clicked }) {
@@ -212,8 +218,10 @@ export class LaneSection {
     this.scrubbing = false;
     this.scrubUs = undefined;
     if (clicked && playhead.screens[lane]) playhead.focus = playhead.screens[lane];
-    if (us >= end()) this.context.live();
-    else {
+    if (us >= end()) {
+      playhead.endScrub();
+      this.context.live();
+    } else {
       if (clicked) playhead.playing = true;
       playhead.go(us);
     }

@@ -35,7 +35,7 @@ export class LiveEdge {
   get standsStill() {
     const { playlist, capturedUs } = this.player;
     const behindMs = (playlist.toUs - (capturedUs ?? 0)) / 1000;
-    return !document.hidden && performance.now() - this.shownAt > STANDS_MS && !(behindMs < STANDS_MS);
+    return !this.isUnseen && performance.now() - this.shownAt > STANDS_MS && !(behindMs < STANDS_MS);
   }
 
   /** Play live, but nothing before `fromUs`. Returns whether that is still wanted. */
@@ -95,10 +95,15 @@ export class LiveEdge {
     else if (behind < BEHIND_LIVE_S) video.playbackRate = 1;
   }
 
-  /** What shows nothing new, though it is recorded, begins again. What is hidden is not painted. */
+  /** Whether it need not move: what is hidden is not painted. */
+  get isUnseen() {
+    return document.hidden || this.player.isOnHold;
+  }
+
+  /** What shows nothing new, though it is recorded, begins again. */
   watch() {
     const { player } = this;
-    if (document.hidden) this.movedAt = this.shownAt = performance.now();
+    if (this.isUnseen) this.movedAt = this.shownAt = performance.now();
     const behindMs = (player.playlist.toUs - (player.capturedUs ?? 0)) / 1000;
     if (Math.min(performance.now() - this.movedAt, behindMs) < this.stillMs) return;
     player.failed(`no picture has come for ${this.stillMs / 1000} s`, { passes: true });

@@ -39,7 +39,10 @@ export class Player extends EventTarget {
     this.loading = false;
     this.errors = 0; // of the video, since it showed a frame
     this.moves = false; // whether it plays, or will when it has what to play
+    this.isOnHold = false; // while the pointer looks for another moment: it stands still, and shall
     this.turn = 0;
+    this.doneTurn = 0; // the turn up to which all is done
+    this.isSettling = false; // whether it is found out which frame it shows at rest
     this.watchFrames();
     for (const name of ["waiting", "stalled"]) video.addEventListener(name, () => this.setLoading(true));
     video.addEventListener("waiting", () => this.stream.tellBorder());
@@ -112,8 +115,25 @@ export class Player extends EventTarget {
   /** Show the frame of a moment. Returns the nearest moments where nothing is recorded there, otherwise null. */
   async show(us) {
     if (!this.Hls) return null;
-    const { stream } = this;
     const turn = ++this.turn;
+    const around = await this.seek(us, turn);
+    if (turn === this.turn) this.doneTurn = turn;
+    return around;
+  }
+
+  /** Learn which frame it shows at rest, by a seek, where the browser does not tell: Firefox may show a frame without a
+   * word of it, and tells a time that is that of no frame. */
+  async settle() {
+    const { capturedUs, doneTurn, stream, turn, video } = this;
+    const isAtRest = doneTurn === turn && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && !video.seeking;
+    if (!isAtRest || !stream.has(capturedUs) || shownTime(video) !== null) return;
+    this.isSettling = true;
+    await this.show(capturedUs);
+    this.isSettling = false;
+  }
+
+  async seek(us, turn) {
+    const { stream } = this;
     this.sought = null;
     this.isLive = false;
     if (!stream.has(us) || stream.openEnded === undefined) {
@@ -175,7 +195,11 @@ export class Player extends EventTarget {
   /** Play what is recorded now, some seconds behind, but nothing before `fromUs`. Returns whether that is still wanted. */
   async live(fromUs = null) {
     const turn = ++this.turn;
-    if (this.Hls) return this.edge.begin(fromUs, turn);
+    if (this.Hls) {
+      const isWanted = await this.edge.begin(fromUs, turn);
+      if (turn === this.turn) this.doneTurn = turn;
+      return isWanted;
+    }
     this.isLive = true;
     return true;
   }
@@ -229,6 +253,7 @@ export class Player extends EventTarget {
 
   play(rate) {
     this.moves = true;
+    if (this.isSettling) this.doneTurn = ++this.turn; // or it would go back there
     this.emit("play");
     this.setRate(rate);
     if (this.video.ended && this.stream.tellBorder()) return; // it would play from its begin

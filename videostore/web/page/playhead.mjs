@@ -159,6 +159,7 @@ export class Playhead extends EventTarget {
       screen.stamp();
     }
     this.emit("change");
+    Promise.all(this.screens.map(({ settled }) => settled)).then(() => this.emit("change"));
   }
 
   setRate(rate) {
@@ -174,8 +175,26 @@ export class Playhead extends EventTarget {
     return able.includes(this.focus) ? this.focus : able[0] ?? null;
   }
 
+  /** The pointer looks for a moment: nothing moves until one is chosen, or none. */
+  beginScrub() {
+    for (const screen of this.screens) screen.beginScrub();
+  }
+
+  /** None was chosen: go on. */
+  endScrub() {
+    for (const screen of this.screens) {
+      screen.endScrub();
+      const isReady = this.playing && !this.seeking && screen.gap === null && !screen.held;
+      if (isReady) screen.player.play(this.isLive ? 1 : this.rate);
+    }
+  }
+
+  get isScrubbed() {
+    return this.screens.some(({ player }) => player.isOnHold);
+  }
+
   tick() {
-    if (!this.playing || this.seeking) return;
+    if (!this.playing || this.seeking || this.isScrubbed) return;
     const lead = this.lead;
     if (!lead) return;
     const us = lead.player.capturedUs;
@@ -227,7 +246,7 @@ export class Playhead extends EventTarget {
 
   /** Load again what a screen shows, and go on: its playlist is too long, or failed. */
   async renew(screen) {
-    if (this.seeking || screen.renewing || this.us === null) return;
+    if (this.seeking || screen.renewing || this.us === null || this.isScrubbed) return;
     screen.renewing = true;
     screen.player.unload();
     const us = (screen.reached ? screen.capturedUs : screen.wanted) ?? this.us;
@@ -241,7 +260,8 @@ export class Playhead extends EventTarget {
   endWhatRests() {
     const { lead } = this;
     for (const screen of this.screens) if (screen.player.loading && screen.isAtEnd && !screen.held) screen.tell();
-    if (this.playing && !this.isLive && !this.seeking && lead?.player.loading && lead.isAtEnd) this.ended(lead);
+    const isOver = lead?.player.loading && lead.isAtEnd && !this.isScrubbed;
+    if (this.playing && !this.isLive && !this.seeking && isOver) this.ended(lead);
   }
 
   /** A screen has come to a file that it has to load by itself. What cannot be played is shown, and not waited for. */

@@ -7,14 +7,14 @@ import { UnplayableFile, newestPicture } from "./newest_picture.mjs";
 import { drawPicture } from "./pictures.mjs";
 import { Player } from "./player.mjs";
 import { SHORTEST_GAP_US } from "./playlist.mjs";
-import { MINUTE_US, SECOND_US, lengthText } from "./units.mjs";
-import { UTC } from "./zone.mjs";
+import { ScrubPicture } from "./scrub_picture.mjs";
+import { Stamp } from "./stamp.mjs";
+import { MINUTE_US, SECOND_US } from "./units.mjs";
 
 const STANDS_IN_TEXT = "The video stands still. Single pictures are shown until it goes on.";
 const LATE_MS = 700; // what takes longer is said
 const BETWEEN_TRIES_MS = 5000;
 const STILL_WIDTH = 1280;
-const NEWEST_US = 2 * SECOND_US; // so near the end that this is said
 const MOST_AHEAD_US = 2 * SECOND_US; // of the clock, and behind it, is the end of what is being recorded
 const MOST_BEHIND_US = MINUTE_US;
 const EDGE_US = 2000; // into what is recorded, so that its first frame is shown
@@ -24,17 +24,15 @@ export class Screen {
   constructor(recorder, timeline, context) {
     Object.assign(this, { recorder, timeline, context });
     this.video = element("video", { muted: true, playsInline: true, disablePictureInPicture: true });
-    this.still = element("canvas", { hidden: true });
+    this.still = element("canvas", { class: "still", hidden: true });
+    this.scrubbed = new ScrubPicture();
     this.message = element("div", { class: "message", role: "status", hidden: true });
     this.work = element("span", { class: "work", role: "status", hidden: true });
-    this.local = element("div", { class: "local" });
-    this.utc = element("div", { class: "utc" });
-    this.note = element("div", { class: "note" });
+    this.beside = new Stamp();
     this.large = element("button", { type: "button", onclick: () => context.on.large(this) }, "Large");
     const caption = element("figcaption", {}, element("span", {}, recorder.name), this.large);
-    const stamp = element("div", { class: "stamp" }, this.local, this.utc, this.note);
     this.figure = element("figure", { class: "screen", "data-recorder": recorder.id });
-    this.figure.append(this.video, this.still, caption, stamp, this.work, this.message);
+    this.figure.append(this.video, this.still, this.scrubbed.canvas, caption, this.beside.element, this.work, this.message);
     this.figure.addEventListener("pointerdown", () => context.on.focus(this));
     this.player = new Player(recorder, this.video, context);
     this.player.addEventListener("frame", () => this.stamp());
@@ -46,9 +44,10 @@ export class Screen {
     this.gap = null; // the moment without footage that is shown
     this.before = null; // the nearest footage on both sides of it
     this.after = null;
-    this.held = false; // ahead of the playhead: behind a gap that others have no
+    this.heldAt = null; // where the playhead was when this one was ahead of it: behind a gap that others have no
     this.reached = true; // whether what is wanted was shown, and not what was before it
     this.stillUs = null;
+    this.settled = null; // resolves when it is known which frame stays at a pause
     this.asksNewest = false;
     this.standsIn = false; // whether live pictures stand in for a video that stands still
     this.triedHeader = null; // of the file whose video could not be decoded live
@@ -58,15 +57,19 @@ export class Screen {
 
   /** The capture time of what is shown; null where nothing is. */
   get capturedUs() {
-    if (this.stillUs !== null) return this.stillUs;
-    return this.gap === null ? this.player.capturedUs : null;
+    return this.scrubbed.us ?? this.stillUs ?? (this.gap === null ? this.player.capturedUs : null);
+  }
+
+  get held() {
+    return this.heldAt !== null;
   }
 
   /** Show a moment. Returns whether a frame is shown. */
   async show(us) {
-    this.gap = null;
-    this.held = false;
+    this.endScrub();
     this.hideStill();
+    this.gap = null;
+    this.heldAt = null;
     this.wanted = us;
     this.reached = false;
     const around = await this.player.show(us);
@@ -116,8 +119,9 @@ export class Screen {
 
   /** Show what is recorded now, but nothing before `fromUs`. */
   async live(fromUs = null) {
+    this.endScrub();
     this.gap = null;
-    this.held = false;
+    this.heldAt = null;
     if (this.wanted !== "live") this.player.edge.shownAt = performance.now();
     if (!this.standsIn || this.wanted !== "live") this.hideStill();
     this.clearMessage();
@@ -130,7 +134,7 @@ export class Screen {
     else if (this.player.playlist.isEmpty && this.wanted === "live" && !this.player.trouble) {
       this.put(this.restText, [["Newest", () => this.context.on.latest(this)]]);
       this.gap = this.context.now();
-      for (const part of [this.local, this.utc, this.note]) say(part, "");
+      this.stamp();
     }
   }
 
@@ -142,7 +146,7 @@ export class Screen {
   /** Whether it is live, and the video cannot be played here, or stands still. */
   get isLiveByPictures() {
     const { player } = this;
-    const isLive = this.wanted === "live" && player.isLive;
+    const isLive = this.wanted === "live" && player.isLive && !player.isOnHold;
     return isLive && (this.needsPictures || (this.isRecording && player.edge.standsStill));
   }
 
@@ -214,15 +218,14 @@ export class Screen {
     const why = reason ? `: ${reason}` : "";
     this.put(`Nothing ${isDeleted(reason) ? "is stored of" : "was recorded at"} ${zone.time(us)}${why}.`, ways);
     Object.assign(this, { before, after });
-    say(this.local, `${zone.full(us)}`);
-    say(this.utc, zone.label(us) === "UTC" ? "" : UTC.full(us));
-    say(this.note, "no recording");
+    this.stamp();
   }
 
   /** A picture of the server, where the video cannot be played here. */
   async showStill(us) {
     const picture = await this.context.pictures.get(this, this.recorder.id, us, { width: STILL_WIDTH, exact: true });
-    if (!picture || this.wanted !== us) return false;
+    const plays = this.player.moves && !this.needsPictures; // since then
+    if (!picture || this.wanted !== us || plays) return false;
     if (picture.error) {
       const { before_us, after_us } = picture.error.fields ?? {};
       if (before_us || after_us) await this.tellGap(us, { before_us: before_us ?? null, after_us: after_us ?? null });
@@ -236,20 +239,31 @@ export class Screen {
     return true;
   }
 
-  /** A browser that may show another frame than it says gets the paused one from the server. */
+  /** A browser that may show another frame than it says gets the paused one from the server, or seeks to it. */
   fix() {
-    const us = this.player.capturedUs;
-    if (!this.player.isInstant || this.player.unplayable || us === null || this.gap !== null || this.held) return;
-    this.wanted = us;
-    this.showStill(us);
+    const { capturedUs, isInstant, isOnHold, unplayable } = this.player;
+    if (isOnHold || unplayable || capturedUs === null || this.gap !== null || this.held) return;
+    if (isInstant) this.showStill((this.wanted = capturedUs));
+    else this.settled = this.player.settle();
   }
 
-  /** A small picture while the pointer looks for a moment. */
+  /** The pointer looks for a moment: nothing moves until one is chosen, or none. */
+  beginScrub() {
+    this.player.isOnHold = true;
+    if (this.player.moves) this.player.pause();
+  }
+
+  /** A small picture of a moment on which the pointer lies. */
   scrub(picture) {
-    if (!picture?.bitmap) return;
-    drawPicture(this.still, picture.bitmap);
-    this.still.hidden = false;
-    this.stillUs = picture.captured_us;
+    if (!picture?.bitmap || !this.player.isOnHold) return;
+    this.scrubbed.show(picture);
+    this.stamp();
+  }
+
+  /** Show what was shown before. */
+  endScrub() {
+    this.player.isOnHold = false;
+    this.scrubbed.hide();
     this.stamp();
   }
 
@@ -262,24 +276,12 @@ export class Screen {
     this.standsIn = false;
     this.still.hidden = true;
     this.stillUs = null;
+    this.stamp();
   }
 
-  /** Write the capture time of the shown frame. */
+  /** Write when what is shown was captured. */
   stamp() {
-    const us = this.capturedUs;
-    if (us === null) return;
-    const zone = this.context.zone();
-    say(this.local, zone.full(us, 3));
-    say(this.utc, zone.label(us) === "UTC" ? "" : UTC.full(us, 3));
-    const damage = this.timeline.damageAt(us);
-    let note = damage ? `damaged: ${damage.reason}` : "";
-    const ageUs = this.context.now() - us;
-    const isNewest = this.player.isLive || us + NEWEST_US > this.timeline.ends?.newest_us;
-    if (this.player.isLive && this.isRecording) note = `live, ${lengthText(ageUs)} behind`;
-    else if (isNewest && !this.isRecording) {
-      note ||= `the newest recording, ${ageUs < 0 ? `${lengthText(ageUs)} ahead of the clock` : `${lengthText(ageUs)} old`}`;
-    }
-    say(this.note, note);
+    this.beside.write(this);
   }
 
   /** Say what keeps the picture from moving. */
@@ -324,16 +326,16 @@ export class Screen {
 
   /** Wait for the playhead, which is in a gap of this recorder alone. */
   hold(us) {
-    this.held = true;
+    this.heldAt = us;
     this.player.pause();
-    const zone = this.context.zone();
-    this.put(`Nothing was recorded until ${zone.timeFrom(this.player.capturedUs, us)}.`, []);
-    say(this.local, zone.full(us));
+    this.put(`Nothing was recorded until ${this.context.zone().timeFrom(this.player.capturedUs, us)}.`, []);
+    this.stamp();
   }
 
   release(rate) {
-    this.held = false;
+    this.heldAt = null;
     this.clearMessage();
+    this.stamp();
     this.player.play(rate);
   }
 
