@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,9 @@ from tests.players.programs import alone, first_line
 from tests.players.reading import Reading, Seek, read_frames
 
 PAGE = Path(__file__).with_name("page.html")
-_LIMIT_S = 900
+_SILENCE_S = 150
+"""A page that asks for nothing for so long hangs: each of its own waits is shorter."""
+_LIMIT_S = 3000
 _PREFERENCES = {
     "media.autoplay.default": 0,
     "media.autoplay.blocking_policy": 0,
@@ -79,6 +82,13 @@ class _Home(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.jobs = jobs
         self.done = threading.Event()
+        self.asked_s = time.monotonic()
+        """When the page last asked for something."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the page hangs."""
+        return time.monotonic() - self.asked_s > _SILENCE_S
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -121,6 +131,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return self.server.jobs[int(urllib.parse.parse_qs(url.query)["clip"][0])]
 
     def _answer(self, body: bytes, kind: str) -> None:
+        self.server.asked_s = time.monotonic()
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -165,7 +176,7 @@ class _Browser(abc.ABC):
             threading.Thread(target=home.serve_forever, daemon=True).start()
             with self._running(f"http://127.0.0.1:{home.server_port}/", directory) as process:
                 for _ in range(_LIMIT_S):
-                    if home.done.wait(1) or process.poll() is not None:
+                    if home.done.wait(1) or process.poll() is not None or home.is_silent:
                         break
             home.shutdown()
 
