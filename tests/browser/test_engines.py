@@ -135,6 +135,33 @@ def test_each_moment_shows_its_frame(engine: Engine) -> None:
         assert stamp(engine) == utc(due_us), after_s
 
 
+REFUSE_PICTURES = """() => {
+  const { fetch } = window;
+  const isPicture = (url) => String(url.url ?? url).includes("frame.jpg");
+  const refused = () => Promise.resolve(new Response("{}", { status: 503 }));
+  window.refusesPictures = true;
+  window.fetch = (url, ...others) => (isPicture(url) && window.refusesPictures ? refused() : fetch(url, ...others));
+}"""
+
+
+def test_a_picture_that_is_refused_takes_nothing_away_from_the_video(engine: Engine) -> None:
+    """WebKit may show another frame than it says: the page puts the picture of the server over it."""
+    open_at(engine, BASE_US + 5 * US)
+    engine.browser.evaluate(f"({REFUSE_PICTURES})()")
+    us = BASE_US + round(17.5 * US)
+    engine.browser.evaluate(f"void (location.hash = 'at={iso(us)}&recorders={engine.recorder}')")
+    frames_us = US // 5  # the video may be off by a frame or two
+    until_painted(engine, range(us - frames_us, us + frames_us))
+    if isinstance(engine.browser, WebKit):
+        engine.browser.until("document.querySelector('.message').innerText.includes('Trying again …')")
+        until_painted(engine, range(us - frames_us, us + frames_us))
+    engine.browser.evaluate("void (window.refusesPictures = false)")
+    due_us = engine.footage.shown_at(us)
+    until_painted(engine, range(due_us, due_us + 1))
+    engine.browser.until("document.querySelector('.message').hidden")
+    assert stamp(engine) == utc(due_us)
+
+
 @pytest.mark.parametrize("id", list(AMONG_REORDERED_S))
 @pytest.mark.parametrize("name", ["Firefox", "WebKit"])
 def test_each_moment_of_reordered_video_shows_its_frame(

@@ -198,6 +198,27 @@ def test_live_whose_header_failed_begins_again_if_nothing_comes_before_what_has_
         assert failed
 
 
+@pytest.mark.parametrize("way", ["refused", "no answer"])
+def test_a_picture_instead_of_video_that_failed_is_asked_for_again(
+    page: PageDriver, footage: dict[str, Footage], way: str
+) -> None:
+    def fail(route: Any) -> None:
+        if way == "refused":
+            route.fulfill(status=503, json={"error": "busy", "message": "Too many pictures are asked for."})
+        else:
+            route.abort()
+
+    page.page.route("**/static/vendor/**", lambda route: route.fulfill(status=404))
+    us = BASE_US + 17 * US
+    page.page.route("**/frame.jpg*", fail)
+    page.open_at(us, recorders=DOOR)
+    said = "Too many pictures are asked for." if way == "refused" else "The server does not answer."
+    page.until(lambda: said in page.message(DOOR) and "Trying again …" in page.message(DOOR))
+    page.page.unroute("**/frame.jpg*")
+    assert page.until_painted(DOOR, lambda painted: painted > 0) == footage[DOOR].shown_at(us)
+    assert "lacks hls.js" in page.message(DOOR) and "Trying again" not in page.message(DOOR)
+
+
 def test_a_small_picture_that_failed_is_asked_for_again(page: PageDriver) -> None:
     refused: list[str] = []
 

@@ -28,6 +28,11 @@ export class LateError extends Error {
   }
 }
 
+/** Whether the same request may be answered later: the server was busy, away or late. */
+export function passes({ status }) {
+  return status === undefined || status === 429 || status >= 500;
+}
+
 export class Api {
   /** `onLocked` is called when the session has ended, and resolves when it is open again; `onLate` is called with what
    * to say when a request is made again. */

@@ -1,5 +1,6 @@
 // One playhead for all screens: where it is, whether it moves, and how fast.
 
+import { SHORTEST_GAP_US } from "./playlist.mjs";
 import { Screen } from "./screen.mjs";
 import { SECOND_US } from "./units.mjs";
 
@@ -198,7 +199,7 @@ export class Playhead extends EventTarget {
     const lead = this.lead;
     if (!lead) return;
     const us = lead.player.capturedUs;
-    if (us - this.us > Math.max(this.rate, 1) * Screen.JUMP_US && !this.isLive) {
+    if (us - this.us > Math.max(this.rate, 1) * SHORTEST_GAP_US && !this.isLive) {
       if (this.handOver(lead)) return;
       this.emit("skipped", { from_us: this.us, to_us: us });
     }
@@ -211,7 +212,7 @@ export class Playhead extends EventTarget {
 
   /** The lead came to a gap that another screen does not have: that one leads. */
   handOver(lead) {
-    const near = Math.max(this.rate, 1) * Screen.JUMP_US;
+    const near = Math.max(this.rate, 1) * SHORTEST_GAP_US;
     const other = this.screens.find(
       (one) => one !== lead && one.gap === null && !one.held && Math.abs(one.player.capturedUs - this.us) < near,
     );

@@ -1,12 +1,13 @@
 // One recorder's picture: the video, its stamp, and what has to be said instead of a picture.
 
+import { passes } from "./api.mjs";
 import { NO_HLS_TEXT, NO_SOURCE_TEXT, aloneRange, cannotPlayText } from "./codec.mjs";
 import { element, say } from "./element.mjs";
 import { isDeleted } from "./lane_words.mjs";
+import { Message } from "./message.mjs";
 import { UnplayableFile, newestPicture } from "./newest_picture.mjs";
 import { drawPicture } from "./pictures.mjs";
 import { Player } from "./player.mjs";
-import { SHORTEST_GAP_US } from "./playlist.mjs";
 import { ScrubPicture } from "./scrub_picture.mjs";
 import { Stamp } from "./stamp.mjs";
 import { MINUTE_US, SECOND_US } from "./units.mjs";
@@ -26,13 +27,14 @@ export class Screen {
     this.video = element("video", { muted: true, playsInline: true, disablePictureInPicture: true });
     this.still = element("canvas", { class: "still", hidden: true });
     this.scrubbed = new ScrubPicture();
-    this.message = element("div", { class: "message", role: "status", hidden: true });
     this.work = element("span", { class: "work", role: "status", hidden: true });
     this.beside = new Stamp();
     this.large = element("button", { type: "button", onclick: () => context.on.large(this) }, "Large");
     const caption = element("figcaption", {}, element("span", {}, recorder.name), this.large);
     this.figure = element("figure", { class: "screen", "data-recorder": recorder.id });
-    this.figure.append(this.video, this.still, this.scrubbed.canvas, caption, this.beside.element, this.work, this.message);
+    this.message = new Message(this.figure);
+    this.figure.append(this.video, this.still, this.scrubbed.canvas, caption);
+    this.figure.append(this.beside.element, this.work, this.message.element);
     this.figure.addEventListener("pointerdown", () => context.on.focus(this));
     this.player = new Player(recorder, this.video, context);
     this.player.addEventListener("frame", () => this.stamp());
@@ -42,11 +44,11 @@ export class Screen {
     this.player.addEventListener("state", () => this.tell());
     this.player.addEventListener("long", () => context.on.renew(this));
     this.gap = null; // the moment without footage that is shown
-    this.before = null; // the nearest footage on both sides of it
-    this.after = null;
+    Object.assign(this, { before: null, after: null }); // the nearest footage on both sides of it
     this.heldAt = null; // where the playhead was when this one was ahead of it: behind a gap that others have no
     this.reached = true; // whether what is wanted was shown, and not what was before it
     this.stillUs = null;
+    this.stillFailed = false; // for a reason that passes
     this.settled = null; // resolves when it is known which frame stays at a pause
     this.asksNewest = false;
     this.standsIn = false; // whether live pictures stand in for a video that stands still
@@ -78,7 +80,7 @@ export class Screen {
       await this.tellGap(us, around);
       return false;
     }
-    this.clearMessage();
+    this.message.clear();
     this.tell();
     const shown = this.needsPictures ? await this.showStill(us) : !this.player.trouble;
     this.reached ||= shown;
@@ -111,10 +113,11 @@ export class Screen {
   retry({ atOnce = false } = {}) {
     if (this.isLiveByPictures) this.showNewest();
     const waits = this.wanted === "live" && this.gap !== null && this.isRecording;
-    if (!(this.player.trouble?.passes || waits)) return;
+    if (!(this.player.trouble?.passes || waits || this.stillFailed)) return;
     if (!atOnce && performance.now() - this.retriedAt < BETWEEN_TRIES_MS) return;
     this.retriedAt = performance.now();
-    this.context.on.renew(this);
+    if (this.stillFailed) this.showStill(this.wanted);
+    else this.context.on.renew(this);
   }
 
   /** Show what is recorded now, but nothing before `fromUs`. */
@@ -124,7 +127,7 @@ export class Screen {
     this.heldAt = null;
     if (this.wanted !== "live") this.player.edge.shownAt = performance.now();
     if (!this.standsIn || this.wanted !== "live") this.hideStill();
-    this.clearMessage();
+    this.message.clear();
     this.wanted = "live";
     this.reached = true;
     if (!this.isRecording) this.player.rest();
@@ -132,7 +135,7 @@ export class Screen {
     this.tell();
     if (this.isLiveByPictures && this.needsPictures) await this.showNewest();
     else if (this.player.playlist.isEmpty && this.wanted === "live" && !this.player.trouble) {
-      this.put(this.restText, [["Newest", () => this.context.on.latest(this)]]);
+      this.message.put(this.restText, [["Newest", () => this.context.on.latest(this)]]);
       this.gap = this.context.now();
       this.stamp();
     }
@@ -178,7 +181,7 @@ export class Screen {
       const picture = await newestPicture(context.pictures, this, recorder.id, context.now(), STILL_WIDTH);
       if (!picture || !this.isLiveByPictures) return;
       if (picture.error) {
-        if (this.stillUs === null) this.put(picture.error.message, []);
+        if (this.stillUs === null) this.message.put(picture.error.message);
         return;
       }
       drawPicture(this.still, picture.bitmap);
@@ -216,7 +219,7 @@ export class Screen {
     if (before) ways.push([`◀ ${zone.timeFrom(before, us)}`, () => this.context.on.go(before - EDGE_US), "The last frame before"]);
     if (after) ways.push([`${zone.timeFrom(after, us)} ▶`, () => this.context.on.go(after + EDGE_US), "The first frame after"]);
     const why = reason ? `: ${reason}` : "";
-    this.put(`Nothing ${isDeleted(reason) ? "is stored of" : "was recorded at"} ${zone.time(us)}${why}.`, ways);
+    this.message.put(`Nothing ${isDeleted(reason) ? "is stored of" : "was recorded at"} ${zone.time(us)}${why}.`, ways);
     Object.assign(this, { before, after });
     this.stamp();
   }
@@ -229,14 +232,25 @@ export class Screen {
     if (picture.error) {
       const { before_us, after_us } = picture.error.fields ?? {};
       if (before_us || after_us) await this.tellGap(us, { before_us: before_us ?? null, after_us: after_us ?? null });
-      else this.put(picture.error.message, []);
+      else this.tellFailure(picture.error, us);
       return false;
+    }
+    if (this.stillFailed) {
+      this.stillFailed = false;
+      this.tell();
     }
     drawPicture(this.still, picture.bitmap);
     this.still.hidden = false;
     this.stillUs = picture.captured_us;
     this.stamp();
     return true;
+  }
+
+  tellFailure(error, us) {
+    this.stillFailed = passes(error);
+    const place = this.needsPictures ? "middle" : "low"; // the video shows it, to a frame
+    if (this.stillFailed) this.message.put(`${error.message} Trying again …`, [["Try again", () => this.showStill(us)]], place);
+    else this.message.put(error.message, [], place);
   }
 
   /** A browser that may show another frame than it says gets the paused one from the server, or seeks to it. */
@@ -273,7 +287,7 @@ export class Screen {
   }
 
   hideStill() {
-    this.standsIn = false;
+    this.standsIn = this.stillFailed = false;
     this.still.hidden = true;
     this.stillUs = null;
     this.stamp();
@@ -288,18 +302,18 @@ export class Screen {
   tell() {
     const { player } = this;
     if (this.context.hlsMissing === "unsupported") {
-      this.put(NO_SOURCE_TEXT, [["Play the recording", () => this.playAlone()]], "low");
+      this.message.put(NO_SOURCE_TEXT, [["Play the recording", () => this.playAlone()]], "low");
     } else if (this.context.hlsMissing) {
-      this.put(NO_HLS_TEXT, [], "low");
+      this.message.put(NO_HLS_TEXT, [], "low");
     } else if (player.unplayable) {
-      this.put(cannotPlayText(player.unplayable), [["Download", () => this.context.on.download(this)]], "low");
+      this.message.put(cannotPlayText(player.unplayable), [["Download", () => this.context.on.download(this)]], "low");
     } else if (player.trouble) {
       const again = player.trouble.passes ? " Trying again …" : "";
       const place = this.standsIn ? "low" : "middle";
-      this.put(`It does not play: ${player.trouble.text}.${again}`, [["Try again", () => this.context.on.renew(this)]], place);
-    } else if (this.standsIn) this.put(STANDS_IN_TEXT, [], "low");
-    else if (player.isLive && this.isAtEnd) this.put(this.restText, [], "low");
-    else if (this.gap === null) this.clearMessage();
+      this.message.put(`It does not play: ${player.trouble.text}.${again}`, [["Try again", () => this.context.on.renew(this)]], place);
+    } else if (this.standsIn) this.message.put(STANDS_IN_TEXT, [], "low");
+    else if (player.isLive && this.isAtEnd) this.message.put(this.restText, [], "low");
+    else if (this.gap === null) this.message.clear();
     clearTimeout(this.late);
     if (!player.loading || this.isAtEnd || this.needsPictures || this.standsIn) this.work.hidden = true;
     else {
@@ -311,30 +325,17 @@ export class Screen {
     }
   }
 
-  put(text, ways, place = "middle") {
-    const buttons = ways.map(([label, onclick, title]) => element("button", { type: "button", onclick, title: title ?? "" }, label));
-    this.message.replaceChildren(element("span", {}, text), element("br"), ...buttons);
-    this.message.dataset.place = place;
-    this.message.hidden = false;
-    this.figure.dataset.empty = String(place === "middle");
-  }
-
-  clearMessage() {
-    this.message.hidden = true;
-    this.figure.dataset.empty = "false";
-  }
-
   /** Wait for the playhead, which is in a gap of this recorder alone. */
   hold(us) {
     this.heldAt = us;
     this.player.pause();
-    this.put(`Nothing was recorded until ${this.context.zone().timeFrom(this.player.capturedUs, us)}.`, []);
+    this.message.put(`Nothing was recorded until ${this.context.zone().timeFrom(this.player.capturedUs, us)}.`);
     this.stamp();
   }
 
   release(rate) {
     this.heldAt = null;
-    this.clearMessage();
+    this.message.clear();
     this.stamp();
     this.player.play(rate);
   }
@@ -346,5 +347,4 @@ export class Screen {
   }
 
   static EDGE_US = EDGE_US;
-  static JUMP_US = SHORTEST_GAP_US;
 }
