@@ -11,7 +11,7 @@ import pytest
 from tests.streams.cameras import pictures_of
 from tests.streams.components import run_components
 from tests.streams.recorder import Recorder
-from tests.streams.stored import compare, stored_pictures
+from tests.streams.stored import BEGINNING, compare, stored_pictures
 from tests.support.coded_stream import FPS, Coding
 from tests.support.program import Program
 from tests.support.recording import US
@@ -56,5 +56,5 @@ def _check(directory: Path, camera: RtspCamera) -> None:
     comparison = compare(stored_pictures(directory), camera.sent)
     assert comparison.exact, comparison
     assert comparison.stored > (_BEFORE_THE_WRAP_S + 1) * FPS
-    assert comparison.true_distances() > 0.9
+    assert comparison.true_distances(BEGINNING) > 0.9 and comparison.moved_on_us < 1000
     assert -50_000 < comparison.error_us < 2 * US

@@ -47,3 +47,4 @@ def test_times_that_move_among_each_other() -> None:
     assert comparison.exact
     assert comparison.spread_us == 3000
     assert comparison.true_distances() == 0
+    assert comparison.moved_on_us == 3000
