@@ -128,8 +128,11 @@ export class Player extends EventTarget {
     const isAtRest = doneTurn === turn && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && !video.seeking;
     if (!isAtRest || !stream.has(capturedUs) || shownTime(video) !== null) return;
     this.isSettling = true;
-    await this.show(capturedUs);
-    this.isSettling = false;
+    try {
+      await this.show(capturedUs);
+    } finally {
+      this.isSettling = false;
+    }
   }
 
   async seek(us, turn) {
