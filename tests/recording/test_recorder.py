@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.coded_stream import FPS, SIZE, Coding, code
 from tests.support.recording import H264, LOGGER, SMALL, START_US, US, Feed, FixedClock, capture_times, packet, until
+from tests.support.size_limit import files_of_at_most
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.fmp4 import read_fragments
 from videostore.media.h26x import inspect_keyframe, parameter_sets
@@ -316,6 +318,22 @@ async def test_a_killed_ffmpeg_is_started_again_after_a_pause(start: Start) -> N
     first, second = recording.runs()
     assert first == before[: len(first)] and len(first) > 5
     assert second == after
+
+
+async def test_an_ffmpeg_whose_file_may_not_become_larger_names_the_limit(start: Start) -> None:
+    times = capture_times(3)
+    recording = start(*packets(times[:10]))
+    await recording.reaches(times[9])
+    with files_of_at_most(1 << 24):
+        psutil.Process().children()[0].send_signal(signal.SIGXFSZ)
+        await until(lambda: recording.ended)
+        await until(lambda: not recording.recorder.health().recording)
+        reason = recording.recorder.health().reason
+    assert "ffmpeg exited" in reason and "no file of more than 16,777,216 bytes (RLIMIT_FSIZE)" in reason, reason
+    recording.clock.advance(1)
+    recording.feed.put(*packets(times[20:]))
+    await recording.reaches(times[-1])
+    await recording.stop()
 
 
 async def test_what_an_ffmpeg_holds_that_is_killed_is_dropped_and_counted(start: Start, slow: tuple[str, Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.disk import mount
 from tests.support.recording import US, Stores
+from tests.support.size_limit import files_of_at_most
 from videostore.base.errors import NothingStoredError, VideoStoreError
 from videostore.base.ranges import Range
 
@@ -100,3 +102,23 @@ async def test_the_ranges_of_a_clip_are_what_is_stored_of_its_range(
     store = await stores.over(recording)
     clip = await store.save(times[0] - 10 * US, times[9])
     assert clip.ranges == (Range(times[0], times[9]),)
+
+
+@pytest.mark.parametrize("asked", ["fetch", "video", "export", "save"])
+async def test_a_clip_that_may_not_become_as_large_names_the_limit(
+    stores: Stores, recording: Path, times: list[int], tmp_path: Path, caplog: pytest.LogCaptureFixture, asked: str
+) -> None:
+    store, between = await stores.over(recording), (times[3], times[-3])
+    requests: dict[str, Callable[[], Awaitable[object]]] = {
+        "fetch": lambda: store.fetch(*between),
+        "video": lambda: anext(store._delivery.video(Range(*between), "mp4")),
+        "export": lambda: store.export(*between, tmp_path / "clip.mp4"),
+        "save": lambda: store.save(*between),
+    }
+    with files_of_at_most(60_000), pytest.raises(VideoStoreError) as refused:
+        await requests[asked]()
+    assert refused.value.code == ("clip-not-uploaded" if asked == "save" else "clip-not-written")
+    for told in (str(refused.value), caplog.text):
+        assert "may write no file of more than 60,000 bytes (RLIMIT_FSIZE)" in told
+    assert (await store.fetch(*between)).data
+    assert not (tmp_path / "clip.mp4").exists() and not [*stores.upload.rglob("*.mp4"), *stores.upload.rglob("*.prog")]

@@ -17,6 +17,7 @@ from videostore.base.constants import GIB, MIB
 from videostore.base.json_text import json_text, kind_word
 from videostore.base.ranges import Range
 from videostore.base.time_format import format_utc_exact, format_utc_microseconds, up_to_millisecond
+from videostore.base.write_limit import limit_behind
 
 
 class Style:
@@ -309,7 +310,8 @@ def class_of(code: str) -> type[VideoStoreError] | None:
 
 def reason_of(error: BaseException) -> str:
     """What went wrong, without the error number and the path that the system adds."""
-    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    return ": ".join(filter(None, [reason, limit_behind(error)]))
 
 
 _SHOWN_CHARS = 60

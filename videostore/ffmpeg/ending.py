@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from videostore.base.errors import FFmpegError
+from videostore.base.write_limit import limit_behind_exit
 
 _EXIT_AFTER_SIGNAL = 255
 """The exit code of an ffmpeg that ended what it wrote because of a signal."""
@@ -15,7 +16,8 @@ _INTERRUPTED = "Immediate exit requested"
 def failure(exit_code: int, reported: Sequence[str] = ()) -> FFmpegError:
     """The error of an ffmpeg that ended with a code and reported some errors. With 0, a signal ended it before it
     began."""
-    unsaid = "a signal ended it" if _is_of_signal(exit_code) else "it gave no reason"
+    signalled = limit_behind_exit(exit_code) or "a signal ended it"
+    unsaid = signalled if _is_of_signal(exit_code) else "it gave no reason"
     return FFmpegError("ffmpeg-failed", exit_code=exit_code, reason="; ".join(reported) or unsaid)
 
 

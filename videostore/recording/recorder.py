@@ -192,7 +192,7 @@ class Recorder:
             if item is self._run:
                 silent = FFmpegError("ffmpeg-writes-nothing", timeout_s=SILENT_AFTER_S)
                 reason = reason_of(silent) if item.alive else "ffmpeg exited"
-                for packet in await self._fail_and_take_lost(reason):
+                for packet in await self._fail_and_take_lost(reason + item.limit):
                     await self._write_with_retries(packet)
             return
         if not self._is_recordable(item):

@@ -16,6 +16,7 @@ from videostore.base.constants import FFMPEG_FINISH_S, FFMPEG_STUCK_S, MAX_STEP_
 from videostore.base.errors import FFmpegError
 from videostore.base.system import unread_bytes
 from videostore.base.tasks import finish_despite_cancellation, off_loop
+from videostore.base.write_limit import limit_behind_exit
 from videostore.ffmpeg.encoder import Encoder
 from videostore.ffmpeg.message_limit import MessageLimit
 from videostore.ffmpeg.process import PIPE_BYTES, end_process, log_messages, start_ffmpeg
@@ -129,6 +130,11 @@ class Run:
         return self._process.returncode is None
 
     @property
+    def limit(self) -> str:
+        """The limit of the system that has ended its ffmpeg, behind a colon; empty if none has."""
+        return f": {limit}" if (limit := limit_behind_exit(self._process.returncode or 0)) else ""
+
+    @property
     def age_us(self) -> int:
         """Time between its first and its last frame."""
         return max(0, self.last_us - self.epoch_us)
@@ -217,7 +223,7 @@ class Run:
         code = self._process.returncode or 0
         # ffmpeg fails if it could decode nothing at all: a fault of the frames, which writing them again would repeat.
         if code and (code < 0 or self.tally.recorded or not self.tally.undecodable):
-            reason = "; ".join(messages) or "no reason given"
+            reason = "; ".join(messages) or limit_behind_exit(code) or "no reason given"
             full = await full_disk(self.files.directory, "; ".join(dict.fromkeys(messages)))
             raise full or FFmpegError("ffmpeg-ended-early", exit_code=code, reason=reason)
         if self._copies:

@@ -14,7 +14,7 @@ from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
 from videostore.base.ranges import Range
 from videostore.base.tasks import off_loop
 from videostore.clips.clip_content import ClipContent
-from videostore.clips.cutter import ClipCutter
+from videostore.clips.cutter import ClipCutter, EarlyClip
 from videostore.clips.limits import check_clip_room, check_response_size
 from videostore.clips.long_stream import LongStream
 from videostore.clips.output_path import CLIP, check_output_path
@@ -110,7 +110,7 @@ class Delivery:
             self._clips.plan(asked.from_us, asked.to_us, check, early=early) as plan,
             self._clips.temporary(plan.output_bytes, plan.work) as path,
         ):
-            plan = await self._clips.cut(plan, path, container=container, early=early)
+            plan = await self._cut(plan, path, container, early)
             content = plan.content
             limit_bytes -= _RANGE_BYTES * (len(content.ranges or ()) + len(content.damaged))
             size_bytes = (await off_loop(path.stat)).st_size
@@ -214,9 +214,18 @@ class Delivery:
                 self._clips.plan(asked.from_us, asked.to_us, turns=self._long.turns)
             )
             path = await sending.enter_async_context(self._clips.temporary(plan.output_bytes))
-            plan = await self._clips.cut(plan, path)
+            plan = await self._cut(plan, path)
             await making.aclose()  # the recording is needed no more, however long a client takes
             yield path, plan.content
+
+    async def _cut(self, plan: Plan, path: Path, container: str = "mp4", early: EarlyClip | None = None) -> Plan:
+        """Make a temporary clip. If that fails and the file cannot be written, it says why."""
+        try:
+            return await self._clips.cut(plan, path, container=container, early=early)
+        except FFmpegError:
+            with _writing(path.parent):
+                await off_loop(try_to_write, path, plan.output_bytes)
+            raise
 
     async def _write(
         self,
