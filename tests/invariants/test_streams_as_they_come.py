@@ -103,7 +103,9 @@ async def test_a_clip_of_the_open_segment_lacks_no_frame_and_its_fragments_are_s
                 assert shown == camera.delivered[begin : begin + len(shown)]
             (path,) = storage.glob("*.open")
             content = read_fragments(path)
-            assert all(one.end_us - one.first_us <= 2 * US for one in content.fragments)
+            # A fragment is cut at a frame: where a busy machine delivers none for a while, it is longer by that.
+            longest_us = max(2 * US, US + 2 * max(distances(camera.delivered)))
+            assert all(one.end_us - one.first_us <= longest_us for one in content.fragments)
             assert len(content.keyframes_us) == 1
     finally:
         await camera.stop()
