@@ -41,6 +41,13 @@ GRAB = """(figure) => {
 }"""
 """What a figure shows, whichever element shows it, at its own size: a PNG in base64; and what is written beside it at
 that moment."""
+_LISTEN = """document.addEventListener("DOMContentLoaded", () => {
+  window.saidWords = [];
+  const word = document.getElementById("word");
+  const note = () => word.textContent && saidWords.push(word.textContent);
+  if (word) new MutationObserver(note).observe(word, { childList: true, characterData: true, subtree: true });
+});"""
+"""Notes what the page says for a moment."""
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) UTC")
 T = TypeVar("T")
 
@@ -85,6 +92,7 @@ class PageDriver:
         self.url = url
         self.problems: list[str] = []
         page.set_default_timeout(WITHIN_S * 1000)
+        page.add_init_script(_LISTEN)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("request", lambda request: self.asked.append(request.url))
         page.on("response", self._note)
@@ -169,6 +177,18 @@ class PageDriver:
     def is_told(self, id: str) -> bool:
         """Whether something is said on a picture."""
         return self.screen(id).locator(".message").is_visible()
+
+    def until_said(self, text: str) -> None:
+        """Wait until the page says something for a moment, or has said it since the last of these waits: on a busy
+        machine the moment may be over before it is looked for."""
+        said: list[str] = []
+
+        def is_said() -> bool:
+            said[:] = self.page.evaluate("[...window.saidWords, document.getElementById('word').textContent]")
+            return any(text in one for one in said)
+
+        self.until(is_said, tell=lambda: f"said: {said}")
+        self.page.evaluate("window.saidWords.length = 0")
 
     def text(self, selector: str) -> str:
         """The text of an element."""

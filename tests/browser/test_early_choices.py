@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.browser.driver import PageDriver, iso
 from tests.browser.footage import BASE_US, Footage
+from tests.browser.hold import Hold
 from tests.support.recording import US
 
 YARD = "yard"
 TYPED_US = BASE_US + 17 * US
-
-
-class Hold:
-    """Requests of one kind that are kept, and go on when they are let go."""
-
-    def __init__(self, page: PageDriver, pattern: str) -> None:
-        self._page = page
-        self._held: list[Any] = []
-        self._is_over = False
-        page.page.route(pattern, lambda route: route.continue_() if self._is_over else self._held.append(route))
-
-    def until_asked(self) -> None:
-        """Wait until there is such a request."""
-        self._page.until(lambda: self._held)
-
-    def let_go(self) -> None:
-        """Let all of them go on, and those that follow."""
-        self._is_over = True
-        for route in self._held:
-            route.continue_()
 
 
 @pytest.fixture
@@ -83,15 +62,13 @@ def test_a_time_that_is_typed_is_shown_though_the_newest_was_asked_for_before(
     page, hold = early
     type_time(page)
     hold.let_go()
-    page.settle()
-    page.page.wait_for_load_state("networkidle")
-    assert page.painted(YARD) == footage[YARD].shown_at(TYPED_US)
+    assert page.settle().painted(YARD) == footage[YARD].shown_at(TYPED_US)
 
 
 def test_what_could_not_be_asked_is_not_called_unrecorded(page: PageDriver, footage: dict[str, Footage]) -> None:
     page.page.route("**/timeline?*", lambda route: route.fulfill(status=503, json={"message": "The disk is slow."}))
     page.page.goto(f"{page.url}#recorders={YARD}")
-    page.until(lambda: page.text("#word") == "The disk is slow.")
+    page.until_said("The disk is slow.")
     page.page.unroute("**/timeline?*")
     page.until_painted(YARD, lambda us: us > footage[YARD].times_us[-1] - 2 * US)
 
@@ -107,7 +84,6 @@ def test_a_time_that_is_typed_is_shown_though_a_day_was_chosen_before(
     hold.until_asked()
     type_time(page)
     hold.let_go()
-    page.page.wait_for_load_state("networkidle")
     assert page.settle().painted(YARD) == footage[YARD].shown_at(TYPED_US)
 
 
@@ -120,5 +96,4 @@ def test_a_time_that_is_typed_is_shown_though_a_step_was_asked_for_before(
     hold.until_asked()
     type_time(page)
     hold.let_go()
-    page.page.wait_for_load_state("networkidle")
     assert page.settle().painted(YARD) == footage[YARD].shown_at(TYPED_US)

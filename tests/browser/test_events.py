@@ -107,7 +107,7 @@ def test_events_are_on_the_timeline_and_one_key_apart(noted_page: PageDriver, no
     )
     assert len(set(colours)) == 2  # what is kept has another colour
     page.page.keyboard.press("]")
-    page.until(lambda: page.text("#word") == "door opened")
+    page.until_said("door opened")
     page.settle()
     assert page.painted(ID) and abs(page.stamp_us(ID) - EVENTS[0].at_us) < US
     page.press("]")
@@ -189,7 +189,7 @@ def test_a_gap_is_told_with_its_reason(noted_page: PageDriver) -> None:
     page.until(lambda: f"Nothing was recorded at 02:10:50: {REASON}." in page.message(ID))
     assert page.painted(ID) is None
     page.type_time("02:10:38").press("k")
-    page.until(lambda: f"Skipped 30 s without recording: {REASON}." in page.text("#word"))
+    page.until_said(f"Skipped 30 s without recording: {REASON}.")
 
 
 @pytest.fixture(scope="module")

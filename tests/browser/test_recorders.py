@@ -177,7 +177,7 @@ def test_a_page_without_recorders_says_so_whatever_is_pressed(open_page: OpenPag
             page.page.keyboard.press(key)
             page.page.wait_for_timeout(50)
             if key in "ce":
-                assert page.text("#word") == "There are no recorders here."
+                page.until_said("There are no recorders here.")
             page.page.keyboard.press("Escape")
 
 
@@ -188,7 +188,7 @@ def test_a_recorder_that_is_there_no_more_is_told(open_page: OpenPage, footage: 
         for name in (DOOR, YARD):
             [gone] = [one for one in server.recorders if one.name == name]
             server.run(server.recorders.remove(gone))
-            page.until(lambda name=name: page.text("#word") == f"{name}: no longer among the recorders here.")  # type: ignore[misc]
+            page.until_said(f"{name}: no longer among the recorders here.")
         page.until(lambda: page.page.locator("figure.screen").count() == 0)
         assert page.text("#play") == "Play"
         for key in ("i", "o", ".", "k", "j", "l", "e"):  # without an error of the page

@@ -15,7 +15,8 @@ from tests.support.recording import US
 from tests.support.web_server import WebServer
 
 DOOR = "front-door"
-LIMIT_MS = 1000
+LIMIT_MS = 6000
+"""Within that, a picture comes on a busy machine too."""
 HEADER_MS = 400
 _ASK = """async ([ids, us, limit]) => {
   const { Api } = await import("./static/api.mjs");
@@ -64,7 +65,7 @@ def test_a_picture_that_comes_at_the_second_time_is_shown(page: PageDriver) -> N
     page.open_at(BASE_US + 5 * US, recorders=DOOR)
     hung: list[Any] = []
     page.page.route("**/recorders/yard/frame.jpg*", lambda route: route.continue_() if hung else hung.append(route))
-    answer = page.page.evaluate(_ASK, [["yard"], BASE_US + 7 * US, 10 * LIMIT_MS])
+    answer = page.page.evaluate(_ASK, [["yard"], BASE_US + 7 * US, LIMIT_MS])
     assert abs(answer["found"][0] - BASE_US - 7 * US) < 2 * US
     assert len(answer["said"]) == 1
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.browser.driver import PageDriver, iso
 from tests.browser.footage import BASE_US, ZONE, Footage
+from tests.browser.hold import Hold
 from tests.support.recording import US
 from tests.support.web_server import WebServer
 
 DOOR = "front-door"
 VIEW = (BASE_US - 35 * US, BASE_US + 165 * US)
 BREAK_OFF = "(lanes) => lanes.dispatchEvent(new PointerEvent('pointercancel', { pointerId: 1, bubbles: true }))"
-TURNS = "async () => { for (let n = 0; n < 20; n += 1) await new Promise((done) => setTimeout(done, 10)); }"
 SPAN_S = 60
 STANDS_S = 5
 """After so long a live video that stands still is replaced by single pictures."""
@@ -37,22 +36,6 @@ def near(after_s: float) -> Callable[[int], bool]:
     return lambda us: abs(us - BASE_US - round(after_s * US)) < 2 * US
 
 
-def hold_first(page: PageDriver, pattern: str) -> list[Any]:
-    """Hold the first request of a kind, which is listed when it is asked for; those behind it are answered."""
-    held: list[Any] = []
-    page.page.route(pattern, lambda route: route.continue_() if held else held.append(route))
-    return held
-
-
-def let_come(page: PageDriver, held: list[Any]) -> None:
-    """Let what is held come, and wait until the page has it."""
-    [route] = held
-    with page.page.expect_event("requestfinished", lambda request: request == route.request):
-        route.continue_()
-    # What is done with it waits for nothing but for turns of the page.
-    page.page.evaluate(TURNS)
-
-
 def begin_scrub(page: PageDriver, after_s: float) -> None:
     """Press in the lanes, and drag to a moment, of which a picture is shown."""
     point(page, 5)
@@ -68,13 +51,13 @@ def break_off(page: PageDriver) -> None:
 
 def test_a_picture_that_comes_late_does_not_take_the_place_of_a_newer_one(page: PageDriver) -> None:
     open_lanes(page)
-    held = hold_first(page, "**/frame.jpg*")
+    hold = Hold(page, "**/frame.jpg*", most=1)
     point(page, 10)
-    page.until(lambda: held)
+    hold.until_asked()
     page.page.mouse.down()
     point(page, 25)
     shown_us = page.until_shown(DOOR, near(25))
-    let_come(page, held)
+    hold.let_go()
     assert page.shown(DOOR).painted_us == shown_us
     assert near(25)(int(page.page.locator("#hover-picture").get_attribute("data-captured") or 0))
 
@@ -83,11 +66,11 @@ def test_beside_what_is_told_of_a_gap_no_picture_appears(page: PageDriver) -> No
     open_lanes(page)
     point(page, 50)
     page.until(lambda: "not recorded for 30 s" in page.text("#hover-text"))
-    held = hold_first(page, "**/frame.jpg*")
+    hold = Hold(page, "**/frame.jpg*", most=1)
     point(page, 30)
-    page.until(lambda: held)
+    hold.until_asked()
     point(page, 50)
-    let_come(page, held)
+    hold.let_go()
     assert page.page.locator("#hover-picture").is_hidden()
 
 
@@ -125,12 +108,12 @@ def test_until_the_frame_that_was_chosen_comes_the_time_is_that_of_what_is_seen(
     open_lanes(page)
     before_us = page.shown(DOOR).painted_us
     begin_scrub(page, 90)
-    held = hold_first(page, "**/hls/**")
+    hold = Hold(page, "**/hls/**", most=1)
     page.page.mouse.up()
-    page.until(lambda: held)
+    hold.until_asked()
     while_it_loads = page.shown(DOOR)
     assert while_it_loads.painted_us == before_us and while_it_loads.is_true
-    held[0].continue_()
+    hold.let_go()
     page.settle()
     page.until_shown(DOOR, near(90))
 
