@@ -51,6 +51,17 @@ def test_a_part_that_does_not_come_is_told_and_loaded_again(
     )  # it is the video
 
 
+def test_a_part_that_is_missing_stays_told(page: PageDriver) -> None:
+    page.page.route("**/static/view.mjs", lambda route: route.fulfill(status=404))
+    goto(page)
+    page.until(lambda: "A part of the page did not come." in loading(page))
+    asked = len(page.asked)
+    page.until(lambda: sum("view.mjs" in url for url in page.asked[asked:]) > 1)
+    assert "A part of the page did not come." in loading(page)
+    page.page.unroute("**/static/view.mjs")
+    page.page.locator("figure.screen").wait_for()
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_that_is_late_is_told_until_it_comes(page: PageDriver, footage: dict[str, Footage], part: str) -> None:
     held: list[Any] = []
@@ -82,6 +93,16 @@ def test_a_page_that_cannot_begin_is_not_loaded_again_without_end(page: PageDriv
     goto(page)
     page.until(lambda: "does not begin, though all of it is here: broken on purpose." in loading(page))
     assert sum(url.endswith("#") or "#at=" in url for url in page.asked) <= 5
+
+
+def test_the_page_begins_where_the_browser_keeps_nothing(page: PageDriver, footage: dict[str, Footage]) -> None:
+    page.page.add_init_script(
+        "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('', 'SecurityError'); } });"
+    )
+    goto(page)
+    page.page.locator("figure.screen").wait_for()
+    page.until_painted(DOOR, lambda us: us == footage[DOOR].shown_at(US_SHOWN))
+    assert not loading(page)
 
 
 def test_nothing_is_said_of_the_loading_while_a_password_is_asked_for(page: PageDriver) -> None:
