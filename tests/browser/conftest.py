@@ -101,6 +101,8 @@ def open_page(browser: Browser) -> Iterator[Callable[..., PageDriver]]:
         return made[-1]
 
     yield make
+    for page in made:
+        page.close()
     for context in contexts:
         context.close()
     assert [problem for page in made for problem in page.problems] == []

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import numpy
 from PIL import Image
-from playwright.sync_api import Locator, Page, Response
+from playwright.sync_api import Error, Locator, Page, Response, Route
 
 from scripts.fakes.paint import read_paint
 from tests.support.recording import US
@@ -98,6 +98,7 @@ class PageDriver:
         page.on("response", self._note)
         self.asked: list[str] = []
         self.refused: list[str] = []
+        self._is_over = False
 
     def _note(self, response: Response) -> None:
         if response.status >= 400:
@@ -117,6 +118,27 @@ class PageDriver:
         """Open the page at a moment, with so much on the lanes around it."""
         half = round(span_s * US / 2)
         return self.open(at=iso(us), from_=iso(us - half), to=iso(us + half), **words)
+
+    def route(self, pattern: str, answer: Callable[[Route], object]) -> None:
+        """Answer the requests of one kind in the place of the server. The end of the page ends such an answer."""
+
+        def answer_while_open(route: Route) -> None:
+            try:
+                answer(route)
+            except Error:
+                if not self._is_over:
+                    raise
+
+        self.page.route(pattern, answer_while_open)
+
+    def unroute(self, pattern: str) -> None:
+        """Let the server answer them again."""
+        self.page.unroute(pattern)
+
+    def close(self) -> None:
+        """End the page."""
+        self._is_over = True
+        self.page.close()
 
     def settle(self) -> PageDriver:
         """Wait until the page shows what it was asked for."""

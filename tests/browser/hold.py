@@ -17,7 +17,7 @@ class Hold:
         self._most = most
         self._held: list[Any] = []
         self._is_over = False
-        page.page.route(pattern, self._answer)
+        page.route(pattern, self._answer)
 
     def _answer(self, route: Any) -> None:
         if self._is_over or len(self._held) == self._most:

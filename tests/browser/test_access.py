@@ -142,8 +142,10 @@ def test_what_is_refused_though_the_session_is_open_is_told(page: PageDriver) ->
     give(page, PASSWORD)
     page.page.wait_for_selector("figure.screen")
     page.settle()
-    refuse = {"status": 401, "body": "{}", "content_type": "application/json"}
-    page.page.route("**/api/recorders/*/days*", lambda route: route.fulfill(**refuse))
+    page.route(
+        "**/api/recorders/*/days*",
+        lambda route: route.fulfill(status=401, body="{}", content_type="application/json"),
+    )
     page.page.locator("#day").click()
     page.until(lambda: "The server answered 401." in page.text("#calendar-text"))
     assert page.page.locator("#login[open]").count() == 0

@@ -66,10 +66,10 @@ def test_a_time_that_is_typed_is_shown_though_the_newest_was_asked_for_before(
 
 
 def test_what_could_not_be_asked_is_not_called_unrecorded(page: PageDriver, footage: dict[str, Footage]) -> None:
-    page.page.route("**/timeline?*", lambda route: route.fulfill(status=503, json={"message": "The disk is slow."}))
+    page.route("**/timeline?*", lambda route: route.fulfill(status=503, json={"message": "The disk is slow."}))
     page.page.goto(f"{page.url}#recorders={YARD}")
     page.until_said("The disk is slow.")
-    page.page.unroute("**/timeline?*")
+    page.unroute("**/timeline?*")
     page.until_painted(YARD, lambda us: us > footage[YARD].times_us[-1] - 2 * US)
 
 

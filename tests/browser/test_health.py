@@ -31,7 +31,7 @@ def test_how_many_days_fit_is_told_of_what_has_room(page: PageDriver) -> None:
         room = {"limit_bytes": 50 << 30, "room_bytes": 12 << 30, "days_fit": 1.5, "days_unknown": None}
         route.fulfill(json={**route.fetch().json(), **room})
 
-    page.page.route("**/health", tell)
+    page.route("**/health", tell)
     page.open_at(BASE_US + 5 * US, recorders=DOOR)
     page.until(lambda: "1 day 12 h fit" in page.text("#summary"))
     page.press("h")

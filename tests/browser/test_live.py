@@ -137,7 +137,7 @@ def test_a_browser_that_plays_nothing_shows_live_as_pictures(
 ) -> None:
     page = open_page(served)
     if missing == "hls.js":
-        page.page.route("**/static/vendor/**", lambda route: route.fulfill(status=404))
+        page.route("**/static/vendor/**", lambda route: route.fulfill(status=404))
     else:
         page.page.add_init_script("for (const name of ['ManagedMediaSource', 'MediaSource']) delete window[name];")
     page.open(live="1")
@@ -175,8 +175,8 @@ def test_live_names_the_time_of_what_is_shown_where_the_clock_was_set_back(
         stretch = lists.pop(0) if len(lists) > 1 else lists[0]
         route.fulfill(body=growing(whole, *stretch, sequence=100 if stretch == (30, 50) else 120), content_type=TYPE)
 
-    page.page.route("**/api/recorders", tell_live)
-    page.page.route(f"**/hls/{CAMERA}/index.m3u8", answer)
+    page.route("**/api/recorders", tell_live)
+    page.route(f"**/hls/{CAMERA}/index.m3u8", answer)
     page.open(live="1", recorders=CAMERA)
     page.until_painted(CAMERA, lambda us: us > BASE_US + 47 * US)
     lists[:] = [*between, (0, 12)]
@@ -253,7 +253,7 @@ def test_moments_of_what_is_being_recorded_are_shown_wherever_their_keyframes_ar
         asked = f"api/recorders/porch/frames?from_us={us - 5 * US}&to_us={us + 1}"
         due_us = seldom_keyed.get(asked).json["frames_us"][-1]
         check(page, due_us)
-        page.page.close()
+        page.close()
 
 
 def check(page: PageDriver, due_us: int) -> None:

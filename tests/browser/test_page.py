@@ -78,7 +78,7 @@ def test_without_hls_it_says_so_and_shows_pictures(
     open_page: OpenPage, server: WebServer, footage: dict[str, Footage]
 ) -> None:
     page = open_page(server)
-    page.page.route("**/static/vendor/**", lambda route: route.fulfill(status=404))
+    page.route("**/static/vendor/**", lambda route: route.fulfill(status=404))
     us = BASE_US + 17 * US
     page.open_at(us, recorders=DOOR)
     page.until(lambda: "lacks hls.js" in page.message(DOOR))
@@ -94,7 +94,7 @@ def test_a_browser_without_media_sources_is_told_so_and_gets_pictures_and_the_pl
     page.open_at(us, recorders=DOOR)
     page.until(lambda: "Media Source" in page.message(DOOR))
     assert page.until_painted(DOOR, lambda painted: painted > 0) == footage[DOOR].shown_at(us)
-    page.page.route("**/index.m3u8?*", lambda route: route.fulfill(body=""))
+    page.route("**/index.m3u8?*", lambda route: route.fulfill(body=""))
     page.screen(DOOR).get_by_role("button", name="Play the recording").click()
     page.until(lambda: f"/hls/{DOOR}/index.m3u8?from_us={footage[DOOR].shown_at(us)}&" in page.page.url)
 
@@ -122,7 +122,7 @@ def test_a_playlist_that_names_what_this_browser_cannot_decode_is_told_too(
         pytest.skip("this Chromium decodes H.265")
     address = f"index.m3u8?from_us={BASE_US}&parts_us=0"
     leading = f'#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="hvc1.1.6.L93.B0"\n{address}\n'
-    page.page.route("**/index.m3u8?*", lambda route: route.fulfill(body=leading))
+    page.route("**/index.m3u8?*", lambda route: route.fulfill(body=leading))
     us = BASE_US + 2 * US
     page.open_at(us, recorders="gate")
     page.until(lambda: "cannot decode H.265" in page.message("gate"))
@@ -131,7 +131,7 @@ def test_a_playlist_that_names_what_this_browser_cannot_decode_is_told_too(
 
 def test_a_server_that_is_gone_is_told_and_comes_back(page: PageDriver) -> None:
     page.open_at(BASE_US + 5 * US, recorders=DOOR)
-    page.page.route("**/api/**", lambda route: route.abort())
+    page.route("**/api/**", lambda route: route.abort())
     page.until(lambda: "does not answer" in page.text("#banner"))
-    page.page.unroute("**/api/**")
+    page.unroute("**/api/**")
     page.page.locator("#banner").wait_for(state="hidden")

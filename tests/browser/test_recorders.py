@@ -123,13 +123,13 @@ def test_the_keys_are_for_what_begins_to_be_shown_live(
     empty = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n"
     with run_web(places) as server:
         page = open_page(server)
-        page.page.route(
+        page.route(
             "**/index.m3u8*", lambda route: route.fulfill(body=empty, content_type="application/vnd.apple.mpegurl")
         )
         page.page.goto(f"{page.url}#live=1")
         page.until(lambda: page.message("porch").startswith("Nothing is being recorded at present."))
         assert page.screen("attic").get_attribute("data-focused") == "true"
-        page.page.unroute("**/index.m3u8*")
+        page.unroute("**/index.m3u8*")
         page.until(lambda: page.screen("porch").get_attribute("data-focused") == "true")
         assert page.until_painted("porch", lambda us: us > BASE_US + 3600 * US)
 

@@ -52,7 +52,7 @@ _GO_LIVE = """async () => {
 def test_pictures_that_never_come_keep_no_others(page: PageDriver) -> None:
     page.open_at(BASE_US + 5 * US, recorders=DOOR)
     hung: list[Any] = []
-    page.page.route("**/recorders/yard/frame.jpg*", lambda route: hung.append(route))
+    page.route("**/recorders/yard/frame.jpg*", lambda route: hung.append(route))
     answer = page.page.evaluate(_ASK, [["yard", "yard", DOOR], BASE_US + 7 * US, LIMIT_MS])
     late = f"The server did not answer within {LIMIT_MS // 1000} s. Is it busy, or the network slow?"
     assert answer["found"][:2] == [late, late]
@@ -64,7 +64,7 @@ def test_pictures_that_never_come_keep_no_others(page: PageDriver) -> None:
 def test_a_picture_that_comes_at_the_second_time_is_shown(page: PageDriver) -> None:
     page.open_at(BASE_US + 5 * US, recorders=DOOR)
     hung: list[Any] = []
-    page.page.route("**/recorders/yard/frame.jpg*", lambda route: route.continue_() if hung else hung.append(route))
+    page.route("**/recorders/yard/frame.jpg*", lambda route: route.continue_() if hung else hung.append(route))
     answer = page.page.evaluate(_ASK, [["yard"], BASE_US + 7 * US, LIMIT_MS])
     assert abs(answer["found"][0] - BASE_US - 7 * US) < 2 * US
     assert len(answer["said"]) == 1
@@ -72,10 +72,10 @@ def test_a_picture_that_comes_at_the_second_time_is_shown(page: PageDriver) -> N
 
 def test_video_goes_on_by_itself_when_the_server_answers_again(page: PageDriver, footage: dict[str, Footage]) -> None:
     us = BASE_US + 17 * US
-    page.page.route("**/hls/**", lambda route: route.abort())
+    page.route("**/hls/**", lambda route: route.abort())
     page.open_at(us, recorders=DOOR)
     page.until(lambda: "the server does not answer. Trying again …" in page.message(DOOR))
-    page.page.unroute("**/hls/**")
+    page.unroute("**/hls/**")
     assert page.until_painted(DOOR, lambda painted: painted > 0) == footage[DOOR].shown_at(us)
     assert not page.is_told(DOOR)
 
@@ -89,11 +89,11 @@ def test_the_moment_that_was_asked_for_is_shown_when_the_server_answers_again(
     page.until_painted(DOOR, lambda painted: painted == footage[DOOR].shown_at(us))
     if playing:
         page.press("k")
-    page.page.route("**/hls/**", lambda route: route.abort())
+    page.route("**/hls/**", lambda route: route.abort())
     later_us = BASE_US + 3600 * US + 10 * US  # not in what is loaded
     page.page.evaluate(f"location.hash = 'at={iso(later_us)}'")
     page.until(lambda: "the server does not answer. Trying again …" in page.message(DOOR))
-    page.page.unroute("**/hls/**")
+    page.unroute("**/hls/**")
     shown_us = page.until_painted(DOOR, lambda painted: not page.is_told(DOOR))
     assert 0 <= shown_us - footage[DOOR].shown_at(later_us) < (10 * US if playing else 1)
 
@@ -103,11 +103,11 @@ def test_a_piece_of_what_grows_that_is_refused_is_told_and_not_left_out(
 ) -> None:
     page = open_page(live_server).open()
     us = page.until_painted("porch", lambda us: us > 0)
-    page.page.route("**/hls/*/*.mp4*", lambda route: route.fulfill(status=404, body="{}"))
+    page.route("**/hls/*/*.mp4*", lambda route: route.fulfill(status=404, body="{}"))
     page.page.goto("about:blank")
     page.page.goto(f"{page.url}#at={iso(us)}")
     page.until(lambda: "the server answered 404" in page.message("porch"))
-    page.page.unroute("**/hls/*/*.mp4*")
+    page.unroute("**/hls/*/*.mp4*")
     page.until_painted("porch", lambda painted: abs(painted - us) < US)
 
 
@@ -119,7 +119,7 @@ def delay_headers(page: PageDriver) -> None:
             page.page.wait_for_timeout(HEADER_MS)
         route.continue_()
 
-    page.page.route("**/hls/*/*.mp4*", answer)
+    page.route("**/hls/*/*.mp4*", answer)
 
 
 def is_header(request: Any) -> bool:
@@ -145,7 +145,7 @@ def test_live_begins_at_once_though_it_goes_back_before_its_header_has_come(
     while early < 3:
         page = open_page(seldom_keyed)
         early += begin_live(page) > 0
-        page.page.close()
+        page.close()
 
 
 def fail_first_header(page: PageDriver, after_ms: float = 0) -> list[str]:
@@ -160,7 +160,7 @@ def fail_first_header(page: PageDriver, after_ms: float = 0) -> list[str]:
         else:
             route.continue_()
 
-    page.page.route("**/hls/*/*.mp4*", answer)
+    page.route("**/hls/*/*.mp4*", answer)
     return failed
 
 
@@ -180,7 +180,7 @@ def test_live_whose_header_failed_loads_no_piece_without_end(
     while most < 3:  # as long as it begins with a keyframe, or its piece has come before the header failed
         page = open_page(seldom_keyed)
         most = most_loads(page)
-        page.page.close()
+        page.close()
     assert most < 6
 
 
@@ -209,13 +209,13 @@ def test_a_picture_instead_of_video_that_failed_is_asked_for_again(
         else:
             route.abort()
 
-    page.page.route("**/static/vendor/**", lambda route: route.fulfill(status=404))
+    page.route("**/static/vendor/**", lambda route: route.fulfill(status=404))
     us = BASE_US + 17 * US
-    page.page.route("**/frame.jpg*", fail)
+    page.route("**/frame.jpg*", fail)
     page.open_at(us, recorders=DOOR)
     said = "Too many pictures are asked for." if way == "refused" else "The server does not answer."
     page.until(lambda: said in page.message(DOOR) and "Trying again …" in page.message(DOOR))
-    page.page.unroute("**/frame.jpg*")
+    page.unroute("**/frame.jpg*")
     assert page.until_painted(DOOR, lambda painted: painted > 0) == footage[DOOR].shown_at(us)
     assert "lacks hls.js" in page.message(DOOR) and "Trying again" not in page.message(DOOR)
 
@@ -229,10 +229,10 @@ def test_a_small_picture_that_failed_is_asked_for_again(page: PageDriver) -> Non
 
     view = BASE_US, BASE_US + 100 * US
     page.open_at(sum(view) // 2, span_s=100, recorders="yard")
-    page.page.route("**/frame.jpg*", refuse)
+    page.route("**/frame.jpg*", refuse)
     page.page.mouse.move(page.lane_x(BASE_US + 30 * US, *view), page.lane_y())
     page.until(lambda: refused)
-    page.page.unroute("**/frame.jpg*")
+    page.unroute("**/frame.jpg*")
     captured = page.until(lambda: page.page.locator("#hover-picture").get_attribute("data-captured"))
     assert abs(int(captured) - BASE_US - 30 * US) < 2 * US
 
@@ -246,11 +246,11 @@ def test_a_page_that_was_opened_while_nothing_was_recorded_goes_live(
         known = route.fetch().json()
         route.fulfill(json={**known, "recorders": [{**one, "live": False} for one in known["recorders"]]})
 
-    page.page.route("**/api/recorders", pause)
+    page.route("**/api/recorders", pause)
     page.open()
     page.until(lambda: page.painted("porch"))
     assert page.text("#play") == "Play"
-    page.page.unroute("**/api/recorders")
+    page.unroute("**/api/recorders")
     page.until(lambda: "live" in page.screen("porch").locator(".note").inner_text())
 
 
@@ -267,7 +267,7 @@ def test_a_stretch_to_which_frames_may_still_come_is_shown_also_if_it_lies_in_th
         else:
             route.fulfill(body=playlist, content_type="application/vnd.apple.mpegurl")
 
-    page.page.route("**/index.m3u8*", lead)
+    page.route("**/index.m3u8*", lead)
     us = BASE_US + 17 * US
     page.open_at(us, recorders=DOOR)
     assert page.painted(DOOR) == footage[DOOR].shown_at(us)
@@ -280,12 +280,10 @@ def test_live_begins_by_itself_when_something_is_recorded(
 ) -> None:
     page = open_page(live_server)
     empty = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n"
-    page.page.route(
-        "**/index.m3u8*", lambda route: route.fulfill(body=empty, content_type="application/vnd.apple.mpegurl")
-    )
+    page.route("**/index.m3u8*", lambda route: route.fulfill(body=empty, content_type="application/vnd.apple.mpegurl"))
     page.open(live="1")
     page.until(lambda: "Nothing is being recorded at present." in page.message("porch"))
-    page.page.unroute("**/index.m3u8*")
+    page.unroute("**/index.m3u8*")
     assert page.until_painted("porch", lambda us: us > 0)
     page.until(lambda: "live" in page.screen("porch").locator(".note").inner_text())
 
@@ -343,7 +341,7 @@ def test_live_goes_on_by_itself_after_pieces_that_were_cut_off(
         headers = {name: value for name, value in whole.headers.items() if name != "content-length"}
         route.fulfill(status=whole.status, headers=headers, body=whole.body()[: len(whole.body()) // 2])
 
-    page.page.route("**/hls/*/*.mp4*", cut_off)
+    page.route("**/hls/*/*.mp4*", cut_off)
     page.until(lambda: "the answer of the server was cut off. Trying again …" in page.message("porch"))
     is_over.append(True)
     since_us = time.time_ns() // 1000
@@ -357,7 +355,7 @@ def test_live_whose_video_never_comes_shows_single_pictures_until_it_does(
     page.until_painted("porch", lambda us: us > 0)
     held: list[Any] = []
     is_over: list[bool] = []
-    page.page.route("**/hls/*/*.mp4*", lambda route: route.continue_() if is_over else held.append(route))
+    page.route("**/hls/*/*.mp4*", lambda route: route.continue_() if is_over else held.append(route))
     page.until(lambda: "The video stands still. Single pictures are shown" in page.message("porch"))
     for _ in range(2):
         since_us = time.time_ns() // 1000

@@ -38,11 +38,11 @@ def test_a_part_that_does_not_come_is_told_and_loaded_again(
         else:
             route.abort()
 
-    page.page.route(f"**/static/{part}.mjs", lose)
+    page.route(f"**/static/{part}.mjs", lose)
     goto(page)
     page.until(lambda: "A part of the page did not come. It is asked for again every 5 s" in loading(page))
     assert lost
-    page.page.unroute(f"**/static/{part}.mjs")
+    page.unroute(f"**/static/{part}.mjs")
     page.page.locator("figure.screen").wait_for()
     page.until_painted(DOOR, lambda us: us == footage[DOOR].shown_at(US_SHOWN))
     assert not loading(page)
@@ -52,20 +52,20 @@ def test_a_part_that_does_not_come_is_told_and_loaded_again(
 
 
 def test_a_part_that_is_missing_stays_told(page: PageDriver) -> None:
-    page.page.route("**/static/view.mjs", lambda route: route.fulfill(status=404))
+    page.route("**/static/view.mjs", lambda route: route.fulfill(status=404))
     goto(page)
     page.until(lambda: "A part of the page did not come." in loading(page))
     asked = len(page.asked)
     page.until(lambda: sum("view.mjs" in url for url in page.asked[asked:]) > 1)
     assert "A part of the page did not come." in loading(page)
-    page.page.unroute("**/static/view.mjs")
+    page.unroute("**/static/view.mjs")
     page.page.locator("figure.screen").wait_for()
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_that_is_late_is_told_until_it_comes(page: PageDriver, footage: dict[str, Footage], part: str) -> None:
     held: list[Any] = []
-    page.page.route(f"**/static/{part}.mjs", lambda route: held.append(route))
+    page.route(f"**/static/{part}.mjs", lambda route: held.append(route))
     goto(page)
     page.until(lambda: "The page is loading." in loading(page))
     held[0].continue_()
@@ -75,7 +75,7 @@ def test_a_part_that_is_late_is_told_until_it_comes(page: PageDriver, footage: d
 
 
 def test_a_part_that_this_browser_cannot_read_is_told(page: PageDriver) -> None:
-    page.page.route(
+    page.route(
         "**/static/view.mjs", lambda route: route.fulfill(content_type="text/javascript", body="export const a = 1 1;")
     )
     goto(page)
@@ -84,7 +84,7 @@ def test_a_part_that_this_browser_cannot_read_is_told(page: PageDriver) -> None:
 
 
 def test_a_page_that_cannot_begin_is_not_loaded_again_without_end(page: PageDriver) -> None:
-    page.page.route(
+    page.route(
         "**/static/view.mjs",
         lambda route: route.fulfill(
             content_type="text/javascript", body="export class View {} throw new Error('broken on purpose')"
@@ -106,7 +106,7 @@ def test_the_page_begins_where_the_browser_keeps_nothing(page: PageDriver, foota
 
 
 def test_nothing_is_said_of_the_loading_while_a_password_is_asked_for(page: PageDriver) -> None:
-    page.page.route("**/api/session", lambda route: route.fulfill(json={"needed": True, "open": False}))
+    page.route("**/api/session", lambda route: route.fulfill(json={"needed": True, "open": False}))
     goto(page)
     page.page.locator("#login[open]").wait_for()
     page.page.wait_for_timeout(4000)
