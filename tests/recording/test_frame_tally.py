@@ -135,6 +135,42 @@ def test_each_copied_frame_is_counted_once_also_if_one_is_decoded_before_another
     assert (sorted(scene.came_out), scene.tally.recorded, scene.tally.faulty) == (sorted(order), len(order), 0)
 
 
+def test_frames_that_came_out_but_are_in_no_file_are_lost() -> None:
+    scene = Scene()
+    scene.put(*range(0, 100, 10))
+    for time_us in (0, 10, 30, 40, 50, 60):
+        scene.tally.came_out(time_us)
+    assert scene.tally.lose_behind(29, 0) == (3, 3)  # a file tells times a microsecond too early
+    assert (scene.tally.recorded, scene.tally.faulty, scene.tally.waiting) == (3, 1, 3)
+
+
+def test_of_a_run_without_a_file_all_frames_are_lost() -> None:
+    scene = Scene()
+    scene.put(5, 6, 7)
+    scene.tally.came_out(5)
+    assert scene.tally.lose_behind(4, 5) == (1, 2) and scene.tally.recorded == 0
+
+
+def test_without_knowing_what_is_in_a_file_only_what_never_came_out_is_lost() -> None:
+    scene = Scene()
+    scene.put(5, 6, 7)
+    scene.tally.came_out(5)
+    assert scene.tally.lose_behind(None, 5) == (0, 2) and scene.tally.recorded == 1
+
+
+def test_copied_frames_that_are_in_a_file_are_recorded_also_if_that_was_not_reported_yet() -> None:
+    order = [0, 30, 10, 20, 60, 40, 50, 90, 70, 80]
+    for reported in range(len(order)):
+        for last in range(len(order)):
+            scene = Scene(copies=True)
+            scene.put(*order)
+            for time_us in order[:reported]:
+                scene.tally.came_out_until(time_us)
+            unwritten, waiting = scene.tally.lose_behind(order[last], 0)
+            assert unwritten + waiting == len(order) - last - 1
+            assert (scene.tally.recorded, scene.tally.faulty) == (last + 1, 0)
+
+
 def test_what_waits_is_bounded() -> None:
     scene = Scene()
     scene.put(*range(100_000))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +16,7 @@ from tests.support.recording import H264, LOGGER, SMALL, START_US, US, Feed, Fix
 from tests.support.size_limit import files_of_at_most
 from videostore.ffmpeg.encoder import Encoder
 from videostore.media.fmp4 import read_fragments
+from videostore.media.fragmented_file import NotOursError
 from videostore.media.h26x import inspect_keyframe, parameter_sets
 from videostore.media.packet import Gap, Packet, StreamFormat
 from videostore.recording.recorder import Recorder
@@ -44,8 +46,9 @@ class Recording:
         """Capture times in the files, by run."""
         runs: dict[str, list[int]] = {}
         for path in sorted(self.directory.glob("*.open")):
-            content = read_fragments(path)
-            runs.setdefault(content.comment, []).extend(content.times_us)
+            with contextlib.suppress(NotOursError):  # it holds no frame
+                content = read_fragments(path)
+                runs.setdefault(content.comment, []).extend(content.times_us)
         return list(runs.values())
 
 
@@ -53,6 +56,12 @@ class Recording:
 async def start(tmp_path: Path, binary: str) -> AsyncIterator[Callable[..., Recording]]:
     """Starts recorders, and stops them at the end of the test."""
     started: list[Recording] = []
+
+    async def last_stored(run: Run) -> int:
+        for path in reversed(run.open_paths()):
+            with contextlib.suppress(NotOursError, OSError):
+                return read_fragments(path).fragments[-1].times_us[-1]
+        return run.epoch_us - 1
 
     def begin(*items: Packet | Gap | Exception, ffmpeg: str = binary, encoder: Encoder = H264) -> Recording:
         feed, clock = Feed(*items), FixedClock(wall=START_US + 60 * US)
@@ -70,6 +79,7 @@ async def start(tmp_path: Path, binary: str) -> AsyncIterator[Callable[..., Reco
             clock=clock,
             logger=LOGGER,
             on_run_end=on_run_end,
+            last_stored=last_stored,
         )
         feed.wait_for(lambda: recorder)
         started.append(Recording(feed, clock, tmp_path, recorder, asyncio.create_task(recorder.record()), ended))
@@ -304,8 +314,8 @@ async def test_a_killed_ffmpeg_is_started_again_after_a_pause(start: Start) -> N
     await until(lambda: path.exists() and path.stat().st_size > 2000)
     psutil.Process().children()[0].kill()
     await until(lambda: recording.ended)
-    held = recording.ended[0].tally.waiting
-    assert recording.recorder.health().dropped_frames == held
+    await until(lambda: recording.recorder.run is None)
+    held = recording.recorder.health().dropped_frames
     recording.feed.put(*packets(lost[:5]))
     await until(lambda: recording.recorder.health().dropped_frames == held + 5)
     health = recording.recorder.health()
@@ -318,6 +328,39 @@ async def test_a_killed_ffmpeg_is_started_again_after_a_pause(start: Start) -> N
     first, second = recording.runs()
     assert first == before[: len(first)] and len(first) > 5
     assert second == after
+    assert held == len(before) - len(first)
+    assert recording.recorder.health().recorded_frames == len(first) + len(second)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 2.5])
+async def test_frames_that_were_decoded_and_are_in_no_file_are_dropped_and_counted(
+    start: Start, seconds: float
+) -> None:
+    times = capture_times(seconds)
+    recording = start(*packets(times))
+    await recording.reaches(times[-1])
+    await until(lambda: recording.recorder.run is not None and recording.recorder.run.tally.recorded == len(times))
+    told = recording.recorder.health().recorded_frames
+    psutil.Process().children()[0].kill()
+    await until(lambda: recording.ended and recording.recorder.run is None)
+    stored = [one for run in recording.runs() for one in run]
+    health = recording.recorder.health()
+    assert len(stored) < len(times) and health.dropped_frames == len(times) - len(stored)
+    assert health.recorded_frames == told == len(times)  # a count does not fall
+    recording.clock.advance(1)
+    after = capture_times(seconds, START_US + 10 * US)
+    recording.feed.put(*packets(after))
+    await recording.reaches(after[-1])
+    await recording.stop()
+    assert recording.recorder.health().recorded_frames == max(len(times), len(stored) + len(after))
+
+
+async def test_a_frame_that_causes_an_internal_error_is_dropped_and_counted(start: Start) -> None:
+    times = capture_times(1)
+    recording = start(*packets(times), Packet(StreamFormat("no-such-codec", 2, 2), b"x", times[-1] + US))
+    await until(lambda: recording.recorder.health().dropped_frames == 1)
+    await recording.stop()
+    assert recording.runs() == [times]
 
 
 async def test_an_ffmpeg_whose_file_may_not_become_larger_names_the_limit(start: Start) -> None:
@@ -341,7 +384,7 @@ async def test_what_an_ffmpeg_holds_that_is_killed_is_dropped_and_counted(start:
     recording = start(*packets(times), ffmpeg=program)
     await recording.reaches(times[-1])
     psutil.Process().children()[0].kill()
-    await until(lambda: recording.ended)
+    await until(lambda: recording.ended and recording.recorder.run is None)
     assert recording.recorder.health().dropped_frames == len(times)
 
 

@@ -89,6 +89,17 @@ async def test_the_last_frame_of_a_run_is_read_from_closed_and_unclosed_segments
     assert not archive.unclosed and await opened.last_frame_us(run) == times[-1]
 
 
+async def test_a_segment_of_another_run_does_not_tell_the_last_frame(
+    archive: Archive, run: FakeRun, times: list[int]
+) -> None:
+    opened = OpenSegments(archive, FixedClock(), lambda: None)
+    await archive.take_open(run.paths[0])
+    for start_us in (times[0] - 3600 * US, times[-1] + 3600 * US):
+        await record(archive.directory, capture_times(1, start_us))
+    archive.unclosed.update(archive.directory.glob("*.open"))
+    assert len(archive.unclosed) == 2 and await opened.last_frame_us(run) == times[-1]
+
+
 async def test_waiting_ends_when_a_frame_after_the_range_is_in_a_file(archive: Archive, times: list[int]) -> None:
     later = capture_times(3, times[-1] + US)
     run = FakeRun(later[0], later[-1])

@@ -20,6 +20,10 @@ _SILENT_FRAMES = 60
 """Encoders hold some frames back, hardware ones too, but not so many."""
 
 _MAX_WAITING = 2000
+_MAX_RECENT = 2000
+"""Far more frames than come out of a decoder before those of a fragment are in the file."""
+_ROUNDING_US = 1
+"""A capture time in a file may be so much off."""
 _INTERVALS = 8
 
 
@@ -48,6 +52,8 @@ class FrameTally:
         self._now_s = now_s
         self._copies = copies
         self._waiting: deque[int] = deque()
+        self._recent: deque[int] = deque(maxlen=_MAX_RECENT)
+        """The capture times of the last frames that came out, in that order."""
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
         self._settled_us = 0
         """Capture time of the last frame that was taken for faulty before another one came out."""
@@ -93,6 +99,7 @@ class FrameTally:
         elif captured_us <= self._settled_us and self.faulty:
             self.faulty -= 1  # it was only late
         self.recorded += 1
+        self._recent.append(captured_us)
         self._since_output += 1
         self.last_us, self.complaint, self._changed_s = captured_us, "", self._now_s()
         self._on_frame(captured_us)
@@ -143,6 +150,26 @@ class FrameTally:
         """What waits will not come out."""
         while self._waiting:
             self._settle_first()
+
+    def lose_behind(self, stored_us: int | None, epoch_us: int) -> tuple[int, int]:
+        """ffmpeg has failed, and the last frame that is in a file, in the order of decoding, was captured at this time;
+        None if that is not known, and before `epoch_us` if nothing of the run is in a file. Returns how many frames
+        behind it came out all the same, and how many did not.
+
+        A frame that came out is in no file until the encoder and the fragment that it is in are done with it.
+        """
+        if stored_us is None:
+            return 0, len(self._waiting)
+        times = [*self._recent, *self._waiting]
+        # In the order of decoding, later frames may be captured earlier.
+        nearby = (at for at in range(len(times) - 1, -1, -1) if abs(times[at] - stored_us) <= _ROUNDING_US)
+        stored = next(nearby, None) if stored_us >= epoch_us else -1
+        behind = set(times[stored + 1 :] if stored is not None else (one for one in times if one > stored_us))
+        while self._waiting and self._waiting[0] not in behind:  # what is copied is reported late
+            self.came_out(self._waiting[0])
+        unwritten = sum(one in behind for one in self._recent)
+        self.recorded -= unwritten
+        return unwritten, len(self._waiting)
 
     def _settle_first(self) -> None:
         self._settled_us = self._waiting.popleft()

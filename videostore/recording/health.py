@@ -36,7 +36,8 @@ class RecorderHealth:
     ffmpeg_restarts: int
     """How often ffmpeg failed."""
     dropped_frames: int
-    """Frames that were not recorded because ffmpeg was too slow or not running."""
+    """Frames that were not recorded because ffmpeg was too slow, was not running, or failed before they were in a
+    file."""
     faulty_frames: int
     """Frames that were not recorded because they came damaged, or in a format that alternates with another."""
     last_fault: str
@@ -48,7 +49,8 @@ class RecorderHealth:
     last_damage: DamagedRange | None = None
     """When the last of them were captured; None if there were none."""
     recorded_frames: int = 0
-    """Frames that were recorded since the recorder started."""
+    """Frames that were recorded since the recorder started. It never falls: after a failure of ffmpeg, it stays until
+    what was lost is made up for."""
 
 
 class HealthMeter:
@@ -61,7 +63,9 @@ class HealthMeter:
         self._clock = clock
         self._steady = steady
         self._last_us: int | None = None
-        self._recorded = 0
+        self._recorded = self._told = 0
+        """Frames that came out, without those that are known to be lost; and the most that was told, as a count of
+        frames never falls."""
         self._recorded_us: deque[tuple[int, int]] = deque()
         """When frames came out in the last seconds, by the monotonic clock, and their capture times."""
         self._faulty = 0
@@ -130,8 +134,16 @@ class HealthMeter:
             self._source_noted, self.last_fault = self._source.faulty_frames, self._source.last_fault
         return self._source.faulty_frames
 
-    def take_over(self, run: Run) -> None:
-        """A run has ended: its faulty frames are counted here from now on."""
+    def take_over(self, run: Run, stored_us: int | None = None, *, failed: bool = False, loses: bool = False) -> None:
+        """A run has ended: its faulty frames are counted here from now on.
+
+        If its ffmpeg has `failed`, what is behind its last frame that is in a file is not recorded; None: it is not
+        known which one that is. It is lost, or written again.
+        """
+        if failed:
+            unwritten, waiting = run.tally.lose_behind(stored_us, run.epoch_us)
+            self._recorded -= unwritten
+            self.dropped += unwritten + waiting if loses else 0
         self.note_faults(run)
         self._faulty, self._noted = self._faulty + run.tally.faulty, 0
         self.ended = ""
@@ -150,6 +162,7 @@ class HealthMeter:
             open_paths = [path.name for path in run.files.known]
             reason = self._fault(run)
         recording = run is not None and not reason
+        self._told = max(self._told, self._recorded)
         faulty = self._faulty_of_source() + self._faulty + (run.tally.faulty if run is not None else 0)
         return RecorderHealth(
             recording=recording,
@@ -164,7 +177,7 @@ class HealthMeter:
             sound=recording and run is not None and run.format.sound is not None,
             damaged_frames=self._damaged,
             last_damage=self._damage,
-            recorded_frames=self._recorded,
+            recorded_frames=self._told,
         )
 
     def _fault(self, run: Run) -> str:

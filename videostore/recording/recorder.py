@@ -53,10 +53,10 @@ class Recorder:
 
         `on_run_end` is awaited with each run after its ffmpeg has exited, `prepare` before each run is started.
 
-        A source that is not `live` waits while ffmpeg is busy or not running, and the packets that a failed ffmpeg lost
-        are written again: `last_stored` returns the capture time of the last frame of a run that is in a file. If
-        nothing of it can be stored any more, its recording ends. Packets of a live source are dropped in these cases,
-        and counted.
+        `last_stored` returns the capture time of the last frame of a run that is in a file: those behind it are lost if
+        its ffmpeg has failed. A source that is not `live` waits while ffmpeg is busy or not running, and what was lost
+        is written again; if nothing of it can be stored any more, its recording ends. Packets of a live source are
+        dropped in these cases, and counted.
 
         `prepare` may raise VideoStoreError or OSError: then it is called again later, as after a failure of ffmpeg.
         """
@@ -73,13 +73,13 @@ class Recorder:
         self._prepare = prepare
         self._live = live
         self._repeat = None if live else RepeatBuffer(last_stored)
+        self._last_stored = last_stored
         self.ended = asyncio.Event()
         """Set when the source has ended and all of it is recorded, or `end_fault` says why not."""
         self.end_fault: str | None = None
         self.last_failure = ""
         """Why recording was interrupted last, in ffmpeg's own words too; empty if it never was."""
-        self._lost: list[Packet] = []
-        """Packets of a run that could not be finished, to be written again."""
+        self._lost: list[Packet] = []  # of a run that could not be finished, to be written again
         self._backlog = Backlog()
         self._run: Run | None = None
         self._pulling: asyncio.Task[None]
@@ -147,9 +147,10 @@ class Recorder:
             while (run := self._run) is not None and not run.is_full and self._gather(self._backlog.first):
                 self._backlog.get_nowait()  # a step of the loop for each would cost more than what is done for it
             if run is not None and (run.is_full or not self._backlog.filled):
-                await self._attempt(run.flush(), lost=0)  # what it holds is counted with the run
+                await self._attempt(run.flush())
         except Exception as error:
             self._logger.exception("An image could not be recorded.")
+            self._meter.dropped += self._run is None and isinstance(item, Packet)
             await self._fail_run(f"internal error: {error}")
             self.end_fault = self._reason if item is END_OF_SOURCE else None
         if self._repeat is not None and self._repeat.hopeless:
@@ -206,14 +207,14 @@ class Recorder:
         if self._repeat is not None:
             await self._write_with_retries(item)
         else:
-            await self._attempt(self._write(item), lost=1)
+            await self._attempt(self._write(item))
 
-    async def _attempt(self, work: Awaitable[None], *, lost: int) -> None:
-        """Give something to the run of a live source. If that fails, the run ends; `lost` frames are not in it."""
+    async def _attempt(self, work: Awaitable[None]) -> None:
+        """Give something to the run of a live source. If that fails, the run ends, and what it holds is counted."""
         try:
             await work
         except (VideoStoreError, OSError) as error:
-            self._meter.dropped += lost
+            self._meter.dropped += self._run is None  # none could be started for a frame
             await self._fail_run(f"{reason_of(error).rstrip('.')}.")
 
     def _is_recordable(self, packet: Packet) -> bool:
@@ -312,10 +313,9 @@ class Recorder:
         except FFmpegError as error:
             self._logger.warning("%s", error)
             failed, self.last_failure = error, reason_of(error)
-            self._meter.dropped += run.tally.waiting if self._live else 0
         finally:
             resumed.cancel()
-            await self._close_run(run)
+            await self._close_run(run, failed=failed is not None)
         if self._repeat is not None:
             if failed is not None:
                 self._lost = await self._repeat.take_lost(run)
@@ -330,20 +330,21 @@ class Recorder:
             self._meter.ended = reason if run.alive else await run.explain(reason)
             await run.kill()
             reason = await run.explain(reason)
-            self._meter.dropped += run.tally.waiting if self._live else 0
         self._backoff.lengthen()
         self._meter.restarts += 1
         self._reason = self.last_failure = reason
         self._logger.error("Recording was interrupted; trying again in %.1f s: %s", self._backoff.pause_s, self._reason)
         if run is not None:
-            await self._close_run(run)
+            await self._close_run(run, failed=True)
 
-    async def _close_run(self, run: Run) -> None:
+    async def _close_run(self, run: Run, *, failed: bool) -> None:
         """It stays the current run until its segments are closed, so that a clip can include them."""
+        stored_us: int | None = None
         try:
             await finish_despite_cancellation(self._on_run_end(run))
+            stored_us = await self._last_stored(run) if failed and self._last_stored else None
         except Exception:
             self._logger.exception("The segments of a run could not be closed.")
         finally:
-            self._meter.take_over(run)
+            self._meter.take_over(run, stored_us, failed=failed, loses=self._live)
             self._run = None

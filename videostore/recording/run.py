@@ -165,10 +165,10 @@ class Run:
     def add(self, packet: Packet) -> None:
         """Let a packet wait for those behind it, which are handed over together; at most until it `is_full`."""
         captured_us = packet.captured_us
+        self.tally.went_in(captured_us)  # first: one that cannot be written is lost with the run
         with self._giving:
             self._nut.add(packet)
             self._given_us.append(captured_us)
-        self.tally.went_in(captured_us)
         self.last_us = max(self.last_us, captured_us)
 
     @property

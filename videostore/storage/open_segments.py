@@ -132,8 +132,10 @@ class OpenSegments:
         recent_us = max(run.epoch_us, run.last_us - LONGEST_SEGMENT_US)
         closed = await self._archive.index.select(recent_us, run.last_us + NEIGHBOUR_US)
         paths = [self._archive.directory / one.file_name for one in closed if one.run_us == run.epoch_us]
+        unclosed = sorted(self._archive.unclosed)
+        paths += [one for one in unclosed if (name := parse_open_name(one.name)) and name[0] == run.epoch_us]
         loop = asyncio.get_running_loop()
-        for path in reversed([*paths, *sorted(self._archive.unclosed)]):
+        for path in reversed(paths):
             with contextlib.suppress(NotOursError, OSError):
                 last_us = (await loop.run_in_executor(None, read_fragments, path)).fragments[-1].times_us[-1]
                 if last_us <= run.last_us:
