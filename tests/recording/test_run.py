@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.recording import H264, LOGGER, SMALL, START_US, capture_times, packet
+from tests.support.recording import H264, LOGGER, SMALL, START_US, US, capture_times, packet
 from videostore.base.errors import FFmpegError
 from videostore.base.files import sync_file
 from videostore.media.fmp4 import read_fragments
@@ -39,6 +39,19 @@ async def test_a_finished_run_has_all_its_frames_in_segments(tmp_path: Path, bin
     assert [path.name for path in paths] == [f"{times[0]}-{number:06d}.open" for number in range(3)]
     assert [time_us for path in paths for time_us in read_fragments(path).times_us] == times
     assert not run.alive and psutil.Process().children() == []
+
+
+async def test_after_a_standstill_there_is_still_one_keyframe_a_second(tmp_path: Path, binary: str) -> None:
+    """Else each frame is one, and a segment of its own, until there are as many as the standstill had seconds."""
+    before, after = (capture_times(2.95, start_us, fps=20) for start_us in (START_US, START_US + 14 * US))
+    run = await start_run(packet(before[0], SMALL), tmp_path, binary)
+    for time_us in (*before, *after):
+        await run.write(packet(time_us, SMALL))
+    await run.finish()
+    found = [one for path in run.open_paths() for one in read_fragments(path).fragments]
+    assert [time_us for one in found for time_us in one.times_us] == [*before, *after]
+    assert len(found) == len({(time_us - START_US) // US for time_us in (*before, *after)}) == 6
+    assert len(run.open_paths()) == 6
 
 
 async def test_a_run_knows_which_frame_followed_another(

@@ -13,6 +13,9 @@ from videostore.base.system import ENCODERS, IDR_OPTIONS
 _NAMES = {**ENCODERS, "hevc": ENCODERS["h265"]}
 _RELATED = ("264", "265", "hevc", "av1", "vp9", "mpeg4", "mjpeg")
 """An error lists the encoders whose names contain one of these."""
+_KEYFRAMES = f"expr:isnan(prev_forced_t)+gt(floor(t/{KEYFRAME_INTERVAL_S}),floor(prev_forced_t/{KEYFRAME_INTERVAL_S}))"
+"""The first frame of each interval. A count of keyframes would fall behind where no frames come for some time, and make
+each frame a keyframe after that, and a segment of its own, until it has caught up."""
 _COPY = "copy"
 _TAG = re.compile(r"videostore encoder (\w{1,60}) (\d{1,12}) ([\w-]{1,60}) (\d{1,6})")
 
@@ -69,7 +72,7 @@ class Encoder:
             "pix_fmt": "yuv420p",
             "fps_mode": "passthrough",
             "enc_time_base": f"1/{US_PER_SECOND}",
-            "force_key_frames": f"expr:gte(t,n_forced*{KEYFRAME_INTERVAL_S})",
+            "force_key_frames": _KEYFRAMES,
         }
         if self.name == "libx264":
             options |= {
