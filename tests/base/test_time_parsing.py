@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -121,6 +122,8 @@ def test_a_datetime_without_a_zone_is_local() -> None:
         ("-5M", "with the units"),
         ("-1y", "with the units"),
         ("-1h30", "with the units"),
+        ("-999999999999d", "'-999999999999d', which is outside the times that can be recorded"),
+        ("-" + "9" * 20 + "h", "which is outside the times that can be recorded"),
         ("-99999999d", "'-99999999d', which is outside the times that can be recorded"),
         ("-" + "9" * 5000 + "d", "with the units"),
         ("٢٠٢٦-11-22", "is not a valid time"),
@@ -194,7 +197,17 @@ def test_rfc_3339_round_trips_to_the_microsecond(moment: datetime) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("90s", 90.0), ("1h30m", 5400.0), ("1.5 h", 5400.0), ("2d", 172_800.0), ("90", None), ("1:30", None), ("", None)],
+    [
+        ("90s", 90.0),
+        ("1h30m", 5400.0),
+        ("1.5 h", 5400.0),
+        ("2d", 172_800.0),
+        ("9" * 20 + "d", math.inf),
+        ("5m5m", None),
+        ("90", None),
+        ("1:30", None),
+        ("", None),
+    ],
 )
 def test_a_length_needs_a_unit_for_every_number(text: str, expected: float | None) -> None:
     assert length_s(text) == expected

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.support.program import read_time
 from tests.support.recording import START_US
+from videostore.base.error_fields import describe_error, described_error
 from videostore.base.errors import ConfigError, FFmpegError, NothingStoredError, RequestError, VideoStoreError
 from videostore.base.ranges import Range
 from videostore.base.sentences import NO_MATCH
@@ -72,3 +74,10 @@ def test_what_only_clients_of_the_go_module_look_for_is_left_out() -> None:
     assert str(error).endswith(NO_MATCH)
     said = error.sentence(CommandLineStyle(utc=True))
     assert NO_MATCH not in said and ": it is off. The nearest stored range is from " in said
+
+
+def test_an_event_whose_number_did_not_come_back_is_named_as_its_recorder_names_it() -> None:
+    sent = RequestError("event-unknown", field="id", value=10**23)
+    assert sentence_of(sent, UTC) == f"There is no event {10**23}. `videostore events` lists them."
+    came = described_error(json.loads(json.dumps(describe_error(sent, 1000))))
+    assert sentence_of(came, UTC) == str(sent)

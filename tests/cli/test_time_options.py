@@ -57,6 +57,7 @@ def test_numbers_and_lengths_that_cannot_be_parsed_name_their_option() -> None:
         (parse_length, "long", "--duration"),
         (parse_length, "0s", "--duration"),
         (parse_length, "99999d", "--duration"),
+        (parse_length, "999999999999d", "--duration"),
         *((parse_number, text, "--size-gb") for text in ("much", "1e999", "nan", "1_0", "٣")),
         *((parse_integer, text, "--bitrate") for text in ("1.5", "1e6", "1_0", "٣")),
     ):
@@ -65,6 +66,12 @@ def test_numbers_and_lengths_that_cannot_be_parsed_name_their_option() -> None:
         error = raised.value
         assert (error.code, error.field, error.value) == ("option-wrong", option, text)
         assert str(error) == f"{option} is '{text}'. It must be {error.expected}."
+
+
+def test_a_length_that_is_too_long_is_told_how_long_it_may_be() -> None:
+    for text in ("99999d", "999999999999d"):
+        with pytest.raises(RequestError, match="a length of at most"):
+            parse_length(text, "--duration")
 
 
 def test_a_length_has_at_most_two_units() -> None:

@@ -46,6 +46,11 @@ def test_a_part_of_the_timeline_is_cut_at_its_ends(web: WebServer) -> None:
     assert told["first_us"] == START_US
 
 
+def test_the_end_of_a_timeline_may_be_a_length_after_its_begin(web: WebServer, times: list[int]) -> None:
+    found = web.get(f"{TIMELINE}?from_us={times[0]}&to=%2B3s").json
+    assert (found["from_us"], found["to_us"]) == (times[0], times[0] + 3_000_000)
+
+
 def test_a_timeline_with_too_few_pixels_joins_its_ranges_and_says_so(web: WebServer) -> None:
     told = web.get(f"{TIMELINE}?most=1").json
     assert told["ranges"] == [[told["first_us"], told["newest_us"]]]

@@ -11,8 +11,9 @@ from aiohttp import web
 
 from tests.support.guarded_server import LOCAL, Served, protected
 from tests.support.recording import FixedClock
+from videostore.base.errors import RequestError
 from videostore.config import WebConfig
-from videostore.web.body import read_object
+from videostore.web.body import read_object, time_field
 from videostore.web.guard import Guard
 from videostore.web.server import serve
 
@@ -61,3 +62,10 @@ async def test_one_that_comes_too_slowly_is_given_up(served: Served) -> None:
     head = "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
     answer = await served.send(head.encode())
     assert answer.startswith(b"HTTP/1.1 408") and b"body-too-slow" in answer
+
+
+def test_a_time_that_is_not_there_is_told_to_be_missing() -> None:
+    with pytest.raises(RequestError, match=r"The field 'at_us' is missing. It must be microseconds since 1970"):
+        time_field({"at": "now"}, "at_us")
+    with pytest.raises(RequestError, match=r"'at_us' is '5'. It must be microseconds since 1970"):
+        time_field({"at_us": "5"}, "at_us")

@@ -33,3 +33,14 @@ def test_a_number_is_whole_and_within_its_bounds(text: str) -> None:
 def test_a_time_beyond_the_calendar_is_refused() -> None:
     with pytest.raises(RequestError, match="of the days 0001-01-03 to 9999-12-29"):
         bound({"from_us": "999999999999999999"}, "from")
+
+
+def test_a_time_of_too_many_digits_is_told_which_it_may_be() -> None:
+    with pytest.raises(RequestError, match=r"It must be microseconds since 1970 .UTC., of the days 0001-01-03"):
+        bound({"at_us": "9" * 23}, "at")
+
+
+def test_both_ends_of_a_range_count_from_one_moment() -> None:
+    for _ in range(50):
+        with pytest.raises(RequestError, match="the range is empty"):
+            required_range({"from": "-5s", "to": "-5s"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime, time, timedelta
 from typing import TypeAlias
@@ -26,7 +27,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt _]\d\d:\d\d.*)?", re.ASCII)
 _TIME_OF_DAY = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?", re.ASCII)
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d.*", re.ASCII)
 _RELATIVE = re.compile(r"([-+])\s*([0-9.].*)")
-_LENGTH = re.compile(r"(?:(?:[0-9]{1,12}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})\s*(?:w|d|h|m|min|s)\s*)+")
+_LENGTH = re.compile(r"(?:(?:[0-9]{1,30}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})\s*(?:w|d|h|m|min|s)\s*)+")
 """Every number needs a unit: `1:30`, `5` and `1mo` have more than one meaning."""
 
 
@@ -48,12 +49,19 @@ def moment_us(moment: Moment, field: str, *, now_us: int, after_us: int | None =
 
 
 def length_s(text: str) -> float | None:
-    """A length such as `90s`, `1h30m` or `1.5 h` in seconds; None if it is not one, or has more than one meaning."""
+    """A length such as `90s`, `1h30m` or `1.5 h` in seconds; None if it is not one, or has more than one meaning.
+
+    It is infinite if it is longer than can be counted."""
     if _LENGTH.fullmatch(text) is None:
         return None
     import pytimeparse2  # here, as the other parser below, because most processes read neither
 
-    seconds = pytimeparse2.parse(text)
+    try:
+        seconds = pytimeparse2.parse(text, raise_exception=True)
+    except OverflowError:
+        return math.inf
+    except ValueError:  # a unit twice, for instance
+        return None
     return float(seconds) if isinstance(seconds, (int, float)) else None
 
 
@@ -94,6 +102,8 @@ def _relative_us(relative: re.Match[str], text: str, field: str, now_us: int, af
     seconds = length_s(length)
     if seconds is None:
         raise TimestampError("length-form", field=field, value=text, sign=sign)
+    if math.isinf(seconds):
+        raise _beyond(text, field)
     length_us = round(seconds * US_PER_SECOND)
     if sign == "-":
         return now_us - length_us

@@ -79,7 +79,7 @@ def sentence_of(error: VideoStoreError, style: Style) -> str:
     If ffmpeg could not make a clip, that is ffmpeg's reason: the module's log, which the error names, does not exist.
     An error that names commands of the module names those of the command line.
     """
-    if error.code == "event-unknown":
+    if error.code == "event-unknown" and "value" in error.fields:
         error = RequestError("command-line-event-unknown", value=error.fields.get("value"))
     if error.code == "tag-wrong" and isinstance(error, RequestError):
         told = {name: error.fields.get(name) for name in ("value", "fault", "expected")}

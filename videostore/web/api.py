@@ -19,7 +19,7 @@ from videostore.web.event_api import event_answer
 from videostore.web.figures import WITHIN_S, told_recording
 from videostore.web.health import health_of
 from videostore.web.recorders import Recorder, Recorders
-from videostore.web.times import bound, checked_range, now_us, number, required_range
+from videostore.web.times import bounds, checked_range, now_us, number, required_range
 
 _MOST_RANGES = 2000
 _LARGEST_MOST = 10_000
@@ -60,7 +60,7 @@ class ApiRoutes:
         """What is stored of a range, or of everything."""
         recorder = self._recorder_of(request)
         viewing = (await recorder.store())._viewing
-        from_us, to_us = bound(request.query, "from"), bound(request.query, "to")
+        from_us, to_us = bounds(request.query)
         most = number(request.query.get("most", str(_MOST_RANGES)), "most", 1, _LARGEST_MOST)
         if from_us is None or to_us is None:
             first_us, last_us = await viewing.extent_us()

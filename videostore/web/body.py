@@ -44,8 +44,10 @@ def time_field(fields: dict[str, Any], name: str) -> int:
         RequestError: it is none.
     """
     value = fields.get(name)
+    expected = f"microseconds since 1970 (UTC), of the days {CALENDAR}"
+    if value is None:
+        raise RequestError("field-missing", field=name, expected=expected)
     if isinstance(value, bool) or not isinstance(value, int) or not EARLIEST_US <= value <= LATEST_US:
-        expected = f"microseconds since 1970 (UTC), of the days {CALENDAR}"
         raise RequestError("field-wrong", field=name, value=value, expected=expected)
     return value
 

@@ -18,7 +18,7 @@ from videostore.web.playlists import LESS, TYPE
 from videostore.web.range_playlists import MOST_SEGMENTS, simple_playlist, whole_playlist
 from videostore.web.recorders import Recorder, Recorders
 from videostore.web.segment_bytes import with_header
-from videostore.web.times import Query, bound, checked_range, now_us, number
+from videostore.web.times import Query, bound, bounds, checked_range, now_us, number
 
 _OWN_HEADERS = "VLC/"
 """How a player names itself that plays no second segment by the playlists of the others."""
@@ -118,8 +118,7 @@ def _start_us(request: web.Request, key: SegmentKey) -> int:
 
 
 async def _playlist(recorder: Recorder, query: Query, *, with_headers: bool, without_gaps: bool) -> str:
-    from_us = bound(query, "from")
-    to_us = bound(query, "to", from_us)
+    from_us, to_us = bounds(query)
     viewing = (await recorder.store())._viewing
     first_us, newest_us = await viewing.extent_us()
     from_us = (first_us or 0) if from_us is None else from_us

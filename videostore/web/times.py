@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from videostore.base.constants import US_PER_SECOND
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.base.time_parsing import moment_us
@@ -14,6 +13,7 @@ from videostore.base.timestamps import CALENDAR, EARLIEST_US, LATEST_US
 Query = Mapping[str, str]
 
 _DIGITS = 18
+_TIME = f"microseconds since 1970 (UTC), of the days {CALENDAR}"
 
 
 def now_us() -> int:
@@ -21,21 +21,29 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-def bound(query: Query, name: str, after_us: int | None = None) -> int | None:
-    """The time that a query has as `<name>_us`, or in words as `<name>`; None if it has neither.
+def bound(query: Query, name: str, after_us: int | None = None, *, clock_us: int | None = None) -> int | None:
+    """The time that a query has as `<name>_us`, or in words as `<name>`; None if it has neither. `clock_us` is the time
+    that words count from, which is that of the clock otherwise.
 
     Raises:
         RequestError: it is not a time.
     """
     if (exact := query.get(f"{name}_us")) is not None:
-        time_us = number(exact, f"{name}_us")
-        if not EARLIEST_US <= time_us <= LATEST_US:
-            expected = f"microseconds since 1970 (UTC), of the days {CALENDAR}"
-            raise RequestError("field-wrong", field=f"{name}_us", value=exact, expected=expected)
-        return time_us
+        return number(exact, f"{name}_us", EARLIEST_US, LATEST_US, expected=_TIME)
     if (text := query.get(name)) is None:
         return None
-    return moment_us(text, name, now_us=now_us(), after_us=after_us)
+    return moment_us(text, name, now_us=now_us() if clock_us is None else clock_us, after_us=after_us)
+
+
+def bounds(query: Query) -> tuple[int | None, int | None]:
+    """Both ends of the range of a query, counted from one moment.
+
+    Raises:
+        RequestError: one is not a time.
+    """
+    clock_us = now_us()
+    from_us = bound(query, "from", clock_us=clock_us)
+    return from_us, bound(query, "to", from_us, clock_us=clock_us)
 
 
 def required_range(query: Query) -> Range:
@@ -44,8 +52,7 @@ def required_range(query: Query) -> Range:
     Raises:
         RequestError: it has none, or an empty one.
     """
-    from_us = bound(query, "from")
-    to_us = bound(query, "to", from_us)
+    from_us, to_us = bounds(query)
     for name, value in (("from_us", from_us), ("to_us", to_us)):
         if value is None:
             raise RequestError("field-missing", field=name, expected="microseconds since 1970 (UTC)")
@@ -64,8 +71,8 @@ def checked_range(from_us: int, to_us: int) -> Range:
     return Range(from_us, to_us)
 
 
-def number(text: str, field: str, least: int = -(1 << 62), most: int = 1 << 62) -> int:
-    """A whole number of a query.
+def number(text: str, field: str, least: int, most: int, *, expected: str | None = None) -> int:
+    """A whole number of a query. `expected` says what it has to be, if that is more than its bounds.
 
     Raises:
         RequestError: it is none, or is not within its bounds.
@@ -73,6 +80,6 @@ def number(text: str, field: str, least: int = -(1 << 62), most: int = 1 << 62) 
     digits = text.removeprefix("-")
     value = int(text) if digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS else None
     if value is None or not least <= value <= most:
-        expected = "a whole number" if least < -US_PER_SECOND else f"a whole number from {least} to {most}"
+        expected = expected or f"a whole number from {least} to {most}"
         raise RequestError("field-wrong", field=field, value=text, expected=expected)
     return value
