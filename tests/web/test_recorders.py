@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.recording import LOGGER, until
+from tests.support.recording import LOGGER, Pulse, Stores, until
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.storage.segment_files import ListedNames, list_directory
@@ -50,6 +50,18 @@ async def test_each_recorder_has_its_own_address(recording: Path) -> None:
         recorders.get(ids[0])
     await recorders.close()
     assert changes == [1, 2, 1, 0]
+
+
+async def test_the_first_question_waits_until_it_is_known_whether_it_records(stores: Stores) -> None:
+    await stores.open(Pulse(), segment_seconds=2)
+    await until(lambda: list(stores.storage.glob("*.open")))
+    recorders = Recorders(LOGGER)
+    recorder = recorders.add(RecorderPlace("door", stores.storage))
+    try:
+        assert recorder.stored_bytes is None  # it is not open yet
+        assert await recorder.is_recording()
+    finally:
+        await recorders.close()
 
 
 async def test_recorders_are_listed_by_name_in_whatever_order_they_come(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ _RETRY_S = 10.0
 """How often a directory that cannot be opened is tried again."""
 _OPEN_WITHIN_S = 5.0
 """A request waits so long for a directory that is being opened. One of 300,000 segments takes a few seconds."""
+_LOOK_WITHIN_S = 1.0
+"""Who asks whether it records waits so long for a directory that is being opened; most are open in less."""
 _LIVE_FOR_S = 2.0
 """How long it is believed whether a recording is in progress."""
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
@@ -185,7 +187,10 @@ class Recorder:
         return self._saves
 
     async def is_recording(self) -> bool:
-        """Whether a recording is in progress."""
+        """Whether a recording is in progress. While its directory is being opened, it waits for that for a moment."""
+        if self._store is None and self.trouble is None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._ready.wait(), _LOOK_WITHIN_S)
         if self._store is not None and time.monotonic() - self._looked > _LIVE_FOR_S:
             self._looked = time.monotonic()
             with self._lane.taken():
