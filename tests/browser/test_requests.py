@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,6 +22,8 @@ DOOR = "front-door"
 LIMIT_MS = 6000
 """Within that, a picture comes on a busy machine too."""
 HEADER_MS = 400
+MOST_TRIES = 40
+"""To see what comes by chance, mostly within five."""
 _ASK = """async ([ids, us, limit]) => {
   const { Api } = await import("./static/api.mjs");
   const { Pictures } = await import("./static/pictures.mjs");
@@ -142,10 +148,13 @@ def test_live_begins_at_once_though_it_goes_back_before_its_header_has_come(
     open_page: Callable[..., PageDriver], seldom_keyed: WebServer
 ) -> None:
     early = 0
-    while early < 3:
+    for _ in range(MOST_TRIES):
         page = open_page(seldom_keyed)
         early += begin_live(page) > 0
         page.close()
+        if early == 3:
+            return
+    pytest.fail(f"Live began {MOST_TRIES} times, of which it went back before its header had come only {early} times.")
 
 
 def fail_first_header(page: PageDriver, after_ms: float = 0) -> list[str]:
@@ -177,10 +186,13 @@ def test_live_whose_header_failed_loads_no_piece_without_end(
     open_page: Callable[..., PageDriver], seldom_keyed: WebServer
 ) -> None:
     most = 0
-    while most < 3:  # as long as it begins with a keyframe, or its piece has come before the header failed
+    for _ in range(MOST_TRIES):  # it may begin with a keyframe, or its piece has come before the header failed
         page = open_page(seldom_keyed)
         most = most_loads(page)
         page.close()
+        if most >= 3:
+            break
+    assert most >= 3, f"Live began {MOST_TRIES} times, and never asked three times for a piece whose header failed."
     assert most < 6
 
 
@@ -191,12 +203,14 @@ def test_live_whose_header_failed_begins_again_if_nothing_comes_before_what_has_
     page.until_painted("porch", lambda us: us > 0)  # something is recorded
     page.open(at=iso(BASE_US))
     failed = fail_first_header(page, after_ms=3)  # just when its piece comes, as happens by chance
-    starts = 0
-    while starts < 2:
+    for _ in range(MOST_TRIES):
         failed.clear()
         starts = page.page.evaluate(_GO_LIVE)
         assert starts, "no new picture came"
         assert failed
+        if starts > 1:
+            return
+    pytest.fail(f"Live began {MOST_TRIES} times with a header that failed, and never had to begin again.")
 
 
 @pytest.mark.parametrize("way", ["refused", "no answer"])
@@ -366,3 +380,92 @@ def test_live_whose_video_never_comes_shows_single_pictures_until_it_does(
     since_us = time.time_ns() // 1000
     page.until_painted("porch", lambda us: us > since_us)
     assert page.message("porch") == ""
+
+
+class Stalling:
+    """A way to a server on which the first piece of video stops half way, and nothing tells so."""
+
+    def __init__(self, server: WebServer) -> None:
+        self.port = urlsplit(server.url).port or 0
+        self.stalled: list[bytes] = []
+        self.ended = threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        """Until the end."""
+        with contextlib.suppress(OSError):
+            while True:
+                viewer, _ = self.listener.accept()
+                threading.Thread(target=self.serve, args=(viewer,), daemon=True).start()
+
+    def serve(self, viewer: socket.socket) -> None:
+        """One request of each connection."""
+        with viewer, contextlib.suppress(OSError):
+            asked = b""
+            while b"\r\n\r\n" not in asked:
+                if not (some := viewer.recv(65536)):
+                    return
+                asked += some
+            head, _, rest = asked.partition(b"\r\n\r\n")
+            lines = [one for one in head.split(b"\r\n") if not one.lower().startswith(b"connection:")]
+            with socket.create_connection(("127.0.0.1", self.port)) as server:
+                server.sendall(b"\r\n".join([*lines, b"Connection: close"]) + b"\r\n\r\n" + rest)
+                answer = b""
+                while some := server.recv(65536):
+                    answer += some
+            is_piece = b"/hls/" in lines[0] and b".mp4" in lines[0] and b"bytes=0-" not in head
+            if is_piece and not self.stalled:
+                self.stalled.append(lines[0])
+                viewer.sendall(answer[: len(answer) // 2])
+                self.ended.wait()
+            else:
+                viewer.sendall(answer)
+
+    def close(self) -> None:
+        """End what stands still."""
+        self.ended.set()
+        self.listener.close()
+
+
+def test_a_piece_that_stops_half_way_is_asked_for_again_before_the_page_gives_up(
+    open_page: Callable[..., PageDriver], server: WebServer, footage: dict[str, Footage]
+) -> None:
+    us = BASE_US + 17 * US
+    with contextlib.closing(Stalling(server)) as way:
+        page = open_page(way.url)
+        page.page.goto(f"{page.url}#at={iso(us)}&recorders={DOOR}")
+        page.until(lambda: way.stalled)
+        page.until_painted(DOOR, lambda painted: painted == footage[DOOR].shown_at(us))
+        assert sum("index.m3u8" in url for url in page.asked) == 1  # it did not have to begin again
+
+
+_SLOW = """async (isMoving) => {
+  const [{ unstalled }, { default: Hls }] = await Promise.all(
+    ["stalls", "vendor/hls"].map((name) => import(`./static/${name}.mjs`)));
+  let asked = 0;
+  class Begun extends Hls.DefaultConfig.loader {
+    loadInternal() {
+      asked += 1;
+      this.stats.loading.first = performance.now();
+    }
+  }
+  const Loader = unstalled(Begun, 1000);
+  const loader = new Loader({});
+  const context = { url: "piece", responseType: "arraybuffer" };
+  loader.load(context, { loadPolicy: Hls.DefaultConfig.fragLoadPolicy.default }, {});
+  for (let looks = 0; looks < 300 && (isMoving ? looks < 60 : asked < 2); looks += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    if (isMoving) loader.stats.loaded += 1;
+  }
+  loader.destroy();
+  return asked;
+}"""
+"""Loads what has begun to come, and goes on slowly or does not. Returns how often it was asked for."""
+
+
+def test_what_comes_slowly_is_not_asked_for_again(page: PageDriver) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=DOOR)
+    assert page.page.evaluate(_SLOW, True) == 1
+    assert page.page.evaluate(_SLOW, False) == 2

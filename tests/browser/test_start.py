@@ -51,6 +51,36 @@ def test_a_part_that_does_not_come_is_told_and_loaded_again(
     )  # it is the video
 
 
+@pytest.mark.parametrize("way", ["refused", "no answer", "cut off"])
+@pytest.mark.parametrize("sheet", ["style", "dialogs"])
+def test_a_style_sheet_that_does_not_come_is_told_and_the_page_gets_it_without_being_loaded_again(
+    page: PageDriver, footage: dict[str, Footage], sheet: str, way: str
+) -> None:
+    def lose(route: Any) -> None:
+        if way == "refused":
+            route.fulfill(status=503, body="busy")
+        elif way == "no answer":
+            route.abort()
+        else:
+            whole = route.fetch().text()
+            route.fulfill(content_type="text/css", body=whole[: len(whole) // 2])
+
+    page.page.route(f"**/static/{sheet}.css", lose)
+    goto(page)
+    told = page.page.locator("#unstyled")
+    told.wait_for()
+    assert "The style of the page did not come. It is asked for again every 5 s" in told.inner_text()
+    page.until_painted(DOOR, lambda us: us == footage[DOOR].shown_at(US_SHOWN))
+    page.page.evaluate("window.isTheSamePage = true")
+    page.page.unroute(f"**/static/{sheet}.css")
+    told.wait_for(state="hidden")
+    assert page.page.evaluate("window.isTheSamePage")
+    button = page.page.evaluate("getComputedStyle(document.getElementById('play')).minHeight")
+    dialog = page.page.evaluate("getComputedStyle(document.getElementById('help')).paddingLeft")
+    assert (button, dialog) == ("36px", "22px")
+    page.until_painted(DOOR, lambda us: us == footage[DOOR].shown_at(US_SHOWN))
+
+
 def test_a_part_that_is_missing_stays_told(page: PageDriver) -> None:
     page.route("**/static/view.mjs", lambda route: route.fulfill(status=404))
     goto(page)

@@ -6,7 +6,8 @@ const LIMIT_MS = 30000;
 const MOST_RELOADS = 2;
 const RELOADS = "videostore-reloads"; // since the page has begun, in this tab
 const HLS = "/vendor/hls.mjs";
-const PARTS = "link[rel=modulepreload], link[rel=stylesheet], script[src]";
+const STYLES = "link[rel=stylesheet]";
+const PARTS = `link[rel=modulepreload], ${STYLES}, script[src]`;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -34,12 +35,11 @@ function textOf(error) {
   return `A part of the page did not come. It is asked for again every ${AGAIN_MS / 1000} s until it does.`;
 }
 
-/** Whether each part of the page can be had. Without hls.js it begins, too.
+/** Whether all of these can be had. Without hls.js the page begins, too.
  *
  * Past what the browser keeps: WebKit keeps that a part was refused, and a reload does not ask for it again.
  */
-async function areThere() {
-  const urls = [...document.querySelectorAll(PARTS)].map(({ href, src }) => href || src);
+async function areThere(urls) {
   const answers = urls.map(async (url) => {
     const answer = await fetch(url, { cache: "reload", signal: AbortSignal.timeout(LIMIT_MS) });
     await answer.arrayBuffer();
@@ -48,6 +48,36 @@ async function areThere() {
   return (await Promise.all(answers).catch(() => [false])).every(Boolean);
 }
 
+/** Whether a style sheet has come, to its end. */
+function hasCome({ href }) {
+  const [, name] = /(\w+)\.css$/.exec(new URL(href).pathname);
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}-came`) !== "";
+}
+
+/** Ask once more for a style sheet. Returns its element by then. */
+async function renewed(link) {
+  if (!(await areThere([link.href]))) return link;
+  const next = link.cloneNode();
+  const isDone = new Promise((resolve) => Object.assign(next, { onload: resolve, onerror: resolve }));
+  link.replaceWith(next);
+  await Promise.race([isDone, pause(LIMIT_MS)]);
+  return next;
+}
+
+/** Say it where a style sheet does not come, and ask for it until it does. */
+async function keepStyled() {
+  if (document.readyState !== "complete") await new Promise((resolve) => window.addEventListener("load", resolve));
+  for (let link of document.querySelectorAll(STYLES)) {
+    while (!hasCome(link)) {
+      document.getElementById("unstyled").hidden = false;
+      await pause(AGAIN_MS);
+      link = await renewed(link);
+    }
+  }
+  document.getElementById("unstyled").hidden = true;
+}
+
+keepStyled();
 const loading = document.getElementById("loading");
 try {
   const { started } = await import("./app.mjs");
@@ -60,7 +90,7 @@ try {
   tell(textOf(error));
   if (!(error instanceof SyntaxError)) {
     do await pause(AGAIN_MS);
-    while (!(await areThere()));
+    while (!(await areThere([...document.querySelectorAll(PARTS)].map(({ href, src }) => href || src))));
     if (kept(countReload)) location.reload();
     else tell(`The page does not begin, though all of it is here: ${error.message}. Reload it to try again.`);
   }

@@ -10,6 +10,7 @@ import { Playlist } from "./playlist.mjs";
 import { keepingTracks } from "./same_tracks.mjs";
 import { hasInstants } from "./shown_frame.mjs";
 import { dividing, stretchesFrames } from "./single_frames.mjs";
+import { unstalled } from "./stalls.mjs";
 import { frameLength, rating } from "./stated_rate.mjs";
 import { MINUTE_US, SECOND_US } from "./units.mjs";
 import { wholePieces } from "./whole_pieces.mjs";
@@ -106,7 +107,7 @@ export class Stream {
     const leads = new Map();
     const isCurrent = () => hls === this.hls;
     const leftOut = (codec) => isCurrent() && (this.player.silentCodec = codec);
-    const heard = withoutSound(wholePieces(Hls.DefaultConfig.loader), leftOut);
+    const heard = withoutSound(wholePieces(unstalled(Hls.DefaultConfig.loader)), leftOut);
     const keyed = keyedFirst(endingHeaders(heard), {
       startEarlier: (frag) => isCurrent() && edge.startEarlier(frag),
       startAgain: () => isCurrent() && edge.startAgain(),
