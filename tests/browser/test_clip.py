@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy
+import pytest
 from PIL import Image
 
 from scripts.fakes.painted_camera import read_clip, read_paint
@@ -116,3 +117,48 @@ def test_a_save_that_is_refused_says_why(page: PageDriver) -> None:
     page.page.locator("#save-form button[type=submit]").click()
     page.until(lambda: page.text("#save-error") != "")
     assert "tag" in page.text("#save-error")
+
+
+_DOWNLOAD = """async ([way, size, expected]) => {
+  const { download } = await import("./static/download.mjs");
+  const content = new ReadableStream({
+    start(controller) {
+      controller.enqueue(new Uint8Array(600));
+      if (way === "broken") setTimeout(() => controller.error(new TypeError("network error")), 100);
+      else controller.close();
+    },
+  });
+  const handed = [];
+  const take = (event) => {
+    handed.push(event.target.getAttribute("href"));
+    event.preventDefault();
+  };
+  document.addEventListener("click", take);
+  const response = new Response(content, { headers: { "Content-Length": String(size) } });
+  const asked = [];
+  const api = {
+    get: async (url) => asked.push([url, handed.length]),
+    response: async () => response,
+    unlocked: (_, ask) => ask(),
+  };
+  const options = { name: "clip.mp4", expected, estimateUrl: "estimate", tell() {} };
+  const told = await download(api, "clip", options).catch((error) => error.message);
+  document.removeEventListener("click", take);
+  return { told, handed: handed.length, asked };
+}"""
+"""Returns what is told of a download, how many files the browser was given, and what was asked before that."""
+
+
+@pytest.mark.parametrize("way", ["broken", "closed"])
+def test_a_download_that_is_cut_off_is_told_and_gives_no_file(page: PageDriver, way: str) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=DOOR)
+    found = page.page.evaluate(_DOWNLOAD, [way, 50_000, 50_000])
+    assert found["handed"] == 0
+    assert found["told"].startswith("The connection to the server broke after ")
+    assert page.page.evaluate(_DOWNLOAD, ["closed", 600, 600])["handed"] == 1
+
+
+def test_a_session_is_opened_before_a_download_is_left_to_the_browser(page: PageDriver) -> None:
+    page.open_at(BASE_US + 5 * US, recorders=DOOR)
+    found = page.page.evaluate(_DOWNLOAD, ["closed", 600, 2_000_000_000])
+    assert (found["asked"], found["handed"]) == ([["estimate", 0]], 1)

@@ -120,6 +120,7 @@ export class Clip {
       const told = await download(api, api.recorderUrl(id, "clip.mp4", this.query), {
         name: file.replaceAll(/[^\w.-]+/g, "_"),
         expected: this.estimate?.size_bytes,
+        estimateUrl: api.recorderUrl(id, "clip", this.query),
         tell: (...progress) => this.progress(...progress),
         signal: this.abort.signal,
       });

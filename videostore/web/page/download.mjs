@@ -26,26 +26,40 @@ function nameOf(response, fallback) {
   return found ? decodeURIComponent(found[1]) : /filename="?([^";]+)/i.exec(stated)?.[1] ?? fallback;
 }
 
-/** Download a file. `tell(text, done, whole)` is called while it goes on; `signal` ends it. Returns what came of it. */
-export async function download(api, url, { name, expected, tell, signal }) {
+class CutOffError extends Error {
+  constructor(done, whole) {
+    const of = whole ? ` of ${sizeText(whole)}` : "";
+    super(`The connection to the server broke after ${sizeText(done)}${of}. Download it again when the server answers.`);
+  }
+}
+
+/** Download a file. `tell(text, done, whole)` is called while it goes on; `signal` ends it. Before one that is left to the
+ * browser, which cannot ask for a password, `estimateUrl` is asked. Returns what came of it. Throws CutOffError too. */
+export async function download(api, url, { name, expected, estimateUrl, tell, signal }) {
   if (expected > LARGEST_IN_PAGE) {
+    await api.get(estimateUrl);
     hand(url, name);
     return "The browser downloads it and shows how far it is.";
   }
   tell("The clip is being cut …", 0, 0);
   const response = await api.unlocked(url, () => api.response(url, { signal }));
-  const whole = Number(response.headers.get("Content-Length")) || expected || 0;
-  const about = response.headers.get("Content-Length") ? "" : "about ";
+  const stated = Number(response.headers.get("Content-Length"));
+  const whole = stated || expected || 0;
+  const about = stated ? "" : "about ";
   const reader = response.body.getReader();
   const parts = [];
   let done = 0;
   for (;;) {
-    const { value, done: over } = await reader.read();
+    const { value, done: over } = await reader.read().catch((error) => {
+      throw error.name === "AbortError" ? error : new CutOffError(done, stated);
+    });
     if (over) break;
     parts.push(value);
     done += value.length;
     tell(`${sizeText(done)}${whole ? ` of ${about}${sizeText(whole)}` : ""}`, done, Math.max(whole, done));
   }
+  // Not each browser finds that too little came. What was packed on its way states another size.
+  if (done < stated && !response.headers.get("Content-Encoding")) throw new CutOffError(done, stated);
   const file = nameOf(response, name);
   handBlob(new Blob(parts, { type: response.headers.get("Content-Type") ?? "" }), file);
   return `${file}, ${sizeText(done)}, is in your downloads.`;
