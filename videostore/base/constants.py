@@ -35,6 +35,9 @@ FFMPEG_FINISH_S = 2.0
 FFMPEG_BACKOFF_S = (0.2, 30.0)
 """First and longest pause before a failed ffmpeg is started again."""
 
+FILE_ROUNDING_US = 2
+"""A file may tell a time so much off: it counts in units of its own."""
+
 # Index and quota
 
 RANGE_SLOP_US = 5 * US_PER_SECOND

@@ -7,7 +7,7 @@ import statistics
 from collections import deque
 from collections.abc import Callable
 
-from videostore.base.constants import CAMERA_SLOW_FACTOR, US_PER_SECOND
+from videostore.base.constants import CAMERA_SLOW_FACTOR, FILE_ROUNDING_US, US_PER_SECOND
 
 FAULTY_AFTER_S = 1.0
 """Frames that are still missing after this, although ffmpeg has read them and complains, are faulty; when it lasts so
@@ -22,8 +22,6 @@ _SILENT_FRAMES = 60
 _MAX_WAITING = 2000
 _MAX_RECENT = 2000
 """Far more frames than come out of a decoder before those of a fragment are in the file."""
-_ROUNDING_US = 1
-"""A capture time in a file may be so much off."""
 _INTERVALS = 8
 
 
@@ -162,7 +160,7 @@ class FrameTally:
             return 0, len(self._waiting)
         times = [*self._recent, *self._waiting]
         # In the order of decoding, later frames may be captured earlier.
-        nearby = (at for at in range(len(times) - 1, -1, -1) if abs(times[at] - stored_us) <= _ROUNDING_US)
+        nearby = (at for at in range(len(times) - 1, -1, -1) if abs(times[at] - stored_us) <= FILE_ROUNDING_US)
         stored = next(nearby, None) if stored_us >= epoch_us else -1
         behind = set(times[stored + 1 :] if stored is not None else (one for one in times if one > stored_us))
         while self._waiting and self._waiting[0] not in behind:  # what is copied is reported late

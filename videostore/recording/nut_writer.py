@@ -8,7 +8,7 @@ from collections import deque
 from fractions import Fraction
 from typing import Any
 
-from videostore.base.constants import US_PER_SECOND
+from videostore.base.constants import FILE_ROUNDING_US, US_PER_SECOND
 from videostore.media.damage_mark import with_mark
 from videostore.media.decode_order import DecodeOrder
 from videostore.media.libav import av
@@ -34,8 +34,6 @@ SOUND_PATIENCE_US = US_PER_SECOND
 """ffmpeg holds a frame back until the sound of its time has come, but not longer."""
 _SOUND_LATE_US = SOUND_PATIENCE_US * 4 // 5
 _SILENCE = b"\xfc\xff\xfe"
-ROUNDING_US = 2
-"""A file may tell a time so much off."""
 _SOUND_KNOWN = 16384
 """Packets of sound whose times are remembered: minutes, where a segment ends soon after its last frame was given."""
 
@@ -135,17 +133,17 @@ class NutWriter:
 
     def next_sound_us(self, decoded_us: int) -> int | None:
         """When the first packet of sound was captured in a segment whose first frame is decoded at a time, which may be
-        `ROUNDING_US` off; None if there is none, or if it is forgotten.
+        `FILE_ROUNDING_US` off; None if there is none, or if it is forgotten.
 
         It is the first one that is not before that frame, as ffmpeg sees it, which counts sound in samples: if it was
         captured with the frame, it may be the one before or behind.
         """
         begins, known = list(self._begins_us), list(self._sounds)
-        at = bisect.bisect_left(begins, decoded_us - ROUNDING_US)
-        if at < len(begins) and begins[at] <= decoded_us + ROUNDING_US:
+        at = bisect.bisect_left(begins, decoded_us - FILE_ROUNDING_US)
+        if at < len(begins) and begins[at] <= decoded_us + FILE_ROUNDING_US:
             decoded_us = begins[at]
         else:
-            decoded_us -= ROUNDING_US
+            decoded_us -= FILE_ROUNDING_US
         at = bisect.bisect_left(known, -((self._epoch_us - decoded_us) * self._sound_rate // US_PER_SECOND))
         return None if at == len(known) or (at == 0 and len(known) == _SOUND_KNOWN) else self._captured_us(known[at])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from videostore.base.constants import MIB, US_PER_SECOND
+from videostore.base.constants import FILE_ROUNDING_US, MIB, US_PER_SECOND
 from videostore.media.packet import Packet
 from videostore.recording.run import Run
 
@@ -14,9 +14,6 @@ KEPT_FOR_REPEAT_S = 30.0
 
 KEPT_FOR_REPEAT_BYTES = 32 * MIB
 """The oldest packets beyond this are dropped."""
-
-_ROUNDING_US = 1
-"""A capture time in a file may be so much off."""
 
 GIVE_UP_AFTER = 7
 """So many failures in a row, of which none leaves a frame in a file, end the recording: with the pauses between them it
@@ -64,7 +61,7 @@ class RepeatBuffer:
             return [one for one in kept if one.captured_us > stored_us]
         self.failures = 1
         for number in range(len(kept) - 1, -1, -1):  # in the order of decoding, later frames may be captured earlier
-            if abs(kept[number].captured_us - stored_us) <= _ROUNDING_US:
+            if abs(kept[number].captured_us - stored_us) <= FILE_ROUNDING_US:
                 return kept[number + 1 :]
         return [one for one in kept if one.captured_us > stored_us]
 

@@ -15,7 +15,8 @@ _USUAL_LIMIT_BYTES = 24 * MIB
 """What a response of a module can hold: assumed if a refusal does not say it."""
 _SHORT_US = 2 * US_PER_SECOND
 """Pieces get shorter only if they must: each carries up to a second that is hidden."""
-_SHORTEST_US = US_PER_SECOND // 100
+_SHORTEST_PIECE_US = US_PER_SECOND // 100
+"""No piece is shorter: what a module cannot send then, it cannot send at all."""
 _OVERLAP_FACTOR = 4
 """A piece can have this many times its length in front of it. Where no response holds as much, its first frames are
 encoded again."""
@@ -79,7 +80,7 @@ class PieceLength:
         if refusal.longest_s is not None and refusal.longest_s > 0:
             aimed_us = int(_AIM_SHARE * refusal.longest_s * US_PER_SECOND)
             self._longest_us = min(self._longest_us, max(aimed_us, _SHORT_US))
-        if self._longest_us < _SHORTEST_US:
+        if self._longest_us < _SHORTEST_PIECE_US:
             raise refusal
 
     def received(self, size_bytes: int, length_us: int) -> None:

@@ -25,7 +25,8 @@ from videostore.remote.one_size import reencode_to_one_size
 from videostore.remote.piece_length import RESPONSE_PRECISION_US, PieceLength
 from videostore.remote.splice import Packet, Piece, SplicedClip
 
-_SHORTEST_US = US_PER_SECOND // 100
+_NARROWEST_US = US_PER_SECOND // 100
+"""A frame next to a join is not searched for more closely than this."""
 _REACHES_S = (0.25, 1, 2, 4, 16)
 """How far clips that show the frames around a join reach, tried one after the other: the camera may be slow."""
 _FARTHEST_US = 60 * US_PER_SECOND
@@ -146,7 +147,7 @@ class Transfer:
             except (NothingStoredError, UnreadableRangeError):
                 empty_us = reach_us
             except RequestError:  # too large, for instance: try less, as long as that may hold a frame
-                reaches_us = [(empty_us + reach_us) // 2] if reach_us - empty_us > _SHORTEST_US else []
+                reaches_us = [(empty_us + reach_us) // 2] if reach_us - empty_us > _NARROWEST_US else []
             else:
                 held = [Range(before_us, to_us)] if ranges is None else ranges
                 return [Range(max(one.from_us, from_us), one.to_us) for one in held if one.to_us > from_us]

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
-from videostore.base.constants import CLOCK_LEEWAY_US, MAX_STEP_IN_RUN_US, US_PER_SECOND
+from videostore.base.constants import CLOCK_LEEWAY_US, FILE_ROUNDING_US, MAX_STEP_IN_RUN_US, US_PER_SECOND
 from videostore.base.files import open_regular, sync_directory, sync_file
 from videostore.media.boxes import DAMAGE
 from videostore.media.damage_statement import write_statement
@@ -35,8 +35,6 @@ _HEADER = re.compile(rb"\0...(?:prft|moof|mdat|mfra)", re.DOTALL)
 _CHUNK_BYTES = 1 << 20
 _MOST_HEADER_BYTES = 1 << 16
 """Of a segment, far more than one has."""
-_ROUNDING_US = 2
-"""A file may tell a time so much off."""
 _SOUND_WITHIN_US = 2 * US_PER_SECOND
 """Sound is in a fragment that begins less than that before it."""
 
@@ -139,7 +137,7 @@ def first_sound_us(content: FragmentedFile, run: NextTimes) -> int | None:
     if content.sound is None or content.sound.placed or first is None or sounding_us is None:
         return None
     from_us = first.decoded_us[0] if first.decoded_us else first.times_us[0]
-    return sounding_us if from_us - _ROUNDING_US <= sounding_us < from_us + _SOUND_WITHIN_US else None
+    return sounding_us if from_us - FILE_ROUNDING_US <= sounding_us < from_us + _SOUND_WITHIN_US else None
 
 
 def _other_name(path: Path) -> Path | None:
