@@ -51,7 +51,7 @@ def test_a_command_runs_with_a_lower_priority_if_asked_for() -> None:
     own = os.nice(0)
     for niceness in (0, 7):
         done = subprocess.run(subordinate([sys.executable, "-c", script], niceness), capture_output=True, check=True)
-        assert int(done.stdout) == own + niceness
+        assert int(done.stdout) == min(own + niceness, 19)
 
 
 def test_all_threads_of_a_process_get_a_lower_priority() -> None:
@@ -62,7 +62,7 @@ def test_all_threads_of_a_process_get_a_lower_priority() -> None:
         lower_priority(process.pid, 7)
         threads = psutil.Process(process.pid).threads() if LINUX else []
         found = {os.getpriority(os.PRIO_PROCESS, one.id) for one in threads} or {psutil.Process(process.pid).nice()}
-        assert found == {os.nice(0) + 7} and len(threads) >= 4 * LINUX
+        assert found == {min(os.nice(0) + 7, 19)} and len(threads) >= 4 * LINUX
         process.kill()
     lower_priority(process.pid, 7)  # it has ended
 

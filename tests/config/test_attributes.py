@@ -403,3 +403,12 @@ def test_a_sentence_tells_attribute_and_value_as_json_has_them_and_what_would_be
             if error.code == "attribute-wrong" and error.attribute == dotted and not isinstance(value, str):
                 assert f" is {shown(value)}. It must be " in said
     assert refused >= 5
+
+
+@pytest.mark.parametrize("path", ["/", "/data/a\nb", "/data/" + "x" * 201])
+def test_a_recording_that_cannot_have_the_name_of_its_directory_names_that(path: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_recording(None, storage={"size_gb": 1, "storage_path": path}, video={})
+    assert refused.value.attribute == "storage.storage_path"
+    assert "a directory whose own name has 1 to 200 bytes" in str(refused.value)
+    assert "component" not in str(refused.value)

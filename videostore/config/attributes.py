@@ -113,13 +113,28 @@ def parse_video_service(name: str, attributes: Mapping[str, Any]) -> tuple[str |
 
 
 def parse_recording(
-    name: str, *, storage: Mapping[str, Any], video: Mapping[str, Any], framerate: int | None = None
+    name: str | None, *, storage: Mapping[str, Any], video: Mapping[str, Any], framerate: int | None = None
 ) -> Config:
     """Read the attributes of a recorder that runs without a machine, with the same checks and defaults.
+
+    Without a name it has that of its directory.
 
     Raises:
         ConfigError: a value is missing or wrong; it names the first one.
     """
+    if name is None:
+        path = storage["storage_path"]
+        name = Path(path).name
+        try:
+            _check_component_name(name)
+        except ConfigError:
+            expected = (
+                f"a directory whose own name has 1 to {MAX_COMPONENT_NAME_BYTES} bytes, in UTF-8 and without control"
+                " characters: the recording has the same name"
+            )
+            raise ConfigError(
+                "attribute-wrong", attribute="storage.storage_path", value=path, expected=expected
+            ) from None
     config, _ = parse_config(
         name,
         {"sync": "none", "storage": dict(storage), "video": dict(video), "framerate": framerate},

@@ -74,7 +74,7 @@ class VideoStore(StoreReading):
         """
         path = absolute_path(directory)
         config = parse_recording(
-            path.name if name is None else name,
+            name,
             storage={
                 "size_gb": size_gb,
                 "storage_path": str(path),
