@@ -93,6 +93,16 @@ async def test_it_has_the_frames_and_the_times_of_the_clip_that_is_planned_whole
     await assert_same(store, START_US + round(from_s * US), START_US + round(to_s * US))
 
 
+@pytest.mark.parametrize(("from_s", "to_s"), [(5.05, 12), (1.3, 22), (11.5, 22.7)])
+async def test_a_range_of_the_past_is_whole_also_if_it_is_followed(
+    store: VideoStore, from_s: float, to_s: float
+) -> None:
+    """Where the first segment has no keyframe in the range, nothing of it can be copied."""
+    asked = START_US + round(from_s * US), START_US + round(to_s * US)
+    followed, expected = [await taken(store._send_video(*asked, follow=follow)) for follow in (True, False)]
+    assert [frame for frame, _ in read_clip(followed)] == [frame for frame, _ in read_clip(expected)]
+
+
 @pytest.mark.parametrize("encoder", [H265, Encoder("libx264", 1_000_000, "medium", 20)])
 async def test_whatever_the_recorder_encodes_with(stores: Stores, encoder: Encoder) -> None:
     await record(stores.storage, capture_times(9), size=SMALL, encoder=encoder)

@@ -134,6 +134,18 @@ async def test_sound_of_several_formats_is_heard_in_the_first_of_them(
         assert expected is not None and (audio.name, audio.sample_rate) == (expected.codec, expected.rate)
 
 
+@pytest.mark.parametrize("frames", [0, 7])
+async def test_no_packet_is_doubled_where_a_window_of_several_formats_ends(
+    stores: Stores, binary: str, frames: int
+) -> None:
+    """Where packets lie up to half of their length behind the place that they are put at."""
+    cameras = clapping(9, **CAMERAS["opus"]), clapping(9, **CAMERAS["aac 44.1 kHz"]).moved(10 * US)
+    store = await recorded(stores, binary, *cameras)
+    from_us = START_US + 4 * US + frames * US // CLAPPING_FPS
+    heard = await asyncio.to_thread(hear, await taken(store._send_video(from_us, START_US + 18 * US)))
+    assert max(map(abs, heard.errors_ms)) <= cameras[1].sound_us / 1000
+
+
 async def test_before_the_first_bytes_a_bounded_number_of_files_is_read_of_any_range(
     stores: Stores, binary: str
 ) -> None:

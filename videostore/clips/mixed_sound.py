@@ -5,6 +5,7 @@ Encoders hear a little before and behind the window, so that the packets of one 
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,7 +81,9 @@ def mixed_sound(sound: StreamSound, so_far: SoundSoFar, plan: Plan, work: Path, 
             writer = mix.writer(one.format, samples_of(one.format, one.stretches))
             with one.path.open("rb") as file:
                 for stretch in one.stretches:
-                    writer.add(file, stretch, heard.get(one.run_us, ()))
+                    # What was kept is in these files, too.
+                    new = _behind(stretch, mix.kept_us.get(one.run_us), writer.packet_us)
+                    writer.add(file, new, heard.get(one.run_us, ()))
                     if one.run_us == last_run:
                         for time_us, at, size in _near(stretch, end.to_us):
                             file.seek(at)
@@ -101,6 +104,8 @@ class _Writers:
         self._begin_us = begin_us
         self._heard = heard
         self._writers: dict[SoundFormat, SoundWriter] = {}
+        self.kept_us: dict[int | None, int] = {}
+        """When the last packet of a run begins that the window before has kept."""
 
     def writer(self, format: SoundFormat, samples: int) -> SoundWriter:
         """That of a format with packets of so many samples."""
@@ -114,6 +119,7 @@ class _Writers:
         """Add what the window before has kept of a format."""
         writer = self.writer(packet.format, packet.samples)
         add_kept(writer, packet, self._heard.get(packet.run_us, ()))
+        self.kept_us[packet.run_us] = packet.time_us
 
     def close(self) -> tuple[tuple[Path, int], ...]:
         """The files that have sound, and what of them is before the place in the stream."""
@@ -135,6 +141,15 @@ def _widened(stretches: list[ClipStretch], *, before: bool, behind: bool) -> lis
     if behind:
         made[-1] = replace(made[-1], to_us=made[-1].to_us + _AROUND_US)
     return made
+
+
+def _behind(stretch: SoundStretch, kept_us: int | None, packet_us: float) -> SoundStretch:
+    """What of a stretch begins behind a packet."""
+    if kept_us is None:
+        return stretch
+    first = bisect.bisect_left(stretch.times_us, kept_us + packet_us / 2)
+    begin_byte = stretch.begin_byte + sum(stretch.sizes[:first])
+    return SoundStretch(stretch.times_us[first:], stretch.sizes[first:], begin_byte)
 
 
 def _near(stretch: SoundStretch, end_us: int) -> list[tuple[int, int, int]]:

@@ -118,11 +118,12 @@ class Windows:
             try:
                 found, border = await self._find(asked, links)
                 plan = await self._plan(found, border, asked, work)
+                last = border is None
                 while border is not None and not self._copies and _is_only_head(plan):
                     found, border = (found, None) if self._is_live else await self._find(asked, links)
+                    last = border is None and not self._is_live
                     plan = await self._plan(found, border, asked, work)
-                all_of_it = plan if border is None and not self._anchor else None
-                last, delayed_us = border is None, 0
+                all_of_it, delayed_us = plan if last and not self._anchor else None, 0
                 ends_us = None if head_us is None else head_to_us(plan, head_us, _ends(found))
                 if ends_us is not None:
                     self._limit = max(self._limit // 2, FIRST_SEGMENTS)
