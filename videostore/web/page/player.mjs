@@ -6,6 +6,7 @@ import { LiveEdge } from "./live_edge.mjs";
 import { Seeks } from "./seeks.mjs";
 import { INTO_FRAME_S, INTO_INSTANT_S, hasInstants, shownTime } from "./shown_frame.mjs";
 import { believesRate } from "./stated_rate.mjs";
+import { watchStandstill } from "./standstill.mjs";
 import { Stream } from "./stream.mjs";
 import { SECOND_US } from "./units.mjs";
 
@@ -44,6 +45,7 @@ export class Player extends EventTarget {
     this.doneTurn = 0; // the turn up to which all is done
     this.isSettling = false; // whether it is found out which frame it shows at rest
     this.watchFrames();
+    this.standstill = watchStandstill(this);
     for (const name of ["waiting", "stalled"]) video.addEventListener(name, () => this.setLoading(true));
     video.addEventListener("waiting", () => this.stream.tellBorder());
     for (const name of ["playing", "seeked", "canplay"]) video.addEventListener(name, () => this.setLoading(false));
@@ -277,6 +279,7 @@ export class Player extends EventTarget {
 
   close() {
     this.turn += 1;
+    clearInterval(this.standstill);
     this.unload();
     this.video.remove();
   }
