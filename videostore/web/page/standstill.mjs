@@ -6,8 +6,8 @@ const STANDS_MS = 3_000; // what is loaded is decoded sooner, also on a slow com
 const LOOK_MS = 500;
 const AHEAD_S = 1; // of what is loaded: less may be what the browser waits for
 
-/** Seek a player to what it shows if it shall play, does not, and has what it needs; live, to where its clock is. Returns
- * the timer. */
+/** Seek a player to what it shows if it shall play, does not, and has what it needs; live, to where its clock is, which
+ * goes on while the computer is asleep. Returns the timer. */
 export function watchStandstill(player) {
   const { video } = player;
   let [at, since] = [video.currentTime, performance.now()];
@@ -17,7 +17,7 @@ export function watchStandstill(player) {
     if (!stands || !isReached(video, at + AHEAD_S)) [at, since] = [video.currentTime, performance.now()];
     else if (performance.now() - since > STANDS_MS) {
       since = performance.now();
-      video.currentTime = player.isLive ? at : (player.mediaTime ?? at) + player.inside; // its clock went on while it was asleep
+      video.currentTime = player.isLive ? at : (player.mediaTime ?? at) + player.inside;
     }
   }, LOOK_MS);
 }
