@@ -352,3 +352,31 @@ async def test_something_else_in_the_place_of_a_segment_is_told_and_never_waited
     (one,) = response["replaced"]
     assert one["file"] == path.name and one["stored_us"] == [row.start_us, row.end_us]
     assert parse_state(response, "door").replaced == (await store.state()).replaced
+
+
+def rename_a_directory(path: Path) -> None:
+    path.with_suffix(".other").mkdir()
+    path.with_suffix(".other").rename(path)
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, Path.mkdir, rename_a_directory])
+@pytest.mark.parametrize("reads_only", [False, True])
+async def test_what_takes_the_name_of_a_segment_that_was_deleted_before_is_the_reason_of_its_gap(
+    stores: Stores, recording: Path, put: Callable[[Path], None], reads_only: bool
+) -> None:
+    """At once: by the event of its creation alone, which is the only one that there is."""
+    shutil.copytree(recording, stores.storage)
+    store = await stores.open(clock=FixedClock())
+    await until(store._archive.reconciled.is_set)
+    path = sorted(stores.storage.glob("*.mp4"))[1]
+    (row,) = await store._archive.index.get([path.name])
+    async with contextlib.AsyncExitStack() as stack:
+        reader = await stack.enter_async_context(VideoStore.open(stores.storage)) if reads_only else store
+        await until(reader._archive.reconciled.is_set)
+        path.unlink()
+        await until(lambda: path.name in reader._archive.replaced._held)
+        assert (await reader.state()).replaced == ()
+        put(path)
+        await until(reader._archive.replaced.look)
+        (one,) = (await reader.state()).replaced
+        assert one.gap is not None and (one.gap.from_us, one.gap.to_us) == (row.start_us, row.end_us)

@@ -13,6 +13,7 @@ from tests.support.recording import LOGGER, capture_times, record, take_over
 from tests.support.storage import FIRST, indexed, reconcile
 from videostore.base.files import kind_of_file
 from videostore.base.ranges import Range
+from videostore.media.segment import Segment
 from videostore.storage.archive import Archive
 from videostore.storage.replaced_files import MOST_REPLACED, ReplacedFile, ReplacedFiles, is_gone, kind_in_place
 
@@ -64,6 +65,29 @@ async def test_a_segment_in_whose_place_something_else_is_leaves_the_index_and_i
     assert kind_in_place(tmp_path / lost.file_name) == kind
 
 
+@pytest.mark.parametrize("noticed", [True, False])
+async def test_what_takes_the_name_of_a_deleted_segment_tells_its_gap(tmp_path: Path, noticed: bool) -> None:
+    """Also if only a walk finds it."""
+    await record(tmp_path, capture_times(7))
+    lost = (await take_over(tmp_path))[1]
+    archive = await Archive.open(tmp_path, LOGGER)
+    try:
+        await reconcile(archive)
+        (tmp_path / lost.file_name).unlink()
+        await archive.forget([lost.file_name])
+        assert archive.replaced.look() == ()
+        os.mkfifo(tmp_path / lost.file_name)
+        if noticed:
+            archive.replaced.look_at([lost.file_name])
+        else:
+            await reconcile(archive)
+        (told,) = archive.replaced.look()
+        assert told == ReplacedFile(lost.file_name, "a pipe", Range(lost.start_us, lost.end_us))
+        assert told.gap is not None and "is a pipe, not a file" in told.gap.reason
+    finally:
+        await archive.close()
+
+
 async def test_a_segment_that_comes_back_is_stored_again(tmp_path: Path) -> None:
     await record(tmp_path, capture_times(7))
     lost = (await take_over(tmp_path))[1]
@@ -104,6 +128,16 @@ def test_only_so_many_are_remembered_the_newest(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     replaced.set_listed(reversed(names))
     assert [one.file_name for one in replaced.look()] == names[3:]
+
+
+def test_only_so_many_deleted_ones_are_remembered_and_those_whose_names_were_taken(tmp_path: Path) -> None:
+    replaced = ReplacedFiles(tmp_path, logging.getLogger("test"))
+    segments = [Segment(f"{1_725_000_000 + number}.mp4", 0, 1, 1, 2, 2, "h264") for number in range(MOST_REPLACED + 3)]
+    (tmp_path / segments[0].file_name).mkdir()
+    replaced.note(segments[:1])
+    replaced.note(segments[1:])
+    assert [one.stored for one in replaced.look()] == [Range(0, 1)]
+    assert list(replaced._held) == [one.file_name for one in (segments[0], *segments[3:])]
 
 
 def test_a_device_is_told_as_one() -> None:

@@ -196,6 +196,22 @@ async def test_two_watchers_of_a_directory_by_two_names_are_both_told(tmp_path: 
             watcher.stop()
 
 
+async def test_a_recorder_is_told_at_once_of_what_takes_the_name_of_a_segment_and_is_never_closed(
+    tmp_path: Path,
+) -> None:
+    reported: list[tuple[Change, str]] = []
+    watcher = Watcher(tmp_path, lambda *change: reported.append(change), LOGGER)
+    await watcher.start()
+    try:
+        os.mkfifo(tmp_path / "a.mp4")
+        os.mkfifo(tmp_path / "1725000000.mp4")
+        (tmp_path / "1725000010.mp4").mkdir()
+        await until(lambda: (Change.CREATED, "1725000010.mp4") in reported)
+        assert (Change.CREATED, "1725000000.mp4") in reported and (Change.CREATED, "a.mp4") not in reported
+    finally:
+        watcher.stop()
+
+
 async def test_a_watch_that_fails_is_logged_and_leaves_no_thread_or_descriptor(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

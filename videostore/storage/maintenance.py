@@ -149,7 +149,11 @@ class StorageMaintainer:
             deleted = [name for change, name in changes if change is Change.DELETED and name_time_us(name) is not None]
             if deleted:
                 await self._guard(self._archive.forget(deleted))
-            closed = [name for change, name in changes if change is not Change.DELETED]
+            created = [name for change, name in changes if change is Change.CREATED]
+            if created:  # what is no file is never closed
+                await off_loop(self._archive.replaced.look_at, created)
+            taken = (Change.CLOSED, Change.CREATED) if self._archive.read_only else (Change.CLOSED,)
+            closed = [name for change, name in changes if change in taken]
             for name in closed:
                 await self._guard(self._take(name))
             for change, name in changes:  # last, so that a renamed segment is always known by one of its names
@@ -167,6 +171,7 @@ class StorageMaintainer:
             if await self._archive.index.get([name]):
                 await self._archive.forget([name])  # something else may have taken its place
             else:
+                await off_loop(self._archive.replaced.look_at, [name])
                 await self._archive.take_closed(name)
 
     async def _close(self, path: Path, run: OpenRun | None, *, finished_only: bool = False) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,35 +70,47 @@ class ReplacedFiles:
     def __init__(self, directory: Path, logger: logging.Logger) -> None:
         self._directory = directory
         self._logger = logger
-        self._stored: dict[str, Range | None] = {}
+        self._names: tuple[str, ...] = ()
+        """Those that something else had at the last look."""
+        self._held: Mapping[str, Range] = {}
+        """When that was captured which segments held that have no file now. Replaced, never changed: threads read it.
+        """
 
     def gone(self, file_names: Iterable[str]) -> list[str]:
         """Those of these segments that have no file. Blocking."""
         return [name for name in file_names if is_gone(self._directory / name)]
 
     def note(self, forgotten: Iterable[Segment]) -> None:
-        """Note those of the segments that left the index in whose places something is. Blocking."""
-        for one in forgotten:
-            kind = kind_in_place(self._directory / one.file_name)
-            if kind is not None and one.file_name not in self._stored:
-                self._logger.warning("%s is %s, not a file. The video that it held is gone.", one.file_name, kind)
+        """Note segments that left the index because they have no file, and what is in their places. Blocking."""
+        held = {one.file_name: Range(one.start_us, one.end_us) for one in forgotten}
+        self._held = {**self._held, **held}
+        self.look_at(held)
+        kept = {*_newest(self._held), *self._names}
+        self._held = {name: stored for name, stored in self._held.items() if name in kept}
+
+    def look_at(self, file_names: Iterable[str]) -> None:
+        """Note what has taken the names of segments that have no file. Blocking."""
+        taken = set(self._names)
+        for name in file_names:
+            kind = kind_in_place(self._directory / name) if name in self._held and name not in taken else None
             if kind is not None:
-                self._stored[one.file_name] = Range(one.start_us, one.end_us)
-        self._trim()
+                self._logger.warning("%s is %s, not a file. The video that it held is gone.", name, kind)
+                taken.add(name)
+        self._names = _newest(taken)
 
     def set_listed(self, file_names: Iterable[str]) -> None:
         """Take the names that a walk over the directory has found."""
-        self._stored = {name: self._stored.get(name) for name in file_names}
-        self._trim()
+        self._names = _newest(file_names)
 
     def look(self) -> tuple[ReplacedFile, ...]:
         """What is there now, by the times in the names. Blocking."""
-        found = ((name, kind_in_place(self._directory / name), stored) for name, stored in self._stored.items())
-        return tuple(ReplacedFile(name, kind, stored) for name, kind, stored in found if kind is not None)
+        held = self._held
+        found = ((name, kind_in_place(self._directory / name)) for name in self._names)
+        return tuple(ReplacedFile(name, kind, held.get(name)) for name, kind in found if kind is not None)
 
-    def _trim(self) -> None:
-        names = sorted(self._stored, key=_time_us)[-MOST_REPLACED:]
-        self._stored = {name: self._stored[name] for name in names}
+
+def _newest(file_names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(file_names, key=_time_us)[-MOST_REPLACED:])
 
 
 def _time_us(file_name: str) -> int:

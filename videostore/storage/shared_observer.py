@@ -11,6 +11,8 @@ import threading
 from pathlib import Path
 
 from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
     FileClosedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
@@ -22,7 +24,14 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
 _STOP_S = 1.0
-_KINDS: list[type[FileSystemEvent]] = [FileClosedEvent, FileCreatedEvent, FileDeletedEvent, FileMovedEvent]
+_KINDS: list[type[FileSystemEvent]] = [
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    DirCreatedEvent,  # one that takes the name of a file
+    DirMovedEvent,
+]
 """The kernel keeps one set of kinds for each directory: a second watch with other kinds would end the first one."""
 
 
@@ -35,7 +44,8 @@ class SharedObserver:
         self._handlers: dict[ObservedWatch, list[FileSystemEventHandler]] = {}
 
     def watch(self, directory: Path, handler: FileSystemEventHandler) -> ObservedWatch:
-        """Have `handler` called, in the observer's thread, when a file is closed, created, deleted or moved.
+        """Have `handler` called, in the observer's thread, when a file is closed or deleted, or anything is created or
+        moved.
 
         Raises OSError if the system allows no more watches, or there is no such directory.
         """

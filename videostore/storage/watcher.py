@@ -18,6 +18,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers.api import ObservedWatch
 
 from videostore.base.tasks import run_in_thread
+from videostore.media.segment_names import name_time_us
 from videostore.storage.shared_observer import SharedObserver
 
 _OBSERVER = SharedObserver()
@@ -42,7 +43,9 @@ class Watcher:
         *,
         created: bool = False,
     ) -> None:
-        """`on_change` gets the kind of change and the name of the file. New files are reported only with `created`."""
+        """`on_change` gets the kind of change and the name of the file. Without `created`, of what is new only that is
+        reported which has the name of a closed segment: it may be no file, and then nothing closes it.
+        """
         self._directory = directory
         self._on_change = on_change
         self._logger = logger
@@ -75,7 +78,7 @@ class _Handler(FileSystemEventHandler):
         self._created = created
 
     def on_created(self, event: FileSystemEvent) -> None:
-        if self._created:
+        if self._created or name_time_us(os.path.basename(os.fsdecode(event.src_path))) is not None:
             self._report(Change.CREATED, event.src_path)
 
     def on_closed(self, event: FileSystemEvent) -> None:
