@@ -57,6 +57,15 @@ def test_a_value_that_json_cannot_express_is_left_out(value: Any) -> None:
     assert write_fields({"value": value, "field": "x"}, ENOUGH) == {"field": '"x"'}
 
 
+@pytest.mark.parametrize("depth", [17, 100, 5000])
+def test_a_value_that_is_nested_deeply_is_left_out(depth: int) -> None:
+    value: Any = 1
+    for level in range(depth):
+        value = {"a": value} if level % 2 else [value]
+    assert write_fields({"value": value, "field": "x"}, ENOUGH) == {"field": '"x"'}
+    assert "value" in write_fields({"value": [[[{"a": [1]}]]]}, ENOUGH)
+
+
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=200)), st.integers(0, 600))
 def test_fields_keep_within_their_limit_and_the_longest_is_left_out_first(
     fields: dict[str, str], limit_bytes: int

@@ -41,6 +41,28 @@ async def test_anything_else_is_refused(served: Served, body: bytes) -> None:
     assert (answer.status, answer.json["error"]) == (400, "content-not-json")
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"[1]", "its body is [1]"),
+        (b"null", "its body is null"),
+        (b'{"a": "x', "its body ends too early, after 8 characters"),
+        (b'{"a": [1, ', "its body ends too early, after 10 characters"),
+        (b'{"a": tru}', "see character 7"),
+        (b'{"a": 1} {}', "see character 10"),
+        (b'{"a": "\xe9"}', "its body is no text, byte 7 cannot be read"),
+    ],
+)
+async def test_what_is_wrong_with_it_is_told(served: Served, body: bytes, told: str) -> None:
+    answer = await served.ask("/echo", method="POST", body=body)
+    assert answer.json["message"].endswith(f"application/json: {told}."), answer.json
+
+
+async def test_a_number_of_thousands_of_digits_is_a_number(served: Served) -> None:
+    answer = await served.ask("/echo", method="POST", body=b'{"a": -%s, "b": 12}' % (b"9" * 900))
+    assert answer.json == {"a": -float("inf"), "b": 12}
+
+
 @pytest.mark.parametrize("sends", [b"x" * 1001, b"x" * 5_000_000])
 async def test_too_much_is_refused_however_it_comes(served: Served, sends: bytes) -> None:
     answer = await served.ask("/echo", method="POST", body=sends)
@@ -65,7 +87,16 @@ async def test_one_that_comes_too_slowly_is_given_up(served: Served) -> None:
 
 
 def test_a_time_that_is_not_there_is_told_to_be_missing() -> None:
-    with pytest.raises(RequestError, match=r"The field 'at_us' is missing. It must be microseconds since 1970"):
+    with pytest.raises(RequestError, match=r"The field 'at_us' is missing. It must be whole microseconds since 1970"):
         time_field({"at": "now"}, "at_us")
-    with pytest.raises(RequestError, match=r"'at_us' is '5'. It must be microseconds since 1970"):
+    with pytest.raises(RequestError, match=r"'at_us' is '5'. It must be whole microseconds since 1970"):
         time_field({"at_us": "5"}, "at_us")
+    with pytest.raises(RequestError, match=r"'at_us' is 0.5. It must be whole microseconds since 1970"):
+        time_field({"at_us": 0.5}, "at_us")
+
+
+def test_a_time_may_be_written_as_a_number_that_is_whole() -> None:
+    assert time_field(json.loads('{"at_us": 1.725e15}'), "at_us") == 1_725_000_000_000_000
+    for value in (float("nan"), float("inf"), 1e300):
+        with pytest.raises(RequestError, match="It must be whole microseconds"):
+            time_field({"at_us": value}, "at_us")

@@ -158,5 +158,7 @@ def test_a_save_that_cannot_be_made_is_refused_with_a_sentence(saving: WebServer
     for wrong in bodies:
         assert post(saving, wrong)[0] == 400, wrong
     assert post(saving, {**empty, "tags": ["../x"]})[0] == 400
+    status, told = post(saving, {"from_us": START_US, "to_us": START_US + US, "metadata": None, "tags": None})
+    assert status == 202 and outcome(saving, told["file_name"])["state"] == "done"
     assert saving.get(f"{API}/saves/nothing.mp4").status == 404
     assert post(web, empty)[1]["error"] == "no-upload-path"

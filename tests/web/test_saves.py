@@ -45,6 +45,15 @@ async def test_a_save_that_fails_later_says_why(saves: WebSaves, tmp_path: Path)
         raise ValueError((await saves.status(begun.file_name))["message"])
 
 
+async def test_what_is_wrong_is_told_before_the_end_of_the_range_is_waited_for(
+    saves: WebSaves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saves, "_wait_until_covered", pytest.fail)
+    for metadata, tags in (("x" * 20_000, []), ("", ["../x"])):
+        with pytest.raises(RequestError):
+            await saves.start(Range(START_US, START_US + US), metadata, tags)
+
+
 async def test_few_saves_are_made_at_a_time(saves: WebSaves, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_PENDING", 0)
     with pytest.raises(RequestError, match="0 saves are pending"):

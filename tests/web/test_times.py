@@ -36,7 +36,7 @@ def test_a_time_beyond_the_calendar_is_refused() -> None:
 
 
 def test_a_time_of_too_many_digits_is_told_which_it_may_be() -> None:
-    with pytest.raises(RequestError, match=r"It must be microseconds since 1970 .UTC., of the days 0001-01-03"):
+    with pytest.raises(RequestError, match=r"It must be whole microseconds since 1970 .UTC., of the days 0001-01-03"):
         bound({"at_us": "9" * 23}, "at")
 
 

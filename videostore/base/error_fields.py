@@ -22,6 +22,8 @@ DOMAIN = "videostore"
 FIELD_OVERHEAD_BYTES = 12
 """Bytes that protobuf adds to the name and the text of a field: tags and lengths, in an entry of a map."""
 
+_DEEPEST = 16
+"""Of the lists and objects in a value. Some parsers of JSON give up at 32."""
 _LARGEST = 1 << 63
 """Numbers below it can be computed with as floats. The fields of our errors are far smaller."""
 _DAY_US = 86_400 * US_PER_SECOND
@@ -33,7 +35,7 @@ def write_fields(fields: Mapping[str, Any], limit_bytes: int) -> dict[str, str]:
     """Write each field as JSON: a `Range` as an object with `from_us` and `to_us`, a path as its text.
 
     Together the fields take at most `limit_bytes`: the longest are left out if necessary. A value that JSON cannot
-    express is left out too.
+    express is left out too, and one that is nested so deeply that the JSON of some programs cannot be.
     """
     texts: dict[str, str] = {}
     for name, value in fields.items():
@@ -41,6 +43,8 @@ def write_fields(fields: Mapping[str, Any], limit_bytes: int) -> dict[str, str]:
             texts[name] = json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":"))
         except (TypeError, ValueError, RecursionError):
             continue
+        if _is_deep(value, _DEEPEST):
+            del texts[name]
     sizes = {name: len(name.encode()) + len(text) + FIELD_OVERHEAD_BYTES for name, text in texts.items()}
     for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
         if sum(sizes.values()) > limit_bytes:
@@ -83,6 +87,15 @@ def described_error(found: Mapping[str, Any]) -> VideoStoreError:
     """
     sentence = str(found["sentence"])
     return read_error(found["code"], found["fields"], sentence) or VideoStoreError("other", message=sentence)
+
+
+def _is_deep(value: object, deepest: int) -> bool:
+    """Whether lists and objects of a value are nested deeper than that."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if not isinstance(value, (list, tuple)):
+        return False
+    return deepest == 0 or any(_is_deep(one, deepest - 1) for one in value)
 
 
 def _plain(value: object) -> Any:

@@ -375,7 +375,7 @@ ACCESS = {
     "host-unknown": "The page is not served under the name {value:value}. To allow it, add it to the attribute"
     " web.hosts, or to --allow-host of the command line.",
     "origin-foreign": "The page of another site sent this request. Open the page of this server and ask there.",
-    "content-not-json": "The request must bring a JSON object, with the content type application/json.",
+    "content-not-json": "The request must bring a JSON object, with the content type application/json{reason:because}.",
     "body-too-large": "The request brings too much: at most {limit_bytes} bytes.",
     "body-too-slow": "The request was not complete within {within_s:s}.",
     "too-many-connections": "Too many clients are connected. Try again in a few seconds.",

@@ -17,6 +17,8 @@ from videostore.storage.retention import Retention
 
 MOST_LABEL = 200
 """Characters of a label."""
+LABEL = f"printable text of 1 to {MOST_LABEL} characters"
+"""What it has to be."""
 AROUND_S = 15.0
 """Unless told otherwise, an event has so many seconds before and after its moment."""
 
@@ -130,9 +132,8 @@ def make_event(at_us: int, label: object, before_s: object, after_s: object, *, 
     Raises:
         RequestError: the label or a length is wrong.
     """
-    expected = f"printable text of 1 to {MOST_LABEL} characters"
     if not isinstance(label, str) or not 1 <= len(label.strip()) <= MOST_LABEL or not label.isprintable():
-        raise RequestError("field-wrong", field="label", value=label, expected=expected)
+        raise RequestError("field-wrong", field="label", value=label, expected=LABEL)
     before_us, after_us = _length_us(before_s, "before_s"), _length_us(after_s, "after_s")
     return Event(0, at_us, at_us - before_us, at_us + after_us, label.strip(), keep)
 

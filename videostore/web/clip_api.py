@@ -14,7 +14,7 @@ from videostore.base.errors import NothingStoredError, RequestError, VideoStoreE
 from videostore.base.tasks import off_loop
 from videostore.base.time_format import format_local
 from videostore.web.answers import json_answer
-from videostore.web.body import read_object, time_field
+from videostore.web.body import TIME, optional_field, read_object, time_field
 from videostore.web.media import hang_up, send_block, send_media
 from videostore.web.recorders import Recorder, Recorders, slug
 from videostore.web.segment_bytes import open_file
@@ -47,7 +47,7 @@ class ClipRoutes:
         recorder = self._recorder_of(request)
         at_us = bound(request.query, "at")
         if at_us is None:
-            raise RequestError("field-missing", field="at_us", expected="microseconds since 1970 (UTC)")
+            raise RequestError("field-missing", field="at_us", expected=TIME)
         width = number(request.query["width"], "width", 16, _WIDEST) if "width" in request.query else None
         exact = number(request.query.get("exact", "1"), "exact", 0, 1) == 1
         pictures = await recorder.pictures()
@@ -110,13 +110,10 @@ class ClipRoutes:
             raise RequestError("no-upload-path", value=recorder.name)
         fields = await read_object(request)
         asked = checked_range(time_field(fields, "from_us"), time_field(fields, "to_us"))
-        metadata, tags = fields.get("metadata", ""), fields.get("tags", [])
-        if not isinstance(metadata, str):
-            raise RequestError("field-wrong", field="metadata", value=metadata, expected="a text")
-        if not isinstance(tags, list) or not all(isinstance(one, str) for one in tags):
-            raise RequestError("field-wrong", field="tags", value=tags, expected="a list of texts")
+        metadata = optional_field(fields, "metadata", str, "a text")
+        tags = optional_field(fields, "tags", list, "a list of texts")
         saves = await recorder.saves()
-        begun = await saves.start(asked, metadata, tags)
+        begun = await saves.start(asked, metadata or "", tags or [])
         return json_answer(begun.answer(), status=202)
 
     async def save_status(self, request: web.Request) -> web.StreamResponse:

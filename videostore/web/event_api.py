@@ -10,9 +10,13 @@ from aiohttp import web
 from videostore.base.errors import RequestError
 from videostore.storage.notes import Event
 from videostore.storage.save_record import SaveOutcome
+from videostore.store.marking import LABEL, make_event
 from videostore.web.answers import json_answer
-from videostore.web.body import read_object, time_field
+from videostore.web.body import optional_field, read_object, time_field
 from videostore.web.recorders import Recorder, Recorders
+from videostore.web.times import number as whole_number
+
+_LARGEST_ID = 10**15 - 1
 
 
 class EventRoutes:
@@ -25,24 +29,25 @@ class EventRoutes:
         """What it answers."""
         return [
             web.post("/api/recorders/{id}/events", self.mark),
-            web.delete("/api/recorders/{id}/events/{number:[0-9]{1,15}}", self.unmark),
+            web.delete("/api/recorders/{id}/events/{number}", self.unmark),
         ]
 
     async def mark(self, request: web.Request) -> web.StreamResponse:
         """Mark a moment, with the range around it."""
         recorder = self._recorder_of(request)
         fields = await read_object(request)
-        at_us, keep = time_field(fields, "at_us"), fields.get("keep", False)
-        if not isinstance(keep, bool):
-            raise RequestError("field-wrong", field="keep", value=keep, expected="true or false")
-        event = await recorder.marks.mark(
-            fields.get("label"), at_us, before_s=fields.get("before_s"), after_s=fields.get("after_s"), keep=keep
-        )
+        at_us, label = time_field(fields, "at_us"), fields.get("label")
+        if label is None:
+            raise RequestError("field-missing", field="label", expected=LABEL)
+        around = {"before_s": fields.get("before_s"), "after_s": fields.get("after_s")}
+        keep = bool(optional_field(fields, "keep", bool, "true or false"))
+        make_event(at_us, label, **around, keep=keep)  # so that no module is asked for what is wrong
+        event = await recorder.marks.mark(label, at_us, **around, keep=keep)
         return json_answer(event_answer(event, {}), status=201)
 
     async def unmark(self, request: web.Request) -> web.StreamResponse:
         """Forget an event."""
-        number = int(request.match_info["number"])
+        number = whole_number(request.match_info["number"], "id", 1, _LARGEST_ID)
         await self._recorder_of(request).marks.unmark(number)
         return json_answer({"id": number})
 

@@ -90,7 +90,7 @@ class Guard:
         if is_foreign(hosts[0], origins[0] if origins else None, fetch_site, changes=request.method in CHANGES):
             raise Refused(RequestError("origin-foreign"))
         if request.method == "POST" and request.content_type != "application/json":
-            raise Refused(RequestError("content-not-json"))
+            raise Refused(RequestError("content-not-json", reason=None))
 
     def _need_password(self, request: web.Request) -> None:
         """Raises Refused if a request without a session does not have the password itself."""

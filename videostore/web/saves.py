@@ -12,7 +12,9 @@ from typing import Any
 from videostore.base.errors import RequestError, UnknownSaveError, VideoStoreError, reason_of
 from videostore.base.ranges import Range
 from videostore.base.tasks import end_task
+from videostore.clips.clip_names import tag_directory
 from videostore.storage.save_record import SaveStatus
+from videostore.store.request_text import request_metadata
 from videostore.store.store import VideoStore
 
 MOST_PENDING = 8
@@ -61,6 +63,8 @@ class WebSaves:
         Raises:
             VideoStoreError: it cannot be saved, as `VideoStore.save`.
         """
+        request_metadata(metadata)  # both are told before the end of the range is waited for
+        tag_directory(tags)
         if len(self._tasks) >= MOST_PENDING:
             raise RequestError("too-many-saves", limit=MOST_PENDING)
         begun: asyncio.Future[WebSave] = asyncio.get_running_loop().create_future()

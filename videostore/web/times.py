@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from videostore.base.errors import RequestError
 from videostore.base.ranges import Range
 from videostore.base.time_parsing import moment_us
-from videostore.base.timestamps import CALENDAR, EARLIEST_US, LATEST_US
+from videostore.base.timestamps import EARLIEST_US, LATEST_US
+from videostore.web.body import TIME
 
 Query = Mapping[str, str]
 
 _DIGITS = 18
-_TIME = f"microseconds since 1970 (UTC), of the days {CALENDAR}"
 
 
 def now_us() -> int:
@@ -29,7 +29,7 @@ def bound(query: Query, name: str, after_us: int | None = None, *, clock_us: int
         RequestError: it is not a time.
     """
     if (exact := query.get(f"{name}_us")) is not None:
-        return number(exact, f"{name}_us", EARLIEST_US, LATEST_US, expected=_TIME)
+        return number(exact, f"{name}_us", EARLIEST_US, LATEST_US, expected=TIME)
     if (text := query.get(name)) is None:
         return None
     return moment_us(text, name, now_us=now_us() if clock_us is None else clock_us, after_us=after_us)
@@ -55,7 +55,7 @@ def required_range(query: Query) -> Range:
     from_us, to_us = bounds(query)
     for name, value in (("from_us", from_us), ("to_us", to_us)):
         if value is None:
-            raise RequestError("field-missing", field=name, expected="microseconds since 1970 (UTC)")
+            raise RequestError("field-missing", field=name, expected=TIME)
     assert from_us is not None and to_us is not None
     return checked_range(from_us, to_us)
 
