@@ -13,6 +13,7 @@ from videostore.ffmpeg.process import list_encoders
 from videostore.media.h26x import UncopyableError
 from videostore.sources.demuxer import Demuxer
 from videostore.sources.input_profile import ROTATED, InputProfile, InputRefused
+from videostore.sources.server_look import explained
 from videostore.sources.session import NO_REASON, InputSession
 from videostore.sources.stream_fault import WRONG_URL, other_fault, stream_fault
 
@@ -130,7 +131,7 @@ async def probe(
             quoted = messages.detail if mistake in (None, _BAD_OPTION) else ""  # the other sentences say all
             raise _mistake(profile, mistake or reason or "it contains no readable video", quoted)
         told = stream_fault(messages) or other_fault(messages, "") or reason or NO_REASON
-        logger.warning("The input %s does not answer: %s.", address, told)
+        logger.warning("The input %s does not answer: %s.", address, await explained(told, address))
         return None
 
 

@@ -20,6 +20,7 @@ from videostore.sources.input_command import input_command, input_list, sound_co
 from videostore.sources.input_profile import INTERLACED, ROTATED, InputFault, InputProfile, WrongTimes
 from videostore.sources.network_buffer import buffered_us
 from videostore.sources.pacing import DatedFrame, FileTimes, pace_file, pace_live
+from videostore.sources.server_look import explained
 from videostore.sources.settling import SETTLE_MOST_S
 from videostore.sources.sound_reader import SOUND_LATER_US
 from videostore.sources.stream_fault import other_fault, stream_fault
@@ -129,7 +130,7 @@ class InputSession:
                 raise UncopyableError(self.profile.reencoded)
             if self.profile.gives_up_sound(self.messages):
                 raise UncopyableError(_OTHER_SOUND)
-            raise InputFault(reason)
+            raise InputFault(await explained(reason, self.profile.settings.address))
         if first is not None:
             if self.reencodes and not self.profile.reencoded:
                 raise InputFault("its codec has changed")

@@ -18,6 +18,9 @@ _UNKNOWN_HOST = "its host name is unknown"
 WRONG_URL = (
     "its URL is wrong: in a password, /, ? and # are written as %2F, %3F and %23, and a port is a number up to 65535"
 )
+CLOSED = "it closed the connection"
+NO_RTSP = "it does not speak RTSP, or closed the connection"
+NO_TLS = "it does not speak TLS on this port"
 _FAULTS = (
     _Fault(r"\b401\b", "the user name or the password is missing or wrong (401)"),
     _Fault(r"\b403\b", "it forbids access (403)"),
@@ -28,12 +31,12 @@ _FAULTS = (
     _Fault(r"matches no streams", "it contains no video"),
     _Fault(r"unknown codec", "its video has a codec that this ffmpeg does not know"),
     _Fault(r"certificate verify failed", "its certificate is not trusted"),
-    _Fault(r"SSL routines|TLS fatal|[Hh]andshake failure", "it does not speak TLS on this port"),
+    _Fault(r"SSL routines|TLS fatal|unexpected TLS packet|[Hh]andshake failure", NO_TLS),
     _Fault(r"Connection refused", "it refuses the connection"),
     _Fault(r"No route to host|unreachable", "it cannot be reached"),
     _Fault(r"[Ff]ailed to resolve|not known|name resolution", _UNKNOWN_HOST),
     _Fault(r"timed out", "it does not answer"),
-    _Fault(r"Connection reset|Broken pipe|End of file|Stream ends prematurely", "it closed the connection"),
+    _Fault(r"Connection reset|Broken pipe|End of file|Stream ends prematurely", CLOSED),
     _Fault(r"[Ii]s a directory", "it is a directory"),
     _Fault(r"Inappropriate ioctl|Not a video capture device", "it is no camera"),
     _Fault(r"Protocol not found", "this ffmpeg does not support its protocol"),
@@ -80,5 +83,5 @@ def other_fault(messages: FFmpegMessages, killed: str) -> str:
         reason = "no picture of it can be decoded"
     elif not killed and messages.contains(_NO_STREAM):
         is_rtsp = messages.contains(_RTSP)
-        reason = "it does not speak RTSP, or closed the connection" if is_rtsp else "it is no video that ffmpeg knows"
+        reason = NO_RTSP if is_rtsp else "it is no video that ffmpeg knows"
     return f"{reason} (ffmpeg: {detail})"
