@@ -81,6 +81,45 @@ async def test_of_too_many_the_oldest_are_forgotten_but_for_what_is_kept(tmp_pat
     assert [one.at_us for one in notes.events[:3]] == [0, 1, 3]
 
 
+def write_as_many_as_can_be(directory: Path) -> None:
+    events = [
+        {"id": n + 1, "at_us": n, "from_us": n, "to_us": n + 1, "label": "a", "keep": n == 0, "file_name": None}
+        for n in range(MOST_EVENTS)
+    ]
+    text = json.dumps({"version": 1, "next_id": MOST_EVENTS + 1, "gaps": [], "events": events})
+    (directory / FILE_NAME).write_text(text)
+
+
+async def test_what_is_forgotten_is_told_but_not_each_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_as_many_as_can_be(tmp_path)
+    notes = await notes_of(tmp_path)
+    for n in range(5):
+        await notes.add_event(event(10**6 + n))
+    assert [record.getMessage() for record in caplog.records] == [
+        "At most 2000 events are known: 2, 'a', is forgotten, as others will be."
+    ]
+
+
+async def test_an_event_that_cannot_be_noted_makes_no_other_one_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_as_many_as_can_be(tmp_path)
+    notes = await notes_of(tmp_path)
+    before = notes.events
+    with monkeypatch.context() as full:
+
+        def fail(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        full.setattr(notes, "_replace", fail)
+        for n in range(3):
+            with pytest.raises(OSError, match="No space left"):
+                await notes.add_event(event(10**6 + n))
+    assert notes.events == before and "forgotten" not in caplog.text
+    await notes.add_gap(RecordingGap(10, 20, "off"))
+    assert (await notes_of(tmp_path)).events == before
+
+
 async def test_what_is_deleted_bit_by_bit_is_one_gap_beside_those_of_the_recorder(tmp_path: Path) -> None:
     notes = await notes_of(tmp_path)
     await notes.add_gap(RecordingGap(60 * US, 90 * US, "off"))

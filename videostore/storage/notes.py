@@ -51,6 +51,7 @@ MOST_REASON = 200
 """Characters of a reason. Some are what ffmpeg says."""
 
 _AGAIN_S = 60.0
+_EACH_FORGOTTEN = 1000
 _MOST_BYTES = 1 << 24
 
 
@@ -76,6 +77,7 @@ class Notes:
         self._trouble: str | None = None
         self._again_s = again_s
         self._reading: asyncio.Task[None] | None = None
+        self._forgotten = 0
 
     @property
     def gaps(self) -> tuple[RecordingGap, ...]:
@@ -155,16 +157,18 @@ class Notes:
             await self._read_rest()  # which has the numbers of the events before
         event = replace(event, id=self._next_id)
         self._next_id += 1
-        events = sorted([*self._events, event], key=lambda one: (one.at_us, one.id))
+        events = _in_order([*self._events, event])
+        forgotten: list[Event] = []
         while len(events) > MOST_EVENTS:
-            oldest = next((one for one in events if not one.keep and one is not event), event)
-            events.remove(oldest)
+            forgotten.append(next((one for one in events if not one.keep and one is not event), event))
+            events.remove(forgotten[-1])
         self._events = tuple(events)
         try:
             await self._write(needed=True)
         except OSError:
-            self._events = tuple(one for one in self._events if one.id != event.id)
+            self._events = tuple(_in_order(one for one in (*forgotten, *self._events) if one.id != event.id))
             raise
+        self._tell_forgotten(forgotten)
         if event not in self._events:
             raise OSError(errno.ESTALE, "the storage directory was replaced")
         return event
@@ -194,6 +198,14 @@ class Notes:
             self._gaps = tuple(one for one in self._gaps if one not in left_out)
             self._events = tuple(one for one in self._events if one not in left_out)
             await self._write()
+
+    def _tell_forgotten(self, forgotten: Iterable[Event]) -> None:
+        """Say it of the first one, and of each that follows a thousand others."""
+        for event in forgotten:
+            if self._forgotten % _EACH_FORGOTTEN == 0:
+                told = MOST_EVENTS, event.id, event.label
+                self._logger.warning("At most %d events are known: %d, %r, is forgotten, as others will be.", *told)
+            self._forgotten += 1
 
     async def _write(self, *, needed: bool = False) -> None:
         """Write what is noted by now. A failure that is not passed on is made up for by the next write."""
@@ -303,6 +315,10 @@ class Notes:
     @property
     def _damaged_path(self) -> Path:
         return self._path.with_name(f"{FILE_NAME}.damaged")
+
+
+def _in_order(events: Iterable[Event]) -> list[Event]:
+    return sorted(events, key=lambda one: (one.at_us, one.id))
 
 
 def _is_no_file(path: Path) -> bool:
