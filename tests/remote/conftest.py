@@ -4,7 +4,8 @@ a disk on an event loop.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -13,7 +14,9 @@ from scripts.fakes.machine import ForwardedCamera, MachineServer
 from tests.support import loop_watch
 from tests.support.machine import NAME, US, run_machine
 from tests.support.machine import Machine as Recording
+from tests.support.remote_recorder import Remote
 from tests.support.stored_range import RECORDED_S
+from videostore.store.store import VideoStore
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +63,21 @@ async def server(recorded: Recording, forwarded: ForwardedCamera) -> AsyncIterat
     """The machine: the recorder, and the camera that it records, which supports no commands."""
     async with MachineServer([recorded.camera, forwarded]) as server:
         yield server
+
+
+@pytest.fixture
+async def remote(tmp_path: Path) -> AsyncIterator[Callable[..., object]]:
+    """Opens a directory as a remote recorder."""
+    opened: list[VideoStore] = []
+
+    async def open_remote(directory: Path) -> Remote:
+        store = VideoStore.open(directory)
+        await store.start()
+        opened.append(store)
+        work = tmp_path / "work"
+        work.mkdir()
+        return Remote(store, work)
+
+    yield open_remote
+    for store in opened:
+        await store.close()
