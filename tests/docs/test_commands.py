@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.support.command_fields import command_keys, commands_source
 from tests.support.documents import headings, json_blocks, page, quoted, rows_below, section
+from tests.support.recording import START_US, US, Stores, until
+from videostore.base.time_format import format_utc_exact
 from videostore.viam import commands
 
 SHARED = "Timestamps and ranges"
@@ -71,6 +74,27 @@ def test_commands_their_fields_and_responses_are_those_of_the_code(text: str, so
 def test_a_wrong_command_is_noticed(old: str, new: str, told: str, text: str, source: str) -> None:
     changed = re.sub(old, new, text, flags=re.MULTILINE)
     assert changed != text and told in command_differences(changed, source)
+
+
+async def test_each_example_is_answered_as_it_says(text: str, stores: Stores, recording: Path) -> None:
+    """With other times, which are those of a recording, and what the command before it gave."""
+    store = await stores.over(recording)
+    taken = {"from": exact(1), "to": exact(5), "at": exact(2)}
+    blocks = json_blocks(text)
+    for asked, told in zip(blocks[::2], blocks[1::2], strict=True):
+        given = {name: taken.get(name, value) for name, value in asked.items()}
+        if "ranges" in told:
+            given["from"] = exact(-20)
+        answer = await commands.execute(store, given)
+        assert answer.keys() >= told.keys() - {"damaged"}, (asked, answer)
+        for name in ("id", "filename"):
+            taken |= {name: answer[name]} if name in answer else {}
+        if asked.get("async"):
+            await until(lambda: not store.health().pending_saves)
+
+
+def exact(seconds: float) -> str:
+    return format_utc_exact(START_US + round(seconds * US))
 
 
 def test_a_field_or_key_that_the_page_lacks_is_noticed(text: str, source: str) -> None:
