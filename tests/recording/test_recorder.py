@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -361,6 +363,29 @@ async def test_a_frame_that_causes_an_internal_error_is_dropped_and_counted(star
     await until(lambda: recording.recorder.health().dropped_frames == 1)
     await recording.stop()
     assert recording.runs() == [times]
+
+
+@pytest.mark.parametrize("method", ["takes", "add", "flush", "finish"])
+async def test_what_a_run_holds_at_an_internal_error_is_counted(
+    start: Start, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    times = capture_times(4)
+    original, calls = getattr(Run, method), itertools.count()
+    at = 0 if method == "finish" else 15
+
+    def failing_once(self: Run, *arguments: Any, **named: Any) -> Any:
+        if next(calls) == at:
+            raise RuntimeError("a mistake")
+        return original(self, *arguments, **named)
+
+    monkeypatch.setattr(Run, method, failing_once)
+    recording = start(*packets(times), Gap("the camera hangs"))
+    await until(lambda: recording.ended and recording.feed.is_empty and not recording.recorder._backlog.filled)
+    await recording.stop()
+    stored = [one for run in recording.runs() for one in run]
+    health = recording.recorder.health()
+    assert len(stored) + health.dropped_frames == len(times) and stored == times[: len(stored)]
+    assert recording.recorder.last_failure == "internal error: a mistake" and next(calls) > at
 
 
 async def test_an_ffmpeg_whose_file_may_not_become_larger_names_the_limit(start: Start) -> None:

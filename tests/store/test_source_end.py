@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,6 +20,8 @@ from videostore import (
     Packet,
     VideoStore,
 )
+from videostore.base.errors import VideoStoreError
+from videostore.recording.run import Run
 
 
 async def test_a_source_that_ends_is_recorded_to_its_last_frame_however_fast_it_is(tmp_path: Path) -> None:
@@ -230,4 +234,64 @@ async def test_an_end_of_a_live_source_that_cannot_be_recorded_is_an_error(
     store = VideoStore.record(tmp_path / "door", packets(), size_gb=1)
     async with store:
         with pytest.raises(videostore.VideoStoreError, match="end of the source could not be recorded: ffmpeg wrote"):
+            await asyncio.wait_for(store.ended(), 150)
+
+
+@pytest.mark.parametrize("method", ["takes", "add", "flush", "finish"])
+async def test_an_internal_error_costs_a_source_that_can_wait_no_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    times = capture_times(6, fps=20)
+    original, calls = getattr(Run, method), itertools.count()
+    at = 0 if method == "finish" else len(times) // 2
+
+    def failing_once(self: Run, *arguments: Any, **named: Any) -> Any:
+        if next(calls) == at:
+            raise RuntimeError("a mistake")
+        return original(self, *arguments, **named)
+
+    monkeypatch.setattr(Run, method, failing_once)
+    store = VideoStore.record(tmp_path / "door", all_at_once(times), size_gb=1, segment_seconds=2, live=False)
+    async with store:
+        await asyncio.wait_for(store.ended(), 150)
+        recorder = store.health().recorder
+        assert recorder is not None and recorder.dropped_frames == 0 and recorder.reason == "the source ended"
+        clip = await store.fetch(times[0], times[-1] + 1)
+    assert check_clip(read_clip(clip.data), times, times[0], times[-1] + 1).flawless
+    assert next(calls) > at
+
+
+async def test_a_frame_of_such_a_source_that_always_causes_an_internal_error_is_dropped_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = capture_times(6, fps=20)
+    add = Run.add
+
+    def failing(self: Run, packet: Packet) -> None:
+        if packet.captured_us in (times[30], times[31]):
+            raise RuntimeError("a mistake")
+        add(self, packet)
+
+    monkeypatch.setattr(Run, "add", failing)
+    store = VideoStore.record(tmp_path / "door", all_at_once(times), size_gb=1, segment_seconds=2, live=False)
+    async with store:
+        await asyncio.wait_for(store.ended(), 150)
+        recorder = store.health().recorder
+        assert recorder is not None and recorder.dropped_frames == 2 and recorder.reason == "the source ended"
+        clip = await store.fetch(times[0], times[-1] + 1)
+    shown = [frame.captured_us for _, frame in read_clip(clip.data) if frame]
+    assert shown == [one for one in times if one not in (times[30], times[31])]
+
+
+async def test_a_source_that_can_wait_ends_if_every_frame_causes_an_internal_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_run: Run, _packet: Packet) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(Run, "add", fail)
+    monkeypatch.setattr("videostore.recording.backoff.FFMPEG_BACKOFF_S", (0.01, 0.05))
+    store = VideoStore.record(tmp_path / "door", all_at_once(capture_times(1)), size_gb=1, live=False)
+    async with store:
+        with pytest.raises(VideoStoreError, match="internal error: a mistake"):
             await asyncio.wait_for(store.ended(), 150)

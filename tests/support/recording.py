@@ -185,6 +185,11 @@ class Feed:
         for item in items:
             self._queue.put_nowait(item)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether all items were taken."""
+        return self._queue.empty()
+
     def wait_for(self, recorder: Callable[[], Recorder | None]) -> None:
         """Yield no more than a recorder has room for, however long its ffmpeg takes to start and to read."""
         self._recorder = recorder

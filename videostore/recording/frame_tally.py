@@ -88,6 +88,10 @@ class FrameTally:
         if len(self._waiting) > _MAX_WAITING:
             self._settle_first()
 
+    def took(self, captured_us: int) -> bool:
+        """Whether this is one of the frames that were given to ffmpeg last."""
+        return captured_us in self._waiting or captured_us in self._recent
+
     def came_out(self, captured_us: int) -> None:
         """A frame came out of the decoder."""
         while self._waiting and self._waiting[0] < captured_us:

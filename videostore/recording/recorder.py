@@ -7,8 +7,8 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeGuard
 
-from videostore.base.beat import until_beat
 from videostore.base.clock import Clock, SteadyClock
 from videostore.base.constants import NOTHING_YET, STOPPED
 from videostore.base.errors import FFmpegError, VideoStoreError, reason_of
@@ -19,15 +19,13 @@ from videostore.media.packet import Gap, Packet, Source
 from videostore.recording.backlog import END_OF_SOURCE, Backlog, gap_reason
 from videostore.recording.backoff import Backoff
 from videostore.recording.format_gate import FormatGate
-from videostore.recording.frame_tally import SILENT_AFTER_S, Verdict
+from videostore.recording.frame_tally import SILENT_AFTER_S
 from videostore.recording.health import HealthMeter, RecorderHealth
 from videostore.recording.intake import Intake
 from videostore.recording.repeat_buffer import RepeatBuffer
 from videostore.recording.run import Run
+from videostore.recording.run_watch import watch
 from videostore.recording.syncer import Syncer
-
-_JUDGE_INTERVAL_S, _JUDGE_COPY_INTERVAL_S = 0.25, 2.0
-"""How often what came out of ffmpeg is compared with what went in: what is not decoded can only be late."""
 
 
 class Recorder:
@@ -116,58 +114,44 @@ class Recorder:
             syncing.stop()
             await end_tasks_during(self._end_run(STOPPED), [self._pulling])
 
-    async def _watch(self, run: Run) -> None:
-        """Notice an ffmpeg that exits by itself, even while no images arrive, and one whose output is wrong."""
-        exited = asyncio.ensure_future(run.wait())
-        every_s = _JUDGE_COPY_INTERVAL_S if self._encoder.copies else _JUDGE_INTERVAL_S
-        try:
-            while not (await asyncio.wait([exited], timeout=until_beat(every_s)))[0] and not self._is_silent(run):
-                pass
-        finally:
-            exited.cancel()
-        self._backlog.put(run)
-
-    def _is_silent(self, run: Run) -> bool:
-        """Whether nothing comes out of a run. If only its decoder refuses what it gets, recording pauses."""
-        verdict = run.judge()
-        self._meter.note_faults(run)
-        if verdict is Verdict.FAULTY and not self._meter.undecodable:
-            self._meter.undecodable = run.fault
-            self._logger.warning("Not recording: %s.", run.fault)
-            if run.tally.recorded:  # the last image must not appear to last
-                self._backlog.put(Gap(run.fault))
-        return verdict is Verdict.SILENT
-
     async def _handle_safely(self, item: Packet | Gap | Run) -> None:
         if self.ended.is_set():  # what is left of a source of which nothing can be stored any more
             return
         try:
-            if not self._gather(item):
+            if self._continues(item):
+                self._gather(item)
+            else:
                 await self._handle(item)
-            while (run := self._run) is not None and not run.is_full and self._gather(self._backlog.first):
-                self._backlog.get_nowait()  # a step of the loop for each would cost more than what is done for it
+            while (run := self._run) is not None and not run.is_full and self._continues(first := self._backlog.first):
+                item = first  # a step of the loop for each would cost more than what is done for it
+                self._backlog.get_nowait()
+                self._gather(item)
             if run is not None and (run.is_full or not self._backlog.filled):
                 await self._attempt(run.flush())
         except Exception as error:
             self._logger.exception("An image could not be recorded.")
-            self._meter.dropped += self._run is None and isinstance(item, Packet)
-            await self._fail_run(f"internal error: {error}")
+            again = [item] if self._repeat is not None and isinstance(item, Packet) else []
+            holds = self._run is not None and isinstance(item, Packet) and self._run.tally.took(item.captured_us)
+            self._meter.dropped += isinstance(item, Packet) and not again and not holds
+            for packet in [*await self._fail_and_take_lost(f"internal error: {error}"), *again]:
+                await self._write_with_retries(packet)
             self.end_fault = self._reason if item is END_OF_SOURCE else None
         if self._repeat is not None and self._repeat.hopeless:
             self._give_up()
         elif item is END_OF_SOURCE:
             self.ended.set()
 
-    def _gather(self, item: Packet | Gap | Run | None) -> bool:
-        """Let a packet that continues the run of a live source wait for those behind it; False if it does not."""
+    def _continues(self, item: Packet | Gap | Run | None) -> TypeGuard[Packet]:
+        """Whether it is a packet that continues the run of a live source."""
         run = self._run
         if run is None or self._repeat is not None or not isinstance(item, Packet):
             return False
-        if (item.format is not run.format and item.format != run.format) or not run.takes(item.captured_us):
-            return False
-        if self._is_recordable(item):
-            self._add(run, item)
-        return True
+        return (item.format is run.format or item.format == run.format) and run.takes(item.captured_us)
+
+    def _gather(self, packet: Packet) -> None:
+        """Let a packet that continues the run wait for those behind it."""
+        if self._run is not None and self._is_recordable(packet):
+            self._add(self._run, packet)
 
     def _add(self, run: Run, packet: Packet) -> None:
         run.add(packet)
@@ -232,6 +216,7 @@ class Recorder:
         """Write a packet of a source that can wait, and what was lost before it, until it is written or hopeless."""
         assert self._repeat is not None
         waiting = deque([packet])
+        suspect: Packet | None = None  # an internal error came with it, and may come because of it
         while waiting and not self._repeat.hopeless:
             if self._run is None:
                 await self._backoff.wait()
@@ -239,6 +224,15 @@ class Recorder:
                 await self._write(waiting[0])
             except (VideoStoreError, OSError) as error:
                 waiting.extendleft(reversed(await self._fail_and_take_lost(reason_of(error))))
+            except Exception as error:
+                self._logger.exception("An image could not be recorded.")
+                packet = waiting.popleft()
+                if packet is suspect:
+                    self._meter.dropped += 1
+                else:
+                    suspect = packet
+                    waiting.appendleft(packet)
+                waiting.extendleft(reversed(await self._fail_and_take_lost(f"internal error: {error}")))
             else:
                 self._repeat.add(waiting.popleft())
 
@@ -248,7 +242,7 @@ class Recorder:
         await self._fail_run(reason.rstrip("."))
         return await self._repeat.take_lost(run) if self._repeat is not None else []
 
-    async def _finish_with_retries(self, reason: str, *, patient: bool = False) -> FFmpegError | None:
+    async def _finish_with_retries(self, reason: str, *, patient: bool = False) -> Exception | None:
         """Finish the run; if the source can wait, write its end again until none of it is lost, or that is hopeless."""
         while (error := await self._end_run(reason, patient=patient or not self._live)) is not None and self._lost:
             lost, self._lost = self._lost, []
@@ -277,7 +271,8 @@ class Recorder:
                 limit=self._message_limit,
             )
             self._on_run_start(packet.captured_us, self._reason)
-            self._watcher = asyncio.create_task(self._watch(self._run))
+            watching = watch(self._run, self._backlog, self._meter, self._logger, copies=self._encoder.copies)
+            self._watcher = asyncio.create_task(watching)
             self._logger.info("Recording %dx%d %s.", packet.format.width, packet.format.height, packet.format.codec)
         if self._run.lacks_reference_of(packet):
             self._meter.dropped += 1
@@ -286,7 +281,7 @@ class Recorder:
         if self._repeat is not None:
             await self._run.flush()
 
-    async def _end_run(self, reason: str, *, patient: bool = False) -> FFmpegError | None:
+    async def _end_run(self, reason: str, *, patient: bool = False) -> Exception | None:
         """Finish the run in order, even while being cancelled: ffmpeg still holds its last images.
 
         If `patient`, while ffmpeg keeps writing and no frame of a live source waits. Returns why it was not finished.
@@ -303,8 +298,8 @@ class Recorder:
             await finish_despite_cancellation(finishing)
             raise
 
-    async def _finish_run(self, run: Run, patient: bool) -> FFmpegError | None:
-        failed: FFmpegError | None = None
+    async def _finish_run(self, run: Run, patient: bool) -> Exception | None:
+        failed: Exception | None = None
         resumed = asyncio.create_task(self._backlog.holds_packet())
         if self._live:
             resumed.add_done_callback(lambda _: run.hurry())
@@ -313,6 +308,10 @@ class Recorder:
         except FFmpegError as error:
             self._logger.warning("%s", error)
             failed, self.last_failure = error, reason_of(error)
+        except Exception as error:
+            self._logger.exception("A run could not be finished.")
+            failed, self.last_failure = error, f"internal error: {error}"
+            await run.kill()
         finally:
             resumed.cancel()
             await self._close_run(run, failed=failed is not None)

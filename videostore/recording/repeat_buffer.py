@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable
 
 from videostore.base.constants import FILE_ROUNDING_US, MIB, US_PER_SECOND
+from videostore.base.errors import VideoStoreError
 from videostore.media.packet import Packet
 from videostore.recording.run import Run
 
@@ -54,7 +56,10 @@ class RepeatBuffer:
         self.failures += 1
         if run is None:
             return []
-        stored_us = await self._last_stored(run) if self._last_stored is not None else run.last_us
+        try:
+            stored_us = await self._last_stored(run) if self._last_stored is not None else run.last_us
+        except (OSError, sqlite3.Error, VideoStoreError):  # better twice in files than in none
+            stored_us = run.epoch_us - 1
         kept = list(self._packets)
         self.clear()
         if stored_us < run.epoch_us:  # nothing of this run
