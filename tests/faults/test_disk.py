@@ -11,10 +11,12 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from scripts.fakes.painted_camera import check_clip, read_clip
 from tests.support.disk import FailingDisk, flawless_now, mount, recording_now
+from tests.support.feeding import feed_and_settle
 from tests.support.recording import (
     LOGGER,
     SIZE,
@@ -253,6 +255,24 @@ async def test_recording_waits_for_an_unmounted_disk_and_writes_nothing_below_it
     small.storage.mkdir(exist_ok=True)  # the store may have seen it first
     await until(lambda: recording_now(store))
     await flawless_now(store, pulse)
+
+
+async def test_what_is_stored_on_a_disk_that_is_gone_is_not_counted_as_dropped(small: Stores) -> None:
+    feed, times = Feed(), capture_times(9)
+    store = await small.open(feed, segment_seconds=2)
+    await feed_and_settle(store, feed, times)
+    await until(lambda: store.health().segments == 4)
+    end_us = store._archive.timeline.end_us
+    assert end_us is not None
+    process = await asyncio.create_subprocess_exec("umount", "-l", small.directory)
+    assert await process.wait() == 0
+    for one in psutil.Process().children():
+        one.kill()
+    await until(lambda: store._run is None)
+    recorder = store.health().recorder
+    await mount("-t", "tmpfs", "-o", "size=12m", "tmpfs", small.directory)  # the fixture takes it away
+    assert recorder is not None
+    assert 0 < recorder.dropped_frames <= sum(one >= end_us for one in times)
 
 
 async def test_a_disk_that_fails_for_a_while_stops_neither_recording_nor_maintenance(

@@ -89,6 +89,21 @@ async def test_the_last_frame_of_a_run_is_read_from_closed_and_unclosed_segments
     assert not archive.unclosed and await opened.last_frame_us(run) == times[-1]
 
 
+async def test_of_a_closed_segment_that_cannot_be_read_now_the_last_moment_is_told(
+    archive: Archive, run: FakeRun, times: list[int]
+) -> None:
+    opened = OpenSegments(archive, FixedClock(), lambda: None)
+    archive.unclosed.add(archive.directory / f"{run.epoch_us}-000007.open")
+    await archive.take_open(run.paths[0])
+    (path,) = archive.directory.glob("*.mp4")
+    path.rename(path.with_suffix(".elsewhere"))
+    assert await opened.last_frame_us(run) == run.last_us == times[-1]
+    run.last_us += 10 * US
+    assert await opened.last_frame_us(run) == archive.timeline.end_us - 1  # type: ignore[operator]
+    path.write_bytes(b"torn")
+    assert await opened.last_frame_us(run) == run.epoch_us - 1
+
+
 async def test_a_segment_of_another_run_does_not_tell_the_last_frame(
     archive: Archive, run: FakeRun, times: list[int]
 ) -> None:

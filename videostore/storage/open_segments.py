@@ -128,18 +128,25 @@ class OpenSegments:
 
     async def last_frame_us(self, run: OpenRun) -> int:
         """Capture time of the last frame in the files of a run that has ended; before its epoch if there is none. The
-        last one to be decoded, which need not be the last one that is shown."""
+        last one to be decoded, which need not be the last one that is shown. Of a closed segment that cannot be read
+        now, as on a disk that is gone, it is the last moment."""
         recent_us = max(run.epoch_us, run.last_us - LONGEST_SEGMENT_US)
         closed = await self._archive.index.select(recent_us, run.last_us + NEIGHBOUR_US)
-        paths = [self._archive.directory / one.file_name for one in closed if one.run_us == run.epoch_us]
+        ends_us = {one.file_name: one.end_us for one in closed if one.run_us == run.epoch_us}
+        paths = [self._archive.directory / name for name in ends_us]
         unclosed = sorted(self._archive.unclosed)
         paths += [one for one in unclosed if (name := parse_open_name(one.name)) and name[0] == run.epoch_us]
-        loop = asyncio.get_running_loop()
         for path in reversed(paths):
-            with contextlib.suppress(NotOursError, OSError):
-                last_us = (await loop.run_in_executor(None, read_fragments, path)).fragments[-1].times_us[-1]
-                if last_us <= run.last_us:
-                    return last_us
+            try:
+                last_us = (await off_loop(read_fragments, path)).fragments[-1].times_us[-1]
+            except NotOursError:
+                continue
+            except OSError:
+                if path.name not in ends_us:
+                    continue
+                last_us = min(run.last_us, ends_us[path.name] - 1)
+            if last_us <= run.last_us:
+                return last_us
         return run.epoch_us - 1
 
     async def wait_until_covered(self, from_us: int, to_us: int, within_s: float = COVER_TIMEOUT_S) -> None:
