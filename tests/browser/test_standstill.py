@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import psutil
 import pytest
 
 from tests.browser.driver import PageDriver
+from tests.browser.footage import BASE_US
 from tests.support.recording import US
 from tests.support.web_server import WebServer
 
@@ -50,3 +52,21 @@ def test_what_played_when_the_computer_fell_asleep_goes_on(
         assert page.until_painted("porch", lambda painted: painted > us) < us + 5 * US, "something was left out"
         page.until_painted("porch", lambda painted: painted > us + 15 * US)
     assert page.page.locator("#play").inner_text() == "Pause"
+
+
+def test_what_waits_says_where_it_goes_on(page: PageDriver) -> None:
+    asked_us = BASE_US - 123_457 + 5 * US
+    page.open_at(asked_us, recorders="yard")
+    page.press("k")
+    page.until_painted("yard", lambda us: us > asked_us + 4 * US)
+    work = page.screen("yard").locator(".work")
+
+    def is_told() -> bool:
+        if work.is_hidden():
+            page.screen("yard").locator("video").evaluate("(one) => void one.dispatchEvent(new Event('waiting'))")
+            page.page.wait_for_timeout(1000)
+        return work.is_visible()
+
+    page.until(is_told)
+    told = re.fullmatch(r"Loading 02:(\d\d):(\d\d) …", work.inner_text())
+    assert told and int(told[1]) * 60 + int(told[2]) >= 10 * 60 + 9

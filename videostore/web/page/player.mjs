@@ -1,5 +1,6 @@
 // Plays one recorder: a video element, what is loaded into it, and the capture time of the frame that is shown.
 
+import { BackInSight } from "./back_in_sight.mjs";
 import { canPlay } from "./codec.mjs";
 import { FrameTimes } from "./frame_times.mjs";
 import { LiveEdge } from "./live_edge.mjs";
@@ -25,6 +26,7 @@ export class Player extends EventTarget {
     this.stream = new Stream(this, longestUs);
     this.edge = new LiveEdge(this, stillMs);
     this.seeks = new Seeks(this);
+    this.sight = new BackInSight(this);
     this.times = new FrameTimes(api, recorder);
     this.capturedUs = null;
     this.datedTime = undefined; // of the frame that `capturedUs` is of
@@ -85,6 +87,7 @@ export class Player extends EventTarget {
   watchFrames() {
     const shown = (_, { mediaTime }) => {
       this.errors = 0;
+      this.sight.announce();
       this.edge.movedAt = this.edge.shownAt = performance.now();
       this.mediaTime = mediaTime;
       this.update();
@@ -280,6 +283,7 @@ export class Player extends EventTarget {
   close() {
     this.turn += 1;
     clearInterval(this.standstill);
+    this.sight.close();
     this.unload();
     this.video.remove();
   }

@@ -303,9 +303,8 @@ export class Screen {
     const { player } = this;
     if (this.context.hlsMissing === "unsupported") {
       this.message.put(NO_SOURCE_TEXT, [["Play the recording", () => this.playAlone()]], "low");
-    } else if (this.context.hlsMissing) {
-      this.message.put(NO_HLS_TEXT, [], "low");
-    } else if (player.unplayable) {
+    } else if (this.context.hlsMissing) this.message.put(NO_HLS_TEXT, [], "low");
+    else if (player.unplayable) {
       this.message.put(cannotPlayText(player.unplayable), [["Download", () => this.context.on.download(this)]], "low");
     } else if (player.trouble) {
       const again = player.trouble.passes ? " Trying again …" : "";
@@ -318,7 +317,8 @@ export class Screen {
     if (!player.loading || this.isAtEnd || this.needsPictures || this.standsIn) this.work.hidden = true;
     else {
       this.late = setTimeout(() => {
-        const at = typeof this.wanted === "number" ? this.context.zone().time(this.wanted) : "the newest second";
+        const us = (this.reached ? this.capturedUs : null) ?? this.wanted;
+        const at = this.wanted === "live" ? "the newest second" : this.context.zone().time(us);
         say(this.work, `Loading ${at} …`);
         this.work.hidden = false;
       }, LATE_MS);

@@ -16,9 +16,11 @@ export class Stamp {
 
   /** Write the capture time of the frame that a screen shows, or the moment of which it has none. */
   write(screen) {
-    const { capturedUs, context, held, scrubbed, wanted } = screen;
+    const { capturedUs, context, held, player, scrubbed, stillUs, wanted } = screen;
     const us = held ? scrubbed.us : capturedUs;
-    if (us !== null) this.put(context.zone(), us, 3, noteOf(screen, us));
+    const isUnsure = player.sight.isUnsure && (scrubbed.us ?? stillUs) === null;
+    if (isUnsure) this.put(context.zone(), null, 0, "");
+    else if (us !== null) this.put(context.zone(), us, 3, noteOf(screen, us));
     else if (wanted === "live") this.put(context.zone(), null, 0, "");
     else this.put(context.zone(), screen.gap ?? screen.heldAt, 0, screen.gap === null ? "" : "no recording");
   }
