@@ -84,6 +84,10 @@ def read_shown(grabbed: tuple[str | None, str]) -> Shown:
     return Shown(frame.captured_us if frame else None, stamp)
 
 
+_PROBE = "**/intercepted"
+_IS_INTERCEPTED = "(url) => fetch(url).then(({ status }) => status === 204, () => false)"
+
+
 class PageDriver:
     """One page of the server."""
 
@@ -130,6 +134,14 @@ class PageDriver:
                     raise
 
         self.page.route(pattern, answer_while_open)
+        if self.page.url.startswith(self.url):
+            self._until_intercepted()
+
+    def _until_intercepted(self) -> None:
+        """Wait until an open page asks nothing past its routes: Chromium goes on before the page knows of them."""
+        self.page.route(_PROBE, lambda route: route.fulfill(status=204))
+        self.until(lambda: self.page.evaluate(_IS_INTERCEPTED, f"{self.url}{_PROBE.removeprefix('**/')}"))
+        self.page.unroute(_PROBE)
 
     def unroute(self, pattern: str) -> None:
         """Let the server answer them again."""

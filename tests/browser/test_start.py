@@ -97,7 +97,7 @@ def test_a_part_that_is_late_is_told_until_it_comes(page: PageDriver, footage: d
     held: list[Any] = []
     page.route(f"**/static/{part}.mjs", lambda route: held.append(route))
     goto(page)
-    page.until(lambda: "The page is loading." in loading(page))
+    page.until(lambda: held and "The page is loading." in loading(page))
     held[0].continue_()
     page.page.locator("figure.screen").wait_for()
     page.until_painted(DOOR, lambda us: us == footage[DOOR].shown_at(US_SHOWN))
