@@ -251,6 +251,30 @@ async def test_a_clip_with_sound_may_end_where_a_segment_begins_or_just_behind(t
             assert shown == list(range(border - 20, last)), last
 
 
+@pytest.mark.parametrize("codec", ["hevc", "h264"])
+async def test_who_follows_waits_for_the_file_that_may_hold_the_last_frames_of_the_one_before(
+    tmp_path: Path, codec: str
+) -> None:
+    packets = open_gop_packets(codec, time.time_ns() // 1000 + 1000 * US)
+    storage, aside = tmp_path / "storage", tmp_path / "aside"
+    run = await record_coded(storage, packets)
+    for path in sorted(storage.glob("*.open")):
+        close_segment(path, finished_only=True, run=run)
+    aside.mkdir()
+    for path in sorted(storage.glob("*.mp4"))[1:]:
+        path.rename(aside / path.name)
+    data, looks = b"", 0
+    async with VideoStore.open(storage) as store:
+        asked = Range(packets[0].captured_us, sorted(one.captured_us for one in packets)[-FPS])
+        async with contextlib.aclosing(store._delivery.video(asked, "fmp4", follow=True)) as blocks:
+            async for block in blocks:
+                data, looks = data + block, looks + (not block)
+                for path in list(aside.iterdir()) if looks == 5 else []:
+                    path.rename(storage / path.name)
+    shown = [one and painted_number(one.captured_us) for _, one in read_clip(data)]
+    assert shown == list(range(len(packets) - FPS))
+
+
 @pytest.mark.parametrize(("codec", "sounds"), [("hevc", False), ("hevc", True), ("h264", True)])
 async def test_who_follows_a_recording_of_open_gops_sees_each_frame_once_and_in_order(
     tmp_path: Path, codec: str, sounds: bool

@@ -43,7 +43,7 @@ so that the stream begins soon."""
 _LOOKED_AT = 5
 """Segments that overlap the end of a window, of which all but one are behind it."""
 _APPEARS_US = 5 * US_PER_SECOND
-"""The file behind a closed one may hold the last frames of it (open GOPs of H.265). So long it is waited for."""
+"""The file behind a closed one may hold the last frames of it (open GOPs). So long it is waited for."""
 _REMEMBERED = 100
 """Damaged segments that are remembered."""
 _ALWAYS_US = 1 << 62
@@ -267,8 +267,15 @@ class LongStream:
             return min(later_us), False
         new = [one for one in closed if one.end_us > windows.at_us and not windows.is_done(one)]
         last = max(new, key=lambda one: one.end_us, default=None)
-        if last is None or (last.codec == "hevc" and self._clock.wall_us() < last.end_us + _APPEARS_US):
+        if last is None:
             return None
+        if self._clock.wall_us() < last.end_us + _APPEARS_US:
+            if last.codec == "hevc":
+                return None
+            path = self._archive.directory / last.file_name
+            waited_us = windows.waited_us(last, self._clock.monotonic_us())
+            if waited_us < _APPEARS_US and await off_loop(_is_reordered, path):
+                return None
         return last.end_us, False
 
     async def _nothing(self, asked: Range) -> VideoStoreError:
@@ -278,6 +285,13 @@ class LongStream:
                 return FFmpegError("clip-incomplete")
         except VideoStoreError as error:
             return error
+
+
+def _is_reordered(path: Path) -> bool:
+    """Whether frames of a segment are shown in another order than they are decoded. Blocking."""
+    with contextlib.suppress(NotOursError, OSError):
+        return any(one.decoded_us for one in read_fragments(path).fragments)
+    return False
 
 
 def _may_follow(one: Segment, other: Segment) -> bool:

@@ -90,6 +90,14 @@ class Windows:
         """Those that were gone through, or seen being written."""
         self._is_live = False
         """Whether what it goes through is still being recorded."""
+        self._newest: tuple[str, int] | None = None
+        """The newest segment that was found so far, and since when."""
+
+    def waited_us(self, newest: Segment, now_us: int) -> int:
+        """For how long a segment has been the newest one of the range that is followed."""
+        if self._newest is None or self._newest[0] != newest.file_name:
+            self._newest = newest.file_name, now_us
+        return now_us - self._newest[1]
 
     @property
     def at_us(self) -> int:
